@@ -1,0 +1,120 @@
+import { z } from 'zod';
+
+/** The only reader of `process.env`. Every variable is described in `.env.example`. */
+
+const flag = z.stringbool();
+const seconds = z.coerce.number().positive();
+const csv = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((part) => part.trim())
+    .filter(Boolean),
+);
+const encryptionKey = z
+  .string()
+  .transform((text) => Buffer.from(text, 'base64'))
+  .refine((key) => key.length === 32, 'must be the base64 of 32 bytes; make one with: openssl rand -base64 32');
+
+const environment = z.object({
+  HOST: z.string().default('0.0.0.0'),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(8000),
+  LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }),
+  DATABASE_POOL_SIZE: z.coerce.number().int().positive().default(10),
+
+  TEMPORAL_ADDRESS: z.string().default('localhost:7233'),
+  TEMPORAL_NAMESPACE: z.string().default('default'),
+  TEMPORAL_TASK_QUEUE: z.string().default('orchflow'),
+  TEMPORAL_UI_URL: z.url().optional(),
+
+  ENCRYPTION_KEY: encryptionKey,
+
+  ORCHFLOW_MODE: z.enum(['hosted', 'self_hosted']).default('self_hosted'),
+  MANAGED_TRIAL_RUNS_ENABLED: flag.optional(),
+  MANAGED_TRIAL_RUNS_COUNT: z.coerce.number().int().min(0).optional(),
+  ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: flag.optional(),
+  MONTHLY_RUN_LIMIT: z.coerce.number().int().min(0).optional(),
+
+  GEMINI_API_KEY: z.string().min(1).optional(),
+  GEMINI_MODEL: z.string().default('gemini-2.0-flash-lite'),
+  OPENAI_API_KEY: z.string().min(1).optional(),
+  OPENAI_BASE_URL: z.url().optional(),
+  OPENAI_MODEL: z.string().default('gpt-4o-mini'),
+  ANTHROPIC_API_KEY: z.string().min(1).optional(),
+  ANTHROPIC_MODEL: z.string().default('claude-3-5-haiku-20241022'),
+  OLLAMA_BASE_URL: z.url().optional(),
+  OLLAMA_MODEL: z.string().default('llama3'),
+  LLM_TIMEOUT_SECONDS: seconds.default(300),
+  LLM_IDLE_TIMEOUT_SECONDS: seconds.default(60),
+
+  ORCHFLOW_ALLOWED_PRIVATE_CIDRS: csv.default([]),
+
+  ORCHFLOW_EMBEDDED: flag.default(false),
+});
+
+const launcherEnvironment = z.object({
+  HOST: z.string().default('127.0.0.1'),
+  PORT: z.coerce.number().int().min(1).max(65_535).default(8000),
+  ORCHFLOW_DATA_DIR: z.string().default('.orchflow'),
+  DATABASE_URL: z.string().optional(),
+  TEMPORAL_ADDRESS: z.string().optional(),
+  ENCRYPTION_KEY: z.string().optional(),
+  ORCHFLOW_SQLITE_SYNCHRONOUS: z.enum(['FULL', 'NORMAL']).default('FULL'),
+  GEMINI_API_KEY: z.string().optional(),
+  OPENAI_API_KEY: z.string().optional(),
+  ANTHROPIC_API_KEY: z.string().optional(),
+  OLLAMA_BASE_URL: z.string().optional(),
+  ORCHFLOW_ALLOWED_PRIVATE_CIDRS: z.string().optional(),
+  ORCHFLOW_MODE: z.string().optional(),
+  ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: z.string().optional(),
+});
+
+const temporalBinaryEnvironment = z.object({
+  ORCHFLOW_TEMPORAL_CLI: z.string().min(1).optional(),
+  XDG_CACHE_HOME: z.string().min(1).optional(),
+  PATH: z.string().default(''),
+});
+
+type Environment = Record<string, string | undefined>;
+
+/** Compose and .env files write `KEY=` for "not set". */
+function withoutEmpty(env: Environment): Environment {
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+}
+
+function parse<S extends z.ZodType>(schema: S, env: Environment): z.infer<S> {
+  const result = schema.safeParse(withoutEmpty(env));
+  if (result.success) return result.data;
+  const faults = result.error.issues.map(({ path, message }) => {
+    const name = path.join('.');
+    return `  ${name}: ${env[name] ? message : 'is required'}`;
+  });
+  console.error(`Orchflow cannot start. Mend these settings (see .env.example):\n${faults.join('\n')}`);
+  process.exit(1);
+}
+
+/** Settings of the api and worker processes. Lists every fault on stderr and exits with 1 when one is wrong. */
+export function loadConfig(env: Environment = process.env) {
+  const settings = parse(environment, env);
+  const hosted = settings.ORCHFLOW_MODE === 'hosted';
+  return {
+    ...settings,
+    MANAGED_TRIAL_RUNS_ENABLED: settings.MANAGED_TRIAL_RUNS_ENABLED ?? hosted,
+    MANAGED_TRIAL_RUNS_COUNT: settings.MANAGED_TRIAL_RUNS_COUNT ?? (hosted ? 3 : 0),
+    ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: settings.ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER ?? hosted,
+    /** Runs an account may start in a calendar month (UTC); 0 is no limit. */
+    MONTHLY_RUN_LIMIT: settings.MONTHLY_RUN_LIMIT ?? (hosted ? 100 : 0),
+  };
+}
+export type Config = ReturnType<typeof loadConfig>;
+
+/** Settings of `npm start`; the child processes it starts get theirs from it. */
+export function loadLauncherConfig(env: Environment = process.env) {
+  return { ...parse(launcherEnvironment, env), inherited: env };
+}
+
+/** Where to look for a Temporal CLI. */
+export function loadTemporalBinaryConfig(env: Environment = process.env) {
+  return { ...parse(temporalBinaryEnvironment, env), inherited: env };
+}
