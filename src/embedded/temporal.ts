@@ -1,0 +1,166 @@
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Connection } from '@temporalio/client';
+import { choosePort } from './ports.ts';
+import { startProcess, withProgress } from './processes.ts';
+import type { Report, RunningProcess } from './processes.ts';
+
+export { findTemporal } from './temporal-binary.ts';
+export type { FindTemporalOptions } from './temporal-binary.ts';
+
+export interface StartTemporalOptions {
+  /** From `findTemporal`. */
+  binary: string;
+  /** SQLite; without it everything is kept in memory. */
+  dbFile?: string;
+  /** Default: any free port. */
+  port?: number;
+  uiPort?: number;
+  /** No Web UI. */
+  headless?: boolean;
+  /** Over, or besides, the settings below. */
+  dynamicConfig?: Record<string, string | number | boolean>;
+  /** FULL survives a power cut; NORMAL is faster and may lose the last moments. */
+  synchronous?: 'FULL' | 'NORMAL';
+  report: Report;
+  logFile: string;
+  pidFile?: string;
+}
+
+export interface Temporal extends RunningProcess {
+  /** host:port of the gRPC frontend. */
+  address: string;
+  ui_url?: string;
+}
+
+/**
+ * Measured (design.md, section 8): the stock server reads its only queue 20 times a second, and has limits meant for a
+ * shared cluster. One machine, one user: read it when there is something, and let them all through.
+ */
+const singleServerConfig = {
+  'history.transferProcessorMaxPollRPS': 2000,
+  'history.timerProcessorMaxPollRPS': 2000,
+  'history.rps': 100_000,
+  'matching.rps': 100_000,
+  'frontend.rps': 100_000,
+  'frontend.namespaceRPS': 100_000,
+  'frontend.namespaceRPS.visibility': 10_000,
+  'matching.numTaskqueueReadPartitions': 1,
+  'matching.numTaskqueueWritePartitions': 1,
+  'system.enableActivityEagerExecution': true,
+};
+
+/** Keyword = 2, KeywordList = 7 in temporal.api.enums.v1.IndexedValueType. */
+const searchAttributes = {
+  OrchflowAccount: { name: 'Keyword', type: 2 },
+  OrchflowStatus: { name: 'Keyword', type: 2 },
+  OrchflowWaitingTasks: { name: 'KeywordList', type: 7 },
+} as const;
+
+const namespace = 'default';
+const retentionSeconds = 30 * 24 * 3600;
+const readyDeadlineMs = 30_000;
+const attempts = 3;
+
+/**
+ * Starts `temporal server start-dev` on 127.0.0.1 with namespace `default` (finished runs are kept 30 days) and
+ * Orchflow's search attributes.
+ * @throws when it does not answer within 30 s, with the end of its log; nothing runs then
+ */
+export async function startTemporal(options: StartTemporalOptions): Promise<Temporal> {
+  const { report, logFile, pidFile, headless = false } = options;
+  const dbFile = options.dbFile && resolve(options.dbFile);
+  const markReady = dbFile ? guardFirstStart(dbFile) : () => {};
+  for (let attempt = 1; ; attempt++) {
+    const port = await choosePort(options.port);
+    const uiPort = headless ? undefined : await choosePort(options.uiPort);
+    const server = await startProcess({
+      command: options.binary,
+      args: flags({ ...options, dbFile, port, uiPort }),
+      // Nothing of the user's TEMPORAL_* settings or profiles, which are about other servers.
+      env: { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: dirname(logFile), GOGC: '400' },
+      logFile,
+      pidFile,
+      stopDeadlineMs: 20_000,
+    });
+    const address = `127.0.0.1:${port}`;
+    try {
+      await withProgress(report, 'waiting for Temporal', () => prepareNamespace(server, address));
+      markReady();
+      return { ...server, address, ui_url: uiPort ? `http://localhost:${uiPort}` : undefined };
+    } catch (error) {
+      const portTaken = /address already in use|can't set (frontend|UI) port/.test(server.lastWords());
+      await server.stop();
+      if (!portTaken || attempt === attempts) throw error;
+    }
+  }
+}
+
+function flags(options: StartTemporalOptions & { port: number; uiPort?: number }): string[] {
+  const { dbFile, port, uiPort, synchronous = 'FULL', dynamicConfig } = options;
+  const settings = Object.entries({ ...singleServerConfig, ...dynamicConfig });
+  const sqlite = ['--db-filename', dbFile ?? '', '--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma'];
+  return [
+    ...['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(port), '--log-level', 'warn'],
+    ...(uiPort ? ['--ui-port', String(uiPort)] : ['--headless']),
+    ...(dbFile ? [...sqlite, `synchronous=${synchronous}`] : []),
+    ...settings.flatMap(([key, value]) => ['--dynamic-config-value', `${key}=${JSON.stringify(value)}`]),
+    ...Object.entries(searchAttributes).flatMap(([key, { name }]) => ['--search-attribute', `${key}=${name}`]),
+  ];
+}
+
+/**
+ * The server makes its tables only when the file is missing, so a first start that was killed half-way would leave a
+ * file without them for ever. A marker stands beside the file until the first start is through.
+ */
+function guardFirstStart(dbFile: string): () => void {
+  const marker = `${dbFile}.unfinished`;
+  mkdirSync(dirname(dbFile), { recursive: true, mode: 0o700 });
+  if (existsSync(marker)) {
+    for (const name of readdirSync(dirname(dbFile))) {
+      if (name.startsWith(basename(dbFile))) rmSync(resolve(dirname(dbFile), name));
+    }
+  }
+  if (!existsSync(dbFile)) writeFileSync(marker, '');
+  return () => rmSync(marker, { force: true });
+}
+
+/** Resolves when the server answers and the namespace is as we want it. */
+async function prepareNamespace(server: RunningProcess, address: string) {
+  let ended: string | undefined;
+  void server.exited.then((how) => (ended = how));
+  for (const deadline = Date.now() + readyDeadlineMs; ; await sleep(50)) {
+    try {
+      const connection = await Connection.connect({ address, connectTimeout: 1000 });
+      try {
+        await connection.withDeadline(Date.now() + 5000, () => setUp(connection));
+        return;
+      } finally {
+        await connection.close();
+      }
+    } catch (error) {
+      if (ended) throw new Error(`Temporal ended at once (${ended}):\n${server.lastWords()}`, { cause: error });
+      if (Date.now() > deadline) {
+        throw new Error(`Temporal does not answer: ${(error as Error).message}\n${server.lastWords()}`, {
+          cause: error,
+        });
+      }
+    }
+  }
+}
+
+async function setUp({ workflowService, operatorService }: Connection) {
+  const { config } = await workflowService.describeNamespace({ namespace });
+  if (Number(config?.workflowExecutionRetentionTtl?.seconds ?? 0) !== retentionSeconds) {
+    const ttl = { seconds: retentionSeconds as unknown as Long };
+    await workflowService.updateNamespace({ namespace, config: { workflowExecutionRetentionTtl: ttl } });
+  }
+  // The flags above count only when the namespace is made; a database from an older Orchflow gets new ones here.
+  const { customAttributes } = await operatorService.listSearchAttributes({ namespace });
+  const missing = Object.entries(searchAttributes).filter(([key]) => !(key in (customAttributes ?? {})));
+  if (missing.length) {
+    const added = Object.fromEntries(missing.map(([key, { type }]) => [key, type]));
+    await operatorService.addSearchAttributes({ namespace, searchAttributes: added });
+  }
+}
