@@ -1,0 +1,75 @@
+import Anthropic from '@anthropic-ai/sdk';
+import { z } from 'zod';
+import { badAnswer, finished, readAnswer, refused, truncated } from './answer.ts';
+import type { ModelAnswer, ModelRequest, ModelTarget } from './model.ts';
+import { strictSchema, withJsonModes, type JsonMode } from './structured.ts';
+import { NO_SDK_TIMEOUT, type Wire } from './wire.ts';
+
+const message = z.object({
+  model: z.string(),
+  content: z.array(z.object({ type: z.string(), text: z.string().optional() })),
+  stop_reason: z.string().nullish(),
+  stop_details: z.object({ category: z.string().nullish() }).nullish().catch(null),
+  usage: z.object({
+    input_tokens: z.number(),
+    output_tokens: z.number(),
+    cache_creation_input_tokens: z.number().nullish(),
+    cache_read_input_tokens: z.number().nullish(),
+  }),
+});
+
+/** Anthropic messages. Models before Claude 4.5 refuse `output_config`; the schema then goes into the prompt. */
+export async function callAnthropic(target: ModelTarget, request: ModelRequest, wire: Wire): Promise<ModelAnswer> {
+  return withJsonModes(['schema', 'words'], request, wire, (asked, mode) => create(target, asked, mode, wire));
+}
+
+async function create(target: ModelTarget, request: ModelRequest, mode: JsonMode, wire: Wire): Promise<ModelAnswer> {
+  const client = new Anthropic({
+    apiKey: target.api_key ?? 'none',
+    authToken: null,
+    webhookKey: null,
+    baseURL: target.base_url ?? 'https://api.anthropic.com',
+    maxRetries: 0,
+    timeout: NO_SDK_TIMEOUT,
+    logLevel: 'off',
+    openTelemetry: { traces: { enabled: false }, propagation: false },
+    fetch: wire.sending({
+      'x-api-key': target.api_key,
+      // Gateways differ in which of the two they read.
+      authorization: target.base_url && target.api_key && `Bearer ${target.api_key}`,
+      'anthropic-version': '2023-06-01',
+      'idempotency-key': request.idempotency_key && `${request.idempotency_key}-${mode}`,
+    }),
+  });
+  const schema = mode === 'schema' && request.schema ? strictSchema(request.schema.json_schema) : undefined;
+  const body: unknown = await client.messages.create(
+    {
+      model: target.model,
+      max_tokens: request.max_output_tokens,
+      system: request.system,
+      messages: [{ role: 'user', content: request.prompt }],
+      ...(schema && { output_config: { format: { type: 'json_schema', schema } } }),
+    },
+    { signal: wire.signal },
+  );
+  return fromMessage(target, body);
+}
+
+function fromMessage(target: ModelTarget, body: unknown): ModelAnswer {
+  const { model, content, stop_reason, stop_details, usage } = readAnswer(target, message, body);
+  if (!stop_reason) throw truncated(target);
+  if (stop_reason === 'refusal') throw refused(target, stop_details?.category ?? 'refusal');
+  return finished(target, {
+    text: content.map(({ type, text }) => (type === 'text' ? (text ?? '') : '')).join(''),
+    model,
+    finish: finishOf(target, stop_reason),
+    input_tokens: usage.input_tokens + (usage.cache_creation_input_tokens ?? 0) + (usage.cache_read_input_tokens ?? 0),
+    output_tokens: usage.output_tokens,
+  });
+}
+
+function finishOf(target: ModelTarget, stop_reason: string): ModelAnswer['finish'] {
+  if (stop_reason === 'end_turn' || stop_reason === 'stop_sequence') return 'stop';
+  if (stop_reason === 'max_tokens' || stop_reason === 'model_context_window_exceeded') return 'length';
+  throw badAnswer(target, `stopped for a reason that it was not asked for (${stop_reason})`);
+}

@@ -1,0 +1,126 @@
+import { z } from 'zod';
+import { BodyTooLargeError, EgressBlockedError } from './fetch.ts';
+import { LlmError, type LlmErrorType, type ModelTarget } from './model.ts';
+
+/** From what a vendor, an SDK or the network says went wrong, to the one `LlmError` that fits. */
+
+const NAMES = { openai: 'OpenAI', anthropic: 'Anthropic', gemini: 'Gemini', ollama: 'Ollama', demo: 'The demo model' };
+
+/** Which vendor's (or compatible server's) answer a message is about. */
+export function serverName({ vendor, base_url }: ModelTarget): string {
+  return base_url ? `The ${NAMES[vendor]} server at ${hostOf(base_url)}` : NAMES[vendor];
+}
+
+function hostOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).host : 'the given base_url';
+}
+
+/** Removes everything that looks like a key from a vendor's words, and the very key used; at most 500 characters. */
+export function scrub(text: string, apiKey?: string): string {
+  const withoutKey = apiKey ? text.replaceAll(apiKey, '[redacted]') : text;
+  return withoutKey
+    .replaceAll(/\b(?:sk-|AIza|orch_|whsec_)[^\s"',;<>)}\]]*/g, '[redacted]')
+    .replaceAll(/\bBearer\s+[^\s"',;<>)}\]]+/gi, 'Bearer [redacted]')
+    .replaceAll(/\s+/g, ' ')
+    .trim()
+    .slice(0, 500);
+}
+
+const vendorError = z.object({
+  message: z.string().catch(''),
+  code: z.union([z.string(), z.number()]).nullish().catch(null),
+  type: z.string().nullish().catch(null),
+  status: z.string().nullish().catch(null),
+  details: z.array(z.record(z.string(), z.unknown())).catch([]),
+});
+type VendorError = z.infer<typeof vendorError>;
+
+/** OpenAI, Anthropic and Gemini say `{error: {…}}` (Gemini sometimes in an array), Ollama and others `{error: "…"}`. */
+function readVendorError(body: string): VendorError {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    // A page of HTML from a proxy says nothing that its status does not.
+    return vendorError.parse({ message: body.trimStart().startsWith('<') ? '' : body });
+  }
+  if (Array.isArray(value)) value = value[0];
+  const inner = (value as { error?: unknown } | null)?.error ?? value;
+  return vendorError.safeParse(typeof inner === 'string' ? { message: inner } : inner).data ?? vendorError.parse({});
+}
+
+/** The error for an answer whose status is not 2xx. `body` is its text. */
+export function statusError(target: ModelTarget, status: number, headers: Headers, body: string): LlmError {
+  const error = readVendorError(body);
+  const type = typeOf(status, error);
+  const said = scrub(error.message, target.api_key);
+  const message = `${serverName(target)} ${WORDS[type]} (HTTP ${status})${said ? `: ${said}` : '.'}`;
+  return new LlmError(type, message, { status, retry_after_ms: retryAfter(headers, error) });
+}
+
+const WORDS: Record<LlmErrorType, string> = {
+  LlmRateLimited: 'says that the rate limit is reached',
+  LlmOverloaded: 'is overloaded',
+  LlmUnavailable: 'failed',
+  LlmTimeout: 'took too long',
+  LlmBadResponse: 'gave an unusable answer',
+  LlmTruncatedStream: 'cut its answer off',
+  LlmQuotaExhausted: 'says that the quota or the credit is used up',
+  LlmAuth: 'refused the API key',
+  LlmModelNotFound: 'does not know this model',
+  LlmBadRequest: 'refused the request',
+  LlmContextTooLong: 'says that the prompt is too long',
+  LlmRefused: 'refused to answer',
+  EgressBlocked: 'is not reachable by our rules',
+};
+
+function typeOf(status: number, { message, code, type, status: rpcStatus, details }: VendorError): LlmErrorType {
+  const codes = [code, type, rpcStatus, ...details.map(({ reason }) => reason)].map(String);
+  const has = (...names: string[]) => names.some((name) => codes.includes(name));
+
+  if (status === 402 || has('insufficient_quota', 'billing_error', 'billing_hard_limit_reached')) {
+    return 'LlmQuotaExhausted';
+  }
+  if (status === 400 && /credit balance is too low/i.test(message)) return 'LlmQuotaExhausted'; // Anthropic
+  if (status === 429) return JSON.stringify(details).includes('PerDay') ? 'LlmQuotaExhausted' : 'LlmRateLimited'; // Gemini
+  if (status === 401 || status === 403 || has('API_KEY_INVALID')) return 'LlmAuth'; // the last: Gemini's 400
+  if (status === 404 || has('model_not_found')) return 'LlmModelNotFound';
+  if (status === 413 || has('context_length_exceeded')) return 'LlmContextTooLong';
+  if (status < 500 && /context (length|window|size)|prompt is too long|token count.*exceeds/i.test(message)) {
+    return 'LlmContextTooLong';
+  }
+  if (has('content_filter', 'content_policy_violation')) return 'LlmRefused';
+  if (status === 408) return 'LlmTimeout';
+  if (status === 503 || status === 529 || has('overloaded_error')) return 'LlmOverloaded';
+  return status === 409 || status >= 500 ? 'LlmUnavailable' : 'LlmBadRequest';
+}
+
+/** `retry-after-ms`, `retry-after` (seconds or a date), or Gemini's `RetryInfo.retryDelay` ("34s") in the body. */
+function retryAfter(headers: Headers, { details }: VendorError): number | undefined {
+  const after = headers.get('retry-after') ?? '';
+  const delay = details.map(({ retryDelay }) => retryDelay).find((value) => typeof value === 'string') ?? '';
+  const waits = [
+    Number.parseFloat(headers.get('retry-after-ms') ?? ''),
+    /^\d+(\.\d+)?$/.test(after) ? Number(after) * 1000 : Date.parse(after) - Date.now(),
+    Number.parseFloat(delay) * 1000,
+  ];
+  const wait = waits.find(Number.isFinite);
+  return wait === undefined ? undefined : Math.round(Math.min(Math.max(wait, 1000), 15 * 60_000));
+}
+
+/** The error for anything else that was thrown on the way: by the network, by the guarded fetch, by an SDK. */
+export function toLlmError(target: ModelTarget, error: unknown): LlmError {
+  const server = serverName(target);
+  let code = '';
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof LlmError) return cause;
+    if (cause instanceof EgressBlockedError) {
+      return new LlmError('EgressBlocked', scrub(cause.message, target.api_key), { status: cause.status });
+    }
+    if (cause instanceof BodyTooLargeError) return new LlmError('LlmBadResponse', `${server}: ${cause.message}`);
+    if (cause instanceof SyntaxError) return new LlmError('LlmBadResponse', `${server} sent no valid JSON.`);
+    if ('code' in cause && typeof cause.code === 'string') code = cause.code;
+  }
+  if (/TIMEOUT|TIMEDOUT/.test(code)) return new LlmError('LlmTimeout', `${server} took too long (${code}).`);
+  return new LlmError('LlmUnavailable', `${server} could not be reached, or hung up${code ? ` (${code})` : ''}.`);
+}

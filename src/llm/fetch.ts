@@ -1,0 +1,155 @@
+import dns from 'node:dns';
+import type { LookupFunction } from 'node:net';
+import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
+import { Agent, buildConnector, fetch as undiciFetch } from 'undici';
+
+/** Where a request may go was decided against it, or where an answer wanted to send it. Never worth a retry. */
+export class EgressBlockedError extends Error {
+  override readonly name = 'EgressBlockedError';
+  /** The 3xx that was not followed. */
+  readonly status?: number;
+
+  constructor(message: string, status?: number) {
+    super(message);
+    if (status !== undefined) this.status = status;
+  }
+}
+
+export class BodyTooLargeError extends Error {
+  override readonly name = 'BodyTooLargeError';
+}
+
+export type GuardedFetchOptions = {
+  /** `10.0.0.0/8`, `::1/128`, …: private ranges that the operator allows. */
+  allowedPrivateCidrs: string[];
+  /** Longest silence within a body. */
+  idle_timeout_ms: number;
+  /** Longest wait for the headers; models that do not stream send them only when their whole answer is ready. */
+  headers_timeout_ms: number;
+  /** Counted after decompression. */
+  max_body_bytes: number;
+};
+
+/**
+ * A fetch for addresses that users give us: http(s) to public unicast addresses only, unless inside an allowed range.
+ * Names are resolved once per connection and the checked addresses are the ones connected to. Redirects are not
+ * followed; proxies of the environment are not used.
+ *
+ * @returns `fetch` (rejects with `EgressBlockedError`, or undici's errors; its bodies may fail with
+ *   `BodyTooLargeError`) and `close`, which hangs up on everything.
+ * @throws Error when a CIDR is malformed.
+ */
+export function createGuardedFetch({
+  allowedPrivateCidrs,
+  idle_timeout_ms,
+  headers_timeout_ms,
+  max_body_bytes,
+}: GuardedFetchOptions): { fetch: typeof fetch; close: () => Promise<void> } {
+  const allowed = allowedPrivateCidrs.map(parseCidr);
+
+  function check(hostname: string, address: string) {
+    if (isPublic(address) || isWithin(address, allowed)) return;
+    const where = hostname === address ? address : `${hostname} (${address})`;
+    throw new EgressBlockedError(
+      `${where} is not a public address. The operator can allow it with ORCHFLOW_ALLOWED_PRIVATE_CIDRS.`,
+    );
+  }
+
+  const checkedLookup: LookupFunction = (hostname, options, callback) => {
+    dns.lookup(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error) return callback(error, '');
+      try {
+        for (const { address } of addresses) check(hostname, address);
+      } catch (blocked) {
+        return callback(blocked as Error, '');
+      }
+      if (options.all) return callback(null, addresses);
+      callback(null, addresses[0]!.address, addresses[0]!.family);
+    });
+  };
+
+  const connect = buildConnector({ lookup: checkedLookup, timeout: Math.min(10_000, headers_timeout_ms) });
+  const agent = new Agent({
+    headersTimeout: headers_timeout_ms,
+    bodyTimeout: idle_timeout_ms,
+    connect(options, callback) {
+      try {
+        if (isIP(options.hostname)) check(options.hostname, options.hostname);
+      } catch (error) {
+        return callback(error as Error, null);
+      }
+      connect(options, callback);
+    },
+  });
+
+  async function guardedFetch(input: string | URL | Request, init: RequestInit = {}): Promise<Response> {
+    if (input instanceof Request) throw new TypeError('guarded fetch takes a URL');
+    const url = new URL(input);
+    if (url.protocol !== 'https:' && url.protocol !== 'http:') {
+      throw new EgressBlockedError(`${url.protocol} URLs are not allowed, only http: and https:.`);
+    }
+    if (url.username || url.password) throw new EgressBlockedError('A URL must not carry a user name or password.');
+    const response = await send(url, init);
+    if (response.status >= 300 && response.status < 400) {
+      await response.body?.cancel();
+      throw new EgressBlockedError(
+        `${url.host} answered with a redirect (${response.status}); redirects are not followed.`,
+        response.status,
+      );
+    }
+    return response.body ? new Response(capped(response.body, max_body_bytes), response) : response;
+  }
+
+  async function send(url: URL, init: RequestInit): Promise<Response> {
+    try {
+      // undici's own fetch belongs to its own Agent; only the two packages' type declarations differ.
+      const options = { ...init, redirect: 'manual', dispatcher: agent } as Parameters<typeof undiciFetch>[1];
+      return (await undiciFetch(url, options)) as unknown as Response;
+    } catch (error) {
+      if (error instanceof Error && error.cause instanceof EgressBlockedError) throw error.cause;
+      throw error;
+    }
+  }
+
+  return { fetch: guardedFetch, close: () => agent.destroy() };
+}
+
+function capped(body: ReadableStream<Uint8Array>, max_body_bytes: number): ReadableStream<Uint8Array> {
+  let size = 0;
+  const cap = new TransformStream<Uint8Array, Uint8Array>({
+    transform(chunk, controller) {
+      size += chunk.byteLength;
+      if (size > max_body_bytes) throw new BodyTooLargeError(`The answer is larger than ${max_body_bytes} bytes.`);
+      controller.enqueue(chunk);
+    },
+  });
+  return body.pipeThrough(cap);
+}
+
+type Cidr = [ipaddr.IPv4 | ipaddr.IPv6, number];
+
+function parseCidr(cidr: string): Cidr {
+  try {
+    return ipaddr.parseCIDR(cidr);
+  } catch {
+    throw new Error(`"${cidr}" is not a CIDR such as 10.0.0.0/8 or ::1/128`);
+  }
+}
+
+/** ipaddr.js calls some embedded IPv4 addresses "unicast" too, so IPv6 must also lie in 2000::/3, all that is routed. */
+function isPublic(address: string): boolean {
+  const ip = parse(address);
+  if (ip?.range() !== 'unicast') return false;
+  return ip instanceof ipaddr.IPv4 || ip.match(ipaddr.IPv6.parseCIDR('2000::/3'));
+}
+
+function isWithin(address: string, cidrs: Cidr[]): boolean {
+  const ip = parse(address);
+  return cidrs.some(([network, bits]) => ip?.kind() === network.kind() && ip.match(network, bits));
+}
+
+/** IPv4 inside `::ffff:` comes out as IPv4; an address with a zone id is refused, its range says nothing. */
+function parse(address: string) {
+  return address.includes('%') || !ipaddr.isValid(address) ? undefined : ipaddr.process(address);
+}

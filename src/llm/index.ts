@@ -1,0 +1,56 @@
+import { callAnthropic } from './anthropic.ts';
+import { callDemo } from './demo.ts';
+import { callGemini } from './gemini.ts';
+import { LlmError, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
+import { callOllama } from './ollama.ts';
+import { callOpenAI } from './openai.ts';
+import { toLlmError } from './failures.ts';
+import { openWire, type Wire } from './wire.ts';
+
+export { createGuardedFetch, EgressBlockedError } from './fetch.ts';
+export { parseJsonAnswer } from './json.ts';
+export { LlmError } from './model.ts';
+export type { LlmErrorType, ModelAnswer, ModelRequest, ModelTarget, Vendor } from './model.ts';
+export { costUsd, DEFAULT_MODELS, vendorOfModel } from './prices.ts';
+
+/** `fetch` should be a guarded one (`createGuardedFetch`); `timeout_ms` is for the whole call, body included. */
+export type CallOptions = { signal: AbortSignal; fetch: typeof fetch; timeout_ms: number };
+
+/**
+ * Asks one model once: no retries here, so that every request is seen, counted and can be cancelled.
+ *
+ * @throws `signal.reason` when the caller cancelled (the request to the vendor is then closed), else always `LlmError`.
+ */
+export async function callModel(
+  target: ModelTarget,
+  request: ModelRequest,
+  { signal, fetch, timeout_ms }: CallOptions,
+): Promise<ModelAnswer> {
+  signal.throwIfAborted();
+  const timeout = AbortSignal.timeout(timeout_ms);
+  const wire = openWire(target, fetch, AbortSignal.any([signal, timeout]));
+  try {
+    return await ask(target, request, wire);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (timeout.aborted) {
+      throw new LlmError('LlmTimeout', `${target.model} did not answer within ${timeout_ms / 1000} seconds.`);
+    }
+    throw toLlmError(target, wire.failure ?? error);
+  }
+}
+
+function ask(target: ModelTarget, request: ModelRequest, wire: Wire): Promise<ModelAnswer> {
+  switch (target.vendor) {
+    case 'openai':
+      return callOpenAI(target, request, wire);
+    case 'anthropic':
+      return callAnthropic(target, request, wire);
+    case 'gemini':
+      return callGemini(target, request, wire);
+    case 'ollama':
+      return callOllama(target, request, wire);
+    case 'demo':
+      return callDemo(target, request);
+  }
+}

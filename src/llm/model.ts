@@ -1,0 +1,71 @@
+/** The words that every model call uses, whichever vendor answers it. */
+
+export type Vendor = 'gemini' | 'openai' | 'anthropic' | 'ollama' | 'demo';
+
+/** Whom to ask. Without `base_url` the call goes to the vendor's own host (Ollama: this machine). */
+export type ModelTarget = { vendor: Vendor; model: string; api_key?: string; base_url?: string };
+
+/** What to ask. With `schema` the answer's text is asked to be JSON of that shape; read it with `parseJsonAnswer`. */
+export type ModelRequest = {
+  system: string;
+  prompt: string;
+  schema?: { name: string; json_schema: Record<string, unknown> };
+  max_output_tokens: number;
+  idempotency_key?: string;
+};
+
+/** `model` is the name the vendor gave back. `finish` is `length` when the answer was cut at its token limit. */
+export type ModelAnswer = {
+  text: string;
+  model: string;
+  finish: 'stop' | 'length';
+  input_tokens: number;
+  output_tokens: number;
+};
+
+/** Whether the same request may succeed later, by kind of failure. */
+const RETRYABLE = {
+  LlmRateLimited: true,
+  LlmOverloaded: true,
+  LlmUnavailable: true,
+  LlmTimeout: true,
+  LlmBadResponse: true,
+  LlmTruncatedStream: true,
+  LlmQuotaExhausted: false,
+  LlmAuth: false,
+  LlmModelNotFound: false,
+  LlmBadRequest: false,
+  LlmContextTooLong: false,
+  LlmRefused: false,
+  EgressBlocked: false,
+} as const;
+
+export type LlmErrorType = keyof typeof RETRYABLE;
+
+/**
+ * The only error that leaves `callModel`, apart from the caller's own `signal.reason`.
+ * Its message is free of keys and at most 500 characters of a vendor's words, so it may be stored and shown.
+ * It has no `cause` on purpose: the errors of the SDKs carry headers and key fragments.
+ */
+export class LlmError extends Error {
+  override readonly name = 'LlmError';
+  readonly type: LlmErrorType;
+  readonly retryable: boolean;
+  /** How long the vendor asked us to wait, between 1 second and 15 minutes. */
+  readonly retry_after_ms?: number;
+  /** The HTTP status of the vendor's answer, when there was one. */
+  readonly status?: number;
+
+  constructor(type: LlmErrorType, message: string, hints: { retry_after_ms?: number; status?: number } = {}) {
+    super(message);
+    this.type = type;
+    this.retryable = RETRYABLE[type];
+    if (hints.retry_after_ms !== undefined) this.retry_after_ms = hints.retry_after_ms;
+    if (hints.status !== undefined) this.status = hints.status;
+  }
+}
+
+/** The usual rule of thumb, where a server does not count: four characters a token. */
+export function estimateTokens(text: string): number {
+  return Math.ceil(text.length / 4);
+}

@@ -1,0 +1,67 @@
+import { z } from 'zod';
+import { badAnswer, finished, readAnswer, truncated } from './answer.ts';
+import { estimateTokens, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
+import { strictSchema, withJsonModes, type JsonMode } from './structured.ts';
+import type { Wire } from './wire.ts';
+
+const chat = z.object({
+  model: z.string().optional(),
+  message: z.object({ content: z.string() }),
+  done: z.boolean().optional(),
+  done_reason: z.string().optional(),
+  prompt_eval_count: z.number().optional(),
+  eval_count: z.number().optional(),
+});
+
+/** Ollama's `/api/chat` (https://docs.ollama.com/api/chat). Versions before 0.5 know only `format: "json"`. */
+export async function callOllama(target: ModelTarget, request: ModelRequest, wire: Wire): Promise<ModelAnswer> {
+  const modes: JsonMode[] = ['schema', 'json', 'words'];
+  return withJsonModes(modes, request, wire, (asked, mode) => ask(target, asked, mode, wire));
+}
+
+async function ask(target: ModelTarget, request: ModelRequest, mode: JsonMode, wire: Wire): Promise<ModelAnswer> {
+  const base_url = (target.base_url ?? 'http://localhost:11434').replace(/\/+$/, '');
+  const send = wire.sending({ authorization: target.api_key && `Bearer ${target.api_key}` });
+  const response = await send(`${base_url}/api/chat`, {
+    method: 'POST',
+    signal: wire.signal,
+    body: JSON.stringify({
+      model: target.model,
+      stream: false,
+      messages: [
+        { role: 'system', content: request.system },
+        { role: 'user', content: request.prompt },
+      ],
+      options: { num_predict: request.max_output_tokens, num_ctx: contextSize(request) },
+      ...formatOf(request, mode),
+    }),
+  });
+  return fromChat(target, request, await response.json());
+}
+
+function formatOf({ schema }: ModelRequest, mode: JsonMode) {
+  if (!schema || mode === 'words') return {};
+  return { format: mode === 'json' ? 'json' : strictSchema(schema.json_schema) };
+}
+
+/**
+ * Ollama cuts a prompt that does not fit without a word, so room is asked for: three characters a token, to be safe.
+ * In powers of two, because every new size makes it load the model again.
+ */
+function contextSize({ system, prompt, max_output_tokens }: ModelRequest): number {
+  const needed = (system.length + prompt.length) / 3 + max_output_tokens;
+  return Math.min(131_072, Math.max(8192, 2 ** Math.ceil(Math.log2(needed))));
+}
+
+function fromChat(target: ModelTarget, request: ModelRequest, body: unknown): ModelAnswer {
+  const { model, message, done, done_reason, prompt_eval_count, eval_count } = readAnswer(target, chat, body);
+  if (!done) throw truncated(target);
+  if (done_reason === 'load' || done_reason === 'unload') throw badAnswer(target, `only did a model ${done_reason}`);
+  return finished(target, {
+    text: message.content,
+    model: model ?? target.model,
+    finish: done_reason === 'length' ? 'length' : 'stop',
+    input_tokens: prompt_eval_count ?? estimateTokens(request.system + request.prompt),
+    output_tokens: eval_count ?? estimateTokens(message.content),
+  });
+}

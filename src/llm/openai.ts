@@ -1,0 +1,89 @@
+import OpenAI from 'openai';
+import { z } from 'zod';
+import { finished, readAnswer, refused, truncated } from './answer.ts';
+import { statusError } from './failures.ts';
+import { estimateTokens, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
+import { vendorOfModel } from './prices.ts';
+import { strictSchema, withJsonModes, type JsonMode } from './structured.ts';
+import { NO_SDK_TIMEOUT, type Wire } from './wire.ts';
+
+const completion = z.object({
+  model: z.string().nullish(),
+  choices: z
+    .array(
+      z.object({
+        message: z.object({ content: z.string().nullish(), refusal: z.string().nullish() }),
+        finish_reason: z.string().nullish(),
+      }),
+    )
+    .min(1),
+  usage: z.object({ prompt_tokens: z.number(), completion_tokens: z.number() }).nullish().catch(null),
+});
+
+/** OpenAI chat completions, which most other servers speak too (vLLM, LM Studio, OpenRouter, …). */
+export async function callOpenAI(target: ModelTarget, request: ModelRequest, wire: Wire): Promise<ModelAnswer> {
+  return withJsonModes(['schema', 'json', 'words'], request, wire, (asked, mode) =>
+    complete(target, asked, mode, wire),
+  );
+}
+
+async function complete(target: ModelTarget, request: ModelRequest, mode: JsonMode, wire: Wire): Promise<ModelAnswer> {
+  const client = new OpenAI({
+    apiKey: target.api_key ?? 'none',
+    baseURL: target.base_url ?? 'https://api.openai.com/v1',
+    organization: null,
+    project: null,
+    adminAPIKey: null,
+    webhookSecret: null,
+    maxRetries: 0,
+    timeout: NO_SDK_TIMEOUT,
+    logLevel: 'off',
+    fetch: wire.sending({
+      authorization: target.api_key && `Bearer ${target.api_key}`,
+      // One key, one body: the steps of the ladder are different requests.
+      'idempotency-key': request.idempotency_key && `${request.idempotency_key}-${mode}`,
+    }),
+  });
+  // OpenAI's reasoning models refuse max_tokens, and many compatible servers know nothing else.
+  const speaksNew = !target.base_url || vendorOfModel(target.model) === 'openai';
+  const body: unknown = await client.chat.completions.create(
+    {
+      model: target.model,
+      messages: [
+        { role: 'system', content: request.system },
+        { role: 'user', content: request.prompt },
+      ],
+      [speaksNew ? 'max_completion_tokens' : 'max_tokens']: request.max_output_tokens,
+      ...responseFormat(request, mode),
+    },
+    { signal: wire.signal },
+  );
+  return fromCompletion(target, request, body);
+}
+
+function responseFormat({ schema }: ModelRequest, mode: JsonMode) {
+  if (!schema || mode === 'words') return {};
+  if (mode === 'json') return { response_format: { type: 'json_object' as const } };
+  const json_schema = { name: schema.name, strict: true, schema: strictSchema(schema.json_schema) };
+  return { response_format: { type: 'json_schema' as const, json_schema } };
+}
+
+function fromCompletion(target: ModelTarget, request: ModelRequest, body: unknown): ModelAnswer {
+  const failure = z.object({ error: z.looseObject({ code: z.number().nullish().catch(null) }) }).safeParse(body);
+  if (failure.success) {
+    // OpenRouter and others answer 200 and then say that it failed.
+    throw statusError(target, failure.data.error.code ?? 502, new Headers(), JSON.stringify(body));
+  }
+  const { model, choices, usage } = readAnswer(target, completion, body);
+  const { message, finish_reason } = choices[0]!;
+  const text = message.content ?? '';
+  if (message.refusal || finish_reason === 'content_filter') throw refused(target, message.refusal ?? 'content_filter');
+  if (!finish_reason) throw truncated(target);
+  return finished(target, {
+    text,
+    model: model ?? target.model,
+    finish: finish_reason === 'length' ? 'length' : 'stop',
+    input_tokens: usage?.prompt_tokens ?? estimateTokens(request.system + request.prompt),
+    output_tokens: usage?.completion_tokens ?? estimateTokens(text),
+  });
+}

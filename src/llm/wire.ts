@@ -1,0 +1,42 @@
+import { LlmError, type ModelTarget } from './model.ts';
+import { statusError, toLlmError } from './failures.ts';
+
+/** The SDKs' own timeouts leave out a stalled body (Anthropic) or look like a cancellation (Gemini); ours is the signal. */
+export const NO_SDK_TIMEOUT = 2 ** 31 - 1;
+
+/** What a vendor's file speaks through. */
+export type Wire = {
+  /** Ends the call: the caller's cancellation or the total timeout. */
+  signal: AbortSignal;
+  /** What went wrong last, seen before an SDK wrapped it: their wrappers drop headers, bodies and causes. */
+  failure: LlmError | undefined;
+  /** A fetch that sends exactly these headers, and rejects with a `LlmError` unless the answer is 2xx. */
+  sending: (headers: Record<string, string | undefined>) => typeof fetch;
+};
+
+/** Opens the one way in which vendor files and their SDKs reach the network. */
+export function openWire(target: ModelTarget, fetch: typeof globalThis.fetch, signal: AbortSignal): Wire {
+  const wire: Wire = { signal, failure: undefined, sending };
+  return wire;
+
+  // The SDKs add headers that the environment gives them (OPENAI_CUSTOM_HEADERS, …), so theirs are not used at all.
+  function sending(headers: Record<string, string | undefined>): typeof globalThis.fetch {
+    const exact = new Headers({
+      accept: 'application/json',
+      'content-type': 'application/json',
+      'user-agent': 'orchflow',
+    });
+    for (const [name, value] of Object.entries(headers)) if (value !== undefined) exact.set(name, value);
+    return async (url, init) => {
+      wire.failure = undefined;
+      try {
+        const response = await fetch(url, { ...init, headers: exact });
+        if (response.ok) return response;
+        throw statusError(target, response.status, response.headers, await response.text().catch(() => ''));
+      } catch (error) {
+        wire.failure = toLlmError(target, error);
+        throw wire.failure;
+      }
+    };
+  }
+}
