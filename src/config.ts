@@ -65,6 +65,7 @@ const launcherEnvironment = z.object({
   OPENAI_API_KEY: z.string().optional(),
   ANTHROPIC_API_KEY: z.string().optional(),
   OLLAMA_BASE_URL: z.string().optional(),
+  OLLAMA_MODEL: z.string().optional(),
   ORCHFLOW_ALLOWED_PRIVATE_CIDRS: z.string().optional(),
   ORCHFLOW_MODE: z.string().optional(),
   ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: z.string().optional(),
@@ -75,6 +76,8 @@ const temporalBinaryEnvironment = z.object({
   XDG_CACHE_HOME: z.string().min(1).optional(),
   PATH: z.string().default(''),
 });
+
+const databaseEnvironment = environment.pick({ DATABASE_URL: true });
 
 type Environment = Record<string, string | undefined>;
 
@@ -103,11 +106,21 @@ export function loadConfig(env: Environment = process.env) {
     MANAGED_TRIAL_RUNS_ENABLED: settings.MANAGED_TRIAL_RUNS_ENABLED ?? hosted,
     MANAGED_TRIAL_RUNS_COUNT: settings.MANAGED_TRIAL_RUNS_COUNT ?? (hosted ? 3 : 0),
     ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: settings.ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER ?? hosted,
+    /** The standard `TEMPORAL_*` settings (address, namespace, API key, TLS), for `@temporalio/envconfig`. */
+    temporalEnvironment: Object.fromEntries(
+      Object.entries({ ...env, TEMPORAL_ADDRESS: settings.TEMPORAL_ADDRESS })
+        .filter((entry): entry is [string, string] => entry[0].startsWith('TEMPORAL_') && Boolean(entry[1])),
+    ),
     /** Runs an account may start in a calendar month (UTC); 0 is no limit. */
     MONTHLY_RUN_LIMIT: settings.MONTHLY_RUN_LIMIT ?? (hosted ? 100 : 0),
   };
 }
 export type Config = ReturnType<typeof loadConfig>;
+
+/** Settings of `npm run migrate`. */
+export function loadDatabaseConfig(env: Environment = process.env) {
+  return parse(databaseEnvironment, env);
+}
 
 /** Settings of `npm start`; the child processes it starts get theirs from it. */
 export function loadLauncherConfig(env: Environment = process.env) {

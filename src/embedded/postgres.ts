@@ -64,7 +64,6 @@ export async function startPostgres(options: StartPostgresOptions): Promise<Post
       logFile,
       pidFile,
       stopSignal: 'SIGINT', // a fast shutdown: ends the sessions, loses nothing
-      killSignal: 'SIGQUIT',
       stopDeadlineMs: 60_000,
     });
     try {

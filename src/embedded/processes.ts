@@ -29,8 +29,8 @@ export interface RunningProcess {
   exited: Promise<string>;
   /** Asks the process to end, then kills it when the deadline passes. Resolves when it has ended; may be called again. */
   stop(): Promise<void>;
-  /** Ends it now; does not wait. */
-  kill(): void;
+  /** Where in its log file its own lines begin, in bytes. */
+  logStart: number;
   /** The last lines it wrote into its log since it was started, for an error message. */
   lastWords(): string;
 }
@@ -47,7 +47,6 @@ export interface StartProcessOptions {
   /** Where the process is recorded while it lives, so that a later start finds it. */
   pidFile?: string;
   stopSignal?: NodeJS.Signals;
-  killSignal?: NodeJS.Signals;
   stopDeadlineMs?: number;
 }
 
@@ -156,9 +155,15 @@ export async function startProcess(options: StartProcessOptions): Promise<Runnin
       }
       await exited;
     },
-    kill: () => void child.kill(options.killSignal ?? 'SIGKILL'),
+    logStart,
     lastWords: () => readFileSync(logFile).subarray(logStart).toString().trimEnd().split('\n').slice(-15).join('\n'),
   };
+}
+
+/** Kills what is recorded under this pid file without waiting for anything. */
+export function killRecorded(pidFile: string, signal: NodeJS.Signals = 'SIGKILL') {
+  const record = readPidFile(pidFile);
+  if (record) sendSignal(record, signal);
 }
 
 /** Ends what an earlier launcher left running under this pid file. Resolves with the pid, or undefined if nothing ran. */

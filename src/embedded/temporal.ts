@@ -16,6 +16,7 @@ export interface StartTemporalOptions {
   dbFile?: string;
   /** Default: any free port. */
   port?: number;
+  /** Default: any free port. */
   uiPort?: number;
   /** No Web UI. */
   headless?: boolean;
@@ -73,8 +74,8 @@ export async function startTemporal(options: StartTemporalOptions): Promise<Temp
   const dbFile = options.dbFile && resolve(options.dbFile);
   const markReady = dbFile ? guardFirstStart(dbFile) : () => {};
   for (let attempt = 1; ; attempt++) {
-    const port = await choosePort(options.port);
-    const uiPort = headless ? undefined : await choosePort(options.uiPort);
+    const port = options.port ?? (await choosePort());
+    const uiPort = headless ? undefined : (options.uiPort ?? (await choosePort()));
     const server = await startProcess({
       command: options.binary,
       args: flags({ ...options, dbFile, port, uiPort }),
@@ -93,6 +94,7 @@ export async function startTemporal(options: StartTemporalOptions): Promise<Temp
       const portTaken = /address already in use|can't set (frontend|UI) port/.test(server.lastWords());
       await server.stop();
       if (!portTaken || attempt === attempts) throw error;
+      await sleep(500);
     }
   }
 }
@@ -100,9 +102,10 @@ export async function startTemporal(options: StartTemporalOptions): Promise<Temp
 function flags(options: StartTemporalOptions & { port: number; uiPort?: number }): string[] {
   const { dbFile, port, uiPort, synchronous = 'FULL', dynamicConfig } = options;
   const settings = Object.entries({ ...singleServerConfig, ...dynamicConfig });
+  const base = ['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(port), '--log-level', 'warn'];
   const sqlite = ['--db-filename', dbFile ?? '', '--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma'];
   return [
-    ...['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(port), '--log-level', 'warn'],
+    ...base,
     ...(uiPort ? ['--ui-port', String(uiPort)] : ['--headless']),
     ...(dbFile ? [...sqlite, `synchronous=${synchronous}`] : []),
     ...settings.flatMap(([key, value]) => ['--dynamic-config-value', `${key}=${JSON.stringify(value)}`]),
