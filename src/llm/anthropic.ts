@@ -25,10 +25,10 @@ export async function callAnthropic(target: ModelTarget, request: ModelRequest, 
 
 async function create(target: ModelTarget, request: ModelRequest, mode: JsonMode, wire: Wire): Promise<ModelAnswer> {
   const client = new Anthropic({
-    apiKey: target.api_key ?? 'none',
+    apiKey: target.api_key || 'none',
     authToken: null,
     webhookKey: null,
-    baseURL: target.base_url ?? 'https://api.anthropic.com',
+    baseURL: target.base_url || 'https://api.anthropic.com',
     maxRetries: 0,
     timeout: NO_SDK_TIMEOUT,
     logLevel: 'off',

@@ -41,27 +41,34 @@ export function planTasks(goal: string, agents: string[], humanSteps: string[]):
   }));
 }
 
-/** The goal's own steps, at most 6: parts that begin with a verb that we know; other parts belong to the step before. */
+/** The goal's own steps, at most 6: parts of its sentences that begin with a verb that we know. */
 function stepsOf(goal: string): string[] {
-  const sentences = goal.split(/[.!?;:](?=\s|$)|\n+/).map((sentence) => sentence.replace(/^[\s\-*•\d.)]+/, '').trim());
-  const steps = sentences.filter(Boolean).flatMap((sentence) => {
-    const parts: string[] = [];
-    for (const part of sentence.split(/,?\s+(?:and then|and|then)\s+|,\s+/i)) {
-      const previous = parts.at(-1);
-      const startsStep = stageOfVerb(part) !== undefined && previous?.includes(' ');
-      if (previous === undefined || startsStep) parts.push(part);
-      else
-        parts[parts.length - 1] = sentence.slice(
-          sentence.indexOf(previous),
-          sentence.indexOf(part, sentence.indexOf(previous) + previous.length) + part.length,
-        );
-    }
-    return parts.filter((part) => stageOfVerb(part) && part.includes(' '));
-  });
+  const sentences = goal.split(/[.!?;:](?=\s|$)|\n+/).map((sentence) => sentence.replace(LEAD_IN, ''));
+  const steps = sentences.flatMap(partsOf).filter(isStep);
   const titles = [...new Set(steps.map((step) => shorten(sentenceCase(withoutEnd(step)), 120)))];
   // "Plan X. Research …, extract …": the first sentence is then the whole, not one of its steps.
-  if (titles.length > 4 && sentences.length > 1 && stageOf(titles[0]!) === 'making') titles.shift();
+  if (titles.length > 4 && stageOf(titles[0]!) === 'making' && stageOf(titles[1]!) === 'research') titles.shift();
   return titles.slice(0, 6);
+}
+
+const LEAD_IN =
+  /^[\s\-*•\d.)]*(?:(?:please|help (?:me|us)(?: to)?|(?:I|we) (?:want|need|would like)(?: you)? to)\s+)?/i;
+const SEPARATOR = /(,?\s+(?:and then|and|then)\s+|,\s+)/i;
+
+/** "Compare price and quality, then write a report" is two parts: only before a step is there a cut. */
+function partsOf(sentence: string): string[] {
+  const [first = '', ...pieces] = sentence.split(SEPARATOR);
+  const parts = [first];
+  for (let at = 0; at < pieces.length; at += 2) {
+    const [separator = '', part = ''] = pieces.slice(at, at + 2);
+    if (isStep(part) && parts.at(-1)!.includes(' ')) parts.push(part);
+    else parts[parts.length - 1] += separator + part;
+  }
+  return parts;
+}
+
+function isStep(part: string): boolean {
+  return stageOfVerb(part) !== undefined && part.trim().includes(' ');
 }
 
 function completed(steps: string[], subject: string): string[] {
@@ -109,7 +116,8 @@ function agentFor(title: string, index: number, agents: string[]): string | null
 
 function containsWords(title: string, words: string): boolean {
   const present = new Set(wordsOf(title));
-  return wordsOf(words).every((word) => present.has(word));
+  const wanted = wordsOf(words);
+  return wanted.length > 0 && wanted.every((word) => present.has(word));
 }
 
 function wordsOf(text: string): string[] {

@@ -121,6 +121,8 @@ export function toLlmError(target: ModelTarget, error: unknown): LlmError {
     if (cause instanceof SyntaxError) return new LlmError('LlmBadResponse', `${server} sent no valid JSON.`);
     if ('code' in cause && typeof cause.code === 'string') code = cause.code;
   }
+  if (code === 'ERR_INVALID_URL') return new LlmError('LlmBadRequest', `${server} cannot be asked: it is not a URL.`);
   if (/TIMEOUT|TIMEDOUT/.test(code)) return new LlmError('LlmTimeout', `${server} took too long (${code}).`);
-  return new LlmError('LlmUnavailable', `${server} could not be reached, or hung up${code ? ` (${code})` : ''}.`);
+  if (code) return new LlmError('LlmUnavailable', `${server} could not be reached, or hung up (${code}).`);
+  return new LlmError('LlmBadResponse', `${server} answered in a way that cannot be read.`);
 }

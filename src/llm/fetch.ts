@@ -49,7 +49,7 @@ export function createGuardedFetch({
   const allowed = allowedPrivateCidrs.map(parseCidr);
 
   function check(hostname: string, address: string) {
-    if (isPublic(address) || isWithin(address, allowed)) return;
+    if (isPublicAddress(address) || isWithin(address, allowed)) return;
     const where = hostname === address ? address : `${hostname} (${address})`;
     throw new EgressBlockedError(
       `${where} is not a public address. The operator can allow it with ORCHFLOW_ALLOWED_PRIVATE_CIDRS.`,
@@ -138,7 +138,7 @@ function parseCidr(cidr: string): Cidr {
 }
 
 /** ipaddr.js calls some embedded IPv4 addresses "unicast" too, so IPv6 must also lie in 2000::/3, all that is routed. */
-function isPublic(address: string): boolean {
+export function isPublicAddress(address: string): boolean {
   const ip = parse(address);
   if (ip?.range() !== 'unicast') return false;
   return ip instanceof ipaddr.IPv4 || ip.match(ipaddr.IPv6.parseCIDR('2000::/3'));
@@ -151,5 +151,7 @@ function isWithin(address: string, cidrs: Cidr[]): boolean {
 
 /** IPv4 inside `::ffff:` comes out as IPv4; an address with a zone id is refused, its range says nothing. */
 function parse(address: string) {
-  return address.includes('%') || !ipaddr.isValid(address) ? undefined : ipaddr.process(address);
+  if (address.includes('%') || !ipaddr.isValid(address)) return undefined;
+  const ip = ipaddr.parse(address);
+  return ip instanceof ipaddr.IPv6 && ip.isIPv4MappedAddress() ? ip.toIPv4Address() : ip;
 }

@@ -41,12 +41,12 @@ export async function callGemini(target: ModelTarget, request: ModelRequest, wir
 
 async function generate(target: ModelTarget, request: ModelRequest, mode: JsonMode, wire: Wire): Promise<ModelAnswer> {
   const client = new GoogleGenAI({
-    apiKey: target.api_key ?? 'none',
+    apiKey: target.api_key || 'none',
     vertexai: false,
     apiVersion: 'v1beta',
     // Without retryOptions it asks once; an empty one would ask five times.
     httpOptions: {
-      baseUrl: target.base_url ?? 'https://generativelanguage.googleapis.com',
+      baseUrl: target.base_url || 'https://generativelanguage.googleapis.com',
       apiVersion: 'v1beta',
       fetch: wire.sending({ 'x-goog-api-key': target.api_key }),
     },
@@ -70,10 +70,7 @@ function responseFormat({ schema }: ModelRequest, mode: JsonMode) {
   return mode === 'json' ? json : { ...json, responseJsonSchema: strictSchema(schema.json_schema) };
 }
 
-const REFUSALS = new Set([
-  ...['SAFETY', 'RECITATION', 'LANGUAGE', 'BLOCKLIST', 'PROHIBITED_CONTENT', 'SPII', 'MODEL_ARMOR', 'JAILBREAK'],
-  ...['IMAGE_SAFETY', 'IMAGE_PROHIBITED_CONTENT', 'IMAGE_RECITATION'],
-]);
+const REFUSAL = /SAFETY|RECITATION|LANGUAGE|BLOCKLIST|PROHIBITED_CONTENT|SPII|MODEL_ARMOR|JAILBREAK/;
 
 function fromContent(target: ModelTarget, body: unknown): ModelAnswer {
   const { candidates, promptFeedback, usageMetadata: usage, modelVersion } = readAnswer(target, content, body);
@@ -82,7 +79,7 @@ function fromContent(target: ModelTarget, body: unknown): ModelAnswer {
   if (!candidate) throw badAnswer(target, 'sent no candidate');
   const { finishReason } = candidate;
   if (!finishReason) throw truncated(target);
-  if (REFUSALS.has(finishReason)) throw refused(target, finishReason);
+  if (REFUSAL.test(finishReason)) throw refused(target, finishReason);
   if (finishReason !== 'STOP' && finishReason !== 'MAX_TOKENS') throw badAnswer(target, `ended with ${finishReason}`);
   const parts = candidate.content?.parts ?? [];
   return finished(target, {

@@ -4,7 +4,7 @@ import { callGemini } from './gemini.ts';
 import { LlmError, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
 import { callOllama } from './ollama.ts';
 import { callOpenAI } from './openai.ts';
-import { toLlmError } from './failures.ts';
+import { serverName, toLlmError } from './failures.ts';
 import { openWire, type Wire } from './wire.ts';
 
 export { createGuardedFetch, EgressBlockedError } from './fetch.ts';
@@ -27,6 +27,7 @@ export async function callModel(
   { signal, fetch, timeout_ms }: CallOptions,
 ): Promise<ModelAnswer> {
   signal.throwIfAborted();
+  if (needsKey(target)) throw new LlmError('LlmAuth', `${serverName(target)} needs an API key, and there is none.`);
   const timeout = AbortSignal.timeout(timeout_ms);
   const wire = openWire(target, fetch, AbortSignal.any([signal, timeout]));
   try {
@@ -38,6 +39,11 @@ export async function callModel(
     }
     throw toLlmError(target, wire.failure ?? error);
   }
+}
+
+/** Servers at a base_url may do without. */
+function needsKey({ vendor, api_key, base_url }: ModelTarget): boolean {
+  return !api_key && !base_url && vendor !== 'ollama' && vendor !== 'demo';
 }
 
 function ask(target: ModelTarget, request: ModelRequest, wire: Wire): Promise<ModelAnswer> {

@@ -20,7 +20,7 @@ export async function callOllama(target: ModelTarget, request: ModelRequest, wir
 }
 
 async function ask(target: ModelTarget, request: ModelRequest, mode: JsonMode, wire: Wire): Promise<ModelAnswer> {
-  const base_url = (target.base_url ?? 'http://localhost:11434').replace(/\/+$/, '');
+  const base_url = (target.base_url || 'http://localhost:11434').replace(/\/+$/, '');
   const send = wire.sending({ authorization: target.api_key && `Bearer ${target.api_key}` });
   const response = await send(`${base_url}/api/chat`, {
     method: 'POST',

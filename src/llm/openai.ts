@@ -29,8 +29,8 @@ export async function callOpenAI(target: ModelTarget, request: ModelRequest, wir
 
 async function complete(target: ModelTarget, request: ModelRequest, mode: JsonMode, wire: Wire): Promise<ModelAnswer> {
   const client = new OpenAI({
-    apiKey: target.api_key ?? 'none',
-    baseURL: target.base_url ?? 'https://api.openai.com/v1',
+    apiKey: target.api_key || 'none',
+    baseURL: target.base_url || 'https://api.openai.com/v1',
     organization: null,
     project: null,
     adminAPIKey: null,

@@ -26,7 +26,11 @@ export function openWire(target: ModelTarget, fetch: typeof globalThis.fetch, si
       'content-type': 'application/json',
       'user-agent': 'orchflow',
     });
-    for (const [name, value] of Object.entries(headers)) if (value !== undefined) exact.set(name, value);
+    for (const [name, value] of Object.entries(headers)) {
+      if (value && /[^\x20-\x7e]/.test(value))
+        throw new LlmError('LlmAuth', 'The API key has characters that no key has.');
+      if (value) exact.set(name, value);
+    }
     return async (url, init) => {
       wire.failure = undefined;
       try {

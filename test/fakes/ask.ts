@@ -1,0 +1,34 @@
+import { callModel, createGuardedFetch, type ModelRequest, type ModelTarget } from '../../src/llm/index.ts';
+import type { FakeModel } from './model.ts';
+import type { FakeVendor } from './wire.ts';
+
+export const VENDORS: FakeVendor[] = ['openai', 'anthropic', 'gemini', 'ollama'];
+
+/** Has the shape of a key, so that a leak of it would be seen. */
+export const API_KEY = 'sk-SECRET0123456789canary';
+
+/** A guarded fetch that may reach the fakes on this machine, with deadlines for tests. Close it at the end. */
+export function localFetch(options: Partial<Parameters<typeof createGuardedFetch>[0]> = {}) {
+  return createGuardedFetch({
+    allowedPrivateCidrs: ['127.0.0.0/8'],
+    idle_timeout_ms: 5000,
+    headers_timeout_ms: 5000,
+    max_body_bytes: 1_000_000,
+    ...options,
+  });
+}
+
+/** Asks the fake as a vendor. What is not given is a plain question with the key, and 5 seconds to answer. */
+export function ask(
+  fake: FakeModel,
+  vendor: FakeVendor,
+  given: Partial<ModelTarget & ModelRequest> & { fetch: typeof fetch; signal?: AbortSignal; timeout_ms?: number },
+) {
+  const { model = 'a-model', api_key = API_KEY, base_url = fake.baseUrl(vendor), fetch, ...rest } = given;
+  const { signal = new AbortController().signal, timeout_ms = 5000, ...request } = rest;
+  return callModel(
+    { vendor, model, api_key, base_url },
+    { system: 'You are a test.', prompt: 'Say something.', max_output_tokens: 100, ...request },
+    { signal, fetch, timeout_ms },
+  );
+}
