@@ -1,0 +1,28 @@
+import type { Db } from '../db/index.ts';
+import { settleGate } from '../db/gates.ts';
+import { lockRun, saveProgress } from '../db/progress.ts';
+import type { Decision, Progress } from '../workflows/messages.ts';
+
+/** Short writes of the run's state, used as local activities. */
+export function createAnswerActivities({ db }: { db: Db }) {
+  return {
+    saveProgress: (run_id: string, progress: Progress) => saveProgress(db, run_id, progress),
+
+    /**
+     * Takes an answer that an operator signalled by hand. Returns the answer that stands: one that came by REST before
+     * it wins. Undefined when the gate was closed: the run is being cancelled.
+     */
+    recordAnswer: (answer: {
+      run_id: string;
+      task_id: string;
+      gate_id: string;
+      decision: Decision;
+      output: string | null;
+    }): Promise<{ decision: Decision; output_id: string | null } | undefined> =>
+      db.transaction().execute(async (trx) => {
+        await lockRun(trx, answer.run_id);
+        const { gate } = await settleGate(trx, answer);
+        return gate.decision ? { decision: gate.decision, output_id: gate.answer_id } : undefined;
+      }),
+  };
+}

@@ -1,0 +1,26 @@
+import { z } from 'zod';
+import { block, cut, dataRule, parts } from './blocks.ts';
+import type { TaskBrief } from './execute-task.ts';
+
+export const evaluateTaskAnswer = z.object({
+  passed: z.boolean(),
+  score: z.number().min(0).max(1),
+  feedback: z.string().max(4_000),
+});
+
+export function evaluateTaskPrompt(work: { goal: string; task: TaskBrief; output: string }) {
+  return {
+    system: `You are Orchflow's evaluator.
+You judge whether an output does its task well enough to build on.
+- It passes when it does what the task asks, is concrete, and does not contradict the goal. Do not ask for perfection.
+- It fails when it is empty, off the subject, a refusal, or lacks something that the task asks for.
+- \`score\` is between 0 and 1. \`feedback\` says in at most three sentences what to change, or what is good.
+${dataRule}`,
+    prompt: parts(
+      block('goal', work.goal),
+      block('task', work.task.description || work.task.title, { id: work.task.id, title: work.task.title }),
+      block('draft', cut(work.output, 60_000)),
+      'Judge the draft. Answer with JSON only: {"passed": true, "score": 0.9, "feedback": "…"}',
+    ),
+  };
+}

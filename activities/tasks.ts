@@ -1,0 +1,116 @@
+import { saveProgress } from '../db/progress.ts';
+import { getRun } from '../db/runs.ts';
+import type { Run, Task } from '../db/schema.ts';
+import { listTasks } from '../db/tasks.ts';
+import { insertText, listTexts } from '../db/texts.ts';
+import type { Progress } from '../workflows/messages.ts';
+import type { ActivityDeps } from './index.ts';
+import { askForJson, askModel, whileHeartbeating } from './model.ts';
+import type { Material } from './prompts/blocks.ts';
+import { evaluateTaskAnswer, evaluateTaskPrompt } from './prompts/evaluate-task.ts';
+import { executeTaskPrompt } from './prompts/execute-task.ts';
+import { finalizeRunPrompt } from './prompts/finalize-run.ts';
+
+/** Tokens; the least that the default models of all vendors can write in one answer. */
+const max_output_tokens = 8_192;
+const previewLength = 300;
+
+/** A task and the text that stands as its output. */
+type OutputRef = { task_id: string; output_id: string | null };
+type TaskCall = { run_id: string; task_id: string; attempt: number; agent: string; progress?: Progress };
+type Written = { output_id: string; warnings: string[] };
+
+export function createTaskActivities(deps: ActivityDeps) {
+  const { db } = deps;
+
+  async function load(input: { run_id: string; progress?: Progress }): Promise<{ run: Run; tasks: Task[] }> {
+    const [run, tasks] = await Promise.all([
+      getRun(db, input.run_id),
+      listTasks(db, input.run_id),
+      input.progress && saveProgress(db, input.run_id, input.progress),
+    ]);
+    return { run, tasks };
+  }
+
+  async function collect(tasks: Task[], inputs: OutputRef[]): Promise<Material[]> {
+    const texts = await listTexts(db, inputs.map((input) => input.output_id).filter((id) => id !== null));
+    return inputs.flatMap(({ task_id, output_id }) => {
+      const task = tasks.find(({ id }) => id === task_id);
+      const text = output_id && texts.get(output_id);
+      return task && text ? [{ task_id, title: task.title, by: task.kind === 'human' ? 'person' : 'agent', text }] : [];
+    });
+  }
+
+  return {
+    /** Does a task with its agent, from the outputs before it. With feedback: again, from the previous output. */
+    executeTask: (
+      input: TaskCall & { inputs: OutputRef[]; feedback_id: string | null; previous_output_id: string | null },
+    ): Promise<Written> =>
+      whileHeartbeating(async () => {
+        const { run, tasks } = await load(input);
+        const { feedback_id, previous_output_id, task_id, attempt } = input;
+        const agent = run.agents.find(({ name }) => name === input.agent)!;
+        const material = await collect(tasks, input.inputs);
+        const earlier = await listTexts(db, [feedback_id, previous_output_id].filter((id) => id !== null));
+        const task = tasks.find(({ id }) => id === task_id)!;
+        const prompt = executeTaskPrompt({
+          goal: run.task,
+          task,
+          agent,
+          material,
+          draft: earlier.get(previous_output_id ?? ''),
+          feedback: earlier.get(feedback_id ?? ''),
+        });
+        const request = { ...prompt, max_output_tokens };
+        const answer = await askModel(deps, { run, agent, task_id, purpose: 'execute_task', attempt, request });
+        return { output_id: answer.call_id, warnings: warningsOf(answer, task_id) };
+      }),
+
+    /** Judges an output. An evaluation that cannot be read counts as passed, with a warning. */
+    evaluateTask: (input: TaskCall & { output_id: string }) =>
+      whileHeartbeating(async () => {
+        const { run, tasks } = await load(input);
+        const { task_id, attempt, output_id } = input;
+        const agent = run.agents.find(({ name }) => name === input.agent);
+        const task = tasks.find(({ id }) => id === task_id)!;
+        const output = (await listTexts(db, [output_id])).get(output_id) ?? '';
+        const request = { ...evaluateTaskPrompt({ goal: run.task, task, output }), max_output_tokens: 1_024 };
+        const answer = await askForJson(
+          deps,
+          { run, agent, task_id, purpose: 'evaluate_task', attempt, request },
+          evaluateTaskAnswer,
+        );
+        if (!answer) {
+          const warnings = [`The evaluation of ${task_id} could not be read; its output was taken as it is.`];
+          return { passed: true, score: 0, feedback: 'Not evaluated.', feedback_id: '', warnings };
+        }
+        const { passed, score, feedback } = answer.value;
+        const feedback_id = `${answer.call_id}/feedback`;
+        if (!passed) await insertText(db, { text_id: feedback_id, run_id: run.run_id, text: feedback });
+        return { passed, score, feedback: feedback.slice(0, previewLength), feedback_id, warnings: [] as string[] };
+      }),
+
+    /** Writes the final output from the outputs of all tasks. */
+    finalizeRun: (input: {
+      run_id: string;
+      attempt: number;
+      outputs: OutputRef[];
+      progress?: Progress;
+    }): Promise<Written> =>
+      whileHeartbeating(async () => {
+        const { run, tasks } = await load(input);
+        const material = await collect(tasks, input.outputs);
+        const request = { ...finalizeRunPrompt({ goal: run.task, material }), max_output_tokens };
+        const call = { run, task_id: null, purpose: 'finalize_run' as const, attempt: input.attempt, request };
+        const answer = await askModel(deps, call);
+        return { output_id: answer.call_id, warnings: warningsOf(answer, 'final output') };
+      }),
+  };
+}
+
+function warningsOf(answer: { finish: 'stop' | 'length'; cost_usd: number | null; model: string }, what: string): string[] {
+  return [
+    ...(answer.finish === 'length' ? [`The text of ${what} was cut at the model's length limit.`] : []),
+    ...(answer.cost_usd === null ? [`The price of ${answer.model} is not known; its cost is not in cost_usd.`] : []),
+  ];
+}

@@ -1,0 +1,29 @@
+import type { Db } from './index.ts';
+import type { LlmCall, NewLlmCall } from './schema.ts';
+
+/** The journalled call of this id with its answer, or undefined when it was never paid. */
+export function findLlmCall(db: Db, call_id: string): Promise<(LlmCall & { text: string }) | undefined> {
+  return db
+    .selectFrom('llm_calls')
+    .innerJoin('texts', 'texts.text_id', 'llm_calls.call_id')
+    .selectAll('llm_calls')
+    .select('texts.text')
+    .where('call_id', '=', call_id)
+    .executeTakeFirst();
+}
+
+/** Journals a paid call and its answer. When another worker was first, its answer stands: read it with `findLlmCall`. */
+export async function insertLlmCall(db: Db, call: NewLlmCall, text: string): Promise<void> {
+  await db
+    .with('answer', (cte) =>
+      cte
+        .insertInto('texts')
+        .values({ text_id: call.call_id, run_id: call.run_id, text })
+        .onConflict((conflict) => conflict.doNothing())
+        .returning('text_id'),
+    )
+    .insertInto('llm_calls')
+    .values(call)
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+}

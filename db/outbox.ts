@@ -1,0 +1,59 @@
+import { sql, type Transaction } from 'kysely';
+import type { Db } from './index.ts';
+import type { Database, OutboxMessage } from './schema.ts';
+
+export type OutboxEntry = { outbox_id: string; run_id: string; message: OutboxMessage; attempts: number };
+
+const claimedUntil = sql<string>`now() + interval '10 seconds'`;
+const columns = ['outbox_id', 'run_id', 'message', 'attempts'] as const;
+
+/**
+ * Commits, with the change itself, what Temporal must be told of it. The entry is claimed for its writer, who delivers
+ * it at once; undefined when an older one of the run must go first, which the sweep takes care of.
+ */
+export async function insertOutboxEntry(
+  trx: Transaction<Database>,
+  run_id: string,
+  message: OutboxMessage,
+): Promise<OutboxEntry | undefined> {
+  const older = await trx.selectFrom('outbox').select('outbox_id').where('run_id', '=', run_id).limit(1).executeTakeFirst();
+  const entry = await trx
+    .insertInto('outbox')
+    .values({ run_id, message: JSON.stringify(message), next_attempt_at: older ? sql`now()` : claimedUntil })
+    .returning(columns)
+    .executeTakeFirstOrThrow();
+  return older ? undefined : entry;
+}
+
+/**
+ * Claims up to `limit` entries that are due: each run's oldest only, so that Temporal hears of a run in order.
+ * A claim lasts ten seconds; the entry of a process that dies meanwhile becomes due again.
+ */
+export function claimOutboxEntries(db: Db, limit: number): Promise<OutboxEntry[]> {
+  const due = sql<string>`
+    select outbox_id from outbox
+    where next_attempt_at <= now()
+      and not exists (select from outbox as older where older.run_id = outbox.run_id and older.outbox_id < outbox.outbox_id)
+    order by outbox_id limit ${limit}
+    for update skip locked`;
+  return db
+    .updateTable('outbox')
+    .set({ next_attempt_at: claimedUntil, attempts: sql`attempts + 1` })
+    .where(sql<boolean>`outbox_id in (${due})`)
+    .returning(columns)
+    .execute();
+}
+
+export async function deleteOutboxEntry(db: Db, outbox_id: string): Promise<void> {
+  await db.deleteFrom('outbox').where('outbox_id', '=', outbox_id).execute();
+}
+
+/** Puts an entry off. Rises with the attempts, from half a second to fifteen seconds. */
+export async function postponeOutboxEntry(db: Db, { outbox_id, attempts }: OutboxEntry): Promise<void> {
+  const seconds = Math.min(0.5 * 2 ** attempts, 15);
+  await db
+    .updateTable('outbox')
+    .set({ next_attempt_at: sql`now() + make_interval(secs => ${seconds})` })
+    .where('outbox_id', '=', outbox_id)
+    .execute();
+}

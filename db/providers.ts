@@ -1,0 +1,54 @@
+import type { Insertable } from 'kysely';
+import type { Db } from './index.ts';
+import type { Database, Provider, Vendor } from './schema.ts';
+
+/** Returns when it was created. */
+export function insertProvider(db: Db, provider: Insertable<Database['providers']>): Promise<Provider> {
+  return db.insertInto('providers').values(provider).returningAll().executeTakeFirstOrThrow();
+}
+
+function activeProviders(db: Db, account_id: string) {
+  return db
+    .selectFrom('providers')
+    .selectAll()
+    .where('account_id', '=', account_id)
+    .where('status', '=', 'active')
+    .orderBy('created_at', 'desc');
+}
+
+/** The account's active providers, newest first. */
+export function listProviders(db: Db, account_id: string): Promise<Provider[]> {
+  return activeProviders(db, account_id).execute();
+}
+
+export function findActiveProvider(db: Db, account_id: string, provider_id: string): Promise<Provider | undefined> {
+  return activeProviders(db, account_id).where('provider_id', '=', provider_id).executeTakeFirst();
+}
+
+/** The account's newest active provider of a vendor. */
+export function findNewestProvider(db: Db, account_id: string, vendor: Vendor): Promise<Provider | undefined> {
+  return activeProviders(db, account_id).where('provider', '=', vendor).limit(1).executeTakeFirst();
+}
+
+/** The provider, or, when it was deactivated since the run began, the newest active one of its vendor. */
+export async function findUsableProvider(db: Db, account_id: string, provider_id: string): Promise<Provider | undefined> {
+  const provider = await db
+    .selectFrom('providers')
+    .selectAll()
+    .where('account_id', '=', account_id)
+    .where('provider_id', '=', provider_id)
+    .executeTakeFirst();
+  return provider?.status === 'inactive' ? findNewestProvider(db, account_id, provider.provider) : provider;
+}
+
+/** Deactivates a provider. Returns false when the account has no active one of this id. */
+export async function deactivateProvider(db: Db, account_id: string, provider_id: string): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('providers')
+    .set({ status: 'inactive' })
+    .where('account_id', '=', account_id)
+    .where('provider_id', '=', provider_id)
+    .where('status', '=', 'active')
+    .executeTakeFirst();
+  return numUpdatedRows > 0n;
+}

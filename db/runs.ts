@@ -1,0 +1,154 @@
+import { sql, type Transaction } from 'kysely';
+import { answerFault, type Decision, type RunStatus } from '../workflows/messages.ts';
+import { findLatestGate, settleGate } from './gates.ts';
+import type { Db } from './index.ts';
+import { insertOutboxEntry, type OutboxEntry } from './outbox.ts';
+import { appendEvents } from './progress.ts';
+import type { Database, Gate, NewRun, Run, Task } from './schema.ts';
+
+/** The run's row, for those who work on it. Throws when there is none. */
+export function getRun(db: Db, run_id: string): Promise<Run> {
+  return db.selectFrom('runs').selectAll().where('run_id', '=', run_id).executeTakeFirstOrThrow();
+}
+
+export type RunQuota = {
+  /** Runs in a calendar month (UTC); 0 is no limit. */
+  monthly: number;
+  /** Runs on the operator's models in all; undefined when they are not limited, or this run does not use them. */
+  trial?: number;
+};
+
+/**
+ * Accepts a run: its row, its first event and the outbox entry that starts it, in one transaction that holds the
+ * account's row, so that many at once take exactly the quota.
+ */
+export function insertRun(
+  db: Db,
+  run: NewRun,
+  quota: RunQuota,
+): Promise<{ refused: 'trial' | 'monthly' } | { refused?: undefined; entry: OutboxEntry | undefined }> {
+  return db.transaction().execute(async (trx) => {
+    if (quota.monthly || quota.trial !== undefined) {
+      const refused = await takeQuota(trx, run.account_id, quota);
+      if (refused) return { refused };
+    }
+    await trx.insertInto('runs').values(run).execute();
+    await appendEvents(trx, run.run_id, [{ key: 'created', type: 'run.created', data: {} }]);
+    return { entry: await insertOutboxEntry(trx, run.run_id, { kind: 'start' }) };
+  });
+}
+
+async function takeQuota(trx: Transaction<Database>, account_id: string, quota: RunQuota) {
+  const account = await trx
+    .selectFrom('accounts')
+    .select('managed_runs_used')
+    .where('account_id', '=', account_id)
+    .forUpdate()
+    .executeTakeFirstOrThrow();
+  if (quota.trial !== undefined && account.managed_runs_used >= quota.trial) return 'trial';
+  if (quota.monthly) {
+    const { count } = await trx
+      .selectFrom('runs')
+      .select(sql<number>`count(*)`.as('count'))
+      .where('account_id', '=', account_id)
+      .where('created_at', '>=', sql<string>`date_trunc('month', now() at time zone 'UTC') at time zone 'UTC'`)
+      .executeTakeFirstOrThrow();
+    if (count >= quota.monthly) return 'monthly';
+  }
+  if (quota.trial !== undefined) {
+    await trx
+      .updateTable('accounts')
+      .set({ managed_runs_used: account.managed_runs_used + 1 })
+      .where('account_id', '=', account_id)
+      .execute();
+  }
+  return undefined;
+}
+
+/** Locks a run for a change by its account. Undefined when this account has none of this id. */
+async function lockOwnRun(trx: Transaction<Database>, account_id: string, run_id: string) {
+  return trx
+    .selectFrom('runs')
+    .select('status')
+    .where('run_id', '=', run_id)
+    .where('account_id', '=', account_id)
+    .forUpdate()
+    .executeTakeFirst();
+}
+
+export type Completion =
+  | { result: 'unknown' }
+  | { result: 'not_waiting'; task: Task; gate: Gate | undefined }
+  | { result: 'fault'; field: 'decision' | 'output'; detail: string }
+  | { result: 'accepted'; gate: Gate; entry: OutboxEntry | undefined };
+
+/** Answers the task's open gate: gate, text, event and the signal's outbox entry in one transaction. */
+export function completeTask(
+  db: Db,
+  answer: { account_id: string; run_id: string; task_id: string; gate_id?: string; decision: Decision; output: string | null },
+): Promise<Completion> {
+  const { account_id, run_id, task_id, decision, output } = answer;
+  return db.transaction().execute(async (trx): Promise<Completion> => {
+    const run = await lockOwnRun(trx, account_id, run_id);
+    const task = run && (await findTask(trx, run_id, task_id));
+    if (!task) return { result: 'unknown' };
+    const gate = await findLatestGate(trx, run_id, task_id);
+    const stale = gate && answer.gate_id !== undefined && answer.gate_id !== gate.gate_id;
+    if (gate?.status !== 'open' || stale) return { result: 'not_waiting', task, gate };
+
+    const fault = answerFault(
+      { kind: gate.kind, has_draft: task.output_id !== null },
+      { decision, has_output: Boolean(output?.trim()) },
+    );
+    if (fault) return { result: 'fault', ...fault };
+    const settled = await settleGate(trx, { run_id, task_id, gate_id: gate.gate_id, decision, output });
+    const entry = await insertOutboxEntry(trx, run_id, {
+      kind: 'complete_task',
+      task_id,
+      gate_id: gate.gate_id,
+      decision,
+      output_id: settled.gate.answer_id,
+    });
+    return { result: 'accepted', gate: settled.gate, entry };
+  });
+}
+
+function findTask(trx: Transaction<Database>, run_id: string, task_id: string): Promise<Task | undefined> {
+  return trx.selectFrom('tasks').selectAll().where('run_id', '=', run_id).where('id', '=', task_id).executeTakeFirst();
+}
+
+/**
+ * Cancels a run for every reader at once: run, open tasks and gates, event, and the outbox entry that tells its
+ * workflow. Returns the status it had, or undefined when this account has none of this id; a finished run stays.
+ */
+export function cancelRun(
+  db: Db,
+  account_id: string,
+  run_id: string,
+): Promise<{ before: RunStatus; entry?: OutboxEntry } | undefined> {
+  return db.transaction().execute(async (trx) => {
+    const run = await lockOwnRun(trx, account_id, run_id);
+    if (!run) return undefined;
+    if (['completed', 'failed', 'cancelled'].includes(run.status)) return { before: run.status };
+    const now = new Date().toISOString();
+    await trx
+      .updateTable('runs')
+      .set({ status: 'cancelled', completed_at: now })
+      .where('run_id', '=', run_id)
+      .execute();
+    await trx
+      .updateTable('tasks')
+      .set({ status: 'cancelled', completed_at: now })
+      .where('run_id', '=', run_id)
+      .where('status', 'in', ['pending', 'running', 'waiting_human'])
+      .execute();
+    await trx
+      .updateTable('gates')
+      .set({ status: 'closed' })
+      .where('run_id', '=', run_id)
+      .where('status', '=', 'open')
+      .execute();
+    await appendEvents(trx, run_id, [{ key: 'cancelled', type: 'run.cancelled', data: {} }]);
+    return { before: run.status, entry: await insertOutboxEntry(trx, run_id, { kind: 'cancel' }) };
+  });
+}

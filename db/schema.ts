@@ -1,0 +1,182 @@
+import type { ColumnType, Generated, Insertable, Selectable } from 'kysely';
+import type { Decision, GateKind, Phase, RunStatus, TaskKind, TaskStatus } from '../workflows/messages.ts';
+
+/** All data on one page. Timestamps are ISO 8601 texts in UTC with milliseconds; `db/index.ts` parses them so. */
+export interface Database {
+  accounts: AccountTable;
+  api_keys: ApiKeyTable;
+  providers: ProviderTable;
+  runs: RunTable;
+  tasks: TaskTable;
+  gates: GateTable;
+  texts: TextTable;
+  llm_calls: LlmCallTable;
+  run_events: RunEventTable;
+  outbox: OutboxTable;
+  webhook_deliveries: WebhookDeliveryTable;
+}
+
+/** Read as `T`, written as JSON text. */
+type Json<T> = ColumnType<T, string, string>;
+type OptionalJson<T> = ColumnType<T, string | undefined, string>;
+
+interface AccountTable {
+  account_id: string;
+  name: string;
+  email: string;
+  managed_runs_used: Generated<number>;
+  webhook_secret_encrypted: string;
+  created_at: Generated<string>;
+}
+
+interface ApiKeyTable {
+  key_sha256: string;
+  key_prefix: string;
+  account_id: string;
+  created_at: Generated<string>;
+}
+
+export type Vendor = 'gemini' | 'openai' | 'anthropic' | 'ollama';
+
+interface ProviderTable {
+  provider_id: string;
+  account_id: string;
+  provider: Vendor;
+  label: string | null;
+  model: string;
+  base_url: string | null;
+  api_key_encrypted: string | null;
+  status: Generated<'active' | 'inactive'>;
+  created_at: Generated<string>;
+}
+
+/** An agent as the run froze it: templates filled in, its model resolved to a provider when the run's own does not serve it. */
+export type RunAgent = { name: string; system_prompt: string; model: string | null; provider_id: string | null };
+
+interface RunTable {
+  run_id: string;
+  account_id: string;
+  /** The newest workflow state written here; older ones are refused. */
+  version: Generated<number>;
+  event_seq: Generated<number>;
+  status: Generated<RunStatus>;
+  phase: Generated<Phase>;
+  task: string;
+  agents: Json<RunAgent[]>;
+  human_gates: Json<string[]>;
+  ask_me_about: Json<string[]>;
+  require_approval: boolean;
+  webhook_url: string | null;
+  provider_id: string | null;
+  final_output_id: string | null;
+  error: string | null;
+  warnings: OptionalJson<string[]>;
+  created_at: Generated<string>;
+  started_at: string | null;
+  completed_at: string | null;
+}
+
+export type Evaluation = { passed: boolean; score: number; feedback: string };
+
+interface TaskTable {
+  run_id: string;
+  id: string;
+  position: number;
+  version: Generated<number>;
+  title: string;
+  description: string;
+  kind: TaskKind;
+  agent: string | null;
+  model: string | null;
+  depends_on: OptionalJson<string[]>;
+  status: Generated<TaskStatus>;
+  attempts: Generated<number>;
+  output_id: string | null;
+  evaluation: OptionalJson<Evaluation | null>;
+  error: string | null;
+  started_at: string | null;
+  completed_at: string | null;
+}
+
+interface GateTable {
+  gate_id: string;
+  run_id: string;
+  task_id: string;
+  kind: GateKind;
+  status: 'open' | 'answered' | 'closed';
+  reason: string | null;
+  decision: Decision | null;
+  answer_id: string | null;
+  opened_at: Generated<string>;
+  answered_at: string | null;
+}
+
+/** Every long text: model answers (id = the call's journal key), people's answers (id = the gate's id). Written once. */
+interface TextTable {
+  text_id: string;
+  run_id: string;
+  text: string;
+}
+
+/** The journal that makes a model call paid once, and the source of usage and cost. Its answer is the text of the same id. */
+interface LlmCallTable {
+  call_id: string;
+  run_id: string;
+  task_id: string | null;
+  purpose: string;
+  vendor: string;
+  model: string;
+  provider_id: string | null;
+  finish: 'stop' | 'length';
+  input_tokens: number;
+  output_tokens: number;
+  cost_usd: number | null;
+  created_at: Generated<string>;
+}
+
+interface RunEventTable {
+  run_id: string;
+  seq: number;
+  /** Dedupes: an event that the workflow writes twice (a retried write) has the same key. */
+  event_key: string;
+  type: string;
+  data: Json<Record<string, unknown>>;
+  created_at: Generated<string>;
+}
+
+/** What Temporal must still be told, committed with the change itself. Rows are deleted once Temporal has taken them. */
+interface OutboxTable {
+  outbox_id: Generated<string>;
+  run_id: string;
+  message: Json<OutboxMessage>;
+  attempts: Generated<number>;
+  next_attempt_at: Generated<string>;
+  created_at: Generated<string>;
+}
+
+export type OutboxMessage =
+  | { kind: 'start' }
+  | { kind: 'complete_task'; task_id: string; gate_id: string; decision: Decision; output_id: string | null }
+  | { kind: 'cancel' };
+
+interface WebhookDeliveryTable {
+  delivery_id: string;
+  run_id: string;
+  event: string;
+  body: string;
+  status: Generated<'pending' | 'delivered' | 'failed'>;
+  attempts: Generated<number>;
+  last_response: string | null;
+  created_at: Generated<string>;
+  delivered_at: string | null;
+}
+
+export type Account = Selectable<AccountTable>;
+export type Provider = Selectable<ProviderTable>;
+export type Run = Selectable<RunTable>;
+export type Task = Selectable<TaskTable>;
+export type Gate = Selectable<GateTable>;
+export type LlmCall = Selectable<LlmCallTable>;
+export type NewRun = Insertable<RunTable>;
+export type NewTask = Insertable<TaskTable>;
+export type NewLlmCall = Insertable<LlmCallTable>;

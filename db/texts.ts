@@ -1,0 +1,19 @@
+import type { Kysely } from 'kysely';
+import type { Database } from './schema.ts';
+import type { Db } from './index.ts';
+
+/** The texts of these ids. Ids without a text are left out. */
+export async function listTexts(db: Db, ids: string[]): Promise<Map<string, string>> {
+  if (ids.length === 0) return new Map();
+  const rows = await db.selectFrom('texts').select(['text_id', 'text']).where('text_id', 'in', ids).execute();
+  return new Map(rows.map((row) => [row.text_id, row.text]));
+}
+
+/** Keeps a text under its id. The first one stands. */
+export async function insertText(db: Kysely<Database>, text: { text_id: string; run_id: string; text: string }): Promise<void> {
+  await db
+    .insertInto('texts')
+    .values(text)
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+}

@@ -1,0 +1,43 @@
+import { sql } from 'kysely';
+import type { Db } from './index.ts';
+
+/**
+ * Counts an attempt of a delivery, creating it at the first, and returns where and what to send.
+ * Undefined when it was delivered before, or the run has no webhook.
+ */
+export async function openDelivery(
+  db: Db,
+  delivery: { delivery_id: string; run_id: string; event: string; body: string },
+) {
+  await db
+    .insertInto('webhook_deliveries')
+    .values(delivery)
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+  return db
+    .updateTable('webhook_deliveries')
+    .from('runs')
+    .innerJoin('accounts', 'accounts.account_id', 'runs.account_id')
+    .set({ attempts: sql`attempts + 1` })
+    .whereRef('runs.run_id', '=', 'webhook_deliveries.run_id')
+    .where('delivery_id', '=', delivery.delivery_id)
+    .where('webhook_deliveries.status', '=', 'pending')
+    .where('runs.webhook_url', 'is not', null)
+    .returning(['delivery_id', 'body', 'runs.account_id', 'runs.webhook_url', 'accounts.webhook_secret_encrypted'])
+    .$narrowType<{ webhook_url: string }>()
+    .executeTakeFirst();
+}
+
+/** Notes the outcome of an attempt. `last_response` is our own words, never the endpoint's body. */
+export async function finishDelivery(
+  db: Db,
+  delivery_id: string,
+  status: 'pending' | 'delivered',
+  last_response: string,
+): Promise<void> {
+  await db
+    .updateTable('webhook_deliveries')
+    .set({ status, last_response, delivered_at: status === 'delivered' ? new Date().toISOString() : null })
+    .where('delivery_id', '=', delivery_id)
+    .execute();
+}

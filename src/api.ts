@@ -1,0 +1,35 @@
+import { serve } from '@hono/node-server';
+import { pino } from 'pino';
+import packageJson from '../package.json' with { type: 'json' };
+import { createDb } from '../db/index.ts';
+import { createApp } from './app.ts';
+import { loadConfig } from './config.ts';
+import { createEngine } from './engine.ts';
+import { managedModels } from './managed.ts';
+import { createOutbox } from './outbox.ts';
+import { createTemporalClient } from './temporal.ts';
+
+/** The API process. */
+const config = loadConfig();
+const log = pino({ level: config.LOG_LEVEL, name: 'api' });
+const db = createDb(config.DATABASE_URL, config.DATABASE_POOL_SIZE);
+const client = createTemporalClient(config);
+const engine = createEngine({ client, db, taskQueue: config.TEMPORAL_TASK_QUEUE });
+const outbox = createOutbox({ db, engine, log });
+const app = createApp({ db, engine, outbox, config, managed: managedModels(config), log, version: packageJson.version });
+
+const server = serve({ fetch: app.fetch, hostname: config.HOST, port: config.PORT }, ({ port }) => log.info({ port }, 'listening'));
+server.on('error', (error) => {
+  log.fatal({ err: error }, 'cannot listen');
+  process.exit(1);
+});
+
+async function stop(): Promise<void> {
+  server.close();
+  if ('closeIdleConnections' in server) server.closeIdleConnections();
+  await outbox.stop();
+  await Promise.all([client.connection.close(), db.destroy()]);
+  process.exit(0);
+}
+process.once('SIGTERM', () => void stop());
+process.once('SIGINT', () => void stop());

@@ -1,0 +1,116 @@
+import { serveStatic } from '@hono/node-server/serve-static';
+import { bodyLimit } from 'hono/body-limit';
+import { createMiddleware } from 'hono/factory';
+import { secureHeaders } from 'hono/secure-headers';
+import type { Logger } from 'pino';
+import type { Db } from '../db/index.ts';
+import { requireApiKey } from './auth.ts';
+import type { Config } from './config.ts';
+import { docsPage, swaggerAssets } from './docs.ts';
+import type { Engine } from './engine.ts';
+import { ApiError, notFound, toResponse } from './errors.ts';
+import { newId } from './ids.ts';
+import type { ModelTarget } from './llm/index.ts';
+import { createRouter } from './openapi.ts';
+import type { Outbox } from './outbox.ts';
+import { authRouter } from './routes/auth.ts';
+import { healthRouter } from './routes/health.ts';
+import { providersRouter } from './routes/providers.ts';
+import { runsRouter } from './routes/runs.ts';
+import { tasksRouter } from './routes/tasks.ts';
+import { templatesRouter } from './routes/templates.ts';
+
+export type AppDeps = {
+  db: Db;
+  engine: Engine;
+  outbox: Outbox;
+  config: Config;
+  managed: ModelTarget[];
+  log: Logger;
+  version: string;
+};
+
+export type AppEnv = { Variables: { deps: AppDeps; requestId: string; accountId: string } };
+
+const maxBody = 1024 * 1024;
+
+/** The map of the API: public mounts, the auth line, protected mounts, errors. */
+export function createApp(deps: AppDeps) {
+  const app = createRouter();
+
+  app.use(provide(deps), secureHeaders(), logRequests());
+  app.use('/api/*', bodyLimit({ maxSize: maxBody, onError: tooLarge }), requireJson());
+
+  app.route('/', healthRouter);
+  app.route('/api/v1/auth', authRouter);
+  app.route('/api/v1/agents', templatesRouter);
+  app.doc31('/openapi.json', description(deps.version));
+  app.get('/docs', docsPage);
+  app.get('/docs/assets/*', serveStatic({ root: swaggerAssets, rewriteRequestPath: (path) => path.slice('/docs/assets'.length) }));
+
+  app.use('/api/v1/*', requireApiKey());
+
+  app.route('/api/v1/runs', runsRouter);
+  app.route('/api/v1/runs', tasksRouter);
+  app.route('/api/v1/providers', providersRouter);
+
+  app.notFound((c) => toResponse(notFound('Page'), c));
+  app.onError((error, c) => {
+    const response = toResponse(error, c);
+    if (response.status === 500) deps.log.error({ err: error, request_id: c.var.requestId }, 'request failed');
+    return response;
+  });
+
+  app.openAPIRegistry.registerComponent('securitySchemes', 'apiKey', { type: 'apiKey', in: 'header', name: 'X-API-Key' });
+  app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
+  return app;
+}
+
+function description(version: string) {
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Orchflow',
+      version,
+      description: 'AI does the work. You make the calls. One request turns a goal into finished work by AI agents and people.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    servers: [{ url: '/' }],
+  };
+}
+
+function provide(deps: AppDeps) {
+  return createMiddleware<AppEnv>(async (c, next) => {
+    const given = c.req.header('x-request-id');
+    const requestId = given && /^[\w.-]{1,100}$/.test(given) ? given : newId('request');
+    c.set('deps', deps);
+    c.set('requestId', requestId);
+    c.header('X-Request-Id', requestId);
+    await next();
+  });
+}
+
+function logRequests() {
+  return createMiddleware<AppEnv>(async (c, next) => {
+    const start = performance.now();
+    await next();
+    const { log } = c.var.deps;
+    const ms = Math.round(performance.now() - start);
+    log.debug({ method: c.req.method, path: c.req.path, status: c.res.status, ms, request_id: c.var.requestId }, 'request');
+  });
+}
+
+function tooLarge(): never {
+  throw new ApiError('BODY_TOO_LARGE', `The body is larger than ${maxBody / 1024 / 1024} MiB.`);
+}
+
+/** Bodies are JSON; one of another kind would pass validation as an empty object. */
+function requireJson() {
+  return createMiddleware<AppEnv>(async (c, next) => {
+    const hasBody = c.req.method === 'POST' || c.req.method === 'PUT';
+    if (hasBody && !/^application\/([\w.-]+\+)?json\b/i.test(c.req.header('content-type') ?? '')) {
+      throw new ApiError('UNSUPPORTED_MEDIA_TYPE', 'Send the body as JSON, with the header Content-Type: application/json.');
+    }
+    await next();
+  });
+}

@@ -1,0 +1,93 @@
+import { isGrpcServiceError, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { defineSearchAttributeKey, WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import type { Db } from '../db/index.ts';
+import type { OutboxEntry } from '../db/outbox.ts';
+import { getRun } from '../db/runs.ts';
+import type { Run } from '../db/schema.ts';
+import { completeTaskSignal, runStateQuery, runWorkflowType, type RunInput, type RunState } from '../workflows/messages.ts';
+
+const accountAttribute = defineSearchAttributeKey('OrchflowAccount', 'KEYWORD');
+
+/** Without one, a call to a Temporal that is down blocks for more than ten seconds. */
+const deadline_ms = 2_500;
+
+export type Engine = ReturnType<typeof createEngine>;
+
+/** What the API asks of Temporal. The only file of the API that speaks to it. */
+export function createEngine({ client, db, taskQueue }: { client: Client; db: Db; taskQueue: string }) {
+  function withDeadline<T>(call: () => Promise<T>): Promise<T> {
+    return client.withDeadline(Date.now() + deadline_ms, call);
+  }
+
+  async function start(run: Run): Promise<void> {
+    const input: RunInput = {
+      run_id: run.run_id,
+      agents: run.agents.map(({ name, model }) => ({ name, model })),
+      require_approval: run.require_approval,
+      has_webhook: run.webhook_url !== null,
+    };
+    await client.workflow
+      .start(runWorkflowType, {
+        workflowId: run.run_id,
+        taskQueue,
+        args: [input],
+        workflowIdReusePolicy: 'REJECT_DUPLICATE',
+        staticSummary: oneLine(run.task, 200),
+        typedSearchAttributes: [{ key: accountAttribute, value: run.account_id }],
+      })
+      .catch((error) => {
+        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      });
+  }
+
+  /**
+   * Tells Temporal what an outbox entry says. Telling it twice changes nothing: a run starts once by its id, a gate is
+   * answered once by its id. A run that has ended needs no answer and no cancellation any more.
+   * @throws when Temporal did not take it.
+   */
+  async function deliver({ run_id, message }: OutboxEntry): Promise<void> {
+    const handle = client.workflow.getHandle(run_id);
+    await withDeadline(async () => {
+      switch (message.kind) {
+        case 'start':
+          return start(await getRun(db, run_id));
+        case 'complete_task': {
+          const { kind: _, ...answer } = message;
+          return handle.signal(completeTaskSignal, answer);
+        }
+        case 'cancel':
+          await handle.cancel();
+      }
+    }).catch((error) => {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+    });
+  }
+
+  /** The state that the workflow itself holds, or undefined when it cannot be asked: no worker, no Temporal, no history. */
+  async function findLiveState(run_id: string): Promise<RunState | undefined> {
+    try {
+      return await withDeadline(() => client.workflow.getHandle(run_id).query(runStateQuery));
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError || isGrpcServiceError(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** The server's version, or undefined when it does not answer. */
+  async function findServerVersion(): Promise<string | undefined> {
+    try {
+      const info = await withDeadline(() => client.workflowService.getSystemInfo({}));
+      return info.serverVersion ?? undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  return { deliver, findLiveState, findServerVersion };
+}
+
+function oneLine(text: string, bytes: number): string {
+  const line = text.replaceAll(/\s+/g, ' ').trim();
+  if (Buffer.byteLength(line) <= bytes) return line;
+  return `${new TextDecoder().decode(Buffer.from(line).subarray(0, bytes - 6)).replace(/\uFFFD$/, '')}…`;
+}

@@ -1,0 +1,78 @@
+import type { Context } from 'hono';
+import { HTTPException } from 'hono/http-exception';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { isUnavailable } from '../db/index.ts';
+
+/** The closed list of what can go wrong, and its status and title. */
+const problems = {
+  UNAUTHORIZED: [401, 'Missing or invalid API key'],
+  PROVIDER_REQUIRED: [402, 'A provider of your own is required'],
+  NOT_FOUND: [404, 'Not found'],
+  METHOD_NOT_ALLOWED: [405, 'Method not allowed'],
+  EMAIL_TAKEN: [409, 'This e-mail has an account'],
+  TASK_NOT_WAITING: [409, 'The task is not waiting for a person'],
+  RUN_FINISHED: [409, 'The run has ended'],
+  BODY_TOO_LARGE: [413, 'The body is too large'],
+  UNSUPPORTED_MEDIA_TYPE: [415, 'Send JSON'],
+  VALIDATION_FAILED: [422, 'Validation error'],
+  MONTHLY_LIMIT_REACHED: [429, 'Monthly limit reached'],
+  INTERNAL_ERROR: [500, 'Internal error'],
+  UNAVAILABLE: [503, 'Temporarily unavailable'],
+} as const satisfies Record<string, readonly [ContentfulStatusCode, string]>;
+
+export type ErrorCode = keyof typeof problems;
+
+/** A fault at one place of the body: a JSON pointer (RFC 6901) and what is wrong there. */
+export type FieldFault = { pointer: string; detail: string };
+
+type Extra = { errors?: FieldFault[]; retry_after_seconds?: number; [member: string]: unknown };
+
+/** An error that the client is told: its code decides the status. `extra` becomes members of the body. */
+export class ApiError extends Error {
+  readonly code: ErrorCode;
+  readonly extra: Extra;
+
+  constructor(code: ErrorCode, detail: string, extra: Extra = {}) {
+    super(detail);
+    this.code = code;
+    this.extra = extra;
+  }
+}
+
+/** A 422 that names one field, by its JSON pointer. */
+export function invalid(pointer: string, detail: string): ApiError {
+  return new ApiError('VALIDATION_FAILED', `${pointer.slice(1).replaceAll('/', '.')}: ${detail}`, {
+    errors: [{ pointer, detail }],
+  });
+}
+
+/** Unknown things and those of other accounts give the same answer. */
+export function notFound(what: 'Run' | 'Task' | 'Provider' | 'Page'): ApiError {
+  return new ApiError('NOT_FOUND', `${what} not found.`);
+}
+
+function toApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  if (error instanceof HTTPException) {
+    if (error.status === 400) return invalid('/', 'The body is not valid JSON.');
+    if (error.status === 413) return new ApiError('BODY_TOO_LARGE', error.message);
+  }
+  if (isUnavailable(error)) {
+    return new ApiError('UNAVAILABLE', 'The database cannot be reached. Nothing was changed; try again.', {
+      retry_after_seconds: 2,
+    });
+  }
+  return new ApiError('INTERNAL_ERROR', 'Something went wrong on our side. Quote the request_id when you report it.');
+}
+
+/** The one error body: `application/problem+json` (RFC 9457) with `code` and `request_id`. */
+export function toResponse(thrown: unknown, c: Context): Response {
+  const error = toApiError(thrown);
+  const [status, title] = problems[error.code];
+  const { retry_after_seconds, ...extra } = error.extra;
+  if (retry_after_seconds !== undefined) c.header('Retry-After', String(Math.ceil(retry_after_seconds)));
+  if (error.code === 'UNAUTHORIZED') c.header('WWW-Authenticate', 'Bearer');
+  const type = `/problems/${error.code.toLowerCase().replaceAll('_', '-')}`;
+  const body = { type, title, status, detail: error.message, code: error.code, ...extra, request_id: c.get('requestId') };
+  return c.body(JSON.stringify(body), status, { 'Content-Type': 'application/problem+json' });
+}

@@ -1,0 +1,90 @@
+import { createRoute, OpenAPIHono, z, type RouteConfig } from '@hono/zod-openapi';
+import type { AppEnv } from './app.ts';
+import { ApiError, notFound, type FieldFault } from './errors.ts';
+
+/** A JSON Pointer (RFC 6901) to a place in the request. */
+function pointer(path: PropertyKey[]): string {
+  return `/${path.map((part) => String(part).replaceAll('~', '~0').replaceAll('/', '~1')).join('/')}`;
+}
+
+function faults(error: z.core.$ZodError): FieldFault[] {
+  return error.issues.flatMap((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => ({ pointer: pointer([...issue.path, key]), detail: 'is not a field of this request' }))
+      : [{ pointer: pointer(issue.path), detail: issue.message }],
+  );
+}
+
+/** A router whose validation answers 422, naming each field. An id that cannot be one is an unknown one. */
+export function createRouter(): OpenAPIHono<AppEnv> {
+  return new OpenAPIHono<AppEnv>({
+    defaultHook: (result) => {
+      if (result.success) return;
+      if (result.target === 'param') {
+        throw notFound(result.error.issues[0]?.path[0] === 'provider_id' ? 'Provider' : 'Run');
+      }
+      const errors = faults(result.error);
+      const detail = errors.map((fault) => `${fault.pointer.slice(1).replaceAll('/', '.') || 'body'}: ${fault.detail}`).join('; ');
+      throw new ApiError('VALIDATION_FAILED', detail, { errors });
+    },
+  });
+}
+
+const problemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.string(),
+    request_id: z.string(),
+    errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
+  })
+  .openapi('Problem', { description: 'RFC 9457 problem details.' });
+
+const problems = {
+  401: 'Missing or invalid API key',
+  402: 'Managed runs are used up or not offered: register a provider and pass `provider_id`',
+  404: 'Not found, or of another account',
+  409: 'Not possible in the present state',
+  413: 'The body is larger than 1 MiB',
+  415: 'The body is not JSON',
+  422: 'A field is missing, unknown or wrong',
+  429: 'The monthly limit is reached; see `Retry-After`',
+  503: 'The database cannot be reached; see `Retry-After`',
+} as const;
+
+type ProblemStatus = keyof typeof problems;
+
+type Spec<R extends RouteConfig['responses']> = Omit<RouteConfig, 'responses' | 'security'> & {
+  responses: R;
+  problems?: ProblemStatus[];
+  isPublic?: boolean;
+};
+
+/** A route of the API with its problems: 401 unless public, 413, 415 and 422 where there is a body, 503 always. */
+export function route<const S extends Spec<RouteConfig['responses']>>({ problems: own = [], isPublic, ...spec }: S) {
+  const withBody: ProblemStatus[] = spec.request?.body ? [413, 415, 422] : [];
+  const statuses: ProblemStatus[] = [...(isPublic ? [] : ([401] as const)), ...withBody, ...own, 503];
+  const responses = Object.fromEntries(
+    statuses.map((status) => [
+      status,
+      { description: problems[status], content: { 'application/problem+json': { schema: problemSchema } } },
+    ]),
+  );
+  return createRoute({
+    ...spec,
+    security: isPublic ? [] : [{ apiKey: [] }, { bearer: [] }],
+    responses: { ...spec.responses, ...responses },
+  } as Omit<S, 'problems' | 'isPublic'>);
+}
+
+/** A JSON answer. */
+export function json<T extends z.ZodType>(schema: T, description: string) {
+  return { description, content: { 'application/json': { schema } } };
+}
+
+/** A required JSON body. */
+export function body<T extends z.ZodType>(schema: T) {
+  return { required: true as const, content: { 'application/json': { schema } } };
+}

@@ -1,0 +1,52 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { Db } from '../db/index.ts';
+import { claimOutboxEntries, deleteOutboxEntry, postponeOutboxEntry, type OutboxEntry } from '../db/outbox.ts';
+import type { Engine } from './engine.ts';
+
+const sweepInterval = 500;
+const sweepSize = 50;
+
+export type Outbox = ReturnType<typeof createOutbox>;
+
+/** Brings to Temporal what was committed for it: at once when all is well, again and again when it is not. */
+export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log: Logger }) {
+  const stopping = new AbortController();
+  const underway = new Set<Promise<void>>();
+
+  async function deliver(entry: OutboxEntry): Promise<void> {
+    try {
+      await engine.deliver(entry);
+      await deleteOutboxEntry(db, entry.outbox_id);
+    } catch (error) {
+      log.warn({ run_id: entry.run_id, message: entry.message.kind, attempts: entry.attempts, err: error }, 'not delivered yet');
+      // When Postgres is down too, the claim runs out by itself.
+      await postponeOutboxEntry(db, entry).catch(() => {});
+    }
+  }
+
+  /** Delivers an entry that was just committed, in the background. */
+  function send(entry: OutboxEntry | undefined): void {
+    if (!entry) return;
+    const delivery = deliver(entry).finally(() => underway.delete(delivery));
+    underway.add(delivery);
+  }
+
+  async function sweep(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      const entries = await claimOutboxEntries(db, sweepSize).catch(() => []);
+      await Promise.all(entries.map(deliver));
+      if (entries.length < sweepSize) await sleep(sweepInterval, undefined, { signal: stopping.signal }).catch(() => {});
+    }
+  }
+
+  const sweeping = sweep();
+
+  /** Resolves when nothing is being delivered any more. What is left is delivered by the next process. */
+  async function stop(): Promise<void> {
+    stopping.abort();
+    await Promise.all([sweeping, ...underway]);
+  }
+
+  return { send, stop };
+}

@@ -1,0 +1,60 @@
+import type { Db } from '../db/index.ts';
+import { findActiveProvider, findNewestProvider } from '../db/providers.ts';
+import type { RunQuota } from '../db/runs.ts';
+import type { RunAgent } from '../db/schema.ts';
+import type { Config } from './config.ts';
+import { ApiError, invalid } from './errors.ts';
+import { vendorOfModel, type ModelTarget } from './llm/index.ts';
+import { agentTemplates, findTemplate } from './templates.ts';
+
+/** Who may run on what: the modes, the quotas, and the model of each agent. */
+
+type Deps = { db: Db; config: Config; managed: ModelTarget[] };
+type AgentInput = { name: string; system_prompt?: string | null; model?: string | null };
+
+/** What limits this run. Runs on the operator's models count against the trial where there is one. */
+export function quotaOf(config: Config, provider_id: string | null): RunQuota {
+  const isTrial = provider_id === null && config.MANAGED_TRIAL_RUNS_ENABLED;
+  return { monthly: config.MONTHLY_RUN_LIMIT, trial: isTrial ? config.MANAGED_TRIAL_RUNS_COUNT : undefined };
+}
+
+function requireManaged({ config, managed }: Deps): void {
+  const wayOut = 'Register a provider with POST /api/v1/providers and pass its provider_id.';
+  const isOffered =
+    config.ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER && (config.ORCHFLOW_MODE === 'self_hosted' || config.MANAGED_TRIAL_RUNS_ENABLED);
+  if (!isOffered) throw new ApiError('PROVIDER_REQUIRED', `This server runs on your own provider only. ${wayOut}`);
+  if (managed.length === 0) throw new ApiError('PROVIDER_REQUIRED', `This server has no model of its own. ${wayOut}`);
+}
+
+/**
+ * The agents as the run freezes them: templates filled in, and the provider of each model that the run's own provider
+ * does not serve. Throws 402 when the run would need a managed model and may not have one, 422 for an unknown provider
+ * and for a model that no active provider serves.
+ */
+export async function chooseModels(
+  deps: Deps,
+  account_id: string,
+  provider_id: string | null,
+  agents: AgentInput[],
+): Promise<RunAgent[]> {
+  const provider = provider_id === null ? undefined : await findActiveProvider(deps.db, account_id, provider_id);
+  if (provider_id === null) requireManaged(deps);
+  else if (!provider) throw invalid('/provider_id', 'is not an active provider of this account');
+  const ownVendors = provider ? [provider.provider] : deps.managed.map((target) => target.vendor);
+
+  const given = agents.length > 0 ? agents : agentTemplates;
+  return Promise.all(
+    given.map(async ({ name, system_prompt, model = null }: AgentInput, index) => {
+      const vendor = model ? vendorOfModel(model) : undefined;
+      const prompt = system_prompt?.trim() || findTemplate(name)?.system_prompt || `You are an expert ${name}.`;
+      const agent = { name, system_prompt: prompt, model };
+      if (!vendor || ownVendors.includes(vendor)) return { ...agent, provider_id: null };
+      const other = await findNewestProvider(deps.db, account_id, vendor);
+      if (other) return { ...agent, provider_id: other.provider_id };
+      throw invalid(
+        `/agents/${index}/model`,
+        `Agent "${name}" wants ${model}, and this account has no active ${vendor} provider. Register one with POST /api/v1/providers.`,
+      );
+    }),
+  );
+}

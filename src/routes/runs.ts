@@ -1,0 +1,151 @@
+import { z } from '@hono/zod-openapi';
+import { findRunView, listRuns, type RunPosition } from '../../db/run-views.ts';
+import { cancelRun, insertRun } from '../../db/runs.ts';
+import { ApiError, invalid, notFound } from '../errors.ts';
+import { newId } from '../ids.ts';
+import { body, createRouter, json, route } from '../openapi.ts';
+import { chooseModels, quotaOf } from '../policy.ts';
+import {
+  createRunSchema,
+  runCancelledSchema,
+  runListQuery,
+  runListSchema,
+  runSchema,
+  runStartedSchema,
+} from '../schemas/run.ts';
+import { id } from '../schemas/text.ts';
+
+export const runsRouter = createRouter();
+
+const create = route({
+  method: 'post',
+  path: '/',
+  tags: ['Runs'],
+  summary: 'Start a run in the background',
+  request: { body: body(createRunSchema) },
+  responses: { 201: json(runStartedSchema, 'The run is accepted and will not be lost') },
+  problems: [402, 429],
+});
+
+runsRouter.openapi(create, async (c) => {
+  const input = c.req.valid('json');
+  const { db, config, managed, outbox } = c.var.deps;
+  const account_id = c.var.accountId;
+  const provider_id = input.provider_id ?? null;
+  const agents = await chooseModels({ db, config, managed }, account_id, provider_id, input.agents);
+  const run_id = newId('run');
+  const accepted = await insertRun(
+    db,
+    {
+      run_id,
+      account_id,
+      task: input.task,
+      agents: JSON.stringify(agents),
+      human_gates: JSON.stringify(input.human_gates),
+      ask_me_about: JSON.stringify(input.ask_me_about),
+      require_approval: input.require_approval,
+      webhook_url: input.webhook_url ?? null,
+      provider_id,
+    },
+    quotaOf(config, provider_id),
+  );
+  if (accepted.refused) throw overQuota(accepted.refused, config);
+  outbox.send(accepted.entry);
+  c.header('Location', `/api/v1/runs/${run_id}`);
+  return c.json({ run_id, status: 'pending' as const, message: `Run started. Poll GET /runs/${run_id} for status.` }, 201);
+});
+
+function overQuota(refused: 'trial' | 'monthly', limits: { MANAGED_TRIAL_RUNS_COUNT: number; MONTHLY_RUN_LIMIT: number }) {
+  if (refused === 'trial') {
+    const used = `All ${limits.MANAGED_TRIAL_RUNS_COUNT} managed trial runs are used.`;
+    return new ApiError('PROVIDER_REQUIRED', `${used} Register a provider with POST /api/v1/providers and pass its provider_id.`);
+  }
+  const now = new Date();
+  const nextMonth = Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1);
+  return new ApiError('MONTHLY_LIMIT_REACHED', `All ${limits.MONTHLY_RUN_LIMIT} runs of this month are used.`, {
+    retry_after_seconds: (nextMonth - now.getTime()) / 1000,
+  });
+}
+
+const list = route({
+  method: 'get',
+  path: '/',
+  tags: ['Runs'],
+  summary: 'The history of runs, newest first',
+  request: { query: runListQuery },
+  responses: { 200: json(runListSchema, 'A page of runs') },
+  problems: [422],
+});
+
+runsRouter.openapi(list, async (c) => {
+  const { limit, cursor, status } = c.req.valid('query');
+  const after = cursor === undefined ? undefined : readCursor(cursor);
+  const runs = await listRuns(c.var.deps.db, c.var.accountId, { limit: limit + 1, status, after });
+  const page = runs.slice(0, limit);
+  const has_more = runs.length > limit;
+  return c.json({ runs: page, has_more, next_cursor: has_more ? writeCursor(page.at(-1)!) : null }, 200);
+});
+
+const cursorSchema = z.tuple([z.iso.datetime(), id]);
+
+function writeCursor({ created_at, run_id }: RunPosition): string {
+  return Buffer.from(JSON.stringify([created_at, run_id])).toString('base64url');
+}
+
+function readCursor(cursor: string): RunPosition {
+  try {
+    const [created_at, run_id] = cursorSchema.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()));
+    return { created_at, run_id };
+  } catch {
+    throw invalid('/cursor', 'is not a cursor of this list');
+  }
+}
+
+const get = route({
+  method: 'get',
+  path: '/{run_id}',
+  tags: ['Runs'],
+  summary: 'Status, tasks and final output of a run',
+  request: {
+    params: z.object({ run_id: id }),
+    query: z.object({
+      live: z
+        .enum(['true', 'false'])
+        .optional()
+        .openapi({ description: "Adds `live`: the workflow's own state, asked of a worker." }),
+    }),
+  },
+  responses: { 200: json(runSchema, 'The run') },
+  problems: [404, 422],
+});
+
+runsRouter.openapi(get, async (c) => {
+  const { run_id } = c.req.valid('param');
+  const { db, engine } = c.var.deps;
+  const run = await findRunView(db, c.var.accountId, run_id);
+  if (!run) throw notFound('Run');
+  if (c.req.valid('query').live !== 'true') return c.json(run, 200);
+  return c.json({ ...run, live: (await engine.findLiveState(run_id)) ?? null }, 200);
+});
+
+const cancel = route({
+  method: 'delete',
+  path: '/{run_id}',
+  tags: ['Runs'],
+  summary: 'Cancel a run that is still active',
+  request: { params: z.object({ run_id: id }) },
+  responses: { 200: json(runCancelledSchema, 'The run is cancelled; calls in flight are being aborted') },
+  problems: [404, 409],
+});
+
+runsRouter.openapi(cancel, async (c) => {
+  const { run_id } = c.req.valid('param');
+  const { db, outbox } = c.var.deps;
+  const cancelled = await cancelRun(db, c.var.accountId, run_id);
+  if (!cancelled) throw notFound('Run');
+  if (cancelled.before === 'completed' || cancelled.before === 'failed') {
+    throw new ApiError('RUN_FINISHED', `The run is ${cancelled.before}.`, { run_status: cancelled.before });
+  }
+  outbox.send(cancelled.entry);
+  return c.json({ run_id, status: 'cancelled' as const, message: 'Run cancelled.' }, 200);
+});

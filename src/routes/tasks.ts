@@ -1,0 +1,81 @@
+import { z } from '@hono/zod-openapi';
+import { findTaskViews } from '../../db/run-views.ts';
+import { completeTask } from '../../db/runs.ts';
+import type { Gate } from '../../db/schema.ts';
+import { listTexts } from '../../db/texts.ts';
+import type { Db } from '../../db/index.ts';
+import { ApiError, invalid, notFound } from '../errors.ts';
+import { body, createRouter, json, route } from '../openapi.ts';
+import { completeTaskSchema, taskCompletedSchema, taskListSchema } from '../schemas/task.ts';
+import { id } from '../schemas/text.ts';
+
+export const tasksRouter = createRouter();
+
+const list = route({
+  method: 'get',
+  path: '/{run_id}/tasks',
+  tags: ['Tasks'],
+  summary: 'All tasks of a run, also while it runs',
+  request: { params: z.object({ run_id: id }) },
+  responses: { 200: json(taskListSchema, 'The tasks in the order of the plan') },
+  problems: [404],
+});
+
+tasksRouter.openapi(list, async (c) => {
+  const { run_id } = c.req.valid('param');
+  const tasks = await findTaskViews(c.var.deps.db, c.var.accountId, run_id);
+  if (!tasks) throw notFound('Run');
+  return c.json({ run_id, tasks }, 200);
+});
+
+const complete = route({
+  method: 'post',
+  path: '/{run_id}/tasks/{task_id}/complete',
+  tags: ['Tasks'],
+  summary: 'Answer a task that waits for a person; the run goes on by itself',
+  request: { params: z.object({ run_id: id, task_id: id }), body: body(completeTaskSchema) },
+  responses: { 200: json(taskCompletedSchema, 'The answer was taken') },
+  problems: [404, 409],
+});
+
+tasksRouter.openapi(complete, async (c) => {
+  const { run_id, task_id } = c.req.valid('param');
+  const { output, decision, gate_id } = c.req.valid('json');
+  const { db, outbox } = c.var.deps;
+  const completion = await completeTask(db, {
+    account_id: c.var.accountId,
+    run_id,
+    task_id,
+    gate_id: gate_id ?? undefined,
+    decision,
+    output: output ?? null,
+  });
+  switch (completion.result) {
+    case 'unknown':
+      throw notFound('Task');
+    case 'fault':
+      throw invalid(`/${completion.field}`, completion.detail);
+    case 'not_waiting':
+      throw await notWaiting(db, completion.task.status, completion.gate);
+    case 'accepted': {
+      outbox.send(completion.entry);
+      const { gate } = completion;
+      const message = `Task ${task_id} answered. The run goes on.`;
+      return c.json({ run_id, task_id, gate_id: gate.gate_id, decision, message }, 200);
+    }
+  }
+});
+
+/** The conflict, with the answer that stands when there is one. */
+async function notWaiting(db: Db, status: string, gate: Gate | undefined): Promise<ApiError> {
+  if (gate?.status === 'open') {
+    return new ApiError('TASK_NOT_WAITING', `The task waits for ${gate.gate_id} by now.`, { task_status: status, gate_id: gate.gate_id });
+  }
+  if (gate?.status !== 'answered') {
+    return new ApiError('TASK_NOT_WAITING', `The task is ${status} and waits for nobody.`, { task_status: status });
+  }
+  const { gate_id, decision, answered_at, answer_id } = gate;
+  const output = answer_id ? ((await listTexts(db, [answer_id])).get(answer_id) ?? null) : null;
+  const answer = { gate_id, decision, output, answered_at };
+  return new ApiError('TASK_NOT_WAITING', 'The task was answered already.', { task_status: status, answer });
+}

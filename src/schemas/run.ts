@@ -1,0 +1,105 @@
+import { z } from '@hono/zod-openapi';
+import { taskSchema, usageSchema } from './task.ts';
+import { text, timestamp } from './text.ts';
+
+const agentSchema = z.strictObject({
+  name: text(1, 100).openapi({ example: 'research' }),
+  system_prompt: text(0, 20_000).nullish().openapi({ description: "The template's of this name unless given." }),
+  model: text(1, 200).nullish().openapi({
+    description: "A model of another vendor uses the account's newest active provider of that vendor.",
+    example: 'gpt-4o',
+  }),
+});
+
+export const createRunSchema = z
+  .strictObject({
+    task: text(1, 20_000).openapi({
+      description: 'The goal.',
+      example: 'Plan and launch a faceless YouTube channel about AI tools for freelancers.',
+    }),
+    agents: z
+      .array(agentSchema)
+      .max(20)
+      .default([])
+      .refine(
+        (agents) => new Set(agents.map((agent) => agent.name.toLowerCase())).size === agents.length,
+        'must have different names',
+      )
+      .openapi({ description: 'The built-in templates unless given.' }),
+    human_gates: z.array(text(1, 200)).max(20).default([]).openapi({
+      description: 'Planned steps that a person does. A gate that matches none becomes a task of its own at the end.',
+      example: ['legal approval'],
+    }),
+    ask_me_about: z.array(text(1, 500)).max(20).default([]).openapi({
+      description: 'What a person is asked for (task T1) before the agents begin.',
+      example: ['brand voice', 'target audience'],
+    }),
+    require_approval: z.boolean().default(false).openapi({ description: 'Every AI task waits for approval.' }),
+    webhook_url: z
+      .url({ protocol: /^https?$/, error: 'must be an http(s) URL' })
+      .max(2_000)
+      .nullish(),
+    provider_id: z.string().max(64).nullish().openapi({ example: 'prv_abc123' }),
+  })
+  .openapi('CreateRun');
+
+const runStatus = z.enum(['pending', 'running', 'waiting_human', 'completed', 'failed', 'cancelled']);
+const phase = z.enum(['queued', 'split_tasks', 'infer_deps', 'assign_agents', 'execute', 'finalize', 'done']);
+
+export const runStartedSchema = z
+  .object({ run_id: z.string().openapi({ example: 'run_abc123' }), status: z.literal('pending'), message: z.string() })
+  .openapi('RunStarted');
+
+const runSummaryShape = {
+  run_id: z.string(),
+  status: runStatus,
+  phase,
+  task: z.string(),
+  waiting_tasks: z.array(z.string()).openapi({ example: ['T1'] }),
+  error: z.string().nullable(),
+  created_at: timestamp,
+  started_at: timestamp.nullable(),
+  completed_at: timestamp.nullable(),
+};
+
+export const runSchema = z
+  .object({
+    ...runSummaryShape,
+    tasks: z.array(taskSchema),
+    final_output: z.string().nullable(),
+    warnings: z.array(z.string()),
+    usage: usageSchema,
+    agents: z.array(
+      z.object({
+        name: z.string(),
+        system_prompt: z.string(),
+        model: z.string().nullable(),
+        provider_id: z.string().nullable(),
+      }),
+    ),
+    human_gates: z.array(z.string()),
+    ask_me_about: z.array(z.string()),
+    require_approval: z.boolean(),
+    webhook_url: z.string().nullable(),
+    provider_id: z.string().nullable(),
+    live: z.unknown().optional().openapi({ description: "With ?live=true: the workflow's own state, or null when it cannot be asked." }),
+  })
+  .openapi('Run');
+
+export const runListQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(100).default(20),
+  cursor: z.string().max(300).optional(),
+  status: runStatus.optional(),
+});
+
+export const runListSchema = z
+  .object({
+    runs: z.array(z.object(runSummaryShape).openapi('RunSummary')),
+    has_more: z.boolean(),
+    next_cursor: z.string().nullable(),
+  })
+  .openapi('RunList');
+
+export const runCancelledSchema = z
+  .object({ run_id: z.string(), status: z.literal('cancelled'), message: z.string() })
+  .openapi('RunCancelled');

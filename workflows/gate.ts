@@ -1,0 +1,93 @@
+import { CancellationScope, condition, proxyLocalActivities, setHandler, uuid4 } from '@temporalio/workflow';
+import type { Activities } from '../activities/index.ts';
+import {
+  answerFault,
+  completeTaskSignal,
+  maxSignalText,
+  type Decision,
+  type GateKind,
+  type GateState,
+  type TaskAnswer,
+  type TaskState,
+} from './messages.ts';
+import type { ProgressTracker } from './progress.ts';
+
+const { recordAnswer } = proxyLocalActivities<Activities>({
+  startToCloseTimeout: '15s',
+  retry: { initialInterval: '200ms', maximumInterval: '20s' },
+});
+
+export type SettledAnswer = { decision: Decision; output_id: string | null };
+
+/**
+ * The only place that waits for a person. Answers come by the signal `completeTask`, in any order and number; each
+ * gate takes the first that fits it. `onOpen` tells the world that the run waits.
+ */
+export function createGates(run: ProgressTracker, onOpen: () => void) {
+  const answers = new Map<string, TaskAnswer>();
+
+  function openGate(task_id: string): { task: TaskState; gate: GateState } | undefined {
+    const task = run.state.tasks.find(({ id }) => id === task_id);
+    return task?.gate?.status === 'open' ? { task, gate: task.gate } : undefined;
+  }
+
+  function receive(answer: TaskAnswer): void {
+    const open = openGate(answer?.task_id);
+    const stale = open && answer.gate_id && answer.gate_id !== open.gate.gate_id;
+    if (!open || stale || answers.has(open.gate.gate_id)) return;
+    const fault = signalFault(open.task, open.gate, answer);
+    if (fault) return run.warn(`A signal for ${open.task.id} was not taken: ${fault}`);
+    answers.set(open.gate.gate_id, answer);
+  }
+
+  setHandler(completeTaskSignal, receive, {
+    description:
+      'Answers a waiting task. {"task_id": "T1", "output": "your text", "decision": "approve" | "edit" | "reject" | "retry"}; ' +
+      'decision is "approve" unless given.',
+  });
+
+  /** Opens a gate on the task and waits for ever for the answer. The task's status is `running` again afterwards. */
+  async function awaitAnswer(task: TaskState, kind: GateKind, reason: string | null = null): Promise<SettledAnswer> {
+    const gate: GateState = {
+      gate_id: `gate_${uuid4().replaceAll('-', '').slice(0, 20)}`,
+      task_id: task.id,
+      kind,
+      status: 'open',
+      reason: reason?.slice(0, 500) ?? null,
+    };
+    run.record('gate.opened', { task_id: task.id, gate_id: gate.gate_id, kind, reason: gate.reason });
+    run.changeTask(task, { status: 'waiting_human', gate });
+    await run.saved();
+    onOpen();
+
+    await condition(() => answers.has(gate.gate_id));
+    const settled = await settle(gate, answers.get(gate.gate_id)!);
+    answers.delete(gate.gate_id);
+    gate.status = 'answered';
+    run.changeTask(task, { status: 'running' });
+    return settled;
+  }
+
+  async function settle(gate: GateState, answer: TaskAnswer): Promise<SettledAnswer> {
+    const { decision = 'approve', output = null, output_id } = answer;
+    if (output_id !== undefined) return { decision, output_id };
+    // Sent by hand: Postgres decides between it and an answer that REST has accepted but not yet signalled.
+    const { gate_id, task_id } = gate;
+    const standing = await recordAnswer({ run_id: run.state.run_id, task_id, gate_id, decision, output });
+    // Closed in Postgres: the cancellation is on its way here.
+    return standing ?? CancellationScope.current().cancelRequested;
+  }
+
+  return { awaitAnswer };
+}
+
+function signalFault(task: TaskState, gate: GateState, answer: TaskAnswer): string | undefined {
+  const { decision = 'approve', output } = answer;
+  if (answer.output_id !== undefined) return undefined;
+  if (output !== undefined && typeof output !== 'string') return '`output` must be a text.';
+  if (output && output.length > maxSignalText) return `\`output\` is longer than ${maxSignalText} characters; send it over REST.`;
+  return answerFault(
+    { kind: gate.kind, has_draft: task.output_id !== null },
+    { decision, has_output: Boolean(output?.trim()) },
+  )?.detail;
+}

@@ -1,0 +1,50 @@
+/** Pure functions over tasks and their dependencies. Ids may be hostile (`__proto__`), so look-ups use Map and Set. */
+
+type Node = { id: string; depends_on: string[] };
+
+/** Ids in an order in which every task comes after what it depends on, or undefined when there is a cycle. */
+export function topologicalOrder(nodes: Node[]): string[] | undefined {
+  const waitingFor = new Map(nodes.map((node) => [node.id, new Set(node.depends_on)]));
+  const order: string[] = [];
+  while (order.length < nodes.length) {
+    const ready = nodes.filter((node) => waitingFor.get(node.id)?.size === 0);
+    if (ready.length === 0) return undefined;
+    for (const { id } of ready) {
+      waitingFor.delete(id);
+      order.push(id);
+      for (const rest of waitingFor.values()) rest.delete(id);
+    }
+  }
+  return order;
+}
+
+/** What is wrong with these dependencies, in a sentence that a model can act on, or undefined when they form a graph. */
+export function graphFault(nodes: Node[]): string | undefined {
+  const known = new Set(nodes.map((node) => node.id));
+  for (const { id, depends_on } of nodes) {
+    if (depends_on.includes(id)) return `Task ${id} depends on itself.`;
+    const unknown = depends_on.find((dependency) => !known.has(dependency));
+    if (unknown !== undefined) return `Task ${id} depends on ${JSON.stringify(unknown.slice(0, 40))}, which is not a task.`;
+  }
+  return topologicalOrder(nodes) ? undefined : 'The dependencies form a cycle.';
+}
+
+/** All tasks before `id` in the graph, nearest to the start first. */
+export function ancestors(nodes: Node[], id: string): string[] {
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  const found = new Set<string>();
+  const visit = (current: string) => {
+    for (const dependency of byId.get(current)?.depends_on ?? []) {
+      if (found.has(dependency)) continue;
+      visit(dependency);
+      found.add(dependency);
+    }
+  };
+  visit(id);
+  return [...found];
+}
+
+/** Each task after the one before it. */
+export function chain(ids: string[]): Node[] {
+  return ids.map((id, index) => ({ id, depends_on: index === 0 ? [] : [ids[index - 1]!] }));
+}

@@ -1,0 +1,2 @@
+export { orchflowRun } from './run.ts';
+export { webhookDelivery } from './webhook.ts';

@@ -1,0 +1,138 @@
+import { defineQuery, defineSignal } from '@temporalio/workflow';
+
+/** Everything that crosses the border of a run's workflow: its input, states, signals and queries. */
+
+export type RunStatus = 'pending' | 'running' | 'waiting_human' | 'completed' | 'failed' | 'cancelled';
+export type Phase = 'queued' | 'split_tasks' | 'infer_deps' | 'assign_agents' | 'execute' | 'finalize' | 'done';
+export type TaskKind = 'ai' | 'human';
+export type TaskStatus = 'pending' | 'running' | 'waiting_human' | 'completed' | 'failed' | 'skipped' | 'cancelled';
+export type GateKind = 'context' | 'human_task' | 'approval' | 'escalation';
+export type Decision = 'approve' | 'edit' | 'reject' | 'retry';
+
+/** What a run is started with. The goal, prompts and URLs stay in Postgres; a run finds them by its id. */
+export type RunInput = {
+  run_id: string;
+  agents: { name: string; model: string | null }[];
+  require_approval: boolean;
+  has_webhook: boolean;
+};
+
+export type RunResult = { status: 'completed' | 'failed'; final_output_id: string | null; error: string | null };
+
+export type TaskState = {
+  id: string;
+  title: string;
+  kind: TaskKind;
+  agent: string | null;
+  model: string | null;
+  depends_on: string[];
+  status: TaskStatus;
+  attempts: number;
+  /** The text (in Postgres) that stands as this task's output, or as its draft while it is not completed. */
+  output_id: string | null;
+  evaluation: { passed: boolean; score: number; feedback: string } | null;
+  error: string | null;
+  gate: GateState | null;
+};
+
+export type GateState = {
+  gate_id: string;
+  task_id: string;
+  kind: GateKind;
+  status: 'open' | 'answered' | 'closed';
+  reason: string | null;
+};
+
+export type RunState = {
+  run_id: string;
+  status: RunStatus;
+  phase: Phase;
+  tasks: TaskState[];
+  warnings: string[];
+  error: string | null;
+  final_output_id: string | null;
+};
+
+/**
+ * What changed in a run since the last time it was written to Postgres. It rides inside the activity that follows a
+ * change, or goes by itself. Writing it again, or after a newer one, changes nothing: `version` rises with every one.
+ */
+export type Progress = {
+  version: number;
+  /** Workflow time, in milliseconds since 1970. */
+  at: number;
+  run: Pick<RunState, 'status' | 'phase' | 'warnings' | 'error' | 'final_output_id'>;
+  tasks: (Omit<TaskState, 'gate'> & { position: number })[];
+  gates: GateState[];
+  events: RunEvent[];
+};
+
+/** `key` is unique in its run, so that an event written twice is one event. */
+export type RunEvent = { key: string; type: string; data: Record<string, unknown> };
+
+/** An answer to a gate. REST stores the text and signals `output_id`; an operator may send the text itself as `output`. */
+export type TaskAnswer = {
+  task_id: string;
+  gate_id?: string;
+  decision?: Decision;
+  output?: string;
+  output_id?: string | null;
+};
+
+export const completeTaskSignal = defineSignal<[TaskAnswer]>('completeTask');
+export const runStateQuery = defineQuery<RunState>('runState');
+export const waitingTasksQuery = defineQuery<GateState[]>('waitingTasks');
+
+export const runWorkflowType = 'orchflowRun';
+
+/** The longest text that an operator may put into a signal, in characters. */
+export const maxSignalText = 64_000;
+
+const decisions: Record<GateKind, Decision[]> = {
+  context: ['approve', 'edit'],
+  human_task: ['approve', 'edit'],
+  approval: ['approve', 'edit', 'reject'],
+  escalation: ['approve', 'edit', 'reject', 'retry'],
+};
+
+/** The decisions that a gate of this kind takes. */
+export function decisionsOf(kind: GateKind): Decision[] {
+  return decisions[kind];
+}
+
+/**
+ * Why this answer cannot stand at this gate, naming the field at fault, or undefined when it can.
+ * One rule for REST and for signals sent by hand.
+ */
+export function answerFault(
+  gate: { kind: GateKind; has_draft: boolean },
+  answer: { decision: Decision; has_output: boolean },
+): { field: 'decision' | 'output'; detail: string } | undefined {
+  const { kind } = gate;
+  const { decision, has_output } = answer;
+  if (!decisions[kind].includes(decision)) {
+    const allowed = decisions[kind].map((name) => `"${name}"`).join(', ');
+    return { field: 'decision', detail: `A task waiting for ${describeGate(kind)} takes ${allowed}, not "${decision}".` };
+  }
+  const needed =
+    decision === 'edit' || decision === 'reject' || (decision === 'approve' && kind !== 'approval' && !gate.has_draft);
+  if (needed && !has_output) {
+    const what = decision === 'reject' ? 'what should be done differently' : 'the text that becomes the output';
+    return { field: 'output', detail: `"${decision}" needs \`output\`: ${what}.` };
+  }
+  return undefined;
+}
+
+/** A gate's kind in words: "a task waiting for …". */
+export function describeGate(kind: GateKind): string {
+  switch (kind) {
+    case 'context':
+      return 'missing context';
+    case 'human_task':
+      return 'a person to do it';
+    case 'approval':
+      return 'approval';
+    case 'escalation':
+      return 'help';
+  }
+}

@@ -1,0 +1,155 @@
+import {
+  CancellationScope,
+  condition,
+  proxyLocalActivities,
+  setCurrentDetails,
+  upsertSearchAttributes,
+} from '@temporalio/workflow';
+import { defineSearchAttributeKey } from '@temporalio/common';
+import type { Activities } from '../activities/index.ts';
+import { describeRun } from './details.ts';
+import type { GateState, Progress, RunEvent, RunState, RunStatus, TaskState } from './messages.ts';
+
+const { saveProgress } = proxyLocalActivities<Activities>({
+  startToCloseTimeout: '15s',
+  retry: { initialInterval: '200ms', maximumInterval: '20s' },
+});
+
+const statusAttribute = defineSearchAttributeKey('OrchflowStatus', 'KEYWORD');
+const waitingAttribute = defineSearchAttributeKey('OrchflowWaitingTasks', 'KEYWORD_LIST');
+
+const maxWarnings = 50;
+
+export type ProgressTracker = ReturnType<typeof trackProgress>;
+
+/**
+ * The state of a run, and its way to Postgres. Every change goes through here; what has changed rides along with the
+ * next activity (`carry`), and what finds no ride by the end of a workflow task is written by itself.
+ */
+export function trackProgress(run_id: string) {
+  const state: RunState = {
+    run_id,
+    status: 'running',
+    phase: 'queued',
+    tasks: [],
+    warnings: [],
+    error: null,
+    final_output_id: null,
+  };
+  let version = 0;
+  let eventCount = 0;
+  let runChanged = false;
+  let changedTasks = new Set<TaskState>();
+  let changedGates = new Set<GateState>();
+  let events: RunEvent[] = [];
+  let saving: Promise<RunStatus> = Promise.resolve('running');
+  let shown: { status: RunStatus; waiting: string } = { status: 'pending', waiting: '' };
+
+  function waitingTasks(): string[] {
+    return state.tasks.filter((task) => task.status === 'waiting_human').map((task) => task.id);
+  }
+
+  function record(type: string, data: Record<string, unknown> = {}): void {
+    runChanged = true;
+    eventCount += 1;
+    events.push({ key: `run/${eventCount}`, type, data });
+  }
+
+  function changeRun(change: Partial<Omit<RunState, 'run_id' | 'tasks'>>): void {
+    Object.assign(state, change);
+    runChanged = true;
+  }
+
+  function changeTask(task: TaskState, change: Partial<TaskState>): void {
+    Object.assign(task, change);
+    changedTasks.add(task);
+    if (task.gate) changedGates.add(task.gate);
+    if (state.status === 'running' || state.status === 'waiting_human') {
+      changeRun({ status: waitingTasks().length > 0 ? 'waiting_human' : 'running' });
+    }
+  }
+
+  /** Each warning once, and the first 50: a run may live for weeks. */
+  function warn(text: string): void {
+    if (state.warnings.length >= maxWarnings || state.warnings.includes(text)) return;
+    changeRun({ warnings: [...state.warnings, text] });
+    record('run.warning', { warning: text });
+  }
+
+  function showToOperators(): void {
+    setCurrentDetails(describeRun(state));
+    const waiting = waitingTasks();
+    if (shown.status === state.status && shown.waiting === waiting.join()) return;
+    shown = { status: state.status, waiting: waiting.join() };
+    upsertSearchAttributes([
+      { key: statusAttribute, value: state.status },
+      { key: waitingAttribute, value: waiting },
+    ]);
+  }
+
+  function take(): Progress | undefined {
+    if (!runChanged) return undefined;
+    showToOperators();
+    version += 1;
+    const { status, phase, warnings, error, final_output_id } = state;
+    const cargo: Progress = {
+      version,
+      at: Date.now(),
+      run: { status, phase, warnings, error, final_output_id },
+      tasks: [...changedTasks].map(({ gate: _gate, ...task }) => ({
+        ...task,
+        position: state.tasks.findIndex(({ id }) => id === task.id),
+      })),
+      gates: [...changedGates].map((gate) => ({ ...gate })),
+      events,
+    };
+    runChanged = false;
+    changedTasks = new Set();
+    changedGates = new Set();
+    events = [];
+    return cargo;
+  }
+
+  /** The ride may have ended before it wrote its cargo: it is written again, which changes nothing if it had. */
+  function giveBack(cargo: Progress): void {
+    runChanged = true;
+    for (const task of state.tasks) {
+      if (cargo.tasks.some(({ id }) => id === task.id)) changedTasks.add(task);
+      if (task.gate && cargo.gates.some(({ gate_id }) => gate_id === task.gate?.gate_id)) changedGates.add(task.gate);
+    }
+    events = [...cargo.events, ...events];
+  }
+
+  /** Runs an activity that writes the changes so far before it does its work. */
+  async function carry<T>(activity: (progress: Progress | undefined) => Promise<T>): Promise<T> {
+    const cargo = take();
+    try {
+      return await activity(cargo);
+    } catch (error) {
+      if (cargo) giveBack(cargo);
+      throw error;
+    }
+  }
+
+  /**
+   * Resolves when all changes so far are in Postgres, with the run's status there: a cancellation that reached
+   * Postgres before this write stands against it.
+   */
+  function saved(): Promise<RunStatus> {
+    const cargo = take();
+    if (cargo) {
+      const write = CancellationScope.nonCancellable(() => saveProgress(run_id, cargo));
+      saving = Promise.all([write, saving]).then(([{ status }]) => status);
+    }
+    return saving;
+  }
+
+  void CancellationScope.nonCancellable(async () => {
+    for (;;) {
+      await condition(() => runChanged);
+      await saved();
+    }
+  });
+
+  return { state, record, changeRun, changeTask, warn, carry, saved };
+}

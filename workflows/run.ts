@@ -1,0 +1,247 @@
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancellationScope,
+  isCancellation,
+  proxyActivities,
+  setHandler,
+} from '@temporalio/workflow';
+import type { Activities } from '../activities/index.ts';
+import { createGates } from './gate.ts';
+import { ancestors, topologicalOrder } from './graph.ts';
+import { runStateQuery, waitingTasksQuery, type RunInput, type RunResult, type TaskState } from './messages.ts';
+import { connectTasks, newTask } from './plan.ts';
+import { trackProgress } from './progress.ts';
+import { createWebhooks } from './webhook.ts';
+
+const { splitTasks, inferDeps, executeTask, evaluateTask, finalizeRun } = proxyActivities<Activities>({
+  // The activity bounds each model call itself; a lost worker is noticed by its missing heartbeats.
+  startToCloseTimeout: '30 minutes',
+  heartbeatTimeout: '6s',
+  scheduleToCloseTimeout: '24 hours',
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1 minute' },
+  cancellationType: 'TRY_CANCEL',
+});
+
+const maxEvaluationRetries = 2;
+
+/**
+ * One run, from goal to final output: plan -> execute -> finalize. Lasts as long as people take to answer.
+ * Ends `failed` only when nothing could be planned; later trouble waits for a person instead.
+ */
+export async function orchflowRun(input: RunInput): Promise<RunResult> {
+  const { run_id } = input;
+  const run = trackProgress(run_id);
+  const webhooks = createWebhooks(run_id, input.has_webhook);
+  const gates = createGates(run, () => webhooks.send('waiting_human', waiting().map((task) => task.id)));
+  const contextTasks = new Set<string>();
+
+  setHandler(runStateQuery, () => run.state, { description: 'The whole state of the run: status, phase, tasks, warnings.' });
+  setHandler(waitingTasksQuery, () => waiting().map((task) => task.gate!), {
+    description: 'The gates that wait for a person now, with the task, the kind and the reason of each.',
+  });
+
+  try {
+    await plan();
+    await execute();
+    run.changeRun({ final_output_id: await finalize(), phase: 'done', status: 'completed' });
+    run.record('run.completed');
+    // Cancelled in Postgres before it could complete there: the request is on its way here.
+    if ((await run.saved()) === 'cancelled') await CancellationScope.current().cancelRequested;
+    webhooks.send('completed', []);
+    return { status: 'completed', final_output_id: run.state.final_output_id, error: null };
+  } catch (error) {
+    if (isCancellation(error)) await CancellationScope.nonCancellable(cancel);
+    else if (error instanceof ApplicationFailure) await fail(error);
+    throw error;
+  } finally {
+    await webhooks.started();
+  }
+
+  async function plan(): Promise<void> {
+    run.changeRun({ phase: 'split_tasks' });
+    run.record('run.started', { phase: 'split_tasks' });
+    const split = await run.carry((progress) =>
+      splitTasks.executeWithOptions({ summary: 'Split the goal into tasks' }, [{ run_id, progress }]),
+    ).catch((error) => {
+      throw ApplicationFailure.nonRetryable(refusal(error), 'PlanningFailed');
+    });
+    split.warnings.forEach(run.warn);
+
+    run.changeRun({ phase: 'infer_deps' });
+    run.record('run.phase', { phase: 'infer_deps' });
+    const planned = split.tasks.filter((task) => task.place === 'planned');
+    const inferred = await run.carry((progress) =>
+      inferDeps.executeWithOptions({ summary: `Infer the dependencies of ${planned.length} tasks` }, [
+        { run_id, tasks: planned.map(({ id, title }) => ({ id, title })), progress },
+      ]),
+    );
+    inferred.warnings.forEach(run.warn);
+
+    run.changeRun({ phase: 'assign_agents' });
+    for (const task of connectTasks(split.tasks, inferred.dependencies, input.agents)) addTask(task);
+    for (const { id, place } of split.tasks) if (place === 'start') contextTasks.add(id);
+    const tasks = run.state.tasks.map(({ id, title, kind, agent, depends_on }) => ({ id, title, kind, agent, depends_on }));
+    run.record('run.planned', { tasks });
+  }
+
+  function addTask(task: TaskState): TaskState {
+    run.state.tasks.push(task);
+    run.changeTask(task, {});
+    return task;
+  }
+
+  /** Every task starts as soon as the tasks that it depends on are done. */
+  async function execute(): Promise<void> {
+    const { tasks } = run.state;
+    run.changeRun({ phase: 'execute' });
+    run.record('run.phase', { phase: 'execute' });
+    const done = new Map<string, Promise<void>>();
+    for (const id of topologicalOrder(tasks)!) {
+      const task = tasks.find((candidate) => candidate.id === id)!;
+      const before = Promise.all(task.depends_on.map((dependency) => done.get(dependency)));
+      done.set(
+        id,
+        before.then(() => (task.kind === 'human' ? doByPerson(task) : doByAgent(task))),
+      );
+    }
+    await Promise.all(done.values());
+  }
+
+  async function doByPerson(task: TaskState): Promise<void> {
+    const answer = await gates.awaitAnswer(task, contextTasks.has(task.id) ? 'context' : 'human_task');
+    complete(task, answer.output_id);
+  }
+
+  /** Execute, evaluate, again with the feedback; then a person decides, who may send it back as often as they like. */
+  async function doByAgent(task: TaskState): Promise<void> {
+    let feedback_id: string | null = null;
+    for (let failures = 0; ; ) {
+      const trouble = await attempt(task, feedback_id);
+      if (trouble?.feedback_id && failures < maxEvaluationRetries) {
+        failures += 1;
+        feedback_id = trouble.feedback_id;
+        run.record('task.retrying', { task_id: task.id, attempt: task.attempts, reason: trouble.reason });
+        continue;
+      }
+      if (!trouble && !input.require_approval) return complete(task, task.output_id);
+
+      const answer = await gates.awaitAnswer(task, trouble ? 'escalation' : 'approval', trouble?.reason);
+      if (answer.decision === 'edit') return complete(task, answer.output_id);
+      if (answer.decision === 'approve') return complete(task, (trouble && answer.output_id) || task.output_id);
+      failures = 0;
+      feedback_id = answer.decision === 'reject' ? answer.output_id : null;
+    }
+  }
+
+  /** One execution and its evaluation. Returns what is wrong with it, or undefined when it is good. */
+  async function attempt(
+    task: TaskState,
+    feedback_id: string | null,
+  ): Promise<{ reason: string; feedback_id?: string } | undefined> {
+    const previous_output_id = feedback_id ? task.output_id : null;
+    const attempt = task.attempts + 1;
+    run.changeTask(task, { status: 'running', attempts: attempt, error: null, evaluation: null });
+    run.record('task.started', { task_id: task.id, agent: task.agent, attempt });
+    const call = { run_id, task_id: task.id, attempt };
+    const label = `${task.id} ${task.agent}: ${task.title}${attempt > 1 ? `, attempt ${attempt}` : ''}`;
+    try {
+      const result = await run.carry((progress) =>
+        executeTask.executeWithOptions({ summary: label }, [
+          { ...call, agent: task.agent!, inputs: outputsBefore(task), feedback_id, previous_output_id, progress },
+        ]),
+      );
+      result.warnings.forEach(run.warn);
+      run.changeTask(task, { output_id: result.output_id });
+      const evaluation = await run.carry((progress) =>
+        evaluateTask.executeWithOptions({ summary: `Evaluate ${label}` }, [
+          { ...call, agent: task.agent!, output_id: result.output_id, progress },
+        ]),
+      );
+      evaluation.warnings.forEach(run.warn);
+      const { passed, score, feedback } = evaluation;
+      run.changeTask(task, { evaluation: { passed, score, feedback } });
+      return passed ? undefined : { reason: `The evaluation says: ${feedback}`, feedback_id: evaluation.feedback_id };
+    } catch (error) {
+      const reason = refusal(error);
+      run.changeTask(task, { error: reason });
+      return { reason };
+    }
+  }
+
+  function complete(task: TaskState, output_id: string | null): void {
+    run.changeTask(task, { status: 'completed', output_id, error: null });
+    run.record('task.completed', { task_id: task.id, output_id });
+  }
+
+  /** One coherent result of all outputs. When the model refuses for good, a person sends it, or mends the provider. */
+  async function finalize(): Promise<string> {
+    run.changeRun({ phase: 'finalize' });
+    run.record('run.phase', { phase: 'finalize' });
+    const outputs = run.state.tasks.map((task) => ({ task_id: task.id, output_id: task.output_id }));
+    let escalation: TaskState | undefined;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const result = await run.carry((progress) =>
+          finalizeRun.executeWithOptions({ summary: `Write the final output${attempt > 1 ? `, attempt ${attempt}` : ''}` }, [
+            { run_id, attempt, outputs, progress },
+          ]),
+        );
+        result.warnings.forEach(run.warn);
+        if (escalation) complete(escalation, result.output_id);
+        return result.output_id;
+      } catch (error) {
+        const reason = refusal(error);
+        const depends_on = outputs.map(({ task_id }) => task_id);
+        const id = `T${outputs.length + 1}`;
+        escalation ??= addTask(newTask({ id, title: 'Final output', kind: 'human', agent: null, model: null, depends_on }));
+        const answer = await gates.awaitAnswer(escalation, 'escalation', reason);
+        if (!answer.output_id || answer.decision === 'reject' || answer.decision === 'retry') continue;
+        complete(escalation, answer.output_id);
+        return answer.output_id;
+      }
+    }
+  }
+
+  async function cancel(): Promise<void> {
+    end('cancelled');
+    run.changeRun({ status: 'cancelled' });
+    run.record('run.cancelled');
+    await run.saved();
+    webhooks.send('cancelled', []);
+  }
+
+  async function fail(failure: ApplicationFailure): Promise<void> {
+    end('skipped');
+    run.changeRun({ status: 'failed', error: failure.message });
+    run.record('run.failed', { error: failure.message });
+    await run.saved();
+    webhooks.send('failed', []);
+  }
+
+  /** Closes what is still open when the run ends early. */
+  function end(status: 'cancelled' | 'skipped'): void {
+    for (const task of run.state.tasks) {
+      if (task.status === 'completed') continue;
+      if (task.gate?.status === 'open') task.gate.status = 'closed';
+      run.changeTask(task, { status });
+    }
+  }
+
+  function waiting(): TaskState[] {
+    return run.state.tasks.filter((task) => task.gate?.status === 'open');
+  }
+
+  function outputsBefore(task: TaskState) {
+    return ancestors(run.state.tasks, task.id).map((id) => ({
+      task_id: id,
+      output_id: run.state.tasks.find((before) => before.id === id)?.output_id ?? null,
+    }));
+  }
+}
+
+/** Why the activity gave up, in a sentence. Cancellations, and faults of our own code, go on upwards. */
+function refusal(error: unknown): string {
+  if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
+  return error.cause?.message ?? error.message;
+}

@@ -1,0 +1,57 @@
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancellationScope,
+  ParentClosePolicy,
+  proxyActivities,
+  startChild,
+} from '@temporalio/workflow';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import type { Activities } from '../activities/index.ts';
+
+const { deliverWebhook } = proxyActivities<Activities>({
+  startToCloseTimeout: '60s',
+  // The schedule of Standard Webhooks in spirit: seconds at first, then hours, for about three days.
+  retry: { initialInterval: '5s', backoffCoefficient: 4, maximumInterval: '10h', maximumAttempts: 14 },
+  scheduleToCloseTimeout: '4 days',
+});
+
+export type WebhookDelivery = { run_id: string; sequence: number; event: string; waiting_tasks: string[] };
+
+/**
+ * Delivers one event to the run's webhook. A workflow of its own, left to itself by the run that starts it, so that a
+ * dead endpoint never slows a run.
+ */
+export async function webhookDelivery(delivery: WebhookDelivery): Promise<void> {
+  try {
+    await deliverWebhook.executeWithOptions({ summary: `${delivery.event} of ${delivery.run_id}` }, [delivery]);
+  } catch (error) {
+    if (!(error instanceof ActivityFailure)) throw error;
+    throw ApplicationFailure.nonRetryable(`The webhook was not delivered: ${error.cause?.message}`, 'WebhookNotDelivered');
+  }
+}
+
+/**
+ * Starts the deliveries of a run. `started` resolves when Temporal has all of them, which a run awaits before it ends:
+ * a child that its parent has not started is lost with it.
+ */
+export function createWebhooks(run_id: string, enabled: boolean) {
+  const starts: Promise<unknown>[] = [];
+
+  function send(event: string, waiting_tasks: string[]): void {
+    if (!enabled) return;
+    const sequence = starts.length + 1;
+    const start = CancellationScope.nonCancellable(() =>
+      startChild(webhookDelivery, {
+        workflowId: `${run_id}/webhook/${sequence}`,
+        args: [{ run_id, sequence, event, waiting_tasks }],
+        parentClosePolicy: ParentClosePolicy.ABANDON,
+        staticSummary: `Webhook ${event}`,
+      }),
+    );
+    // After an operator's reset the delivery may exist already: it was sent.
+    starts.push(start.catch((error) => (error instanceof WorkflowExecutionAlreadyStartedError ? undefined : Promise.reject(error))));
+  }
+
+  return { send, started: () => CancellationScope.nonCancellable(() => Promise.all(starts)) };
+}
