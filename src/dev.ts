@@ -9,7 +9,7 @@ import { followWarnings } from './embedded/follow-log.ts';
 import { takeLock } from './embedded/lock.ts';
 import { choosePort, portFault } from './embedded/ports.ts';
 import { startPostgres } from './embedded/postgres.ts';
-import { endLeftover, killRecorded, startProcess } from './embedded/processes.ts';
+import { endedAtOnce, endLeftover, killRecorded, startProcess } from './embedded/processes.ts';
 import type { RunningProcess } from './embedded/processes.ts';
 import { supervise } from './embedded/supervise.ts';
 import { findTemporal, startTemporal } from './embedded/temporal.ts';
@@ -180,15 +180,11 @@ function startScript(name: keyof typeof scripts, env: Environment): Promise<Runn
 
 /** Until the API answers. A worker or API that ends before that is not started again: it would end again. */
 async function untilHealthy(worker: RunningProcess, api: RunningProcess) {
-  const ended = Promise.race([
-    worker.exited.then((how) => `worker ended at once (${how}):\n${worker.lastWords()}`),
-    api.exited.then((how) => `api ended at once (${how}):\n${api.lastWords()}`),
-  ]);
+  const ended = Promise.race([endedAtOnce('worker', worker), endedAtOnce('api', api)]);
   let last = 'no answer';
   for (const deadline = Date.now() + readyDeadlineMs; Date.now() < deadline;) {
-    const fault = await Promise.race([ended, sleep(50)]);
+    await Promise.race([sleep(50), ended]);
     stopping.signal.throwIfAborted();
-    if (fault) throw new Error(fault);
     try {
       const response = await fetch(`http://${host}:${PORT}/health`, { signal: AbortSignal.timeout(5000) });
       if (response.ok) return;

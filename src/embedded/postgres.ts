@@ -9,7 +9,7 @@ import pg from 'pg';
 import { choosePort } from './ports.ts';
 import { choosePostgresUser, commandAs, findPostgresBinaries } from './postgres-binaries.ts';
 import type { PostgresBinaries, PostgresUser } from './postgres-binaries.ts';
-import { endProcess, processIdentity, readPidFile, startProcess, withProgress } from './processes.ts';
+import { endProcess, endedAtOnce, processIdentity, readPidFile, startProcess, withProgress } from './processes.ts';
 import type { Report, RunningProcess } from './processes.ts';
 
 export interface StartPostgresOptions {
@@ -51,9 +51,9 @@ export async function startPostgres(options: StartPostgresOptions): Promise<Post
   const binaries = await findPostgresBinaries();
   await endLeftoverServer(cluster, pidFile, report);
   const runAs = choosePostgresUser(binaries, dataDir, statSync(cluster, { throwIfNoEntry: false }));
+  if (existsSync(cluster)) own(cluster, runAs);
   const password = keepPassword(dataDir, cluster, runAs);
   if (!existsSync(cluster)) await makeCluster(binaries, runAs, dataDir, settings.fsync === 'off', report);
-  own(cluster, runAs);
 
   for (let attempt = 1; ; attempt++) {
     const port = options.port ?? (await choosePort(rememberedPort(dataDir)));
@@ -73,7 +73,8 @@ export async function startPostgres(options: StartPostgresOptions): Promise<Post
     } catch (error) {
       await server.stop();
       // Somebody took the port in between, or sessions of a killed server are still on their way out.
-      const passing = /Address already in use|shared memory block/.test(server.lastWords());
+      const taken = server.lastWords().includes('Address already in use') && options.port === undefined;
+      const passing = taken || server.lastWords().includes('shared memory block');
       if (!passing || attempt === attempts) throw error;
       await sleep(500);
     }
@@ -163,29 +164,39 @@ function rememberedPort(dataDir: string): number | undefined {
 
 /** Until the server answers and our database is there. After a crash it replays its log first, however long it takes. */
 async function untilReady(server: RunningProcess, port: number, password: string) {
-  let ended: string | undefined;
-  void server.exited.then((how) => (ended = how));
   const start = Date.now();
   for (;;) {
-    const client = new pg.Client({ host: '127.0.0.1', port, user, password, database: 'postgres' });
-    client.on('error', () => {}); // the query that meets it tells
-    try {
-      await client.connect();
-      const { rowCount } = await client.query('select from pg_database where datname = $1', [user]);
-      if (!rowCount) await client.query(`create database ${user}`);
-      return;
-    } catch (error) {
-      const { code, message } = error as { code?: string; message: string };
-      const recovering = code === '57P03';
-      const elapsed = Date.now() - start;
-      if (ended) throw new Error(`PostgreSQL ended at once (${ended}):\n${server.lastWords()}`, { cause: error });
-      const hopeless = code !== undefined && !recovering && !code.startsWith('E');
-      if (hopeless || elapsed > (recovering ? recoveryDeadlineMs : readyDeadlineMs)) {
-        throw new Error(`PostgreSQL does not answer: ${message}\n${server.lastWords()}`, { cause: error });
-      }
-      await sleep(25);
-    } finally {
-      await client.end().catch(() => {});
+    // A stranger on this port may take the connection and never answer, while our server has long given up.
+    const fault = await Promise.race([openDatabase(port, password), endedAtOnce('PostgreSQL', server)]);
+    if (!fault) return;
+    const recovering = fault.code === '57P03';
+    const hopeless = fault.code !== undefined && !recovering && !fault.code.startsWith('E');
+    if (hopeless || Date.now() - start > (recovering ? recoveryDeadlineMs : readyDeadlineMs)) {
+      throw new Error(`PostgreSQL does not answer: ${fault.message}\n${server.lastWords()}`, { cause: fault });
     }
+    await sleep(25);
+  }
+}
+
+async function openDatabase(port: number, password: string): Promise<(Error & { code?: string }) | undefined> {
+  const connectionTimeoutMillis = 5000;
+  const client = new pg.Client({
+    host: '127.0.0.1',
+    port,
+    user,
+    password,
+    database: 'postgres',
+    connectionTimeoutMillis,
+  });
+  client.on('error', () => {}); // the query that meets it tells
+  try {
+    await client.connect();
+    const { rowCount } = await client.query('select from pg_database where datname = $1', [user]);
+    if (!rowCount) await client.query(`create database ${user}`);
+    return undefined;
+  } catch (error) {
+    return error as Error;
+  } finally {
+    void client.end().catch(() => {});
   }
 }

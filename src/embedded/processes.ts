@@ -160,6 +160,11 @@ export async function startProcess(options: StartProcessOptions): Promise<Runnin
   };
 }
 
+/** For a race with the wait for readiness. @throws when the process ends, with its last words; never resolves */
+export async function endedAtOnce(name: string, running: RunningProcess): Promise<never> {
+  throw new Error(`${name} ended at once (${await running.exited}):\n${running.lastWords()}`);
+}
+
 /** Kills what is recorded under this pid file without waiting for anything. */
 export function killRecorded(pidFile: string, signal: NodeJS.Signals = 'SIGKILL') {
   const record = readPidFile(pidFile);

@@ -3,7 +3,7 @@ import { basename, dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
 import { choosePort } from './ports.ts';
-import { startProcess, withProgress } from './processes.ts';
+import { endedAtOnce, startProcess, withProgress } from './processes.ts';
 import type { Report, RunningProcess } from './processes.ts';
 
 export { findTemporal } from './temporal-binary.ts';
@@ -91,10 +91,9 @@ export async function startTemporal(options: StartTemporalOptions): Promise<Temp
       markReady();
       return { ...server, address, ui_url: uiPort ? `http://localhost:${uiPort}` : undefined };
     } catch (error) {
-      const portTaken = /address already in use|can't set (frontend|UI) port/.test(server.lastWords());
+      const taken = /address already in use|can't set (frontend|UI) port/.test(server.lastWords());
       await server.stop();
-      if (!portTaken || attempt === attempts) throw error;
-      await sleep(500);
+      if (!taken || options.port !== undefined || attempt === attempts) throw error;
     }
   }
 }
@@ -131,25 +130,22 @@ function guardFirstStart(dbFile: string): () => void {
 
 /** Resolves when the server answers and the namespace is as we want it. */
 async function prepareNamespace(server: RunningProcess, address: string) {
-  let ended: string | undefined;
-  void server.exited.then((how) => (ended = how));
   for (const deadline = Date.now() + readyDeadlineMs; ; await sleep(50)) {
-    try {
-      const connection = await Connection.connect({ address, connectTimeout: 1000 });
-      try {
-        await connection.withDeadline(Date.now() + 5000, () => setUp(connection));
-        return;
-      } finally {
-        await connection.close();
-      }
-    } catch (error) {
-      if (ended) throw new Error(`Temporal ended at once (${ended}):\n${server.lastWords()}`, { cause: error });
-      if (Date.now() > deadline) {
-        throw new Error(`Temporal does not answer: ${(error as Error).message}\n${server.lastWords()}`, {
-          cause: error,
-        });
-      }
+    const fault = await Promise.race([tryNamespace(address), endedAtOnce('Temporal', server)]);
+    if (!fault) return;
+    if (Date.now() > deadline) {
+      throw new Error(`Temporal does not answer: ${fault.message}\n${server.lastWords()}`, { cause: fault });
     }
+  }
+}
+
+async function tryNamespace(address: string): Promise<Error | undefined> {
+  try {
+    const connection = await Connection.connect({ address, connectTimeout: 1000 });
+    await connection.withDeadline(Date.now() + 5000, () => setUp(connection)).finally(() => connection.close());
+    return undefined;
+  } catch (error) {
+    return error as Error;
   }
 }
 
