@@ -3,7 +3,7 @@ import { accessSync, constants, mkdirSync, mkdtempSync, readdirSync, renameSync,
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { Readable } from 'node:stream';
-import { finished } from 'node:stream/promises';
+import { pipeline } from 'node:stream/promises';
 import { EnvHttpProxyAgent, fetch } from 'undici';
 import { loadTemporalBinaryConfig } from '../config.ts';
 import { withProgress } from './processes.ts';
@@ -90,7 +90,7 @@ async function download(options: { base: string; draft: string; report: Report; 
       if (!response.ok || !response.body) throw new Error(`HTTP ${response.status}`);
       const tar = spawn('tar', ['-xzf', '-', '-C', draft, 'temporal'], { stdio: ['pipe', 'ignore', 'ignore'] });
       const ended = new Promise<number | null>((done, fail) => tar.once('error', fail).once('close', done));
-      const [code] = await Promise.all([ended, finished(Readable.fromWeb(response.body).pipe(tar.stdin))]);
+      const [code] = await Promise.all([ended, pipeline(Readable.fromWeb(response.body), tar.stdin)]);
       if (code !== 0) throw new Error('the archive is broken');
     });
   } catch (error) {

@@ -5,9 +5,11 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { startPostgres } from '../../src/embedded/postgres.ts';
 import type { StartPostgresOptions } from '../../src/embedded/postgres.ts';
+
+vi.setConfig({ testTimeout: 30_000 });
 
 const settings = { fsync: 'off' };
 

@@ -2,13 +2,16 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { findTemporal, startTemporal } from '../../src/embedded/temporal.ts';
 import type { StartTemporalOptions } from '../../src/embedded/temporal.ts';
+
+vi.setConfig({ testTimeout: 30_000 });
 
 const works = '#!/bin/sh\nexit 0\n';
 const fakeGo = `#!/bin/sh\nsleep 0.2\nprintf '%s' '${works}' > "$GOBIN/temporal"\nchmod +x "$GOBIN/temporal"\n`;
@@ -58,27 +61,40 @@ test('a temporal is taken from the setting, else the PATH, else the cache', asyn
   expect(lines).toEqual([]);
 });
 
-test('it is downloaded into the cache when it is nowhere', async () => {
-  const { cache, put, find, lines } = makeMachine();
+async function serveArchive(respond: (response: ServerResponse, archive: Buffer) => void) {
   const source = makeFolder();
-  put(join(source, 'temporal'));
+  writeFileSync(join(source, 'temporal'), works, { mode: 0o755 });
   writeFileSync(join(source, 'LICENSE'), '');
   const archive = execFileSync('tar', ['-czf', '-', '-C', source, 'temporal', 'LICENSE']);
   const asked: string[] = [];
   const server = createServer((request, response) => {
     asked.push(request.url ?? '');
-    response.end(archive);
+    respond(response, archive);
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   onTestFinished(() => void server.close());
-  const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/cli`;
+  return { asked, base: `http://127.0.0.1:${(server.address() as AddressInfo).port}/cli` };
+}
 
+test('it is downloaded into the cache when it is nowhere', async () => {
+  const { cache, find, lines } = makeMachine();
+  const { asked, base } = await serveArchive((response, archive) => void response.end(archive));
   const found = await find({}, base);
   expect(found).toBe(join(cache, 'temporal-1.5.1'));
   execFileSync(found);
   expect(asked).toEqual([expect.stringMatching(/^\/cli\/v1\.5\.1\?platform=(linux|darwin)&arch=(amd64|arm64)$/)]);
   expect(readdirSync(cache)).toEqual(['temporal-1.5.1']);
   expect(lines).toEqual([expect.stringContaining('downloading Temporal 1.5.1 from 127.0.0.1')]);
+});
+
+test('half a download is no download', async () => {
+  const { cache, find } = makeMachine();
+  const { base } = await serveArchive((response, archive) => {
+    response.setHeader('content-length', archive.length);
+    response.write(archive.subarray(0, archive.length / 2), () => response.destroy());
+  });
+  await expect(find({}, base)).rejects.toThrow(/download from 127\.0\.0\.1:\d+ failed/);
+  expect(readdirSync(cache)).toEqual([]);
 });
 
 test('it is built with Go when the download fails; two at once do not disturb each other', async () => {
