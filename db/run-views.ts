@@ -75,7 +75,7 @@ const tasksOfRun = sql`
   where tasks.run_id = runs.run_id
   order by tasks.position`;
 
-const tasksColumn = sql<TaskView[]>`array(select to_jsonb(task) from (${tasksOfRun}) as task)`;
+const tasksColumn = sql<TaskView[]>`array(select to_jsonb(view) from (${tasksOfRun}) as view)`;
 
 function withDecisions(tasks: TaskView[]): TaskView[] {
   return tasks.map((task) => (task.gate ? { ...task, gate: { ...task.gate, decisions: decisionsOf(task.gate.kind) } } : task));

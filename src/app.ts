@@ -38,7 +38,7 @@ const maxBody = 1024 * 1024;
 export function createApp(deps: AppDeps) {
   const app = createRouter();
 
-  app.use(provide(deps), secureHeaders(), logRequests());
+  app.use(provide(deps), secureHeaders({ strictTransportSecurity: false, crossOriginResourcePolicy: false, xXssProtection: false }), logRequests());
   app.use('/api/*', bodyLimit({ maxSize: maxBody, onError: tooLarge }), requireJson());
 
   app.route('/', healthRouter);
