@@ -151,7 +151,5 @@ function isWithin(address: string, cidrs: Cidr[]): boolean {
 
 /** IPv4 inside `::ffff:` comes out as IPv4; an address with a zone id is refused, its range says nothing. */
 function parse(address: string) {
-  if (address.includes('%') || !ipaddr.isValid(address)) return undefined;
-  const ip = ipaddr.parse(address);
-  return ip instanceof ipaddr.IPv6 && ip.isIPv4MappedAddress() ? ip.toIPv4Address() : ip;
+  return address.includes('%') || !ipaddr.isValid(address) ? undefined : ipaddr.process(address);
 }

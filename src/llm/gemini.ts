@@ -43,7 +43,6 @@ async function generate(target: ModelTarget, request: ModelRequest, mode: JsonMo
   const client = new GoogleGenAI({
     apiKey: target.api_key || 'none',
     vertexai: false,
-    apiVersion: 'v1beta',
     // Without retryOptions it asks once; an empty one would ask five times.
     httpOptions: {
       baseUrl: target.base_url || 'https://generativelanguage.googleapis.com',

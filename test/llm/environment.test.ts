@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { callModel } from '../../src/llm/index.ts';
 import { API_KEY, ask, localFetch, VENDORS } from '../fakes/ask.ts';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
 
@@ -92,10 +93,13 @@ test.each(VENDORS)(
       urls.push(url as string);
       throw Object.assign(new Error('not in a test'), { code: 'ENOTFOUND' });
     };
-    await expect(ask(fake, vendor, { fetch: recording, base_url: '' })).rejects.toMatchObject({
-      type: 'LlmUnavailable',
-    });
-    expect(urls).toEqual([HOSTS[vendor]]);
+    const options = { signal: new AbortController().signal, fetch: recording, timeout_ms: 5000 };
+    for (const base_url of [undefined, '']) {
+      const target = { vendor, model: 'a-model', api_key: API_KEY, base_url };
+      const call = callModel(target, { system: '', prompt: 'x', max_output_tokens: 9 }, options);
+      await expect(call).rejects.toMatchObject({ type: 'LlmUnavailable' });
+    }
+    expect(urls).toEqual([HOSTS[vendor], HOSTS[vendor]]);
   },
 );
 

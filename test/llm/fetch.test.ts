@@ -48,7 +48,7 @@ test.each([
   ['8.8.8.8', true],
   ['2606:4700::1111', true],
   ['::ffff:8.8.8.8', true],
-  ['::8.8.8.8', false],
+  ['::808:808', false],
   ['2606:4700::1111%eth0', false],
   ['not an address', false],
 ])('%s is public: %s', (address, isPublic) => {
