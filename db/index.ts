@@ -27,14 +27,17 @@ export function createDb(url: string, poolSize = 10): Db {
     query_timeout: 12_000,
     keepAlive: true,
   });
-  // An idle connection that the server closes is replaced at the next use; unhandled, its 'error' event would end the process.
+  // A connection that is lost is replaced at the next use. Unhandled, its 'error' event would end the process: the pool
+  // listens only while it is idle, and a transaction holds it.
   pool.on('error', () => {});
+  pool.on('connect', (client) => client.on('error', () => {}));
   return new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
 }
 
 // SQLSTATE classes 08 (connection), 53 (resources), 57 (operator intervention), and Node's own socket errors.
 const unavailable = /^(08|53|57)|^E(CONNREFUSED|CONNRESET|PIPE|TIMEDOUT|HOSTUNREACH|AI_AGAIN|NOTFOUND)|ENOTFOUND$/;
-const unavailableMessages = /timeout exceeded when trying to connect|Connection terminated|Query read timeout/;
+const unavailableMessages =
+  /timeout exceeded when trying to connect|Connection terminated|connection error and is not queryable|Query read timeout/;
 
 /** True when Postgres could not be reached or asked to come back later: the statement may be tried again. */
 export function isUnavailable(error: unknown): boolean {
