@@ -87,9 +87,11 @@ export async function startOrchflow({
   };
 }
 
+// Once in a process, before its first worker.
+Runtime.install({ logger: new DefaultLogger('ERROR') });
+
 async function startWorker(env: Environment) {
   const config = loadConfig(env);
-  Runtime.install({ logger: new DefaultLogger('ERROR') });
   const db = createDb(config.DATABASE_URL);
   const guarded = createGuardedFetch({
     allowedPrivateCidrs: config.ORCHFLOW_ALLOWED_PRIVATE_CIDRS,
