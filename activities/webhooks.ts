@@ -1,5 +1,6 @@
-import { ApplicationFailure } from '@temporalio/activity';
+import { ApplicationFailure, Context } from '@temporalio/activity';
 import { Webhook } from 'standardwebhooks';
+import type { Db } from '../db/index.ts';
 import { finishDelivery, openDelivery } from '../db/webhooks.ts';
 import { decrypt, webhookSecretContext } from '../src/crypto.ts';
 import { EgressBlockedError } from '../src/llm/index.ts';
@@ -12,7 +13,8 @@ export function createWebhookActivities({ db, fetch, encryptionKey }: ActivityDe
   return {
     /**
      * Posts one event to the run's webhook, signed as in Standard Webhooks (https://www.standardwebhooks.com).
-     * The id and the body stay the same over all attempts. Any answer but 2xx is a failure; 410 ends the attempts.
+     * The id and the body stay the same over all attempts. Any answer but 2xx, redirects too, is a failure that is
+     * tried again; 410, and an address that may not be called, end the attempts.
      */
     async deliverWebhook({ run_id, sequence, event, waiting_tasks }: WebhookDelivery): Promise<{ status: number }> {
       const body = JSON.stringify({ run_id, event, waiting_tasks });
@@ -32,19 +34,23 @@ export function createWebhookActivities({ db, fetch, encryptionKey }: ActivityDe
         },
         body: delivery.body,
         signal: AbortSignal.timeout(timeout_ms),
-      }).catch(async (error: unknown) => {
-        const reason = error instanceof EgressBlockedError ? error.message : 'no answer from the endpoint';
-        await finishDelivery(db, delivery_id, 'pending', reason);
-        throw ApplicationFailure.create({ type: 'WebhookUnreachable', message: reason, nonRetryable: error instanceof EgressBlockedError });
+      }).catch((error: unknown) => {
+        if (!(error instanceof EgressBlockedError)) return fail(db, delivery_id, 'no answer from the endpoint');
+        const isRedirect = error.status !== undefined;
+        return fail(db, delivery_id, error.message, { final: !isRedirect });
       });
       await response.body?.cancel();
-      await finishDelivery(db, delivery_id, response.ok ? 'delivered' : 'pending', `HTTP ${response.status}`);
-      if (response.ok) return { status: response.status };
-      throw ApplicationFailure.create({
-        type: 'WebhookRefused',
-        message: `The endpoint answered ${response.status}.`,
-        nonRetryable: response.status === 410,
-      });
+      if (!response.ok) return fail(db, delivery_id, `HTTP ${response.status}`, { final: response.status === 410 });
+      await finishDelivery(db, delivery_id, 'delivered', `HTTP ${response.status}`);
+      return { status: response.status };
     },
   };
+}
+
+/** Notes a failed attempt and throws it. After a final one, or the last, the delivery has failed for good. */
+async function fail(db: Db, delivery_id: string, reason: string, { final = false } = {}): Promise<never> {
+  const { attempt, retryPolicy } = Context.current().info;
+  const isOver = final || attempt === retryPolicy?.maximumAttempts;
+  await finishDelivery(db, delivery_id, isOver ? 'failed' : 'pending', reason);
+  throw ApplicationFailure.create({ type: 'WebhookNotDelivered', message: reason, nonRetryable: final });
 }

@@ -32,7 +32,7 @@ export async function openDelivery(
 export async function finishDelivery(
   db: Db,
   delivery_id: string,
-  status: 'pending' | 'delivered',
+  status: 'pending' | 'delivered' | 'failed',
   last_response: string,
 ): Promise<void> {
   await db
