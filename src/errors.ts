@@ -39,11 +39,12 @@ export class ApiError extends Error {
   }
 }
 
-/** A 422 that names one field, by its JSON pointer. */
-export function invalid(pointer: string, detail: string): ApiError {
-  return new ApiError('VALIDATION_FAILED', `${pointer.slice(1).replaceAll('/', '.')}: ${detail}`, {
-    errors: [{ pointer, detail }],
-  });
+/** A 422 that names each field, by its JSON pointer. */
+export function invalid(errors: FieldFault[]): ApiError {
+  const detail = errors
+    .map((fault) => `${fault.pointer.slice(1).replaceAll('/', '.') || 'body'}: ${fault.detail}`)
+    .join('; ');
+  return new ApiError('VALIDATION_FAILED', detail, { errors });
 }
 
 /** Unknown things and those of other accounts give the same answer. */
@@ -54,7 +55,7 @@ export function notFound(what: 'Run' | 'Task' | 'Provider' | 'Page'): ApiError {
 function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof HTTPException) {
-    if (error.status === 400) return invalid('/', 'The body is not valid JSON.');
+    if (error.status === 400) return invalid([{ pointer: '', detail: 'is not valid JSON' }]);
     if (error.status === 413) return new ApiError('BODY_TOO_LARGE', error.message);
   }
   if (isUnavailable(error)) {
@@ -73,6 +74,14 @@ export function toResponse(thrown: unknown, c: Context): Response {
   if (retry_after_seconds !== undefined) c.header('Retry-After', String(Math.ceil(retry_after_seconds)));
   if (error.code === 'UNAUTHORIZED') c.header('WWW-Authenticate', 'Bearer');
   const type = `/problems/${error.code.toLowerCase().replaceAll('_', '-')}`;
-  const body = { type, title, status, detail: error.message, code: error.code, ...extra, request_id: c.get('requestId') };
+  const body = {
+    type,
+    title,
+    status,
+    detail: error.message,
+    code: error.code,
+    ...extra,
+    request_id: c.get('requestId'),
+  };
   return c.body(JSON.stringify(body), status, { 'Content-Type': 'application/problem+json' });
 }

@@ -1,10 +1,10 @@
 import { createRoute, OpenAPIHono, z, type RouteConfig } from '@hono/zod-openapi';
 import type { AppEnv } from './app.ts';
-import { ApiError, notFound, type FieldFault } from './errors.ts';
+import { invalid, notFound, type FieldFault } from './errors.ts';
 
-/** A JSON Pointer (RFC 6901) to a place in the request. */
+/** A JSON Pointer (RFC 6901) to a place in the request; the empty one is the whole body. */
 function pointer(path: PropertyKey[]): string {
-  return `/${path.map((part) => String(part).replaceAll('~', '~0').replaceAll('/', '~1')).join('/')}`;
+  return path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }
 
 function faults(error: z.core.$ZodError): FieldFault[] {
@@ -24,8 +24,7 @@ export function createRouter(): OpenAPIHono<AppEnv> {
         throw notFound(result.error.issues[0]?.path[0] === 'provider_id' ? 'Provider' : 'Run');
       }
       const errors = faults(result.error);
-      const detail = errors.map((fault) => `${fault.pointer.slice(1).replaceAll('/', '.') || 'body'}: ${fault.detail}`).join('; ');
-      throw new ApiError('VALIDATION_FAILED', detail, { errors });
+      throw invalid(errors);
     },
   });
 }

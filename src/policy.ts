@@ -21,7 +21,8 @@ export function quotaOf(config: Config, provider_id: string | null): RunQuota {
 function requireManaged({ config, managed }: Deps): void {
   const wayOut = 'Register a provider with POST /api/v1/providers and pass its provider_id.';
   const isOffered =
-    config.ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER && (config.ORCHFLOW_MODE === 'self_hosted' || config.MANAGED_TRIAL_RUNS_ENABLED);
+    config.ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER &&
+    (config.ORCHFLOW_MODE === 'self_hosted' || config.MANAGED_TRIAL_RUNS_ENABLED);
   if (!isOffered) throw new ApiError('PROVIDER_REQUIRED', `This server runs on your own provider only. ${wayOut}`);
   if (managed.length === 0) throw new ApiError('PROVIDER_REQUIRED', `This server has no model of its own. ${wayOut}`);
 }
@@ -39,7 +40,7 @@ export async function chooseModels(
 ): Promise<RunAgent[]> {
   const provider = provider_id === null ? undefined : await findActiveProvider(deps.db, account_id, provider_id);
   if (provider_id === null) requireManaged(deps);
-  else if (!provider) throw invalid('/provider_id', 'is not an active provider of this account');
+  else if (!provider) throw invalid([{ pointer: '/provider_id', detail: 'is not an active provider of this account' }]);
   const ownVendors = provider ? [provider.provider] : deps.managed.map((target) => target.vendor);
 
   const given = agents.length > 0 ? agents : agentTemplates;
@@ -51,10 +52,8 @@ export async function chooseModels(
       if (!vendor || ownVendors.includes(vendor)) return { ...agent, provider_id: null };
       const other = await findNewestProvider(deps.db, account_id, vendor);
       if (other) return { ...agent, provider_id: other.provider_id };
-      throw invalid(
-        `/agents/${index}/model`,
-        `Agent "${name}" wants ${model}, and this account has no active ${vendor} provider. Register one with POST /api/v1/providers.`,
-      );
+      const detail = `Agent "${name}" wants ${model}, and this account has no active ${vendor} provider. Register one with POST /api/v1/providers.`;
+      throw invalid([{ pointer: `/agents/${index}/model`, detail }]);
     }),
   );
 }

@@ -52,13 +52,22 @@ runsRouter.openapi(create, async (c) => {
   if (accepted.refused) throw overQuota(accepted.refused, config);
   outbox.send(accepted.entry);
   c.header('Location', `/api/v1/runs/${run_id}`);
-  return c.json({ run_id, status: 'pending' as const, message: `Run started. Poll GET /runs/${run_id} for status.` }, 201);
+  return c.json(
+    { run_id, status: 'pending' as const, message: `Run started. Poll GET /runs/${run_id} for status.` },
+    201,
+  );
 });
 
-function overQuota(refused: 'trial' | 'monthly', limits: { MANAGED_TRIAL_RUNS_COUNT: number; MONTHLY_RUN_LIMIT: number }) {
+function overQuota(
+  refused: 'trial' | 'monthly',
+  limits: { MANAGED_TRIAL_RUNS_COUNT: number; MONTHLY_RUN_LIMIT: number },
+) {
   if (refused === 'trial') {
     const used = `All ${limits.MANAGED_TRIAL_RUNS_COUNT} managed trial runs are used.`;
-    return new ApiError('PROVIDER_REQUIRED', `${used} Register a provider with POST /api/v1/providers and pass its provider_id.`);
+    return new ApiError(
+      'PROVIDER_REQUIRED',
+      `${used} Register a provider with POST /api/v1/providers and pass its provider_id.`,
+    );
   }
   const now = new Date();
   const nextMonth = Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1);
@@ -86,7 +95,8 @@ runsRouter.openapi(list, async (c) => {
   return c.json({ runs: page, has_more, next_cursor: has_more ? writeCursor(page.at(-1)!) : null }, 200);
 });
 
-const cursorSchema = z.tuple([z.iso.datetime(), id]);
+// Postgres knows no year 0.
+const cursorSchema = z.tuple([z.iso.datetime().refine((text) => text >= '0001'), id]);
 
 function writeCursor({ created_at, run_id }: RunPosition): string {
   return Buffer.from(JSON.stringify([created_at, run_id])).toString('base64url');
@@ -97,7 +107,7 @@ function readCursor(cursor: string): RunPosition {
     const [created_at, run_id] = cursorSchema.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()));
     return { created_at, run_id };
   } catch {
-    throw invalid('/cursor', 'is not a cursor of this list');
+    throw invalid([{ pointer: '/cursor', detail: 'is not a cursor of this list' }]);
   }
 }
 

@@ -54,7 +54,7 @@ tasksRouter.openapi(complete, async (c) => {
     case 'unknown':
       throw notFound('Task');
     case 'fault':
-      throw invalid(`/${completion.field}`, completion.detail);
+      throw invalid([{ pointer: `/${completion.field}`, detail: completion.detail }]);
     case 'not_waiting':
       throw await notWaiting(db, completion.task.status, completion.gate);
     case 'accepted': {
@@ -69,7 +69,10 @@ tasksRouter.openapi(complete, async (c) => {
 /** The conflict, with the answer that stands when there is one. */
 async function notWaiting(db: Db, status: string, gate: Gate | undefined): Promise<ApiError> {
   if (gate?.status === 'open') {
-    return new ApiError('TASK_NOT_WAITING', `The task waits for ${gate.gate_id} by now.`, { task_status: status, gate_id: gate.gate_id });
+    return new ApiError('TASK_NOT_WAITING', `The task waits for ${gate.gate_id} by now.`, {
+      task_status: status,
+      gate_id: gate.gate_id,
+    });
   }
   if (gate?.status !== 'answered') {
     return new ApiError('TASK_NOT_WAITING', `The task is ${status} and waits for nobody.`, { task_status: status });

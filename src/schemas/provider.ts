@@ -1,17 +1,15 @@
 import { z } from '@hono/zod-openapi';
-import { text, timestamp } from './text.ts';
+import { text, timestamp, url } from './text.ts';
 
 export const createProviderSchema = z
   .strictObject({
     provider: z.enum(['gemini', 'openai', 'anthropic', 'ollama']),
-    api_key: text(1, 1_000).optional().openapi({ description: 'Required, except for Ollama. Encrypted; never returned.' }),
+    api_key: text(1, 1_000)
+      .optional()
+      .openapi({ description: 'Required, except for Ollama. Encrypted; never returned.' }),
     label: text(0, 200).nullish(),
     model: text(1, 200).optional().openapi({ description: "The vendor's default model unless given." }),
-    base_url: z
-      .url({ protocol: /^https?$/, error: 'must be an http(s) URL' })
-      .max(2_000)
-      .nullish()
-      .openapi({ description: 'For Ollama, and for servers that speak the API of the vendor.' }),
+    base_url: url().nullish().openapi({ description: 'For Ollama, and for servers that speak the API of the vendor.' }),
   })
   .refine(({ provider, api_key }) => provider === 'ollama' || api_key !== undefined, {
     path: ['api_key'],

@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { taskSchema, usageSchema } from './task.ts';
-import { text, timestamp } from './text.ts';
+import { text, timestamp, url } from './text.ts';
 
 const agentSchema = z.strictObject({
   name: text(1, 100).openapi({ example: 'research' }),
@@ -26,20 +26,25 @@ export const createRunSchema = z
         'must have different names',
       )
       .openapi({ description: 'The built-in templates unless given.' }),
-    human_gates: z.array(text(1, 200)).max(20).default([]).openapi({
-      description: 'Planned steps that a person does. A gate that matches none becomes a task of its own at the end.',
-      example: ['legal approval'],
-    }),
-    ask_me_about: z.array(text(1, 500)).max(20).default([]).openapi({
-      description: 'What a person is asked for (task T1) before the agents begin.',
-      example: ['brand voice', 'target audience'],
-    }),
+    human_gates: z
+      .array(text(1, 200))
+      .max(20)
+      .default([])
+      .openapi({
+        description: 'Planned steps that a person does. A gate that matches none becomes a task of its own at the end.',
+        example: ['legal approval'],
+      }),
+    ask_me_about: z
+      .array(text(1, 500))
+      .max(20)
+      .default([])
+      .openapi({
+        description: 'What a person is asked for (task T1) before the agents begin.',
+        example: ['brand voice', 'target audience'],
+      }),
     require_approval: z.boolean().default(false).openapi({ description: 'Every AI task waits for approval.' }),
-    webhook_url: z
-      .url({ protocol: /^https?$/, error: 'must be an http(s) URL' })
-      .max(2_000)
-      .nullish(),
-    provider_id: z.string().max(64).nullish().openapi({ example: 'prv_abc123' }),
+    webhook_url: url().nullish(),
+    provider_id: text(1, 64).nullish().openapi({ example: 'prv_abc123' }),
   })
   .openapi('CreateRun');
 
@@ -82,7 +87,10 @@ export const runSchema = z
     require_approval: z.boolean(),
     webhook_url: z.string().nullable(),
     provider_id: z.string().nullable(),
-    live: z.unknown().optional().openapi({ description: "With ?live=true: the workflow's own state, or null when it cannot be asked." }),
+    live: z
+      .unknown()
+      .optional()
+      .openapi({ description: "With ?live=true: the workflow's own state, or null when it cannot be asked." }),
   })
   .openapi('Run');
 
