@@ -1,0 +1,28 @@
+import type { Db } from '../db/index.ts';
+import type { Database } from '../db/schema.ts';
+
+const tables: Record<keyof Database, true> = {
+  accounts: true,
+  api_keys: true,
+  providers: true,
+  runs: true,
+  tasks: true,
+  gates: true,
+  texts: true,
+  llm_calls: true,
+  run_events: true,
+  outbox: true,
+  webhook_deliveries: true,
+};
+
+/** How many rows each table has: equal before and after a request that must leave nothing. */
+export async function countRows(db: Db): Promise<Record<string, number>> {
+  const counts = Object.keys(tables).map(async (table) => {
+    const { count } = await db
+      .selectFrom(table as keyof Database)
+      .select((eb) => eb.fn.countAll<number>().as('count'))
+      .executeTakeFirstOrThrow();
+    return [table, count];
+  });
+  return Object.fromEntries(await Promise.all(counts));
+}
