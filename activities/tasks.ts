@@ -87,7 +87,7 @@ export function createTaskActivities(deps: ActivityDeps) {
         const { passed, score, feedback } = answer.value;
         const feedback_id = `${answer.call_id}/feedback`;
         if (!passed) await insertText(db, { text_id: feedback_id, run_id: run.run_id, text: feedback });
-        return { passed, score, feedback: feedback.slice(0, previewLength), feedback_id, warnings: [] as string[] };
+        return { passed, score, feedback: feedback.slice(0, previewLength).toWellFormed(), feedback_id, warnings: [] as string[] };
       }),
 
     /** Writes the final output from the outputs of all tasks. */
