@@ -21,9 +21,10 @@ export function scrub(text: string, apiKey?: string): string {
   return withoutKey
     .replaceAll(/\b(?:sk-|AIza|orch_|whsec_)[^\s"',;<>)}\]]*/g, '[redacted]')
     .replaceAll(/\bBearer\s+[^\s"',;<>)}\]]+/gi, 'Bearer [redacted]')
-    .replaceAll(/\s+/g, ' ')
+    .replaceAll(/[\s\p{Cc}]+/gu, ' ')
     .trim()
-    .slice(0, 500);
+    .slice(0, 500)
+    .toWellFormed();
 }
 
 const vendorError = z.object({

@@ -1,6 +1,7 @@
 /**
  * The JSON value in a model's answer: the whole text, else a fenced block, else the first balanced object or array.
- * `__proto__` keys are dropped, so that the value can be spread and assigned from.
+ * `__proto__` keys are dropped, so that the value can be spread and assigned from; strings lose what Postgres cannot
+ * store: NUL, and halves of surrogate pairs.
  *
  * @throws SyntaxError with a message that can be shown to the model.
  */
@@ -10,12 +11,17 @@ export function parseJsonAnswer(text: string): unknown {
   const fenced = [...trimmed.matchAll(/```[a-z]*[ \t]*\r?\n([\s\S]*?)```/gi)].map((match) => match[1]!);
   for (const candidate of [trimmed, ...fenced, ...balanced(trimmed)]) {
     try {
-      return JSON.parse(candidate, (key, value: unknown) => (key === '__proto__' ? undefined : value));
+      return JSON.parse(candidate, revive);
     } catch {
       // Not this part; the next one may be JSON.
     }
   }
   throw new SyntaxError('The answer is not valid JSON.');
+}
+
+function revive(key: string, value: unknown): unknown {
+  if (key === '__proto__') return undefined;
+  return typeof value === 'string' ? value.replaceAll('\u0000', '').toWellFormed() : value;
 }
 
 /** How many places in a text may be tried as a start: a text of a million brackets must not cost a million scans. */

@@ -64,3 +64,7 @@ test('JSON that is nested too deep for the parser is no crash', () => {
     expect(error).toBeInstanceOf(SyntaxError);
   }
 });
+
+test('strings lose what Postgres cannot store: NUL and halves of surrogate pairs', () => {
+  expect(parseJsonAnswer('{"a": ["x\\u0000y", "\\ud83d", "\\ud83d\\ude00"]}')).toEqual({ a: ['xy', '\ufffd', '😀'] });
+});
