@@ -3,7 +3,7 @@ import { block, dataRule, listBlock, parts } from './blocks.ts';
 
 export const inferDepsAnswer = z.object({
   dependencies: z
-    .array(z.object({ task_id: z.string().max(40), depends_on: z.array(z.string().max(40)).max(20) }))
+    .array(z.object({ task_id: z.string().max(40), depends_on: z.array(z.string().max(40)).max(40) }))
     .max(40),
 });
 

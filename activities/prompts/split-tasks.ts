@@ -2,16 +2,13 @@ import { z } from 'zod';
 import { block, dataRule, listBlock, parts } from './blocks.ts';
 
 export const splitTasksAnswer = z.object({
-  tasks: z
-    .array(
-      z.object({
-        title: z.string().trim().min(1).max(120),
-        description: z.string().trim().min(1).max(2_000),
-        agent: z.string().max(100).nullable(),
-      }),
-    )
-    .min(1)
-    .max(8),
+  tasks: z.array(
+    z.object({
+      title: z.string().trim().min(1).max(120),
+      description: z.string().trim().min(1).max(2_000),
+      agent: z.string().max(100).nullable(),
+    }),
+  ),
 });
 
 export function splitTasksPrompt(run: { task: string; agents: string[]; human_steps: string[] }) {
