@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { z } from 'zod';
-import { isUnavailable } from '../db/index.ts';
-import { findLlmCall, insertLlmCall } from '../db/llm-calls.ts';
+import { isUnavailable, type Db } from '../db/index.ts';
+import { findLlmCall, insertLlmCall, type JournalledCall } from '../db/llm-calls.ts';
+import { saveProgress } from '../db/progress.ts';
 import { findUsableProvider } from '../db/providers.ts';
-import type { LlmCall, Run, RunAgent } from '../db/schema.ts';
+import type { Run, RunAgent } from '../db/schema.ts';
+import { loadWork, type Work } from '../db/work.ts';
 import { decrypt, providerKeyContext } from '../src/crypto.ts';
 import {
   callModel,
@@ -16,6 +18,7 @@ import {
   type ModelRequest,
   type ModelTarget,
 } from '../src/llm/index.ts';
+import type { Progress } from '../workflows/messages.ts';
 import type { ActivityDeps } from './index.ts';
 import { cut } from './prompts/blocks.ts';
 
@@ -29,7 +32,7 @@ const paidFailures: LlmErrorType[] = ['LlmBadResponse', 'LlmTruncatedStream', 'L
 const maxPaidAttempts = 4;
 
 export type Call = {
-  run: Run;
+  work: Work;
   /** Undefined for planning and finalizing, which use the run's own model. */
   agent?: RunAgent;
   task_id: string | null;
@@ -38,17 +41,15 @@ export type Call = {
   request: Omit<ModelRequest, 'idempotency_key'>;
 };
 
-export type Answer = LlmCall & { text: string };
-
 /**
  * Asks a model, and pays once: the journal is looked up before the call and written before anything else after it.
  * Cancellation closes the provider's connection. Failures leave as `ApplicationFailure`s typed as in `LlmErrorType`.
  */
-export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise<Answer> {
-  const { run, task_id, purpose } = call;
+export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise<JournalledCall> {
+  const { work, task_id, purpose } = call;
+  const { run } = work;
   const call_id = [run.run_id, task_id, purpose, call.attempt, ask].filter((part) => part !== null).join('/');
-  const paid = await findLlmCall(deps.db, call_id);
-  if (paid) return paid;
+  if (work.paid_calls.has(call_id)) return (await findLlmCall(deps.db, call_id))!;
 
   const { provider_id, target } = await findModel(deps, run, call.agent);
   const answer = await callModel(
@@ -58,7 +59,7 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
   ).catch(throwAsFailure);
   const { input_tokens, output_tokens, finish } = answer;
   const model = target.model;
-  await keep(() =>
+  return keep(() =>
     insertLlmCall(
       deps.db,
       {
@@ -78,7 +79,6 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
       cut(answer.text, maxAnswerLength).replaceAll('\u0000', ''),
     ),
   );
-  return (await keep(() => findLlmCall(deps.db, call_id)))!;
 }
 
 /**
@@ -107,12 +107,25 @@ export async function askForJson<S extends z.ZodType>(
   return undefined;
 }
 
-/** Heartbeats while the activity works: they keep it alive for the server, and bring the cancellation. */
-export async function whileHeartbeating<T>(work: () => Promise<T>): Promise<T> {
+/**
+ * An activity at work: loads what it works from, writes the progress that rides with it beside the work itself, and
+ * heartbeats, which keeps the activity alive for the server and brings the cancellation.
+ */
+export async function atWork<T>(
+  db: Db,
+  input: { run_id: string; progress?: Progress },
+  text_ids: (string | null)[],
+  doIt: (work: Work) => Promise<T>,
+): Promise<T> {
   const context = Context.current();
   const timer = setInterval(() => context.heartbeat(), heartbeatInterval);
+  const ids = text_ids.filter((id) => id !== null);
   try {
-    return await work();
+    const [result] = await Promise.all([
+      loadWork(db, input.run_id, ids).then(doIt),
+      input.progress && saveProgress(db, input.run_id, input.progress),
+    ]);
+    return result;
   } finally {
     clearInterval(timer);
   }
@@ -148,12 +161,16 @@ async function findModel(
   if (!wanted) {
     const vendor = agent?.model ? vendorOfModel(agent.model) : undefined;
     const target = managed.find((candidate) => candidate.vendor === vendor) ?? managed[0];
-    if (!target) throw ApplicationFailure.nonRetryable('This server has no managed model any more.', 'ProviderInactive');
+    if (!target)
+      throw ApplicationFailure.nonRetryable('This server has no managed model any more.', 'ProviderInactive');
     return { provider_id: null, target: { ...target, model: agent?.model ?? target.model } };
   }
   const provider = await findUsableProvider(db, run.account_id, wanted);
   if (!provider) {
-    throw ApplicationFailure.nonRetryable(`Provider ${wanted} is not active. Register another of its kind.`, 'ProviderInactive');
+    throw ApplicationFailure.nonRetryable(
+      `Provider ${wanted} is not active. Register another of its kind.`,
+      'ProviderInactive',
+    );
   }
   const { provider_id, api_key_encrypted, base_url } = provider;
   const api_key = api_key_encrypted

@@ -1,11 +1,9 @@
-import { saveProgress } from '../db/progress.ts';
-import { getRun } from '../db/runs.ts';
 import { insertPlannedTasks } from '../db/tasks.ts';
 import { chain, graphFault } from '../workflows/graph.ts';
 import { matchesGate } from '../workflows/plan.ts';
 import type { Progress, TaskKind } from '../workflows/messages.ts';
 import type { ActivityDeps } from './index.ts';
-import { askForJson, whileHeartbeating } from './model.ts';
+import { askForJson, atWork } from './model.ts';
 import { inferDepsAnswer, inferDepsPrompt } from './prompts/infer-deps.ts';
 import { splitTasksAnswer, splitTasksPrompt } from './prompts/split-tasks.ts';
 
@@ -28,14 +26,17 @@ export function createPlanningActivities(deps: ActivityDeps) {
   const { db } = deps;
   return {
     /** Splits the goal into tasks, with those that `ask_me_about` and `human_gates` add, and stores their descriptions. */
-    splitTasks: (input: { run_id: string; progress?: Progress }): Promise<{ tasks: PlannedTask[]; warnings: string[] }> =>
-      whileHeartbeating(async () => {
-        const [run] = await Promise.all([getRun(db, input.run_id), input.progress && saveProgress(db, input.run_id, input.progress)]);
+    splitTasks: (input: {
+      run_id: string;
+      progress?: Progress;
+    }): Promise<{ tasks: PlannedTask[]; warnings: string[] }> =>
+      atWork(db, input, [], async (work) => {
+        const { run } = work;
         const agents = run.agents.map((agent) => agent.name);
         const prompt = splitTasksPrompt({ task: run.task, agents, human_steps: run.human_gates });
         const plan = await askForJson(
           deps,
-          { run, task_id: null, purpose: 'split_tasks', attempt: 1, request: { ...prompt, max_output_tokens: 4_096 } },
+          { work, task_id: null, purpose: 'split_tasks', attempt: 1, request: { ...prompt, max_output_tokens: 4_096 } },
           splitTasksAnswer,
           ({ tasks }) => planFault(tasks.length, run.human_gates.length),
         );
@@ -43,7 +44,7 @@ export function createPlanningActivities(deps: ActivityDeps) {
         const rows = drafts.map((draft, index) => ({ ...draft, id: `T${index + 1}` }));
         await insertPlannedTasks(db, input.run_id, rows);
         return {
-          tasks: rows.map(({ description: _, ...task }) => task),
+          tasks: rows.map(({ description: _description, ...task }) => task),
           warnings: plan ? [] : ['The model gave no usable plan, so the run follows a plain one: gather, work, check.'],
         };
       }),
@@ -54,13 +55,13 @@ export function createPlanningActivities(deps: ActivityDeps) {
       tasks: { id: string; title: string }[];
       progress?: Progress;
     }): Promise<{ dependencies: { id: string; depends_on: string[] }[]; warnings: string[] }> =>
-      whileHeartbeating(async () => {
-        const [run] = await Promise.all([getRun(db, input.run_id), input.progress && saveProgress(db, input.run_id, input.progress)]);
+      atWork(db, input, [], async (work) => {
+        const { run } = work;
         const prompt = inferDepsPrompt({ task: run.task, tasks: input.tasks });
         const ids = input.tasks.map((task) => task.id);
         const answer = await askForJson(
           deps,
-          { run, task_id: null, purpose: 'infer_deps', attempt: 1, request: { ...prompt, max_output_tokens: 2_048 } },
+          { work, task_id: null, purpose: 'infer_deps', attempt: 1, request: { ...prompt, max_output_tokens: 2_048 } },
           inferDepsAnswer,
           ({ dependencies }) => dependencyFault(ids, dependencies),
         );
@@ -80,9 +81,17 @@ function planFault(count: number, humanSteps: number): string | undefined {
 
 function fallbackPlan() {
   return [
-    { title: 'Gather what is needed', description: 'Collect the facts, options and constraints that the goal calls for.', agent: null },
+    {
+      title: 'Gather what is needed',
+      description: 'Collect the facts, options and constraints that the goal calls for.',
+      agent: null,
+    },
     { title: 'Do the work', description: 'Produce what the goal asks for, from what was gathered.', agent: null },
-    { title: 'Check and improve', description: 'Review the work against the goal and write the improved version.', agent: null },
+    {
+      title: 'Check and improve',
+      description: 'Review the work against the goal and write the improved version.',
+      agent: null,
+    },
   ];
 }
 
@@ -93,7 +102,15 @@ function layOut(
 ): Draft[] {
   const isTitled = (gate: string, task: { title: string }) => matchesGate(gate, task.title);
   const questions: Draft[] = run.ask_me_about.length
-    ? [{ title: 'Give the missing context', description: describeQuestions(run.ask_me_about), kind: 'human', place: 'start', agent: null }]
+    ? [
+        {
+          title: 'Give the missing context',
+          description: describeQuestions(run.ask_me_about),
+          kind: 'human',
+          place: 'start',
+          agent: null,
+        },
+      ]
     : [];
   const unmatched = run.human_gates.filter((gate) => !planned.some((task) => isTitled(gate, task)));
   return [
@@ -102,9 +119,13 @@ function layOut(
       const kind = run.human_gates.some((gate) => isTitled(gate, task)) ? 'human' : 'ai';
       return { ...task, title: task.title.replaceAll(/\s+/g, ' '), kind, place: 'planned' };
     }),
-    ...unmatched.map(
-      (gate): Draft => ({ title: gate, description: `A person was asked for: ${gate}.`, kind: 'human', place: 'end', agent: null }),
-    ),
+    ...unmatched.map((gate): Draft => ({
+      title: gate,
+      description: `A person was asked for: ${gate}.`,
+      kind: 'human',
+      place: 'end',
+      agent: null,
+    })),
   ];
 }
 

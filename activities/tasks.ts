@@ -1,11 +1,8 @@
-import { saveProgress } from '../db/progress.ts';
-import { getRun } from '../db/runs.ts';
-import type { Run, Task } from '../db/schema.ts';
-import { listTasks } from '../db/tasks.ts';
-import { insertText, listTexts } from '../db/texts.ts';
+import { insertText } from '../db/texts.ts';
+import type { Work } from '../db/work.ts';
 import type { Progress } from '../workflows/messages.ts';
 import type { ActivityDeps } from './index.ts';
-import { askForJson, askModel, whileHeartbeating } from './model.ts';
+import { askForJson, askModel, atWork } from './model.ts';
 import type { Material } from './prompts/blocks.ts';
 import { evaluateTaskAnswer, evaluateTaskPrompt } from './prompts/evaluate-task.ts';
 import { executeTaskPrompt } from './prompts/execute-task.ts';
@@ -23,61 +20,40 @@ type Written = { output_id: string; warnings: string[] };
 export function createTaskActivities(deps: ActivityDeps) {
   const { db } = deps;
 
-  async function load(input: { run_id: string; progress?: Progress }): Promise<{ run: Run; tasks: Task[] }> {
-    const [run, tasks] = await Promise.all([
-      getRun(db, input.run_id),
-      listTasks(db, input.run_id),
-      input.progress && saveProgress(db, input.run_id, input.progress),
-    ]);
-    return { run, tasks };
-  }
-
-  async function collect(tasks: Task[], inputs: OutputRef[]): Promise<Material[]> {
-    const texts = await listTexts(db, inputs.map((input) => input.output_id).filter((id) => id !== null));
-    return inputs.flatMap(({ task_id, output_id }) => {
-      const task = tasks.find(({ id }) => id === task_id);
-      const text = output_id && texts.get(output_id);
-      return task && text ? [{ task_id, title: task.title, by: task.kind === 'human' ? 'person' : 'agent', text }] : [];
-    });
-  }
-
   return {
     /** Does a task with its agent, from the outputs before it. With feedback: again, from the previous output. */
     executeTask: (
       input: TaskCall & { inputs: OutputRef[]; feedback_id: string | null; previous_output_id: string | null },
     ): Promise<Written> =>
-      whileHeartbeating(async () => {
-        const { run, tasks } = await load(input);
-        const { feedback_id, previous_output_id, task_id, attempt } = input;
+      atWork(db, input, textsOf(input), async (work) => {
+        const { run, tasks, texts } = work;
+        const { task_id, attempt } = input;
         const agent = run.agents.find(({ name }) => name === input.agent)!;
-        const material = await collect(tasks, input.inputs);
-        const earlier = await listTexts(db, [feedback_id, previous_output_id].filter((id) => id !== null));
-        const task = tasks.find(({ id }) => id === task_id)!;
         const prompt = executeTaskPrompt({
           goal: run.task,
-          task,
+          task: tasks.find(({ id }) => id === task_id)!,
           agent,
-          material,
-          draft: earlier.get(previous_output_id ?? ''),
-          feedback: earlier.get(feedback_id ?? ''),
+          material: collect(work, input.inputs),
+          draft: texts.get(input.previous_output_id ?? ''),
+          feedback: texts.get(input.feedback_id ?? ''),
         });
         const request = { ...prompt, max_output_tokens };
-        const answer = await askModel(deps, { run, agent, task_id, purpose: 'execute_task', attempt, request });
+        const answer = await askModel(deps, { work, agent, task_id, purpose: 'execute_task', attempt, request });
         return { output_id: answer.call_id, warnings: warningsOf(answer, task_id) };
       }),
 
     /** Judges an output. An evaluation that cannot be read counts as passed, with a warning. */
     evaluateTask: (input: TaskCall & { output_id: string }) =>
-      whileHeartbeating(async () => {
-        const { run, tasks } = await load(input);
+      atWork(db, input, [input.output_id], async (work) => {
+        const { run, tasks, texts } = work;
         const { task_id, attempt, output_id } = input;
         const agent = run.agents.find(({ name }) => name === input.agent);
         const task = tasks.find(({ id }) => id === task_id)!;
-        const output = (await listTexts(db, [output_id])).get(output_id) ?? '';
+        const output = texts.get(output_id) ?? '';
         const request = { ...evaluateTaskPrompt({ goal: run.task, task, output }), max_output_tokens: 1_024 };
         const answer = await askForJson(
           deps,
-          { run, agent, task_id, purpose: 'evaluate_task', attempt, request },
+          { work, agent, task_id, purpose: 'evaluate_task', attempt, request },
           evaluateTaskAnswer,
         );
         if (!answer) {
@@ -87,7 +63,13 @@ export function createTaskActivities(deps: ActivityDeps) {
         const { passed, score, feedback } = answer.value;
         const feedback_id = `${answer.call_id}/feedback`;
         if (!passed) await insertText(db, { text_id: feedback_id, run_id: run.run_id, text: feedback });
-        return { passed, score, feedback: feedback.slice(0, previewLength).toWellFormed(), feedback_id, warnings: [] as string[] };
+        return {
+          passed,
+          score,
+          feedback: feedback.slice(0, previewLength).toWellFormed(),
+          feedback_id,
+          warnings: [] as string[],
+        };
       }),
 
     /** Writes the final output from the outputs of all tasks. */
@@ -97,18 +79,37 @@ export function createTaskActivities(deps: ActivityDeps) {
       outputs: OutputRef[];
       progress?: Progress;
     }): Promise<Written> =>
-      whileHeartbeating(async () => {
-        const { run, tasks } = await load(input);
-        const material = await collect(tasks, input.outputs);
-        const request = { ...finalizeRunPrompt({ goal: run.task, material }), max_output_tokens };
-        const call = { run, task_id: null, purpose: 'finalize_run' as const, attempt: input.attempt, request };
-        const answer = await askModel(deps, call);
-        return { output_id: answer.call_id, warnings: warningsOf(answer, 'final output') };
-      }),
+      atWork(
+        db,
+        input,
+        input.outputs.map((output) => output.output_id),
+        async (work) => {
+          const material = collect(work, input.outputs);
+          const request = { ...finalizeRunPrompt({ goal: work.run.task, material }), max_output_tokens };
+          const call = { work, task_id: null, purpose: 'finalize_run' as const, attempt: input.attempt, request };
+          const answer = await askModel(deps, call);
+          return { output_id: answer.call_id, warnings: warningsOf(answer, 'final output') };
+        },
+      ),
   };
 }
 
-function warningsOf(answer: { finish: 'stop' | 'length'; cost_usd: number | null; model: string }, what: string): string[] {
+function textsOf(input: { inputs: OutputRef[]; feedback_id: string | null; previous_output_id: string | null }) {
+  return [...input.inputs.map((before) => before.output_id), input.feedback_id, input.previous_output_id];
+}
+
+function collect({ tasks, texts }: Work, outputs: OutputRef[]): Material[] {
+  return outputs.flatMap(({ task_id, output_id }) => {
+    const task = tasks.find(({ id }) => id === task_id);
+    const text = output_id && texts.get(output_id);
+    return task && text ? [{ task_id, title: task.title, by: task.kind === 'human' ? 'person' : 'agent', text }] : [];
+  });
+}
+
+function warningsOf(
+  answer: { finish: 'stop' | 'length'; cost_usd: number | null; model: string },
+  what: string,
+): string[] {
   return [
     ...(answer.finish === 'length' ? [`The text of ${what} was cut at the model's length limit.`] : []),
     ...(answer.cost_usd === null ? [`The price of ${answer.model} is not known; its cost is not in cost_usd.`] : []),

@@ -64,7 +64,14 @@ export async function startServers({ latency_ms }: { latency_ms: number }) {
   const bareQueue = 'bare';
   const bareWorker = start('bench/bare/worker.ts', [temporal.address, bareQueue, modelUrl]);
   await firstLine(bareWorker);
-  await until(() => fetch(`${url}/health`).then((answer) => answer.ok, () => false), 'the API answers');
+  await until(
+    () =>
+      fetch(`${url}/health`).then(
+        (answer) => answer.ok,
+        () => false,
+      ),
+    'the API answers',
+  );
 
   return {
     url,

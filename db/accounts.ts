@@ -26,6 +26,10 @@ export function insertAccount(
 
 /** The account that a key belongs to, by the key's SHA-256, or undefined. */
 export async function findAccountIdByKey(db: Db, key_sha256: string): Promise<string | undefined> {
-  const key = await db.selectFrom('api_keys').select('account_id').where('key_sha256', '=', key_sha256).executeTakeFirst();
+  const key = await db
+    .selectFrom('api_keys')
+    .select('account_id')
+    .where('key_sha256', '=', key_sha256)
+    .executeTakeFirst();
   return key?.account_id;
 }

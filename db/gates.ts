@@ -34,10 +34,18 @@ export async function settleGate(
     .returningAll()
     .executeTakeFirst();
   if (!gate) {
-    return { won: false, gate: await trx.selectFrom('gates').selectAll().where('gate_id', '=', gate_id).executeTakeFirstOrThrow() };
+    return {
+      won: false,
+      gate: await trx.selectFrom('gates').selectAll().where('gate_id', '=', gate_id).executeTakeFirstOrThrow(),
+    };
   }
   if (answer_id) await insertText(trx, { text_id: answer_id, run_id, text: output! });
-  await trx.updateTable('tasks').set({ status: 'running' }).where('run_id', '=', run_id).where('id', '=', task_id).execute();
+  await trx
+    .updateTable('tasks')
+    .set({ status: 'running' })
+    .where('run_id', '=', run_id)
+    .where('id', '=', task_id)
+    .execute();
   const stillOpen = trx.selectFrom('gates').select('gate_id').where('run_id', '=', run_id).where('status', '=', 'open');
   await trx
     .updateTable('runs')

@@ -16,7 +16,12 @@ export async function insertOutboxEntry(
   run_id: string,
   message: OutboxMessage,
 ): Promise<OutboxEntry | undefined> {
-  const older = await trx.selectFrom('outbox').select('outbox_id').where('run_id', '=', run_id).limit(1).executeTakeFirst();
+  const older = await trx
+    .selectFrom('outbox')
+    .select('outbox_id')
+    .where('run_id', '=', run_id)
+    .limit(1)
+    .executeTakeFirst();
   const entry = await trx
     .insertInto('outbox')
     .values({ run_id, message: JSON.stringify(message), next_attempt_at: older ? sql`now()` : claimedUntil })

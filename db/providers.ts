@@ -31,7 +31,11 @@ export function findNewestProvider(db: Db, account_id: string, vendor: Vendor): 
 }
 
 /** The provider, or, when it was deactivated since the run began, the newest active one of its vendor. */
-export async function findUsableProvider(db: Db, account_id: string, provider_id: string): Promise<Provider | undefined> {
+export async function findUsableProvider(
+  db: Db,
+  account_id: string,
+  provider_id: string,
+): Promise<Provider | undefined> {
   const provider = await db
     .selectFrom('providers')
     .selectAll()

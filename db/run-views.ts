@@ -1,5 +1,12 @@
 import { sql } from 'kysely';
-import { decisionsOf, type Decision, type GateKind, type RunStatus, type TaskStatus, type TaskKind } from '../workflows/messages.ts';
+import {
+  decisionsOf,
+  type Decision,
+  type GateKind,
+  type RunStatus,
+  type TaskStatus,
+  type TaskKind,
+} from '../workflows/messages.ts';
 import type { Db } from './index.ts';
 import type { Evaluation, Run } from './schema.ts';
 
@@ -44,7 +51,10 @@ export type RunView = Omit<Run, 'account_id' | 'version' | 'event_seq' | 'final_
   usage: Usage;
 };
 
-export type RunListItem = Pick<Run, 'run_id' | 'status' | 'phase' | 'task' | 'error' | 'created_at' | 'started_at' | 'completed_at'> & {
+export type RunListItem = Pick<
+  Run,
+  'run_id' | 'status' | 'phase' | 'task' | 'error' | 'created_at' | 'started_at' | 'completed_at'
+> & {
   waiting_tasks: string[];
 };
 
@@ -78,7 +88,9 @@ const tasksOfRun = sql`
 const tasksColumn = sql<TaskView[]>`array(select to_jsonb(view) from (${tasksOfRun}) as view)`;
 
 function withDecisions(tasks: TaskView[]): TaskView[] {
-  return tasks.map((task) => (task.gate ? { ...task, gate: { ...task.gate, decisions: decisionsOf(task.gate.kind) } } : task));
+  return tasks.map((task) =>
+    task.gate ? { ...task, gate: { ...task.gate, decisions: decisionsOf(task.gate.kind) } } : task,
+  );
 }
 
 /** The whole run, or undefined when this account has none of this id. */

@@ -85,7 +85,14 @@ export type Completion =
 /** Answers the task's open gate: gate, text, event and the signal's outbox entry in one transaction. */
 export function completeTask(
   db: Db,
-  answer: { account_id: string; run_id: string; task_id: string; gate_id?: string; decision: Decision; output: string | null },
+  answer: {
+    account_id: string;
+    run_id: string;
+    task_id: string;
+    gate_id?: string;
+    decision: Decision;
+    output: string | null;
+  },
 ): Promise<Completion> {
   const { account_id, run_id, task_id, decision, output } = answer;
   return db.transaction().execute(async (trx): Promise<Completion> => {

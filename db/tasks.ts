@@ -1,6 +1,5 @@
 import type { TaskKind } from '../workflows/messages.ts';
 import type { Db } from './index.ts';
-import type { Task } from './schema.ts';
 
 /** Stores the tasks of a plan with their descriptions; all else of them comes with the run's progress. */
 export async function insertPlannedTasks(
@@ -10,12 +9,9 @@ export async function insertPlannedTasks(
 ): Promise<void> {
   await db
     .insertInto('tasks')
-    .values(tasks.map(({ id, title, description, kind }, position) => ({ run_id, id, position, title, description, kind })))
+    .values(
+      tasks.map(({ id, title, description, kind }, position) => ({ run_id, id, position, title, description, kind })),
+    )
     .onConflict((conflict) => conflict.doNothing())
     .execute();
-}
-
-/** The tasks of a run, in the order of its plan. */
-export function listTasks(db: Db, run_id: string): Promise<Task[]> {
-  return db.selectFrom('tasks').selectAll().where('run_id', '=', run_id).orderBy('position').execute();
 }

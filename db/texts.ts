@@ -10,7 +10,10 @@ export async function listTexts(db: Db, ids: string[]): Promise<Map<string, stri
 }
 
 /** Keeps a text under its id. The first one stands. */
-export async function insertText(db: Kysely<Database>, text: { text_id: string; run_id: string; text: string }): Promise<void> {
+export async function insertText(
+  db: Kysely<Database>,
+  text: { text_id: string; run_id: string; text: string },
+): Promise<void> {
   await db
     .insertInto('texts')
     .values(text)

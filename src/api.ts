@@ -16,9 +16,19 @@ const db = createDb(config.DATABASE_URL, config.DATABASE_POOL_SIZE);
 const client = createTemporalClient(config);
 const engine = createEngine({ client, db, taskQueue: config.TEMPORAL_TASK_QUEUE });
 const outbox = createOutbox({ db, engine, log });
-const app = createApp({ db, engine, outbox, config, managed: managedModels(config), log, version: packageJson.version });
+const app = createApp({
+  db,
+  engine,
+  outbox,
+  config,
+  managed: managedModels(config),
+  log,
+  version: packageJson.version,
+});
 
-const server = serve({ fetch: app.fetch, hostname: config.HOST, port: config.PORT }, ({ port }) => log.info({ port }, 'listening'));
+const server = serve({ fetch: app.fetch, hostname: config.HOST, port: config.PORT }, ({ port }) =>
+  log.info({ port }, 'listening'),
+);
 server.on('error', (error) => {
   log.fatal({ err: error }, 'cannot listen');
   process.exit(1);

@@ -38,7 +38,11 @@ const maxBody = 1024 * 1024;
 export function createApp(deps: AppDeps) {
   const app = createRouter();
 
-  app.use(provide(deps), secureHeaders({ strictTransportSecurity: false, crossOriginResourcePolicy: false, xXssProtection: false }), logRequests());
+  app.use(
+    provide(deps),
+    secureHeaders({ strictTransportSecurity: false, crossOriginResourcePolicy: false, xXssProtection: false }),
+    logRequests(),
+  );
   app.use('/api/*', bodyLimit({ maxSize: maxBody, onError: tooLarge }), requireJson());
 
   app.route('/', healthRouter);
@@ -46,7 +50,10 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/agents', templatesRouter);
   app.doc31('/openapi.json', description(deps.version));
   app.get('/docs', docsPage);
-  app.get('/docs/assets/*', serveStatic({ root: swaggerAssets, rewriteRequestPath: (path) => path.slice('/docs/assets'.length) }));
+  app.get(
+    '/docs/assets/*',
+    serveStatic({ root: swaggerAssets, rewriteRequestPath: (path) => path.slice('/docs/assets'.length) }),
+  );
 
   app.use('/api/v1/*', requireApiKey());
 
@@ -61,7 +68,11 @@ export function createApp(deps: AppDeps) {
     return response;
   });
 
-  app.openAPIRegistry.registerComponent('securitySchemes', 'apiKey', { type: 'apiKey', in: 'header', name: 'X-API-Key' });
+  app.openAPIRegistry.registerComponent('securitySchemes', 'apiKey', {
+    type: 'apiKey',
+    in: 'header',
+    name: 'X-API-Key',
+  });
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
   return app;
 }
@@ -72,7 +83,8 @@ function description(version: string) {
     info: {
       title: 'Orchflow',
       version,
-      description: 'AI does the work. You make the calls. One request turns a goal into finished work by AI agents and people.',
+      description:
+        'AI does the work. You make the calls. One request turns a goal into finished work by AI agents and people.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],
@@ -96,7 +108,10 @@ function logRequests() {
     await next();
     const { log } = c.var.deps;
     const ms = Math.round(performance.now() - start);
-    log.debug({ method: c.req.method, path: c.req.path, status: c.res.status, ms, request_id: c.var.requestId }, 'request');
+    log.debug(
+      { method: c.req.method, path: c.req.path, status: c.res.status, ms, request_id: c.var.requestId },
+      'request',
+    );
   });
 }
 
@@ -109,7 +124,10 @@ function requireJson() {
   return createMiddleware<AppEnv>(async (c, next) => {
     const hasBody = c.req.method === 'POST' || c.req.method === 'PUT';
     if (hasBody && !/^application\/([\w.-]+\+)?json\b/i.test(c.req.header('content-type') ?? '')) {
-      throw new ApiError('UNSUPPORTED_MEDIA_TYPE', 'Send the body as JSON, with the header Content-Type: application/json.');
+      throw new ApiError(
+        'UNSUPPORTED_MEDIA_TYPE',
+        'Send the body as JSON, with the header Content-Type: application/json.',
+      );
     }
     await next();
   });

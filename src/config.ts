@@ -108,8 +108,9 @@ export function loadConfig(env: Environment = process.env) {
     ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: settings.ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER ?? hosted,
     /** The standard `TEMPORAL_*` settings (address, namespace, API key, TLS), for `@temporalio/envconfig`. */
     temporalEnvironment: Object.fromEntries(
-      Object.entries({ ...env, TEMPORAL_ADDRESS: settings.TEMPORAL_ADDRESS })
-        .filter((entry): entry is [string, string] => entry[0].startsWith('TEMPORAL_') && Boolean(entry[1])),
+      Object.entries({ ...env, TEMPORAL_ADDRESS: settings.TEMPORAL_ADDRESS }).filter(
+        (entry): entry is [string, string] => entry[0].startsWith('TEMPORAL_') && Boolean(entry[1]),
+      ),
     ),
     /** Runs an account may start in a calendar month (UTC); 0 is no limit. */
     MONTHLY_RUN_LIMIT: settings.MONTHLY_RUN_LIMIT ?? (hosted ? 100 : 0),

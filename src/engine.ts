@@ -4,7 +4,13 @@ import type { Db } from '../db/index.ts';
 import type { OutboxEntry } from '../db/outbox.ts';
 import { getRun } from '../db/runs.ts';
 import type { Run } from '../db/schema.ts';
-import { completeTaskSignal, runStateQuery, runWorkflowType, type RunInput, type RunState } from '../workflows/messages.ts';
+import {
+  completeTaskSignal,
+  runStateQuery,
+  runWorkflowType,
+  type RunInput,
+  type RunState,
+} from '../workflows/messages.ts';
 
 const accountAttribute = defineSearchAttributeKey('OrchflowAccount', 'KEYWORD');
 

@@ -19,7 +19,10 @@ export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log:
       await engine.deliver(entry);
       await deleteOutboxEntry(db, entry.outbox_id);
     } catch (error) {
-      log.warn({ run_id: entry.run_id, message: entry.message.kind, attempts: entry.attempts, err: error }, 'not delivered yet');
+      log.warn(
+        { run_id: entry.run_id, message: entry.message.kind, attempts: entry.attempts, err: error },
+        'not delivered yet',
+      );
       // When Postgres is down too, the claim runs out by itself.
       await postponeOutboxEntry(db, entry).catch(() => {});
     }
@@ -36,7 +39,8 @@ export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log:
     while (!stopping.signal.aborted) {
       const entries = await claimOutboxEntries(db, sweepSize).catch(() => []);
       await Promise.all(entries.map(deliver));
-      if (entries.length < sweepSize) await sleep(sweepInterval, undefined, { signal: stopping.signal }).catch(() => {});
+      if (entries.length < sweepSize)
+        await sleep(sweepInterval, undefined, { signal: stopping.signal }).catch(() => {});
     }
   }
 

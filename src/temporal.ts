@@ -7,7 +7,8 @@ type Settings = Pick<Config, 'temporalEnvironment' | 'TEMPORAL_NAMESPACE' | 'ORC
 
 function connectionOptions({ temporalEnvironment, ORCHFLOW_EMBEDDED }: Settings) {
   // The embedded server is ours: a profile that the user keeps for another one must not apply to it.
-  return loadClientConnectConfig({ disableFile: ORCHFLOW_EMBEDDED, overrideEnvVars: temporalEnvironment }).connectionOptions;
+  return loadClientConnectConfig({ disableFile: ORCHFLOW_EMBEDDED, overrideEnvVars: temporalEnvironment })
+    .connectionOptions;
 }
 
 /** A client that connects at its first call, so that a process can start while Temporal is down. */

@@ -56,8 +56,10 @@ const worker = await Worker.create({
   taskQueue: config.TEMPORAL_TASK_QUEUE,
   activities,
 });
-process.once('SIGTERM', () => worker.shutdown());
-process.once('SIGINT', () => worker.shutdown());
+for (const signal of ['SIGTERM', 'SIGINT']) {
+  // npm and terminals may send both; a worker that is shutting down already refuses to do it again.
+  process.on(signal, () => worker.getState() === 'RUNNING' && worker.shutdown());
+}
 log.info({ task_queue: config.TEMPORAL_TASK_QUEUE }, 'worker started');
 await worker.run();
 await Promise.all([connection.close(), db.destroy()]);

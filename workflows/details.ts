@@ -25,8 +25,12 @@ export function describeRun(state: RunState): string {
     (task) =>
       `| ${task.id} | ${cell(task.title)} | ${progressOf(task)} | ${cell(task.agent ?? 'a person')} | ${task.attempts} | ${task.depends_on.join(', ')} |`,
   );
-  const table = rows.length ? ['| Task | Title | Status | Agent | Attempts | After |\n|---|---|---|---|---|---|\n' + rows.join('\n')] : [];
-  const warnings = state.warnings.length ? ['**Warnings**\n' + state.warnings.map((text) => `- ${text}`).join('\n')] : [];
+  const table = rows.length
+    ? ['| Task | Title | Status | Agent | Attempts | After |\n|---|---|---|---|---|---|\n' + rows.join('\n')]
+    : [];
+  const warnings = state.warnings.length
+    ? ['**Warnings**\n' + state.warnings.map((text) => `- ${text}`).join('\n')]
+    : [];
   return [
     `**${state.status.replaceAll('_', ' ')}** · phase ${state.phase}${state.error ? ` · ${state.error}` : ''}`,
     ...table,

@@ -32,12 +32,23 @@ export function createGates(run: ProgressTracker, onOpen: () => void) {
   }
 
   function receive(answer: TaskAnswer): void {
+    const fault = take(answer);
+    // REST has checked what it sends; that may come twice, or after another.
+    if (!fault || answer?.output_id !== undefined) return;
+    const warning = `A signal for ${answer?.task_id} was not taken: ${fault}`;
+    run.warn(warning.replaceAll('\u0000', '').slice(0, 300).toWellFormed());
+  }
+
+  /** Keeps the answer for its gate, or says why it cannot. */
+  function take(answer: TaskAnswer): string | undefined {
     const open = openGate(answer?.task_id);
-    const stale = open && answer.gate_id && answer.gate_id !== open.gate.gate_id;
-    if (!open || stale || answers.has(open.gate.gate_id)) return;
-    const fault = signalFault(open.task, open.gate, answer);
-    if (fault) return run.warn(`A signal for ${open.task.id} was not taken: ${fault}`);
-    answers.set(open.gate.gate_id, answer);
+    if (!open) return 'no task of this id waits for an answer.';
+    const { task, gate } = open;
+    if (answer.gate_id && answer.gate_id !== gate.gate_id) return `the task waits for ${gate.gate_id} by now.`;
+    if (answers.has(gate.gate_id)) return 'another answer came before it.';
+    const fault = signalFault(task, gate, answer);
+    if (!fault) answers.set(gate.gate_id, answer);
+    return fault;
   }
 
   setHandler(completeTaskSignal, receive, {
@@ -53,7 +64,7 @@ export function createGates(run: ProgressTracker, onOpen: () => void) {
       task_id: task.id,
       kind,
       status: 'open',
-      reason: reason?.slice(0, 500) ?? null,
+      reason: reason?.slice(0, 500).toWellFormed() ?? null,
     };
     run.record('gate.opened', { task_id: task.id, gate_id: gate.gate_id, kind, reason: gate.reason });
     run.changeTask(task, { status: 'waiting_human', gate });
@@ -82,10 +93,13 @@ export function createGates(run: ProgressTracker, onOpen: () => void) {
 }
 
 function signalFault(task: TaskState, gate: GateState, answer: TaskAnswer): string | undefined {
-  const { decision = 'approve', output } = answer;
+  const { decision = 'approve', output = null } = answer;
   if (answer.output_id !== undefined) return undefined;
-  if (output !== undefined && typeof output !== 'string') return '`output` must be a text.';
-  if (output && output.length > maxSignalText) return `\`output\` is longer than ${maxSignalText} characters; send it over REST.`;
+  if (output !== null && typeof output !== 'string') return '`output` must be a text.';
+  if (output && output.length > maxSignalText)
+    return `\`output\` is longer than ${maxSignalText} characters; send it over REST.`;
+  if (output && (!output.isWellFormed() || output.includes('\u0000')))
+    return '`output` must be Unicode text without NUL.';
   return answerFault(
     { kind: gate.kind, has_draft: task.output_id !== null },
     { decision, has_output: Boolean(output?.trim()) },

@@ -24,7 +24,8 @@ export function graphFault(nodes: Node[]): string | undefined {
   for (const { id, depends_on } of nodes) {
     if (depends_on.includes(id)) return `Task ${id} depends on itself.`;
     const unknown = depends_on.find((dependency) => !known.has(dependency));
-    if (unknown !== undefined) return `Task ${id} depends on ${JSON.stringify(unknown.slice(0, 40))}, which is not a task.`;
+    if (unknown !== undefined)
+      return `Task ${id} depends on ${JSON.stringify(unknown.slice(0, 40))}, which is not a task.`;
   }
   return topologicalOrder(nodes) ? undefined : 'The dependencies form a cycle.';
 }

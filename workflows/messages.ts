@@ -112,7 +112,10 @@ export function answerFault(
   const { decision, has_output } = answer;
   if (!decisions[kind].includes(decision)) {
     const allowed = decisions[kind].map((name) => `"${name}"`).join(', ');
-    return { field: 'decision', detail: `A task waiting for ${describeGate(kind)} takes ${allowed}, not "${decision}".` };
+    return {
+      field: 'decision',
+      detail: `A task waiting for ${describeGate(kind)} takes ${allowed}, not "${decision}".`,
+    };
   }
   const needed =
     decision === 'edit' || decision === 'reject' || (decision === 'approve' && kind !== 'approval' && !gate.has_draft);

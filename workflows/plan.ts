@@ -34,7 +34,9 @@ export function assignAgent(agents: Agent[], task: { title: string; agent: strin
 export function matchesGate(gate: string, text: string): boolean {
   const textWords = words(text);
   const gateWords = words(gate);
-  return gateWords.length > 0 && gateWords.every((part) => textWords.some((word) => word === part || sameStem(part, word)));
+  return (
+    gateWords.length > 0 && gateWords.every((part) => textWords.some((word) => word === part || sameStem(part, word)))
+  );
 }
 
 /** A task that nothing has happened to. */
@@ -56,4 +58,9 @@ export function connectTasks(planned: PlannedTask[], inferred: Dependencies, age
     const depends_on = place === 'start' ? [] : place === 'end' ? beforeEnd : between;
     return newTask({ id, title, kind, depends_on, agent: agent?.name ?? null, model: agent?.model ?? null });
   });
+}
+
+/** A task as the plan has it, without what happened to it since. */
+export function outline({ id, title, kind, agent, depends_on }: TaskState) {
+  return { id, title, kind, agent, depends_on };
 }

@@ -9,8 +9,15 @@ import {
 import type { Activities } from '../activities/index.ts';
 import { createGates } from './gate.ts';
 import { ancestors, topologicalOrder } from './graph.ts';
-import { runStateQuery, waitingTasksQuery, type RunInput, type RunResult, type TaskState } from './messages.ts';
-import { connectTasks, newTask } from './plan.ts';
+import {
+  runStateQuery,
+  waitingTasksQuery,
+  type GateState,
+  type RunInput,
+  type RunResult,
+  type TaskState,
+} from './messages.ts';
+import { connectTasks, newTask, outline } from './plan.ts';
 import { trackProgress } from './progress.ts';
 import { createWebhooks } from './webhook.ts';
 
@@ -33,16 +40,21 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
   const { run_id } = input;
   const run = trackProgress(run_id);
   const webhooks = createWebhooks(run_id, input.has_webhook);
-  const gates = createGates(run, () => webhooks.send('waiting_human', waiting().map((task) => task.id)));
+  const gates = createGates(run, () => {
+    const waitingTasks = openGates().map((gate) => gate.task_id);
+    webhooks.send('waiting_human', waitingTasks);
+  });
   const contextTasks = new Set<string>();
 
-  setHandler(runStateQuery, () => run.state, { description: 'The whole state of the run: status, phase, tasks, warnings.' });
-  setHandler(waitingTasksQuery, () => waiting().map((task) => task.gate!), {
+  setHandler(runStateQuery, () => run.state, { description: 'Status, phase, tasks and warnings of the run.' });
+  setHandler(waitingTasksQuery, openGates, {
     description: 'The gates that wait for a person now, with the task, the kind and the reason of each.',
   });
 
   try {
-    await plan();
+    await plan().catch((error) => {
+      throw ApplicationFailure.nonRetryable(refusal(error), 'PlanningFailed');
+    });
     await execute();
     run.changeRun({ final_output_id: await finalize(), phase: 'done', status: 'completed' });
     run.record('run.completed');
@@ -63,11 +75,11 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
     run.record('run.started', { phase: 'split_tasks' });
     const split = await run.carry((progress) =>
       splitTasks.executeWithOptions({ summary: 'Split the goal into tasks' }, [{ run_id, progress }]),
-    ).catch((error) => {
-      throw ApplicationFailure.nonRetryable(refusal(error), 'PlanningFailed');
-    });
+    );
     split.warnings.forEach(run.warn);
 
+    // Readers see the tasks from here on, so they end with the run also when it ends before they are connected.
+    run.state.tasks = connectTasks(split.tasks, [], input.agents);
     run.changeRun({ phase: 'infer_deps' });
     run.record('run.phase', { phase: 'infer_deps' });
     const planned = split.tasks.filter((task) => task.place === 'planned');
@@ -79,16 +91,10 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
     inferred.warnings.forEach(run.warn);
 
     run.changeRun({ phase: 'assign_agents' });
-    for (const task of connectTasks(split.tasks, inferred.dependencies, input.agents)) addTask(task);
+    run.state.tasks = connectTasks(split.tasks, inferred.dependencies, input.agents);
+    for (const task of run.state.tasks) run.changeTask(task, {});
     for (const { id, place } of split.tasks) if (place === 'start') contextTasks.add(id);
-    const tasks = run.state.tasks.map(({ id, title, kind, agent, depends_on }) => ({ id, title, kind, agent, depends_on }));
-    run.record('run.planned', { tasks });
-  }
-
-  function addTask(task: TaskState): TaskState {
-    run.state.tasks.push(task);
-    run.changeTask(task, {});
-    return task;
+    run.record('run.planned', { tasks: run.state.tasks.map(outline) });
   }
 
   /** Every task starts as soon as the tasks that it depends on are done. */
@@ -99,7 +105,7 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
     const done = new Map<string, Promise<void>>();
     for (const id of topologicalOrder(tasks)!) {
       const task = tasks.find((candidate) => candidate.id === id)!;
-      const before = Promise.all(task.depends_on.map((dependency) => done.get(dependency)));
+      const before = Promise.all(task.depends_on.map((dependency) => done.get(dependency)!));
       done.set(
         id,
         before.then(() => (task.kind === 'human' ? doByPerson(task) : doByAgent(task))),
@@ -116,7 +122,7 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
   /** Execute, evaluate, again with the feedback; then a person decides, who may send it back as often as they like. */
   async function doByAgent(task: TaskState): Promise<void> {
     let feedback_id: string | null = null;
-    for (let failures = 0; ; ) {
+    for (let failures = 0; ;) {
       const trouble = await attempt(task, feedback_id);
       if (trouble?.feedback_id && failures < maxEvaluationRetries) {
         failures += 1;
@@ -130,7 +136,8 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
       if (answer.decision === 'edit') return complete(task, answer.output_id);
       if (answer.decision === 'approve') return complete(task, (trouble && answer.output_id) || task.output_id);
       failures = 0;
-      feedback_id = answer.decision === 'reject' ? answer.output_id : null;
+      // A retry keeps the feedback that it was asked to answer.
+      feedback_id = answer.decision === 'reject' ? answer.output_id : (trouble?.feedback_id ?? feedback_id);
     }
   }
 
@@ -178,27 +185,33 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
   async function finalize(): Promise<string> {
     run.changeRun({ phase: 'finalize' });
     run.record('run.phase', { phase: 'finalize' });
-    const outputs = run.state.tasks.map((task) => ({ task_id: task.id, output_id: task.output_id }));
+    const { tasks } = run.state;
+    const outputs = tasks.map(({ id, output_id }) => ({ task_id: id, output_id }));
     let escalation: TaskState | undefined;
     for (let attempt = 1; ; attempt += 1) {
+      const summary = `Write the final output${attempt > 1 ? `, attempt ${attempt}` : ''}`;
       try {
         const result = await run.carry((progress) =>
-          finalizeRun.executeWithOptions({ summary: `Write the final output${attempt > 1 ? `, attempt ${attempt}` : ''}` }, [
-            { run_id, attempt, outputs, progress },
-          ]),
+          finalizeRun.executeWithOptions({ summary }, [{ run_id, attempt, outputs, progress }]),
         );
         result.warnings.forEach(run.warn);
         if (escalation) complete(escalation, result.output_id);
         return result.output_id;
       } catch (error) {
         const reason = refusal(error);
-        const depends_on = outputs.map(({ task_id }) => task_id);
-        const id = `T${outputs.length + 1}`;
-        escalation ??= addTask(newTask({ id, title: 'Final output', kind: 'human', agent: null, model: null, depends_on }));
-        const answer = await gates.awaitAnswer(escalation, 'escalation', reason);
-        if (!answer.output_id || answer.decision === 'reject' || answer.decision === 'retry') continue;
-        complete(escalation, answer.output_id);
-        return answer.output_id;
+        if (!escalation) {
+          const depends_on = tasks.map(({ id }) => id);
+          const id = `T${tasks.length + 1}`;
+          escalation = newTask({ id, title: 'Final output', kind: 'human', agent: null, model: null, depends_on });
+          tasks.push(escalation);
+        }
+        const { decision, output_id } = await gates.awaitAnswer(escalation, 'escalation', reason);
+        if (output_id && (decision === 'approve' || decision === 'edit')) {
+          complete(escalation, output_id);
+          return output_id;
+        }
+        // What a person wants done differently is material like any other answer.
+        if (output_id) outputs.push({ task_id: escalation.id, output_id });
       }
     }
   }
@@ -228,8 +241,8 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
     }
   }
 
-  function waiting(): TaskState[] {
-    return run.state.tasks.filter((task) => task.gate?.status === 'open');
+  function openGates(): GateState[] {
+    return run.state.tasks.flatMap(({ gate }) => (gate?.status === 'open' ? [gate] : []));
   }
 
   function outputsBefore(task: TaskState) {

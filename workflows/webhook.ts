@@ -27,7 +27,10 @@ export async function webhookDelivery(delivery: WebhookDelivery): Promise<void> 
     await deliverWebhook.executeWithOptions({ summary: `${delivery.event} of ${delivery.run_id}` }, [delivery]);
   } catch (error) {
     if (!(error instanceof ActivityFailure)) throw error;
-    throw ApplicationFailure.nonRetryable(`The webhook was not delivered: ${error.cause?.message}`, 'WebhookNotDelivered');
+    throw ApplicationFailure.nonRetryable(
+      `The webhook was not delivered: ${error.cause?.message}`,
+      'WebhookNotDelivered',
+    );
   }
 }
 
@@ -50,7 +53,11 @@ export function createWebhooks(run_id: string, enabled: boolean) {
       }),
     );
     // After an operator's reset the delivery may exist already: it was sent.
-    starts.push(start.catch((error) => (error instanceof WorkflowExecutionAlreadyStartedError ? undefined : Promise.reject(error))));
+    starts.push(
+      start.catch((error) =>
+        error instanceof WorkflowExecutionAlreadyStartedError ? undefined : Promise.reject(error),
+      ),
+    );
   }
 
   return { send, started: () => CancellationScope.nonCancellable(() => Promise.all(starts)) };

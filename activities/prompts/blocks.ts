@@ -4,7 +4,10 @@ type Attributes = Record<string, string>;
 
 /** `<tag name="value">text</tag>`; a closing tag inside the text cannot end the block. */
 export function block(tag: string, text: string, attributes: Attributes = {}): string {
-  const opening = [tag, ...Object.entries(attributes).map(([name, value]) => `${name}="${value.replaceAll('"', "'")}"`)];
+  const opening = [
+    tag,
+    ...Object.entries(attributes).map(([name, value]) => `${name}="${value.replaceAll('"', "'")}"`),
+  ];
   return `<${opening.join(' ')}>\n${text.replaceAll(`</${tag}`, `<\\/${tag}`)}\n</${tag}>`;
 }
 

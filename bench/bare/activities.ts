@@ -16,7 +16,11 @@ export function createActivities({ target, fetch: guarded }: { target: ModelTarg
       const context = Context.current();
       const timer = setInterval(() => context.heartbeat(), 1_500);
       try {
-        const request = { system: systems[purpose], prompt: `${text}\n<task id="${task_id}">x</task>`, max_output_tokens: 8_192 };
+        const request = {
+          system: systems[purpose],
+          prompt: `${text}\n<task id="${task_id}">x</task>`,
+          max_output_tokens: 8_192,
+        };
         const options = { signal: context.cancellationSignal, fetch: guarded, timeout_ms: 60_000 };
         return (await callModel(target, request, options)).text;
       } finally {

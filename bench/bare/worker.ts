@@ -13,7 +13,12 @@ const { fetch } = createGuardedFetch({
   idle_timeout_ms: 60_000,
   max_body_bytes: 4 * 1024 * 1024,
 });
-const target = { vendor: 'openai' as const, model: 'gpt-4o-mini', api_key: 'sk-bench', base_url: `${modelUrl}/openai/v1` };
+const target = {
+  vendor: 'openai' as const,
+  model: 'gpt-4o-mini',
+  api_key: 'sk-bench',
+  base_url: `${modelUrl}/openai/v1`,
+};
 const worker = await Worker.create({
   ...workerOptions,
   workflowsPath: path.join(import.meta.dirname, 'workflows.ts'),

@@ -38,5 +38,7 @@ authRouter.openapi(register, async (c) => {
 
 function welcome(config: Config): string {
   const message = `Free tier: ${config.MONTHLY_RUN_LIMIT || 100} runs/month, ${config.MANAGED_TRIAL_RUNS_COUNT || 3} managed trial runs included.`;
-  return config.ORCHFLOW_MODE === 'hosted' ? message : `${message} This server is self-hosted: its operator sets the limits.`;
+  return config.ORCHFLOW_MODE === 'hosted'
+    ? message
+    : `${message} This server is self-hosted: its operator sets the limits.`;
 }

@@ -13,7 +13,8 @@ const healthSchema = z
     temporal: part,
   })
   .openapi('Health', {
-    description: '`degraded`: Temporal does not answer; reads work, and starts, answers and cancels are accepted and kept.',
+    description:
+      '`degraded`: Temporal does not answer; reads work, and starts, answers and cancels are accepted and kept.',
   });
 
 const health = route({

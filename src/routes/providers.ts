@@ -6,7 +6,12 @@ import { notFound } from '../errors.ts';
 import { newId } from '../ids.ts';
 import { DEFAULT_MODELS } from '../llm/index.ts';
 import { body, createRouter, json, route } from '../openapi.ts';
-import { createProviderSchema, providerDeactivatedSchema, providerListSchema, providerSchema } from '../schemas/provider.ts';
+import {
+  createProviderSchema,
+  providerDeactivatedSchema,
+  providerListSchema,
+  providerSchema,
+} from '../schemas/provider.ts';
 import { id } from '../schemas/text.ts';
 
 export const providersRouter = createRouter();

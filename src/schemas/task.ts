@@ -52,7 +52,11 @@ export const completeTaskSchema = z
     decision: decisionSchema.default('approve').openapi({
       description: '`reject`: do it again with `output` as feedback. `retry`: try again after mending what failed.',
     }),
-    gate_id: z.string().max(64).nullish().openapi({ description: 'Refuses the answer when the task waits for another gate by now.' }),
+    gate_id: z
+      .string()
+      .max(64)
+      .nullish()
+      .openapi({ description: 'Refuses the answer when the task waits for another gate by now.' }),
   })
   .openapi('CompleteTask');
 
