@@ -1,4 +1,5 @@
 import type { PlannedTask } from '../activities/index.ts';
+import { ancestors } from './graph.ts';
 import type { RunInput, TaskState } from './messages.ts';
 
 /** Pure: how a plan and its dependencies become the tasks of a run. */
@@ -63,4 +64,19 @@ export function connectTasks(planned: PlannedTask[], inferred: Dependencies, age
 /** A task as the plan has it, without what happened to it since. */
 export function outline({ id, title, kind, agent, depends_on }: TaskState) {
   return { id, title, kind, agent, depends_on };
+}
+
+/** The outputs of all tasks before this one in the graph. */
+export function outputsBefore(tasks: TaskState[], { id }: TaskState) {
+  return ancestors(tasks, id).map((task_id) => {
+    const output_id = tasks.find((before) => before.id === task_id)?.output_id ?? null;
+    return { task_id, output_id };
+  });
+}
+
+/** The task in which a person helps when the final output cannot be written. */
+export function finalOutputTask(tasks: TaskState[]): TaskState {
+  const depends_on = tasks.map(({ id }) => id);
+  const id = `T${tasks.length + 1}`;
+  return newTask({ id, title: 'Final output', kind: 'human', agent: null, model: null, depends_on });
 }

@@ -8,16 +8,10 @@ import {
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
 import { createGates } from './gate.ts';
-import { ancestors, topologicalOrder } from './graph.ts';
-import {
-  runStateQuery,
-  waitingTasksQuery,
-  type GateState,
-  type RunInput,
-  type RunResult,
-  type TaskState,
-} from './messages.ts';
-import { connectTasks, newTask, outline } from './plan.ts';
+import { topologicalOrder } from './graph.ts';
+import { runStateQuery, waitingTasksQuery } from './messages.ts';
+import type { GateState, RunInput, RunResult, TaskState } from './messages.ts';
+import { connectTasks, finalOutputTask, outline, outputsBefore } from './plan.ts';
 import { trackProgress } from './progress.ts';
 import { createWebhooks } from './webhook.ts';
 
@@ -150,19 +144,20 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
     const attempt = task.attempts + 1;
     run.changeTask(task, { status: 'running', attempts: attempt, error: null, evaluation: null });
     run.record('task.started', { task_id: task.id, agent: task.agent, attempt });
-    const call = { run_id, task_id: task.id, attempt };
+    const call = { run_id, task_id: task.id, attempt, agent: task.agent! };
+    const inputs = outputsBefore(run.state.tasks, task);
     const label = `${task.id} ${task.agent}: ${task.title}${attempt > 1 ? `, attempt ${attempt}` : ''}`;
     try {
       const result = await run.carry((progress) =>
         executeTask.executeWithOptions({ summary: label }, [
-          { ...call, agent: task.agent!, inputs: outputsBefore(task), feedback_id, previous_output_id, progress },
+          { ...call, inputs, feedback_id, previous_output_id, progress },
         ]),
       );
       result.warnings.forEach(run.warn);
       run.changeTask(task, { output_id: result.output_id });
       const evaluation = await run.carry((progress) =>
         evaluateTask.executeWithOptions({ summary: `Evaluate ${label}` }, [
-          { ...call, agent: task.agent!, output_id: result.output_id, progress },
+          { ...call, output_id: result.output_id, progress },
         ]),
       );
       evaluation.warnings.forEach(run.warn);
@@ -200,9 +195,7 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
       } catch (error) {
         const reason = refusal(error);
         if (!escalation) {
-          const depends_on = tasks.map(({ id }) => id);
-          const id = `T${tasks.length + 1}`;
-          escalation = newTask({ id, title: 'Final output', kind: 'human', agent: null, model: null, depends_on });
+          escalation = finalOutputTask(tasks);
           tasks.push(escalation);
         }
         const { decision, output_id } = await gates.awaitAnswer(escalation, 'escalation', reason);
@@ -243,13 +236,6 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
 
   function openGates(): GateState[] {
     return run.state.tasks.flatMap(({ gate }) => (gate?.status === 'open' ? [gate] : []));
-  }
-
-  function outputsBefore(task: TaskState) {
-    return ancestors(run.state.tasks, task.id).map((id) => ({
-      task_id: id,
-      output_id: run.state.tasks.find((before) => before.id === id)?.output_id ?? null,
-    }));
   }
 }
 
