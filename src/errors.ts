@@ -73,6 +73,9 @@ export function toResponse(thrown: unknown, c: Context): Response {
   const { retry_after_seconds, ...extra } = error.extra;
   if (retry_after_seconds !== undefined) c.header('Retry-After', String(Math.ceil(retry_after_seconds)));
   if (error.code === 'UNAUTHORIZED') c.header('WWW-Authenticate', 'Bearer');
+  // The server hangs up on a body that was not read to its end; the client's next request must not be on that line.
+  const isBodyLeft = c.req.raw.body && !c.req.raw.bodyUsed;
+  if (isBodyLeft || error.code === 'BODY_TOO_LARGE') c.header('Connection', 'close');
   const type = `/problems/${error.code.toLowerCase().replaceAll('_', '-')}`;
   const body = {
     type,
