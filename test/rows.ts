@@ -1,7 +1,8 @@
 import type { Db } from '../db/index.ts';
 import type { Database } from '../db/schema.ts';
 
-const tables: Record<keyof Database, true> = {
+// Without the outbox, which empties itself.
+const tables: Record<Exclude<keyof Database, 'outbox'>, true> = {
   accounts: true,
   api_keys: true,
   providers: true,
@@ -11,7 +12,6 @@ const tables: Record<keyof Database, true> = {
   texts: true,
   llm_calls: true,
   run_events: true,
-  outbox: true,
   webhook_deliveries: true,
 };
 
