@@ -1,0 +1,148 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startOrchflow, type Orchflow, type TestRun, type User } from './harness.ts';
+import { expectProblem } from './problem.ts';
+import { send } from './raw.ts';
+
+/** What belongs to another account looks as if it did not exist, on every route that `/openapi.json` lists. */
+
+let orchflow: Orchflow;
+let owner: User;
+let stranger: User;
+let run: TestRun;
+let provider_id: string;
+
+beforeAll(async () => {
+  orchflow = await startOrchflow();
+  [owner, stranger] = await Promise.all([orchflow.register(), orchflow.register()]);
+  provider_id = (await owner.post('/providers', { provider: 'openai', api_key: 'sk-test' })).body.provider_id;
+  run = await owner.startRun({ task: 'Compare three note apps.', ask_me_about: ['the budget'] });
+  await run.untilWaiting('T1');
+});
+afterAll(() => orchflow.stop());
+
+type Operation = { method: string; path: string; isPublic: boolean };
+
+async function listOperations(): Promise<Operation[]> {
+  const { body } = await send(orchflow.url, 'GET', '/openapi.json');
+  return Object.entries<Record<string, { security: object[] }>>(body.paths).flatMap(([path, item]) =>
+    Object.entries(item).map(([method, { security }]) => ({
+      method: method.toUpperCase(),
+      path,
+      isPublic: security.length === 0,
+    })),
+  );
+}
+
+const hasId = ({ path }: Operation) => path.includes('{');
+
+/** The path with these ids; fails when the API has ids that this test does not know. */
+function fill(path: string, ids: Record<string, string>): string {
+  return path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
+    expect(Object.keys(ids)).toContain(name);
+    return ids[name]!;
+  });
+}
+
+/** Status, headers and bytes, all but the time. */
+async function exchange({ method }: Operation, path: string, key?: string) {
+  const response = await fetch(orchflow.url + path, {
+    method,
+    headers: { ...(key && { 'x-api-key': key }), 'content-type': 'application/json', 'x-request-id': 'same' },
+    body: method === 'POST' ? JSON.stringify({ output: 'The budget is ten euros.' }) : undefined,
+  });
+  const headers = Object.fromEntries([...response.headers].filter(([name]) => name !== 'date'));
+  return { status: response.status, headers, text: await response.text() };
+}
+
+/** Every id that a path can name, none of which is anybody's. */
+const nobodys = [
+  { run_id: 'run_00000000000000000000', task_id: 'T1', provider_id: 'prv_00000000000000000000' },
+  { run_id: 'x', task_id: 'x', provider_id: 'x' },
+];
+
+describe('every route with an id', () => {
+  test('exists in some number', async () => {
+    expect((await listOperations()).filter(hasId).length).toBeGreaterThanOrEqual(5);
+  });
+
+  test("answers for another account's id with the very bytes of an unknown one", async () => {
+    const before = await run.get();
+    for (const operation of (await listOperations()).filter(hasId)) {
+      const others = await exchange(
+        operation,
+        fill(operation.path, { run_id: run.run_id, task_id: 'T1', provider_id }),
+        stranger.api_key,
+      );
+      expect(others.status, `${operation.method} ${operation.path}`).toBe(404);
+      expect(JSON.parse(others.text)).toMatchObject({ code: 'NOT_FOUND', request_id: 'same' });
+      for (const ids of nobodys) {
+        expect(await exchange(operation, fill(operation.path, ids), stranger.api_key)).toEqual(others);
+      }
+    }
+    expect(await run.get()).toEqual(before);
+    expect((await owner.get('/providers')).body.providers).toHaveLength(1);
+  });
+
+  test('answers for ids that cannot be, such as a NUL or a path, as for unknown ones', async () => {
+    for (const operation of (await listOperations()).filter(hasId)) {
+      for (const id of ['%00', '%ED%A0%80', '..%2F..', "'%20or%201=1", 'x'.repeat(65)]) {
+        const path = fill(operation.path, { run_id: id, task_id: id, provider_id: id });
+        const { status, text } = await exchange(operation, path, stranger.api_key);
+        expect({ status, code: JSON.parse(text).code }, `${operation.method} ${path}`).toEqual({
+          status: 404,
+          code: 'NOT_FOUND',
+        });
+      }
+    }
+  });
+});
+
+test('every route that is not public needs a key', async () => {
+  const operations = (await listOperations()).filter(({ isPublic }) => !isPublic);
+  expect(operations.length).toBeGreaterThanOrEqual(9);
+  for (const operation of operations) {
+    const path = fill(operation.path, { run_id: run.run_id, task_id: 'T1', provider_id });
+    expectProblem(await send(orchflow.url, operation.method, path, { 'content-type': 'application/json' }), {
+      status: 401,
+      code: 'UNAUTHORIZED',
+    });
+  }
+});
+
+test('an unknown task of a run of our own is a 404 too', async () => {
+  expectProblem(await run.complete('T99', { output: 'x' }), {
+    status: 404,
+    code: 'NOT_FOUND',
+    detail: 'Task not found.',
+  });
+});
+
+test('lists show what is ours and nothing else', async () => {
+  expect((await stranger.get('/runs')).body).toEqual({ runs: [], has_more: false, next_cursor: null });
+  expect((await stranger.get('/providers')).body).toEqual({ providers: [] });
+  expect((await owner.get('/runs')).body.runs).toMatchObject([{ run_id: run.run_id }]);
+});
+
+test("another account's cursor leads to our own runs only", async () => {
+  for (let index = 0; index < 2; index += 1) await owner.startRun({ task: `Task ${index}.` });
+  const { next_cursor } = (await owner.get('/runs?limit=1')).body;
+  expect((await stranger.get(`/runs?cursor=${next_cursor}`)).body).toEqual({
+    runs: [],
+    has_more: false,
+    next_cursor: null,
+  });
+});
+
+test('with the key of the owner the same requests succeed', async () => {
+  const operations = (await listOperations()).filter(hasId);
+  const order = ['GET', 'POST', 'DELETE'];
+  operations.sort((a, b) => order.indexOf(a.method) - order.indexOf(b.method));
+  for (const operation of operations) {
+    const path = fill(operation.path, { run_id: run.run_id, task_id: 'T1', provider_id });
+    const { status, text } = await exchange(operation, path, owner.api_key);
+    // The demo model may have finished the run by the time it is cancelled.
+    expect([200, ...(operation.method === 'DELETE' ? [409] : [])], `${operation.method} ${path}: ${text}`).toContain(
+      status,
+    );
+  }
+});
