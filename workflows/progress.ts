@@ -41,7 +41,8 @@ export function trackProgress(run_id: string) {
   let runChanged = false;
   let changedTasks = new Set<TaskState>();
   let changedGates = new Set<GateState>();
-  let events: RunEvent[] = [];
+  /** Not known to be in Postgres yet. Every write carries all of them, so that they arrive in their order. */
+  let unsavedEvents: RunEvent[] = [];
   let saving: Promise<RunStatus> = Promise.resolve('running');
   let shown: { status: RunStatus; waiting: string } = { status: 'pending', waiting: '' };
 
@@ -52,7 +53,7 @@ export function trackProgress(run_id: string) {
   function record(type: string, data: Record<string, unknown> = {}): void {
     runChanged = true;
     eventCount += 1;
-    events.push({ key: `run/${eventCount}`, type, data });
+    unsavedEvents.push({ key: `run/${eventCount}`, type, data });
   }
 
   function changeRun(change: Partial<Omit<RunState, 'run_id' | 'tasks'>>): void {
@@ -101,13 +102,16 @@ export function trackProgress(run_id: string) {
         position: state.tasks.findIndex(({ id }) => id === task.id),
       })),
       gates: [...changedGates].map((gate) => ({ ...gate })),
-      events,
+      events: [...unsavedEvents],
     };
     runChanged = false;
     changedTasks = new Set();
     changedGates = new Set();
-    events = [];
     return cargo;
+  }
+
+  function markSaved(cargo: Progress): void {
+    unsavedEvents = unsavedEvents.filter((event) => !cargo.events.includes(event));
   }
 
   /** The ride may have ended before it wrote its cargo: it is written again, which changes nothing if it had. */
@@ -117,14 +121,15 @@ export function trackProgress(run_id: string) {
       if (cargo.tasks.some(({ id }) => id === task.id)) changedTasks.add(task);
       if (task.gate && cargo.gates.some(({ gate_id }) => gate_id === task.gate?.gate_id)) changedGates.add(task.gate);
     }
-    events = [...cargo.events, ...events];
   }
 
   /** Runs an activity that writes the changes so far before it does its work. */
   async function carry<T>(activity: (progress: Progress | undefined) => Promise<T>): Promise<T> {
     const cargo = take();
     try {
-      return await activity(cargo);
+      const result = await activity(cargo);
+      if (cargo) markSaved(cargo);
+      return result;
     } catch (error) {
       if (cargo) giveBack(cargo);
       throw error;
@@ -139,7 +144,10 @@ export function trackProgress(run_id: string) {
     const cargo = take();
     if (cargo) {
       const write = CancellationScope.nonCancellable(() => saveProgress(run_id, cargo));
-      saving = Promise.all([write, saving]).then(([{ status }]) => status);
+      saving = Promise.all([write, saving]).then(([{ status }]) => {
+        markSaved(cargo);
+        return status;
+      });
     }
     return saving;
   }
