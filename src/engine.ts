@@ -1,4 +1,4 @@
-import { isGrpcServiceError, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { ServiceError, WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { defineSearchAttributeKey, WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { Db } from '../db/index.ts';
 import type { OutboxEntry } from '../db/outbox.ts';
@@ -39,6 +39,7 @@ export function createEngine({ client, db, taskQueue }: { client: Client; db: Db
         args: [input],
         workflowIdReusePolicy: 'REJECT_DUPLICATE',
         staticSummary: oneLine(run.task, 200),
+        staticDetails: describeRequest(run),
         typedSearchAttributes: [{ key: accountAttribute, value: run.account_id }],
       })
       .catch((error) => {
@@ -74,7 +75,7 @@ export function createEngine({ client, db, taskQueue }: { client: Client; db: Db
     try {
       return await withDeadline(() => client.workflow.getHandle(run_id).query(runStateQuery));
     } catch (error) {
-      if (error instanceof WorkflowNotFoundError || isGrpcServiceError(error)) return undefined;
+      if (error instanceof WorkflowNotFoundError || error instanceof ServiceError) return undefined;
       throw error;
     }
   }
@@ -90,6 +91,21 @@ export function createEngine({ client, db, taskQueue }: { client: Client; db: Db
   }
 
   return { deliver, findLiveState, findServerVersion };
+}
+
+/** What was asked for, as Markdown, for "Details" in the Temporal Web UI. The whole goal is in Postgres. */
+function describeRequest(run: Run): string {
+  const rows = [
+    ['Agents', run.agents.map(({ name, model }) => (model ? `${name} (${model})` : name))],
+    ['Asks a person about', run.ask_me_about],
+    ['Steps for a person', run.human_gates],
+    ['Every AI task waits for approval', [run.require_approval ? 'yes' : 'no']],
+    ['REST', [`GET /api/v1/runs/${run.run_id}`]],
+  ] as const;
+  return rows
+    .filter(([, values]) => values.length > 0)
+    .map(([name, values]) => `- **${name}**: ${oneLine(values.join(', '), 2_000)}`)
+    .join('\n');
 }
 
 function oneLine(text: string, bytes: number): string {

@@ -1,7 +1,8 @@
 import { decisionsOf, describeGate, type RunState, type TaskState } from './messages.ts';
 
-function cell(text: string): string {
-  return text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+/** Plain text inside Markdown. The Web UI drops what stands between braces, also in code. */
+function plain(text: string): string {
+  return text.replaceAll(/\s+/g, ' ').replaceAll(/[|{}<>`*_]/g, (character) => `&#${character.codePointAt(0)};`);
 }
 
 function progressOf(task: TaskState): string {
@@ -11,30 +12,41 @@ function progressOf(task: TaskState): string {
 
 function howToAnswer({ id, title, gate }: TaskState): string[] {
   if (gate?.status !== 'open') return [];
-  const signal = { task_id: id, decision: decisionsOf(gate.kind)[0], output: 'your text' };
+  const members = `"task_id": "${id}", "decision": "${decisionsOf(gate.kind)[0]}", "output": "your text"`;
   return [
-    `**${id} ${cell(title)}** waits for ${describeGate(gate.kind)}.${gate.reason ? ` Reason: ${cell(gate.reason)}` : ''}`,
-    `Decisions: ${decisionsOf(gate.kind).join(', ')}. Answer over REST, or send the signal \`completeTask\`:`,
-    '```json\n' + JSON.stringify(signal) + '\n```',
+    `**${id} ${plain(title)}** waits for ${describeGate(gate.kind)}.${gate.reason ? ` Reason: ${plain(gate.reason)}` : ''}`,
+    `Decisions: ${decisionsOf(gate.kind).join(', ')}. Answer over REST, or send the signal \`completeTask\` with &#123; \`${members}\` &#125;`,
   ];
+}
+
+/** The Web UI draws tables without any space between their columns. */
+function row(cells: (string | number)[]): string {
+  return `| ${cells.map((text) => `${text}\u2003`).join(' | ')} |`;
+}
+
+function taskTable(tasks: TaskState[]): string[] {
+  if (tasks.length === 0) return [];
+  const head = ['Task', 'Title', 'Status', 'Agent', 'Attempts', 'After'];
+  const rows = tasks.map((task) => [
+    task.id,
+    plain(task.title),
+    progressOf(task),
+    plain(task.agent ?? 'a person'),
+    task.attempts,
+    task.depends_on.join(', ') || '–',
+  ]);
+  return [[row(head), `|${' :--- |'.repeat(head.length)}`, ...rows.map(row)].join('\n')];
 }
 
 /** The run as Markdown, for "Current Details" in the Temporal Web UI. */
 export function describeRun(state: RunState): string {
-  const rows = state.tasks.map(
-    (task) =>
-      `| ${task.id} | ${cell(task.title)} | ${progressOf(task)} | ${cell(task.agent ?? 'a person')} | ${task.attempts} | ${task.depends_on.join(', ')} |`,
-  );
-  const table = rows.length
-    ? ['| Task | Title | Status | Agent | Attempts | After |\n|---|---|---|---|---|---|\n' + rows.join('\n')]
-    : [];
-  const warnings = state.warnings.length
-    ? ['**Warnings**\n' + state.warnings.map((text) => `- ${text}`).join('\n')]
-    : [];
+  const warnings = state.warnings.map((text) => `- ${plain(text)}`).join('\n');
   return [
-    `**${state.status.replaceAll('_', ' ')}** · phase ${state.phase}${state.error ? ` · ${state.error}` : ''}`,
-    ...table,
+    `**${state.status.replaceAll('_', ' ')}** · phase ${state.phase}${state.error ? ` · ${plain(state.error)}` : ''}`,
     ...state.tasks.flatMap(howToAnswer),
-    ...warnings,
+    ...taskTable(state.tasks),
+    ...(warnings ? [`**Warnings**\n\n${warnings}`] : []),
+    // The Web UI cuts the panel a little short.
+    '\u00A0',
   ].join('\n\n');
 }

@@ -1,4 +1,4 @@
-import { CancellationScope, condition, proxyLocalActivities, setHandler, uuid4 } from '@temporalio/workflow';
+import { CancellationScope, condition, proxyLocalActivities, setHandler } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
 import {
   answerFault,
@@ -25,6 +25,7 @@ export type SettledAnswer = { decision: Decision; output_id: string | null };
  */
 export function createGates(run: ProgressTracker, onOpen: () => void) {
   const answers = new Map<string, TaskAnswer>();
+  const openings = new Map<string, number>();
 
   function openGate(task_id: string): { task: TaskState; gate: GateState } | undefined {
     const task = run.state.tasks.find(({ id }) => id === task_id);
@@ -41,6 +42,11 @@ export function createGates(run: ProgressTracker, onOpen: () => void) {
 
   /** Keeps the answer for its gate, or says why it cannot. */
   function take(answer: TaskAnswer): string | undefined {
+    // REST knows its gate, which may open only later here: a workflow task that was lost with its worker opened it.
+    if (answer?.output_id !== undefined && answer.gate_id) {
+      if (!answers.has(answer.gate_id)) answers.set(answer.gate_id, answer);
+      return undefined;
+    }
     const open = openGate(answer?.task_id);
     if (!open) return 'no task of this id waits for an answer.';
     const { task, gate } = open;
@@ -57,10 +63,17 @@ export function createGates(run: ProgressTracker, onOpen: () => void) {
       'decision is "approve" unless given.',
   });
 
+  /** The same whenever it is made again: in Postgres a person may have answered it before this workflow is sure of it. */
+  function newGateId(task_id: string): string {
+    const opening = (openings.get(task_id) ?? 0) + 1;
+    openings.set(task_id, opening);
+    return `${run.state.run_id.replace('run_', 'gate_')}_${task_id}_${opening}`;
+  }
+
   /** Opens a gate on the task and waits for ever for the answer. The task's status is `running` again afterwards. */
   async function awaitAnswer(task: TaskState, kind: GateKind, reason: string | null = null): Promise<SettledAnswer> {
     const gate: GateState = {
-      gate_id: `gate_${uuid4().replaceAll('-', '').slice(0, 20)}`,
+      gate_id: newGateId(task.id),
       task_id: task.id,
       kind,
       status: 'open',

@@ -4,6 +4,7 @@ import {
   proxyLocalActivities,
   setCurrentDetails,
   upsertSearchAttributes,
+  workflowInfo,
 } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import type { Activities } from '../activities/index.ts';
@@ -19,6 +20,17 @@ const statusAttribute = defineSearchAttributeKey('OrchflowStatus', 'KEYWORD');
 const waitingAttribute = defineSearchAttributeKey('OrchflowWaitingTasks', 'KEYWORD_LIST');
 
 const maxWarnings = 50;
+
+/**
+ * A workflow task that is lost with its worker has written to Postgres all the same, and when it is made again more may
+ * have happened than at the first time. What it writes then must count as newer: the history is longer by then.
+ */
+const versionsPerWorkflowTask = 1_000;
+
+/** By what it says, and not by its number, for the same reason. */
+function eventKey(type: string, { task_id, attempt, gate_id, phase, warning }: Record<string, unknown>): string {
+  return [type, task_id, attempt, gate_id, phase, warning].filter((part) => part !== undefined).join('/');
+}
 
 export type ProgressTracker = ReturnType<typeof trackProgress>;
 
@@ -37,7 +49,6 @@ export function trackProgress(run_id: string) {
     final_output_id: null,
   };
   let version = 0;
-  let eventCount = 0;
   let runChanged = false;
   let changedTasks = new Set<TaskState>();
   let changedGates = new Set<GateState>();
@@ -52,8 +63,7 @@ export function trackProgress(run_id: string) {
 
   function record(type: string, data: Record<string, unknown> = {}): void {
     runChanged = true;
-    eventCount += 1;
-    unsavedEvents.push({ key: `run/${eventCount}`, type, data });
+    unsavedEvents.push({ key: eventKey(type, data), type, data });
   }
 
   function changeRun(change: Partial<Omit<RunState, 'run_id' | 'tasks'>>): void {
@@ -91,7 +101,7 @@ export function trackProgress(run_id: string) {
   function take(): Progress | undefined {
     if (!runChanged) return undefined;
     showToOperators();
-    version += 1;
+    version = Math.max(version + 1, workflowInfo().historyLength * versionsPerWorkflowTask);
     const { status, phase, warnings, error, final_output_id } = state;
     const cargo: Progress = {
       version,
@@ -143,7 +153,9 @@ export function trackProgress(run_id: string) {
   function saved(): Promise<RunStatus> {
     const cargo = take();
     if (cargo) {
-      const write = CancellationScope.nonCancellable(() => saveProgress(run_id, cargo));
+      const write = CancellationScope.nonCancellable(() =>
+        saveProgress.executeWithOptions({ summary: summaryOf(cargo) }, [run_id, cargo]),
+      );
       saving = Promise.all([write, saving]).then(([{ status }]) => {
         markSaved(cargo);
         return status;
@@ -160,4 +172,8 @@ export function trackProgress(run_id: string) {
   });
 
   return { state, record, changeRun, changeTask, warn, carry, saved };
+}
+
+function summaryOf({ run, events }: Progress): string {
+  return events.at(-1)?.type ?? `run.${run.status}`;
 }
