@@ -29,7 +29,10 @@ const versionsPerWorkflowTask = 1_000;
 
 /** By what it says, and not by its number, for the same reason. */
 function eventKey(type: string, { task_id, attempt, gate_id, phase, warning }: Record<string, unknown>): string {
-  return [type, task_id, attempt, gate_id, phase, warning].filter((part) => part !== undefined).join('/');
+  return [type, task_id, attempt, gate_id, phase, warning]
+    .filter((part) => part !== undefined)
+    .map(String)
+    .join('/');
 }
 
 export type ProgressTracker = ReturnType<typeof trackProgress>;

@@ -68,6 +68,10 @@ export async function up(db: Kysely<unknown>): Promise<void> {
           started_at = coalesce(started_at, written_at),
           completed_at = case when new_status in ('completed', 'failed', 'cancelled') then written_at end
         where run_id = for_run;
+        -- Also those that the workflow does not know: opened by a workflow task that was lost with its worker.
+        if new_status in ('completed', 'failed', 'cancelled') then
+          update gates set status = 'closed' where run_id = for_run and status = 'open';
+        end if;
       end if;
 
       perform append_events(for_run, progress -> 'events');
