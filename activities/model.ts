@@ -5,9 +5,9 @@ import { isUnavailable, type Db } from '../db/index.ts';
 import { findLlmCall, insertLlmCall, type JournalledCall } from '../db/llm-calls.ts';
 import { saveProgress } from '../db/progress.ts';
 import { findUsableProvider } from '../db/providers.ts';
-import type { Run, RunAgent } from '../db/schema.ts';
+import type { Provider, Run, RunAgent } from '../db/schema.ts';
 import { loadWork, type Work } from '../db/work.ts';
-import { decrypt, providerKeyContext } from '../src/crypto.ts';
+import { decrypt, OtherKeyError, providerKeyContext } from '../src/crypto.ts';
 import {
   callModel,
   costUsd,
@@ -172,12 +172,22 @@ async function findModel(
       'ProviderInactive',
     );
   }
-  const { provider_id, api_key_encrypted, base_url } = provider;
-  const api_key = api_key_encrypted
-    ? decrypt(api_key_encrypted, encryptionKey, providerKeyContext(run.account_id, provider_id))
-    : undefined;
+  const { provider_id, base_url } = provider;
+  const api_key = readKey(provider, encryptionKey);
   const model = agent?.model ?? provider.model;
   return { provider_id, target: { vendor: provider.provider, model, api_key, base_url: base_url ?? undefined } };
+}
+
+function readKey({ account_id, provider_id, api_key_encrypted }: Provider, encryptionKey: Buffer): string | undefined {
+  if (!api_key_encrypted) return undefined;
+  try {
+    return decrypt(api_key_encrypted, encryptionKey, providerKeyContext(account_id, provider_id));
+  } catch (error) {
+    // Tried again: a worker with the right ENCRYPTION_KEY may take it.
+    if (error instanceof OtherKeyError) throw error;
+    const reason = `The stored key of provider ${provider_id} cannot be read. Register it again and deactivate this one.`;
+    throw ApplicationFailure.nonRetryable(reason, 'ProviderKeyUnreadable');
+  }
 }
 
 /** An answer is paid for: while Postgres is away it is held here, not thrown away. */

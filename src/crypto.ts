@@ -50,11 +50,14 @@ export function encrypt(plaintext: string, key: Buffer, context: string): string
   return ['v1', keyId(key), ...parts].join('.');
 }
 
-/** Opens a blob of `encrypt`. Throws when the key, the context or any bit differs. */
+/** A blob was made with another key than the one at hand: another process may have it. */
+export class OtherKeyError extends Error {}
+
+/** Opens a blob of `encrypt`. Throws when the key (`OtherKeyError`), the context or any bit differs. */
 export function decrypt(blob: string, key: Buffer, context: string): string {
   const [version, id, ...parts] = blob.split('.');
   if (version !== 'v1' || parts.length !== 3) throw new Error('not an encrypted value');
-  if (id !== keyId(key)) throw new Error(`encrypted with another ENCRYPTION_KEY (${id})`);
+  if (id !== keyId(key)) throw new OtherKeyError(`encrypted with another ENCRYPTION_KEY (${id})`);
   const [iv, ciphertext, tag] = parts.map((part) => Buffer.from(part, 'base64url')) as [Buffer, Buffer, Buffer];
   const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: 16 });
   decipher.setAAD(Buffer.from(context));
