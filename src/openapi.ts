@@ -74,7 +74,7 @@ export function route<const S extends Spec<RouteConfig['responses']>>({ problems
   return createRoute({
     ...spec,
     security: isPublic ? [] : [{ apiKey: [] }, { bearer: [] }],
-    responses: { ...spec.responses, ...responses },
+    responses: { ...responses, ...spec.responses },
   } as Omit<S, 'problems' | 'isPublic'>);
 }
 
