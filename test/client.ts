@@ -18,7 +18,13 @@ export async function register(url: string) {
   return createUser(url, registered.body.api_key, registered.body.webhook_secret, email);
 }
 
-async function request(url: string, key: string | undefined, method: string, path: string, body?: unknown): Promise<Answer> {
+async function request(
+  url: string,
+  key: string | undefined,
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<Answer> {
   const response = await fetch(url + path, {
     method,
     headers: { ...(key && { 'x-api-key': key }), ...(body !== undefined && { 'content-type': 'application/json' }) },
@@ -39,7 +45,11 @@ function createUser(url: string, api_key: string, webhook_secret: string, email:
     delete: (path: string) => send('DELETE', path),
 
     /** Registers the fake as this user's provider and returns the provider's id. */
-    async addProvider(model: FakeModel, vendor: 'openai' | 'anthropic' | 'gemini' | 'ollama' = 'openai', more: object = {}) {
+    async addProvider(
+      model: FakeModel,
+      vendor: 'openai' | 'anthropic' | 'gemini' | 'ollama' = 'openai',
+      more: object = {},
+    ) {
       const provider = { provider: vendor, api_key: 'sk-test', base_url: model.baseUrl(vendor), ...more };
       const created = await send('POST', '/providers', provider);
       assert.equal(created.status, 201, JSON.stringify(created.body));
@@ -51,6 +61,8 @@ function createUser(url: string, api_key: string, webhook_secret: string, email:
       assert.equal(created.status, 201, JSON.stringify(created.body));
       return openRun(send, created.body.run_id);
     },
+    /** A run of this user that was started before. */
+    openRun: (run_id: string) => openRun(send, run_id),
   };
 }
 
@@ -101,7 +113,8 @@ export async function until(
 ): Promise<void> {
   const end = performance.now() + deadline_ms;
   while (!(await holds())) {
-    if (performance.now() > end) throw new Error(`Not within ${deadline_ms} ms: ${typeof what === 'string' ? what : what()}`);
+    if (performance.now() > end)
+      throw new Error(`Not within ${deadline_ms} ms: ${typeof what === 'string' ? what : what()}`);
     await sleep(20);
   }
 }
