@@ -1,0 +1,50 @@
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import { expect } from 'vitest';
+import type { Answer } from './client.ts';
+
+type Json = Record<string, any>;
+
+/** Holds answers of the API against what its `/openapi.json` says of them. */
+export function createContract(document: Json) {
+  const ajv = new Ajv2020({ strict: true, allErrors: true, validateFormats: false, keywords: ['example', 'components'] });
+  const { schemas } = withoutExtras(document.components) as { schemas: Json };
+  const compiled = new Map<string, ValidateFunction>();
+
+  function validatorOf(name: string, schema: Json): ValidateFunction {
+    const known = compiled.get(name);
+    if (known) return known;
+    const validate = ajv.compile({ components: { schemas }, ...(withoutExtras(schema) as Json) });
+    compiled.set(name, validate);
+    return validate;
+  }
+
+  return {
+    /** Compiles every schema of the document: throws for one that is no JSON Schema, or that refers to nothing. */
+    compileAll() {
+      for (const name of Object.keys(schemas)) validatorOf(name, { $ref: `#/components/schemas/${name}` });
+      return Object.keys(schemas);
+    },
+
+    /** Expects that this operation documents this answer: its status, its media type and every member of its body. */
+    expectDocumented(method: string, path: string, { status, headers, body }: Answer) {
+      const name = `${method} ${path} ${status}`;
+      const documented: Json | undefined = document.paths[path]?.[method.toLowerCase()]?.responses[status];
+      expect(documented, `${name} is documented`).toBeDefined();
+      const type = headers.get('content-type')!.split(';')[0]!;
+      expect(Object.keys(documented!.content), name).toContain(type);
+      const validate = validatorOf(name, documented!.content[type].schema);
+      validate(body);
+      expect(validate.errors ?? [], `${name}: ${JSON.stringify(body)}`).toEqual([]);
+    },
+  };
+}
+
+/** The schema with every object closed, so that a member that is not documented is an error. Problems may be extended. */
+function withoutExtras(schema: unknown, name = ''): unknown {
+  if (Array.isArray(schema)) return schema.map((item) => withoutExtras(item));
+  if (typeof schema !== 'object' || schema === null) return schema;
+  const entries = Object.entries(schema).map(([key, value]) => [key, withoutExtras(value, key)]);
+  const closed: Json = Object.fromEntries(entries);
+  if (closed.type === 'object' && closed.properties && name !== 'Problem') closed.additionalProperties ??= false;
+  return closed;
+}

@@ -1,0 +1,192 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Answer } from './client.ts';
+import { createContract } from './contract.ts';
+import { startOrchflow, type Orchflow } from './harness.ts';
+import { send } from './raw.ts';
+
+let orchflow: Orchflow;
+let document: Record<string, any>;
+
+beforeAll(async () => {
+  orchflow = await startOrchflow();
+  document = (await send(orchflow.url, 'GET', '/openapi.json')).body;
+});
+afterAll(() => orchflow.stop());
+
+type Operation = Record<string, any> & { method: string; path: string };
+
+function operations(): Operation[] {
+  return Object.entries<Record<string, object>>(document.paths).flatMap(([path, item]) =>
+    Object.entries(item).map(([method, operation]) => ({ ...operation, method: method.toUpperCase(), path })),
+  );
+}
+
+describe('/openapi.json', () => {
+  test('is OpenAPI 3.1 with a title, a version and the two ways to send a key', () => {
+    expect(document.openapi).toMatch(/^3\.1\.\d+$/);
+    expect(document.info).toMatchObject({ title: 'Orchflow', version: 'test' });
+    expect(document.components.securitySchemes).toEqual({
+      apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
+      bearer: { type: 'http', scheme: 'bearer' },
+    });
+  });
+
+  test('has every route of the app, and no other', () => {
+    // Middleware is registered for all methods; the documentation does not document itself.
+    const routes = orchflow.app.routes
+      .filter(({ method, path }) => method !== 'ALL' && path !== '/openapi.json' && !path.startsWith('/docs'))
+      .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`);
+    const documented = operations().map(({ method, path }) => `${method} ${path}`);
+    expect(new Set(documented)).toEqual(new Set(routes));
+    expect(documented).toEqual(
+      expect.arrayContaining([
+        'POST /api/v1/auth/register',
+        'POST /api/v1/providers',
+        'GET /api/v1/providers',
+        'DELETE /api/v1/providers/{provider_id}',
+        'POST /api/v1/runs',
+        'GET /api/v1/runs',
+        'GET /api/v1/runs/{run_id}',
+        'GET /api/v1/runs/{run_id}/tasks',
+        'POST /api/v1/runs/{run_id}/tasks/{task_id}/complete',
+        'DELETE /api/v1/runs/{run_id}',
+        'GET /api/v1/agents/templates',
+        'GET /health',
+      ]),
+    );
+  });
+
+  test('gives each operation a summary, a tag, its path parameters, its security and described answers', () => {
+    for (const { method, path, summary, tags, parameters = [], security, responses, requestBody } of operations()) {
+      const name = `${method} ${path}`;
+      expect(summary, name).toMatch(/\S/);
+      expect(tags, name).toHaveLength(1);
+      const inPath = parameters.filter((parameter: { in: string }) => parameter.in === 'path');
+      expect(inPath.map((parameter: { name: string }) => `{${parameter.name}}`)).toEqual(path.match(/\{\w+\}/g) ?? []);
+      for (const parameter of inPath) expect(parameter.required, name).toBe(true);
+      expect(security, name).toEqual('401' in responses ? [{ apiKey: [] }, { bearer: [] }] : []);
+      expect(requestBody !== undefined, name).toBe(method === 'POST');
+      for (const [status, response] of Object.entries<Record<string, any>>(responses)) {
+        expect(response.description, `${name} ${status}`).toMatch(/\S/);
+        const type = Number(status) < 400 || path === '/health' ? 'application/json' : 'application/problem+json';
+        expect(Object.keys(response.content), `${name} ${status}`).toEqual([type]);
+      }
+    }
+  });
+
+  test('refers to schemas that exist and are JSON Schema', () => {
+    const names = createContract(document).compileAll();
+    expect(names).toEqual(expect.arrayContaining(['CreateRun', 'Run', 'Task', 'Gate', 'Problem', 'Provider']));
+    const references = JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g);
+    for (const [, name] of references) expect(names).toContain(name);
+  });
+});
+
+test('every answer in the life of an account is as documented, member by member', async () => {
+  const contract = createContract(document);
+  const user = await orchflow.register();
+  const seen = new Set<string>();
+
+  async function call(
+    method: string,
+    template: string,
+    ids: Record<string, string> = {},
+    body?: object,
+    key = user.api_key,
+  ): Promise<Answer> {
+    const [path] = template.split('?');
+    const target = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => ids[name]!);
+    const headers = { 'x-api-key': key, 'content-type': 'application/json' };
+    const answer = await send(orchflow.url, method, target, headers, body && JSON.stringify(body));
+    contract.expectDocumented(method, path!, answer);
+    seen.add(`${method} ${path} ${answer.status}`);
+    return answer;
+  }
+
+  const account = { name: 'Ada', email: `contract.${user.email}` };
+  await call('POST', '/api/v1/auth/register', {}, account);
+  await call('POST', '/api/v1/auth/register', {}, account);
+  await call('GET', '/health');
+  await call('GET', '/api/v1/agents/templates');
+
+  const { provider_id } = (await call('POST', '/api/v1/providers', {}, { provider: 'gemini', api_key: 'k' })).body;
+  await call('POST', '/api/v1/providers', {}, { provider: 'gemini' });
+  await call('GET', '/api/v1/providers');
+  await call('DELETE', '/api/v1/providers/{provider_id}', { provider_id });
+  await call('DELETE', '/api/v1/providers/{provider_id}', { provider_id });
+
+  const goal = { task: 'Compare three note apps.', ask_me_about: ['the budget'], require_approval: true };
+  const { run_id } = (await call('POST', '/api/v1/runs', {}, goal)).body;
+  const run = '/api/v1/runs/{run_id}';
+  const ids = { run_id, task_id: 'T1' };
+  await call('POST', '/api/v1/runs', {}, {});
+  await call('GET', '/api/v1/runs?limit=1');
+  await call('GET', '/api/v1/runs?limit=0');
+  await call('GET', run, ids);
+  for (let waiting: string[] = []; ;) {
+    const { body } = await call('GET', run, ids);
+    await call('GET', `${run}?live=true`, ids);
+    await call('GET', `${run}/tasks`, ids);
+    if (body.status === 'completed') break;
+    waiting = body.waiting_tasks;
+    for (const task_id of waiting) {
+      await call('POST', `${run}/tasks/{task_id}/complete`, { run_id, task_id }, {});
+      await call('POST', `${run}/tasks/{task_id}/complete`, { run_id, task_id }, { output: 'Ten euros.' });
+    }
+  }
+  await call('POST', `${run}/tasks/{task_id}/complete`, ids, { output: 'Again.' });
+  await call('DELETE', run, ids);
+  const other = (await call('POST', '/api/v1/runs', {}, goal)).body.run_id;
+  await call('DELETE', run, { run_id: other });
+
+  for (const [method, path] of [
+    ['GET', run],
+    ['DELETE', run],
+    ['GET', `${run}/tasks`],
+  ] as const) {
+    await call(method, path, { run_id: 'unknown' });
+    await call(method, path, ids, undefined, 'no key');
+  }
+  await call('POST', `${run}/tasks/{task_id}/complete`, { run_id, task_id: 'T99' }, { output: 'x' });
+
+  // 402, 413, 415, 429 and 503 have the same body; test/quotas and test/api see them.
+  const unseen = operations().flatMap(({ method, path, responses }) =>
+    Object.keys(responses)
+      .filter((status) => ['200', '201', '404', '409'].includes(status))
+      .map((status) => `${method} ${path} ${status}`)
+      .filter((name) => !seen.has(name)),
+  );
+  expect(unseen).toEqual([]);
+});
+
+describe('/docs', () => {
+  test('is a page whose assets we serve ourselves: nothing of it comes from elsewhere', async () => {
+    const response = await fetch(`${orchflow.url}/docs`);
+    const page = await response.text();
+    expect(response.headers.get('content-type')).toContain('text/html');
+    expect(response.headers.get('content-security-policy')).toContain("default-src 'self'");
+    expect(page).not.toMatch(/https?:|\/\//);
+    expect(page).toContain("url: '/openapi.json'");
+
+    const assets = [...page.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, address]) => address!);
+    expect(assets.length).toBeGreaterThanOrEqual(3);
+    const types: Record<string, string> = { css: 'text/css', js: 'javascript', png: 'image/png' };
+    for (const address of assets) {
+      const asset = await fetch(orchflow.url + address);
+      expect(asset.status, address).toBe(200);
+      expect(asset.headers.get('content-type')).toContain(types[address.split('.').at(-1)!]);
+      expect((await asset.arrayBuffer()).byteLength).toBeGreaterThan(100);
+    }
+  });
+
+  test('gives out its own assets only', async () => {
+    for (const path of [
+      '..%2f..%2f..%2fpackage.json',
+      '..%2Fhono%2Fpackage.json',
+      '%2e%2e/hono/package.json',
+      '/etc/passwd',
+    ]) {
+      expect((await fetch(`${orchflow.url}/docs/assets/${path}`)).status, path).toBe(404);
+    }
+  });
+});
