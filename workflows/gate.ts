@@ -97,7 +97,8 @@ export function createGates(run: ProgressTracker, onOpen: () => void) {
     if (output_id !== undefined) return { decision, output_id };
     // Sent by hand: Postgres decides between it and an answer that REST has accepted but not yet signalled.
     const { gate_id, task_id } = gate;
-    const standing = await recordAnswer({ run_id: run.state.run_id, task_id, gate_id, decision, output });
+    const { run_id } = run.state;
+    const standing = await run.oneByOne(() => recordAnswer({ run_id, task_id, gate_id, decision, output }));
     // Closed in Postgres: the cancellation is on its way here.
     return standing ?? CancellationScope.current().cancelRequested;
   }

@@ -57,6 +57,7 @@ export function trackProgress(run_id: string) {
   let changedGates = new Set<GateState>();
   /** Not known to be in Postgres yet. Every write carries all of them, so that they arrive in their order. */
   let unsavedEvents: RunEvent[] = [];
+  let lastLocalActivity: Promise<unknown> = Promise.resolve();
   let saving: Promise<RunStatus> = Promise.resolve('running');
   let shown: { status: RunStatus; waiting: string } = { status: 'pending', waiting: '' };
 
@@ -150,16 +151,24 @@ export function trackProgress(run_id: string) {
   }
 
   /**
+   * Runs local activities one after another. The SDK replays the results of several under way in other batches than
+   * they came in, and what a run does next may depend on the batch.
+   */
+  function oneByOne<T>(localActivity: () => Promise<T>): Promise<T> {
+    const result = lastLocalActivity.then(localActivity);
+    lastLocalActivity = result.catch(() => {});
+    return result;
+  }
+
+  /**
    * Resolves when all changes so far are in Postgres, with the run's status there: a cancellation that reached
    * Postgres before this write stands against it.
    */
   function saved(): Promise<RunStatus> {
     const cargo = take();
     if (cargo) {
-      const write = CancellationScope.nonCancellable(() =>
-        saveProgress.executeWithOptions({ summary: summaryOf(cargo) }, [run_id, cargo]),
-      );
-      saving = Promise.all([write, saving]).then(([{ status }]) => {
+      const write = () => saveProgress.executeWithOptions({ summary: summaryOf(cargo) }, [run_id, cargo]);
+      saving = oneByOne(() => CancellationScope.nonCancellable(write)).then(({ status }) => {
         markSaved(cargo);
         return status;
       });
@@ -174,7 +183,7 @@ export function trackProgress(run_id: string) {
     }
   });
 
-  return { state, record, changeRun, changeTask, warn, carry, saved };
+  return { state, record, changeRun, changeTask, warn, carry, saved, oneByOne };
 }
 
 function summaryOf({ run, events }: Progress): string {
