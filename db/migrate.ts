@@ -2,8 +2,7 @@ import { promises as fs } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { FileMigrationProvider, Migrator } from 'kysely/migration';
-import { createDb, type Db } from './index.ts';
-import { loadDatabaseConfig } from '../src/config.ts';
+import type { Db } from './index.ts';
 
 /** Brings the database to the newest migration. Safe to run by several processes at once: Kysely holds a lock. */
 export async function migrateToLatest(db: Db): Promise<string[]> {
@@ -16,10 +15,4 @@ export async function migrateToLatest(db: Db): Promise<string[]> {
   const { error, results } = await new Migrator({ db, provider }).migrateToLatest();
   if (error) throw error;
   return (results ?? []).map((result) => result.migrationName);
-}
-
-if (import.meta.main) {
-  const db = createDb(loadDatabaseConfig().DATABASE_URL, 1);
-  const applied = await migrateToLatest(db).finally(() => db.destroy());
-  console.log(applied.length ? `Applied ${applied.join(', ')}` : 'The database is up to date');
 }

@@ -77,7 +77,9 @@ const temporalBinaryEnvironment = z.object({
   PATH: z.string().default(''),
 });
 
-const databaseEnvironment = environment.pick({ DATABASE_URL: true });
+const migrateEnvironment = environment
+  .pick({ DATABASE_URL: true, TEMPORAL_NAMESPACE: true, ORCHFLOW_EMBEDDED: true })
+  .extend({ TEMPORAL_ADDRESS: z.string().optional() });
 
 type Environment = Record<string, string | undefined>;
 
@@ -106,21 +108,26 @@ export function loadConfig(env: Environment = process.env) {
     MANAGED_TRIAL_RUNS_ENABLED: settings.MANAGED_TRIAL_RUNS_ENABLED ?? hosted,
     MANAGED_TRIAL_RUNS_COUNT: settings.MANAGED_TRIAL_RUNS_COUNT ?? (hosted ? 3 : 0),
     ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: settings.ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER ?? hosted,
-    /** The standard `TEMPORAL_*` settings (address, namespace, API key, TLS), for `@temporalio/envconfig`. */
-    temporalEnvironment: Object.fromEntries(
-      Object.entries({ ...env, TEMPORAL_ADDRESS: settings.TEMPORAL_ADDRESS }).filter(
-        (entry): entry is [string, string] => entry[0].startsWith('TEMPORAL_') && Boolean(entry[1]),
-      ),
-    ),
+    temporalEnvironment: temporalEnvironment({ ...env, TEMPORAL_ADDRESS: settings.TEMPORAL_ADDRESS }),
     /** Runs an account may start in a calendar month (UTC); 0 is no limit. */
     MONTHLY_RUN_LIMIT: settings.MONTHLY_RUN_LIMIT ?? (hosted ? 100 : 0),
   };
 }
 export type Config = ReturnType<typeof loadConfig>;
 
+/** The standard `TEMPORAL_*` settings (address, namespace, API key, TLS), for `@temporalio/envconfig`. */
+function temporalEnvironment(env: Environment): Record<string, string> {
+  const isSet = (entry: [string, string | undefined]): entry is [string, string] => Boolean(entry[1]);
+  return Object.fromEntries(
+    Object.entries(env)
+      .filter(([name]) => name.startsWith('TEMPORAL_'))
+      .filter(isSet),
+  );
+}
+
 /** Settings of `npm run migrate`. */
-export function loadDatabaseConfig(env: Environment = process.env) {
-  return parse(databaseEnvironment, env);
+export function loadMigrateConfig(env: Environment = process.env) {
+  return { ...parse(migrateEnvironment, env), temporalEnvironment: temporalEnvironment(env) };
 }
 
 /** Settings of `npm start`; the child processes it starts get theirs from it. */

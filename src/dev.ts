@@ -17,7 +17,7 @@ import { findTemporal, startTemporal } from './embedded/temporal.ts';
 type Name = 'api' | 'worker' | 'temporal' | 'postgres';
 type Environment = Record<string, string | undefined>;
 
-const scripts = { migrate: 'db/migrate.ts', worker: 'src/worker.ts', api: 'src/api.ts' };
+const scripts = { migrate: 'src/migrate.ts', worker: 'src/worker.ts', api: 'src/api.ts' };
 const stopOrder: Name[] = ['api', 'worker', 'temporal', 'postgres'];
 const readyDeadlineMs = 60_000;
 const migrateDeadlineMs = 600_000;
@@ -157,7 +157,7 @@ async function migrate(env: Environment) {
   if (ended === 'exit code 0') return;
   await child.stop();
   stopping.signal.throwIfAborted();
-  throw new Error(`The database could not be migrated (${ended ?? 'it took too long'}):\n${child.lastWords()}`);
+  throw new Error(`The migration failed (${ended ?? 'it took too long'}):\n${child.lastWords()}`);
 }
 
 async function startOwn(name: 'api' | 'worker', env: Environment): Promise<RunningProcess> {

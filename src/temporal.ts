@@ -1,11 +1,12 @@
-import { Client, Connection } from '@temporalio/client';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, Connection, isGrpcServiceError } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { NativeConnection } from '@temporalio/worker';
 import type { Config } from './config.ts';
 
 type Settings = Pick<Config, 'temporalEnvironment' | 'TEMPORAL_NAMESPACE' | 'ORCHFLOW_EMBEDDED'>;
 
-function connectionOptions({ temporalEnvironment, ORCHFLOW_EMBEDDED }: Settings) {
+/** How to reach Temporal, for clients and workers, by the standard `TEMPORAL_*` settings. */
+export function connectionOptions({ temporalEnvironment, ORCHFLOW_EMBEDDED }: Settings) {
   // The embedded server is ours: a profile that the user keeps for another one must not apply to it.
   return loadClientConnectConfig({ disableFile: ORCHFLOW_EMBEDDED, overrideEnvVars: temporalEnvironment })
     .connectionOptions;
@@ -17,24 +18,73 @@ export function createTemporalClient(config: Settings): Client {
   return new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
 }
 
-/** The worker's connection. Throws when Temporal cannot be reached. */
-export function connectWorker(config: Settings): Promise<NativeConnection> {
-  return NativeConnection.connect(connectionOptions(config));
-}
+/** The search attributes that runs carry; `OrchflowAccount` is an id and no personal data: they are never encrypted. */
+export const searchAttributes = {
+  OrchflowAccount: 'Keyword',
+  OrchflowStatus: 'Keyword',
+  OrchflowWaitingTasks: 'KeywordList',
+} as const;
 
 // temporal.api.enums.v1.IndexedValueType
-const keyword = 2;
-const keywordList = 7;
+const indexedValueType = { Keyword: 2, KeywordList: 7 };
 
-/** The search attributes that runs carry; `OrchflowAccount` is an id and no personal data: they are never encrypted. */
-const searchAttributes = { OrchflowAccount: keyword, OrchflowStatus: keyword, OrchflowWaitingTasks: keywordList };
+type Services = Pick<Connection, 'workflowService' | 'operatorService'>;
 
-/** Creates the search attributes that the namespace lacks. A start fails without them. */
-export async function ensureSearchAttributes(client: Client): Promise<void> {
-  const { namespace } = client.options;
-  const { operatorService } = client.connection as Connection;
+/** Creates the search attributes that the namespace lacks, and returns their names. A start fails without them. */
+export async function ensureSearchAttributes({ operatorService }: Services, namespace: string): Promise<string[]> {
   const known = await operatorService.listSearchAttributes({ namespace });
   const missing = Object.entries(searchAttributes).filter(([name]) => !(name in known.customAttributes));
-  if (missing.length === 0) return;
-  await operatorService.addSearchAttributes({ namespace, searchAttributes: Object.fromEntries(missing) });
+  if (missing.length > 0) {
+    const added = Object.fromEntries(missing.map(([name, type]) => [name, indexedValueType[type]]));
+    await operatorService.addSearchAttributes({ namespace, searchAttributes: added });
+  }
+  return missing.map(([name]) => name);
+}
+
+/** Finished runs can be looked at in the Temporal Web UI for so long. */
+export const retentionSeconds = 30 * 24 * 3600;
+
+/** A server takes some seconds to know a namespace or a search attribute that was just made. */
+const settleDeadlineMs = 60_000;
+
+/**
+ * Makes a namespace ready for runs: creates it and the search attributes where they are missing, and resolves once the
+ * server knows both. Returns what it has created.
+ */
+export async function prepareNamespace(services: Services, namespace: string): Promise<string[]> {
+  const created: string[] = [];
+  if (await createNamespace(services, namespace)) created.push(`namespace ${namespace}`);
+  for (const deadline = Date.now() + settleDeadlineMs; ; await sleep(500)) {
+    try {
+      const added = await ensureSearchAttributes(services, namespace);
+      created.push(...added.map((name) => `search attribute ${name}`));
+      if (added.length === 0) return created;
+    } catch (error) {
+      if (!hasCode(error, grpcNotFound) || Date.now() > deadline) throw error;
+    }
+  }
+}
+
+async function createNamespace({ workflowService }: Services, namespace: string): Promise<boolean> {
+  try {
+    await workflowService.describeNamespace({ namespace });
+    return false;
+  } catch (error) {
+    if (!hasCode(error, grpcNotFound)) throw error;
+  }
+  const workflowExecutionRetentionPeriod = { seconds: retentionSeconds as unknown as Long };
+  try {
+    await workflowService.registerNamespace({ namespace, workflowExecutionRetentionPeriod });
+    return true;
+  } catch (error) {
+    if (!hasCode(error, grpcAlreadyExists)) throw error;
+    return false;
+  }
+}
+
+const grpcNotFound = 5;
+const grpcAlreadyExists = 6;
+
+function hasCode(error: unknown, code: number): boolean {
+  return isGrpcServiceError(error) && error.code === code;
 }

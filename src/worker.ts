@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DefaultLogger, makeTelemetryFilterString, Runtime, Worker, type NativeConnection } from '@temporalio/worker';
+import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { pino } from 'pino';
 import { createActivities } from '../activities/index.ts';
 import { createDb } from '../db/index.ts';
 import { loadConfig } from './config.ts';
 import { createGuardedFetch } from './llm/index.ts';
 import { managedModels } from './managed.ts';
-import { connectWorker } from './temporal.ts';
+import { connectionOptions } from './temporal.ts';
 import { workerOptions } from './worker-options.ts';
 
 /** The worker process: workflows and activities. SIGTERM lets calls in flight end for a while, then hands them over. */
@@ -40,7 +40,7 @@ const activities = createActivities({
 async function connect(): Promise<NativeConnection> {
   for (;;) {
     try {
-      return await connectWorker(config);
+      return await NativeConnection.connect(connectionOptions(config));
     } catch (error) {
       log.warn({ reason: (error as Error).message }, 'Temporal cannot be reached; trying again');
       await sleep(1_000);

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { basename, dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
+import { ensureSearchAttributes, retentionSeconds, searchAttributes } from '../temporal.ts';
 import { choosePort } from './ports.ts';
 import { endedAtOnce, startProcess, withProgress } from './processes.ts';
 import type { Report, RunningProcess } from './processes.ts';
@@ -52,15 +53,7 @@ const singleServerConfig = {
   'system.enableActivityEagerExecution': true,
 };
 
-/** Keyword = 2, KeywordList = 7 in temporal.api.enums.v1.IndexedValueType. */
-const searchAttributes = {
-  OrchflowAccount: { name: 'Keyword', type: 2 },
-  OrchflowStatus: { name: 'Keyword', type: 2 },
-  OrchflowWaitingTasks: { name: 'KeywordList', type: 7 },
-} as const;
-
 const namespace = 'default';
-const retentionSeconds = 30 * 24 * 3600;
 const readyDeadlineMs = 30_000;
 const attempts = 3;
 
@@ -108,7 +101,7 @@ function flags(options: StartTemporalOptions & { port: number; uiPort?: number }
     ...(uiPort ? ['--ui-port', String(uiPort)] : ['--headless']),
     ...(dbFile ? [...sqlite, `synchronous=${synchronous}`] : []),
     ...settings.flatMap(([key, value]) => ['--dynamic-config-value', `${key}=${JSON.stringify(value)}`]),
-    ...Object.entries(searchAttributes).flatMap(([key, { name }]) => ['--search-attribute', `${key}=${name}`]),
+    ...Object.entries(searchAttributes).flatMap(([name, type]) => ['--search-attribute', `${name}=${type}`]),
   ];
 }
 
@@ -149,17 +142,13 @@ async function tryNamespace(address: string): Promise<Error | undefined> {
   }
 }
 
-async function setUp({ workflowService, operatorService }: Connection) {
+async function setUp(connection: Connection) {
+  const { workflowService } = connection;
   const { config } = await workflowService.describeNamespace({ namespace });
   if (Number(config?.workflowExecutionRetentionTtl?.seconds ?? 0) !== retentionSeconds) {
     const ttl = { seconds: retentionSeconds as unknown as Long };
     await workflowService.updateNamespace({ namespace, config: { workflowExecutionRetentionTtl: ttl } });
   }
   // The flags above count only when the namespace is made; a database from an older Orchflow gets new ones here.
-  const { customAttributes } = await operatorService.listSearchAttributes({ namespace });
-  const missing = Object.entries(searchAttributes).filter(([key]) => !(key in (customAttributes ?? {})));
-  if (missing.length) {
-    const added = Object.fromEntries(missing.map(([key, { type }]) => [key, type]));
-    await operatorService.addSearchAttributes({ namespace, searchAttributes: added });
-  }
+  await ensureSearchAttributes(connection, namespace);
 }
