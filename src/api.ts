@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { serve } from '@hono/node-server';
 import { pino } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
@@ -34,9 +35,13 @@ server.on('error', (error) => {
   process.exit(1);
 });
 
+/** Takes no more requests, and answers those that it has for at most ten seconds. */
 async function stop(): Promise<void> {
-  server.close();
-  if ('closeIdleConnections' in server) server.closeIdleConnections();
+  const answered = new Promise((resolve) => server.close(resolve));
+  // A connection that is kept alive is idle only between two requests.
+  const closing = setInterval(() => 'closeIdleConnections' in server && server.closeIdleConnections(), 20);
+  await Promise.race([answered, sleep(10_000)]);
+  clearInterval(closing);
   await outbox.stop();
   await Promise.all([client.connection.close(), db.destroy()]);
   process.exit(0);
