@@ -4,10 +4,13 @@ import type { Db } from '../db/index.ts';
 import { finishDelivery, openDelivery } from '../db/webhooks.ts';
 import { decrypt, webhookSecretContext } from '../src/crypto.ts';
 import { EgressBlockedError } from '../src/llm/index.ts';
-import type { WebhookDelivery } from '../workflows/webhook.ts';
+import type { WebhookDelivery } from '../workflows/messages.ts';
 import type { ActivityDeps } from './index.ts';
 
 const timeout_ms = 15_000;
+
+/** The schedule that Standard Webhooks recommends: about three days. */
+const retryDelays = ['5s', '5m', '30m', '2h', '5h', '10h', '14h', '20h', '24h'] as const;
 
 export function createWebhookActivities({ db, fetch, encryptionKey }: ActivityDeps) {
   return {
@@ -49,8 +52,8 @@ export function createWebhookActivities({ db, fetch, encryptionKey }: ActivityDe
 
 /** Notes a failed attempt and throws it. After a final one, or the last, the delivery has failed for good. */
 async function fail(db: Db, delivery_id: string, reason: string, { final = false } = {}): Promise<never> {
-  const { attempt, retryPolicy } = Context.current().info;
-  const isOver = final || attempt === retryPolicy?.maximumAttempts;
-  await finishDelivery(db, delivery_id, isOver ? 'failed' : 'pending', reason);
-  throw ApplicationFailure.create({ type: 'WebhookNotDelivered', message: reason, nonRetryable: final });
+  const nextRetryDelay = final ? undefined : retryDelays[Context.current().info.attempt - 1];
+  await finishDelivery(db, delivery_id, nextRetryDelay ? 'pending' : 'failed', reason);
+  const nonRetryable = nextRetryDelay === undefined;
+  throw ApplicationFailure.create({ type: 'WebhookNotDelivered', message: reason, nonRetryable, nextRetryDelay });
 }

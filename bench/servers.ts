@@ -1,19 +1,22 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { Client, Connection } from '@temporalio/client';
+import { sql } from 'kysely';
 import { createDb } from '../db/index.ts';
 import { migrateToLatest } from '../db/migrate.ts';
 import { choosePort } from '../src/embedded/ports.ts';
 import { startPostgres } from '../src/embedded/postgres.ts';
+import { killRecorded } from '../src/embedded/processes.ts';
 import { findTemporal, startTemporal } from '../src/embedded/temporal.ts';
 import { register, until } from '../test/client.ts';
 
 const root = path.join(import.meta.dirname, '..');
 
+export type ModelCall = { call: string; at: number };
 export type Servers = Awaited<ReturnType<typeof startServers>>;
 
 /** Everything that a bench needs, each a process of its own, as `npm start` runs them: nothing is mocked but the model. */
@@ -21,7 +24,9 @@ export async function startServers({ latency_ms }: { latency_ms: number }) {
   const dir = await mkdtemp(path.join(tmpdir(), 'orchflow-bench-'));
   const children: ChildProcess[] = [];
   const killChildren = () => children.forEach((child) => child.kill('SIGKILL'));
-  process.once('exit', killChildren);
+  const pidFiles = ['postgres', 'temporal'].map((name) => path.join(dir, `${name}.json`)) as [string, string];
+  process.once('exit', () => (killChildren(), pidFiles.forEach((file) => killRecorded(file))));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
   const report = (line: string) => console.error(line);
 
   function start(file: string, args: string[], env: Record<string, string> = {}) {
@@ -34,12 +39,20 @@ export async function startServers({ latency_ms }: { latency_ms: number }) {
   }
 
   const temporalFile = path.join(dir, 'temporal.db');
+  const model = start('bench/fake-model.ts', [String(latency_ms)]);
   const [postgres, temporal, modelUrl, port] = await Promise.all([
-    startPostgres({ dataDir: path.join(dir, 'postgres'), report }),
+    startPostgres({ dataDir: path.join(dir, 'postgres'), pidFile: pidFiles[0], report }),
     findTemporal({ report }).then((binary) =>
-      startTemporal({ binary, dbFile: temporalFile, headless: true, report, logFile: path.join(dir, 'temporal.log') }),
+      startTemporal({
+        binary,
+        dbFile: temporalFile,
+        headless: true,
+        report,
+        logFile: path.join(dir, 'temporal.log'),
+        pidFile: pidFiles[1],
+      }),
     ),
-    firstLine(start('bench/fake-model.ts', [String(latency_ms)])),
+    firstLine(model),
     choosePort(),
   ]);
   const db = createDb(postgres.url);
@@ -60,7 +73,7 @@ export async function startServers({ latency_ms }: { latency_ms: number }) {
   };
   const url = `http://127.0.0.1:${port}`;
   const api = start('src/api.ts', [], environment);
-  const worker = start('src/worker.ts', [], environment);
+  const startWorker = () => start('src/worker.ts', [], environment);
   const bareQueue = 'bare';
   const bareWorker = start('bench/bare/worker.ts', [temporal.address, bareQueue, modelUrl]);
   await firstLine(bareWorker);
@@ -73,17 +86,28 @@ export async function startServers({ latency_ms }: { latency_ms: number }) {
     'the API answers',
   );
 
+  const worker = startWorker();
+  const calls: ModelCall[] = [];
+  createInterface({ input: model.stdout! }).on('line', (line) => calls.push(JSON.parse(line)));
+
   return {
     url,
     db,
     client: new Client({ connection: await Connection.connect({ address: temporal.address }) }),
     user: await register(url),
     bareQueue,
-    temporalFile,
+    /** The calls of runs whose goal has a `[run:…]` in it. */
+    calls,
+    worker,
+    startWorker,
     /** Resident memory, in bytes. */
     memory: async () => ({ api: await residentMemory(api.pid!), worker: await residentMemory(worker.pid!) }),
-    startWorker: () => start('src/worker.ts', [], environment),
-    worker,
+    /** Bytes on disk. */
+    async storage() {
+      const { rows } = await sql<{ size: number }>`select pg_database_size(current_database()) as size`.execute(db);
+      const files = await Promise.all(['', '-wal'].map((end) => stat(temporalFile + end).catch(() => ({ size: 0 }))));
+      return { postgres: rows[0]!.size, temporal: files.reduce((sum, file) => sum + file.size, 0) };
+    },
     async stop() {
       killChildren();
       await db.destroy();
@@ -93,13 +117,18 @@ export async function startServers({ latency_ms }: { latency_ms: number }) {
   };
 }
 
-async function firstLine(child: ChildProcess): Promise<string> {
-  const lines = createInterface({ input: child.stdout! });
-  for await (const line of lines) {
-    child.stdout!.resume();
-    return line;
-  }
-  throw new Error('The process ended without a line.');
+/** The first line that a process prints. What it prints later stays to be read. */
+function firstLine(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    child.once('exit', () => reject(new Error('The process ended without a line.')));
+    child.stdout!.on('data', function read(chunk: Buffer) {
+      text += chunk.toString();
+      if (!text.includes('\n')) return;
+      child.stdout!.off('data', read);
+      resolve(text.split('\n')[0]!);
+    });
+  });
 }
 
 async function residentMemory(pid: number): Promise<number> {

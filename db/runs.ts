@@ -136,26 +136,59 @@ export function cancelRun(
   return db.transaction().execute(async (trx) => {
     const run = await lockOwnRun(trx, account_id, run_id);
     if (!run) return undefined;
-    if (['completed', 'failed', 'cancelled'].includes(run.status)) return { before: run.status };
-    const now = new Date().toISOString();
-    await trx
-      .updateTable('runs')
-      .set({ status: 'cancelled', completed_at: now })
-      .where('run_id', '=', run_id)
-      .execute();
-    await trx
-      .updateTable('tasks')
-      .set({ status: 'cancelled', completed_at: now })
-      .where('run_id', '=', run_id)
-      .where('status', 'in', ['pending', 'running', 'waiting_human'])
-      .execute();
-    await trx
-      .updateTable('gates')
-      .set({ status: 'closed' })
-      .where('run_id', '=', run_id)
-      .where('status', '=', 'open')
-      .execute();
+    if (isFinished(run.status)) return { before: run.status };
+    await endRun(trx, run_id, { status: 'cancelled', error: null });
     await appendEvents(trx, run_id, [{ key: 'cancelled', type: 'run.cancelled', data: {} }]);
     return { before: run.status, entry: await insertOutboxEntry(trx, run_id, { kind: 'cancel' }) };
   });
+}
+
+/**
+ * Fails a run whose workflow is gone without having said so, with the webhook that it can no longer send. Returns
+ * undefined when the run had ended, or there is none of this id.
+ */
+export function failLostRun(db: Db, run_id: string): Promise<OutboxEntry | undefined> {
+  return db.transaction().execute(async (trx) => {
+    const run = await trx
+      .selectFrom('runs')
+      .select('status')
+      .where('run_id', '=', run_id)
+      .forUpdate()
+      .executeTakeFirst();
+    if (!run || isFinished(run.status)) return undefined;
+    const error = 'The workflow of this run was terminated in Temporal.';
+    await endRun(trx, run_id, { status: 'failed', error });
+    await appendEvents(trx, run_id, [{ key: 'run.failed', type: 'run.failed', data: { error } }]);
+    return insertOutboxEntry(trx, run_id, { kind: 'webhook', event: 'failed' });
+  });
+}
+
+function isFinished(status: RunStatus): boolean {
+  return status === 'completed' || status === 'failed' || status === 'cancelled';
+}
+
+/** Ends a run with all that is open in it. The caller holds the lock on it. */
+async function endRun(
+  trx: Transaction<Database>,
+  run_id: string,
+  end: { status: 'cancelled' | 'failed'; error: string | null },
+): Promise<void> {
+  const completed_at = new Date().toISOString();
+  await trx
+    .updateTable('runs')
+    .set({ ...end, completed_at })
+    .where('run_id', '=', run_id)
+    .execute();
+  await trx
+    .updateTable('tasks')
+    .set({ status: end.status === 'failed' ? 'skipped' : 'cancelled', completed_at })
+    .where('run_id', '=', run_id)
+    .where('status', 'in', ['pending', 'running', 'waiting_human'])
+    .execute();
+  await trx
+    .updateTable('gates')
+    .set({ status: 'closed' })
+    .where('run_id', '=', run_id)
+    .where('status', '=', 'open')
+    .execute();
 }

@@ -157,7 +157,8 @@ interface OutboxTable {
 export type OutboxMessage =
   | { kind: 'start' }
   | { kind: 'complete_task'; task_id: string; gate_id: string; decision: Decision; output_id: string | null }
-  | { kind: 'cancel' };
+  | { kind: 'cancel' }
+  | { kind: 'webhook'; event: 'failed' };
 
 interface WebhookDeliveryTable {
   delivery_id: string;

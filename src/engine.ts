@@ -8,8 +8,10 @@ import {
   completeTaskSignal,
   runStateQuery,
   runWorkflowType,
+  webhookWorkflowType,
   type RunInput,
   type RunState,
+  type WebhookDelivery,
 } from '../workflows/messages.ts';
 
 const accountAttribute = defineSearchAttributeKey('OrchflowAccount', 'KEYWORD');
@@ -42,9 +44,19 @@ export function createEngine({ client, db, taskQueue }: { client: Client; db: Db
         staticDetails: describeRequest(run),
         typedSearchAttributes: [{ key: accountAttribute, value: run.account_id }],
       })
-      .catch((error) => {
-        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      });
+      .catch(ignoreStarted);
+  }
+
+  /** For a run that cannot send it itself any more. */
+  async function sendWebhook(run_id: string, event: string): Promise<void> {
+    await client.workflow
+      .start(webhookWorkflowType, {
+        workflowId: `${run_id}/webhook/${event}`,
+        taskQueue,
+        args: [{ run_id, sequence: event, event, waiting_tasks: [] } satisfies WebhookDelivery],
+        staticSummary: `Webhook ${event}`,
+      })
+      .catch(ignoreStarted);
   }
 
   /**
@@ -63,7 +75,9 @@ export function createEngine({ client, db, taskQueue }: { client: Client; db: Db
           return handle.signal(completeTaskSignal, answer);
         }
         case 'cancel':
-          await handle.cancel();
+          return void (await handle.cancel());
+        case 'webhook':
+          return sendWebhook(run_id, message.event);
       }
     }).catch((error) => {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
@@ -90,7 +104,27 @@ export function createEngine({ client, db, taskQueue }: { client: Client; db: Db
     }
   }
 
-  return { deliver, findLiveState, findServerVersion };
+  /**
+   * Runs whose workflow was terminated, or timed out, after `since`, and so could not write that themselves. A run that
+   * was reset goes on under the same id and is none of them.
+   */
+  async function listLostRuns(since: Date): Promise<string[]> {
+    const closed = `ExecutionStatus IN ("Terminated", "TimedOut") AND CloseTime > "${since.toISOString()}"`;
+    const lost: string[] = [];
+    for await (const { workflowId } of client.workflow.list({
+      query: `WorkflowType = "${runWorkflowType}" AND ${closed}`,
+    })) {
+      const { status } = await withDeadline(() => client.workflow.getHandle(workflowId).describe());
+      if (status.name === 'TERMINATED' || status.name === 'TIMED_OUT') lost.push(workflowId);
+    }
+    return lost;
+  }
+
+  return { deliver, findLiveState, findServerVersion, listLostRuns };
+}
+
+function ignoreStarted(error: unknown): void {
+  if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
 }
 
 /** What was asked for, as Markdown, for "Details" in the Temporal Web UI. The whole goal is in Postgres. */

@@ -2,10 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Db } from '../db/index.ts';
 import { claimOutboxEntries, deleteOutboxEntry, postponeOutboxEntry, type OutboxEntry } from '../db/outbox.ts';
+import { failLostRun } from '../db/runs.ts';
 import type { Engine } from './engine.ts';
 
 const sweepInterval = 500;
 const sweepSize = 50;
+const reconcileInterval = 10_000;
+/** Runs lost while no API was there are found for this long. */
+const lostRunsWindow = 24 * 3_600_000;
 
 export type Outbox = ReturnType<typeof createOutbox>;
 
@@ -39,17 +43,33 @@ export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log:
     while (!stopping.signal.aborted) {
       const entries = await claimOutboxEntries(db, sweepSize).catch(() => []);
       await Promise.all(entries.map(deliver));
-      if (entries.length < sweepSize)
-        await sleep(sweepInterval, undefined, { signal: stopping.signal }).catch(() => {});
+      if (entries.length < sweepSize) await pause(sweepInterval);
     }
   }
 
-  const sweeping = sweep();
+  /** Looks for runs that were ended in Temporal behind our back, so that none stays running for ever. */
+  async function reconcile(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      const since = new Date(Date.now() - lostRunsWindow);
+      try {
+        for (const run_id of await engine.listLostRuns(since)) send(await failLostRun(db, run_id));
+      } catch (error) {
+        log.debug({ err: error }, 'cannot look for lost runs');
+      }
+      await pause(reconcileInterval);
+    }
+  }
+
+  function pause(milliseconds: number): Promise<void> {
+    return sleep(milliseconds, undefined, { signal: stopping.signal }).catch(() => {});
+  }
+
+  const loops = Promise.all([sweep(), reconcile()]);
 
   /** Resolves when nothing is being delivered any more. What is left is delivered by the next process. */
   async function stop(): Promise<void> {
     stopping.abort();
-    await Promise.all([sweeping, ...underway]);
+    await Promise.all([loops, ...underway]);
   }
 
   return { send, stop };

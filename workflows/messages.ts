@@ -84,6 +84,10 @@ export const runStateQuery = defineQuery<RunState>('runState');
 export const waitingTasksQuery = defineQuery<GateState[]>('waitingTasks');
 
 export const runWorkflowType = 'orchflowRun';
+export const webhookWorkflowType = 'webhookDelivery';
+
+/** One event for a run's webhook. `sequence` tells the events of a run apart. */
+export type WebhookDelivery = { run_id: string; sequence: number | string; event: string; waiting_tasks: string[] };
 
 /** The longest text that an operator may put into a signal, in characters. */
 export const maxSignalText = 64_000;

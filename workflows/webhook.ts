@@ -8,15 +8,13 @@ import {
 } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { Activities } from '../activities/index.ts';
+import type { WebhookDelivery } from './messages.ts';
 
 const { deliverWebhook } = proxyActivities<Activities>({
   startToCloseTimeout: '60s',
-  // The schedule of Standard Webhooks in spirit: seconds at first, then hours, for about three days.
-  retry: { initialInterval: '5s', backoffCoefficient: 4, maximumInterval: '10h', maximumAttempts: 14 },
-  scheduleToCloseTimeout: '4 days',
+  // The activity says when to try again, and when no more.
+  retry: { initialInterval: '5s' },
 });
-
-export type WebhookDelivery = { run_id: string; sequence: number; event: string; waiting_tasks: string[] };
 
 /**
  * Delivers one event to the run's webhook. A workflow of its own, left to itself by the run that starts it, so that a
