@@ -2,9 +2,14 @@ import type { Insertable } from 'kysely';
 import type { Db } from './index.ts';
 import type { Database, Provider, Vendor } from './schema.ts';
 
-/** Returns when it was created. */
+/** Returns the provider as it is stored. One of this id that is there already comes from the first try of the request. */
 export function insertProvider(db: Db, provider: Insertable<Database['providers']>): Promise<Provider> {
-  return db.insertInto('providers').values(provider).returningAll().executeTakeFirstOrThrow();
+  return db
+    .insertInto('providers')
+    .values(provider)
+    .onConflict((conflict) => conflict.column('provider_id').doUpdateSet({ label: provider.label }))
+    .returningAll()
+    .executeTakeFirstOrThrow();
 }
 
 function activeProviders(db: Db, account_id: string) {

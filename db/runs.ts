@@ -20,14 +20,22 @@ export type RunQuota = {
 
 /**
  * Accepts a run: its row, its first event and the outbox entry that starts it, in one transaction that holds the
- * account's row, so that many at once take exactly the quota.
+ * account's row, so that many at once take exactly the quota. A retry finds the run that its
+ * first try accepted.
  */
 export function insertRun(
   db: Db,
   run: NewRun,
   quota: RunQuota,
+  isRetry = false,
 ): Promise<{ refused: 'trial' | 'monthly' } | { refused?: undefined; entry: OutboxEntry | undefined }> {
   return db.transaction().execute(async (trx) => {
+    if (
+      isRetry &&
+      (await trx.selectFrom('runs').select('run_id').where('run_id', '=', run.run_id).executeTakeFirst())
+    ) {
+      return { entry: undefined };
+    }
     if (quota.monthly || quota.trial !== undefined) {
       const refused = await takeQuota(trx, run.account_id, quota);
       if (refused) return { refused };

@@ -14,6 +14,7 @@ export interface Database {
   run_events: RunEventTable;
   outbox: OutboxTable;
   webhook_deliveries: WebhookDeliveryTable;
+  idempotency_keys: IdempotencyKeyTable;
 }
 
 /** Read as `T`, written as JSON text. */
@@ -172,8 +173,22 @@ interface WebhookDeliveryTable {
   delivered_at: string | null;
 }
 
+interface IdempotencyKeyTable {
+  account_id: string;
+  idempotency_key: string;
+  /** SHA-256 of method, path and body. */
+  fingerprint: string;
+  /** Until then its first request is at work. */
+  locked_until: string;
+  /** Null until it is answered. */
+  status: number | null;
+  answer_encrypted: string | null;
+  created_at: Generated<string>;
+}
+
 export type Account = Selectable<AccountTable>;
 export type Provider = Selectable<ProviderTable>;
+export type IdempotencyKey = Selectable<IdempotencyKeyTable>;
 export type Run = Selectable<RunTable>;
 export type Task = Selectable<TaskTable>;
 export type Gate = Selectable<GateTable>;

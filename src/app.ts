@@ -9,7 +9,8 @@ import type { Config } from './config.ts';
 import { docsPage, swaggerAssets } from './docs.ts';
 import type { Engine } from './engine.ts';
 import { ApiError, notFound, toResponse } from './errors.ts';
-import { newId } from './ids.ts';
+import { idempotency } from './idempotency.ts';
+import { newId, type IdSeed } from './ids.ts';
 import type { ModelTarget } from './llm/index.ts';
 import { createRouter } from './openapi.ts';
 import type { Outbox } from './outbox.ts';
@@ -30,7 +31,7 @@ export type AppDeps = {
   version: string;
 };
 
-export type AppEnv = { Variables: { deps: AppDeps; requestId: string; accountId: string } };
+export type AppEnv = { Variables: { deps: AppDeps; requestId: string; accountId: string; idempotency?: IdSeed } };
 
 const maxBody = 1024 * 1024;
 
@@ -55,7 +56,7 @@ export function createApp(deps: AppDeps) {
     serveStatic({ root: swaggerAssets, rewriteRequestPath: (path) => path.slice('/docs/assets'.length) }),
   );
 
-  app.use('/api/v1/*', requireApiKey());
+  app.use('/api/v1/*', requireApiKey(), idempotency());
 
   app.route('/api/v1/runs', runsRouter);
   app.route('/api/v1/runs', tasksRouter);

@@ -61,10 +61,19 @@ type Spec<R extends RouteConfig['responses']> = Omit<RouteConfig, 'responses' | 
   isPublic?: boolean;
 };
 
-/** A route of the API with its problems: 401 unless public, 413, 415 and 422 where there is a body, 503 always. */
+const idempotencyHeader = z.object({
+  'idempotency-key': z.string().optional().openapi({
+    description: 'The same key and request get the same answer, for 24 hours. 409 while the first is at work.',
+    example: '0f0c8a3e-0e9b-4e0e-9d8f-3a4c5b6d7e8f',
+  }),
+});
+
+/** A route of the API with its problems and, where a POST changes something, its `Idempotency-Key`: 401 unless public, 413, 415 and 422 where there is a body, 503 always. */
 export function route<const S extends Spec<RouteConfig['responses']>>({ problems: own = [], isPublic, ...spec }: S) {
+  const isIdempotent = spec.method === 'post' && !isPublic;
   const withBody: ProblemStatus[] = spec.request?.body ? [413, 415, 422] : [];
-  const statuses: ProblemStatus[] = [...(isPublic ? [] : ([401] as const)), ...withBody, ...own, 503];
+  const withKey: ProblemStatus[] = isIdempotent ? [409] : [];
+  const statuses: ProblemStatus[] = [...(isPublic ? [] : ([401] as const)), ...withBody, ...withKey, ...own, 503];
   const responses = Object.fromEntries(
     statuses.map((status) => [
       status,
@@ -73,6 +82,7 @@ export function route<const S extends Spec<RouteConfig['responses']>>({ problems
   );
   return createRoute({
     ...spec,
+    request: isIdempotent ? { ...spec.request, headers: idempotencyHeader } : spec.request,
     security: isPublic ? [] : [{ apiKey: [] }, { bearer: [] }],
     responses: { ...responses, ...spec.responses },
   } as Omit<S, 'problems' | 'isPublic'>);

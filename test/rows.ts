@@ -13,6 +13,7 @@ const tables: Record<Exclude<keyof Database, 'outbox'>, true> = {
   llm_calls: true,
   run_events: true,
   webhook_deliveries: true,
+  idempotency_keys: true,
 };
 
 /** How many rows each table has: equal before and after a request that must leave nothing. */

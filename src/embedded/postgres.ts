@@ -1,6 +1,15 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+} from 'node:fs';
 import { renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -87,13 +96,31 @@ async function endLeftoverServer(cluster: string, pidFile: string | undefined, r
   if (!existsSync(lockFile)) return;
   const pid = Number(readFileSync(lockFile, 'utf8').split('\n')[0]);
   const identity = pid > 1 ? processIdentity(pid) : undefined;
-  if (!identity) return; // PostgreSQL itself removes the lock of a dead server
+  if (!identity) return untilReaped(pid, cluster, lockFile);
   const recorded = pidFile ? readPidFile(pidFile)?.identity === identity : false;
   if (recorded || servesCluster(pid, cluster)) {
     report(`PostgreSQL was left running by an earlier start (pid ${pid}): stopping it`);
     await endProcess({ pid, identity }, 'SIGINT', 60_000);
   } else {
     rmSync(lockFile);
+  }
+}
+
+/**
+ * PostgreSQL itself removes the lock of a dead server, but takes one that was killed and not yet reaped for alive. Where
+ * nobody reaps, as in a container without an init, the lock is removed here when none of its sessions is left either.
+ */
+async function untilReaped(pid: number, cluster: string, lockFile: string) {
+  const isZombie = () => existsSync(`/proc/${pid}`);
+  for (const end = Date.now() + 5_000; isZombie() && Date.now() < end;) await sleep(50);
+  if (isZombie() && !readdirSync('/proc').some((name) => worksIn(name, cluster))) rmSync(lockFile);
+}
+
+function worksIn(pid: string, directory: string): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`) === directory;
+  } catch {
+    return false;
   }
 }
 

@@ -33,7 +33,7 @@ providersRouter.openapi(create, async (c) => {
   const { provider, api_key, label, model, base_url } = c.req.valid('json');
   const { db, config } = c.var.deps;
   const account_id = c.var.accountId;
-  const provider_id = newId('provider');
+  const provider_id = newId('provider', c.var.idempotency);
   const context = providerKeyContext(account_id, provider_id);
   const created = await insertProvider(db, {
     provider_id,

@@ -33,7 +33,7 @@ runsRouter.openapi(create, async (c) => {
   const account_id = c.var.accountId;
   const provider_id = input.provider_id ?? null;
   const agents = await chooseModels({ db, config, managed }, account_id, provider_id, input.agents);
-  const run_id = newId('run');
+  const run_id = newId('run', c.var.idempotency);
   const accepted = await insertRun(
     db,
     {
@@ -48,6 +48,7 @@ runsRouter.openapi(create, async (c) => {
       provider_id,
     },
     quotaOf(config, provider_id),
+    c.var.idempotency?.isRetry,
   );
   if (accepted.refused) throw overQuota(accepted.refused, config);
   outbox.send(accepted.entry);

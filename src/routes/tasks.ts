@@ -3,6 +3,7 @@ import { findTaskViews } from '../../db/run-views.ts';
 import { completeTask } from '../../db/runs.ts';
 import type { Gate } from '../../db/schema.ts';
 import { listTexts } from '../../db/texts.ts';
+import type { Decision } from '../../workflows/messages.ts';
 import type { Db } from '../../db/index.ts';
 import { ApiError, invalid, notFound } from '../errors.ts';
 import { body, createRouter, json, route } from '../openapi.ts';
@@ -55,16 +56,35 @@ tasksRouter.openapi(complete, async (c) => {
       throw notFound('Task');
     case 'fault':
       throw invalid([{ pointer: `/${completion.field}`, detail: completion.detail }]);
-    case 'not_waiting':
-      throw await notWaiting(db, completion.task.status, completion.gate);
-    case 'accepted': {
-      outbox.send(completion.entry);
-      const { gate } = completion;
-      const message = `Task ${task_id} answered. The run goes on.`;
-      return c.json({ run_id, task_id, gate_id: gate.gate_id, decision, message }, 200);
+    case 'not_waiting': {
+      const { task, gate } = completion;
+      const isOwn = c.var.idempotency?.isRetry && gate && (await isAnsweredBy(db, gate, { decision, output }));
+      if (!isOwn) throw await notWaiting(db, task.status, gate);
+      return c.json(answered(gate), 200);
     }
+    case 'accepted':
+      outbox.send(completion.entry);
+      return c.json(answered(completion.gate), 200);
   }
 });
+
+function answered({ run_id, task_id, gate_id, decision }: Gate) {
+  return { run_id, task_id, gate_id, decision: decision!, message: `Task ${task_id} answered. The run goes on.` };
+}
+
+/** True when this is the answer that stands: the first try of the request gave it. */
+async function isAnsweredBy(
+  db: Db,
+  gate: Gate,
+  given: { decision: Decision; output?: string | null },
+): Promise<boolean> {
+  if (gate.status !== 'answered' || gate.decision !== given.decision) return false;
+  return (await findAnswer(db, gate)) === (given.output?.trim() ? given.output : null);
+}
+
+async function findAnswer(db: Db, { answer_id }: Gate): Promise<string | null> {
+  return answer_id ? ((await listTexts(db, [answer_id])).get(answer_id) ?? null) : null;
+}
 
 /** The conflict, with the answer that stands when there is one. */
 async function notWaiting(db: Db, status: string, gate: Gate | undefined): Promise<ApiError> {
@@ -77,8 +97,7 @@ async function notWaiting(db: Db, status: string, gate: Gate | undefined): Promi
   if (gate?.status !== 'answered') {
     return new ApiError('TASK_NOT_WAITING', `The task is ${status} and waits for nobody.`, { task_status: status });
   }
-  const { gate_id, decision, answered_at, answer_id } = gate;
-  const output = answer_id ? ((await listTexts(db, [answer_id])).get(answer_id) ?? null) : null;
-  const answer = { gate_id, decision, output, answered_at };
+  const { gate_id, decision, answered_at } = gate;
+  const answer = { gate_id, decision, output: await findAnswer(db, gate), answered_at };
   return new ApiError('TASK_NOT_WAITING', 'The task was answered already.', { task_status: status, answer });
 }

@@ -1,0 +1,65 @@
+import { sql } from 'kysely';
+import type { Db } from './index.ts';
+import type { IdempotencyKey } from './schema.ts';
+
+type KeyName = { account_id: string; idempotency_key: string };
+
+const lockedUntil = sql<string>`now() + interval '60 seconds'`;
+
+/**
+ * Takes a key for a request. `taken: 'fresh'` at its first use; `'again'` when its first request died without an
+ * answer; `taken: undefined` with the row when it is in flight, answered, or was used for another request.
+ */
+export async function takeIdempotencyKey(
+  db: Db,
+  name: KeyName,
+  fingerprint: string,
+): Promise<{ taken: 'fresh' | 'again' } | { taken?: undefined; row: IdempotencyKey }> {
+  const fresh = await db
+    .insertInto('idempotency_keys')
+    .values({ ...name, fingerprint, locked_until: lockedUntil })
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('account_id')
+    .executeTakeFirst();
+  if (fresh) return { taken: 'fresh' };
+  const again = await named(db.updateTable('idempotency_keys'), name)
+    .set({ locked_until: lockedUntil })
+    .where('fingerprint', '=', fingerprint)
+    .where('status', 'is', null)
+    .where('locked_until', '<', sql<string>`now()`)
+    .returning('account_id')
+    .executeTakeFirst();
+  if (again) return { taken: 'again' };
+  const row = await named(db.selectFrom('idempotency_keys').selectAll(), name).executeTakeFirst();
+  // Released since we looked: its request failed on our side, so this one is the first.
+  return row ? { row } : takeIdempotencyKey(db, name, fingerprint);
+}
+
+/** Keeps the answer for those who ask again. */
+export async function answerIdempotencyKey(
+  db: Db,
+  name: KeyName,
+  answer: { status: number; answer_encrypted: string },
+): Promise<void> {
+  await named(db.updateTable('idempotency_keys'), name).set(answer).execute();
+}
+
+/** Forgets a key whose request failed on our side, so that it may be sent again at once. */
+export async function releaseIdempotencyKey(db: Db, name: KeyName): Promise<void> {
+  await named(db.deleteFrom('idempotency_keys'), name).where('status', 'is', null).execute();
+}
+
+/** Forgets keys after 24 hours. */
+export async function deleteOldIdempotencyKeys(db: Db): Promise<void> {
+  await db
+    .deleteFrom('idempotency_keys')
+    .where('created_at', '<', sql<string>`now() - interval '24 hours'`)
+    .execute();
+}
+
+function named<Q extends { where(column: 'account_id' | 'idempotency_key', operator: '=', value: string): Q }>(
+  query: Q,
+  { account_id, idempotency_key }: KeyName,
+): Q {
+  return query.where('account_id', '=', account_id).where('idempotency_key', '=', idempotency_key);
+}
