@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import pg from 'pg';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { startPostgres } from '../../src/embedded/postgres.ts';
@@ -77,6 +77,25 @@ test('starts again after it was killed, with all that was committed', async () =
   expect(await first.exited).toBe('signal SIGKILL');
   const second = await start({ dataDir });
   expect(await readNotes(second.url)).toEqual([{ text: 'kept' }]);
+});
+
+test.runIf(process.platform === 'linux')('starts again although nobody reaps the server that was killed', async () => {
+  const dataDir = makeDataDir();
+  const module = JSON.stringify(resolve(import.meta.dirname, '../../src/embedded/postgres.ts'));
+  const options = JSON.stringify({ dataDir, settings });
+  const script = `const { startPostgres } = await import(${module});
+    console.log((await startPostgres({ ...${options}, report() {} })).pid);`;
+  const parent = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  onTestFinished(() => void parent.kill('SIGKILL'));
+  const pid = Number(await once(parent.stdout, 'data'));
+  parent.kill('SIGSTOP');
+  await vi.waitFor(() => expect(readFileSync(`/proc/${parent.pid}/stat`, 'utf8')).toContain(') T '));
+  process.kill(pid, 'SIGKILL');
+
+  const { url } = await start({ dataDir });
+  expect(await query(url, 'select 1 as one')).toEqual([{ one: 1 }]);
 });
 
 test('a server that was left running is stopped first', async () => {
