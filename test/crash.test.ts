@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { portFault } from '../src/embedded/ports.ts';
-import { startFakeModel, type FakeModel, type ModelCall } from './fakes/model.ts';
+import { askedAgain, isFirst } from './asked.ts';
+import { startFakeModel, type FakeModel } from './fakes/model.ts';
 import { startOrchflow, until, type Orchflow, type User } from './harness.ts';
 import { killProcesses, startApiProcess, startWorkerProcess } from './processes.ts';
 import { scriptRun } from './script.ts';
@@ -31,18 +32,6 @@ afterEach(async () => {
 const task = 'Launch a newsletter';
 const startWorker = () => startWorkerProcess(orchflow.env);
 
-const nameOf = ({ purpose, task_id }: ModelCall) => (task_id ? `${purpose} ${task_id}` : purpose);
-
-/** The first time that a step is asked for, and only then. */
-function isFirst(call: ModelCall): boolean {
-  return model.calls.find((other) => nameOf(other) === nameOf(call)) === call;
-}
-
-/** The steps that the model was asked for more than once. */
-function askedAgain(): string[] {
-  return model.calls.filter((call) => !isFirst(call)).map(nameOf);
-}
-
 async function journal(run_id: string): Promise<string[]> {
   const { db } = orchflow;
   const calls = await db.selectFrom('llm_calls').select('call_id').where('run_id', '=', run_id).execute();
@@ -57,7 +46,7 @@ async function isAnyoneBlocked(): Promise<boolean> {
 
 test('a worker killed in the middle of model calls: another goes on, and only those calls are made again', async () => {
   scriptRun(model, {
-    execute: (call) => (isFirst(call) && call.task_id !== 'T3' ? { hang: 'before_headers' } : undefined),
+    execute: (call) => (isFirst(model, call) && call.task_id !== 'T3' ? { hang: 'before_headers' } : undefined),
   });
   const first = await startWorker();
   const run = await user.startRun({ task, provider_id });
@@ -67,7 +56,7 @@ test('a worker killed in the middle of model calls: another goes on, and only th
 
   await startWorker();
   const done = await run.until('completed');
-  expect(askedAgain().toSorted()).toEqual(['execute T1', 'execute T2']);
+  expect(askedAgain(model).toSorted()).toEqual(['execute T1', 'execute T2']);
   expect(done.tasks.map(({ output, attempts }) => [output, attempts])).toEqual([
     ['Output of T1.', 1],
     ['Output of T2.', 1],
@@ -90,7 +79,7 @@ test('a worker killed after an answer was accepted, before it could report it: t
 
   await startWorker();
   await run.until('completed');
-  expect(askedAgain()).toEqual([]);
+  expect(askedAgain(model)).toEqual([]);
 });
 
 test('a run that waits for a person needs no worker to be answered, and goes on with the next one', async () => {
@@ -136,7 +125,7 @@ test('a worker that is asked to end lets its calls end for a while, and hands ov
   scriptRun(model, {
     execute(call) {
       if (call.task_id === 'T1') return answer.promise;
-      return call.task_id === 'T2' && isFirst(call) ? { hang: 'after_headers' } : undefined;
+      return call.task_id === 'T2' && isFirst(model, call) ? { hang: 'after_headers' } : undefined;
     },
   });
   const first = await startWorker();
@@ -149,7 +138,7 @@ test('a worker that is asked to end lets its calls end for a while, and hands ov
 
   await startWorker();
   const done = await run.until('completed');
-  expect(askedAgain()).toEqual(['execute T2']);
+  expect(askedAgain(model)).toEqual(['execute T2']);
   expect(done.tasks.map(({ attempts, error }) => [attempts, error])).toEqual(Array(3).fill([1, null]));
 });
 

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
-import { register, until } from './client.ts';
+import { register, until, type Answer } from './client.ts';
 
 /** The api and worker processes as they are deployed. None outlives its test, however that ends. */
 
@@ -42,6 +42,13 @@ export async function startApiProcess(env: Environment) {
     return { status: response.status, headers: response.headers, body: await response.json() };
   };
   return { ...api, url, port: String(port), health, register: () => register(url) };
+}
+
+/** Rejects when the answer takes as long as a call that hangs on a dead server. */
+export async function promptly(answer: Promise<Answer>): Promise<Answer> {
+  const { promise: hangs, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error('The answer hangs.')), 6_000);
+  return Promise.race([answer, hangs]).finally(() => clearTimeout(timer));
 }
 
 async function start(script: string, env: Environment, readyMessage: string) {
