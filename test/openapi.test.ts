@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Answer } from './client.ts';
+import { sha256 } from '../src/crypto.ts';
 import { createContract } from './contract.ts';
 import { startOrchflow, type Orchflow } from './harness.ts';
 import { send } from './raw.ts';
@@ -93,10 +94,11 @@ test('every answer in the life of an account is as documented, member by member'
     ids: Record<string, string> = {},
     body?: object,
     key = user.api_key,
+    more: Record<string, string> = {},
   ): Promise<Answer> {
     const [path] = template.split('?');
     const target = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => ids[name]!);
-    const headers = { 'x-api-key': key, 'content-type': 'application/json' };
+    const headers = { 'x-api-key': key, 'content-type': 'application/json', ...more };
     const answer = await send(orchflow.url, method, target, headers, body && JSON.stringify(body));
     contract.expectDocumented(method, path!, answer);
     seen.add(`${method} ${path} ${answer.status}`);
@@ -148,6 +150,20 @@ test('every answer in the life of an account is as documented, member by member'
     await call(method, path, ids, undefined, 'no key');
   }
   await call('POST', `${run}/tasks/{task_id}/complete`, { run_id, task_id: 'T99' }, { output: 'x' });
+
+  // A key whose first request is at work.
+  const { account_id } = await orchflow.db
+    .selectFrom('accounts')
+    .select('account_id')
+    .where('email', '=', user.email)
+    .executeTakeFirstOrThrow();
+  for (const path of ['/api/v1/runs', '/api/v1/providers']) {
+    const fingerprint = sha256(`POST\n${path}\n{}`);
+    const locked_until = new Date(Date.now() + 60_000).toISOString();
+    const row = { account_id, idempotency_key: path, fingerprint, locked_until };
+    await orchflow.db.insertInto('idempotency_keys').values(row).execute();
+    await call('POST', path, {}, {}, user.api_key, { 'idempotency-key': path });
+  }
 
   // 402, 413, 415, 429 and 503 have the same body; test/quotas and test/api see them.
   const unseen = operations().flatMap(({ method, path, responses }) =>
