@@ -81,6 +81,11 @@ const migrateEnvironment = environment
   .pick({ DATABASE_URL: true, TEMPORAL_NAMESPACE: true, ORCHFLOW_EMBEDDED: true })
   .extend({ TEMPORAL_ADDRESS: z.string().optional() });
 
+/** The names of all variables that are read here. */
+export const variables = new Set(
+  [environment, launcherEnvironment, temporalBinaryEnvironment].flatMap(({ shape }) => Object.keys(shape)),
+);
+
 type Environment = Record<string, string | undefined>;
 
 /** Compose and .env files write `KEY=` for "not set". */
