@@ -22,16 +22,29 @@ test('a .env made from .env.example, with the two that are needed, gives the def
   const needed = { ENCRYPTION_KEY: Buffer.alloc(32).toString('base64'), DATABASE_URL: 'postgres://localhost/orchflow' };
   const config = loadConfig({ ...env, ...needed });
   expect(config).toMatchObject({
-    ...{ PORT: 8000, HOST: '0.0.0.0', LOG_LEVEL: 'info', DATABASE_POOL_SIZE: 10 },
-    ...{ LLM_TIMEOUT_SECONDS: 300, LLM_IDLE_TIMEOUT_SECONDS: 60, ORCHFLOW_ALLOWED_PRIVATE_CIDRS: [] },
-    ...{ TEMPORAL_ADDRESS: 'localhost:7233', TEMPORAL_NAMESPACE: 'default', TEMPORAL_TASK_QUEUE: 'orchflow' },
-    ...{ ORCHFLOW_MODE: 'self_hosted', MANAGED_TRIAL_RUNS_ENABLED: false, MONTHLY_RUN_LIMIT: 0 },
-    ...{ GEMINI_MODEL: 'gemini-2.0-flash-lite', OPENAI_MODEL: 'gpt-4o-mini', OLLAMA_MODEL: 'llama3' },
+    PORT: 8000,
+    HOST: '0.0.0.0',
+    LOG_LEVEL: 'info',
+    DATABASE_POOL_SIZE: 10,
+    LLM_TIMEOUT_SECONDS: 300,
+    LLM_IDLE_TIMEOUT_SECONDS: 60,
+    ORCHFLOW_ALLOWED_PRIVATE_CIDRS: [],
+    TEMPORAL_ADDRESS: 'localhost:7233',
+    TEMPORAL_NAMESPACE: 'default',
+    TEMPORAL_TASK_QUEUE: 'orchflow',
+    ORCHFLOW_MODE: 'self_hosted',
+    MANAGED_TRIAL_RUNS_ENABLED: false,
+    MONTHLY_RUN_LIMIT: 0,
+    GEMINI_MODEL: 'gemini-2.0-flash-lite',
+    OPENAI_MODEL: 'gpt-4o-mini',
+    OLLAMA_MODEL: 'llama3',
     ORCHFLOW_EMBEDDED: false,
   });
   const hosted = loadConfig({ ...needed, ORCHFLOW_MODE: 'hosted' });
   expect(hosted).toMatchObject({
-    ...{ MANAGED_TRIAL_RUNS_ENABLED: true, MANAGED_TRIAL_RUNS_COUNT: 3, MONTHLY_RUN_LIMIT: 100 },
+    MANAGED_TRIAL_RUNS_ENABLED: true,
+    MANAGED_TRIAL_RUNS_COUNT: 3,
+    MONTHLY_RUN_LIMIT: 100,
     ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: true,
   });
 });
