@@ -96,14 +96,13 @@ async function endLeftoverServer(cluster: string, pidFile: string | undefined, r
   if (!existsSync(lockFile)) return;
   const pid = Number(readFileSync(lockFile, 'utf8').split('\n')[0]);
   const identity = pid > 1 ? processIdentity(pid) : undefined;
-  if (!identity) return untilReaped(pid, cluster, lockFile);
   const recorded = pidFile ? readPidFile(pidFile)?.identity === identity : false;
-  if (recorded || servesCluster(pid, cluster)) {
+  if (identity && !recorded && !servesCluster(pid, cluster)) return rmSync(lockFile);
+  if (identity) {
     report(`PostgreSQL was left running by an earlier start (pid ${pid}): stopping it`);
     await endProcess({ pid, identity }, 'SIGINT', 60_000);
-  } else {
-    rmSync(lockFile);
   }
+  await untilReaped(pid, cluster, lockFile);
 }
 
 /**
@@ -111,9 +110,9 @@ async function endLeftoverServer(cluster: string, pidFile: string | undefined, r
  * nobody reaps, as in a container without an init, the lock is removed here when none of its sessions is left either.
  */
 async function untilReaped(pid: number, cluster: string, lockFile: string) {
-  const isZombie = () => existsSync(`/proc/${pid}`);
+  const isZombie = () => existsSync(`/proc/${pid}`) && existsSync(lockFile);
   for (const end = Date.now() + 5_000; isZombie() && Date.now() < end;) await sleep(50);
-  if (isZombie() && !readdirSync('/proc').some((name) => worksIn(name, cluster))) rmSync(lockFile);
+  if (isZombie() && !readdirSync('/proc').some((name) => worksIn(name, cluster))) rmSync(lockFile, { force: true });
 }
 
 function worksIn(pid: string, directory: string): boolean {
