@@ -6,7 +6,12 @@ type Json = Record<string, any>;
 
 /** Holds answers of the API against what its `/openapi.json` says of them. */
 export function createContract(document: Json) {
-  const ajv = new Ajv2020({ strict: true, allErrors: true, validateFormats: false, keywords: ['example', 'components'] });
+  const ajv = new Ajv2020({
+    strict: true,
+    allErrors: true,
+    validateFormats: false,
+    keywords: ['example', 'components'],
+  });
   const { schemas } = withoutExtras(document.components) as { schemas: Json };
   const compiled = new Map<string, ValidateFunction>();
 
