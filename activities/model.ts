@@ -19,7 +19,7 @@ import {
   type ModelTarget,
 } from '../src/llm/index.ts';
 import type { Progress } from '../workflows/messages.ts';
-import type { ActivityDeps } from './index.ts';
+import type { ActivityDeps } from './deps.ts';
 import { cut } from './prompts/blocks.ts';
 
 /** Longer answers are cut: a model that rambles must not fill the database. In characters. */

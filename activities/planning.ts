@@ -1,24 +1,14 @@
 import { insertPlannedTasks } from '../db/tasks.ts';
 import { chain, graphFault } from '../workflows/graph.ts';
 import { matchesGate } from '../workflows/plan.ts';
-import type { Progress, TaskKind } from '../workflows/messages.ts';
-import type { ActivityDeps } from './index.ts';
+import type { PlannedTask, Progress } from '../workflows/messages.ts';
+import type { ActivityDeps } from './deps.ts';
 import { askForJson, atWork } from './model.ts';
 import { inferDepsAnswer, inferDepsPrompt } from './prompts/infer-deps.ts';
 import { splitTasksAnswer, splitTasksPrompt } from './prompts/split-tasks.ts';
 
 const minTasks = 3;
 const maxTasks = 6;
-
-export type PlannedTask = {
-  id: string;
-  title: string;
-  kind: TaskKind;
-  /** `start`: asks for context before the agents begin. `end`: a gate that no planned task answers to. */
-  place: 'start' | 'planned' | 'end';
-  /** The agent that the plan names. */
-  agent: string | null;
-};
 
 type Draft = Omit<PlannedTask, 'id'> & { description: string };
 

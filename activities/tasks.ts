@@ -1,7 +1,7 @@
 import { insertText } from '../db/texts.ts';
 import type { Work } from '../db/work.ts';
 import type { Progress } from '../workflows/messages.ts';
-import type { ActivityDeps } from './index.ts';
+import type { ActivityDeps } from './deps.ts';
 import { askForJson, askModel, atWork } from './model.ts';
 import type { Material } from './prompts/blocks.ts';
 import { evaluateTaskAnswer, evaluateTaskPrompt } from './prompts/evaluate-task.ts';

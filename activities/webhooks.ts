@@ -5,7 +5,7 @@ import { finishDelivery, openDelivery } from '../db/webhooks.ts';
 import { decrypt, webhookSecretContext } from '../src/crypto.ts';
 import { EgressBlockedError } from '../src/llm/index.ts';
 import type { WebhookDelivery } from '../workflows/messages.ts';
-import type { ActivityDeps } from './index.ts';
+import type { ActivityDeps } from './deps.ts';
 
 const timeout_ms = 15_000;
 

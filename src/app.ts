@@ -2,36 +2,19 @@ import { serveStatic } from '@hono/node-server/serve-static';
 import { bodyLimit } from 'hono/body-limit';
 import { createMiddleware } from 'hono/factory';
 import { secureHeaders } from 'hono/secure-headers';
-import type { Logger } from 'pino';
-import type { Db } from '../db/index.ts';
 import { requireApiKey } from './auth.ts';
-import type { Config } from './config.ts';
+import type { AppDeps, AppEnv } from './deps.ts';
 import { docsPage, swaggerAssets } from './docs.ts';
-import type { Engine } from './engine.ts';
 import { ApiError, notFound, toResponse } from './errors.ts';
 import { idempotency } from './idempotency.ts';
-import { newId, type IdSeed } from './ids.ts';
-import type { ModelTarget } from './llm/index.ts';
+import { newId } from './ids.ts';
 import { createRouter } from './openapi.ts';
-import type { Outbox } from './outbox.ts';
 import { authRouter } from './routes/auth.ts';
 import { healthRouter } from './routes/health.ts';
 import { providersRouter } from './routes/providers.ts';
 import { runsRouter } from './routes/runs.ts';
 import { tasksRouter } from './routes/tasks.ts';
 import { templatesRouter } from './routes/templates.ts';
-
-export type AppDeps = {
-  db: Db;
-  engine: Engine;
-  outbox: Outbox;
-  config: Config;
-  managed: ModelTarget[];
-  log: Logger;
-  version: string;
-};
-
-export type AppEnv = { Variables: { deps: AppDeps; requestId: string; accountId: string; idempotency?: IdSeed } };
 
 const maxBody = 1024 * 1024;
 

@@ -1,6 +1,6 @@
 import { createMiddleware } from 'hono/factory';
 import { findAccountIdByKey } from '../db/accounts.ts';
-import type { AppEnv } from './app.ts';
+import type { AppEnv } from './deps.ts';
 import { isWellFormedApiKey, sha256 } from './crypto.ts';
 import { ApiError } from './errors.ts';
 

@@ -5,7 +5,7 @@ import {
   releaseIdempotencyKey,
   takeIdempotencyKey,
 } from '../db/idempotency-keys.ts';
-import type { AppEnv } from './app.ts';
+import type { AppEnv } from './deps.ts';
 import { decrypt, encrypt, sha256 } from './crypto.ts';
 import { ApiError, invalid } from './errors.ts';
 

@@ -1,5 +1,5 @@
 import { createRoute, OpenAPIHono, z, type RouteConfig } from '@hono/zod-openapi';
-import type { AppEnv } from './app.ts';
+import type { AppEnv } from './deps.ts';
 import { invalid, notFound, type FieldFault } from './errors.ts';
 
 /** A JSON Pointer (RFC 6901) to a place in the request; the empty one is the whole body. */

@@ -19,6 +19,16 @@ export type RunInput = {
 
 export type RunResult = { status: 'completed' | 'failed'; final_output_id: string | null; error: string | null };
 
+export type PlannedTask = {
+  id: string;
+  title: string;
+  kind: TaskKind;
+  /** `start`: asks for context before the agents begin. `end`: a gate that no planned task answers to. */
+  place: 'start' | 'planned' | 'end';
+  /** The agent that the plan names. */
+  agent: string | null;
+};
+
 export type TaskState = {
   id: string;
   title: string;

@@ -1,6 +1,5 @@
-import type { PlannedTask } from '../activities/index.ts';
 import { ancestors } from './graph.ts';
-import type { RunInput, TaskState } from './messages.ts';
+import type { PlannedTask, RunInput, TaskState } from './messages.ts';
 
 /** Pure: how a plan and its dependencies become the tasks of a run. */
 

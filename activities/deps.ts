@@ -1,0 +1,13 @@
+import type { Db } from '../db/index.ts';
+import type { ModelTarget } from '../src/llm/index.ts';
+
+/** What activities work with. */
+export type ActivityDeps = {
+  db: Db;
+  encryptionKey: Buffer;
+  /** The operator's models, the default first. They serve runs that name no provider. */
+  managed: ModelTarget[];
+  /** May go only where the operator allows it. */
+  fetch: typeof fetch;
+  llm_timeout_ms: number;
+};

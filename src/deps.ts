@@ -1,0 +1,22 @@
+import type { Logger } from 'pino';
+import type { Db } from '../db/index.ts';
+import type { Config } from './config.ts';
+import type { Engine } from './engine.ts';
+import type { IdSeed } from './ids.ts';
+import type { ModelTarget } from './llm/index.ts';
+import type { Outbox } from './outbox.ts';
+
+/** What the API works with. */
+export type AppDeps = {
+  db: Db;
+  engine: Engine;
+  outbox: Outbox;
+  config: Config;
+  /** The operator's models, the default first. */
+  managed: ModelTarget[];
+  log: Logger;
+  version: string;
+};
+
+/** What a handler finds in `c.var`; `accountId` behind the auth line. */
+export type AppEnv = { Variables: { deps: AppDeps; requestId: string; accountId: string; idempotency?: IdSeed } };
