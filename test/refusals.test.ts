@@ -6,7 +6,7 @@ import { useStory } from './story.ts';
 /** Providers that refuse, for good or for a while. */
 
 const story = useStory();
-const key = 'sk-canary-0123456789abcdef';
+const key = 'canary-0123456789abcdef';
 
 const refusals: [string, Reply, RegExp][] = [
   [
@@ -29,6 +29,13 @@ const refusals: [string, Reply, RegExp][] = [
     'words that Postgres cannot store',
     { status: 400, body: { error: { message: 'Bad \u0000 request \ud83d' } } },
     /refused the request \(HTTP 400\): Bad request/,
+  ],
+  // One of these two is cut within a character.
+  ['many words', { status: 400, body: { error: { message: '😀'.repeat(300) } } }, /refused the request .*😀/],
+  [
+    'many words and one',
+    { status: 400, body: { error: { message: `x${'😀'.repeat(300)}` } } },
+    /refused the request .*😀/,
   ],
 ];
 
