@@ -19,8 +19,8 @@ const { splitTasks, inferDeps, executeTask, evaluateTask, finalizeRun } = proxyA
   // The activity bounds each model call itself; a lost worker is noticed by its missing heartbeats.
   startToCloseTimeout: '30 minutes',
   heartbeatTimeout: '6s',
-  scheduleToCloseTimeout: '24 hours',
-  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1 minute' },
+  // About a day of failures. Not a time: a server that was switched off over a weekend has lost none of its runs.
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1 minute', maximumAttempts: 1_440 },
   cancellationType: 'TRY_CANCEL',
 });
 
