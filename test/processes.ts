@@ -53,7 +53,7 @@ export async function promptly(answer: Promise<Answer>): Promise<Answer> {
 
 async function start(script: string, env: Environment, readyMessage: string) {
   const child = spawn(process.execPath, ['--import', dieWithTests, path.join(root, script)], {
-    env: { ...env, LOG_LEVEL: 'info' },
+    env: { ...env, LOG_LEVEL: env.LOG_LEVEL === 'debug' ? 'debug' : 'info' },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   running.add(child);

@@ -1,0 +1,108 @@
+import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { temporal } from '@temporalio/proto';
+import { Worker } from '@temporalio/worker';
+import { afterAll, expect, inject, test } from 'vitest';
+import { startFakeWebhook, type FakeWebhook } from './fakes/webhook.ts';
+import type { TestRun } from './harness.ts';
+import { inTurn } from './script.ts';
+import { useStory } from './story.ts';
+
+/**
+ * Runs of yesterday go on with the code of today: the histories in test/histories are replayed with it, and so is every
+ * run that the tests here make (`useStory` does that). When a change of the workflows breaks the old ones on purpose,
+ * record them anew with: SAVE_HISTORIES=1 npx vitest run --config test/vitest.config.ts test/replay.test.ts
+ */
+
+const { History } = temporal.api.history.v1;
+const folder = path.join(import.meta.dirname, 'histories');
+const story = useStory();
+let webhook: FakeWebhook | undefined;
+afterAll(() => webhook?.down());
+
+/** Keeps the history of a run as it stands. */
+async function keep(name: string, { run_id }: TestRun) {
+  const handle = story.orchflow.client.workflow.getHandle(run_id);
+  const history = await handle.fetchHistory();
+  expect(history.events!.length).toBeGreaterThan(10);
+  if (!process.env.SAVE_HISTORIES) return;
+  mkdirSync(folder, { recursive: true });
+  const plain = History.toObject(History.create(history), { longs: String, enums: String, bytes: String });
+  writeFileSync(path.join(folder, `${name}.json`), `${JSON.stringify(plain)}\n`);
+}
+
+const saved = globSync('*.json', { cwd: folder });
+
+test.skipIf(process.env.SAVE_HISTORIES)('there are saved histories', () => {
+  expect(saved.length).toBeGreaterThan(0);
+});
+
+test.each(saved)('a run of yesterday goes on: %s', async (file) => {
+  const history = History.fromObject(JSON.parse(readFileSync(path.join(folder, file), 'utf8')));
+  await Worker.runReplayHistory({ workflowBundle: { codePath: inject('workflowBundle') } }, history);
+});
+
+test('a plain run, with a webhook', async () => {
+  webhook = await startFakeWebhook();
+  const run = await story.start({ dependencies: { T3: ['T1', 'T2'] } }, { webhook_url: webhook.url });
+  await run.until('completed');
+  await story.orchflow.client.workflow.getHandle(run.run_id).result();
+  await keep('plain', run);
+});
+
+test('a run with context and human tasks', async () => {
+  const run = await story.start({}, { ask_me_about: ['budget'], human_gates: ['report', 'legal approval'] });
+  await run.untilWaiting('T1');
+  await run.complete('T1', { output: 'Ten dollars.' });
+  await run.untilWaiting('T4');
+  await run.complete('T4', { output: 'A report.' });
+  await run.untilWaiting('T5');
+  await keep('waiting', run);
+  await run.complete('T5', { output: 'Cleared.' });
+  await run.until('completed');
+  await story.orchflow.client.workflow.getHandle(run.run_id).result();
+  await keep('gates', run);
+});
+
+test('a run with approvals, rejected and edited', async () => {
+  const run = await story.start({ dependencies: { T2: ['T1'], T3: ['T2'] } }, { require_approval: true });
+  const [decisions] = [[{ decision: 'reject', output: 'Shorter.' }, { decision: 'edit', output: 'Short.' }, {}, {}]];
+  const answered = new Set<string>();
+  for (const decision of decisions) {
+    const { tasks } = await run.until(({ tasks: now }) =>
+      now.some(({ gate }) => gate?.status === 'open' && !answered.has(gate.gate_id)),
+    );
+    const { id, gate } = tasks.find((task) => task.gate?.status === 'open')!;
+    answered.add(gate!.gate_id);
+    await run.complete(id, decision);
+  }
+  await run.until('completed');
+  await story.orchflow.client.workflow.getHandle(run.run_id).result();
+  await keep('approvals', run);
+});
+
+test('a run that is helped, by signal, after three failed evaluations and a refused key', async () => {
+  const failed = { passed: false, score: 0.1, feedback: 'Thin.' };
+  const run = await story.start({
+    dependencies: { T2: ['T1'], T3: ['T2'] },
+    evaluate: inTurn(failed, failed, failed),
+    finalize: inTurn({ status: 401 }),
+  });
+  await run.untilWaiting('T1');
+  const handle = story.orchflow.client.workflow.getHandle(run.run_id);
+  await handle.signal('completeTask', { task_id: 'T1', decision: 'edit', output: 'By hand.' });
+  await run.untilWaiting('T4');
+  await run.complete('T4', { decision: 'retry' });
+  await run.until('completed');
+  await handle.result();
+  await keep('escalations', run);
+});
+
+test('a run that is cancelled while one task calls and another waits', async () => {
+  const run = await story.start({ execute: () => ({ hang: 'before_headers' }) }, { human_gates: ['report'] });
+  await run.untilWaiting('T3');
+  await story.model.until(() => story.model.openCalls === 2, 'two calls', 20_000);
+  await run.cancel();
+  await expect(story.orchflow.client.workflow.getHandle(run.run_id).result()).rejects.toThrow();
+  await keep('cancelled', run);
+});
