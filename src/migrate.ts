@@ -14,7 +14,12 @@ const callDeadlineMs = 90_000;
 
 async function migrateDatabase(): Promise<void> {
   const db = createDb(config.DATABASE_URL, 1);
-  const applied = await migrateToLatest(db).finally(() => db.destroy());
+  const applied = await migrateToLatest(db)
+    .catch((error: Error & { code?: string }) => {
+      // One host with two addresses fails with an error that has no words.
+      throw new Error(`The database could not be migrated: ${error.message || error.code}`, { cause: error });
+    })
+    .finally(() => db.destroy());
   console.log(applied.length ? `Applied ${applied.join(', ')}` : 'The database is up to date');
 }
 
