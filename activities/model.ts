@@ -5,6 +5,7 @@ import { isUnavailable, type Db } from '../db/index.ts';
 import { findLlmCall, insertLlmCall, type JournalledCall } from '../db/llm-calls.ts';
 import { saveProgress } from '../db/progress.ts';
 import { findUsableProvider } from '../db/providers.ts';
+import { isFinished } from '../db/runs.ts';
 import type { Provider, Run, RunAgent } from '../db/schema.ts';
 import { loadWork, type Work } from '../db/work.ts';
 import { decrypt, OtherKeyError, providerKeyContext } from '../src/crypto.ts';
@@ -122,7 +123,11 @@ export async function atWork<T>(
   const ids = text_ids.filter((id) => id !== null);
   try {
     const [result] = await Promise.all([
-      loadWork(db, input.run_id, ids).then(doIt),
+      loadWork(db, input.run_id, ids).then(async (work) => {
+        // Cancelled for its readers: Temporal's request is on its way here, and nothing more may be paid for.
+        if (isFinished(work.run.status)) await context.cancelled;
+        return doIt(work);
+      }),
       input.progress && saveProgress(db, input.run_id, input.progress),
     ]);
     return result;
