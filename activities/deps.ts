@@ -1,10 +1,11 @@
 import type { Db } from '../db/index.ts';
+import type { KeyRing } from '../src/crypto.ts';
 import type { ModelTarget } from '../src/llm/index.ts';
 
 /** What activities work with. */
 export type ActivityDeps = {
   db: Db;
-  encryptionKey: Buffer;
+  encryptionKey: KeyRing;
   /** The operator's models, the default first. They serve runs that name no provider. */
   managed: ModelTarget[];
   /** May go only where the operator allows it. */

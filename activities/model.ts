@@ -8,7 +8,7 @@ import { findUsableProvider } from '../db/providers.ts';
 import { isFinished } from '../db/runs.ts';
 import type { Provider, Run, RunAgent } from '../db/schema.ts';
 import { loadWork, type Work } from '../db/work.ts';
-import { decrypt, OtherKeyError, providerKeyContext } from '../src/crypto.ts';
+import { decrypt, OtherKeyError, providerKeyContext, type KeyRing } from '../src/crypto.ts';
 import {
   callModel,
   costUsd,
@@ -183,7 +183,7 @@ async function findModel(
   return { provider_id, target: { vendor: provider.provider, model, api_key, base_url: base_url ?? undefined } };
 }
 
-function readKey({ account_id, provider_id, api_key_encrypted }: Provider, encryptionKey: Buffer): string | undefined {
+function readKey({ account_id, provider_id, api_key_encrypted }: Provider, encryptionKey: KeyRing): string | undefined {
   if (!api_key_encrypted) return undefined;
   try {
     return decrypt(api_key_encrypted, encryptionKey, providerKeyContext(account_id, provider_id));

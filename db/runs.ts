@@ -171,7 +171,8 @@ export function failLostRun(db: Db, run_id: string): Promise<OutboxEntry | undef
   });
 }
 
-function isFinished(status: RunStatus): boolean {
+/** True when a run has ended for its readers; its workflow may still have to hear of it. */
+export function isFinished(status: RunStatus): boolean {
   return status === 'completed' || status === 'failed' || status === 'cancelled';
 }
 

@@ -10,10 +10,12 @@ const csv = z.string().transform((text) =>
     .map((part) => part.trim())
     .filter(Boolean),
 );
-const encryptionKey = z
-  .string()
-  .transform((text) => Buffer.from(text, 'base64'))
-  .refine((key) => key.length === 32, 'must be the base64 of 32 bytes; make one with: openssl rand -base64 32');
+const keyRing = csv
+  .transform((keys) => keys.map((key) => Buffer.from(key, 'base64')))
+  .refine(
+    (keys) => keys.length > 0 && keys.every((key) => key.length === 32),
+    'must be the base64 of 32 bytes, or several with commas between; make one with: openssl rand -base64 32',
+  );
 
 const environment = z.object({
   HOST: z.string().default('0.0.0.0'),
@@ -28,7 +30,7 @@ const environment = z.object({
   TEMPORAL_TASK_QUEUE: z.string().default('orchflow'),
   TEMPORAL_UI_URL: z.url().optional(),
 
-  ENCRYPTION_KEY: encryptionKey,
+  ENCRYPTION_KEY: keyRing,
 
   ORCHFLOW_MODE: z.enum(['hosted', 'self_hosted']).default('self_hosted'),
   MANAGED_TRIAL_RUNS_ENABLED: flag.optional(),
@@ -80,6 +82,8 @@ const temporalBinaryEnvironment = z.object({
 const migrateEnvironment = environment
   .pick({ DATABASE_URL: true, TEMPORAL_NAMESPACE: true, ORCHFLOW_EMBEDDED: true })
   .extend({ TEMPORAL_ADDRESS: z.string().optional() });
+
+const reencryptEnvironment = environment.pick({ DATABASE_URL: true, ENCRYPTION_KEY: true });
 
 /** The names of all variables that are read here. */
 export const variables = new Set(
@@ -133,6 +137,11 @@ function temporalEnvironment(env: Environment): Record<string, string> {
 /** Settings of `npm run migrate`. */
 export function loadMigrateConfig(env: Environment = process.env) {
   return { ...parse(migrateEnvironment, env), temporalEnvironment: temporalEnvironment(env) };
+}
+
+/** Settings of `npm run reencrypt`. */
+export function loadReencryptConfig(env: Environment = process.env) {
+  return parse(reencryptEnvironment, env);
 }
 
 /** Settings of `npm start`; the child processes it starts get theirs from it. */

@@ -32,6 +32,9 @@ export function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
+/** AES-256 keys of 32 bytes: the first encrypts, all decrypt. */
+export type KeyRing = Buffer[];
+
 /** Names a key inside the blobs that it encrypted, without revealing it. */
 function keyId(key: Buffer): string {
   return createHash('sha256').update(key).digest('hex').slice(0, 8);
@@ -41,7 +44,8 @@ function keyId(key: Buffer): string {
  * AES-256-GCM: `v1.<key id>.<iv>.<ciphertext>.<tag>`, binary parts in base64url.
  * `context` is authenticated (AAD): a blob copied to another row does not decrypt.
  */
-export function encrypt(plaintext: string, key: Buffer, context: string): string {
+export function encrypt(plaintext: string, [key]: KeyRing, context: string): string {
+  if (!key) throw new Error('There is no key to encrypt with.');
   const iv = randomBytes(12);
   const cipher = createCipheriv('aes-256-gcm', key, iv, { authTagLength: 16 });
   cipher.setAAD(Buffer.from(context));
@@ -50,14 +54,20 @@ export function encrypt(plaintext: string, key: Buffer, context: string): string
   return ['v1', keyId(key), ...parts].join('.');
 }
 
-/** A blob was made with another key than the one at hand: another process may have it. */
+/** True when the blob was made with another key than the one that encrypts now. */
+export function isOutdated(blob: string, [key]: KeyRing): boolean {
+  return key !== undefined && blob.split('.')[1] !== keyId(key);
+}
+
+/** A blob was made with none of the keys at hand: another process may have it. */
 export class OtherKeyError extends Error {}
 
 /** Opens a blob of `encrypt`. Throws when the key (`OtherKeyError`), the context or any bit differs. */
-export function decrypt(blob: string, key: Buffer, context: string): string {
+export function decrypt(blob: string, keys: KeyRing, context: string): string {
   const [version, id, ...parts] = blob.split('.');
   if (version !== 'v1' || parts.length !== 3) throw new Error('not an encrypted value');
-  if (id !== keyId(key)) throw new OtherKeyError(`encrypted with another ENCRYPTION_KEY (${id})`);
+  const key = keys.find((candidate) => keyId(candidate) === id);
+  if (!key) throw new OtherKeyError(`encrypted with another ENCRYPTION_KEY (${id})`);
   const [iv, ciphertext, tag] = parts.map((part) => Buffer.from(part, 'base64url')) as [Buffer, Buffer, Buffer];
   const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: 16 });
   decipher.setAAD(Buffer.from(context));

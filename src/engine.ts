@@ -1,4 +1,4 @@
-import { ServiceError, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { defineSearchAttributeKey, WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { Db } from '../db/index.ts';
 import type { OutboxEntry } from '../db/outbox.ts';
@@ -88,9 +88,8 @@ export function createEngine({ client, db, taskQueue }: { client: Client; db: Db
   async function findLiveState(run_id: string): Promise<RunState | undefined> {
     try {
       return await withDeadline(() => client.workflow.getHandle(run_id).query(runStateQuery));
-    } catch (error) {
-      if (error instanceof WorkflowNotFoundError || error instanceof ServiceError) return undefined;
-      throw error;
+    } catch {
+      return undefined;
     }
   }
 

@@ -74,7 +74,7 @@ describe('a provider key', () => {
     for (const encoding of ['base64', 'base64url', 'hex'] as const) {
       expect(JSON.stringify(row)).not.toContain(Buffer.from(key).toString(encoding));
     }
-    const secret = Buffer.from(story.orchflow.env.ENCRYPTION_KEY!, 'base64');
+    const secret = [Buffer.from(story.orchflow.env.ENCRYPTION_KEY!, 'base64')];
     expect(decrypt(row.api_key_encrypted!, secret, providerKeyContext(row.account_id, row.provider_id))).toBe(key);
   });
 
