@@ -1,4 +1,6 @@
+import type { WorkflowHandle } from '@temporalio/client';
 import { describe, expect, test } from 'vitest';
+import { cancelRun } from '../db/runs.ts';
 import { startFakeWebhook } from './fakes/webhook.ts';
 import { until, type TestRun } from './harness.ts';
 import { expectProblem } from './problem.ts';
@@ -27,6 +29,12 @@ async function expectCancelled(run: TestRun) {
     .execute();
   expect(events.filter(({ type }) => type === 'run.cancelled')).toHaveLength(1);
   return cancelled;
+}
+
+/** True while an activity of the run is on a worker; its start is in the history only when it has ended. */
+async function isAtWork(handle: WorkflowHandle): Promise<boolean> {
+  const { pendingActivities } = (await handle.describe()).raw;
+  return pendingActivities!.some(({ lastStartedTime }) => lastStartedTime);
 }
 
 const callsHang = () => ({ hang: 'before_headers' as const });
@@ -112,6 +120,38 @@ test('a run that no worker has taken yet is cancelled, and stays so when a worke
   expect(await run.get()).toMatchObject({ status: 'cancelled' });
   await orchflow.startWorker();
   await expectCancelled(run);
+  expect(model.calls).toEqual([]);
+});
+
+test('no model is paid for a run that was cancelled before Temporal could be told of it', async () => {
+  const { orchflow, user, model, provider_id } = story;
+  const { db, client } = orchflow;
+  await orchflow.stopWorker();
+  scriptRun(model);
+  const run = await user.startRun({ task: goal, provider_id });
+  const outbox = db.selectFrom('outbox').selectAll().where('run_id', '=', run.run_id);
+  await until(async () => !(await outbox.executeTakeFirst()), 'Temporal has the start');
+
+  // As an API that dies after its commit leaves it.
+  const { account_id } = await db
+    .selectFrom('runs')
+    .select('account_id')
+    .where('run_id', '=', run.run_id)
+    .executeTakeFirstOrThrow();
+  await cancelRun(db, account_id, run.run_id);
+  await orchflow.startWorker();
+  const handle = client.workflow.getHandle(run.run_id);
+  await until(async () => {
+    const { events } = await handle.fetchHistory();
+    return events!.some((event) => event.activityTaskStartedEventAttributes) || (await isAtWork(handle));
+  }, 'the worker is at work');
+  await db
+    .updateTable('outbox')
+    .set({ next_attempt_at: new Date().toISOString() })
+    .where('run_id', '=', run.run_id)
+    .execute();
+
+  expect((await expectCancelled(run)).tasks).toEqual([]);
   expect(model.calls).toEqual([]);
 });
 
