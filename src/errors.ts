@@ -8,7 +8,6 @@ const problems = {
   UNAUTHORIZED: [401, 'Missing or invalid API key'],
   PROVIDER_REQUIRED: [402, 'A provider of your own is required'],
   NOT_FOUND: [404, 'Not found'],
-  METHOD_NOT_ALLOWED: [405, 'Method not allowed'],
   EMAIL_TAKEN: [409, 'This e-mail has an account'],
   TASK_NOT_WAITING: [409, 'The task is not waiting for a person'],
   RUN_FINISHED: [409, 'The run has ended'],
