@@ -5,6 +5,7 @@ import { askedAgain, isFirst } from './asked.ts';
 import { startFakeModel, type FakeModel } from './fakes/model.ts';
 import { startOrchflow, until, type Orchflow, type User } from './harness.ts';
 import { killProcesses, startApiProcess, startWorkerProcess } from './processes.ts';
+import { replayHistories } from './replay.ts';
 import { scriptRun } from './script.ts';
 
 /** Workers and APIs are processes here, and end in every way that a process can. */
@@ -17,7 +18,7 @@ let provider_id: string;
 beforeAll(async () => {
   orchflow = await startOrchflow({ worker: false });
 });
-afterAll(() => orchflow.stop());
+afterAll(() => replayHistories(orchflow).finally(() => orchflow.stop()));
 
 beforeEach(async () => {
   [user, model] = await Promise.all([orchflow.register(), startFakeModel()]);
