@@ -50,7 +50,9 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
   const { work, task_id, purpose } = call;
   const { run } = work;
   const call_id = [run.run_id, task_id, purpose, call.attempt, ask].filter((part) => part !== null).join('/');
-  if (work.paid_calls.has(call_id)) return (await findLlmCall(deps.db, call_id))!;
+  // What the work was loaded with may be old by the second ask: another worker may have taken this over meanwhile.
+  const paid = ask > 1 || work.paid_calls.has(call_id) ? await findLlmCall(deps.db, call_id) : undefined;
+  if (paid) return paid;
 
   const { provider_id, target } = await findModel(deps, run, call.agent);
   const answer = await callModel(

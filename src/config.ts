@@ -47,7 +47,8 @@ const environment = z.object({
   ANTHROPIC_MODEL: z.string().default('claude-3-5-haiku-20241022'),
   OLLAMA_BASE_URL: z.url().optional(),
   OLLAMA_MODEL: z.string().default('llama3'),
-  LLM_TIMEOUT_SECONDS: seconds.default(300),
+  // Below the startToCloseTimeout of the activity that makes the call.
+  LLM_TIMEOUT_SECONDS: seconds.max(1_500).default(300),
   LLM_IDLE_TIMEOUT_SECONDS: seconds.default(60),
 
   ORCHFLOW_ALLOWED_PRIVATE_CIDRS: csv.default([]),

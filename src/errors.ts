@@ -60,7 +60,7 @@ function toApiError(error: unknown): ApiError {
     if (error.status === 413) return new ApiError('BODY_TOO_LARGE', error.message);
   }
   if (isUnavailable(error)) {
-    return new ApiError('UNAVAILABLE', 'The database cannot be reached. Nothing was changed; try again.', {
+    return new ApiError('UNAVAILABLE', 'The database cannot be reached. Try again; with an Idempotency-Key, nothing is done twice.', {
       retry_after_seconds: 2,
     });
   }
