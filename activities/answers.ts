@@ -1,6 +1,6 @@
 import type { Db } from '../db/index.ts';
 import { settleGate } from '../db/gates.ts';
-import { lockRun, saveProgress } from '../db/progress.ts';
+import { saveProgress } from '../db/progress.ts';
 import type { Decision, Progress } from '../workflows/messages.ts';
 
 /** Short writes of the run's state, used as local activities. */
@@ -12,17 +12,14 @@ export function createAnswerActivities({ db }: { db: Db }) {
      * Takes an answer that an operator signalled by hand. Returns the answer that stands: one that came by REST before
      * it wins. Undefined when the gate was closed: the run is being cancelled.
      */
-    recordAnswer: (answer: {
+    async recordAnswer(answer: {
       run_id: string;
-      task_id: string;
       gate_id: string;
       decision: Decision;
       output: string | null;
-    }): Promise<{ decision: Decision; output_id: string | null } | undefined> =>
-      db.transaction().execute(async (trx) => {
-        await lockRun(trx, answer.run_id);
-        const { gate } = await settleGate(trx, answer);
-        return gate.decision ? { decision: gate.decision, output_id: gate.answer_id } : undefined;
-      }),
+    }): Promise<{ decision: Decision; output_id: string | null } | undefined> {
+      const { decision, answer_id } = await settleGate(db, answer);
+      return decision ? { decision, output_id: answer_id } : undefined;
+    },
   };
 }

@@ -5,7 +5,12 @@ import type { Database, OutboxMessage } from './schema.ts';
 export type OutboxEntry = { outbox_id: string; run_id: string; message: OutboxMessage; attempts: number };
 
 const claimedUntil = sql<string>`now() + interval '10 seconds'`;
-const columns = ['outbox_id', 'run_id', 'message', 'attempts'] as const;
+export const outboxColumns = ['outbox_id', 'run_id', 'message', 'attempts'] as const;
+
+/** The first entry of a run, claimed for its writer, who delivers it at once. */
+export function claimedEntry(run_id: string, message: OutboxMessage) {
+  return { run_id, message: JSON.stringify(message), next_attempt_at: claimedUntil };
+}
 
 /**
  * Commits, with the change itself, what Temporal must be told of it. The entry is claimed for its writer, who delivers
@@ -16,18 +21,17 @@ export async function insertOutboxEntry(
   run_id: string,
   message: OutboxMessage,
 ): Promise<OutboxEntry | undefined> {
-  const older = await trx
-    .selectFrom('outbox')
-    .select('outbox_id')
-    .where('run_id', '=', run_id)
-    .limit(1)
-    .executeTakeFirst();
-  const entry = await trx
+  const older = sql<boolean>`exists (select from outbox as older where older.run_id = ${run_id})`;
+  const { waits, ...entry } = await trx
     .insertInto('outbox')
-    .values({ run_id, message: JSON.stringify(message), next_attempt_at: older ? sql`now()` : claimedUntil })
-    .returning(columns)
+    .values({
+      run_id,
+      message: JSON.stringify(message),
+      next_attempt_at: sql`case when ${older} then now() else ${claimedUntil} end`,
+    })
+    .returning([...outboxColumns, sql<boolean>`next_attempt_at <= now()`.as('waits')])
     .executeTakeFirstOrThrow();
-  return older ? undefined : entry;
+  return waits ? undefined : entry;
 }
 
 /**
@@ -45,7 +49,7 @@ export function claimOutboxEntries(db: Db, limit: number): Promise<OutboxEntry[]
     .updateTable('outbox')
     .set({ next_attempt_at: claimedUntil, attempts: sql`attempts + 1` })
     .where(sql<boolean>`outbox_id in (${due})`)
-    .returning(columns)
+    .returning(outboxColumns)
     .execute();
 }
 

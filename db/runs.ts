@@ -1,8 +1,8 @@
-import { sql, type Transaction } from 'kysely';
+import { sql, type Kysely, type Transaction } from 'kysely';
 import { answerFault, type Decision, type RunStatus } from '../workflows/messages.ts';
 import { findLatestGate, settleGate } from './gates.ts';
 import type { Db } from './index.ts';
-import { insertOutboxEntry, type OutboxEntry } from './outbox.ts';
+import { claimedEntry, insertOutboxEntry, outboxColumns, type OutboxEntry } from './outbox.ts';
 import { appendEvents } from './progress.ts';
 import type { Database, Gate, NewRun, Run, Task } from './schema.ts';
 
@@ -29,21 +29,30 @@ export function insertRun(
   quota: RunQuota,
   isRetry = false,
 ): Promise<{ refused: 'trial' | 'monthly' } | { refused?: undefined; entry: OutboxEntry | undefined }> {
+  if (!isRetry && !quota.monthly && quota.trial === undefined) return acceptRun(db, run);
   return db.transaction().execute(async (trx) => {
-    if (
-      isRetry &&
-      (await trx.selectFrom('runs').select('run_id').where('run_id', '=', run.run_id).executeTakeFirst())
-    ) {
-      return { entry: undefined };
-    }
-    if (quota.monthly || quota.trial !== undefined) {
-      const refused = await takeQuota(trx, run.account_id, quota);
-      if (refused) return { refused };
-    }
-    await trx.insertInto('runs').values(run).execute();
-    await appendEvents(trx, run.run_id, [{ key: 'created', type: 'run.created', data: {} }]);
-    return { entry: await insertOutboxEntry(trx, run.run_id, { kind: 'start' }) };
+    if (isRetry && (await hasRun(trx, run.run_id))) return { entry: undefined };
+    const refused = await takeQuota(trx, run.account_id, quota);
+    return refused ? { refused } : acceptRun(trx, run);
   });
+}
+
+/** The run, its first event and the entry that starts it, in one statement. */
+async function acceptRun(db: Kysely<Database>, run: NewRun): Promise<{ entry: OutboxEntry }> {
+  const { run_id } = run;
+  const created = { run_id, seq: 1, event_key: 'created', type: 'run.created', data: '{}' };
+  const entry = await db
+    .with('run', (cte) => cte.insertInto('runs').values({ ...run, event_seq: 1 }))
+    .with('event', (cte) => cte.insertInto('run_events').values(created))
+    .insertInto('outbox')
+    .values(claimedEntry(run_id, { kind: 'start' }))
+    .returning(outboxColumns)
+    .executeTakeFirstOrThrow();
+  return { entry };
+}
+
+async function hasRun(trx: Transaction<Database>, run_id: string): Promise<boolean> {
+  return Boolean(await trx.selectFrom('runs').select('run_id').where('run_id', '=', run_id).executeTakeFirst());
 }
 
 async function takeQuota(trx: Transaction<Database>, account_id: string, quota: RunQuota) {
@@ -116,15 +125,15 @@ export function completeTask(
       { decision, has_output: Boolean(output?.trim()) },
     );
     if (fault) return { result: 'fault', ...fault };
-    const settled = await settleGate(trx, { run_id, task_id, gate_id: gate.gate_id, decision, output });
+    const settled = await settleGate(trx, { run_id, gate_id: gate.gate_id, decision, output });
     const entry = await insertOutboxEntry(trx, run_id, {
       kind: 'complete_task',
       task_id,
       gate_id: gate.gate_id,
       decision,
-      output_id: settled.gate.answer_id,
+      output_id: settled.answer_id,
     });
-    return { result: 'accepted', gate: settled.gate, entry };
+    return { result: 'accepted', gate: settled, entry };
   });
 }
 

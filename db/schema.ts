@@ -106,6 +106,7 @@ interface GateTable {
   kind: GateKind;
   status: 'open' | 'answered' | 'closed';
   reason: string | null;
+  decisions: Json<Decision[]>;
   decision: Decision | null;
   answer_id: string | null;
   opened_at: Generated<string>;

@@ -39,7 +39,7 @@ export function createApp(deps: AppDeps) {
     serveStatic({ root: swaggerAssets, rewriteRequestPath: (path) => path.slice('/docs/assets'.length) }),
   );
 
-  app.use('/api/v1/*', requireApiKey(), idempotency());
+  app.use('/api/v1/*', requireApiKey(deps), idempotency());
 
   app.route('/api/v1/runs', runsRouter);
   app.route('/api/v1/runs', tasksRouter);

@@ -60,9 +60,13 @@ function toApiError(error: unknown): ApiError {
     if (error.status === 413) return new ApiError('BODY_TOO_LARGE', error.message);
   }
   if (isUnavailable(error)) {
-    return new ApiError('UNAVAILABLE', 'The database cannot be reached. Try again; with an Idempotency-Key, nothing is done twice.', {
-      retry_after_seconds: 2,
-    });
+    return new ApiError(
+      'UNAVAILABLE',
+      'The database cannot be reached. Try again; with an Idempotency-Key, nothing is done twice.',
+      {
+        retry_after_seconds: 2,
+      },
+    );
   }
   return new ApiError('INTERNAL_ERROR', 'Something went wrong on our side. Quote the request_id when you report it.');
 }

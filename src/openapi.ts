@@ -1,4 +1,6 @@
 import { createRoute, OpenAPIHono, z, type RouteConfig } from '@hono/zod-openapi';
+import type { Context, TypedResponse } from 'hono';
+import type { JsonText } from '../db/run-views.ts';
 import type { AppEnv } from './deps.ts';
 import { invalid, notFound, type FieldFault } from './errors.ts';
 
@@ -96,4 +98,10 @@ export function json<T extends z.ZodType>(schema: T, description: string) {
 /** A required JSON body. */
 export function body<T extends z.ZodType>(schema: T) {
   return { required: true as const, content: { 'application/json': { schema } } };
+}
+
+/** Answers 200 with JSON that Postgres has written. */
+export function sendJson<T>(c: Context, text: JsonText<T>) {
+  const response: unknown = c.body(text, 200, { 'Content-Type': 'application/json' });
+  return response as Response & TypedResponse<T, 200, 'json'>;
 }

@@ -1,4 +1,4 @@
-import { decisionsOf, describeGate, type RunState, type TaskState } from './messages.ts';
+import { describeGate, type RunState, type TaskState } from './messages.ts';
 
 /** Plain text inside Markdown. The Web UI drops what stands between braces, also in code. */
 function plain(text: string): string {
@@ -12,10 +12,10 @@ function progressOf(task: TaskState): string {
 
 function howToAnswer({ id, title, gate }: TaskState): string[] {
   if (gate?.status !== 'open') return [];
-  const members = `"task_id": "${id}", "decision": "${decisionsOf(gate.kind)[0]}", "output": "your text"`;
+  const members = `"task_id": "${id}", "decision": "${gate.decisions[0]}", "output": "your text"`;
   return [
     `**${id} ${plain(title)}** waits for ${describeGate(gate.kind)}.${gate.reason ? ` Reason: ${plain(gate.reason)}` : ''}`,
-    `Decisions: ${decisionsOf(gate.kind).join(', ')}. Answer over REST, or send the signal \`completeTask\` with &#123; \`${members}\` &#125;`,
+    `Decisions: ${gate.decisions.join(', ')}. Answer over REST, or send the signal \`completeTask\` with &#123; \`${members}\` &#125;`,
   ];
 }
 

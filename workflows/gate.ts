@@ -3,6 +3,7 @@ import type { Activities } from '../activities/index.ts';
 import {
   answerFault,
   completeTaskSignal,
+  decisionsOf,
   maxSignalText,
   type Decision,
   type GateKind,
@@ -78,6 +79,7 @@ export function createGates(run: ProgressTracker, onOpen: () => void) {
       kind,
       status: 'open',
       reason: reason?.slice(0, 500).toWellFormed() ?? null,
+      decisions: decisionsOf(kind),
     };
     run.record('gate.opened', { task_id: task.id, gate_id: gate.gate_id, kind, reason: gate.reason });
     run.changeTask(task, { status: 'waiting_human', gate });
@@ -96,9 +98,9 @@ export function createGates(run: ProgressTracker, onOpen: () => void) {
     const { decision = 'approve', output = null, output_id } = answer;
     if (output_id !== undefined) return { decision, output_id };
     // Sent by hand: Postgres decides between it and an answer that REST has accepted but not yet signalled.
-    const { gate_id, task_id } = gate;
+    const { gate_id } = gate;
     const { run_id } = run.state;
-    const standing = await run.oneByOne(() => recordAnswer({ run_id, task_id, gate_id, decision, output }));
+    const standing = await run.oneByOne(() => recordAnswer({ run_id, gate_id, decision, output }));
     // Closed in Postgres: the cancellation is on its way here.
     return standing ?? CancellationScope.current().cancelRequested;
   }

@@ -51,6 +51,8 @@ export type GateState = {
   kind: GateKind;
   status: 'open' | 'answered' | 'closed';
   reason: string | null;
+  /** What a person may decide here. */
+  decisions: Decision[];
 };
 
 export type RunState = {

@@ -83,6 +83,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       kind text not null,
       status text not null,
       reason text,
+      decisions jsonb not null,
       decision text,
       answer_id text,
       opened_at timestamptz(3) not null default now(),

@@ -49,10 +49,10 @@ export async function up(db: Kysely<unknown>): Promise<void> {
         started_at = coalesce(tasks.started_at, excluded.started_at), completed_at = excluded.completed_at
       where excluded.version > tasks.version;
 
-      insert into gates (gate_id, run_id, task_id, kind, status, reason, opened_at)
-      select gate_id, for_run, task_id, kind, status, reason, written_at
+      insert into gates (gate_id, run_id, task_id, kind, status, reason, decisions, opened_at)
+      select gate_id, for_run, task_id, kind, status, reason, decisions, written_at
       from jsonb_to_recordset(progress -> 'gates') as changed (
-        gate_id text, task_id text, kind text, status text, reason text)
+        gate_id text, task_id text, kind text, status text, reason text, decisions jsonb)
       on conflict (gate_id) do update set status = excluded.status where gates.status = 'open';
 
       if new_version > stored.version then

@@ -1,9 +1,9 @@
 import { z } from '@hono/zod-openapi';
-import { findRunView, listRuns, type RunPosition } from '../../db/run-views.ts';
+import { findRunView, listRuns, type RunPosition, type RunView } from '../../db/run-views.ts';
 import { cancelRun, insertRun } from '../../db/runs.ts';
 import { ApiError, invalid, notFound } from '../errors.ts';
 import { newId } from '../ids.ts';
-import { body, createRouter, json, route } from '../openapi.ts';
+import { body, createRouter, json, route, sendJson } from '../openapi.ts';
 import { chooseModels, quotaOf } from '../policy.ts';
 import {
   createRunSchema,
@@ -135,8 +135,9 @@ runsRouter.openapi(get, async (c) => {
   const { db, engine } = c.var.deps;
   const run = await findRunView(db, c.var.accountId, run_id);
   if (!run) throw notFound('Run');
-  if (c.req.valid('query').live !== 'true') return c.json(run, 200);
-  return c.json({ ...run, live: (await engine.findLiveState(run_id)) ?? null }, 200);
+  if (c.req.valid('query').live !== 'true') return sendJson(c, run);
+  const live = JSON.stringify((await engine.findLiveState(run_id)) ?? null);
+  return sendJson<RunView>(c, `${run.slice(0, -1)},"live":${live}}`);
 });
 
 const cancel = route({

@@ -1,12 +1,12 @@
 import { z } from '@hono/zod-openapi';
-import { findTaskViews } from '../../db/run-views.ts';
+import { findTaskViews, type TaskView } from '../../db/run-views.ts';
 import { completeTask } from '../../db/runs.ts';
 import type { Gate } from '../../db/schema.ts';
 import { listTexts } from '../../db/texts.ts';
 import type { Decision } from '../../workflows/messages.ts';
 import type { Db } from '../../db/index.ts';
 import { ApiError, invalid, notFound } from '../errors.ts';
-import { body, createRouter, json, route } from '../openapi.ts';
+import { body, createRouter, json, route, sendJson } from '../openapi.ts';
 import { completeTaskSchema, taskCompletedSchema, taskListSchema } from '../schemas/task.ts';
 import { id } from '../schemas/text.ts';
 
@@ -26,7 +26,7 @@ tasksRouter.openapi(list, async (c) => {
   const { run_id } = c.req.valid('param');
   const tasks = await findTaskViews(c.var.deps.db, c.var.accountId, run_id);
   if (!tasks) throw notFound('Run');
-  return c.json({ run_id, tasks }, 200);
+  return sendJson<{ run_id: string; tasks: TaskView[] }>(c, `{"run_id":${JSON.stringify(run_id)},"tasks":${tasks}}`);
 });
 
 const complete = route({
