@@ -5,6 +5,9 @@ import { claimOutboxEntries, deleteOutboxEntry, postponeOutboxEntry, type Outbox
 import { failLostRun } from '../db/runs.ts';
 import type { Engine } from './engine.ts';
 
+/** A burst of requests is answered before Temporal has heard of all of it. */
+const maxUnderway = 2;
+const maxQueued = 1_000;
 const sweepInterval = 500;
 const sweepSize = 50;
 const reconcileInterval = 10_000;
@@ -16,6 +19,7 @@ export type Outbox = ReturnType<typeof createOutbox>;
 /** Brings to Temporal what was committed for it: at once when all is well, again and again when it is not. */
 export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log: Logger }) {
   const stopping = new AbortController();
+  const queue: OutboxEntry[] = [];
   const underway = new Set<Promise<void>>();
 
   async function deliver(entry: OutboxEntry): Promise<void> {
@@ -32,10 +36,19 @@ export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log:
     }
   }
 
-  /** Delivers an entry that was just committed, in the background. */
+  /** Delivers an entry that was just committed, in the background. Beyond a full queue the sweep takes over. */
   function send(entry: OutboxEntry | undefined): void {
+    if (entry && queue.length < maxQueued) queue.push(entry);
+    if (underway.size < maxUnderway) deliverNext();
+  }
+
+  function deliverNext(): void {
+    const entry = queue.shift();
     if (!entry) return;
-    const delivery = deliver(entry).finally(() => underway.delete(delivery));
+    const delivery = deliver(entry).finally(() => {
+      underway.delete(delivery);
+      deliverNext();
+    });
     underway.add(delivery);
   }
 
