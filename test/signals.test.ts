@@ -178,6 +178,7 @@ test('a run tells its state and its open gates when asked directly, in the words
   expect(await handleOf(run).query('waitingTasks')).toEqual(
     ['T1', 'T3'].map((task_id) => ({
       task_id,
+      decisions: ['approve', 'edit'],
       gate_id: waiting.tasks.find((task) => task.id === task_id)!.gate!.gate_id,
       kind: 'human_task',
       status: 'open',
