@@ -1,17 +1,14 @@
-import { sql, type Kysely, type Transaction } from 'kysely';
+import { sql } from 'kysely';
 import type { Decision } from '../workflows/messages.ts';
-import type { Database, Gate } from './schema.ts';
+import type { Db } from './index.ts';
+import { nextAttempt, type OutboxEntry } from './outbox.ts';
+import type { Gate, OutboxMessage } from './schema.ts';
 
-/** The newest gate of a task, open or not, or undefined when it never waited. */
-export function findLatestGate(trx: Transaction<Database>, run_id: string, task_id: string): Promise<Gate | undefined> {
-  return trx
-    .selectFrom('gates')
-    .selectAll()
-    .where('run_id', '=', run_id)
-    .where('task_id', '=', task_id)
-    .orderBy('opened_at', 'desc')
-    .limit(1)
-    .executeTakeFirst();
+type Answer = { run_id: string; gate_id: string; decision: Decision; output: string | null };
+
+/** Undefined when the answer is blank. */
+function outputOf({ output }: Answer): string | null {
+  return output?.trim() ? output : null;
 }
 
 /**
@@ -19,13 +16,45 @@ export function findLatestGate(trx: Transaction<Database>, run_id: string, task_
  * Returns the gate as it stands: another answer, or none, when it was answered or closed before. The task shows as
  * running again, and the run when no other gate is open.
  */
-export async function settleGate(
-  db: Kysely<Database>,
-  answer: { run_id: string; gate_id: string; decision: Decision; output: string | null },
-): Promise<Gate> {
+export async function settleGate(db: Db, answer: Answer): Promise<Gate> {
   const { run_id, gate_id, decision } = answer;
-  const output = answer.output?.trim() ? answer.output : null;
   const { rows } = await sql<Gate>`
-    select * from settle_gate(${run_id}, ${gate_id}, ${decision}, ${output})`.execute(db);
+    select (gate).* from settle_gate(${run_id}, ${gate_id}, ${decision}, ${outputOf(answer)})`.execute(db);
   return rows[0]!;
+}
+
+/**
+ * `settleGate`, and with it the outbox entry that tells the workflow, in one statement. `won` is false when another
+ * was first; `entry` is undefined then, and when an older entry of the run must go before it.
+ */
+export async function answerGate(
+  db: Db,
+  answer: Answer & { task_id: string },
+): Promise<{ won: boolean; gate: Gate; entry: OutboxEntry | undefined }> {
+  const { run_id, task_id, gate_id, decision } = answer;
+  const message = JSON.stringify({ kind: 'complete_task', task_id, gate_id, decision });
+  const { rows } = await sql<Gate & { won: boolean; waits: boolean; outbox_id: string; message: OutboxMessage }>`
+    with settled as materialized (
+      select won, (gate).* from settle_gate(${run_id}, ${gate_id}, ${decision}, ${outputOf(answer)})
+    ), entry as (
+      insert into outbox (run_id, message, next_attempt_at)
+      select run_id, ${message}::jsonb || jsonb_build_object('output_id', answer_id), ${nextAttempt(run_id)}
+      from settled where won
+      returning outbox_id, message, next_attempt_at <= now() as waits
+    )
+    select settled.*, entry.* from settled left join entry on true`.execute(db);
+  const { won, waits, outbox_id, message: stored, ...gate } = rows[0]!;
+  return { won, gate, entry: won && !waits ? { outbox_id, run_id, message: stored, attempts: 0 } : undefined };
+}
+
+/** The newest gate of a task, open or not, or undefined when it never waited. */
+export function findLatestGate(db: Db, run_id: string, task_id: string): Promise<Gate | undefined> {
+  return db
+    .selectFrom('gates')
+    .selectAll()
+    .where('run_id', '=', run_id)
+    .where('task_id', '=', task_id)
+    .orderBy('opened_at', 'desc')
+    .limit(1)
+    .executeTakeFirst();
 }

@@ -7,6 +7,12 @@ export type OutboxEntry = { outbox_id: string; run_id: string; message: OutboxMe
 const claimedUntil = sql<string>`now() + interval '10 seconds'`;
 export const outboxColumns = ['outbox_id', 'run_id', 'message', 'attempts'] as const;
 
+/** When a new entry is due: at once for the sweep when an older one of the run must go first, else when the claim ends. */
+export function nextAttempt(run_id: string) {
+  const older = sql`select from outbox as older where older.run_id = ${run_id}`;
+  return sql<string>`case when exists (${older}) then now() else ${claimedUntil} end`;
+}
+
 /** The first entry of a run, claimed for its writer, who delivers it at once. */
 export function claimedEntry(run_id: string, message: OutboxMessage) {
   return { run_id, message: JSON.stringify(message), next_attempt_at: claimedUntil };
@@ -21,13 +27,12 @@ export async function insertOutboxEntry(
   run_id: string,
   message: OutboxMessage,
 ): Promise<OutboxEntry | undefined> {
-  const older = sql<boolean>`exists (select from outbox as older where older.run_id = ${run_id})`;
   const { waits, ...entry } = await trx
     .insertInto('outbox')
     .values({
       run_id,
       message: JSON.stringify(message),
-      next_attempt_at: sql`case when ${older} then now() else ${claimedUntil} end`,
+      next_attempt_at: nextAttempt(run_id),
     })
     .returning([...outboxColumns, sql<boolean>`next_attempt_at <= now()`.as('waits')])
     .executeTakeFirstOrThrow();

@@ -1,6 +1,6 @@
 import { sql, type Kysely, type Transaction } from 'kysely';
 import { answerFault, type Decision, type RunStatus } from '../workflows/messages.ts';
-import { findLatestGate, settleGate } from './gates.ts';
+import { answerGate, findLatestGate } from './gates.ts';
 import type { Db } from './index.ts';
 import { claimedEntry, insertOutboxEntry, outboxColumns, type OutboxEntry } from './outbox.ts';
 import { appendEvents } from './progress.ts';
@@ -99,8 +99,8 @@ export type Completion =
   | { result: 'fault'; field: 'decision' | 'output'; detail: string }
   | { result: 'accepted'; gate: Gate; entry: OutboxEntry | undefined };
 
-/** Answers the task's open gate: gate, text, event and the signal's outbox entry in one transaction. */
-export function completeTask(
+/** Answers the task's open gate: gate, text, event and the signal's outbox entry in one statement, which only one can win. */
+export async function completeTask(
   db: Db,
   answer: {
     account_id: string;
@@ -112,33 +112,33 @@ export function completeTask(
   },
 ): Promise<Completion> {
   const { account_id, run_id, task_id, decision, output } = answer;
-  return db.transaction().execute(async (trx): Promise<Completion> => {
-    const run = await lockOwnRun(trx, account_id, run_id);
-    const task = run && (await findTask(trx, run_id, task_id));
-    if (!task) return { result: 'unknown' };
-    const gate = await findLatestGate(trx, run_id, task_id);
-    const stale = gate && answer.gate_id !== undefined && answer.gate_id !== gate.gate_id;
-    if (gate?.status !== 'open' || stale) return { result: 'not_waiting', task, gate };
+  const [task, gate] = await Promise.all([
+    findTask(db, account_id, run_id, task_id),
+    findLatestGate(db, run_id, task_id),
+  ]);
+  if (!task) return { result: 'unknown' };
+  const stale = gate && answer.gate_id !== undefined && answer.gate_id !== gate.gate_id;
+  if (gate?.status !== 'open' || stale) return { result: 'not_waiting', task, gate };
 
-    const fault = answerFault(
-      { kind: gate.kind, has_draft: task.output_id !== null },
-      { decision, has_output: Boolean(output?.trim()) },
-    );
-    if (fault) return { result: 'fault', ...fault };
-    const settled = await settleGate(trx, { run_id, gate_id: gate.gate_id, decision, output });
-    const entry = await insertOutboxEntry(trx, run_id, {
-      kind: 'complete_task',
-      task_id,
-      gate_id: gate.gate_id,
-      decision,
-      output_id: settled.answer_id,
-    });
-    return { result: 'accepted', gate: settled, entry };
-  });
+  const fault = answerFault(
+    { kind: gate.kind, has_draft: task.output_id !== null },
+    { decision, has_output: Boolean(output?.trim()) },
+  );
+  if (fault) return { result: 'fault', ...fault };
+  const answered = await answerGate(db, { run_id, task_id, gate_id: gate.gate_id, decision, output });
+  if (!answered.won) return { result: 'not_waiting', task, gate: answered.gate };
+  return { result: 'accepted', gate: answered.gate, entry: answered.entry };
 }
 
-function findTask(trx: Transaction<Database>, run_id: string, task_id: string): Promise<Task | undefined> {
-  return trx.selectFrom('tasks').selectAll().where('run_id', '=', run_id).where('id', '=', task_id).executeTakeFirst();
+function findTask(db: Db, account_id: string, run_id: string, task_id: string): Promise<Task | undefined> {
+  return db
+    .selectFrom('tasks')
+    .innerJoin('runs', 'runs.run_id', 'tasks.run_id')
+    .selectAll('tasks')
+    .where('tasks.run_id', '=', run_id)
+    .where('tasks.id', '=', task_id)
+    .where('runs.account_id', '=', account_id)
+    .executeTakeFirst();
 }
 
 /**

@@ -63,8 +63,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     end
     $$;
 
-    create function settle_gate(for_run text, for_gate text, given_decision text, given_output text) returns gates
-    language plpgsql as $$
+    create function settle_gate(for_run text, for_gate text, given_decision text, given_output text)
+    returns table (won boolean, gate gates) language plpgsql as $$
     declare
       settled gates;
     begin
@@ -73,8 +73,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
         answer_id = case when given_output is not null then for_gate end
       where gate_id = for_gate and status = 'open' returning * into settled;
       if not found then
-        select * into strict settled from gates where gate_id = for_gate;
-        return settled;
+        return query select false, gates from gates where gate_id = for_gate;
+        return;
       end if;
       if given_output is not null then
         insert into texts (text_id, run_id, text) values (for_gate, for_run, given_output) on conflict do nothing;
@@ -85,7 +85,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       perform append_events(for_run, jsonb_build_array(jsonb_build_object(
         'key', 'answer/' || for_gate, 'type', 'gate.answered', 'data',
         jsonb_build_object('task_id', settled.task_id, 'gate_id', for_gate, 'decision', given_decision))));
-      return settled;
+      return query select true, settled;
     end
     $$;
   `.execute(db);
