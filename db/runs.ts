@@ -118,7 +118,12 @@ export async function completeTask(
   ]);
   if (!task) return { result: 'unknown' };
   const stale = gate && answer.gate_id !== undefined && answer.gate_id !== gate.gate_id;
-  if (gate?.status !== 'open' || stale) return { result: 'not_waiting', task, gate };
+  // The task as it is after what made its gate so.
+  const notWaiting = async (standing: Gate | undefined): Promise<Completion> => {
+    const current = (await findTask(db, account_id, run_id, task_id)) ?? task;
+    return { result: 'not_waiting', task: current, gate: standing };
+  };
+  if (gate?.status !== 'open' || stale) return notWaiting(gate);
 
   const fault = answerFault(
     { kind: gate.kind, has_draft: task.output_id !== null },
@@ -126,7 +131,7 @@ export async function completeTask(
   );
   if (fault) return { result: 'fault', ...fault };
   const answered = await answerGate(db, { run_id, task_id, gate_id: gate.gate_id, decision, output });
-  if (!answered.won) return { result: 'not_waiting', task, gate: answered.gate };
+  if (!answered.won) return notWaiting(answered.gate);
   return { result: 'accepted', gate: answered.gate, entry: answered.entry };
 }
 
