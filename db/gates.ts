@@ -6,7 +6,7 @@ import type { Gate, OutboxMessage } from './schema.ts';
 
 type Answer = { run_id: string; gate_id: string; decision: Decision; output: string | null };
 
-/** Undefined when the answer is blank. */
+/** Null when the answer is blank. */
 function outputOf({ output }: Answer): string | null {
   return output?.trim() ? output : null;
 }

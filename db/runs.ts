@@ -19,9 +19,9 @@ export type RunQuota = {
 };
 
 /**
- * Accepts a run: its row, its first event and the outbox entry that starts it, in one transaction that holds the
- * account's row, so that many at once take exactly the quota. A retry finds the run that its
- * first try accepted.
+ * Accepts a run: its row, its first event and the outbox entry that starts it. Where there is a quota, in a transaction
+ * that holds the account's row, so that many at once take exactly the quota. A retry finds the run that its first try
+ * accepted.
  */
 export function insertRun(
   db: Db,
@@ -99,7 +99,7 @@ export type Completion =
   | { result: 'fault'; field: 'decision' | 'output'; detail: string }
   | { result: 'accepted'; gate: Gate; entry: OutboxEntry | undefined };
 
-/** Answers the task's open gate: gate, text, event and the signal's outbox entry in one statement, which only one can win. */
+/** Answers the task's open gate, in one statement that only one answer can win: gate, text, event and outbox entry. */
 export async function completeTask(
   db: Db,
   answer: {
@@ -183,6 +183,18 @@ export function failLostRun(db: Db, run_id: string): Promise<OutboxEntry | undef
     await appendEvents(trx, run_id, [{ key: 'run.failed', type: 'run.failed', data: { error } }]);
     return insertOutboxEntry(trx, run_id, { kind: 'webhook', event: 'failed' });
   });
+}
+
+/** Those of these runs that have not ended for their readers. */
+export async function listUnfinished(db: Db, run_ids: string[]): Promise<string[]> {
+  if (run_ids.length === 0) return [];
+  const rows = await db
+    .selectFrom('runs')
+    .select('run_id')
+    .where('run_id', 'in', run_ids)
+    .where('status', 'in', ['pending', 'running', 'waiting_human'])
+    .execute();
+  return rows.map((row) => row.run_id);
 }
 
 /** True when a run has ended for its readers; its workflow may still have to hear of it. */

@@ -187,7 +187,6 @@ interface IdempotencyKeyTable {
   created_at: Generated<string>;
 }
 
-export type Account = Selectable<AccountTable>;
 export type Provider = Selectable<ProviderTable>;
 export type IdempotencyKey = Selectable<IdempotencyKeyTable>;
 export type Run = Selectable<RunTable>;
@@ -195,5 +194,4 @@ export type Task = Selectable<TaskTable>;
 export type Gate = Selectable<GateTable>;
 export type LlmCall = Selectable<LlmCallTable>;
 export type NewRun = Insertable<RunTable>;
-export type NewTask = Insertable<TaskTable>;
 export type NewLlmCall = Insertable<LlmCallTable>;

@@ -103,23 +103,20 @@ export function createEngine({ client, db, taskQueue }: { client: Client; db: Db
     }
   }
 
-  /**
-   * Runs whose workflow was terminated, or timed out, after `since`, and so could not write that themselves. A run that
-   * was reset goes on under the same id and is none of them.
-   */
-  async function listLostRuns(since: Date): Promise<string[]> {
+  /** Runs of which a workflow was terminated, or timed out, after `since`, and so could not write that itself. */
+  function listTerminated(since: Date): Promise<string[]> {
     const closed = `ExecutionStatus IN ("Terminated", "TimedOut") AND CloseTime > "${since.toISOString()}"`;
-    const lost: string[] = [];
-    for await (const { workflowId } of client.workflow.list({
-      query: `WorkflowType = "${runWorkflowType}" AND ${closed}`,
-    })) {
-      const { status } = await withDeadline(() => client.workflow.getHandle(workflowId).describe());
-      if (status.name === 'TERMINATED' || status.name === 'TIMED_OUT') lost.push(workflowId);
-    }
-    return lost;
+    const query = `WorkflowType = "${runWorkflowType}" AND ${closed}`;
+    return withDeadline(() => Array.fromAsync(client.workflow.list({ query }), ({ workflowId }) => workflowId));
   }
 
-  return { deliver, findLiveState, findServerVersion, listLostRuns };
+  /** True when nothing works on the run any more. A run that was reset goes on under the same id. */
+  async function isGone(run_id: string): Promise<boolean> {
+    const { status } = await withDeadline(() => client.workflow.getHandle(run_id).describe());
+    return status.name === 'TERMINATED' || status.name === 'TIMED_OUT';
+  }
+
+  return { deliver, findLiveState, findServerVersion, listTerminated, isGone };
 }
 
 function ignoreStarted(error: unknown): void {

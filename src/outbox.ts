@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Db } from '../db/index.ts';
 import { claimOutboxEntries, deleteOutboxEntry, postponeOutboxEntry, type OutboxEntry } from '../db/outbox.ts';
-import { failLostRun } from '../db/runs.ts';
+import { failLostRun, listUnfinished } from '../db/runs.ts';
 import type { Engine } from './engine.ts';
 
 /** A burst of requests is answered before Temporal has heard of all of it. */
@@ -65,7 +65,9 @@ export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log:
     while (!stopping.signal.aborted) {
       const since = new Date(Date.now() - lostRunsWindow);
       try {
-        for (const run_id of await engine.listLostRuns(since)) send(await failLostRun(db, run_id));
+        for (const run_id of await listUnfinished(db, await engine.listTerminated(since))) {
+          if (await engine.isGone(run_id)) send(await failLostRun(db, run_id));
+        }
       } catch (error) {
         log.debug({ err: error }, 'cannot look for lost runs');
       }
@@ -82,7 +84,8 @@ export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log:
   /** Resolves when nothing is being delivered any more. What is left is delivered by the next process. */
   async function stop(): Promise<void> {
     stopping.abort();
-    await Promise.all([loops, ...underway]);
+    await loops;
+    while (underway.size > 0) await Promise.all(underway);
   }
 
   return { send, stop };
