@@ -1,0 +1,83 @@
+import { Worker } from 'node:worker_threads';
+import { syntaxFault } from './sandbox.ts';
+import type { Evaluation, Outcome } from './sandbox.ts';
+
+/**
+ * JavaScript that users and models write, run in QuickJS (WebAssembly): it sees its variables and nothing else, no
+ * network, files, timers or modules. Each evaluation has a thread of its own, which ends with it, so that neither an
+ * endless loop nor a memory bomb reaches the process.
+ */
+
+export { syntaxFault };
+
+export type JavaScriptOptions = { timeout_ms: number; signal?: AbortSignal; memory_bytes?: number };
+
+/** Why the code has no result: what it threw, or the limit that it met. The message may be shown to whoever wrote it. */
+export class JavaScriptError extends Error {
+  override readonly name = 'JavaScriptError';
+}
+
+const defaultMemory = 64 * 1024 * 1024;
+const maxThreads = 4;
+/** The interpreter stops itself at its deadline; a single operation that it cannot interrupt is stopped from outside. */
+const grace_ms = 500;
+
+let running = 0;
+const waiting: (() => void)[] = [];
+
+/**
+ * Evaluates an expression (`state.score > 3`), or statements that `return` a value or assign it to `result`.
+ * `variables` are JSON values, global in the code; the value comes back as JSON (`undefined` as null). `logs` are the
+ * lines of `console.log`.
+ *
+ * @throws JavaScriptError when the code throws, or meets its time or memory limit; `signal.reason` when cancelled.
+ */
+export async function runJavaScript(
+  code: string,
+  variables: Record<string, unknown>,
+  { timeout_ms, signal, memory_bytes = defaultMemory }: JavaScriptOptions,
+): Promise<{ value: unknown; logs: string[] }> {
+  if (running >= maxThreads) await new Promise<void>((resolve) => waiting.push(resolve));
+  else running += 1;
+  try {
+    signal?.throwIfAborted();
+    const outcome = await inThread({ code, variables, timeout_ms, memory_bytes }, signal);
+    if ('fault' in outcome) throw new JavaScriptError(outcome.fault);
+    return outcome;
+  } finally {
+    // The place goes to the next one, or is free.
+    const next = waiting.shift();
+    if (next) next();
+    else running -= 1;
+  }
+}
+
+async function inThread(evaluation: Evaluation, signal: AbortSignal | undefined): Promise<Outcome> {
+  const thread = new Worker(new URL('./thread.ts', import.meta.url), {
+    workerData: evaluation,
+    env: {},
+    execArgv: [],
+    resourceLimits: { maxOldGenerationSizeMb: 256 },
+  });
+  const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
+  const timer = setTimeout(
+    () => resolve({ fault: timeoutFault(evaluation.timeout_ms) }),
+    evaluation.timeout_ms + grace_ms,
+  );
+  const cancel = () => reject(signal!.reason as Error);
+  signal?.addEventListener('abort', cancel);
+  thread.once('message', resolve);
+  thread.once('error', (error) => resolve({ fault: String(error.message) }));
+  thread.once('exit', () => resolve({ fault: 'The code ended without a result.' }));
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', cancel);
+    await thread.terminate();
+  }
+}
+
+function timeoutFault(timeout_ms: number): string {
+  return `The code did not end within ${timeout_ms / 1000} seconds.`;
+}
