@@ -16,21 +16,25 @@ const types = {
   },
 };
 
+/** A pool whose connections may be lost at any time. */
+export function createPool(url: string, options: pg.PoolConfig): pg.Pool {
+  const pool = new pg.Pool({ connectionString: url, keepAlive: true, ...options });
+  // A connection that is lost is replaced at the next use. Unhandled, its 'error' event would end the process: the pool
+  // listens only while it is idle, and a transaction holds it.
+  pool.on('error', () => {});
+  pool.on('connect', (client) => client.on('error', () => {}));
+  return pool;
+}
+
 /** A pool of at most `poolSize` connections. A statement, or the wait for a connection, fails after seconds and never hangs. */
 export function createDb(url: string, poolSize = 10): Db {
-  const pool = new pg.Pool({
-    connectionString: url,
+  const pool = createPool(url, {
     max: poolSize,
     types: types as pg.CustomTypesConfig,
     connectionTimeoutMillis: 2_500,
     statement_timeout: 10_000,
     query_timeout: 12_000,
-    keepAlive: true,
   });
-  // A connection that is lost is replaced at the next use. Unhandled, its 'error' event would end the process: the pool
-  // listens only while it is idle, and a transaction holds it.
-  pool.on('error', () => {});
-  pool.on('connect', (client) => client.on('error', () => {}));
   return new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
 }
 

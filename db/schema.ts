@@ -15,6 +15,7 @@ export interface Database {
   outbox: OutboxTable;
   webhook_deliveries: WebhookDeliveryTable;
   idempotency_keys: IdempotencyKeyTable;
+  rate_limits: RateLimitTable;
 }
 
 /** Read as `T`, written as JSON text. */
@@ -185,6 +186,14 @@ interface IdempotencyKeyTable {
   status: number | null;
   answer_encrypted: string | null;
   created_at: Generated<string>;
+}
+
+/** Read and written by rate-limiter-flexible alone (src/rate-limits.ts). */
+interface RateLimitTable {
+  key: string;
+  points: Generated<number>;
+  /** Milliseconds since 1970. */
+  expire: number | null;
 }
 
 export type Provider = Selectable<ProviderTable>;

@@ -8,6 +8,7 @@ import { loadConfig } from './config.ts';
 import { createEngine } from './engine.ts';
 import { managedModels } from './managed.ts';
 import { createOutbox } from './outbox.ts';
+import { createRateLimits } from './rate-limits.ts';
 import { createTemporalClient } from './temporal.ts';
 
 /** The API process. */
@@ -17,12 +18,14 @@ const db = createDb(config.DATABASE_URL, config.DATABASE_POOL_SIZE);
 const client = createTemporalClient(config);
 const engine = createEngine({ client, db, taskQueue: config.TEMPORAL_TASK_QUEUE });
 const outbox = createOutbox({ db, engine, log });
+const limits = createRateLimits(config);
 const app = createApp({
   db,
   engine,
   outbox,
   config,
   managed: managedModels(config),
+  limits,
   log,
   version: packageJson.version,
 });
@@ -43,7 +46,7 @@ async function stop(): Promise<void> {
   await Promise.race([answered, sleep(10_000)]);
   clearInterval(closing);
   await outbox.stop();
-  await Promise.all([client.connection.close(), db.destroy()]);
+  await Promise.all([client.connection.close(), db.destroy(), limits.close()]);
   process.exit(0);
 }
 process.once('SIGTERM', () => void stop());

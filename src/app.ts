@@ -3,11 +3,13 @@ import { bodyLimit } from 'hono/body-limit';
 import { createMiddleware } from 'hono/factory';
 import { secureHeaders } from 'hono/secure-headers';
 import { requireApiKey } from './auth.ts';
+import { clientAddress } from './client-address.ts';
 import type { AppDeps, AppEnv } from './deps.ts';
 import { docsPage, swaggerAssets } from './docs.ts';
 import { ApiError, notFound, toResponse } from './errors.ts';
 import { idempotency } from './idempotency.ts';
 import { newId } from './ids.ts';
+import { limit } from './limit.ts';
 import { createRouter } from './openapi.ts';
 import { authRouter } from './routes/auth.ts';
 import { healthRouter } from './routes/health.ts';
@@ -29,6 +31,10 @@ export function createApp(deps: AppDeps) {
   );
   app.use('/api/*', bodyLimit({ maxSize: maxBody, onError: tooLarge }), requireJson());
 
+  app.use(
+    '/api/v1/auth/register',
+    limit(deps.limits.perAddress, (c) => clientAddress(c, deps.config.TRUSTED_PROXIES)),
+  );
   app.route('/', healthRouter);
   app.route('/api/v1/auth', authRouter);
   app.route('/api/v1/agents', templatesRouter);
@@ -39,7 +45,12 @@ export function createApp(deps: AppDeps) {
     serveStatic({ root: swaggerAssets, rewriteRequestPath: (path) => path.slice('/docs/assets'.length) }),
   );
 
-  app.use('/api/v1/*', requireApiKey(deps), idempotency());
+  app.use(
+    '/api/v1/*',
+    requireApiKey(deps),
+    limit(deps.limits.perKey, (c) => c.var.keyHash),
+    idempotency(),
+  );
 
   app.route('/api/v1/runs', runsRouter);
   app.route('/api/v1/runs', tasksRouter);

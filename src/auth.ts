@@ -12,12 +12,11 @@ function keyOf(apiKeyHeader: string | undefined, authorization: string | undefin
   return apiKeyHeader ?? /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
 }
 
-/** Lets in requests with an API key, in `X-API-Key` or as `Authorization: Bearer`, and sets `accountId`. */
+/** Lets in requests with an API key, in `X-API-Key` or as `Authorization: Bearer`, and sets `accountId` and `keyHash`. */
 export function requireApiKey({ db }: AppDeps) {
   const trusted = new Map<string, { accountId: string; until: number }>();
 
-  async function findAccountId(key: string): Promise<string | undefined> {
-    const hash = sha256(key);
+  async function findAccountId(hash: string): Promise<string | undefined> {
     const known = trusted.get(hash);
     if (known && known.until > performance.now()) return known.accountId;
     const accountId = await findAccountIdByKey(db, hash);
@@ -28,12 +27,14 @@ export function requireApiKey({ db }: AppDeps) {
 
   return createMiddleware<AppEnv>(async function requireApiKey(c, next) {
     const key = keyOf(c.req.header('x-api-key'), c.req.header('authorization'));
-    const accountId = key && isWellFormedApiKey(key) && (await findAccountId(key));
+    const keyHash = key && isWellFormedApiKey(key) ? sha256(key) : undefined;
+    const accountId = keyHash && (await findAccountId(keyHash));
     if (!accountId) {
       const detail = 'Send your API key in the X-API-Key header. Get one with POST /api/v1/auth/register.';
       throw new ApiError('UNAUTHORIZED', detail);
     }
     c.set('accountId', accountId);
+    c.set('keyHash', keyHash);
     await next();
   });
 }

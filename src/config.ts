@@ -1,3 +1,4 @@
+import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 
 /** The only reader of `process.env`. Every variable is described in `.env.example`. */
@@ -10,6 +11,7 @@ const csv = z.string().transform((text) =>
     .map((part) => part.trim())
     .filter(Boolean),
 );
+const cidrs = csv.refine((list) => list.every(ipaddr.isValidCIDR), 'must be CIDRs such as 10.0.0.0/8,::1/128');
 const keyRing = csv
   .transform((keys) => keys.map((key) => Buffer.from(key, 'base64')))
   .refine(
@@ -51,7 +53,11 @@ const environment = z.object({
   LLM_TIMEOUT_SECONDS: seconds.max(1_500).default(300),
   LLM_IDLE_TIMEOUT_SECONDS: seconds.default(60),
 
-  ORCHFLOW_ALLOWED_PRIVATE_CIDRS: csv.default([]),
+  ORCHFLOW_ALLOWED_PRIVATE_CIDRS: cidrs.default([]),
+
+  RATE_LIMIT_PER_MINUTE: z.coerce.number().int().min(0).optional(),
+  REGISTER_LIMIT_PER_HOUR: z.coerce.number().int().min(0).optional(),
+  TRUSTED_PROXIES: cidrs.default([]),
 
   ORCHFLOW_EMBEDDED: flag.default(false),
 });
@@ -121,6 +127,10 @@ export function loadConfig(env: Environment = process.env) {
     temporalEnvironment: temporalEnvironment({ ...env, TEMPORAL_ADDRESS: settings.TEMPORAL_ADDRESS }),
     /** Runs an account may start in a calendar month (UTC); 0 is no limit. */
     MONTHLY_RUN_LIMIT: settings.MONTHLY_RUN_LIMIT ?? (hosted ? 100 : 0),
+    /** Requests of an API key; 0 is no limit. */
+    RATE_LIMIT_PER_MINUTE: settings.RATE_LIMIT_PER_MINUTE ?? (hosted ? 600 : 0),
+    /** Accounts made from one address; 0 is no limit. */
+    REGISTER_LIMIT_PER_HOUR: settings.REGISTER_LIMIT_PER_HOUR ?? (hosted ? 20 : 0),
   };
 }
 export type Config = ReturnType<typeof loadConfig>;

@@ -5,6 +5,7 @@ import type { Engine } from './engine.ts';
 import type { IdSeed } from './ids.ts';
 import type { ModelTarget } from './llm/index.ts';
 import type { Outbox } from './outbox.ts';
+import type { RateLimits } from './rate-limits.ts';
 
 /** What the API works with. */
 export type AppDeps = {
@@ -14,9 +15,19 @@ export type AppDeps = {
   config: Config;
   /** The operator's models, the default first. */
   managed: ModelTarget[];
+  limits: RateLimits;
   log: Logger;
   version: string;
 };
 
-/** What a handler finds in `c.var`; `accountId` behind the auth line. */
-export type AppEnv = { Variables: { deps: AppDeps; requestId: string; accountId: string; idempotency?: IdSeed } };
+/** What a handler finds in `c.var`; `accountId` and `keyHash` behind the auth line. */
+export type AppEnv = {
+  Variables: {
+    deps: AppDeps;
+    requestId: string;
+    accountId: string;
+    /** SHA-256 of the API key. */
+    keyHash: string;
+    idempotency?: IdSeed;
+  };
+};

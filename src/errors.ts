@@ -17,6 +17,7 @@ const problems = {
   VALIDATION_FAILED: [422, 'Validation error'],
   IDEMPOTENCY_KEY_REUSED: [422, 'The Idempotency-Key was used for another request'],
   MONTHLY_LIMIT_REACHED: [429, 'Monthly limit reached'],
+  RATE_LIMITED: [429, 'Too many requests'],
   INTERNAL_ERROR: [500, 'Internal error'],
   UNAVAILABLE: [503, 'Temporarily unavailable'],
 } as const satisfies Record<string, readonly [ContentfulStatusCode, string]>;

@@ -1,4 +1,5 @@
 import { createMiddleware } from 'hono/factory';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import {
   answerIdempotencyKey,
   deleteOldIdempotencyKeys,
@@ -41,7 +42,8 @@ export function idempotency() {
         throw new ApiError('IDEMPOTENCY_KEY_IN_FLIGHT', detail, { retry_after_seconds: 1 });
       }
       const kept = JSON.parse(decrypt(answer_encrypted, config.ENCRYPTION_KEY, context)) as Kept;
-      return new Response(kept.body, { status, headers: [...kept.headers, ['idempotency-replayed', 'true']] });
+      const headers = Object.fromEntries([...kept.headers, ['idempotency-replayed', 'true']]);
+      return c.body(kept.body, status as ContentfulStatusCode, headers);
     }
 
     c.set('idempotency', { seed: context, isRetry: key.taken === 'again' });

@@ -51,7 +51,7 @@ const problems = {
   413: 'The body is larger than 1 MiB',
   415: 'The body is not JSON',
   422: 'A field is missing, unknown or wrong',
-  429: 'The monthly limit is reached; see `Retry-After`',
+  429: 'Too many requests, or the monthly limit is reached; see `Retry-After`',
   503: 'The database cannot be reached; see `Retry-After`',
 } as const;
 
@@ -70,12 +70,13 @@ const idempotencyHeader = z.object({
   }),
 });
 
-/** A route of the API with its problems and, where a POST changes something, its `Idempotency-Key`: 401 unless public, 413, 415 and 422 where there is a body, 503 always. */
+/** A route of the API with its problems and, where a POST changes something, its `Idempotency-Key`: 401 and 429 unless public, 413, 415 and 422 where there is a body, 503 always. */
 export function route<const S extends Spec<RouteConfig['responses']>>({ problems: own = [], isPublic, ...spec }: S) {
   const isIdempotent = spec.method === 'post' && !isPublic;
   const withBody: ProblemStatus[] = spec.request?.body ? [413, 415, 422] : [];
   const withKey: ProblemStatus[] = isIdempotent ? [409] : [];
-  const statuses: ProblemStatus[] = [...(isPublic ? [] : ([401] as const)), ...withBody, ...withKey, ...own, 503];
+  const always: ProblemStatus[] = isPublic ? [503] : [401, 429, 503];
+  const statuses: ProblemStatus[] = [...always, ...withBody, ...withKey, ...own];
   const responses = Object.fromEntries(
     statuses.map((status) => [
       status,

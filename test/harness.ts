@@ -12,6 +12,7 @@ import { createEngine } from '../src/engine.ts';
 import { createGuardedFetch } from '../src/llm/index.ts';
 import { managedModels } from '../src/managed.ts';
 import { createOutbox } from '../src/outbox.ts';
+import { createRateLimits } from '../src/rate-limits.ts';
 import { createTemporalClient } from '../src/temporal.ts';
 import { workerOptions } from '../src/worker-options.ts';
 import { register } from './client.ts';
@@ -57,7 +58,8 @@ export async function startOrchflow({
   const engine = createEngine({ client, db, taskQueue: config.TEMPORAL_TASK_QUEUE });
   const outbox = createOutbox({ db, engine, log });
   const managed = managedModels(config);
-  const app = createApp({ db, engine, outbox, config, managed, log, version: 'test' });
+  const limits = createRateLimits(config);
+  const app = createApp({ db, engine, outbox, config, managed, limits, log, version: 'test' });
   const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 });
   await new Promise((resolve) => server.once('listening', resolve));
   const address = server.address() as { port: number };
@@ -82,7 +84,7 @@ export async function startOrchflow({
       server.close();
       await worker?.stop();
       await outbox.stop();
-      await Promise.all([client.connection.close(), db.destroy()]);
+      await Promise.all([client.connection.close(), db.destroy(), limits.close()]);
     },
   };
 }

@@ -1,8 +1,8 @@
 import type { Db } from '../db/index.ts';
 import type { Database } from '../db/schema.ts';
 
-// Without the outbox, which empties itself.
-const tables: Record<Exclude<keyof Database, 'outbox'>, true> = {
+// Without the outbox, which empties itself, and without the count of requests.
+const tables: Record<Exclude<keyof Database, 'outbox' | 'rate_limits'>, true> = {
   accounts: true,
   api_keys: true,
   providers: true,

@@ -17,7 +17,7 @@ const register = route({
   isPublic: true,
   request: { body: body(registerSchema) },
   responses: { 201: json(registeredSchema, 'The account was created') },
-  problems: [409],
+  problems: [409, 429],
 });
 
 authRouter.openapi(register, async (c) => {

@@ -24,7 +24,7 @@ const create = route({
   summary: 'Start a run in the background',
   request: { body: body(createRunSchema) },
   responses: { 201: json(runStartedSchema, 'The run is accepted and will not be lost') },
-  problems: [402, 429],
+  problems: [402],
 });
 
 runsRouter.openapi(create, async (c) => {
