@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { scrub, serverName } from './failures.ts';
+import { scrub, serverName, toLlmError } from './failures.ts';
 import { LlmError, type ModelAnswer, type ModelTarget } from './model.ts';
 
 /** What the vendor files share when they read a 200. */
@@ -11,6 +11,29 @@ export function readAnswer<S extends z.ZodType>(target: ModelTarget, schema: S, 
   const { path, message } = result.error.issues[0]!;
   const where = path.length ? `${path.join('.')}: ` : '';
   throw badAnswer(target, `sent something that is not an answer (${where}${message})`);
+}
+
+/**
+ * The chunks of a vendor's stream as their schema. A stream that breaks once it has begun was cut; whether one that ends
+ * is whole says its marker alone, for the SDKs end a cut or cancelled one without a word.
+ */
+export async function* readStream<S extends z.ZodType>(
+  target: ModelTarget,
+  schema: S,
+  stream: AsyncIterable<unknown>,
+): AsyncGenerator<z.infer<S>> {
+  let begun = false;
+  try {
+    for await (const chunk of stream) {
+      yield readAnswer(target, schema, chunk);
+      begun = true;
+    }
+  } catch (error) {
+    const failure = toLlmError(target, error);
+    const broke = failure.type === 'LlmUnavailable' || failure.type === 'LlmBadResponse';
+    throw begun && broke && failure.status === undefined ? truncated(target) : failure;
+  }
+  if (!begun) throw badAnswer(target, 'sent nothing that can be read');
 }
 
 /** The last check of every vendor: an answer that claims to be whole has text. */

@@ -1,6 +1,6 @@
 import Anthropic from '@anthropic-ai/sdk';
 import { z } from 'zod';
-import { badAnswer, finished, readAnswer, refused, truncated } from './answer.ts';
+import { badAnswer, finished, readAnswer, readStream, refused, truncated } from './answer.ts';
 import type { ModelAnswer, ModelRequest, ModelTarget } from './model.ts';
 import { strictSchema, withJsonModes, type JsonMode } from './structured.ts';
 import { NO_SDK_TIMEOUT, type Wire } from './wire.ts';
@@ -16,6 +16,18 @@ const message = z.object({
     cache_creation_input_tokens: z.number().nullish(),
     cache_read_input_tokens: z.number().nullish(),
   }),
+});
+
+const streamEvent = z.object({
+  message: message.partial().optional(),
+  delta: z
+    .object({
+      text: z.string().optional(),
+      stop_reason: z.string().nullish(),
+      stop_details: message.shape.stop_details,
+    })
+    .optional(),
+  usage: message.shape.usage.partial().optional(),
 });
 
 /** Anthropic messages. Models before Claude 4.5 refuse `output_config`; the schema then goes into the prompt. */
@@ -42,17 +54,33 @@ async function create(target: ModelTarget, request: ModelRequest, mode: JsonMode
     }),
   });
   const schema = mode === 'schema' && request.schema ? strictSchema(request.schema.json_schema) : undefined;
-  const body: unknown = await client.messages.create(
-    {
-      model: target.model,
-      max_tokens: request.max_output_tokens,
-      system: request.system,
-      messages: [{ role: 'user', content: request.prompt }],
-      ...(schema && { output_config: { format: { type: 'json_schema', schema } } }),
-    },
-    { signal: wire.signal },
-  );
+  const asked: Anthropic.MessageCreateParamsNonStreaming = {
+    model: target.model,
+    max_tokens: request.max_output_tokens,
+    system: request.system,
+    messages: [{ role: 'user', content: request.prompt }],
+    ...(schema && { output_config: { format: { type: 'json_schema', schema } } }),
+  };
+  const { signal } = wire;
+  const body: unknown = wire.on_delta
+    ? await gather(target, await client.messages.create({ ...asked, stream: true }, { signal }), wire)
+    : await client.messages.create(asked, { signal });
   return fromMessage(target, body);
+}
+
+/** The message that a stream adds up to. */
+async function gather(target: ModelTarget, stream: AsyncIterable<unknown>, wire: Wire): Promise<unknown> {
+  const usage = {};
+  const whole = {};
+  let text = '';
+  for await (const event of readStream(target, streamEvent, stream)) {
+    const { text: delta, ...stop } = event.delta ?? {};
+    if (delta) wire.on_delta?.(delta);
+    text += delta ?? '';
+    Object.assign(whole, event.message, stop);
+    Object.assign(usage, event.message?.usage, event.usage);
+  }
+  return { ...whole, content: [{ type: 'text', text }], usage };
 }
 
 function fromMessage(target: ModelTarget, body: unknown): ModelAnswer {

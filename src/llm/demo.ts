@@ -1,6 +1,7 @@
 import { readBlocks, type Block } from './blocks.ts';
 import { inferDependencies, planTasks, shorten } from './demo-plan.ts';
 import { estimateTokens, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
+import type { Wire } from './wire.ts';
 
 const NOTE = "_Written by Orchflow's offline demo model; configure a provider for real answers._";
 
@@ -8,8 +9,13 @@ const NOTE = "_Written by Orchflow's offline demo model; configure a provider fo
  * The model that answers when no provider is configured: no network, no cost, and the same answer to the same prompt.
  * It knows Orchflow's five prompts by their first line and reads the delimited parts; all that it writes says what it is.
  */
-export async function callDemo({ model }: ModelTarget, { system, prompt }: ModelRequest): Promise<ModelAnswer> {
+export async function callDemo(
+  { model }: ModelTarget,
+  { system, prompt }: ModelRequest,
+  { on_delta }: Pick<Wire, 'on_delta'>,
+): Promise<ModelAnswer> {
   const text = answerTo(system.split('\n', 1)[0]!.trim(), readBlocks(prompt));
+  for (const line of text.match(/[^\n]*\n+|[^\n]+$/g) ?? []) on_delta?.(line);
   return {
     text,
     model,

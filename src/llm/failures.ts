@@ -59,6 +59,32 @@ export function statusError(target: ModelTarget, status: number, headers: Header
   return new LlmError(type, message, { status, retry_after_ms: retryAfter(headers, error) });
 }
 
+const STATUS_OF: Record<string, number> = {
+  invalid_request_error: 400,
+  authentication_error: 401,
+  permission_error: 403,
+  not_found_error: 404,
+  request_too_large: 413,
+  rate_limit_error: 429,
+  rate_limit_exceeded: 429,
+  overloaded_error: 529,
+};
+
+/** The error that a server reports in a 200 or within a stream, as the status that it gives or would have had. */
+export function reportedError(target: ModelTarget, body: unknown): LlmError {
+  const error = readVendorError(JSON.stringify(body));
+  const given = typeof error.code === 'number' ? error.code : undefined;
+  const status = given ?? STATUS_OF[error.code ?? ''] ?? STATUS_OF[error.type ?? ''] ?? 502;
+  return statusError(target, status, new Headers(), JSON.stringify(body));
+}
+
+/** What an SDK throws for an error within a stream: with its body, or (Gemini) with it as the end of the message. */
+function reportedIn(error: Error): unknown {
+  if ('error' in error && error.error) return error.error;
+  if (error.name !== 'ApiError') return undefined;
+  return JSON.parse(error.message.slice(error.message.indexOf('{')));
+}
+
 const WORDS: Record<LlmErrorType, string> = {
   LlmRateLimited: 'says that the rate limit is reached',
   LlmOverloaded: 'is overloaded',
@@ -115,6 +141,8 @@ export function toLlmError(target: ModelTarget, error: unknown): LlmError {
   let code = '';
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if (cause instanceof LlmError) return cause;
+    const reported = reportedIn(cause);
+    if (reported) return reportedError(target, reported);
     if (cause instanceof EgressBlockedError) {
       return new LlmError('EgressBlocked', scrub(cause.message, target.api_key), { status: cause.status });
     }

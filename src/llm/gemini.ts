@@ -1,6 +1,6 @@
-import { GoogleGenAI } from '@google/genai';
+import { GoogleGenAI, type GenerateContentParameters, type Part } from '@google/genai';
 import { z } from 'zod';
-import { badAnswer, finished, readAnswer, refused, truncated } from './answer.ts';
+import { badAnswer, finished, readAnswer, readStream, refused, truncated } from './answer.ts';
 import { LlmError, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
 import { strictSchema, withJsonModes, type JsonMode } from './structured.ts';
 import type { Wire } from './wire.ts';
@@ -25,7 +25,7 @@ const content = z.object({
       candidatesTokenCount: z.number().default(0),
       thoughtsTokenCount: z.number().default(0),
     })
-    .default({ promptTokenCount: 0, candidatesTokenCount: 0, thoughtsTokenCount: 0 }),
+    .optional(),
   modelVersion: z.string().optional(),
 });
 
@@ -50,7 +50,7 @@ async function generate(target: ModelTarget, request: ModelRequest, mode: JsonMo
       fetch: wire.sending({ 'x-goog-api-key': target.api_key }),
     },
   });
-  const body = await client.models.generateContent({
+  const asked: GenerateContentParameters = {
     model: target.model,
     contents: request.prompt,
     config: {
@@ -59,8 +59,28 @@ async function generate(target: ModelTarget, request: ModelRequest, mode: JsonMo
       abortSignal: wire.signal,
       ...responseFormat(request, mode),
     },
-  });
+  };
+  const body: unknown = wire.on_delta
+    ? await gather(target, await client.models.generateContentStream(asked), wire)
+    : await client.models.generateContent(asked);
   return fromContent(target, body);
+}
+
+/** The answer that a stream adds up to: its parts in order; all else as the last chunk has it. */
+async function gather(target: ModelTarget, stream: AsyncIterable<unknown>, wire: Wire): Promise<unknown> {
+  const parts: Part[] = [];
+  let whole: z.infer<typeof content> = {};
+  let finishReason: string | undefined;
+  for await (const chunk of readStream(target, content, stream)) {
+    const [candidate] = chunk.candidates ?? [];
+    for (const part of candidate?.content?.parts ?? []) {
+      if (part.text && !part.thought) wire.on_delta?.(part.text);
+      parts.push(part);
+    }
+    finishReason = candidate?.finishReason ?? finishReason;
+    whole = { ...whole, ...chunk };
+  }
+  return { ...whole, candidates: [{ content: { parts }, finishReason }] };
 }
 
 function responseFormat({ schema }: ModelRequest, mode: JsonMode) {
@@ -72,7 +92,7 @@ function responseFormat({ schema }: ModelRequest, mode: JsonMode) {
 const REFUSAL = /SAFETY|RECITATION|LANGUAGE|BLOCKLIST|PROHIBITED_CONTENT|SPII|MODEL_ARMOR|JAILBREAK/;
 
 function fromContent(target: ModelTarget, body: unknown): ModelAnswer {
-  const { candidates, promptFeedback, usageMetadata: usage, modelVersion } = readAnswer(target, content, body);
+  const { candidates, promptFeedback, usageMetadata, modelVersion } = readAnswer(target, content, body);
   if (promptFeedback?.blockReason) throw refused(target, `the prompt was blocked (${promptFeedback.blockReason})`);
   const candidate = candidates?.[0];
   if (!candidate) throw badAnswer(target, 'sent no candidate');
@@ -85,8 +105,8 @@ function fromContent(target: ModelTarget, body: unknown): ModelAnswer {
     text: parts.map(({ text, thought }) => (thought ? '' : (text ?? ''))).join(''),
     model: modelVersion ?? target.model,
     finish: finishReason === 'MAX_TOKENS' ? 'length' : 'stop',
-    input_tokens: usage.promptTokenCount,
+    input_tokens: usageMetadata?.promptTokenCount ?? 0,
     // Thoughts are billed as output.
-    output_tokens: usage.candidatesTokenCount + usage.thoughtsTokenCount,
+    output_tokens: (usageMetadata?.candidatesTokenCount ?? 0) + (usageMetadata?.thoughtsTokenCount ?? 0),
   });
 }

@@ -13,8 +13,17 @@ export { LlmError } from './model.ts';
 export type { LlmErrorType, ModelAnswer, ModelRequest, ModelTarget, Vendor } from './model.ts';
 export { costUsd, DEFAULT_MODELS, vendorOfModel } from './prices.ts';
 
-/** `fetch` should be a guarded one (`createGuardedFetch`); `timeout_ms` is for the whole call, body included. */
-export type CallOptions = { signal: AbortSignal; fetch: typeof fetch; timeout_ms: number };
+/**
+ * `fetch` should be a guarded one (`createGuardedFetch`); `timeout_ms` is for the whole call, body included.
+ * With `on_delta` the vendor streams, and it is called with each bit of text as it comes; only the answer that is
+ * returned is known to be whole.
+ */
+export type CallOptions = {
+  signal: AbortSignal;
+  fetch: typeof fetch;
+  timeout_ms: number;
+  on_delta?: (text: string) => void;
+};
 
 /**
  * Asks one model once: no retries here, so that every request is seen, counted and can be cancelled.
@@ -24,14 +33,14 @@ export type CallOptions = { signal: AbortSignal; fetch: typeof fetch; timeout_ms
 export async function callModel(
   target: ModelTarget,
   request: ModelRequest,
-  { signal, fetch, timeout_ms }: CallOptions,
+  { signal, fetch, timeout_ms, on_delta }: CallOptions,
 ): Promise<ModelAnswer> {
   signal.throwIfAborted();
   if (needsKey(target)) throw new LlmError('LlmAuth', `${serverName(target)} needs an API key, and there is none.`);
   const timeout = AbortSignal.timeout(timeout_ms);
-  const wire = openWire(target, fetch, AbortSignal.any([signal, timeout]));
+  const wire = openWire(target, { fetch, signal: AbortSignal.any([signal, timeout]), on_delta });
   try {
-    return await ask(target, request, wire);
+    return await askStreaming(target, request, wire);
   } catch (error) {
     signal.throwIfAborted();
     if (timeout.aborted) {
@@ -46,6 +55,20 @@ function needsKey({ vendor, api_key, base_url }: ModelTarget): boolean {
   return !api_key && !base_url && vendor !== 'ollama' && vendor !== 'demo';
 }
 
+/** Some servers, and models of OpenAI for unverified organizations, refuse to stream; a refusal is free. */
+async function askStreaming(target: ModelTarget, request: ModelRequest, wire: Wire): Promise<ModelAnswer> {
+  try {
+    return await ask(target, request, wire);
+  } catch (error) {
+    const failure = wire.failure ?? error;
+    const refusesStream =
+      failure instanceof LlmError && failure.type === 'LlmBadRequest' && /stream/i.test(failure.message);
+    if (!wire.on_delta || !refusesStream) throw error;
+    wire.on_delta = undefined;
+    return ask(target, request, wire);
+  }
+}
+
 function ask(target: ModelTarget, request: ModelRequest, wire: Wire): Promise<ModelAnswer> {
   switch (target.vendor) {
     case 'openai':
@@ -57,6 +80,6 @@ function ask(target: ModelTarget, request: ModelRequest, wire: Wire): Promise<Mo
     case 'ollama':
       return callOllama(target, request, wire);
     case 'demo':
-      return callDemo(target, request);
+      return callDemo(target, request, wire);
   }
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { badAnswer, finished, readAnswer, truncated } from './answer.ts';
+import { badAnswer, finished, readAnswer, readStream, truncated } from './answer.ts';
+import { reportedError } from './failures.ts';
 import { estimateTokens, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
 import { strictSchema, withJsonModes, type JsonMode } from './structured.ts';
 import type { Wire } from './wire.ts';
@@ -27,7 +28,7 @@ async function ask(target: ModelTarget, request: ModelRequest, mode: JsonMode, w
     signal: wire.signal,
     body: JSON.stringify({
       model: target.model,
-      stream: false,
+      stream: wire.on_delta !== undefined,
       messages: [
         { role: 'system', content: request.system },
         { role: 'user', content: request.prompt },
@@ -36,7 +37,37 @@ async function ask(target: ModelTarget, request: ModelRequest, mode: JsonMode, w
       ...formatOf(request, mode),
     }),
   });
-  return fromChat(target, request, await response.json());
+  return fromChat(target, request, wire.on_delta ? await gather(target, response, wire) : await response.json());
+}
+
+/** The answer that a stream adds up to: its text in order; all else as the last line has it. */
+async function gather(target: ModelTarget, response: Response, wire: Wire): Promise<unknown> {
+  let content = '';
+  let last: z.infer<typeof chat> | undefined;
+  for await (const line of readStream(target, chat, readLines(target, response))) {
+    if (line.message.content) wire.on_delta?.(line.message.content);
+    content += line.message.content;
+    last = line;
+  }
+  return { ...last, message: { content } };
+}
+
+/** The JSON values of an answer, one a line. An error may come as one of them. */
+async function* readLines(target: ModelTarget, { body }: Response): AsyncGenerator<unknown> {
+  let rest = '';
+  const decoder = new TextDecoder();
+  for await (const bytes of body ?? []) {
+    const lines = (rest + decoder.decode(bytes, { stream: true })).split('\n');
+    rest = lines.pop()!;
+    for (const line of lines) if (line.trim()) yield readLine(target, line);
+  }
+  if (rest.trim()) yield readLine(target, rest);
+}
+
+function readLine(target: ModelTarget, line: string): unknown {
+  const value: unknown = JSON.parse(line);
+  if (z.object({ error: z.string() }).safeParse(value).success) throw reportedError(target, value);
+  return value;
 }
 
 function formatOf({ schema }: ModelRequest, mode: JsonMode) {

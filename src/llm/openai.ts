@@ -1,7 +1,8 @@
 import OpenAI from 'openai';
+import { Stream } from 'openai/streaming';
 import { z } from 'zod';
-import { finished, readAnswer, refused, truncated } from './answer.ts';
-import { statusError } from './failures.ts';
+import { finished, readAnswer, readStream, refused, truncated } from './answer.ts';
+import { reportedError } from './failures.ts';
 import { estimateTokens, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
 import { vendorOfModel } from './prices.ts';
 import { strictSchema, withJsonModes, type JsonMode } from './structured.ts';
@@ -18,6 +19,19 @@ const completion = z.object({
     )
     .min(1),
   usage: z.object({ prompt_tokens: z.number(), completion_tokens: z.number() }).nullish().catch(null),
+});
+
+const chunk = z.object({
+  model: z.string().nullish(),
+  choices: z
+    .array(
+      z.object({
+        delta: z.object({ content: z.string().nullish(), refusal: z.string().nullish() }).nullish(),
+        finish_reason: z.string().nullish(),
+      }),
+    )
+    .nullish(),
+  usage: completion.shape.usage,
 });
 
 /** OpenAI chat completions, which most other servers speak too (vLLM, LM Studio, OpenRouter, …). */
@@ -46,19 +60,43 @@ async function complete(target: ModelTarget, request: ModelRequest, mode: JsonMo
   });
   // OpenAI's reasoning models refuse max_tokens, and many compatible servers know nothing else.
   const speaksNew = !target.base_url || vendorOfModel(target.model) === 'openai';
-  const body: unknown = await client.chat.completions.create(
-    {
-      model: target.model,
-      messages: [
-        { role: 'system', content: request.system },
-        { role: 'user', content: request.prompt },
-      ],
-      [speaksNew ? 'max_completion_tokens' : 'max_tokens']: request.max_output_tokens,
-      ...responseFormat(request, mode),
-    },
-    { signal: wire.signal },
-  );
+  const response = await client.chat.completions
+    .create(
+      {
+        model: target.model,
+        messages: [
+          { role: 'system', content: request.system },
+          { role: 'user', content: request.prompt },
+        ],
+        [speaksNew ? 'max_completion_tokens' : 'max_tokens']: request.max_output_tokens,
+        ...(wire.on_delta && { stream: true, stream_options: { include_usage: true } }),
+        ...responseFormat(request, mode),
+      },
+      { signal: wire.signal },
+    )
+    .asResponse();
+  // Some compatible servers answer with plain JSON, whatever they were asked for.
+  const isJson = response.headers.get('content-type')?.includes('json');
+  const body: unknown = wire.on_delta && !isJson ? await gather(target, client, response, wire) : await response.json();
   return fromCompletion(target, request, body);
+}
+
+/** The completion that a stream adds up to. */
+async function gather(target: ModelTarget, client: OpenAI, response: Response, { on_delta }: Wire): Promise<unknown> {
+  const message = { content: '', refusal: '' };
+  const whole: Record<string, unknown> = {};
+  let finish_reason: string | undefined;
+  // The fetch ends it when the signal does.
+  const stream = Stream.fromSSEResponse(response, new AbortController(), client);
+  for await (const { model, choices, usage } of readStream(target, chunk, stream)) {
+    const [choice] = choices ?? [];
+    if (choice?.delta?.content) on_delta?.(choice.delta.content);
+    message.content += choice?.delta?.content ?? '';
+    message.refusal += choice?.delta?.refusal ?? '';
+    finish_reason = choice?.finish_reason ?? finish_reason;
+    Object.assign(whole, model && { model }, usage && { usage });
+  }
+  return { ...whole, choices: [{ message, finish_reason }] };
 }
 
 function responseFormat({ schema }: ModelRequest, mode: JsonMode) {
@@ -69,15 +107,12 @@ function responseFormat({ schema }: ModelRequest, mode: JsonMode) {
 }
 
 function fromCompletion(target: ModelTarget, request: ModelRequest, body: unknown): ModelAnswer {
-  const failure = z.object({ error: z.looseObject({ code: z.number().nullish().catch(null) }) }).safeParse(body);
-  if (failure.success) {
-    // OpenRouter and others answer 200 and then say that it failed.
-    throw statusError(target, failure.data.error.code ?? 502, new Headers(), JSON.stringify(body));
-  }
+  // OpenRouter and others answer 200 and then say that it failed.
+  if (z.object({ error: z.looseObject({}) }).safeParse(body).success) throw reportedError(target, body);
   const { model, choices, usage } = readAnswer(target, completion, body);
   const { message, finish_reason } = choices[0]!;
   const text = message.content ?? '';
-  if (message.refusal || finish_reason === 'content_filter') throw refused(target, message.refusal ?? 'content_filter');
+  if (message.refusal || finish_reason === 'content_filter') throw refused(target, message.refusal || 'content_filter');
   if (!finish_reason) throw truncated(target);
   return finished(target, {
     text,

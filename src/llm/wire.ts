@@ -10,13 +10,18 @@ export type Wire = {
   signal: AbortSignal;
   /** What went wrong last, seen before an SDK wrapped it: their wrappers drop headers, bodies and causes. */
   failure: LlmError | undefined;
+  /** Takes the answer's text bit by bit. With it the vendor is asked to stream. */
+  on_delta: ((text: string) => void) | undefined;
   /** A fetch that sends exactly these headers, and rejects with a `LlmError` unless the answer is 2xx. */
   sending: (headers: Record<string, string | undefined>) => typeof fetch;
 };
 
 /** Opens the one way in which vendor files and their SDKs reach the network. */
-export function openWire(target: ModelTarget, fetch: typeof globalThis.fetch, signal: AbortSignal): Wire {
-  const wire: Wire = { signal, failure: undefined, sending };
+export function openWire(
+  target: ModelTarget,
+  { fetch, signal, on_delta }: { fetch: typeof globalThis.fetch; signal: AbortSignal; on_delta?: Wire['on_delta'] },
+): Wire {
+  const wire: Wire = { signal, failure: undefined, on_delta, sending };
   return wire;
 
   // The SDKs add headers that the environment gives them (OPENAI_CUSTOM_HEADERS, …), so theirs are not used at all.

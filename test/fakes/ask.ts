@@ -22,13 +22,18 @@ export function localFetch(options: Partial<Parameters<typeof createGuardedFetch
 export function ask(
   fake: FakeModel,
   vendor: FakeVendor,
-  given: Partial<ModelTarget & ModelRequest> & { fetch: typeof fetch; signal?: AbortSignal; timeout_ms?: number },
+  given: Partial<ModelTarget & ModelRequest> & {
+    fetch: typeof fetch;
+    signal?: AbortSignal;
+    timeout_ms?: number;
+    on_delta?: (text: string) => void;
+  },
 ) {
   const { model = 'a-model', api_key = API_KEY, base_url = fake.baseUrl(vendor), fetch, ...rest } = given;
-  const { signal = new AbortController().signal, timeout_ms = 5000, ...request } = rest;
+  const { signal = new AbortController().signal, timeout_ms = 5000, on_delta, ...request } = rest;
   return callModel(
     { vendor, model, api_key, base_url },
     { system: 'You are a test.', prompt: 'Say something.', max_output_tokens: 100, ...request },
-    { signal, fetch, timeout_ms },
+    { signal, fetch, timeout_ms, on_delta },
   );
 }

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readBlocks } from '../../src/llm/blocks.ts';
+import { framesOf, piecesOf, STREAMS } from './stream.ts';
 import {
   BASE_PATHS,
   decodeRequest,
@@ -32,7 +33,8 @@ export type ModelCall = DecodedRequest & {
 
 /**
  * What a handler may answer: a string is the model's text; `{ status }` is raw HTTP (without `body`: the vendor's own
- * error body); `hang`, `cut` and `finish` are the ways a model call goes wrong; any other object is sent as JSON text.
+ * error body); `hang`, `cut` and `finish` are the ways a model call goes wrong; `say` streams these pieces, and then
+ * ends as `ending` says; any other object is sent as JSON text.
  */
 export type Reply =
   | string
@@ -40,6 +42,7 @@ export type Reply =
   | { hang: 'before_headers' | 'after_headers' }
   | { cut: true }
   | { finish: Finish; text: string }
+  | { say: string | AsyncIterable<string>; ending?: 'finish' | 'end' | 'reset' | 'hang' | 'error' | 'half a frame' }
   | Record<string, unknown>;
 export type Handler = (call: ModelCall) => Reply | undefined | Promise<Reply | undefined>;
 export type FakeModel = Awaited<ReturnType<typeof startFakeModel>>;
@@ -168,7 +171,7 @@ export async function startFakeModel() {
 
     const reply = await firstReply(call);
     if (fake.latency_ms) await delay(fake.latency_ms);
-    if (!response.destroyed) send(call, reply, response);
+    if (!response.destroyed) await send(call, reply, response);
   }
 
   async function firstReply(call: ModelCall): Promise<Reply> {
@@ -180,14 +183,16 @@ export async function startFakeModel() {
     return { status: 500, body: encodeError(call.vendor, 500, `unscripted: ${describe(call)}`) };
   }
 
-  function send(call: ModelCall, reply: Reply, response: ServerResponse) {
-    if (typeof reply === 'string') return answer(encodeAnswer(call, reply, 'stop'));
+  async function send(call: ModelCall, reply: Reply, response: ServerResponse) {
+    if (typeof reply === 'string') return answer(reply);
+    if ('say' in reply) return say(call, reply as Extract<Reply, { say: unknown }>, response);
     if ('hang' in reply) {
       if (reply.hang === 'after_headers')
         response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
       return;
     }
     if ('cut' in reply) {
+      if (call.stream) return say(call, { say: 'this answer never arrives whole', ending: 'reset' }, response);
       const whole = JSON.stringify(encodeAnswer(call, 'this answer never arrives whole', 'stop'));
       call.answered_at = performance.now();
       response.writeHead(200, { 'content-type': 'application/json', 'content-length': whole.length });
@@ -200,14 +205,39 @@ export async function startFakeModel() {
       return sendJson(response, status, body, headers as Record<string, string>);
     }
     if ('finish' in reply && 'text' in reply) {
-      return answer(encodeAnswer(call, reply.text as string, reply.finish as Finish));
+      return answer(reply.text as string, reply.finish as Finish);
     }
-    return answer(encodeAnswer(call, JSON.stringify(reply), 'stop'));
+    return answer(JSON.stringify(reply));
 
-    function answer(body: Record<string, unknown>) {
+    function answer(text: string, finish: Finish = 'stop') {
       call.answered_at = performance.now();
-      sendJson(response, 200, body);
+      if (!call.stream) return sendJson(response, 200, encodeAnswer(call, text, finish));
+      response.writeHead(200, { 'content-type': STREAMS[call.vendor].type });
+      for (const frame of framesOf(call, text, finish)) response.write(frame);
+      response.end();
     }
+  }
+
+  async function say(
+    call: ModelCall,
+    { say: said, ending = 'finish' }: Extract<Reply, { say: unknown }>,
+    response: ServerResponse,
+  ) {
+    if (!call.stream) throw new Error(`${call.vendor} was not asked to stream`);
+    const { type, head, piece, tail, error } = STREAMS[call.vendor];
+    response.writeHead(200, { 'content-type': type });
+    for (const frame of head(call)) response.write(frame);
+    let text = '';
+    for await (const part of typeof said === 'string' ? piecesOf(said) : said) {
+      text += part;
+      await new Promise((written) => response.write(piece(call, part), written));
+    }
+    if (ending === 'hang' || response.destroyed) return;
+    call.answered_at = performance.now();
+    if (ending === 'reset') return response.socket?.destroy();
+    if (ending === 'error') response.write(error);
+    if (ending === 'half a frame') response.write(piece(call, 'cut').slice(0, -12));
+    response.end(ending === 'finish' ? tail(call, text, 'stop').join('') : undefined);
   }
 
   function changed() {

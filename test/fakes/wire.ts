@@ -12,6 +12,8 @@ export type DecodedRequest = {
   json_schema?: Record<string, unknown>;
   api_key: string | undefined;
   max_output_tokens: number | undefined;
+  /** Whether it is asked to stream. */
+  stream: boolean;
 };
 
 type Json = Record<string, any>;
@@ -27,7 +29,7 @@ export const BASE_PATHS: Record<FakeVendor, string> = {
 const ROUTES: [FakeVendor, RegExp][] = [
   ['openai', /^\/openai\/v1\/chat\/completions$/],
   ['anthropic', /^\/anthropic\/v1\/messages$/],
-  ['gemini', /^\/gemini\/v1beta\/models\/(?<model>[^/]+):generateContent$/],
+  ['gemini', /^\/gemini\/v1beta\/models\/(?<model>[^/]+):(generateContent|streamGenerateContent)$/],
   ['ollama', /^\/ollama\/api\/chat$/],
 ];
 
@@ -37,7 +39,8 @@ export function decodeRequest(path: string, headers: IncomingHttpHeaders, body: 
     const match = route.exec(path);
     if (!match) continue;
     const model = decodeURIComponent(match.groups?.model ?? body.model ?? '');
-    return { vendor, model, api_key: apiKey(headers), ...DECODERS[vendor](body) };
+    const stream = body.stream === true || path.endsWith(':streamGenerateContent');
+    return { vendor, model, stream, api_key: apiKey(headers), ...DECODERS[vendor](body) };
   }
   return undefined;
 }
@@ -47,7 +50,7 @@ function apiKey(headers: IncomingHttpHeaders): string | undefined {
   return typeof named === 'string' ? named : headers.authorization?.replace(/^Bearer /i, '');
 }
 
-const DECODERS: Record<FakeVendor, (body: Json) => Omit<DecodedRequest, 'vendor' | 'model' | 'api_key'>> = {
+const DECODERS: Record<FakeVendor, (body: Json) => Omit<DecodedRequest, 'vendor' | 'model' | 'api_key' | 'stream'>> = {
   openai: (body) => ({
     ...fromMessages(body.messages),
     json_schema: body.response_format?.json_schema?.schema,
