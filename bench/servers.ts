@@ -10,7 +10,7 @@ import { createDb } from '../db/index.ts';
 import { migrateToLatest } from '../db/migrate.ts';
 import { choosePort } from '../src/embedded/ports.ts';
 import { startPostgres } from '../src/embedded/postgres.ts';
-import { killRecorded } from '../src/embedded/processes.ts';
+import { inBackground, killRecorded } from '../src/embedded/processes.ts';
 import { findTemporal, startTemporal } from '../src/embedded/temporal.ts';
 import { register, until } from '../test/client.ts';
 
@@ -29,8 +29,9 @@ export async function startServers({ latency_ms }: { latency_ms: number }) {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
   const report = (line: string) => console.error(line);
 
-  function start(file: string, args: string[], env: Record<string, string> = {}) {
-    const child = spawn(process.execPath, [path.join(root, file), ...args], {
+  function start(file: string, args: string[], env: Record<string, string> = {}, background = false) {
+    const [command, ...more] = [...(background ? inBackground : []), process.execPath, path.join(root, file), ...args];
+    const child = spawn(command!, more, {
       env: { PATH: '/usr/bin:/bin', ...env },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
@@ -73,9 +74,9 @@ export async function startServers({ latency_ms }: { latency_ms: number }) {
   };
   const url = `http://127.0.0.1:${port}`;
   const api = start('src/api.ts', [], environment);
-  const startWorker = () => start('src/worker.ts', [], environment);
+  const startWorker = () => start('src/worker.ts', [], environment, true);
   const bareQueue = 'bare';
-  const bareWorker = start('bench/bare/worker.ts', [temporal.address, bareQueue, modelUrl]);
+  const bareWorker = start('bench/bare/worker.ts', [temporal.address, bareQueue, modelUrl], {}, true);
   await firstLine(bareWorker);
   await until(
     () =>

@@ -172,6 +172,7 @@ function startScript(name: keyof typeof scripts, env: Environment): Promise<Runn
     command: process.execPath,
     args: [join(import.meta.dirname, '..', scripts[name])],
     env,
+    background: name === 'worker',
     logFile: logFile(name),
     pidFile: pidFile(name),
     stopDeadlineMs: 20_000,

@@ -42,6 +42,8 @@ export interface StartProcessOptions {
   cwd?: string;
   uid?: number;
   gid?: number;
+  /** It steps back when others want the processor, so that what a client waits for comes before work in the background. */
+  background?: boolean;
   /** Gets stdout and stderr. */
   logFile: string;
   /** Where the process is recorded while it lives, so that a later start finds it. */
@@ -51,6 +53,9 @@ export interface StartProcessOptions {
 }
 
 const logLimitBytes = 20_000_000;
+
+/** Prefix of a command that steps back. The program takes the place of `nice`, under the same pid. */
+export const inBackground = ['nice', '-n', '10'];
 
 /**
  * What tells a process from a later one with the same pid: its start time, with the boot on Linux.
@@ -125,10 +130,11 @@ function sendSignal(record: ProcessRecord, signal: NodeJS.Signals) {
  * @throws when the program cannot be started at all
  */
 export async function startProcess(options: StartProcessOptions): Promise<RunningProcess> {
-  const { command, args = [], env, cwd, uid, gid, logFile, pidFile } = options;
+  const { env, cwd, uid, gid, logFile, pidFile } = options;
   const log = openLog(logFile);
   const logStart = fstatSync(log).size;
-  const child = spawn(command, args, { env, cwd, uid, gid, detached: true, stdio: ['ignore', log, log] });
+  const [command, ...args] = [...(options.background ? inBackground : []), options.command, ...(options.args ?? [])];
+  const child = spawn(command!, args, { env, cwd, uid, gid, detached: true, stdio: ['ignore', log, log] });
   closeSync(log);
   const exited = new Promise<string>((resolve) =>
     child.once('exit', (code, signal) => resolve(signal ? `signal ${signal}` : `exit code ${code}`)),

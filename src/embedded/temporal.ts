@@ -74,6 +74,7 @@ export async function startTemporal(options: StartTemporalOptions): Promise<Temp
       args: flags({ ...options, dbFile, port, uiPort }),
       // Nothing of the user's TEMPORAL_* settings or profiles, which are about other servers.
       env: { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: dirname(logFile), GOGC: '400' },
+      background: true,
       logFile,
       pidFile,
       stopDeadlineMs: 20_000,
