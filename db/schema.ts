@@ -1,4 +1,5 @@
 import type { ColumnType, Generated, Insertable, Selectable } from 'kysely';
+import type { Definition } from '../workflows/definition.ts';
 import type { Decision, GateKind, Phase, RunStatus, TaskKind, TaskStatus } from '../workflows/messages.ts';
 
 /** All data on one page. Timestamps are ISO 8601 texts in UTC with milliseconds; `db/index.ts` parses them so. */
@@ -16,6 +17,8 @@ export interface Database {
   webhook_deliveries: WebhookDeliveryTable;
   idempotency_keys: IdempotencyKeyTable;
   rate_limits: RateLimitTable;
+  definitions: DefinitionTable;
+  orchestrations: OrchestrationTable;
 }
 
 /** Read as `T`, written as JSON text. */
@@ -194,6 +197,21 @@ interface RateLimitTable {
   points: Generated<number>;
   /** Milliseconds since 1970. */
   expire: number | null;
+}
+
+/** Every definition that was ever saved or run, by the hash of its content. */
+interface DefinitionTable {
+  hash: string;
+  definition: Json<Definition>;
+}
+
+/** The orchestrations of accounts. Those that ship with Orchflow are in the code. */
+interface OrchestrationTable {
+  account_id: string;
+  id: string;
+  hash: string;
+  created_at: Generated<string>;
+  updated_at: Generated<string>;
 }
 
 export type Provider = Selectable<ProviderTable>;

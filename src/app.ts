@@ -13,6 +13,7 @@ import { limit } from './limit.ts';
 import { createRouter } from './openapi.ts';
 import { authRouter } from './routes/auth.ts';
 import { healthRouter } from './routes/health.ts';
+import { orchestrationsRouter } from './routes/orchestrations.ts';
 import { providersRouter } from './routes/providers.ts';
 import { runsRouter } from './routes/runs.ts';
 import { tasksRouter } from './routes/tasks.ts';
@@ -55,6 +56,7 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/runs', runsRouter);
   app.route('/api/v1/runs', tasksRouter);
   app.route('/api/v1/providers', providersRouter);
+  app.route('/api/v1/orchestrations', orchestrationsRouter);
 
   app.notFound((c) => toResponse(notFound('Page'), c));
   app.onError((error, c) => {

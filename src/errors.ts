@@ -11,6 +11,8 @@ const problems = {
   EMAIL_TAKEN: [409, 'This e-mail has an account'],
   TASK_NOT_WAITING: [409, 'The task is not waiting for a person'],
   RUN_FINISHED: [409, 'The run has ended'],
+  ORCHESTRATION_EXISTS: [409, 'There is an orchestration of this id'],
+  ORCHESTRATION_SHIPPED: [409, 'This orchestration cannot be changed'],
   IDEMPOTENCY_KEY_IN_FLIGHT: [409, 'The first request is still at work'],
   BODY_TOO_LARGE: [413, 'The body is too large'],
   UNSUPPORTED_MEDIA_TYPE: [415, 'Send JSON'],
@@ -50,7 +52,7 @@ export function invalid(errors: FieldFault[]): ApiError {
 }
 
 /** Unknown things and those of other accounts give the same answer. */
-export function notFound(what: 'Run' | 'Task' | 'Provider' | 'Page'): ApiError {
+export function notFound(what: 'Run' | 'Task' | 'Provider' | 'Orchestration' | 'Page'): ApiError {
   return new ApiError('NOT_FOUND', `${what} not found.`);
 }
 

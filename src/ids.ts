@@ -4,6 +4,7 @@ const prefixes = {
   account: 'acc',
   provider: 'prv',
   run: 'run',
+  orchestration: 'orch',
   webhook_delivery: 'msg',
   request: 'req',
 } as const;

@@ -3,13 +3,10 @@ import type { Context, TypedResponse } from 'hono';
 import type { JsonText } from '../db/run-views.ts';
 import type { AppEnv } from './deps.ts';
 import { invalid, notFound, type FieldFault } from './errors.ts';
+import { pointer } from './pointer.ts';
 
-/** A JSON Pointer (RFC 6901) to a place in the request; the empty one is the whole body. */
-function pointer(path: PropertyKey[]): string {
-  return path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
-}
-
-function faults(error: z.core.$ZodError): FieldFault[] {
+/** The faults that zod found, by field. */
+export function faults(error: z.core.$ZodError): FieldFault[] {
   return error.issues.flatMap((issue) =>
     issue.code === 'unrecognized_keys'
       ? issue.keys.map((key) => ({ pointer: pointer([...issue.path, key]), detail: 'is not a field of this request' }))
@@ -23,7 +20,8 @@ export function createRouter(): OpenAPIHono<AppEnv> {
     defaultHook: (result) => {
       if (result.success) return;
       if (result.target === 'param') {
-        throw notFound(result.error.issues[0]?.path[0] === 'provider_id' ? 'Provider' : 'Run');
+        const [id] = result.error.issues[0]!.path;
+        throw notFound(id === 'provider_id' ? 'Provider' : id === 'orch_id' ? 'Orchestration' : 'Run');
       }
       const errors = faults(result.error);
       throw invalid(errors);

@@ -42,6 +42,7 @@ function createUser(url: string, api_key: string, webhook_secret: string, email:
     email,
     get: (path: string) => send('GET', path),
     post: (path: string, body: unknown) => send('POST', path, body),
+    put: (path: string, body: unknown) => send('PUT', path, body),
     delete: (path: string) => send('DELETE', path),
 
     /** Registers the fake as this user's provider and returns the provider's id. */

@@ -14,6 +14,8 @@ const tables: Record<Exclude<keyof Database, 'outbox' | 'rate_limits'>, true> = 
   run_events: true,
   webhook_deliveries: true,
   idempotency_keys: true,
+  definitions: true,
+  orchestrations: true,
 };
 
 /** How many rows each table has: equal before and after a request that must leave nothing. */

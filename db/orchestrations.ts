@@ -1,0 +1,77 @@
+import type { Definition } from '../workflows/definition.ts';
+import { sql } from 'kysely';
+import type { Db } from './index.ts';
+
+export type StoredOrchestration = {
+  id: string;
+  hash: string;
+  definition: Definition;
+  created_at: string;
+  updated_at: string;
+};
+
+function ownOrchestrations(db: Db, account_id: string) {
+  return db
+    .selectFrom('orchestrations')
+    .innerJoin('definitions', 'definitions.hash', 'orchestrations.hash')
+    .select(['id', 'orchestrations.hash', 'definition', 'created_at', 'updated_at'])
+    .where('account_id', '=', account_id);
+}
+
+/** The account's own orchestrations, by id. */
+export function listOrchestrations(db: Db, account_id: string): Promise<StoredOrchestration[]> {
+  return ownOrchestrations(db, account_id).orderBy('id').execute();
+}
+
+export function findOrchestration(db: Db, account_id: string, id: string): Promise<StoredOrchestration | undefined> {
+  return ownOrchestrations(db, account_id).where('id', '=', id).executeTakeFirst();
+}
+
+/** Keeps a definition under the hash of its content, for ever: runs refer to it. */
+export async function keepDefinition(db: Db, hash: string, definition: Definition): Promise<void> {
+  await db
+    .insertInto('definitions')
+    .values({ hash, definition: JSON.stringify(definition) })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+}
+
+/** Returns false when the account has one of this id; nothing changes then. */
+export async function insertOrchestration(
+  db: Db,
+  { hash, definition, ...orchestration }: { account_id: string; id: string; hash: string; definition: Definition },
+): Promise<boolean> {
+  await keepDefinition(db, hash, definition);
+  const inserted = await db
+    .insertInto('orchestrations')
+    .values({ ...orchestration, hash })
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('id')
+    .executeTakeFirst();
+  return inserted !== undefined;
+}
+
+/** Replaces the definition; runs under way keep theirs. Returns false when the account has none of this id. */
+export async function updateOrchestration(
+  db: Db,
+  { account_id, id, hash, definition }: { account_id: string; id: string; hash: string; definition: Definition },
+): Promise<boolean> {
+  await keepDefinition(db, hash, definition);
+  const { numUpdatedRows } = await db
+    .updateTable('orchestrations')
+    .set({ hash, updated_at: sql<string>`now()` })
+    .where('account_id', '=', account_id)
+    .where('id', '=', id)
+    .executeTakeFirst();
+  return numUpdatedRows > 0n;
+}
+
+/** Returns false when the account has none of this id. */
+export async function deleteOrchestration(db: Db, account_id: string, id: string): Promise<boolean> {
+  const { numDeletedRows } = await db
+    .deleteFrom('orchestrations')
+    .where('account_id', '=', account_id)
+    .where('id', '=', id)
+    .executeTakeFirst();
+  return numDeletedRows > 0n;
+}

@@ -1,0 +1,171 @@
+/** What an orchestration is made of. Plain types and pure functions: the API checks with them what a run then follows. */
+
+export type HumanField = {
+  name: string;
+  type: 'text' | 'textarea' | 'select' | 'number' | 'boolean';
+  label: string | null;
+  /** Of a `select`, as they were given: `approve,reject` or a list. */
+  options: string | string[] | null;
+  required: boolean;
+};
+
+type Common = {
+  id: string;
+  name: string;
+  input_keys: string[];
+  output_key: string | null;
+  next_step_id: string | null;
+  timeout_seconds: number;
+  /** How often the step may be entered; then the run goes on with its `next_step_id` instead. */
+  max_iterations: number;
+};
+
+export type AgentSpec = { name: string; system_prompt: string | null; model: string | null };
+
+export type StepByType = {
+  agent: {
+    agent_id: string | null;
+    agent: AgentSpec | null;
+    prompt_template: string | null;
+    model: string | null;
+    max_turns: number;
+    allowed_tools: string[] | null;
+  };
+  llm: { prompt_template: string | null; model: string | null };
+  tool: {
+    forced_tool: string;
+    agent_id: string | null;
+    prompt_template: string | null;
+    model: string | null;
+    max_turns: number;
+  };
+  evaluator: {
+    /** Label to step; null ends the line. */
+    route_map: Record<string, string | null>;
+    route_descriptions: Record<string, string>;
+    evaluator_prompt: string | null;
+    model: string | null;
+  };
+  parallel: { parallel_branches: string[][] };
+  merge: { merge_strategy: 'list' | 'concat' | 'dict' };
+  loop: { loop_count: number; loop_step_ids: string[] };
+  human: { human_prompt: string | null; human_fields: HumanField[]; human_timeout_seconds: number | null };
+  transform: { transform_code: string };
+  extract_json: unknown;
+  if_else: { if_condition: string; if_true_step_id: string | null; if_false_step_id: string | null };
+  switch: {
+    switch_expression: string;
+    switch_cases: Record<string, string | null>;
+    switch_default_step_id: string | null;
+  };
+  print: { print_content: string };
+  end: unknown;
+};
+
+export type StepType = keyof StepByType;
+export type StepOf<T extends StepType> = { [K in T]: Common & { type: K } & StepByType[K] }[T];
+export type Step = StepOf<StepType>;
+
+export type Definition = {
+  name: string;
+  description: string;
+  entry_step_id: string;
+  steps: Step[];
+  state_schema: Record<string, { type: string | null; default?: unknown; description: string | null }>;
+  max_total_turns: number;
+  max_total_cost_usd: number | null;
+  timeout_minutes: number;
+};
+
+type LongTexts = 'prompt_template' | 'evaluator_prompt' | 'human_prompt' | 'transform_code' | 'print_content' | 'agent';
+type WithoutTexts<S> = S extends unknown ? Omit<S, LongTexts> : never;
+
+/** A step as a run's workflow knows it; its prompts and code stay in Postgres. */
+export type StepOutline = WithoutTexts<Step>;
+export type Outline = Pick<
+  Definition,
+  'entry_step_id' | 'max_total_turns' | 'max_total_cost_usd' | 'timeout_minutes'
+> & { steps: StepOutline[] };
+
+const longTexts: LongTexts[] = [
+  'prompt_template',
+  'evaluator_prompt',
+  'human_prompt',
+  'transform_code',
+  'print_content',
+  'agent',
+];
+
+export function outlineOf(definition: Definition): Outline {
+  const { entry_step_id, max_total_turns, max_total_cost_usd, timeout_minutes } = definition;
+  const steps = definition.steps.map((step) => {
+    const entries = Object.entries(step).filter(([field]) => !longTexts.includes(field as LongTexts));
+    return Object.fromEntries(entries) as StepOutline;
+  });
+  return { entry_step_id, max_total_turns, max_total_cost_usd, timeout_minutes, steps };
+}
+
+/** A place of a step that names another: the way to it from the step, and the step it names. */
+export type Target = { path: (string | number)[]; step_id: string };
+
+function target(path: (string | number)[], step_id: string | null): Target[] {
+  return step_id === null ? [] : [{ path, step_id }];
+}
+
+function targetsOfMap(field: string, map: Record<string, string | null>): Target[] {
+  return Object.entries(map).flatMap(([label, step_id]) => target([field, label], step_id));
+}
+
+/** Where the line may go on after this step. */
+export function nextSteps(step: Step): Target[] {
+  const next = target(['next_step_id'], step.next_step_id);
+  switch (step.type) {
+    case 'end':
+      return [];
+    case 'evaluator':
+      return [...targetsOfMap('route_map', step.route_map), ...next];
+    case 'if_else':
+      return [
+        ...target(['if_true_step_id'], step.if_true_step_id),
+        ...target(['if_false_step_id'], step.if_false_step_id),
+        ...next,
+      ];
+    case 'switch':
+      return [
+        ...targetsOfMap('switch_cases', step.switch_cases),
+        ...target(['switch_default_step_id'], step.switch_default_step_id),
+        ...next,
+      ];
+    default:
+      return next;
+  }
+}
+
+/** The steps that run inside this one. */
+export function innerSteps(step: Step): Target[] {
+  if (step.type === 'parallel') {
+    return step.parallel_branches.flatMap((branch, index) =>
+      branch.map((step_id, position) => ({ path: ['parallel_branches', index, position], step_id })),
+    );
+  }
+  if (step.type === 'loop') {
+    return step.loop_step_ids.map((step_id, index) => ({ path: ['loop_step_ids', index], step_id }));
+  }
+  return [];
+}
+
+/** True when the line may end with this step. */
+export function mayEnd(step: Step): boolean {
+  switch (step.type) {
+    case 'end':
+      return true;
+    case 'evaluator':
+      return Object.values(step.route_map).includes(null);
+    case 'if_else':
+      return !step.next_step_id && !(step.if_true_step_id && step.if_false_step_id);
+    case 'switch':
+      return step.switch_default_step_id === null || Object.values(step.switch_cases).includes(null);
+    default:
+      return step.next_step_id === null;
+  }
+}
