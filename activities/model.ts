@@ -20,6 +20,7 @@ import {
   type ModelTarget,
 } from '../src/llm/index.ts';
 import type { Progress } from '../workflows/messages.ts';
+import { withinBudget } from './budget.ts';
 import type { ActivityDeps } from './deps.ts';
 import { cut } from './prompts/blocks.ts';
 
@@ -55,33 +56,31 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
   if (paid) return paid;
 
   const { provider_id, target } = await findModel(deps, run, call.agent);
-  const answer = await callModel(
-    target,
-    { ...call.request, idempotency_key: call_id },
-    { signal: Context.current().cancellationSignal, fetch: deps.fetch, timeout_ms: deps.llm_timeout_ms },
-  ).catch(throwAsFailure);
-  const { input_tokens, output_tokens, finish } = answer;
-  const model = target.model;
-  return keep(() =>
-    insertLlmCall(
-      deps.db,
-      {
-        call_id,
-        run_id: run.run_id,
-        task_id,
-        purpose,
-        vendor: target.vendor,
-        model,
-        provider_id,
-        finish: answer.text.length > maxAnswerLength ? 'length' : finish,
-        input_tokens,
-        output_tokens,
-        cost_usd: costUsd({ vendor: target.vendor, model, input_tokens, output_tokens }) ?? null,
-      },
-      // Postgres stores no NUL.
-      cut(answer.text, maxAnswerLength).replaceAll('\u0000', ''),
-    ),
-  );
+  return withinBudget(deps, run, { call_id, target, request: call.request }, async () => {
+    const answer = await callModel(
+      target,
+      { ...call.request, idempotency_key: call_id },
+      { signal: Context.current().cancellationSignal, fetch: deps.fetch, timeout_ms: deps.llm_timeout_ms },
+    ).catch(throwAsFailure);
+    const { input_tokens, output_tokens, finish } = answer;
+    const { vendor, model } = target;
+    const row = {
+      call_id,
+      run_id: run.run_id,
+      task_id,
+      purpose,
+      vendor,
+      model,
+      provider_id,
+      finish: answer.text.length > maxAnswerLength ? ('length' as const) : finish,
+      input_tokens,
+      output_tokens,
+      cost_usd: costUsd({ vendor, model, input_tokens, output_tokens }) ?? null,
+    };
+    // Postgres stores no NUL.
+    const text = cut(answer.text, maxAnswerLength).replaceAll('\u0000', '');
+    return keep(() => insertLlmCall(deps.db, row, text));
+  });
 }
 
 /**

@@ -14,7 +14,7 @@ export function findLlmCall(db: Db, call_id: string): Promise<JournalledCall | u
     .executeTakeFirst();
 }
 
-/** Journals a paid call and its answer. When another worker was first, its answer stands. Returns the one that does. */
+/** Journals a paid call and its answer, and settles what was reserved for it. When another worker was first, its answer stands. Returns the one that does. */
 export async function insertLlmCall(db: Db, call: NewLlmCall, text: string): Promise<JournalledCall> {
   const inserted = await db
     .with('answer', (cte) =>
@@ -23,6 +23,7 @@ export async function insertLlmCall(db: Db, call: NewLlmCall, text: string): Pro
         .values({ text_id: call.call_id, run_id: call.run_id, text })
         .onConflict((conflict) => conflict.doNothing()),
     )
+    .with('reservation', (cte) => cte.deleteFrom('budget_reservations').where('call_id', '=', call.call_id))
     .insertInto('llm_calls')
     .values(call)
     .onConflict((conflict) => conflict.doNothing())

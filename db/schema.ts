@@ -19,6 +19,7 @@ export interface Database {
   rate_limits: RateLimitTable;
   definitions: DefinitionTable;
   orchestrations: OrchestrationTable;
+  budget_reservations: BudgetReservationTable;
 }
 
 /** Read as `T`, written as JSON text. */
@@ -73,6 +74,10 @@ interface RunTable {
   require_approval: boolean;
   webhook_url: string | null;
   provider_id: string | null;
+  /** What its model calls may cost, and use, before a person is asked (`gate`) or the run fails. */
+  max_cost_usd: number | null;
+  max_tokens: number | null;
+  on_budget: Generated<'gate' | 'fail'>;
   final_output_id: string | null;
   error: string | null;
   warnings: OptionalJson<string[]>;
@@ -138,6 +143,15 @@ interface LlmCallTable {
   output_tokens: number;
   cost_usd: number | null;
   created_at: Generated<string>;
+}
+
+/** What a call in flight may cost at most; settled by its row in `llm_calls`. */
+interface BudgetReservationTable {
+  call_id: string;
+  run_id: string;
+  tokens: number;
+  cost_usd: number;
+  expires_at: string;
 }
 
 interface RunEventTable {

@@ -33,6 +33,7 @@ export function createEngine({ client, db, taskQueue }: { client: Client; db: Db
       agents: run.agents.map(({ name, model }) => ({ name, model })),
       require_approval: run.require_approval,
       has_webhook: run.webhook_url !== null,
+      on_budget: run.on_budget,
     };
     await client.workflow
       .start(runWorkflowType, {

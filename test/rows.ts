@@ -16,6 +16,7 @@ const tables: Record<Exclude<keyof Database, 'outbox' | 'rate_limits'>, true> = 
   idempotency_keys: true,
   definitions: true,
   orchestrations: true,
+  budget_reservations: true,
 };
 
 /** How many rows each table has: equal before and after a request that must leave nothing. */

@@ -6,7 +6,7 @@ export type RunStatus = 'pending' | 'running' | 'waiting_human' | 'completed' | 
 export type Phase = 'queued' | 'split_tasks' | 'infer_deps' | 'assign_agents' | 'execute' | 'finalize' | 'done';
 export type TaskKind = 'ai' | 'human';
 export type TaskStatus = 'pending' | 'running' | 'waiting_human' | 'completed' | 'failed' | 'skipped' | 'cancelled';
-export type GateKind = 'context' | 'human_task' | 'approval' | 'escalation';
+export type GateKind = 'context' | 'human_task' | 'approval' | 'escalation' | 'budget';
 export type Decision = 'approve' | 'edit' | 'reject' | 'retry';
 
 /** What a run is started with. The goal, prompts and URLs stay in Postgres; a run finds them by its id. */
@@ -15,6 +15,8 @@ export type RunInput = {
   agents: { name: string; model: string | null }[];
   require_approval: boolean;
   has_webhook: boolean;
+  /** What happens when the limits that Postgres holds are reached; `gate` unless given. */
+  on_budget?: 'gate' | 'fail';
 };
 
 export type RunResult = { status: 'completed' | 'failed'; final_output_id: string | null; error: string | null };
@@ -109,6 +111,7 @@ const decisions: Record<GateKind, Decision[]> = {
   human_task: ['approve', 'edit'],
   approval: ['approve', 'edit', 'reject'],
   escalation: ['approve', 'edit', 'reject', 'retry'],
+  budget: ['approve', 'reject'],
 };
 
 /** The decisions that a gate of this kind takes. */
@@ -134,7 +137,10 @@ export function answerFault(
     };
   }
   const needed =
-    decision === 'edit' || decision === 'reject' || (decision === 'approve' && kind !== 'approval' && !gate.has_draft);
+    kind !== 'budget' &&
+    (decision === 'edit' ||
+      decision === 'reject' ||
+      (decision === 'approve' && kind !== 'approval' && !gate.has_draft));
   if (needed && !has_output) {
     const what = decision === 'reject' ? 'what should be done differently' : 'the text that becomes the output';
     return { field: 'output', detail: `"${decision}" needs \`output\`: ${what}.` };
@@ -153,5 +159,7 @@ export function describeGate(kind: GateKind): string {
       return 'approval';
     case 'escalation':
       return 'help';
+    case 'budget':
+      return 'a decision on its budget';
   }
 }

@@ -73,9 +73,19 @@ export function outputsBefore(tasks: TaskState[], { id }: TaskState) {
   });
 }
 
+/** The task in which a person decides when the run's budget is used up. */
+export const budgetTask = {
+  id: 'budget',
+  title: 'Decide on the budget',
+  kind: 'human' as const,
+  agent: null,
+  model: null,
+  depends_on: [],
+};
+
 /** The task in which a person helps when the final output cannot be written. */
 export function finalOutputTask(tasks: TaskState[]): TaskState {
-  const depends_on = tasks.map(({ id }) => id);
-  const id = `T${tasks.length + 1}`;
+  const depends_on = tasks.map(({ id }) => id).filter((id) => id !== budgetTask.id);
+  const id = `T${depends_on.length + 1}`;
   return newTask({ id, title: 'Final output', kind: 'human', agent: null, model: null, depends_on });
 }

@@ -9,6 +9,7 @@ import {
 import { defineSearchAttributeKey } from '@temporalio/common';
 import type { Activities } from '../activities/index.ts';
 import { describeRun } from './details.ts';
+import { budgetTask } from './plan.ts';
 import type { GateState, Progress, RunEvent, RunState, RunStatus, TaskState } from './messages.ts';
 
 const { saveProgress } = proxyLocalActivities<Activities>({
@@ -113,7 +114,7 @@ export function trackProgress(run_id: string) {
       run: { status, phase, warnings, error, final_output_id },
       tasks: [...changedTasks].map(({ gate: _gate, ...task }) => ({
         ...task,
-        position: state.tasks.findIndex(({ id }) => id === task.id),
+        position: positionOf(task),
       })),
       gates: [...changedGates].map((gate) => ({ ...gate })),
       events: [...unsavedEvents],
@@ -122,6 +123,11 @@ export function trackProgress(run_id: string) {
     changedTasks = new Set();
     changedGates = new Set();
     return cargo;
+  }
+
+  /** The budget's task comes last, also when it comes before the plan. */
+  function positionOf({ id }: Pick<TaskState, 'id'>): number {
+    return id === budgetTask.id ? 1_000 : state.tasks.findIndex((task) => task.id === id);
   }
 
   function markSaved(cargo: Progress): void {

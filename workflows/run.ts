@@ -11,6 +11,7 @@ import { createGates } from './gate.ts';
 import { topologicalOrder } from './graph.ts';
 import { runStateQuery, waitingTasksQuery } from './messages.ts';
 import type { GateState, RunInput, RunResult, TaskState } from './messages.ts';
+import { createModelCalls } from './model-calls.ts';
 import { connectTasks, finalOutputTask, outline, outputsBefore } from './plan.ts';
 import { trackProgress } from './progress.ts';
 import { createWebhooks } from './webhook.ts';
@@ -28,7 +29,7 @@ const maxEvaluationRetries = 2;
 
 /**
  * One run, from goal to final output: plan -> execute -> finalize. Lasts as long as people take to answer.
- * Ends `failed` only when nothing could be planned; later trouble waits for a person instead.
+ * Ends `failed` only when nothing could be planned, or for its budget; other trouble waits for a person instead.
  */
 export async function orchflowRun(input: RunInput): Promise<RunResult> {
   const { run_id } = input;
@@ -38,6 +39,7 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
     const waitingTasks = openGates().map((gate) => gate.task_id);
     webhooks.send('waiting_human', waitingTasks);
   });
+  const makeCall = createModelCalls(run, gates, input.on_budget);
   const contextTasks = new Set<string>();
 
   setHandler(runStateQuery, () => run.state, { description: 'Status, phase, tasks and warnings of the run.' });
@@ -67,7 +69,7 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
   async function plan(): Promise<void> {
     run.changeRun({ phase: 'split_tasks' });
     run.record('run.started', { phase: 'split_tasks' });
-    const split = await run.carry((progress) =>
+    const split = await makeCall((progress) =>
       splitTasks.executeWithOptions({ summary: 'Split the goal into tasks' }, [{ run_id, progress }]),
     );
     split.warnings.forEach(run.warn);
@@ -77,7 +79,7 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
     run.changeRun({ phase: 'infer_deps' });
     run.record('run.phase', { phase: 'infer_deps' });
     const planned = split.tasks.filter((task) => task.place === 'planned');
-    const inferred = await run.carry((progress) =>
+    const inferred = await makeCall((progress) =>
       inferDeps.executeWithOptions({ summary: `Infer the dependencies of ${planned.length} tasks` }, [
         { run_id, tasks: planned.map(({ id, title }) => ({ id, title })), progress },
       ]),
@@ -148,14 +150,14 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
     const inputs = outputsBefore(run.state.tasks, task);
     const label = `${task.id} ${task.agent}: ${task.title}${attempt > 1 ? `, attempt ${attempt}` : ''}`;
     try {
-      const result = await run.carry((progress) =>
+      const result = await makeCall((progress) =>
         executeTask.executeWithOptions({ summary: label }, [
           { ...call, inputs, feedback_id, previous_output_id, progress },
         ]),
       );
       result.warnings.forEach(run.warn);
       run.changeTask(task, { output_id: result.output_id });
-      const evaluation = await run.carry((progress) =>
+      const evaluation = await makeCall((progress) =>
         evaluateTask.executeWithOptions({ summary: `Evaluate ${label}` }, [
           { ...call, output_id: result.output_id, progress },
         ]),
@@ -186,7 +188,7 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
     for (let attempt = 1; ; attempt += 1) {
       const summary = `Write the final output${attempt > 1 ? `, attempt ${attempt}` : ''}`;
       try {
-        const result = await run.carry((progress) =>
+        const result = await makeCall((progress) =>
           finalizeRun.executeWithOptions({ summary }, [{ run_id, attempt, outputs, progress }]),
         );
         result.warnings.forEach(run.warn);

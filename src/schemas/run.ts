@@ -45,6 +45,16 @@ export const createRunSchema = z
     require_approval: z.boolean().default(false).openapi({ description: 'Every AI task waits for approval.' }),
     webhook_url: url().nullish(),
     provider_id: text(1, 64).nullish().openapi({ example: 'prv_abc123' }),
+    max_cost_usd: z.number().positive().max(1_000_000).nullish().openapi({
+      description: 'What the model calls of the run may cost. A model without a known price counts by tokens only.',
+      example: 0.5,
+    }),
+    max_tokens: z.int().min(1).max(1_000_000_000).nullish().openapi({
+      description: 'What the model calls of the run may use, prompts and answers.',
+    }),
+    on_budget: z.enum(['gate', 'fail']).default('gate').openapi({
+      description: '`gate`: a person decides whether the run goes on when it reaches a limit. `fail`: it fails.',
+    }),
   })
   .openapi('CreateRun');
 
@@ -87,6 +97,9 @@ export const runSchema = z
     require_approval: z.boolean(),
     webhook_url: z.string().nullable(),
     provider_id: z.string().nullable(),
+    max_cost_usd: z.number().nullable(),
+    max_tokens: z.int().nullable(),
+    on_budget: z.enum(['gate', 'fail']),
     live: z
       .unknown()
       .optional()

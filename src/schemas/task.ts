@@ -10,7 +10,7 @@ export const decisionSchema = z.enum(['approve', 'edit', 'reject', 'retry']);
 export const gateSchema = z
   .object({
     gate_id: z.string().openapi({ description: 'New for each pause.' }),
-    kind: z.enum(['context', 'human_task', 'approval', 'escalation']),
+    kind: z.enum(['context', 'human_task', 'approval', 'escalation', 'budget']),
     status: z.enum(['open', 'answered', 'closed']),
     reason: z.string().nullable(),
     decisions: z.array(decisionSchema).openapi({ description: 'The decisions that this gate takes.' }),

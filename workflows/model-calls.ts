@@ -1,0 +1,57 @@
+import { ActivityFailure, ApplicationFailure } from '@temporalio/workflow';
+import type { createGates } from './gate.ts';
+import type { Progress, RunInput } from './messages.ts';
+import { budgetTask, newTask } from './plan.ts';
+import type { ProgressTracker } from './progress.ts';
+
+/**
+ * Makes model calls within the run's budget. When it is used up, one person decides for all calls that it stops: each
+ * approval grants the limits once more, and a rejection fails the run. With `on_budget: "fail"` it fails at once.
+ */
+export function createModelCalls(
+  run: ProgressTracker,
+  gates: ReturnType<typeof createGates>,
+  on_budget: RunInput['on_budget'],
+) {
+  let approvals = 0;
+  let decision: Promise<void> | undefined;
+
+  /** Runs an activity, with the changes so far, as often as it is held up. */
+  async function makeCall<T>(activity: (progress: Progress | undefined) => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await run.carry(activity);
+      } catch (error) {
+        const failure = error instanceof ActivityFailure ? error.cause : undefined;
+        if (!(failure instanceof ApplicationFailure) || failure.type !== 'BudgetExceeded') throw error;
+        await decide(failure);
+      }
+    }
+  }
+
+  async function decide({ message, details }: ApplicationFailure): Promise<void> {
+    if (on_budget === 'fail') throw overBudget(message);
+    // Refused before the last approval.
+    if (Number(details?.[0]) < approvals) return;
+    decision ??= askPerson(message).finally(() => {
+      decision = undefined;
+    });
+    return decision;
+  }
+
+  async function askPerson(reason: string): Promise<void> {
+    const { tasks } = run.state;
+    const task = tasks.find(({ id }) => id === budgetTask.id) ?? newTask(budgetTask);
+    if (!tasks.includes(task)) tasks.push(task);
+    const answer = await gates.awaitAnswer(task, 'budget', reason);
+    if (answer.decision === 'reject') throw overBudget(reason);
+    approvals += 1;
+    run.changeTask(task, { status: 'completed' });
+  }
+
+  return makeCall;
+}
+
+function overBudget(reason: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(reason, 'BudgetExceeded');
+}
