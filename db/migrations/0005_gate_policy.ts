@@ -10,11 +10,14 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       add column escalation_webhook_url text;
     alter table gates add column due_at timestamptz(3);
     alter table webhook_deliveries add column url text;
+    -- A run that reminds people for years has a long history.
+    alter table runs alter column version type bigint;
+    alter table tasks alter column version type bigint;
 
     create or replace function save_progress(for_run text, progress jsonb) returns text language plpgsql as $$
     declare
       stored record;
-      new_version integer := progress -> 'version';
+      new_version bigint := progress -> 'version';
       written_at timestamptz := to_timestamp((progress ->> 'at')::numeric / 1000);
       new_status text := progress -> 'run' ->> 'status';
     begin
