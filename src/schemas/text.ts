@@ -32,7 +32,7 @@ const unstorable = 'must be Unicode text without NUL';
 export function duration() {
   return z
     .string()
-    .regex(/^[1-9]\d{0,7}[smhdw]$/, 'must be a duration such as "90s", "30m", "48h" or "7d"')
+    .regex(/^[1-9]\d{0,7}[smhdw]$/, { abort: true, error: 'must be a duration such as "90s", "30m", "48h" or "7d"' })
     .refine((text) => msToNumber(text as Duration) <= msToNumber('365d'), 'must be at most 365 days')
     .openapi({ example: '48h' });
 }
