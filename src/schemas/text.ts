@@ -28,13 +28,17 @@ function isStorable(value: string): boolean {
 
 const unstorable = 'must be Unicode text without NUL';
 
-/** A length of time as a text, such as "90s", "30m", "48h" or "7d". */
+const durationPattern = /^[1-9]\d{0,7}[smhdw]$/;
+
+/** A length of time as a text, such as "90s", "30m", "48h" or "7d"; at most a year. */
 export function duration() {
   return z
     .string()
-    .regex(/^[1-9]\d{0,7}[smhdw]$/, { abort: true, error: 'must be a duration such as "90s", "30m", "48h" or "7d"' })
-    .refine((text) => msToNumber(text as Duration) <= msToNumber('365d'), 'must be at most 365 days')
-    .openapi({ example: '48h' });
+    .refine(
+      (value) => durationPattern.test(value) && msToNumber(value as Duration) <= msToNumber('365d'),
+      'must be a duration such as "90s", "30m", "48h" or "7d", of at most 365 days',
+    )
+    .openapi({ pattern: durationPattern.source, example: '48h' });
 }
 
 /** An id as it stands in a path. */
