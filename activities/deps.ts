@@ -1,10 +1,12 @@
 import type { Db } from '../db/index.ts';
+import type { LiveSender } from '../db/live.ts';
 import type { KeyRing } from '../src/crypto.ts';
 import type { ModelTarget } from '../src/llm/index.ts';
 
 /** What activities work with. */
 export type ActivityDeps = {
   db: Db;
+  live: LiveSender;
   encryptionKey: KeyRing;
   /** The operator's models, the default first. They serve runs that name no provider. */
   managed: ModelTarget[];

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { z } from 'zod';
-import { isUnavailable, type Db } from '../db/index.ts';
+import { isUnavailable } from '../db/index.ts';
 import { findLlmCall, insertLlmCall, type JournalledCall } from '../db/llm-calls.ts';
 import { saveProgress } from '../db/progress.ts';
 import { findUsableProvider } from '../db/providers.ts';
@@ -57,16 +57,23 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
 
   const { provider_id, target } = await findModel(deps, run, call.agent);
   return withinBudget(deps, run, { call_id, target, request: call.request }, async () => {
+    const { run_id } = run;
     const answer = await callModel(
       target,
       { ...call.request, idempotency_key: call_id },
-      { signal: Context.current().cancellationSignal, fetch: deps.fetch, timeout_ms: deps.llm_timeout_ms },
+      {
+        signal: Context.current().cancellationSignal,
+        fetch: deps.fetch,
+        timeout_ms: deps.llm_timeout_ms,
+        // Readers see texts while they are written; JSON is for us.
+        on_delta: call.request.schema ? undefined : deps.live.answer({ run_id, task_id, attempt: call.attempt }),
+      },
     ).catch(throwAsFailure);
     const { input_tokens, output_tokens, finish } = answer;
     const { vendor, model } = target;
     const row = {
       call_id,
-      run_id: run.run_id,
+      run_id,
       task_id,
       purpose,
       vendor,
@@ -114,7 +121,7 @@ export async function askForJson<S extends z.ZodType>(
  * heartbeats, which keeps the activity alive for the server and brings the cancellation.
  */
 export async function atWork<T>(
-  db: Db,
+  { db, live }: ActivityDeps,
   input: { run_id: string; progress?: Progress },
   text_ids: (string | null)[],
   doIt: (work: Work) => Promise<T>,
@@ -129,7 +136,7 @@ export async function atWork<T>(
         if (isFinished(work.run.status)) await context.cancelled;
         return doIt(work);
       }),
-      input.progress && saveProgress(db, input.run_id, input.progress),
+      input.progress && saveProgress(db, input.run_id, input.progress).then(() => live.changed(input.run_id)),
     ]);
     return result;
   } finally {

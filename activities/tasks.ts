@@ -25,7 +25,7 @@ export function createTaskActivities(deps: ActivityDeps) {
     executeTask: (
       input: TaskCall & { inputs: OutputRef[]; feedback_id: string | null; previous_output_id: string | null },
     ): Promise<Written> =>
-      atWork(db, input, textsOf(input), async (work) => {
+      atWork(deps, input, textsOf(input), async (work) => {
         const { run, tasks, texts } = work;
         const { task_id, attempt } = input;
         const agent = run.agents.find(({ name }) => name === input.agent)!;
@@ -44,7 +44,7 @@ export function createTaskActivities(deps: ActivityDeps) {
 
     /** Judges an output. An evaluation that cannot be read counts as passed, with a warning. */
     evaluateTask: (input: TaskCall & { output_id: string }) =>
-      atWork(db, input, [input.output_id], async (work) => {
+      atWork(deps, input, [input.output_id], async (work) => {
         const { run, tasks, texts } = work;
         const { task_id, attempt, output_id } = input;
         const agent = run.agents.find(({ name }) => name === input.agent);
@@ -80,7 +80,7 @@ export function createTaskActivities(deps: ActivityDeps) {
       progress?: Progress;
     }): Promise<Written> =>
       atWork(
-        db,
+        deps,
         input,
         input.outputs.map((output) => output.output_id),
         async (work) => {

@@ -3,12 +3,14 @@ import { serve } from '@hono/node-server';
 import { pino } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
 import { createDb } from '../db/index.ts';
+import { createLiveSender } from '../db/live.ts';
 import { createApp } from './app.ts';
 import { loadConfig } from './config.ts';
 import { createEngine } from './engine.ts';
 import { managedModels } from './managed.ts';
 import { createOutbox } from './outbox.ts';
 import { createRateLimits } from './rate-limits.ts';
+import { createRunEvents } from './run-events.ts';
 import { createTemporalClient } from './temporal.ts';
 
 /** The API process. */
@@ -18,11 +20,14 @@ const db = createDb(config.DATABASE_URL, config.DATABASE_POOL_SIZE);
 const client = createTemporalClient(config);
 const engine = createEngine({ client, db, taskQueue: config.TEMPORAL_TASK_QUEUE });
 const outbox = createOutbox({ db, engine, log });
+const runEvents = createRunEvents({ db, url: config.DATABASE_URL, log });
 const limits = createRateLimits(config);
 const app = createApp({
   db,
   engine,
   outbox,
+  live: createLiveSender(db),
+  runEvents,
   config,
   managed: managedModels(config),
   limits,
@@ -41,6 +46,7 @@ server.on('error', (error) => {
 /** Takes no more requests, and answers those that it has for at most ten seconds. */
 async function stop(): Promise<void> {
   const answered = new Promise((resolve) => server.close(resolve));
+  await runEvents.stop();
   // A connection that is kept alive is idle only between two requests.
   const closing = setInterval(() => 'closeIdleConnections' in server && server.closeIdleConnections(), 20);
   await Promise.race([answered, sleep(10_000)]);

@@ -15,6 +15,7 @@ import { authRouter } from './routes/auth.ts';
 import { healthRouter } from './routes/health.ts';
 import { orchestrationsRouter } from './routes/orchestrations.ts';
 import { providersRouter } from './routes/providers.ts';
+import { runEventsRouter } from './routes/run-events.ts';
 import { runsRouter } from './routes/runs.ts';
 import { tasksRouter } from './routes/tasks.ts';
 import { templatesRouter } from './routes/templates.ts';
@@ -54,6 +55,7 @@ export function createApp(deps: AppDeps) {
   );
 
   app.route('/api/v1/runs', runsRouter);
+  app.route('/api/v1/runs', runEventsRouter);
   app.route('/api/v1/runs', tasksRouter);
   app.route('/api/v1/providers', providersRouter);
   app.route('/api/v1/orchestrations', orchestrationsRouter);

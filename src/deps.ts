@@ -1,17 +1,21 @@
 import type { Logger } from 'pino';
 import type { Db } from '../db/index.ts';
+import type { LiveSender } from '../db/live.ts';
 import type { Config } from './config.ts';
 import type { Engine } from './engine.ts';
 import type { IdSeed } from './ids.ts';
 import type { ModelTarget } from './llm/index.ts';
 import type { Outbox } from './outbox.ts';
 import type { RateLimits } from './rate-limits.ts';
+import type { RunEvents } from './run-events.ts';
 
 /** What the API works with. */
 export type AppDeps = {
   db: Db;
   engine: Engine;
   outbox: Outbox;
+  live: LiveSender;
+  runEvents: RunEvents;
   config: Config;
   /** The operator's models, the default first. */
   managed: ModelTarget[];

@@ -94,6 +94,11 @@ export function json<T extends z.ZodType>(schema: T, description: string) {
   return { description, content: { 'application/json': { schema } } };
 }
 
+/** An answer of server-sent events. */
+export function eventStream(description: string) {
+  return { description, content: { 'text/event-stream': { schema: z.string() } } };
+}
+
 /** A required JSON body. */
 export function body<T extends z.ZodType>(schema: T) {
   return { required: true as const, content: { 'application/json': { schema } } };

@@ -3,6 +3,7 @@ import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime, Wo
 import { pino } from 'pino';
 import { createActivities } from '../activities/index.ts';
 import { createDb } from '../db/index.ts';
+import { createLiveSender } from '../db/live.ts';
 import { loadConfig } from './config.ts';
 import { createGuardedFetch } from './llm/index.ts';
 import { managedModels } from './managed.ts';
@@ -26,10 +27,11 @@ const { fetch } = createGuardedFetch({
   allowedPrivateCidrs: config.ORCHFLOW_ALLOWED_PRIVATE_CIDRS,
   headers_timeout_ms: config.LLM_TIMEOUT_SECONDS * 1000,
   idle_timeout_ms: config.LLM_IDLE_TIMEOUT_SECONDS * 1000,
-  max_body_bytes: 4 * 1024 * 1024,
+  max_body_bytes: 16 * 1024 * 1024,
 });
 const activities = createActivities({
   db,
+  live: createLiveSender(db),
   fetch,
   encryptionKey: config.ENCRYPTION_KEY,
   managed: managedModels(config),

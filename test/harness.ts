@@ -6,12 +6,14 @@ import { pino } from 'pino';
 import { inject } from 'vitest';
 import { createActivities } from '../activities/index.ts';
 import { createDb } from '../db/index.ts';
+import { createLiveSender } from '../db/live.ts';
 import { createApp } from '../src/app.ts';
 import { loadConfig } from '../src/config.ts';
 import { createEngine } from '../src/engine.ts';
 import { createGuardedFetch } from '../src/llm/index.ts';
 import { managedModels } from '../src/managed.ts';
 import { createOutbox } from '../src/outbox.ts';
+import { createRunEvents } from '../src/run-events.ts';
 import { createRateLimits } from '../src/rate-limits.ts';
 import { createTemporalClient } from '../src/temporal.ts';
 import { workerOptions } from '../src/worker-options.ts';
@@ -39,7 +41,6 @@ export async function createEnvironment(overrides: Environment = {}): Promise<En
     HOST: '127.0.0.1',
     PORT: '0',
     LOG_LEVEL: 'warn',
-    REMIND_EVERY_MIN_SECONDS: '1',
     ...overrides,
   };
 }
@@ -60,7 +61,19 @@ export async function startOrchflow({
   const outbox = createOutbox({ db, engine, log });
   const managed = managedModels(config);
   const limits = createRateLimits(config);
-  const app = createApp({ db, engine, outbox, config, managed, limits, log, version: 'test' });
+  const runEvents = createRunEvents({ db, url: config.DATABASE_URL, log });
+  const app = createApp({
+    db,
+    engine,
+    outbox,
+    live: createLiveSender(db),
+    runEvents,
+    config,
+    managed,
+    limits,
+    log,
+    version: 'test',
+  });
   const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 });
   await new Promise((resolve) => server.once('listening', resolve));
   const address = server.address() as { port: number };
@@ -73,6 +86,7 @@ export async function startOrchflow({
     db,
     client,
     app,
+    runEvents,
     register: () => register(url),
     async startWorker() {
       worker = await startWorker(env);
@@ -83,6 +97,7 @@ export async function startOrchflow({
     },
     async stop() {
       server.close();
+      await runEvents.stop();
       await worker?.stop();
       await outbox.stop();
       await Promise.all([client.connection.close(), db.destroy(), limits.close()]);
@@ -100,7 +115,7 @@ async function startWorker(env: Environment) {
     allowedPrivateCidrs: config.ORCHFLOW_ALLOWED_PRIVATE_CIDRS,
     headers_timeout_ms: 60_000,
     idle_timeout_ms: 60_000,
-    max_body_bytes: 4 * 1024 * 1024,
+    max_body_bytes: 16 * 1024 * 1024,
   });
   const connection = await NativeConnection.connect({ address: config.TEMPORAL_ADDRESS });
   const { workflowsPath: _, ...options } = workerOptions;
@@ -112,6 +127,7 @@ async function startWorker(env: Environment) {
     taskQueue: config.TEMPORAL_TASK_QUEUE,
     activities: createActivities({
       db,
+      live: createLiveSender(db),
       fetch: guarded.fetch,
       encryptionKey: config.ENCRYPTION_KEY,
       managed: managedModels(config),

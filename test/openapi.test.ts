@@ -52,6 +52,7 @@ describe('/openapi.json', () => {
         'GET /api/v1/runs/{run_id}/tasks',
         'POST /api/v1/runs/{run_id}/tasks/{task_id}/complete',
         'DELETE /api/v1/runs/{run_id}',
+        'GET /api/v1/runs/{run_id}/events',
         'GET /api/v1/agents/templates',
         'GET /health',
       ]),
@@ -70,8 +71,9 @@ describe('/openapi.json', () => {
       if (method === 'GET' || method === 'DELETE') expect(requestBody, name).toBeUndefined();
       for (const [status, response] of Object.entries<Record<string, any>>(responses)) {
         expect(response.description, `${name} ${status}`).toMatch(/\S/);
-        const type = Number(status) < 400 || path === '/health' ? 'application/json' : 'application/problem+json';
-        expect(Object.keys(response.content), `${name} ${status}`).toEqual([type]);
+        const answer = path.endsWith('/events') ? 'text/event-stream' : 'application/json';
+        const type = Number(status) < 400 || path === '/health' ? answer : 'application/problem+json';
+        expect(Object.keys(response.content ?? {}), `${name} ${status}`).toEqual(status === '204' ? [] : [type]);
       }
     }
   });
@@ -118,8 +120,7 @@ test('every answer in the life of an account is as documented, member by member'
   await call('DELETE', '/api/v1/providers/{provider_id}', { provider_id });
   await call('DELETE', '/api/v1/providers/{provider_id}', { provider_id });
 
-  const human_gates = ['the price', { name: 'legal approval', gate_due_in: '7d', on_timeout: 'approve' }];
-  const goal = { task: 'Compare three note apps.', ask_me_about: ['the budget'], human_gates, require_approval: true };
+  const goal = { task: 'Compare three note apps.', ask_me_about: ['the budget'], require_approval: true };
   const { run_id } = (await call('POST', '/api/v1/runs', {}, goal)).body;
   const run = '/api/v1/runs/{run_id}';
   const ids = { run_id, task_id: 'T1' };
@@ -138,6 +139,9 @@ test('every answer in the life of an account is as documented, member by member'
       await call('POST', `${run}/tasks/{task_id}/complete`, { run_id, task_id }, { output: 'Ten euros.' });
     }
   }
+  await call('GET', `${run}/events`, ids);
+  await call('GET', `${run}/events`, ids, undefined, user.api_key, { 'last-event-id': '99-done' });
+  await call('GET', `${run}/events?after=x`, ids);
   await call('POST', `${run}/tasks/{task_id}/complete`, ids, { output: 'Again.' });
   await call('DELETE', run, ids);
   const other = (await call('POST', '/api/v1/runs', {}, goal)).body.run_id;
@@ -147,6 +151,7 @@ test('every answer in the life of an account is as documented, member by member'
     ['GET', run],
     ['DELETE', run],
     ['GET', `${run}/tasks`],
+    ['GET', `${run}/events`],
   ] as const) {
     await call(method, path, { run_id: 'unknown' });
     await call(method, path, ids, undefined, 'no key');
@@ -171,7 +176,7 @@ test('every answer in the life of an account is as documented, member by member'
   // 402, 413, 415, 429 and 503 have the same body; test/quotas and test/api see them.
   const unseen = operations().flatMap(({ method, path, responses }) =>
     Object.keys(responses)
-      .filter((status) => ['200', '201', '404', '409'].includes(status))
+      .filter((status) => ['200', '201', '204', '404', '409'].includes(status))
       .map((status) => `${method} ${path} ${status}`)
       .filter((name) => !seen.has(name)),
   );

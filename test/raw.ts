@@ -10,5 +10,7 @@ export async function send(
 ): Promise<Answer> {
   const init = { method, headers, body, duplex: 'half' } as RequestInit;
   const response = await fetch(url + path, init);
-  return { status: response.status, headers: response.headers, body: await response.json() };
+  const text = await response.text();
+  const isJson = response.headers.get('content-type')?.includes('json');
+  return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text };
 }

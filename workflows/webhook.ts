@@ -32,33 +32,22 @@ export async function webhookDelivery(delivery: WebhookDelivery): Promise<void> 
   }
 }
 
-export type Webhooks = ReturnType<typeof createWebhooks>;
-
 /**
- * Starts the deliveries of a run; `enabled` says whether it has a webhook. `started` resolves when Temporal has all of
- * them, which a run awaits before it ends: a child that its parent has not started is lost with it.
+ * Starts the deliveries of a run. `started` resolves when Temporal has all of them, which a run awaits before it ends:
+ * a child that its parent has not started is lost with it.
  */
 export function createWebhooks(run_id: string, enabled: boolean) {
   const starts: Promise<unknown>[] = [];
 
-  /** To the run's own webhook. */
   function send(event: string, waiting_tasks: string[]): void {
-    if (enabled) startDelivery({ event, waiting_tasks });
-  }
-
-  /** To the escalation webhook of this entry of `human_gates`, or of the run when null. */
-  function escalate(event: string, waiting_tasks: string[], human_gate: number | null): void {
-    startDelivery({ event, waiting_tasks, escalates: { human_gate } });
-  }
-
-  function startDelivery(delivery: Omit<WebhookDelivery, 'run_id' | 'sequence'>): void {
+    if (!enabled) return;
     const sequence = starts.length + 1;
     const start = CancellationScope.nonCancellable(() =>
       startChild(webhookDelivery, {
         workflowId: `${run_id}/webhook/${sequence}`,
-        args: [{ run_id, sequence, ...delivery }],
+        args: [{ run_id, sequence, event, waiting_tasks }],
         parentClosePolicy: ParentClosePolicy.ABANDON,
-        staticSummary: `Webhook ${delivery.event}${delivery.escalates ? ' (escalation)' : ''}`,
+        staticSummary: `Webhook ${event}`,
       }),
     );
     // After an operator's reset the delivery may exist already: it was sent.
@@ -69,5 +58,5 @@ export function createWebhooks(run_id: string, enabled: boolean) {
     );
   }
 
-  return { send, escalate, started: () => CancellationScope.nonCancellable(() => Promise.all(starts)) };
+  return { send, started: () => CancellationScope.nonCancellable(() => Promise.all(starts)) };
 }

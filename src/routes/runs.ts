@@ -1,8 +1,9 @@
 import { z } from '@hono/zod-openapi';
 import { findRunView, listRuns, type RunPosition, type RunView } from '../../db/run-views.ts';
-import { cancelRun, insertRun } from '../../db/runs.ts';
+import { findRunPlace } from '../../db/run-events.ts';
+import { cancelRun, insertRun, isFinished } from '../../db/runs.ts';
+import type { RunStatus } from '../../workflows/messages.ts';
 import { ApiError, invalid, notFound } from '../errors.ts';
-import { checkGateTerms } from '../gate-policy.ts';
 import { newId } from '../ids.ts';
 import { body, createRouter, json, route, sendJson } from '../openapi.ts';
 import { chooseModels, quotaOf } from '../policy.ts';
@@ -14,6 +15,7 @@ import {
   runSchema,
   runStartedSchema,
 } from '../schemas/run.ts';
+import { runWaitQuery } from '../schemas/run-events.ts';
 import { id } from '../schemas/text.ts';
 
 export const runsRouter = createRouter();
@@ -32,7 +34,6 @@ runsRouter.openapi(create, async (c) => {
   const input = c.req.valid('json');
   const { db, config, managed, outbox } = c.var.deps;
   const account_id = c.var.accountId;
-  checkGateTerms(input, config.REMIND_EVERY_MIN_SECONDS);
   const provider_id = input.provider_id ?? null;
   const agents = await chooseModels({ db, config, managed }, account_id, provider_id, input.agents);
   const run_id = newId('run', c.var.idempotency);
@@ -47,10 +48,6 @@ runsRouter.openapi(create, async (c) => {
       ask_me_about: JSON.stringify(input.ask_me_about),
       require_approval: input.require_approval,
       webhook_url: input.webhook_url ?? null,
-      gate_due_in: input.gate_due_in ?? null,
-      remind_every: input.remind_every ?? null,
-      on_timeout: input.on_timeout,
-      escalation_webhook_url: input.escalation_webhook_url ?? null,
       provider_id,
       max_cost_usd: input.max_cost_usd ?? null,
       max_tokens: input.max_tokens ?? null,
@@ -133,6 +130,7 @@ const get = route({
         .enum(['true', 'false'])
         .optional()
         .openapi({ description: "Adds `live`: the workflow's own state, asked of a worker." }),
+      ...runWaitQuery,
     }),
   },
   responses: { 200: json(runSchema, 'The run') },
@@ -141,10 +139,17 @@ const get = route({
 
 runsRouter.openapi(get, async (c) => {
   const { run_id } = c.req.valid('param');
-  const { db, engine } = c.var.deps;
+  const { db, engine, runEvents } = c.var.deps;
+  const { live: wantsLive, wait, seen } = c.req.valid('query');
+  if (wait) {
+    if (!(await findRunPlace(db, c.var.accountId, run_id))) throw notFound('Run');
+    const holds = (status: RunStatus) =>
+      seen ? status === seen && !isFinished(status) : status === 'pending' || status === 'running';
+    await runEvents.waitWhile(run_id, holds, { timeout_ms: wait * 1_000, signal: c.req.raw.signal });
+  }
   const run = await findRunView(db, c.var.accountId, run_id);
   if (!run) throw notFound('Run');
-  if (c.req.valid('query').live !== 'true') return sendJson(c, run);
+  if (wantsLive !== 'true') return sendJson(c, run);
   const live = JSON.stringify((await engine.findLiveState(run_id)) ?? null);
   return sendJson<RunView>(c, `${run.slice(0, -1)},"live":${live}}`);
 });
@@ -161,12 +166,13 @@ const cancel = route({
 
 runsRouter.openapi(cancel, async (c) => {
   const { run_id } = c.req.valid('param');
-  const { db, outbox } = c.var.deps;
+  const { db, outbox, live } = c.var.deps;
   const cancelled = await cancelRun(db, c.var.accountId, run_id);
   if (!cancelled) throw notFound('Run');
   if (cancelled.before === 'completed' || cancelled.before === 'failed') {
     throw new ApiError('RUN_FINISHED', `The run is ${cancelled.before}.`, { run_status: cancelled.before });
   }
   outbox.send(cancelled.entry);
+  live.changed(run_id);
   return c.json({ run_id, status: 'cancelled' as const, message: 'Run cancelled.' }, 200);
 });

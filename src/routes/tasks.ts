@@ -42,7 +42,7 @@ const complete = route({
 tasksRouter.openapi(complete, async (c) => {
   const { run_id, task_id } = c.req.valid('param');
   const { output, decision, gate_id } = c.req.valid('json');
-  const { db, outbox } = c.var.deps;
+  const { db, outbox, live } = c.var.deps;
   const completion = await completeTask(db, {
     account_id: c.var.accountId,
     run_id,
@@ -64,6 +64,7 @@ tasksRouter.openapi(complete, async (c) => {
     }
     case 'accepted':
       outbox.send(completion.entry);
+      live.changed(completion.gate.run_id);
       return c.json(answered(completion.gate), 200);
   }
 });
@@ -92,11 +93,6 @@ async function notWaiting(db: Db, status: string, gate: Gate | undefined): Promi
     return new ApiError('TASK_NOT_WAITING', `The task waits for ${gate.gate_id} by now.`, {
       task_status: status,
       gate_id: gate.gate_id,
-    });
-  }
-  if (gate?.status === 'expired') {
-    return new ApiError('TASK_NOT_WAITING', `Nobody answered by ${gate.due_at}, and \`on_timeout\` has decided.`, {
-      task_status: status,
     });
   }
   if (gate?.status !== 'answered') {

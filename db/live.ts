@@ -1,0 +1,167 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sql } from 'kysely';
+import pg from 'pg';
+import type { Db } from './index.ts';
+
+/**
+ * What the processes tell each other of runs while they change, by NOTIFY: that there is something new to read, and the
+ * text of answers as models write them. All of it may get lost; the tables are the truth.
+ */
+
+/** A bit of an answer. `offset` is where it begins in it, in UTF-16 code units; at 0 the answer begins, or begins anew. */
+export type Delta = { task_id: string | null; attempt: number; offset: number; text: string };
+export type LiveMessage = { run_id: string; delta?: Delta };
+
+const channel = 'orchflow_live';
+/** NOTIFY takes a lock that all of them share, so a process sends all it has at once, at most this often. */
+const interval = 50;
+/** In UTF-16 code units; what comes beyond it while Postgres is slow is dropped. */
+const maxPending = 256 * 1024;
+/** NOTIFY takes less than 8000 bytes, and JSON makes up to six bytes of a code unit. */
+const maxPayload = 7_900;
+const maxText = 1_200;
+
+export type LiveSender = ReturnType<typeof createLiveSender>;
+
+/** Tells of runs. Nothing of it waits or fails: whoever tells goes on at once. */
+export function createLiveSender(db: Db) {
+  let pending = new Map<string, LiveMessage>();
+  let pendingText = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let isSending = false;
+  let sentAt = 0;
+
+  function push(key: string, message: LiveMessage): void {
+    pending.set(key, message);
+    if (!isSending) timer ??= setTimeout(() => void send(), Math.max(0, sentAt + interval - Date.now())).unref();
+  }
+
+  async function send(): Promise<void> {
+    const payloads = payloadsOf(pending.values());
+    timer = undefined;
+    pending = new Map();
+    pendingText = 0;
+    isSending = true;
+    sentAt = Date.now();
+    await sql`select pg_notify(${channel}, payload) from unnest(${payloads}::text[]) as payload`
+      .execute(db)
+      .catch(() => {});
+    isSending = false;
+    if (pending.size) timer ??= setTimeout(() => void send(), interval).unref();
+  }
+
+  return {
+    /** There is something new to read of this run. Told after it was committed. */
+    changed: (run_id: string) => push(run_id, { run_id }),
+
+    /** A function that takes the text of one answer, bit by bit. */
+    answer({ run_id, task_id, attempt }: { run_id: string; task_id: string | null; attempt: number }) {
+      const key = `${run_id}/${task_id ?? ''}/${attempt}`;
+      let said = 0;
+      return (text: string): void => {
+        const offset = said;
+        said += text.length;
+        if (pendingText + text.length > maxPending) return;
+        pendingText += text.length;
+        const waiting = pending.get(key)?.delta;
+        const follows = waiting && waiting.offset + waiting.text.length === offset;
+        const delta = follows ? { ...waiting, text: waiting.text + text } : { task_id, attempt, offset, text };
+        push(key, { run_id, delta });
+      };
+    },
+  };
+}
+
+function payloadsOf(messages: Iterable<LiveMessage>): string[] {
+  const payloads: string[] = [];
+  let parts: string[] = [];
+  let size = 2;
+  for (const message of messages) {
+    for (const small of split(message)) {
+      const part = JSON.stringify(small);
+      const bytes = Buffer.byteLength(part) + 1;
+      if (parts.length && size + bytes > maxPayload) {
+        payloads.push(`[${parts.join()}]`);
+        [parts, size] = [[], 2];
+      }
+      parts.push(part);
+      size += bytes;
+    }
+  }
+  return parts.length ? [...payloads, `[${parts.join()}]`] : payloads;
+}
+
+function* split(message: LiveMessage): Generator<LiveMessage> {
+  const { run_id, delta } = message;
+  if (!delta || delta.text.length <= maxText) return yield message;
+  for (let at = 0; at < delta.text.length; at += maxText) {
+    const text = delta.text.slice(at, at + maxText);
+    yield { run_id, delta: { ...delta, offset: delta.offset + at, text } };
+  }
+}
+
+/** How soon a lost connection is replaced, and how often a silent one is tried. */
+const reconnectDelay = 1_000;
+const pingInterval = 15_000;
+
+/**
+ * Hears what all processes tell, on one connection of its own, which is replaced whenever it is lost. `onConnect` says
+ * that from now on nothing is missed; what was told before may have been.
+ */
+export function listenLive(
+  url: string,
+  {
+    onMessage,
+    onConnect,
+    onLost,
+  }: {
+    onMessage: (message: LiveMessage) => void;
+    onConnect: () => void;
+    onLost: (error: unknown) => void;
+  },
+): { stop: () => Promise<void> } {
+  const stopping = new AbortController();
+  const stopped = new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve()));
+
+  async function listen(): Promise<void> {
+    const client = new pg.Client({
+      connectionString: url,
+      connectionTimeoutMillis: 2_500,
+      query_timeout: 5_000,
+      keepAlive: true,
+      application_name: 'orchflow-live',
+    });
+    const lost = Promise.withResolvers<never>();
+    lost.promise.catch(() => {});
+    client.on('error', lost.reject);
+    client.on('end', () => lost.reject(new Error('The connection ended.')));
+    client.on('notification', ({ payload }) => {
+      for (const message of JSON.parse(payload ?? '[]') as LiveMessage[]) onMessage(message);
+    });
+    try {
+      await client.connect();
+      await client.query(`listen ${channel}`);
+      onConnect();
+      while (!stopping.signal.aborted) {
+        await Promise.race([lost.promise, stopped, sleep(pingInterval, undefined, { ref: false })]);
+        await client.query('select 1');
+      }
+    } finally {
+      void client.end().catch(() => {});
+    }
+  }
+
+  const listening = (async () => {
+    while (!stopping.signal.aborted) {
+      await listen().catch((error: unknown) => stopping.signal.aborted || onLost(error));
+      await Promise.race([stopped, sleep(reconnectDelay, undefined, { ref: false })]);
+    }
+  })();
+
+  return {
+    async stop() {
+      stopping.abort();
+      await listening;
+    },
+  };
+}

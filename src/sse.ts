@@ -1,0 +1,42 @@
+import type { Context } from 'hono';
+
+/** One server-sent event. Without `id` it leaves alone what a reader resumes from. */
+export type ServerSentEvent = { id?: string; event: string; data: unknown };
+
+/** How soon a reader whose connection was lost shall come back, in milliseconds. */
+const retry = 1_000;
+
+/**
+ * Answers with server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), `null` being a
+ * comment that keeps the connection alive. A reader that is slow is waited for, with one event in hand; one that
+ * leaves aborts the signal that `open` gets.
+ */
+export function sendEvents(c: Context, open: (signal: AbortSignal) => AsyncIterator<ServerSentEvent | null>): Response {
+  const reader = new AbortController();
+  const events = open(reader.signal);
+  const encoder = new TextEncoder();
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      controller.enqueue(encoder.encode(`retry: ${retry}\n\n`));
+    },
+    async pull(controller) {
+      const { done, value } = await events.next();
+      if (done) controller.close();
+      else controller.enqueue(encoder.encode(value ? format(value) : ': still here\n\n'));
+    },
+    async cancel() {
+      reader.abort();
+      await events.return?.();
+    },
+  });
+  return c.body(body, 200, {
+    'Content-Type': 'text/event-stream; charset=utf-8',
+    'Cache-Control': 'no-cache, no-transform',
+    // nginx would hold events back.
+    'X-Accel-Buffering': 'no',
+  });
+}
+
+function format({ id, event, data }: ServerSentEvent): string {
+  return `${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+}
