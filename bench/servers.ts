@@ -74,18 +74,16 @@ export async function startServers({ latency_ms }: { latency_ms: number }) {
   };
   const url = `http://127.0.0.1:${port}`;
   const api = start('src/api.ts', [], environment);
+  const isUp = (at: string) =>
+    fetch(`${at}/health`).then(
+      (answer) => answer.ok,
+      () => false,
+    );
   const startWorker = () => start('src/worker.ts', [], environment, true);
   const bareQueue = 'bare';
   const bareWorker = start('bench/bare/worker.ts', [temporal.address, bareQueue, modelUrl], {}, true);
   await firstLine(bareWorker);
-  await until(
-    () =>
-      fetch(`${url}/health`).then(
-        (answer) => answer.ok,
-        () => false,
-      ),
-    'the API answers',
-  );
+  await until(() => isUp(url), 'the API answers');
 
   const worker = startWorker();
   const calls: ModelCall[] = [];
@@ -101,6 +99,18 @@ export async function startServers({ latency_ms }: { latency_ms: number }) {
     calls,
     worker,
     startWorker,
+    /** Another API. Its memory is the resident one, in bytes. */
+    async startApi() {
+      const PORT = String(await choosePort());
+      const own = `http://127.0.0.1:${PORT}`;
+      const process = start('src/api.ts', [], { ...environment, PORT });
+      await until(() => isUp(own), 'the other API answers');
+      return {
+        url: own,
+        memory: () => residentMemory(process.pid!),
+        stop: () => new Promise<void>((resolve) => process.once('exit', () => resolve()).kill()),
+      };
+    },
     /** Resident memory, in bytes. */
     memory: async () => ({ api: await residentMemory(api.pid!), worker: await residentMemory(worker.pid!) }),
     /** Bytes on disk. */

@@ -100,6 +100,16 @@ function* split(message: LiveMessage): Generator<LiveMessage> {
   }
 }
 
+/** What another program sends on this channel must not end this process. */
+function readPayload(payload = ''): LiveMessage[] {
+  try {
+    const messages: unknown = JSON.parse(payload);
+    return Array.isArray(messages) ? messages : [];
+  } catch {
+    return [];
+  }
+}
+
 /** How soon a lost connection is replaced, and how often a silent one is tried. */
 const reconnectDelay = 1_000;
 const pingInterval = 15_000;
@@ -135,9 +145,7 @@ export function listenLive(
     lost.promise.catch(() => {});
     client.on('error', lost.reject);
     client.on('end', () => lost.reject(new Error('The connection ended.')));
-    client.on('notification', ({ payload }) => {
-      for (const message of JSON.parse(payload ?? '[]') as LiveMessage[]) onMessage(message);
-    });
+    client.on('notification', ({ payload }) => readPayload(payload).forEach(onMessage));
     try {
       await client.connect();
       await client.query(`listen ${channel}`);

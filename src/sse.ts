@@ -1,4 +1,5 @@
 import type { Context } from 'hono';
+import type { AppEnv } from './deps.ts';
 
 /** One server-sent event. Without `id` it leaves alone what a reader resumes from. */
 export type ServerSentEvent = { id?: string; event: string; data: unknown };
@@ -11,7 +12,10 @@ const retry = 1_000;
  * comment that keeps the connection alive. A reader that is slow is waited for, with one event in hand; one that
  * leaves aborts the signal that `open` gets.
  */
-export function sendEvents(c: Context, open: (signal: AbortSignal) => AsyncIterator<ServerSentEvent | null>): Response {
+export function sendEvents(
+  c: Context<AppEnv>,
+  open: (signal: AbortSignal) => AsyncIterator<ServerSentEvent | null>,
+): Response {
   const reader = new AbortController();
   const events = open(reader.signal);
   const encoder = new TextEncoder();
@@ -20,7 +24,10 @@ export function sendEvents(c: Context, open: (signal: AbortSignal) => AsyncItera
       controller.enqueue(encoder.encode(`retry: ${retry}\n\n`));
     },
     async pull(controller) {
-      const { done, value } = await events.next();
+      const { done, value } = await events.next().catch((error: unknown) => {
+        c.var.deps.log.error({ err: error, request_id: c.var.requestId }, 'a stream failed');
+        throw error;
+      });
       if (done) controller.close();
       else controller.enqueue(encoder.encode(value ? format(value) : ': still here\n\n'));
     },
