@@ -1,6 +1,7 @@
 import { insertPlannedTasks } from '../db/tasks.ts';
 import { chain, graphFault } from '../workflows/graph.ts';
-import { matchesGate } from '../workflows/plan.ts';
+import { gateName, matchesGate } from '../workflows/plan.ts';
+import type { HumanGate } from '../db/schema.ts';
 import type { PlannedTask, Progress } from '../workflows/messages.ts';
 import type { ActivityDeps } from './deps.ts';
 import { askForJson, atWork } from './model.ts';
@@ -23,7 +24,7 @@ export function createPlanningActivities(deps: ActivityDeps) {
       atWork(deps, input, [], async (work) => {
         const { run } = work;
         const agents = run.agents.map((agent) => agent.name);
-        const prompt = splitTasksPrompt({ task: run.task, agents, human_steps: run.human_gates });
+        const prompt = splitTasksPrompt({ task: run.task, agents, human_steps: run.human_gates.map(gateName) });
         const plan = await askForJson(
           deps,
           { work, task_id: null, purpose: 'split_tasks', attempt: 1, request: { ...prompt, max_output_tokens: 4_096 } },
@@ -88,9 +89,10 @@ function fallbackPlan() {
 /** Adds the human tasks to the plan: questions first; planned tasks that a gate names; gates that name none, last. */
 function layOut(
   planned: { title: string; description: string; agent: string | null }[],
-  run: { ask_me_about: string[]; human_gates: string[] },
+  run: { ask_me_about: string[]; human_gates: HumanGate[] },
 ): Draft[] {
-  const isTitled = (gate: string, task: { title: string }) => matchesGate(gate, task.title);
+  const gates = run.human_gates.map((gate, human_gate) => ({ name: gateName(gate), human_gate }));
+  const gateOf = (task: { title: string }) => gates.find(({ name }) => matchesGate(name, task.title));
   const questions: Draft[] = run.ask_me_about.length
     ? [
         {
@@ -102,19 +104,21 @@ function layOut(
         },
       ]
     : [];
-  const unmatched = run.human_gates.filter((gate) => !planned.some((task) => isTitled(gate, task)));
+  const unmatched = gates.filter(({ name }) => !planned.some((task) => matchesGate(name, task.title)));
   return [
     ...questions,
     ...planned.map((task): Draft => {
-      const kind = run.human_gates.some((gate) => isTitled(gate, task)) ? 'human' : 'ai';
-      return { ...task, title: task.title.replaceAll(/\s+/g, ' '), kind, place: 'planned' };
+      const gate = gateOf(task);
+      const title = task.title.replaceAll(/\s+/g, ' ');
+      return { ...task, title, kind: gate ? 'human' : 'ai', place: 'planned', human_gate: gate?.human_gate };
     }),
-    ...unmatched.map((gate): Draft => ({
-      title: gate,
-      description: `A person was asked for: ${gate}.`,
+    ...unmatched.map(({ name, human_gate }): Draft => ({
+      title: name,
+      description: `A person was asked for: ${name}.`,
       kind: 'human',
       place: 'end',
       agent: null,
+      human_gate,
     })),
   ];
 }

@@ -15,18 +15,20 @@ const retryDelays = ['5s', '5m', '30m', '2h', '5h', '10h', '14h', '20h', '24h'] 
 export function createWebhookActivities({ db, fetch, encryptionKey }: ActivityDeps) {
   return {
     /**
-     * Posts one event to the run's webhook, signed as in Standard Webhooks (https://www.standardwebhooks.com).
+     * Posts one event to the run's webhook, or to an escalation webhook, signed as in Standard Webhooks (https://www.standardwebhooks.com).
      * The id and the body stay the same over all attempts. Any answer but 2xx, redirects too, is a failure that is
      * tried again; 410, and an address that may not be called, end the attempts.
      */
-    async deliverWebhook({ run_id, sequence, event, waiting_tasks }: WebhookDelivery): Promise<{ status: number }> {
+    async deliverWebhook(sent: WebhookDelivery): Promise<{ status: number }> {
+      const { run_id, sequence, event, waiting_tasks, escalates } = sent;
       const body = JSON.stringify({ run_id, event, waiting_tasks });
-      const delivery = await openDelivery(db, { delivery_id: `msg_${run_id}_${sequence}`, run_id, event, body });
+      const delivery_id = `msg_${run_id}_${sequence}`;
+      const delivery = await openDelivery(db, { delivery_id, run_id, event, body, escalates });
       if (!delivery) return { status: 0 };
-      const { delivery_id, account_id, webhook_url, webhook_secret_encrypted } = delivery;
+      const { account_id, url, webhook_secret_encrypted } = delivery;
       const secret = decrypt(webhook_secret_encrypted, encryptionKey, webhookSecretContext(account_id));
       const now = new Date();
-      const response = await fetch(webhook_url, {
+      const response = await fetch(url, {
         method: 'POST',
         headers: {
           'content-type': 'application/json',

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Decision, GateKind, RunStatus, TaskKind, TaskStatus } from '../workflows/messages.ts';
+import type { Decision, GateKind, GateStatus, RunStatus, TaskKind, TaskStatus } from '../workflows/messages.ts';
 import type { Db } from './index.ts';
 import type { Evaluation, Run } from './schema.ts';
 
@@ -16,11 +16,12 @@ export type Usage = { llm_calls: number; input_tokens: number; output_tokens: nu
 export type GateView = {
   gate_id: string;
   kind: GateKind;
-  status: 'open' | 'answered' | 'closed';
+  status: GateStatus;
   reason: string | null;
   decisions: Decision[];
   decision: Decision | null;
   opened_at: string;
+  due_at: string | null;
   answered_at: string | null;
 };
 

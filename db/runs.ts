@@ -203,7 +203,7 @@ export function isFinished(status: RunStatus): boolean {
 }
 
 /** Ends a run with all that is open in it. The caller holds the lock on it. */
-async function endRun(
+export async function endRun(
   trx: Transaction<Database>,
   run_id: string,
   end: { status: 'cancelled' | 'failed'; error: string | null },

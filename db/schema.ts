@@ -1,6 +1,15 @@
 import type { ColumnType, Generated, Insertable, Selectable } from 'kysely';
 import type { Definition } from '../workflows/definition.ts';
-import type { Decision, GateKind, Phase, RunStatus, TaskKind, TaskStatus } from '../workflows/messages.ts';
+import type {
+  Decision,
+  GateKind,
+  GateStatus,
+  OnTimeout,
+  Phase,
+  RunStatus,
+  TaskKind,
+  TaskStatus,
+} from '../workflows/messages.ts';
 
 /** All data on one page. Timestamps are ISO 8601 texts in UTC with milliseconds; `db/index.ts` parses them so. */
 export interface Database {
@@ -59,6 +68,17 @@ interface ProviderTable {
 /** An agent as the run froze it: templates filled in, its model resolved to a provider when the run's own does not serve it. */
 export type RunAgent = { name: string; system_prompt: string; model: string | null; provider_id: string | null };
 
+/** How long gates wait, as it was asked for: durations such as "48h". */
+export type GateTerms = {
+  gate_due_in: string | null;
+  remind_every: string | null;
+  on_timeout: OnTimeout;
+  escalation_webhook_url: string | null;
+};
+
+/** A step for a person: its name, or its name and what it changes of the run's terms. */
+export type HumanGate = string | ({ name: string } & Partial<GateTerms>);
+
 interface RunTable {
   run_id: string;
   account_id: string;
@@ -69,10 +89,14 @@ interface RunTable {
   phase: Generated<Phase>;
   task: string;
   agents: Json<RunAgent[]>;
-  human_gates: Json<string[]>;
+  human_gates: Json<HumanGate[]>;
   ask_me_about: Json<string[]>;
   require_approval: boolean;
   webhook_url: string | null;
+  gate_due_in: string | null;
+  remind_every: string | null;
+  on_timeout: Generated<OnTimeout>;
+  escalation_webhook_url: string | null;
   provider_id: string | null;
   /** What its model calls may cost, and use, before a person is asked (`gate`) or the run fails. */
   max_cost_usd: number | null;
@@ -113,12 +137,13 @@ interface GateTable {
   run_id: string;
   task_id: string;
   kind: GateKind;
-  status: 'open' | 'answered' | 'closed';
+  status: GateStatus;
   reason: string | null;
   decisions: Json<Decision[]>;
   decision: Decision | null;
   answer_id: string | null;
   opened_at: Generated<string>;
+  due_at: string | null;
   answered_at: string | null;
 }
 
@@ -184,6 +209,8 @@ interface WebhookDeliveryTable {
   delivery_id: string;
   run_id: string;
   event: string;
+  /** Null: the run's own webhook. */
+  url: string | null;
   body: string;
   status: Generated<'pending' | 'delivered' | 'failed'>;
   attempts: Generated<number>;

@@ -58,6 +58,7 @@ const environment = z.object({
   RATE_LIMIT_PER_MINUTE: z.coerce.number().int().min(0).optional(),
   REGISTER_LIMIT_PER_HOUR: z.coerce.number().int().min(0).optional(),
   TRUSTED_PROXIES: cidrs.default([]),
+  REMIND_EVERY_MIN_SECONDS: seconds.default(60),
 
   ORCHFLOW_EMBEDDED: flag.default(false),
 });

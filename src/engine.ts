@@ -4,6 +4,7 @@ import type { Db } from '../db/index.ts';
 import type { OutboxEntry } from '../db/outbox.ts';
 import { getRun } from '../db/runs.ts';
 import type { Run } from '../db/schema.ts';
+import { gateName } from '../workflows/plan.ts';
 import {
   completeTaskSignal,
   runStateQuery,
@@ -13,6 +14,7 @@ import {
   type RunState,
   type WebhookDelivery,
 } from '../workflows/messages.ts';
+import { gatePolicies } from './gate-policy.ts';
 
 const accountAttribute = defineSearchAttributeKey('OrchflowAccount', 'KEYWORD');
 
@@ -34,6 +36,7 @@ export function createEngine({ client, db, taskQueue }: { client: Client; db: Db
       require_approval: run.require_approval,
       has_webhook: run.webhook_url !== null,
       on_budget: run.on_budget,
+      ...gatePolicies(run),
     };
     await client.workflow
       .start(runWorkflowType, {
@@ -129,7 +132,7 @@ function describeRequest(run: Run): string {
   const rows = [
     ['Agents', run.agents.map(({ name, model }) => (model ? `${name} (${model})` : name))],
     ['Asks a person about', run.ask_me_about],
-    ['Steps for a person', run.human_gates],
+    ['Steps for a person', run.human_gates.map(gateName)],
     ['Every AI task waits for approval', [run.require_approval ? 'yes' : 'no']],
     ['REST', [`GET /api/v1/runs/${run.run_id}`]],
   ] as const;

@@ -41,6 +41,7 @@ export async function createEnvironment(overrides: Environment = {}): Promise<En
     HOST: '127.0.0.1',
     PORT: '0',
     LOG_LEVEL: 'warn',
+    REMIND_EVERY_MIN_SECONDS: '1',
     ...overrides,
   };
 }

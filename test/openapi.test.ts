@@ -120,7 +120,8 @@ test('every answer in the life of an account is as documented, member by member'
   await call('DELETE', '/api/v1/providers/{provider_id}', { provider_id });
   await call('DELETE', '/api/v1/providers/{provider_id}', { provider_id });
 
-  const goal = { task: 'Compare three note apps.', ask_me_about: ['the budget'], require_approval: true };
+  const human_gates = ['the price', { name: 'legal approval', gate_due_in: '7d', on_timeout: 'approve' }];
+  const goal = { task: 'Compare three note apps.', ask_me_about: ['the budget'], human_gates, require_approval: true };
   const { run_id } = (await call('POST', '/api/v1/runs', {}, goal)).body;
   const run = '/api/v1/runs/{run_id}';
   const ids = { run_id, task_id: 'T1' };

@@ -183,6 +183,10 @@ test('a run tells its state and its open gates when asked directly, in the words
       kind: 'human_task',
       status: 'open',
       reason: null,
+      opened_at: waiting.tasks.find((task) => task.id === task_id)!.gate!.opened_at,
+      due_at: null,
+      reminders: 0,
+      overdue_at: null,
     })),
   );
   const state = await handleOf(run).query('runState');

@@ -14,7 +14,7 @@ function howToAnswer({ id, title, gate }: TaskState): string[] {
   if (gate?.status !== 'open') return [];
   const members = `"task_id": "${id}", "decision": "${gate.decisions[0]}", "output": "your text"`;
   return [
-    `**${id} ${plain(title)}** waits for ${describeGate(gate.kind)}.${gate.reason ? ` Reason: ${plain(gate.reason)}` : ''}`,
+    `**${id} ${plain(title)}** waits for ${describeGate(gate.kind)}.${gate.reason ? ` Reason: ${plain(gate.reason)}` : ''}${gate.due_at ? ` Due: ${gate.due_at}.` : ''}`,
     `Decisions: ${gate.decisions.join(', ')}. Answer over REST, or send the signal \`completeTask\` with &#123; \`${members}\` &#125;`,
   ];
 }

@@ -1,5 +1,12 @@
-import { CancellationScope, condition, proxyLocalActivities, setHandler } from '@temporalio/workflow';
+import {
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  proxyLocalActivities,
+  setHandler,
+} from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
+import { currentReminder, decides, labelOf, nextMoment, timeoutError, timeoutWarning } from './gate-policy.ts';
 import {
   answerFault,
   completeTaskSignal,
@@ -7,13 +14,15 @@ import {
   maxSignalText,
   type Decision,
   type GateKind,
+  type GatePolicy,
   type GateState,
   type TaskAnswer,
   type TaskState,
 } from './messages.ts';
 import type { ProgressTracker } from './progress.ts';
+import type { Webhooks } from './webhook.ts';
 
-const { recordAnswer } = proxyLocalActivities<Activities>({
+const { recordAnswer, expireGate } = proxyLocalActivities<Activities>({
   startToCloseTimeout: '15s',
   retry: { initialInterval: '200ms', maximumInterval: '20s' },
 });
@@ -22,9 +31,9 @@ export type SettledAnswer = { decision: Decision; output_id: string | null };
 
 /**
  * The only place that waits for a person. Answers come by the signal `completeTask`, in any order and number; each
- * gate takes the first that fits it. `onOpen` tells the world that the run waits.
+ * gate takes the first that fits it.
  */
-export function createGates(run: ProgressTracker, onOpen: () => void) {
+export function createGates(run: ProgressTracker, webhooks: Webhooks) {
   const answers = new Map<string, TaskAnswer>();
   const openings = new Map<string, number>();
 
@@ -71,8 +80,17 @@ export function createGates(run: ProgressTracker, onOpen: () => void) {
     return `${run.state.run_id.replace('run_', 'gate_')}_${task_id}_${opening}`;
   }
 
-  /** Opens a gate on the task and waits for ever for the answer. The task's status is `running` again afterwards. */
-  async function awaitAnswer(task: TaskState, kind: GateKind, reason: string | null = null): Promise<SettledAnswer> {
+  /**
+   * Opens a gate on the task and waits for the answer: for ever, unless the policy says otherwise. The task's status is
+   * `running` again afterwards.
+   * @throws ApplicationFailure when nobody answered in time and the policy is to reject.
+   */
+  async function awaitAnswer(
+    task: TaskState,
+    kind: GateKind,
+    policy: GatePolicy,
+    reason: string | null = null,
+  ): Promise<SettledAnswer> {
     const gate: GateState = {
       gate_id: newGateId(task.id),
       task_id: task.id,
@@ -80,32 +98,92 @@ export function createGates(run: ProgressTracker, onOpen: () => void) {
       status: 'open',
       reason: reason?.slice(0, 500).toWellFormed() ?? null,
       decisions: decisionsOf(kind),
+      opened_at: new Date().toISOString(),
+      due_at: policy.due_in === null ? null : new Date(Date.now() + policy.due_in).toISOString(),
+      reminders: 0,
+      overdue_at: null,
     };
-    run.record('gate.opened', { task_id: task.id, gate_id: gate.gate_id, kind, reason: gate.reason });
+    const { gate_id, due_at } = gate;
+    run.record('gate.opened', { task_id: task.id, gate_id, kind, reason: gate.reason, due_at });
     run.changeTask(task, { status: 'waiting_human', gate });
     await run.saved();
-    onOpen();
+    const waiting = openGates().map((open) => open.task_id);
+    webhooks.send('waiting_human', waiting);
 
-    await condition(() => answers.has(gate.gate_id));
-    const settled = await settle(gate, answers.get(gate.gate_id)!);
-    answers.delete(gate.gate_id);
+    const answer = await standingAnswer(task, gate, policy);
+    if (answer === 'expired') return timeOut(task, gate, policy);
+    answers.delete(gate_id);
     gate.status = 'answered';
     run.changeTask(task, { status: 'running' });
-    return settled;
+    return answer;
   }
 
-  async function settle(gate: GateState, answer: TaskAnswer): Promise<SettledAnswer> {
+  async function standingAnswer(
+    task: TaskState,
+    gate: GateState,
+    policy: GatePolicy,
+  ): Promise<SettledAnswer | 'expired'> {
+    const { gate_id } = gate;
+    const isAnswered = () => answers.has(gate_id);
+    for (;;) {
+      const moment = nextMoment(gate, policy);
+      if (moment) await condition(isAnswered, moment.at - Date.now(), { summary: labelOf(task, moment) });
+      else await condition(isAnswered);
+      const answer = answers.get(gate_id);
+      if (answer) return settle(gate, answer);
+
+      if (moment!.reminder !== null) remind(task, gate, policy);
+      else if (!decides(policy)) tellOverdue(task, gate, policy);
+      else return standing(() => expireGate({ run_id: run.state.run_id, gate_id, on_timeout: policy.on_timeout }));
+    }
+  }
+
+  function settle(gate: GateState, answer: TaskAnswer): Promise<SettledAnswer | 'expired'> {
     const { decision = 'approve', output = null, output_id } = answer;
-    if (output_id !== undefined) return { decision, output_id };
+    if (output_id !== undefined) return Promise.resolve({ decision, output_id });
     // Sent by hand: Postgres decides between it and an answer that REST has accepted but not yet signalled.
     const { gate_id } = gate;
-    const { run_id } = run.state;
-    const standing = await run.oneByOne(() => recordAnswer({ run_id, gate_id, decision, output }));
-    // Closed in Postgres: the cancellation is on its way here.
-    return standing ?? CancellationScope.current().cancelRequested;
+    return standing(() => recordAnswer({ run_id: run.state.run_id, gate_id, decision, output }));
   }
 
-  return { awaitAnswer };
+  async function standing(
+    decide: () => Promise<SettledAnswer | 'expired' | undefined>,
+  ): Promise<SettledAnswer | 'expired'> {
+    // Closed in Postgres: the cancellation is on its way here.
+    return (await run.oneByOne(decide)) ?? CancellationScope.current().cancelRequested;
+  }
+
+  function remind(task: TaskState, gate: GateState, policy: GatePolicy): void {
+    gate.reminders = currentReminder(gate, policy, Date.now());
+    run.record('gate.reminder', { task_id: task.id, gate_id: gate.gate_id, reminder: gate.reminders });
+    webhooks.send('gate.reminder', [task.id]);
+  }
+
+  function tellOverdue(task: TaskState, gate: GateState, { on_timeout, human_gate }: GatePolicy): void {
+    gate.overdue_at = new Date().toISOString();
+    run.record('gate.overdue', { task_id: task.id, gate_id: gate.gate_id, on_timeout });
+    webhooks.send('gate.overdue', [task.id]);
+    if (on_timeout === 'escalate') webhooks.escalate('gate.overdue', [task.id], human_gate);
+  }
+
+  /** What the policy does with a gate that has expired in Postgres. */
+  async function timeOut(task: TaskState, gate: GateState, policy: GatePolicy): Promise<SettledAnswer> {
+    if (answers.delete(gate.gate_id)) run.warn(`A signal for ${task.id} was not taken: it came too late.`);
+    gate.status = 'expired';
+    tellOverdue(task, gate, policy);
+    // Postgres has cancelled the run: that is on its way here.
+    if (policy.on_timeout === 'cancel') return CancellationScope.current().cancelRequested;
+    run.changeTask(task, { status: 'running' });
+    if (policy.on_timeout === 'reject') throw ApplicationFailure.nonRetryable(timeoutError(task), 'GateExpired');
+    run.warn(timeoutWarning(task));
+    return { decision: 'approve', output_id: null };
+  }
+
+  function openGates(): GateState[] {
+    return run.state.tasks.flatMap(({ gate }) => (gate?.status === 'open' ? [gate] : []));
+  }
+
+  return { awaitAnswer, openGates };
 }
 
 function signalFault(task: TaskState, gate: GateState, answer: TaskAnswer): string | undefined {

@@ -8,6 +8,23 @@ export type TaskKind = 'ai' | 'human';
 export type TaskStatus = 'pending' | 'running' | 'waiting_human' | 'completed' | 'failed' | 'skipped' | 'cancelled';
 export type GateKind = 'context' | 'human_task' | 'approval' | 'escalation' | 'budget';
 export type Decision = 'approve' | 'edit' | 'reject' | 'retry';
+/** `expired`: nobody answered in time, and the gate's policy decided. `closed`: the run ended. */
+export type GateStatus = 'open' | 'answered' | 'expired' | 'closed';
+
+/** What happens when a gate is due: it stays open (`wait`, and `escalate`, which calls another webhook), or is decided. */
+export const timeoutActions = ['wait', 'escalate', 'reject', 'approve', 'cancel'] as const;
+export type OnTimeout = (typeof timeoutActions)[number];
+
+/** How long a gate may wait for a person, and how often it reminds them, in milliseconds. */
+export type GatePolicy = {
+  due_in: number | null;
+  remind_every: number | null;
+  on_timeout: OnTimeout;
+  /** The entry of the run's `human_gates` whose escalation webhook is called; null is the run's own. */
+  human_gate: number | null;
+};
+
+export const noGatePolicy: GatePolicy = { due_in: null, remind_every: null, on_timeout: 'wait', human_gate: null };
 
 /** What a run is started with. The goal, prompts and URLs stay in Postgres; a run finds them by its id. */
 export type RunInput = {
@@ -17,6 +34,10 @@ export type RunInput = {
   has_webhook: boolean;
   /** What happens when the limits that Postgres holds are reached; `gate` unless given. */
   on_budget?: 'gate' | 'fail';
+  /** Of every gate that has none of its own. */
+  gate_policy?: GatePolicy;
+  /** Of the tasks that answer to the run's `human_gates`, in their order. */
+  human_gate_policies?: GatePolicy[];
 };
 
 export type RunResult = { status: 'completed' | 'failed'; final_output_id: string | null; error: string | null };
@@ -29,6 +50,8 @@ export type PlannedTask = {
   place: 'start' | 'planned' | 'end';
   /** The agent that the plan names. */
   agent: string | null;
+  /** The entry of the run's `human_gates` that this task answers to. */
+  human_gate?: number;
 };
 
 export type TaskState = {
@@ -51,10 +74,16 @@ export type GateState = {
   gate_id: string;
   task_id: string;
   kind: GateKind;
-  status: 'open' | 'answered' | 'closed';
+  status: GateStatus;
   reason: string | null;
   /** What a person may decide here. */
   decisions: Decision[];
+  opened_at: string;
+  due_at: string | null;
+  /** How many have been sent. */
+  reminders: number;
+  /** When it was due and the world was told. */
+  overdue_at: string | null;
 };
 
 export type RunState = {
@@ -101,7 +130,14 @@ export const runWorkflowType = 'orchflowRun';
 export const webhookWorkflowType = 'webhookDelivery';
 
 /** One event for a run's webhook. `sequence` tells the events of a run apart. */
-export type WebhookDelivery = { run_id: string; sequence: number | string; event: string; waiting_tasks: string[] };
+export type WebhookDelivery = {
+  run_id: string;
+  sequence: number | string;
+  event: string;
+  waiting_tasks: string[];
+  /** Given: to the escalation webhook of this entry of `human_gates`, or of the run when null. */
+  escalates?: { human_gate: number | null };
+};
 
 /** The longest text that an operator may put into a signal, in characters. */
 export const maxSignalText = 64_000;

@@ -1,6 +1,7 @@
 import { ActivityFailure, ApplicationFailure } from '@temporalio/workflow';
 import type { createGates } from './gate.ts';
-import type { Progress, RunInput } from './messages.ts';
+import { withoutApproval } from './gate-policy.ts';
+import type { GatePolicy, Progress, RunInput } from './messages.ts';
 import { budgetTask, newTask } from './plan.ts';
 import type { ProgressTracker } from './progress.ts';
 
@@ -12,6 +13,7 @@ export function createModelCalls(
   run: ProgressTracker,
   gates: ReturnType<typeof createGates>,
   on_budget: RunInput['on_budget'],
+  policy: GatePolicy,
 ) {
   let approvals = 0;
   let decision: Promise<void> | undefined;
@@ -43,7 +45,7 @@ export function createModelCalls(
     const { tasks } = run.state;
     const task = tasks.find(({ id }) => id === budgetTask.id) ?? newTask(budgetTask);
     if (!tasks.includes(task)) tasks.push(task);
-    const answer = await gates.awaitAnswer(task, 'budget', reason);
+    const answer = await gates.awaitAnswer(task, 'budget', withoutApproval(policy), reason);
     if (answer.decision === 'reject') throw overBudget(reason);
     approvals += 1;
     run.changeTask(task, { status: 'completed' });

@@ -30,6 +30,11 @@ export function assignAgent(agents: Agent[], task: { title: string; agent: strin
   );
 }
 
+/** The words of an entry of `human_gates`, which may have terms of its own. */
+export function gateName(gate: string | { name: string }): string {
+  return typeof gate === 'string' ? gate : gate.name;
+}
+
 /** True when every word of the gate stands in the text: "pricing" in "Extract pricing", "legal approval" in "Get legal approval". */
 export function matchesGate(gate: string, text: string): boolean {
   const textWords = words(text);

@@ -8,9 +8,10 @@ import {
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
 import { createGates } from './gate.ts';
+import { withoutApproval } from './gate-policy.ts';
 import { topologicalOrder } from './graph.ts';
-import { runStateQuery, waitingTasksQuery } from './messages.ts';
-import type { GateState, RunInput, RunResult, TaskState } from './messages.ts';
+import { noGatePolicy, runStateQuery, waitingTasksQuery } from './messages.ts';
+import type { PlannedTask, RunInput, RunResult, TaskState } from './messages.ts';
 import { createModelCalls } from './model-calls.ts';
 import { connectTasks, finalOutputTask, outline, outputsBefore } from './plan.ts';
 import { trackProgress } from './progress.ts';
@@ -29,21 +30,22 @@ const maxEvaluationRetries = 2;
 
 /**
  * One run, from goal to final output: plan -> execute -> finalize. Lasts as long as people take to answer.
- * Ends `failed` only when nothing could be planned, or for its budget; other trouble waits for a person instead.
+ * Ends `failed` only when nothing could be planned, for its budget, or for a gate that nobody answers when the run's terms
+ * say so; other trouble waits for a person instead.
  */
 export async function orchflowRun(input: RunInput): Promise<RunResult> {
   const { run_id } = input;
   const run = trackProgress(run_id);
   const webhooks = createWebhooks(run_id, input.has_webhook);
-  const gates = createGates(run, () => {
-    const waitingTasks = openGates().map((gate) => gate.task_id);
-    webhooks.send('waiting_human', waitingTasks);
-  });
-  const makeCall = createModelCalls(run, gates, input.on_budget);
-  const contextTasks = new Set<string>();
+  const gates = createGates(run, webhooks);
+  const gatePolicy = input.gate_policy ?? noGatePolicy;
+  const makeCall = createModelCalls(run, gates, input.on_budget, gatePolicy);
+  const work = new CancellationScope();
+  /** The tasks of the plan, by id. */
+  const planned = new Map<string, PlannedTask>();
 
   setHandler(runStateQuery, () => run.state, { description: 'Status, phase, tasks and warnings of the run.' });
-  setHandler(waitingTasksQuery, openGates, {
+  setHandler(waitingTasksQuery, gates.openGates, {
     description: 'The gates that wait for a person now, with the task, the kind and the reason of each.',
   });
 
@@ -51,7 +53,7 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
     await plan().catch((error) => {
       throw ApplicationFailure.nonRetryable(refusal(error), 'PlanningFailed');
     });
-    await execute();
+    await work.run(execute);
     run.changeRun({ final_output_id: await finalize(), phase: 'done', status: 'completed' });
     run.record('run.completed');
     // Cancelled in Postgres before it could complete there: the request is on its way here.
@@ -78,10 +80,10 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
     run.state.tasks = connectTasks(split.tasks, [], input.agents);
     run.changeRun({ phase: 'infer_deps' });
     run.record('run.phase', { phase: 'infer_deps' });
-    const planned = split.tasks.filter((task) => task.place === 'planned');
+    const between = split.tasks.filter((task) => task.place === 'planned');
     const inferred = await makeCall((progress) =>
-      inferDeps.executeWithOptions({ summary: `Infer the dependencies of ${planned.length} tasks` }, [
-        { run_id, tasks: planned.map(({ id, title }) => ({ id, title })), progress },
+      inferDeps.executeWithOptions({ summary: `Infer the dependencies of ${between.length} tasks` }, [
+        { run_id, tasks: between.map(({ id, title }) => ({ id, title })), progress },
       ]),
     );
     inferred.warnings.forEach(run.warn);
@@ -89,7 +91,7 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
     run.changeRun({ phase: 'assign_agents' });
     run.state.tasks = connectTasks(split.tasks, inferred.dependencies, input.agents);
     for (const task of run.state.tasks) run.changeTask(task, {});
-    for (const { id, place } of split.tasks) if (place === 'start') contextTasks.add(id);
+    for (const task of split.tasks) planned.set(task.id, task);
     run.record('run.planned', { tasks: run.state.tasks.map(outline) });
   }
 
@@ -111,7 +113,9 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
   }
 
   async function doByPerson(task: TaskState): Promise<void> {
-    const answer = await gates.awaitAnswer(task, contextTasks.has(task.id) ? 'context' : 'human_task');
+    const { place, human_gate } = planned.get(task.id)!;
+    const policy = input.human_gate_policies?.[human_gate ?? -1] ?? gatePolicy;
+    const answer = await gates.awaitAnswer(task, place === 'start' ? 'context' : 'human_task', policy);
     complete(task, answer.output_id);
   }
 
@@ -128,7 +132,7 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
       }
       if (!trouble && !input.require_approval) return complete(task, task.output_id);
 
-      const answer = await gates.awaitAnswer(task, trouble ? 'escalation' : 'approval', trouble?.reason);
+      const answer = await gates.awaitAnswer(task, trouble ? 'escalation' : 'approval', gatePolicy, trouble?.reason);
       if (answer.decision === 'edit') return complete(task, answer.output_id);
       if (answer.decision === 'approve') return complete(task, (trouble && answer.output_id) || task.output_id);
       failures = 0;
@@ -200,7 +204,8 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
           escalation = finalOutputTask(tasks);
           tasks.push(escalation);
         }
-        const { decision, output_id } = await gates.awaitAnswer(escalation, 'escalation', reason);
+        const policy = withoutApproval(gatePolicy);
+        const { decision, output_id } = await gates.awaitAnswer(escalation, 'escalation', policy, reason);
         if (output_id && (decision === 'approve' || decision === 'edit')) {
           complete(escalation, output_id);
           return output_id;
@@ -220,6 +225,7 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
   }
 
   async function fail(failure: ApplicationFailure): Promise<void> {
+    work.cancel();
     end('skipped');
     run.changeRun({ status: 'failed', error: failure.message });
     run.record('run.failed', { error: failure.message });
@@ -234,10 +240,6 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
       if (task.gate?.status === 'open') task.gate.status = 'closed';
       run.changeTask(task, { status });
     }
-  }
-
-  function openGates(): GateState[] {
-    return run.state.tasks.flatMap(({ gate }) => (gate?.status === 'open' ? [gate] : []));
   }
 }
 

@@ -32,22 +32,33 @@ export async function webhookDelivery(delivery: WebhookDelivery): Promise<void> 
   }
 }
 
+export type Webhooks = ReturnType<typeof createWebhooks>;
+
 /**
- * Starts the deliveries of a run. `started` resolves when Temporal has all of them, which a run awaits before it ends:
- * a child that its parent has not started is lost with it.
+ * Starts the deliveries of a run; `enabled` says whether it has a webhook. `started` resolves when Temporal has all of
+ * them, which a run awaits before it ends: a child that its parent has not started is lost with it.
  */
 export function createWebhooks(run_id: string, enabled: boolean) {
   const starts: Promise<unknown>[] = [];
 
+  /** To the run's own webhook. */
   function send(event: string, waiting_tasks: string[]): void {
-    if (!enabled) return;
+    if (enabled) startDelivery({ event, waiting_tasks });
+  }
+
+  /** To the escalation webhook of this entry of `human_gates`, or of the run when null. */
+  function escalate(event: string, waiting_tasks: string[], human_gate: number | null): void {
+    startDelivery({ event, waiting_tasks, escalates: { human_gate } });
+  }
+
+  function startDelivery(delivery: Omit<WebhookDelivery, 'run_id' | 'sequence'>): void {
     const sequence = starts.length + 1;
     const start = CancellationScope.nonCancellable(() =>
       startChild(webhookDelivery, {
         workflowId: `${run_id}/webhook/${sequence}`,
-        args: [{ run_id, sequence, event, waiting_tasks }],
+        args: [{ run_id, sequence, ...delivery }],
         parentClosePolicy: ParentClosePolicy.ABANDON,
-        staticSummary: `Webhook ${event}`,
+        staticSummary: `Webhook ${delivery.event}${delivery.escalates ? ' (escalation)' : ''}`,
       }),
     );
     // After an operator's reset the delivery may exist already: it was sent.
@@ -58,5 +69,5 @@ export function createWebhooks(run_id: string, enabled: boolean) {
     );
   }
 
-  return { send, started: () => CancellationScope.nonCancellable(() => Promise.all(starts)) };
+  return { send, escalate, started: () => CancellationScope.nonCancellable(() => Promise.all(starts)) };
 }

@@ -4,6 +4,7 @@ import { findRunPlace } from '../../db/run-events.ts';
 import { cancelRun, insertRun, isFinished } from '../../db/runs.ts';
 import type { RunStatus } from '../../workflows/messages.ts';
 import { ApiError, invalid, notFound } from '../errors.ts';
+import { checkGateTerms } from '../gate-policy.ts';
 import { newId } from '../ids.ts';
 import { body, createRouter, json, route, sendJson } from '../openapi.ts';
 import { chooseModels, quotaOf } from '../policy.ts';
@@ -34,6 +35,7 @@ runsRouter.openapi(create, async (c) => {
   const input = c.req.valid('json');
   const { db, config, managed, outbox } = c.var.deps;
   const account_id = c.var.accountId;
+  checkGateTerms(input, config.REMIND_EVERY_MIN_SECONDS);
   const provider_id = input.provider_id ?? null;
   const agents = await chooseModels({ db, config, managed }, account_id, provider_id, input.agents);
   const run_id = newId('run', c.var.idempotency);
@@ -48,6 +50,10 @@ runsRouter.openapi(create, async (c) => {
       ask_me_about: JSON.stringify(input.ask_me_about),
       require_approval: input.require_approval,
       webhook_url: input.webhook_url ?? null,
+      gate_due_in: input.gate_due_in ?? null,
+      remind_every: input.remind_every ?? null,
+      on_timeout: input.on_timeout,
+      escalation_webhook_url: input.escalation_webhook_url ?? null,
       provider_id,
       max_cost_usd: input.max_cost_usd ?? null,
       max_tokens: input.max_tokens ?? null,

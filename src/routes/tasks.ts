@@ -95,6 +95,11 @@ async function notWaiting(db: Db, status: string, gate: Gate | undefined): Promi
       gate_id: gate.gate_id,
     });
   }
+  if (gate?.status === 'expired') {
+    return new ApiError('TASK_NOT_WAITING', `Nobody answered by ${gate.due_at}, and \`on_timeout\` has decided.`, {
+      task_status: status,
+    });
+  }
   if (gate?.status !== 'answered') {
     return new ApiError('TASK_NOT_WAITING', `The task is ${status} and waits for nobody.`, { task_status: status });
   }

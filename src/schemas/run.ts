@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { taskSchema, usageSchema } from './task.ts';
-import { text, timestamp, url } from './text.ts';
+import { timeoutActions } from '../../workflows/messages.ts';
+import { duration, text, timestamp, url } from './text.ts';
 
 const agentSchema = z.strictObject({
   name: text(1, 100).openapi({ example: 'research' }),
@@ -10,6 +11,28 @@ const agentSchema = z.strictObject({
     example: 'gpt-4o',
   }),
 });
+
+const termsShape = {
+  gate_due_in: duration()
+    .nullish()
+    .openapi({ description: 'How long a gate may wait for a person. For ever unless given.' }),
+  remind_every: duration().nullish().openapi({
+    description: 'Sends the webhook event `gate.reminder` this often, as long as a gate is open.',
+    example: '24h',
+  }),
+  escalation_webhook_url: url().nullish().openapi({
+    description: 'Where `gate.overdue` goes with `on_timeout: "escalate"`, besides `webhook_url`.',
+  }),
+};
+const onTimeout = z.enum(timeoutActions).openapi({
+  description:
+    'When a gate is due, `gate.overdue` is sent, and then: the gate stays open (`wait`, `escalate`), the run fails ' +
+    '(`reject`), the task completes with its draft, or without an output (`approve`), the run is cancelled (`cancel`).',
+});
+
+const humanGateSchema = z
+  .strictObject({ name: text(1, 200), ...termsShape, on_timeout: onTimeout.optional() })
+  .openapi('HumanGate', { description: "A gate with terms of its own. What it does not name is the run's." });
 
 export const createRunSchema = z
   .strictObject({
@@ -27,7 +50,7 @@ export const createRunSchema = z
       )
       .openapi({ description: 'The built-in templates unless given.' }),
     human_gates: z
-      .array(text(1, 200))
+      .array(z.union([text(1, 200), humanGateSchema]))
       .max(20)
       .default([])
       .openapi({
@@ -44,6 +67,8 @@ export const createRunSchema = z
       }),
     require_approval: z.boolean().default(false).openapi({ description: 'Every AI task waits for approval.' }),
     webhook_url: url().nullish(),
+    ...termsShape,
+    on_timeout: onTimeout.default('wait'),
     provider_id: text(1, 64).nullish().openapi({ example: 'prv_abc123' }),
     max_cost_usd: z.number().positive().max(1_000_000).nullish().openapi({
       description: 'What the model calls of the run may cost. A model without a known price counts by tokens only.',
@@ -92,10 +117,14 @@ export const runSchema = z
         provider_id: z.string().nullable(),
       }),
     ),
-    human_gates: z.array(z.string()),
+    human_gates: z.array(z.union([z.string(), humanGateSchema])),
     ask_me_about: z.array(z.string()),
     require_approval: z.boolean(),
     webhook_url: z.string().nullable(),
+    gate_due_in: z.string().nullable(),
+    remind_every: z.string().nullable(),
+    on_timeout: onTimeout,
+    escalation_webhook_url: z.string().nullable(),
     provider_id: z.string().nullable(),
     max_cost_usd: z.number().nullable(),
     max_tokens: z.int().nullable(),

@@ -11,11 +11,14 @@ export const gateSchema = z
   .object({
     gate_id: z.string().openapi({ description: 'New for each pause.' }),
     kind: z.enum(['context', 'human_task', 'approval', 'escalation', 'budget']),
-    status: z.enum(['open', 'answered', 'closed']),
+    status: z
+      .enum(['open', 'answered', 'expired', 'closed'])
+      .openapi({ description: '`expired`: nobody answered in time, and `on_timeout` decided.' }),
     reason: z.string().nullable(),
     decisions: z.array(decisionSchema).openapi({ description: 'The decisions that this gate takes.' }),
     decision: decisionSchema.nullable(),
     opened_at: timestamp,
+    due_at: timestamp.nullable(),
     answered_at: timestamp.nullable(),
   })
   .openapi('Gate');

@@ -1,4 +1,6 @@
 import { z } from '@hono/zod-openapi';
+import type { Duration } from '@temporalio/common';
+import { msToNumber } from '@temporalio/common/lib/time.js';
 
 /** A text that Postgres can store, of `min` to `max` characters, not counting the space around it. */
 export function text(min: number, max: number) {
@@ -25,6 +27,19 @@ function isStorable(value: string): boolean {
 }
 
 const unstorable = 'must be Unicode text without NUL';
+
+const durationPattern = /^[1-9]\d{0,7}[smhdw]$/;
+
+/** A length of time as a text, such as "90s", "30m", "48h" or "7d"; at most a year. */
+export function duration() {
+  return z
+    .string()
+    .refine(
+      (value) => durationPattern.test(value) && msToNumber(value as Duration) <= msToNumber('365d'),
+      'must be a duration such as "90s", "30m", "48h" or "7d", of at most 365 days',
+    )
+    .openapi({ pattern: durationPattern.source, example: '48h' });
+}
 
 /** An id as it stands in a path. */
 export const id = z.string().regex(/^[\w-]{1,64}$/);

@@ -1,0 +1,43 @@
+import type { GatePolicy, GateState, TaskState } from './messages.ts';
+
+/** Pure: when an open gate calls for people, and what is said when nobody came. */
+
+export type Moment = { at: number; reminder: number | null };
+
+/** When an open gate calls for people next: with a reminder, or because it is due. Undefined when it only waits. */
+export function nextMoment(gate: GateState, { remind_every }: GatePolicy): Moment | undefined {
+  const due = gate.due_at && !gate.overdue_at ? Date.parse(gate.due_at) : Infinity;
+  const reminder = gate.reminders + 1;
+  const reminded = remind_every ? Date.parse(gate.opened_at) + remind_every * reminder : Infinity;
+  if (due <= reminded) return due === Infinity ? undefined : { at: due, reminder: null };
+  return { at: reminded, reminder };
+}
+
+/** The number of the newest reminder that is due by now. Those that no worker was there to send are not made up for. */
+export function currentReminder(gate: GateState, { remind_every }: GatePolicy, now: number): number {
+  return Math.max(gate.reminders + 1, Math.floor((now - Date.parse(gate.opened_at)) / remind_every!));
+}
+
+/** The policy for a gate at which there is nothing that could be taken as it is: it goes on waiting. */
+export function withoutApproval(policy: GatePolicy): GatePolicy {
+  return policy.on_timeout === 'approve' ? { ...policy, on_timeout: 'wait' } : policy;
+}
+
+/** True when the policy itself decides a gate that nobody answers. */
+export function decides({ on_timeout }: GatePolicy): boolean {
+  return on_timeout !== 'wait' && on_timeout !== 'escalate';
+}
+
+/** "T3 Legal approval: reminder 2", for the timer in the Temporal Web UI. */
+export function labelOf(task: TaskState, { reminder }: Moment): string {
+  return `${task.id} ${task.title}: ${reminder === null ? 'due' : `reminder ${reminder}`}`;
+}
+
+export function timeoutWarning(task: TaskState): string {
+  const outcome = task.output_id ? 'its draft was taken as it is' : 'it was completed without an output';
+  return `Nobody answered ${task.id} in time; ${outcome}, as \`on_timeout: approve\` says.`;
+}
+
+export function timeoutError(task: TaskState): string {
+  return `${task.id} "${task.title}" was due at ${task.gate!.due_at}, and nobody answered; \`on_timeout\` is "reject".`;
+}
