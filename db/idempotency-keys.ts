@@ -4,11 +4,12 @@ import type { IdempotencyKey } from './schema.ts';
 
 type KeyName = { account_id: string; idempotency_key: string };
 
-const lockedUntil = sql<string>`now() + interval '60 seconds'`;
+/** Longer than a request may last; when its process has died, a retry must wait no longer. */
+const lockedUntil = sql<string>`now() + interval '15 seconds'`;
 
 /**
  * Takes a key for a request. `taken: 'fresh'` at its first use; `'again'` when its first request died without an
- * answer; `taken: undefined` with the row when it is in flight, answered, or was used for another request.
+ * answer, or failed on our side; `taken: undefined` with the row when it is in flight, answered, or was used for another request.
  */
 export async function takeIdempotencyKey(
   db: Db,
@@ -26,12 +27,12 @@ export async function takeIdempotencyKey(
     .set({ locked_until: lockedUntil })
     .where('fingerprint', '=', fingerprint)
     .where('status', 'is', null)
-    .where('locked_until', '<', sql<string>`now()`)
+    .where('locked_until', '<=', sql<string>`now()`)
     .returning('account_id')
     .executeTakeFirst();
   if (again) return { taken: 'again' };
   const row = await named(db.selectFrom('idempotency_keys').selectAll(), name).executeTakeFirst();
-  // Released since we looked: its request failed on our side, so this one is the first.
+  // Forgotten since we looked, for its age: this one is the first.
   return row ? { row } : takeIdempotencyKey(db, name, fingerprint);
 }
 
@@ -44,9 +45,12 @@ export async function answerIdempotencyKey(
   await named(db.updateTable('idempotency_keys'), name).set(answer).execute();
 }
 
-/** Forgets a key whose request failed on our side, so that it may be sent again at once. */
+/** Lets a request that failed on our side be sent again at once. What it began may be done, or be done yet. */
 export async function releaseIdempotencyKey(db: Db, name: KeyName): Promise<void> {
-  await named(db.deleteFrom('idempotency_keys'), name).where('status', 'is', null).execute();
+  await named(db.updateTable('idempotency_keys'), name)
+    .set({ locked_until: sql<string>`now()` })
+    .where('status', 'is', null)
+    .execute();
 }
 
 /** Forgets keys after 24 hours. */

@@ -16,9 +16,25 @@ const types = {
   },
 };
 
+const readTimeout = 'Query read timeout';
+
+/** A connection on which an answer did not come in time may be dead for ever: it is not used again. */
+class DisposableClient extends pg.Client {
+  override query(...args: unknown[]): any {
+    const result: unknown = super.query(...(args as [string]));
+    if (result instanceof Promise) {
+      result.catch((error: Error) => {
+        if (error.message === readTimeout)
+          (this as unknown as { connection: pg.Connection }).connection.stream.destroy();
+      });
+    }
+    return result;
+  }
+}
+
 /** A pool whose connections may be lost at any time. */
 export function createPool(url: string, options: pg.PoolConfig): pg.Pool {
-  const pool = new pg.Pool({ connectionString: url, keepAlive: true, ...options });
+  const pool = new pg.Pool({ Client: DisposableClient, connectionString: url, keepAlive: true, ...options });
   // A connection that is lost is replaced at the next use. Unhandled, its 'error' event would end the process: the pool
   // listens only while it is idle, and a transaction holds it.
   pool.on('error', () => {});
@@ -50,10 +66,13 @@ export function isUnavailable(error: unknown): boolean {
   return unavailable.test(code) || unavailableMessages.test(error.message);
 }
 
+const versionDeadline_ms = 2_500;
+
 /** The version of the Postgres server, or undefined when it does not answer. */
 export async function findServerVersion(db: Db): Promise<string | undefined> {
   try {
-    const { rows } = await sql<{ server_version: string }>`show server_version`.execute(db);
+    const signal = AbortSignal.timeout(versionDeadline_ms);
+    const { rows } = await sql<{ server_version: string }>`show server_version`.execute(db, { signal });
     return rows[0]?.server_version;
   } catch {
     return undefined;

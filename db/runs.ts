@@ -18,24 +18,30 @@ export type RunQuota = {
   trial?: number;
 };
 
+type Acceptance = { refused: 'trial' | 'monthly' } | { refused?: undefined; entry: OutboxEntry | undefined };
+
 /**
  * Accepts a run: its row, its first event and the outbox entry that starts it. Where there is a quota, in a transaction
  * that holds the account's row, so that many at once take exactly the quota. A retry finds the run that its first try
  * accepted.
  */
-export function insertRun(
-  db: Db,
-  run: NewRun,
-  quota: RunQuota,
-  isRetry = false,
-): Promise<{ refused: 'trial' | 'monthly' } | { refused?: undefined; entry: OutboxEntry | undefined }> {
-  if (!isRetry && !quota.monthly && quota.trial === undefined) return acceptRun(db, run);
-  return db.transaction().execute(async (trx) => {
-    if (isRetry && (await hasRun(trx, run.run_id))) return { entry: undefined };
-    const refused = await takeQuota(trx, run.account_id, quota);
-    return refused ? { refused } : acceptRun(trx, run);
+export function insertRun(db: Db, run: NewRun, quota: RunQuota, isRetry = false): Promise<Acceptance> {
+  const accepted: Promise<Acceptance> =
+    !isRetry && !quota.monthly && quota.trial === undefined
+      ? acceptRun(db, run)
+      : db.transaction().execute(async (trx) => {
+          if (isRetry && (await hasRun(trx, run.run_id))) return { entry: undefined };
+          const refused = await takeQuota(trx, run.account_id, quota);
+          return refused ? { refused } : acceptRun(trx, run);
+        });
+  return accepted.catch((error: { code?: string; constraint?: string }) => {
+    // The first try, given up long ago, reached a Postgres that was frozen or cut off in the same moment.
+    if (error.code === uniqueViolation && error.constraint === 'runs_pkey') return { entry: undefined };
+    throw error;
   });
 }
+
+const uniqueViolation = '23505';
 
 /** The run, its first event and the entry that starts it, in one statement. */
 async function acceptRun(db: Kysely<Database>, run: NewRun): Promise<{ entry: OutboxEntry }> {

@@ -4,6 +4,7 @@ import { createMiddleware } from 'hono/factory';
 import { secureHeaders } from 'hono/secure-headers';
 import { requireApiKey } from './auth.ts';
 import { clientAddress } from './client-address.ts';
+import { answerInTime } from './deadline.ts';
 import type { AppDeps, AppEnv } from './deps.ts';
 import { docsPage, swaggerAssets } from './docs.ts';
 import { ApiError, notFound, toResponse } from './errors.ts';
@@ -38,6 +39,7 @@ export function createApp(deps: AppDeps) {
     limit(deps.limits.perAddress, (c) => clientAddress(c, deps.config.TRUSTED_PROXIES)),
   );
   app.route('/', healthRouter);
+  app.use('/api/v1/auth/*', answerInTime());
   app.route('/api/v1/auth', authRouter);
   app.route('/api/v1/agents', templatesRouter);
   app.doc31('/openapi.json', description(deps.version));
@@ -51,6 +53,7 @@ export function createApp(deps: AppDeps) {
     '/api/v1/*',
     requireApiKey(deps),
     limit(deps.limits.perKey, (c) => c.var.keyHash),
+    answerInTime(),
     idempotency(),
   );
 

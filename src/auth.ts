@@ -1,6 +1,7 @@
 import { createMiddleware } from 'hono/factory';
 import { findAccountIdByKey } from '../db/accounts.ts';
 import { isWellFormedApiKey, sha256 } from './crypto.ts';
+import { inTime } from './deadline.ts';
 import type { AppDeps, AppEnv } from './deps.ts';
 import { ApiError } from './errors.ts';
 
@@ -28,7 +29,7 @@ export function requireApiKey({ db }: AppDeps) {
   return createMiddleware<AppEnv>(async function requireApiKey(c, next) {
     const key = keyOf(c.req.header('x-api-key'), c.req.header('authorization'));
     const keyHash = key && isWellFormedApiKey(key) ? sha256(key) : undefined;
-    const accountId = keyHash && (await findAccountId(keyHash));
+    const accountId = keyHash && (await inTime(c, findAccountId(keyHash)));
     if (!accountId) {
       const detail = 'Send your API key in the X-API-Key header. Get one with POST /api/v1/auth/register.';
       throw new ApiError('UNAUTHORIZED', detail);

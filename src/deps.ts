@@ -33,5 +33,7 @@ export type AppEnv = {
     /** SHA-256 of the API key. */
     keyHash: string;
     idempotency?: IdSeed;
+    /** What is left of the time for the answer. */
+    msLeft?: number;
   };
 };

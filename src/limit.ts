@@ -1,5 +1,6 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
+import { inTime } from './deadline.ts';
 import type { AppEnv } from './deps.ts';
 import { ApiError } from './errors.ts';
 import type { RateLimit } from './rate-limits.ts';
@@ -13,7 +14,7 @@ export function limit(rateLimit: RateLimit | undefined, keyOf: (c: Context<AppEn
   return createMiddleware<AppEnv>(async function limit(c, next) {
     if (!rateLimit) return next();
     const { name, window_seconds } = rateLimit;
-    const { allowed, limit: quota, remaining, reset_seconds } = await rateLimit.take(keyOf(c));
+    const { allowed, limit: quota, remaining, reset_seconds } = await inTime(c, rateLimit.take(keyOf(c)));
     c.header('RateLimit-Policy', `"${name}";q=${quota};w=${window_seconds}`);
     c.header('RateLimit', `"${name}";r=${remaining};t=${reset_seconds}`);
     c.header('X-RateLimit-Limit', String(quota));

@@ -12,6 +12,8 @@ import type { Answer } from './client.ts';
 import { startFakeModel, type FakeModel } from './fakes/model.ts';
 import { createEnvironment, until } from './harness.ts';
 import { killProcesses, promptly, startApiProcess, startWorkerProcess } from './processes.ts';
+import { startProxy } from './proxy.ts';
+import { send } from './raw.ts';
 import { scriptRun } from './script.ts';
 
 /** Postgres goes away and comes back. It is this file's own, and so are all processes. */
@@ -146,4 +148,32 @@ test('what was acknowledged is there after Postgres was killed under many writer
   postgres = await start();
   const acknowledged = answers.filter(({ status }) => status === 201);
   for (const { body } of acknowledged) expect(await user.get(`/runs/${body.run_id}`)).toMatchObject({ status: 200 });
+});
+
+test('while Postgres is silent no request hangs; what was sent into the silence is done once when it is over', async () => {
+  scriptRun(model);
+  const proxy = await startProxy(postgres.port);
+  const through = Object.assign(new URL(postgres.url), { port: String(proxy.port) }).href;
+  const [api] = await Promise.all([startApiProcess({ ...env, DATABASE_URL: through }), startWorkerProcess(env)]);
+  const user = await api.register();
+  const provider_id = await user.addProvider(model);
+  const goal = JSON.stringify({ task: 'Launch a newsletter', provider_id });
+  const headers = { 'x-api-key': user.api_key, 'content-type': 'application/json', 'idempotency-key': 'once' };
+  const post = () => send(api.url, 'POST', '/api/v1/runs', headers, goal);
+  await Promise.all(Array.from({ length: 5 }, () => user.get('/runs')));
+
+  proxy.silence();
+  const answers = await Promise.all([user.get('/runs'), user.post('/runs', goal), post()].map(promptly));
+  expect(answers.map(({ status, body }) => [status, body.code])).toEqual(Array(3).fill([503, 'UNAVAILABLE']));
+  expect(await promptly(api.health())).toMatchObject({ status: 503, body: { database: { status: 'down' } } });
+  proxy.heal();
+
+  let answer = await post();
+  await until(async () => (answer = await post()).status !== 409, 'the first try is over');
+  expect(answer).toMatchObject({ status: 201 });
+  await user.openRun(answer.body.run_id).until('completed');
+  const { runs } = (await user.get('/runs')).body;
+  expect(runs.filter(({ run_id }: { run_id: string }) => run_id === answer.body.run_id)).toHaveLength(1);
+  expect(api.isRunning(), api.log()).toBe(true);
+  proxy.close();
 });

@@ -1,0 +1,66 @@
+import { connect, createServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { AddressInfo } from 'node:net';
+
+export type Proxy = Awaited<ReturnType<typeof startProxy>>;
+
+/** A line between one process and one server that can be cut, fall silent, or be slow. */
+export async function startProxy(targetPort: number) {
+  let isCut = false;
+  let delay_ms = 0;
+  let silence: PromiseWithResolvers<void> | undefined;
+  const sockets = new Set<Socket>();
+
+  /** What is sent into the silence arrives when it ends, as TCP would send it again. */
+  async function forward(from: Socket, to: Socket): Promise<void> {
+    for await (const chunk of from) {
+      await silence?.promise;
+      if (delay_ms) await sleep(delay_ms);
+      if (!to.write(chunk)) await new Promise((resolve) => to.once('drain', resolve).once('close', resolve));
+    }
+    await silence?.promise;
+    to.end();
+  }
+
+  const server = createServer({ allowHalfOpen: true }, (client) => {
+    if (isCut) return void client.resetAndDestroy();
+    const upstream = connect({ port: targetPort, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+    client.setNoDelay();
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      sockets.add(from);
+      from.on('error', () => to.destroy()).on('close', () => sockets.delete(from));
+      forward(from, to).catch(() => (from.destroy(), to.destroy()));
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+
+  return {
+    port: (server.address() as AddressInfo).port,
+    /** Resets every connection, and each new one. */
+    cut() {
+      isCut = true;
+      for (const socket of sockets) socket.resetAndDestroy();
+    },
+    /** Nothing arrives any more, and nobody is told. */
+    silence() {
+      silence ??= Promise.withResolvers();
+    },
+    /** Delays what goes either way, in milliseconds. */
+    slow(milliseconds: number) {
+      delay_ms = milliseconds;
+    },
+    heal() {
+      isCut = false;
+      delay_ms = 0;
+      silence?.resolve();
+      silence = undefined;
+    },
+    close() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+}
