@@ -1,7 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { Client, Connection } from '@temporalio/client';
@@ -9,9 +8,8 @@ import { sql } from 'kysely';
 import { createDb } from '../db/index.ts';
 import { migrateToLatest } from '../db/migrate.ts';
 import { choosePort } from '../src/embedded/ports.ts';
-import { startPostgres } from '../src/embedded/postgres.ts';
-import { inBackground, killRecorded } from '../src/embedded/processes.ts';
-import { findTemporal, startTemporal } from '../src/embedded/temporal.ts';
+import { inBackground } from '../src/embedded/processes.ts';
+import { startBackends } from '../test/backends.ts';
 import { register, until } from '../test/client.ts';
 
 const root = path.join(import.meta.dirname, '..');
@@ -21,13 +19,9 @@ export type Servers = Awaited<ReturnType<typeof startServers>>;
 
 /** Everything that a bench needs, each a process of its own, as `npm start` runs them: nothing is mocked but the model. */
 export async function startServers({ latency_ms }: { latency_ms: number }) {
-  const dir = await mkdtemp(path.join(tmpdir(), 'orchflow-bench-'));
   const children: ChildProcess[] = [];
   const killChildren = () => children.forEach((child) => child.kill('SIGKILL'));
-  const pidFiles = ['postgres', 'temporal'].map((name) => path.join(dir, `${name}.json`)) as [string, string];
-  process.once('exit', () => (killChildren(), pidFiles.forEach((file) => killRecorded(file))));
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-  const report = (line: string) => console.error(line);
+  process.once('exit', killChildren);
 
   function start(file: string, args: string[], env: Record<string, string> = {}, background = false) {
     const [command, ...more] = [...(background ? inBackground : []), process.execPath, path.join(root, file), ...args];
@@ -39,23 +33,13 @@ export async function startServers({ latency_ms }: { latency_ms: number }) {
     return child;
   }
 
-  const temporalFile = path.join(dir, 'temporal.db');
   const model = start('bench/fake-model.ts', [String(latency_ms)]);
-  const [postgres, temporal, modelUrl, port] = await Promise.all([
-    startPostgres({ dataDir: path.join(dir, 'postgres'), pidFile: pidFiles[0], report }),
-    findTemporal({ report }).then((binary) =>
-      startTemporal({
-        binary,
-        dbFile: temporalFile,
-        headless: true,
-        report,
-        logFile: path.join(dir, 'temporal.log'),
-        pidFile: pidFiles[1],
-      }),
-    ),
+  const [backends, modelUrl, port] = await Promise.all([
+    startBackends('bench', (line) => console.error(line)),
     firstLine(model),
     choosePort(),
   ]);
+  const { postgres, temporal, temporalFile } = backends;
   const db = createDb(postgres.url);
   await migrateToLatest(db);
 
@@ -122,8 +106,7 @@ export async function startServers({ latency_ms }: { latency_ms: number }) {
     async stop() {
       killChildren();
       await db.destroy();
-      await Promise.all([postgres.stop(), temporal.stop()]);
-      await rm(dir, { recursive: true, force: true });
+      await backends.stop();
     },
   };
 }

@@ -15,7 +15,7 @@ import {
 
 export type Purpose = 'split' | 'infer' | 'execute' | 'evaluate' | 'finalize';
 
-/** One request that reached the fake. `received_at` and `answered_at` are milliseconds of `performance.now()`. */
+/** One request that reached the fake. `received_at` and the like are milliseconds of `performance.now()`. */
 export type ModelCall = DecodedRequest & {
   purpose: Purpose;
   /** From the block `<task id="T2" …>`. */
@@ -27,6 +27,8 @@ export type ModelCall = DecodedRequest & {
   body: Record<string, any>;
   received_at: number;
   answered_at?: number;
+  /** When the connection was free again, or lost. */
+  closed_at?: number;
   /** The client hung up before it had the whole answer. */
   client_closed: boolean;
 };
@@ -164,6 +166,7 @@ export async function startFakeModel() {
     fake.maxOpenCalls = Math.max(fake.maxOpenCalls, openCalls);
     response.on('close', () => {
       openCalls -= 1;
+      call.closed_at = performance.now();
       call.client_closed ||= !response.writableFinished && call.answered_at === undefined;
       changed();
     });

@@ -1,0 +1,46 @@
+import type { Evidence } from './evidence.ts';
+import * as effects from './invariants/effects.ts';
+import * as runs from './invariants/runs.ts';
+import type { Fallen } from './nemesis.ts';
+
+const invariants: [string, runs.Invariant][] = [
+  ['1 an acknowledged start is never lost or doubled', runs.startsAreKept],
+  ['2 every run has ended, or says what it waits for', runs.runsEndOrWait],
+  ['3 an acknowledged answer counts exactly once', runs.answersCountOnce],
+  ['4 a model call is accepted once, and repeated only for a fault', runs.callsArePaidOnce],
+  ['5 tasks keep the order of their graph', runs.orderIsKept],
+  ['6 no machine passes a gate', effects.gatesArePassedByPeople],
+  ['7 a cancellation is final', effects.cancelsAreFinal],
+  ['8 every event is delivered, the same each time', effects.eventsAreDelivered],
+  ['9 nothing goes back, and use is what was answered', effects.nothingGoesBack],
+  ['10 no secret leaks, and every history replays', effects.nothingLeaks],
+  ['every request is answered within 3 s', effects.answersArePrompt],
+];
+
+/** Where faults fell that matter: how often, by what. A run without one of these has tested too little. */
+export function coverage(fallen: Fallen[]): Record<string, number> {
+  const kills = fallen.filter(({ kind }) => kind.startsWith('kill'));
+  const hitsWorker = (fault: Fallen) =>
+    'target' in fault ? fault.target.startsWith('worker') : /call|delivery/.test(fault.kind);
+  const workerKills = kills.filter(hitsWorker);
+  return {
+    'worker killed inside a model call': workerKills.filter(({ open_calls }) => open_calls > 0).length,
+    'API killed between commit and signal': kills.filter(({ unsent = 0 }) => unsent > 0).length,
+    'worker killed during a webhook': workerKills.filter(({ open_deliveries }) => open_deliveries > 0).length,
+  };
+}
+
+/** Checks all invariants and prints each. Returns how many are violated. */
+export function check(evidence: Evidence, print: (line: string) => void): number {
+  let first: string | undefined;
+  let violated = 0;
+  for (const [name, invariant] of invariants) {
+    const faults = invariant(evidence);
+    print(`${faults.length ? `VIOLATED (${faults.length})` : 'ok'.padEnd(8)}  ${name}`);
+    if (faults.length === 0) continue;
+    violated += 1;
+    first ??= [`First violation, of "${name}":`, ...faults.slice(0, 10)].join('\n  ');
+  }
+  if (first) print(first);
+  return violated;
+}

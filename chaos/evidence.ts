@@ -1,0 +1,142 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
+import { sql } from 'kysely';
+import type { Db } from '../db/index.ts';
+import { workerOptions } from '../src/worker-options.ts';
+import type { Account } from './clients.ts';
+import type { Journal } from './journal.ts';
+import type { Fallen } from './nemesis.ts';
+import type { Outside } from './outside.ts';
+import type { Servers } from './servers.ts';
+
+export type Evidence = Awaited<ReturnType<typeof gatherEvidence>>;
+
+/** A status as a trigger saw it change. `task_id` is null for the run itself. */
+export type Change = {
+  run_id: string;
+  task_id: string | null;
+  before: string;
+  after: string;
+  versions: [number, number];
+};
+
+/** Lets the database itself note every change of a status and a version, whoever makes it. */
+export async function startAudit(db: Db): Promise<void> {
+  await sql`
+    create table audit (
+      audit_id bigint generated always as identity primary key,
+      run_id text, task_id text, before text, after text, versions jsonb, at timestamptz default clock_timestamp());
+    create function audit() returns trigger language plpgsql as $$
+    begin
+      insert into audit (run_id, task_id, before, after, versions)
+      values (new.run_id, to_jsonb(new) ->> 'id', old.status, new.status, jsonb_build_array(old.version, new.version));
+      return new;
+    end
+    $$;
+    create trigger audit after update on runs for each row execute function audit();
+    create trigger audit after update on tasks for each row execute function audit();`.execute(db);
+}
+
+/** All that is known after a run of chaos, read past the proxies. */
+export async function gatherEvidence(given: {
+  servers: Servers;
+  outside: Outside;
+  journal: Journal;
+  fallen: Fallen[];
+  accounts: Account[];
+  /** The run ids of each account's list, in the order of `accounts`. */
+  lists: (string[] | undefined)[];
+}) {
+  const { servers, outside, journal, fallen, accounts, lists } = given;
+  const { db } = servers;
+  const connection = await Connection.connect({ address: servers.temporalAddress });
+  const workflows = await readWorkflows(new Client({ connection })).finally(() => connection.close());
+  const [runs, tasks, gates, texts, llm_calls, events, deliveries, outbox] = await Promise.all([
+    db.selectFrom('runs').selectAll().orderBy('created_at').execute(),
+    db.selectFrom('tasks').selectAll().orderBy('run_id').orderBy('position').execute(),
+    db.selectFrom('gates').selectAll().orderBy('opened_at').execute(),
+    db.selectFrom('texts').selectAll().execute(),
+    db.selectFrom('llm_calls').selectAll().execute(),
+    db.selectFrom('run_events').selectAll().orderBy('run_id').orderBy('seq').execute(),
+    db.selectFrom('webhook_deliveries').selectAll().execute(),
+    db.selectFrom('outbox').selectAll().execute(),
+  ]);
+  const { rows: changes } = await sql<Change>`select * from audit order by audit_id`.execute(db);
+  return {
+    journal: journal.entries,
+    fallen,
+    accounts,
+    lists,
+    calls: outside.calls(),
+    received: outside.deliveries,
+    runs,
+    tasks,
+    gates,
+    texts: new Map(texts.map(({ text_id, text }) => [text_id, text])),
+    llm_calls,
+    events,
+    deliveries,
+    outbox,
+    changes,
+    workflows,
+    unreplayable: await replay(workflows),
+    /** Where a secret would be seen, as text. */
+    places: {
+      histories: workflows.map(({ text }) => text).join('\n'),
+      database: await dump(db),
+      logs: readLogs(servers.dir),
+      webhooks: outside.deliveries.map(({ body }) => body).join('\n'),
+      errors: JSON.stringify(journal.entries.filter(({ outcome }) => outcome !== 'ok')),
+    },
+    secrets: [
+      servers.secrets.encryption_key,
+      new URL(servers.databaseUrl).password,
+      ...accounts.flatMap(({ name, api_key, webhook_secret }) => [api_key, webhook_secret, `sk-canary${name}`]),
+    ],
+  };
+}
+
+async function readWorkflows({ workflow }: Client) {
+  const workflows = [];
+  for await (const { workflowId, type, status, runId } of workflow.list()) {
+    const handle = workflow.getHandle(workflowId, runId);
+    const history = await handle.fetchHistory();
+    const pending =
+      status.name === 'RUNNING' ? JSON.stringify((await handle.describe()).raw.pendingActivities ?? []) : '';
+    const name = status.name as string;
+    workflows.push({ workflow_id: workflowId, type, status: name, pending, history, text: textOf(history) });
+  }
+  return workflows;
+}
+
+/** Payloads are base64 there: as text, so that one can search in them. */
+function textOf(history: object): string {
+  return JSON.stringify(history, (key, value: unknown) =>
+    key === 'data' && typeof value === 'string' ? Buffer.from(value, 'base64').toString() : value,
+  );
+}
+
+async function replay(workflows: { workflow_id: string; history: any }[]): Promise<string[]> {
+  Runtime.install({ logger: new DefaultLogger('ERROR') });
+  const { workflowsPath } = workerOptions;
+  const histories = workflows.map(({ workflow_id, history }) => ({ workflowId: workflow_id, history }));
+  const results = Worker.runReplayHistories({ workflowsPath }, histories);
+  const all = await Array.fromAsync(results);
+  return all.flatMap(({ workflowId, error }) => (error ? [`${workflowId}: ${error.message}`] : []));
+}
+
+async function dump(db: Db): Promise<string> {
+  const tables = await db.introspection.getTables();
+  const texts = tables.map(async ({ name }) => {
+    const { rows } = await sql<{ line: string }>`select t::text as line from ${sql.table(name)} as t`.execute(db);
+    return rows.map(({ line }) => line).join('\n');
+  });
+  return (await Promise.all(texts)).join('\n');
+}
+
+function readLogs(dir: string): string {
+  const files = readdirSync(dir).filter((name) => name.endsWith('.log'));
+  return files.map((name) => readFileSync(path.join(dir, name), 'utf8')).join('\n');
+}

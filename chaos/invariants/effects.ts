@@ -1,0 +1,148 @@
+import { describe } from '../nemesis.ts';
+import { during, excusedUntil, hurtsApi } from '../windows.ts';
+import { entries, isEnded, time, type Invariant } from './runs.ts';
+
+/** 6. No machine passes a gate: each answer at one was given by a person, and before what depends on the task. */
+export const gatesArePassedByPeople: Invariant = (e) => {
+  const faults: string[] = [];
+  for (const gate of e.gates) {
+    const { gate_id, run_id, task_id, status, decision } = gate;
+    const run = e.runs.find((row) => row.run_id === run_id)!;
+    if (status === 'open' && isEnded(run.status)) faults.push(`${gate_id} is open, and its run ${run.status}`);
+    if (status === 'closed' && !['cancelled', 'failed'].includes(run.status)) {
+      faults.push(`${gate_id} was closed by nobody; its run is ${run.status}`);
+    }
+    if (status !== 'answered') continue;
+    const given = entries(e, 'complete').filter((entry) => entry.gate_id === gate_id && entry.outcome !== 'fail');
+    if (!given.some((entry) => entry.decision === decision)) faults.push(`${gate_id}: nobody sent ${decision}`);
+    if (decision === 'reject' || decision === 'retry') continue;
+    const after = e.tasks.filter((task) => task.run_id === run_id && task.depends_on.includes(task_id));
+    for (const { id } of after) {
+      const first = e.calls.find((call) => call.run_id === run_id && call.purpose === 'execute' && call.task_id === id);
+      if (first && first.received_at < time(gate.answered_at!) - 50) {
+        faults.push(
+          `${run_id} ${id} began at ${first.received_at}, before ${gate_id} was answered at ${gate.answered_at}`,
+        );
+      }
+    }
+  }
+  for (const { run_id } of e.runs.filter((run) => run.require_approval && run.status === 'completed')) {
+    for (const { id } of e.tasks.filter((task) => task.run_id === run_id && task.kind === 'ai')) {
+      const passed = e.gates.some(
+        (gate) => gate.run_id === run_id && gate.task_id === id && gate.status === 'answered',
+      );
+      if (!passed) faults.push(`${run_id} ${id} was completed without approval`);
+    }
+  }
+  return faults;
+};
+
+/** 7. An acknowledged cancellation is final: nothing is asked or told after it, and calls in flight are closed. */
+export const cancelsAreFinal: Invariant = (e) => {
+  const faults: string[] = [];
+  for (const { run_id, outcome, ended, body } of entries(e, 'cancel')) {
+    const run = e.runs.find((row) => row.run_id === run_id)!;
+    if (outcome === 'fail' && run.status === 'cancelled')
+      faults.push(`${run_id} is cancelled; ${JSON.stringify(body)}`);
+    if (outcome !== 'ok') continue;
+    if (run.status !== 'cancelled') faults.push(`${run_id} was cancelled and is ${run.status}`);
+    const until = excusedUntil(e, ended, 11_000);
+    for (const call of e.calls.filter((one) => one.run_id === run_id)) {
+      const last = call.answered_at ?? call.closed_at ?? Number.POSITIVE_INFINITY;
+      if (call.received_at > until)
+        faults.push(`${call.call_id} was asked at ${call.received_at}, cancelled at ${ended}`);
+      else if (last > until) faults.push(`${call.call_id} was open until ${last}, cancelled at ${ended}`);
+    }
+    const told = e.events.filter((event) => event.run_id === run_id).map(({ type }) => type);
+    if (told.includes('run.completed') || told.includes('run.failed'))
+      faults.push(`${run_id} was cancelled: ${told.join()}`);
+    const sent = e.received.filter(({ payload }) => payload.run_id === run_id).map(({ payload }) => payload.event);
+    if (sent.includes('completed') || sent.includes('failed'))
+      faults.push(`${run_id} was cancelled, and sent ${sent.join()}`);
+  }
+  return faults;
+};
+
+/** 8. Every event of a run with a webhook is delivered or being tried, the same each time, signed; none is missing. */
+export const eventsAreDelivered: Invariant = (e) => {
+  const faults: string[] = [];
+  for (const [id, all] of Map.groupBy(e.received, (one) => one.id)) {
+    if (new Set(all.map(({ body }) => body)).size > 1) faults.push(`${id} had different bodies`);
+    if (all.some(({ verified }) => !verified)) faults.push(`${id} was not signed as its endpoint expects`);
+  }
+  for (const { delivery_id, status, last_response } of e.deliveries) {
+    const taken = e.received.some(({ id, status: given }) => id === delivery_id && given === 204);
+    if (status === 'delivered' && !taken) faults.push(`${delivery_id} was not delivered, but says so`);
+    if (status === 'failed') faults.push(`${delivery_id} was given up: ${last_response}`);
+  }
+  for (const { run_id, status, webhook_url } of e.runs) {
+    const prefix = `${run_id}/webhook/`;
+    const started = e.workflows.filter(({ workflow_id }) => workflow_id.startsWith(prefix));
+    const numbers = started
+      .map(({ workflow_id }) => Number(workflow_id.slice(prefix.length)))
+      .toSorted((a, b) => a - b);
+    if (numbers.some((number, index) => number !== index + 1)) faults.push(`${run_id} has webhooks ${numbers.join()}`);
+    const rows = e.deliveries.filter((row) => row.run_id === run_id);
+    for (const workflow of started) {
+      const delivery_id = `msg_${run_id}_${workflow.workflow_id.slice(prefix.length)}`;
+      const row = rows.find((one) => one.delivery_id === delivery_id);
+      const isTried = workflow.status === 'RUNNING';
+      if (row?.status !== 'delivered' && !isTried) faults.push(`${delivery_id} is ${row?.status}, ${workflow.status}`);
+    }
+    if (webhook_url && isEnded(status) && !started.some(({ text }) => text.includes(`"event\\":\\"${status}\\"`))) {
+      faults.push(`${run_id} is ${status}, and its webhook was not told`);
+    }
+  }
+  for (const [run_id, events] of Map.groupBy(e.events, (event) => event.run_id)) {
+    if (events.some(({ seq }, index) => seq !== index + 1))
+      faults.push(`${run_id}: gaps in ${events.map(({ seq }) => seq).join()}`);
+    const { status } = e.runs.find((run) => run.run_id === run_id)!;
+    const ends = events.filter(({ type }) => type === `run.${status}`).length;
+    if (isEnded(status) && ends !== 1) faults.push(`${run_id} is ${status}, with ${ends} such events`);
+  }
+  return faults;
+};
+
+const taskEnds = ['completed', 'skipped', 'cancelled'];
+
+/** 9. No status goes back from an end, no version falls, and what was used is what was answered. */
+export const nothingGoesBack: Invariant = (e) => {
+  const faults = e.changes
+    .filter(({ task_id, before, after, versions: [from, to] }) => {
+      const isEnd = task_id === null ? isEnded(before) : taskEnds.includes(before);
+      return to < from || (isEnd && before !== after) || (after === 'pending' && before !== after);
+    })
+    .map((change) => JSON.stringify(change));
+  for (const { call_id } of e.llm_calls) {
+    const answered = e.calls.some((call) => call.call_id === call_id && call.answered_at !== undefined);
+    if (!answered) faults.push(`${call_id} is in the journal, and the model never answered it`);
+  }
+  for (const { run_id, message } of e.outbox)
+    faults.push(`${run_id}: Temporal has not heard of ${JSON.stringify(message)}`);
+  return faults;
+};
+
+/** 10. No secret is anywhere in clear, no account hears of another's run, and every history can be replayed. */
+export const nothingLeaks: Invariant = (e) => {
+  const faults = [...e.unreplayable];
+  for (const [place, text] of Object.entries(e.places)) {
+    for (const secret of e.secrets) if (text.includes(secret)) faults.push(`${secret.slice(0, 9)}… is in the ${place}`);
+  }
+  for (const { path, payload, id } of e.received) {
+    const run = e.runs.find(({ run_id }) => run_id === payload.run_id);
+    if (!run?.webhook_url?.endsWith(path)) faults.push(`${id} came to ${path}`);
+  }
+  return faults;
+};
+
+/** Every request is answered within 3 s, whatever is down, unless its own API was killed or frozen; none is a 500. */
+export const answersArePrompt: Invariant = (e) =>
+  e.journal.flatMap((entry) => {
+    const { op, api, invoked, ended, status, body } = entry;
+    const took = `${status ?? 'no answer'} after ${ended - invoked} ms`;
+    const under = during(e, invoked - 1_000, ended, () => true).map(describe);
+    const what = `${op} at ${new Date(invoked).toISOString()} by ${api}: ${took}, during ${under.join('; ') || 'nothing'}`;
+    if (status === 500) return [`${what}: ${JSON.stringify(body)}`];
+    if (ended - invoked <= 3_000) return [];
+    return during(e, invoked, ended, (fault) => hurtsApi(fault, api), 5_000).length > 0 ? [] : [what];
+  });

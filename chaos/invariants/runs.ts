@@ -1,0 +1,161 @@
+import type { Evidence } from '../evidence.ts';
+import type { Entry } from '../journal.ts';
+import { ancestors, topologicalOrder } from '../../workflows/graph.ts';
+import { excusedUntil, workersWereHurt } from '../windows.ts';
+
+/** What must hold after any run of chaos: each function returns the violations, with their evidence. */
+export type Invariant = (evidence: Evidence) => string[];
+
+type Of<O extends Entry['op']> = Extract<Entry, { op: O }>;
+export function entries<O extends Entry['op']>({ journal }: Evidence, op: O): Of<O>[] {
+  return journal.filter((entry): entry is Of<O> => entry.op === op);
+}
+
+export const isEnded = (status: string) => ['completed', 'failed', 'cancelled'].includes(status);
+export const time = (timestamp: string) => new Date(timestamp).getTime();
+
+/** 1. Every acknowledged start is one row, one workflow and one entry of the list; no key started two. */
+export const startsAreKept: Invariant = (e) => {
+  const faults: string[] = [];
+  const tries = Map.groupBy(entries(e, 'start'), ({ run }) => run);
+  for (const [run, all] of tries) {
+    const rows = e.runs.filter(({ task }) => task.startsWith(`[run:${run}]`)).map(({ run_id }) => run_id);
+    const most = all[0]!.key ? 1 : all.filter(({ outcome }) => outcome !== 'fail').length;
+    if (rows.length > most) faults.push(`${run} was started ${rows.length} times: ${rows.join()}`);
+    for (const { outcome, body } of all) {
+      if (outcome === 'ok' && !rows.includes(body.run_id))
+        faults.push(`${run}: ${body.run_id} was acknowledged and is gone`);
+    }
+  }
+  const workflows = e.workflows.filter(({ type }) => type === 'orchflowRun').map(({ workflow_id }) => workflow_id);
+  const listed = e.lists.flatMap((ids) => ids ?? ['a list that could not be read']);
+  const ids = new Set([...e.runs.map(({ run_id }) => run_id), ...workflows, ...listed]);
+  for (const id of ids) {
+    const counts = [e.runs.map(({ run_id }) => run_id), workflows, listed].map(
+      (all) => all.filter((x) => x === id).length,
+    );
+    if (counts.some((count) => count !== 1)) faults.push(`${id}: ${counts.join('/')} rows/workflows/list entries`);
+  }
+  return faults;
+};
+
+const statusInTemporal = { completed: 'COMPLETED', failed: 'FAILED', cancelled: 'CANCELLED' } as const;
+
+/** 2. Every run has ended as its workflow has, or waits for a person. It failed only where planning was refused. */
+export const runsEndOrWait: Invariant = (e) =>
+  e.runs.flatMap((run) => {
+    const { run_id, status, phase, error } = run;
+    const workflow = e.workflows.find(({ workflow_id }) => workflow_id === run_id);
+    if (!workflow) return [`${run_id} has no workflow`];
+    const told = `${run_id} is ${status} (${phase}) and its workflow ${workflow.status} ${workflow.pending}`;
+    if (status === 'waiting_human') {
+      const waits = e.gates.some((gate) => gate.run_id === run_id && gate.status === 'open');
+      return waits && workflow.status === 'RUNNING' ? [] : [told];
+    }
+    if (!isEnded(status)) return [told];
+    if (workflow.status !== statusInTemporal[status as keyof typeof statusInTemporal]) return [told];
+    const planning = e.calls.filter((call) => call.run_id === run_id && /split|infer/.test(call.purpose));
+    if (status === 'failed' && !planning.some(({ fault }) => fault))
+      return [`${told}, with no fault in planning: ${error}`];
+    return [];
+  });
+
+/** 3. An acknowledged answer stands, once, byte for byte, and its text is in every prompt after it; a refused one nowhere. */
+export const answersCountOnce: Invariant = (e) => {
+  const faults: string[] = [];
+  for (const [gate_id, all] of Map.groupBy(entries(e, 'complete'), (entry) => entry.gate_id)) {
+    const gate = e.gates.find((row) => row.gate_id === gate_id);
+    const given = (entry: Of<'complete'>) => `${entry.decision} ${entry.output ?? ''} ${entry.key ?? ''}`;
+    const acked = new Set(all.filter(({ outcome }) => outcome === 'ok').map(given));
+    if (acked.size > 1) faults.push(`${gate_id}: ${acked.size} answers were acknowledged: ${[...acked].join(', ')}`);
+    const stands = gate?.answer_id ? e.texts.get(gate.answer_id) : undefined;
+    for (const [said, tries] of Map.groupBy(all, given)) {
+      const { decision, output } = tries[0]!;
+      const isStanding = gate?.decision === decision && stands === output;
+      if (acked.has(said) && !isStanding)
+        faults.push(`${gate_id}: acknowledged ${said}, but ${gate?.decision} ${stands} stands`);
+      const refused = tries.every(({ outcome }) => outcome === 'fail');
+      if (refused && output !== undefined && stands === output)
+        faults.push(`${gate_id}: refused ${said}, and it stands`);
+    }
+    const told = e.events.filter(({ type, data }) => type === 'gate.answered' && data.gate_id === gate_id).length;
+    if (told !== (gate?.status === 'answered' ? 1 : 0))
+      faults.push(`${gate_id} is ${gate?.status}, with ${told} events`);
+  }
+  return faults;
+};
+
+/** 4. A model call is accepted once, and made again only when a fault fell into it: never after its answer was kept. */
+export const callsArePaidOnce: Invariant = (e) => {
+  const faults: string[] = [];
+  for (const [call_id, calls] of Map.groupBy(e.calls, (call) => call.call_id)) {
+    const kept = e.llm_calls.find((row) => row.call_id === call_id);
+    for (const [index, call] of calls.entries()) {
+      const before = calls[index - 1];
+      const at = call.received_at;
+      if (kept && time(kept.created_at) < at - 100 && !workersWereHurt(e, time(kept.created_at), at)) {
+        faults.push(`${call_id} was asked again at ${at}, after its answer was kept at ${kept.created_at}`);
+      }
+      if (before && !before.fault && !before.client_closed && !workersWereHurt(e, before.received_at - 1_000, at)) {
+        faults.push(`${call_id} was asked again at ${at}, with no fault since ${before.received_at}`);
+      }
+    }
+  }
+  for (const run of e.runs.filter(({ status }) => isEnded(status))) {
+    const end = excusedUntil(e, time(run.completed_at!), 11_000);
+    for (const { call_id, received_at } of e.calls.filter((call) => call.run_id === run.run_id)) {
+      if (received_at > end)
+        faults.push(`${call_id} was asked at ${received_at}; the run was ${run.status} at ${run.completed_at}`);
+    }
+  }
+  return faults;
+};
+
+/** 5. The plan is a graph, the one in the history; no task began before all before it were done, and each saw them. */
+export const orderIsKept: Invariant = (e) => {
+  const faults: string[] = [];
+  for (const { run_id, status } of e.runs) {
+    const tasks = e.tasks.filter((task) => task.run_id === run_id);
+    if (!topologicalOrder(tasks)) faults.push(`${run_id}: the dependencies form a cycle`);
+    const history = e.workflows.find(({ workflow_id }) => workflow_id === run_id)?.text ?? '';
+    for (const { id, title } of tasks) {
+      if (!history.includes(title)) faults.push(`${run_id} ${id} "${title}" is not in the history`);
+    }
+    for (const task of tasks) {
+      const calls = e.calls.filter(
+        (call) => call.run_id === run_id && call.purpose === 'execute' && call.task_id === task.id,
+      );
+      const [first] = calls;
+      if (!first) {
+        if (task.kind === 'ai' && task.status === 'completed' && !wasAnswered(e, run_id, task.id)) {
+          faults.push(`${run_id} ${task.id} is completed, and nobody did it`);
+        }
+        continue;
+      }
+      if (task.kind === 'human') faults.push(`${run_id} ${task.id} is a person's, and a model did it`);
+      for (const id of ancestors(tasks, task.id)) {
+        const before = tasks.find((other) => other.id === id)!;
+        if (
+          !before.completed_at ||
+          before.status !== 'completed' ||
+          time(before.completed_at) > first.received_at + 50
+        ) {
+          faults.push(
+            `${run_id} ${task.id} began at ${first.received_at}; ${id} is ${before.status} ${before.completed_at}`,
+          );
+        }
+        const text = e.texts.get(before.output_id ?? '')?.slice(0, 200) ?? '';
+        if (!calls.every(({ prompt }) => prompt.includes(text)))
+          faults.push(`${run_id} ${task.id} was not told what ${id} said`);
+      }
+    }
+    if (status === 'completed' && tasks.some((task) => task.status !== 'completed')) {
+      faults.push(`${run_id} is completed with tasks that are not`);
+    }
+  }
+  return faults;
+};
+
+function wasAnswered(e: Evidence, run_id: string, task_id: string): boolean {
+  return e.gates.some((gate) => gate.run_id === run_id && gate.task_id === task_id && gate.status === 'answered');
+}

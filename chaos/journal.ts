@@ -1,0 +1,51 @@
+import { appendFileSync } from 'node:fs';
+import type { Decision } from '../workflows/messages.ts';
+
+/** What a client did: start a run, answer a gate, cancel, read one, walk the list. */
+export type Operation =
+  | { op: 'start'; run: string; key?: string }
+  | {
+      op: 'complete';
+      run_id: string;
+      task_id: string;
+      gate_id: string;
+      decision: Decision;
+      output?: string;
+      key?: string;
+    }
+  | { op: 'cancel'; run_id: string }
+  | { op: 'get'; run_id: string }
+  | { op: 'list' };
+
+/**
+ * One try of one request. Times are milliseconds since 1970. `ok`: a 2xx. `fail`: refused, and nothing was done.
+ * `unknown`: no answer, or one that says that Orchflow itself does not know.
+ */
+export type Entry = Operation & {
+  api: string;
+  invoked: number;
+  ended: number;
+  outcome: 'ok' | 'fail' | 'unknown';
+  status?: number;
+  body?: any;
+};
+
+/** The clients' own journal: one line of JSON for each try. Reads that went well are not kept. */
+export function openJournal(file: string) {
+  const entries: Entry[] = [];
+  let reads = 0;
+  return {
+    entries,
+    reads: () => reads,
+    write(entry: Entry): void {
+      if (entry.op === 'get' || entry.op === 'list') {
+        reads += 1;
+        if (entry.outcome === 'ok' && entry.ended - entry.invoked < 1_000) return;
+        if (entry.outcome === 'ok') delete entry.body;
+      }
+      entries.push(entry);
+      appendFileSync(file, `${JSON.stringify(entry)}\n`);
+    },
+  };
+}
+export type Journal = ReturnType<typeof openJournal>;

@@ -1,0 +1,177 @@
+import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createDb } from '../db/index.ts';
+import { migrateToLatest } from '../db/migrate.ts';
+import { choosePort } from '../src/embedded/ports.ts';
+import { killRecorded, startProcess, type RunningProcess } from '../src/embedded/processes.ts';
+import { startBackends } from '../test/backends.ts';
+import { startProxy, type Proxy } from '../test/proxy.ts';
+
+const root = path.join(import.meta.dirname, '..');
+
+export const serviceNames = ['api1', 'api2', 'worker1', 'worker2'] as const;
+export type ServiceName = (typeof serviceNames)[number];
+export type ServerName = ServiceName | 'postgres' | 'temporal';
+export type Server = ReturnType<typeof createServer>;
+export type Link = { from: ServiceName; to: 'postgres' | 'temporal'; proxy: Proxy };
+export type Servers = Awaited<ReturnType<typeof startServers>>;
+
+/**
+ * Two APIs, two workers, PostgreSQL and Temporal, each a process that can be killed, frozen and started again. Between
+ * each API or worker and each of the two stands a line of its own. Model calls time out after seconds.
+ */
+export async function startServers(report: (line: string) => void) {
+  const backends = await startBackends('chaos', report);
+  const { dir } = backends;
+  const db = createDb(backends.postgres.url, 4);
+  await migrateToLatest(db);
+  const secrets = { encryption_key: randomBytes(32).toString('base64') };
+  const links: Link[] = [];
+
+  async function line(from: ServiceName, to: Link['to'], port: number): Promise<number> {
+    const proxy = await startProxy(port);
+    links.push({ from, to, proxy });
+    return proxy.port;
+  }
+
+  async function startService(name: ServiceName): Promise<Server & { url: string }> {
+    const database = new URL(backends.postgres.url);
+    database.port = String(await line(name, 'postgres', backends.postgres.port));
+    const temporalPort = await line(name, 'temporal', Number(backends.temporal.address.split(':')[1]));
+    const port = await choosePort();
+    const pidFile = path.join(dir, `${name}.json`);
+    process.once('exit', () => killRecorded(pidFile));
+    const env = {
+      PATH: '/usr/bin:/bin',
+      DATABASE_URL: database.href,
+      TEMPORAL_ADDRESS: `127.0.0.1:${temporalPort}`,
+      ENCRYPTION_KEY: secrets.encryption_key,
+      ORCHFLOW_EMBEDDED: 'true',
+      ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '127.0.0.0/8',
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      LLM_TIMEOUT_SECONDS: '4',
+      LLM_IDLE_TIMEOUT_SECONDS: '2',
+    };
+    const server = createServer(name, report, () =>
+      startProcess({
+        command: process.execPath,
+        args: [path.join(root, name.startsWith('api') ? 'src/api.ts' : 'src/worker.ts')],
+        env,
+        background: name.startsWith('worker'),
+        logFile: path.join(dir, `${name}.log`),
+        pidFile,
+      }),
+    );
+    await server.start();
+    return { ...server, url: `http://127.0.0.1:${port}` };
+  }
+
+  const { postgres, temporal } = backends;
+  const running = {
+    postgres: createServer('postgres', report, () => backends.restartPostgres(), postgres),
+    temporal: createServer('temporal', report, () => backends.restartTemporal(), temporal),
+    api1: await startService('api1'),
+    api2: await startService('api2'),
+    worker1: await startService('worker1'),
+    worker2: await startService('worker2'),
+  };
+  return {
+    dir,
+    db,
+    temporalAddress: temporal.address,
+    databaseUrl: postgres.url,
+    secrets,
+    links,
+    apis: [running.api1, running.api2].map(({ name, url }) => ({ name, url })),
+    get: (name: ServerName): Server => running[name],
+    /** The names of servers that ended although nobody had killed them, with how. */
+    crashes: () => Object.values(running).flatMap(({ name, crashes }) => crashes.map((how) => `${name}: ${how}`)),
+    /** Everything runs, and every line is open. */
+    async heal() {
+      for (const { proxy } of links) proxy.heal();
+      for (const server of Object.values(running)) await server.start();
+    },
+    async stop() {
+      await Promise.all(Object.values(running).map((server) => server.kill()));
+      await db.destroy();
+      for (const { proxy } of links) proxy.close();
+      await backends.stop();
+    },
+  };
+}
+
+/** One process under our hand. It is started again when it ends by itself, as an operator's supervisor does. */
+function createServer(
+  name: ServerName,
+  report: (line: string) => void,
+  startAgain: () => Promise<RunningProcess>,
+  first?: RunningProcess,
+) {
+  const crashes: string[] = [];
+  let frozen = false;
+  let starting: Promise<void> | undefined;
+  let running: RunningProcess | undefined;
+  if (first) watch(first);
+
+  function watch(started: RunningProcess): void {
+    running = started;
+    void started.exited.then(async (how) => {
+      if (running !== started) return;
+      running = undefined;
+      crashes.push(`${how}: ${started.lastWords().slice(-500)}`);
+      report(`${name} ended by itself (${how})`);
+      await sleep(1_000);
+      await start();
+    });
+  }
+
+  /** Starts or thaws it; does nothing when it runs. Resolves when PostgreSQL or Temporal answer, for others at once. */
+  async function start(): Promise<void> {
+    thaw();
+    if (running) return;
+    starting ??= startAgain()
+      .then(watch)
+      .finally(() => (starting = undefined));
+    await starting;
+  }
+
+  async function kill(): Promise<void> {
+    await starting;
+    const killed = running;
+    if (!killed) return;
+    running = undefined;
+    frozen = false;
+    signalAll(killed.pid, 'SIGCONT');
+    process.kill(killed.pid, 'SIGKILL');
+    await killed.exited;
+  }
+
+  function freeze(): void {
+    if (!running) return;
+    frozen = true;
+    signalAll(running.pid, 'SIGSTOP');
+  }
+
+  function thaw(): void {
+    if (frozen && running) signalAll(running.pid, 'SIGCONT');
+    frozen = false;
+  }
+
+  return { name, crashes, start, kill, freeze, thaw, isUp: () => running !== undefined && !frozen };
+}
+
+/** PostgreSQL is a process for each connection. */
+function signalAll(pid: number, signal: NodeJS.Signals): void {
+  const lines = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n');
+  const children = lines.map((line) => line.trim().split(/\s+/).map(Number)).filter(([, parent]) => parent === pid);
+  for (const one of [pid, ...children.map(([child]) => child!)]) {
+    try {
+      process.kill(one, signal);
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+}

@@ -1,0 +1,49 @@
+import type { Evidence } from './evidence.ts';
+import type { Fallen } from './nemesis.ts';
+
+/** When a fault excuses what would be a violation without it. */
+
+/** Restarted processes take a while to be there, and a lost worker is noticed by its missing heartbeats (6 s). */
+const aftermath = 15_000;
+
+/** True for faults of what stands between a model's answer and the journal: workers, both servers and their lines. */
+export function hurtsWorkers(fault: Fallen): boolean {
+  switch (fault.kind) {
+    case 'kill':
+    case 'freeze':
+      return !fault.target.startsWith('api');
+    case 'cut':
+    case 'silence':
+    case 'slow':
+      return fault.from.startsWith('worker');
+    case 'kill in a call':
+    case 'kill in a delivery':
+      return true;
+    default:
+      return false;
+  }
+}
+
+export function hurtsApi(fault: Fallen, name: string): boolean {
+  if (fault.kind === 'kill before the signal') return true;
+  return (fault.kind === 'kill' || fault.kind === 'freeze') && fault.target === name;
+}
+
+/** The faults of this kind whose time, with `after` milliseconds more, touches this one. */
+export function during({ fallen }: Evidence, from: number, to: number, is: (fault: Fallen) => boolean, after = 0) {
+  return fallen.filter((fault) => is(fault) && fault.began <= to && fault.ended + after >= from);
+}
+
+/** Until when something begun at `moment` may still go on, `bound` ms later unless workers were hurt meanwhile. */
+export function excusedUntil(evidence: Evidence, moment: number, bound: number): number {
+  let until = moment + bound;
+  for (const fault of evidence.fallen.filter(hurtsWorkers).toSorted((a, b) => a.began - b.began)) {
+    if (fault.began <= until && fault.ended >= moment) until = Math.max(until, fault.ended + aftermath);
+  }
+  return until;
+}
+
+/** True when workers were hurt between these moments, or so shortly before that they had not recovered. */
+export function workersWereHurt(evidence: Evidence, from: number, to: number): boolean {
+  return during(evidence, from, to, hurtsWorkers, aftermath).length > 0;
+}
