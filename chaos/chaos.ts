@@ -1,7 +1,8 @@
-import { appendFileSync, cpSync } from 'node:fs';
+import { appendFileSync, cpSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { serialize } from 'node:v8';
 import { check, coverage } from './checker.ts';
 import { createClients, openAccount } from './clients.ts';
 import { gatherEvidence, startAudit } from './evidence.ts';
@@ -118,6 +119,9 @@ async function untilEnded(): Promise<void> {
 
 function save(directory: string): void {
   cpSync(servers.dir, directory, { recursive: true, filter: (file) => !file.includes('/postgres/data') });
+  const { workflows, ...others } = evidence;
+  const plain = { ...others, workflows: workflows.map(({ history: _, ...rest }) => rest) };
+  writeFileSync(path.join(directory, 'evidence.bin'), serialize(plain));
   for (const fault of fallen)
     appendFileSync(path.join(directory, 'faults.jsonl'), `${JSON.stringify({ ...fault, what: describe(fault) })}\n`);
   for (const call of evidence.calls) appendFileSync(path.join(directory, 'calls.jsonl'), `${JSON.stringify(call)}\n`);

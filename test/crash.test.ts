@@ -158,6 +158,14 @@ test('an API that is asked to end answers what it has begun', async () => {
   });
 });
 
+test('an API whose log nobody reads any more goes on', async () => {
+  const api = await startApiProcess({ ...orchflow.env, LOG_LEVEL: 'debug' });
+  const client = await api.register();
+  api.closeLog();
+  for (let request = 0; request < 3; request += 1) expect((await client.get('/runs')).status).toBe(200);
+  expect(api.isRunning()).toBe(true);
+});
+
 const kills = 4;
 
 test(

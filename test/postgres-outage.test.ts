@@ -177,3 +177,18 @@ test('while Postgres is silent no request hangs; what was sent into the silence 
   expect(api.isRunning(), api.log()).toBe(true);
   proxy.close();
 });
+
+test('more requests than there are connections: 503 in time for those that cannot be served, and no harm done', async () => {
+  const api = await startApiProcess({ ...env, DATABASE_POOL_SIZE: '2' });
+  const user = await api.register();
+  const db = createDb(postgres.url, 1);
+  await db.transaction().execute(async (lock) => {
+    await sql`lock table runs in access exclusive mode`.execute(lock);
+    const answers = await Promise.all(Array.from({ length: 20 }, () => promptly(user.get('/runs'))));
+    expect(answers.map(({ status, body }) => [status, body.code])).toEqual(Array(20).fill([503, 'UNAVAILABLE']));
+  });
+  await db.destroy();
+  let answer = await user.get('/runs');
+  await until(async () => (answer = await user.get('/runs')).status === 200, 'it serves again');
+  expect(answer.body.runs).toEqual([]);
+});

@@ -81,6 +81,11 @@ async function start(script: string, env: Environment, readyMessage: string) {
     isRunning: () => ended === undefined,
     /** All that it wrote. */
     log: () => log,
+    /** Nobody reads its log any more. */
+    closeLog() {
+      child.stdout.destroy();
+      child.stderr.destroy();
+    },
     /** Sends a signal that does not end it, such as SIGSTOP. */
     signal: (signal: NodeJS.Signals) => void child.kill(signal),
     /** Ends it. Resolves with how it ended. */
