@@ -36,8 +36,9 @@ export async function* readStream<S extends z.ZodType>(
   if (!begun) throw badAnswer(target, 'sent nothing that can be read');
 }
 
-/** The last check of every vendor: an answer that claims to be whole has text. */
-export function finished(target: ModelTarget, answer: ModelAnswer): ModelAnswer {
+/** The last check of every vendor: an answer that claims to be whole has text, or calls a tool. */
+export function finished(target: ModelTarget, { tool_calls = [], ...answer }: ModelAnswer): ModelAnswer {
+  if (tool_calls.length) return { ...answer, tool_calls };
   if (answer.finish === 'stop' && !answer.text.trim()) throw badAnswer(target, 'sent an empty answer');
   return answer;
 }

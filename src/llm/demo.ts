@@ -1,6 +1,7 @@
 import { readBlocks, type Block } from './blocks.ts';
 import { inferDependencies, planTasks, shorten } from './demo-plan.ts';
-import { estimateTokens, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
+import { estimateTokens, type ModelAnswer, type ModelRequest, type ModelTarget, type ToolCall } from './model.ts';
+import { newCallId, toolCall } from './tools.ts';
 import type { Wire } from './wire.ts';
 
 const NOTE = "_Written by Orchflow's offline demo model; configure a provider for real answers._";
@@ -11,9 +12,12 @@ const NOTE = "_Written by Orchflow's offline demo model; configure a provider fo
  */
 export async function callDemo(
   { model }: ModelTarget,
-  { system, prompt }: ModelRequest,
+  request: ModelRequest,
   { on_delta }: Pick<Wire, 'on_delta'>,
 ): Promise<ModelAnswer> {
+  const { system, prompt } = request;
+  const forced = forcedCall(request);
+  if (forced) return { text: '', tool_calls: [forced], model, finish: 'stop', input_tokens: 0, output_tokens: 0 };
   const text = answerTo(system.split('\n', 1)[0]!.trim(), readBlocks(prompt));
   for (const line of text.match(/[^\n]*\n+|[^\n]+$/g) ?? []) on_delta?.(line);
   return {
@@ -23,6 +27,16 @@ export async function callDemo(
     input_tokens: estimateTokens(system + prompt),
     output_tokens: estimateTokens(text),
   };
+}
+
+/** It calls a tool only when it must: with the goal as every text that is required. */
+function forcedCall({ prompt, tools = [], tool_choice, turns }: ModelRequest): ToolCall | undefined {
+  const tool = typeof tool_choice === 'object' && tools.find(({ name }) => name === tool_choice.name);
+  if (!tool) return undefined;
+  const required = (tool.json_schema.required ?? []) as string[];
+  const goal = goalOf(readBlocks(prompt));
+  const given = Object.fromEntries(required.map((name) => [name, goal]));
+  return toolCall({ name: tool.name, arguments: given }, newCallId(turns, 0));
 }
 
 function answerTo(role: string, blocks: Block[]): string {

@@ -1,9 +1,23 @@
-import { GoogleGenAI, type GenerateContentParameters, type Part } from '@google/genai';
+import {
+  FunctionCallingConfigMode,
+  GoogleGenAI,
+  type Content,
+  type GenerateContentConfig,
+  type GenerateContentParameters,
+} from '@google/genai';
 import { z } from 'zod';
 import { badAnswer, finished, readAnswer, readStream, refused, truncated } from './answer.ts';
 import { LlmError, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
 import { strictSchema, withJsonModes, type JsonMode } from './structured.ts';
+import { argumentsOf, newCallId, toolCall } from './tools.ts';
 import type { Wire } from './wire.ts';
+
+const part = z.object({
+  text: z.string().optional(),
+  thought: z.boolean().optional(),
+  functionCall: z.object({ id: z.string().optional(), name: z.string(), args: z.unknown().optional() }).optional(),
+  thoughtSignature: z.string().optional(),
+});
 
 const content = z.object({
   candidates: z
@@ -11,7 +25,7 @@ const content = z.object({
       z.object({
         content: z
           .object({
-            parts: z.array(z.object({ text: z.string().optional(), thought: z.boolean().optional() })).optional(),
+            parts: z.array(part).optional(),
           })
           .optional(),
         finishReason: z.string().optional(),
@@ -52,30 +66,75 @@ async function generate(target: ModelTarget, request: ModelRequest, mode: JsonMo
   });
   const asked: GenerateContentParameters = {
     model: target.model,
-    contents: request.prompt,
+    contents: contentsOf(request),
     config: {
       systemInstruction: request.system,
       maxOutputTokens: request.max_output_tokens,
       abortSignal: wire.signal,
       ...responseFormat(request, mode),
+      ...toolsOf(request),
     },
   };
   const body: unknown = wire.on_delta
     ? await gather(target, await client.models.generateContentStream(asked), wire)
     : await client.models.generateContent(asked);
-  return fromContent(target, body);
+  return fromContent(target, request, body);
+}
+
+function contentsOf({ prompt, turns = [] }: ModelRequest): Content[] {
+  return [
+    { role: 'user', parts: [{ text: prompt }] },
+    ...turns.flatMap(({ text, calls, results }) => [
+      {
+        role: 'model',
+        parts: [
+          ...(text ? [{ text }] : []),
+          ...calls.map((call) => ({
+            functionCall: { id: call.id, name: call.name, args: argumentsOf(call) },
+            ...(call.signature && { thoughtSignature: call.signature }),
+          })),
+        ],
+      },
+      {
+        role: 'user',
+        parts: results.map((result, index) => {
+          const { id, name } = calls[index]!;
+          return { functionResponse: { id, name, response: { [result.is_error ? 'error' : 'output']: result.text } } };
+        }),
+      },
+    ]),
+  ];
+}
+
+function toolsOf({ tools, tool_choice }: ModelRequest): GenerateContentConfig {
+  if (!tools?.length) return {};
+  const { ANY, NONE } = FunctionCallingConfigMode;
+  const functionCallingConfig =
+    typeof tool_choice === 'object' ? { mode: ANY, allowedFunctionNames: [tool_choice.name] } : { mode: NONE };
+  return {
+    tools: [
+      {
+        functionDeclarations: tools.map(({ name, description, json_schema }) => ({
+          name,
+          description,
+          parametersJsonSchema: json_schema,
+        })),
+      },
+    ],
+    ...(tool_choice && { toolConfig: { functionCallingConfig } }),
+  };
 }
 
 /** The answer that a stream adds up to: its parts in order; all else as the last chunk has it. */
 async function gather(target: ModelTarget, stream: AsyncIterable<unknown>, wire: Wire): Promise<unknown> {
-  const parts: Part[] = [];
+  const parts: z.infer<typeof part>[] = [];
   let whole: z.infer<typeof content> = {};
   let finishReason: string | undefined;
   for await (const chunk of readStream(target, content, stream)) {
     const [candidate] = chunk.candidates ?? [];
-    for (const part of candidate?.content?.parts ?? []) {
-      if (part.text && !part.thought) wire.on_delta?.(part.text);
-      parts.push(part);
+    for (const said of candidate?.content?.parts ?? []) {
+      if (said.text && !said.thought) wire.on_delta?.(said.text);
+      parts.push(said);
     }
     finishReason = candidate?.finishReason ?? finishReason;
     whole = { ...whole, ...chunk };
@@ -91,7 +150,7 @@ function responseFormat({ schema }: ModelRequest, mode: JsonMode) {
 
 const REFUSAL = /SAFETY|RECITATION|LANGUAGE|BLOCKLIST|PROHIBITED_CONTENT|SPII|MODEL_ARMOR|JAILBREAK/;
 
-function fromContent(target: ModelTarget, body: unknown): ModelAnswer {
+function fromContent(target: ModelTarget, request: ModelRequest, body: unknown): ModelAnswer {
   const { candidates, promptFeedback, usageMetadata, modelVersion } = readAnswer(target, content, body);
   if (promptFeedback?.blockReason) throw refused(target, `the prompt was blocked (${promptFeedback.blockReason})`);
   const candidate = candidates?.[0];
@@ -103,6 +162,9 @@ function fromContent(target: ModelTarget, body: unknown): ModelAnswer {
   const parts = candidate.content?.parts ?? [];
   return finished(target, {
     text: parts.map(({ text, thought }) => (thought ? '' : (text ?? ''))).join(''),
+    tool_calls: parts
+      .flatMap(({ functionCall: call, thoughtSignature }) => (call ? [{ ...call, signature: thoughtSignature }] : []))
+      .map(({ args, ...call }, index) => toolCall({ ...call, arguments: args }, newCallId(request.turns, index))),
     model: modelVersion ?? target.model,
     finish: finishReason === 'MAX_TOKENS' ? 'length' : 'stop',
     input_tokens: usageMetadata?.promptTokenCount ?? 0,

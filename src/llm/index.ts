@@ -9,8 +9,18 @@ import { openWire, type Wire } from './wire.ts';
 
 export { createGuardedFetch, EgressBlockedError } from './fetch.ts';
 export { parseJsonAnswer } from './json.ts';
-export { LlmError } from './model.ts';
-export type { LlmErrorType, ModelAnswer, ModelRequest, ModelTarget, Vendor } from './model.ts';
+export { inputText, LlmError } from './model.ts';
+export type {
+  LlmErrorType,
+  ModelAnswer,
+  ModelRequest,
+  ModelTarget,
+  ToolCall,
+  ToolDefinition,
+  ToolTurn,
+  Vendor,
+} from './model.ts';
+export { parseToolArguments } from './tools.ts';
 export { costUsd, DEFAULT_MODELS, vendorOfModel } from './prices.ts';
 
 /**

@@ -19,7 +19,8 @@ export function parseJsonAnswer(text: string): unknown {
   throw new SyntaxError('The answer is not valid JSON.');
 }
 
-function revive(key: string, value: unknown): unknown {
+/** For `JSON.parse`: without `__proto__`, and with texts that Postgres can store. */
+export function revive(key: string, value: unknown): unknown {
   if (key === '__proto__') return undefined;
   return typeof value === 'string' ? value.replaceAll('\u0000', '').toWellFormed() : value;
 }

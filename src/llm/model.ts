@@ -5,18 +5,42 @@ export type Vendor = 'gemini' | 'openai' | 'anthropic' | 'ollama' | 'demo';
 /** Whom to ask. Without `base_url` the call goes to the vendor's own host (Ollama: this machine). */
 export type ModelTarget = { vendor: Vendor; model: string; api_key?: string; base_url?: string };
 
-/** What to ask. With `schema` the answer's text is asked to be JSON of that shape; read it with `parseJsonAnswer`. */
+/**
+ * What to ask. With `schema` the answer's text is asked to be JSON of that shape; read it with `parseJsonAnswer`. With
+ * `tools` the answer may be calls of them; `turns` are those calls so far, which come after the prompt.
+ */
 export type ModelRequest = {
   system: string;
   prompt: string;
   schema?: { name: string; json_schema: Record<string, unknown> };
+  tools?: ToolDefinition[];
+  /** `none`: the tools of earlier turns are known, but must not be called. With a name: that one must be. */
+  tool_choice?: 'none' | { name: string };
+  turns?: ToolTurn[];
   max_output_tokens: number;
   idempotency_key?: string;
 };
 
+/** A tool as a model sees it. The name: letters, digits, `_` and `-`, at most 64, not a digit first. */
+export type ToolDefinition = { name: string; description: string; json_schema: Record<string, unknown> };
+
+/** A call as the model wrote it; read the arguments, JSON text, with `parseToolArguments`. */
+export type ToolCall = {
+  id: string;
+  name: string;
+  arguments: string;
+  /** What Gemini wants to see again with its call. */
+  signature?: string;
+};
+
+/** What a model said and called, and what came of each call, in their order. */
+export type ToolTurn = { text: string; calls: ToolCall[]; results: { text: string; is_error: boolean }[] };
+
 /** `model` is the name the vendor gave back. `finish` is `length` when the answer was cut at its token limit. */
 export type ModelAnswer = {
   text: string;
+  /** Missing when the model called none. */
+  tool_calls?: ToolCall[];
   model: string;
   finish: 'stop' | 'length';
   input_tokens: number;
@@ -63,6 +87,11 @@ export class LlmError extends Error {
     if (hints.retry_after_ms !== undefined) this.retry_after_ms = hints.retry_after_ms;
     if (hints.status !== undefined) this.status = hints.status;
   }
+}
+
+/** All that a request has a model read, more or less as it is counted. */
+export function inputText({ system, prompt, schema, tools, turns }: ModelRequest): string {
+  return system + prompt + [schema, tools, turns].map((part) => (part ? JSON.stringify(part) : '')).join('');
 }
 
 /** The usual rule of thumb, where a server does not count: four characters a token. */

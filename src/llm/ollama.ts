@@ -1,13 +1,16 @@
 import { z } from 'zod';
 import { badAnswer, finished, readAnswer, readStream, truncated } from './answer.ts';
 import { reportedError } from './failures.ts';
-import { estimateTokens, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
+import { estimateTokens, inputText, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
 import { strictSchema, withJsonModes, type JsonMode } from './structured.ts';
+import { argumentsOf, functionTools, newCallId, resultText, toolCall } from './tools.ts';
 import type { Wire } from './wire.ts';
+
+const toolCalls = z.array(z.object({ function: z.object({ name: z.string(), arguments: z.unknown().optional() }) }));
 
 const chat = z.object({
   model: z.string().optional(),
-  message: z.object({ content: z.string() }),
+  message: z.object({ content: z.string(), tool_calls: toolCalls.nullish() }),
   done: z.boolean().optional(),
   done_reason: z.string().optional(),
   prompt_eval_count: z.number().optional(),
@@ -29,27 +32,54 @@ async function ask(target: ModelTarget, request: ModelRequest, mode: JsonMode, w
     body: JSON.stringify({
       model: target.model,
       stream: wire.on_delta !== undefined,
-      messages: [
-        { role: 'system', content: request.system },
-        { role: 'user', content: request.prompt },
-      ],
+      messages: messagesOf(request),
       options: { num_predict: request.max_output_tokens, num_ctx: contextSize(request) },
       ...formatOf(request, mode),
+      ...toolsOf(request),
     }),
   });
   return fromChat(target, request, wire.on_delta ? await gather(target, response, wire) : await response.json());
 }
 
-/** The answer that a stream adds up to: its text in order; all else as the last line has it. */
+function messagesOf({ system, prompt, tool_choice, turns = [] }: ModelRequest) {
+  // Ollama has no way to force a call.
+  const force = typeof tool_choice === 'object' ? `\n\nAnswer with a call of the tool ${tool_choice.name}.` : '';
+  return [
+    { role: 'system', content: system + force },
+    { role: 'user', content: prompt },
+    ...turns.flatMap(({ text, calls, results }) => [
+      {
+        role: 'assistant',
+        content: text,
+        tool_calls: calls.map((call) => ({ function: { name: call.name, arguments: argumentsOf(call) } })),
+      },
+      ...results.map((result, index) => ({
+        role: 'tool',
+        tool_name: calls[index]!.name,
+        content: resultText(result),
+      })),
+    ]),
+  ];
+}
+
+function toolsOf({ tools = [], tool_choice }: ModelRequest) {
+  if (tool_choice === 'none' || !tools.length) return {};
+  const choice = tool_choice && tools.filter(({ name }) => name === tool_choice.name);
+  return { tools: functionTools(choice ?? tools) };
+}
+
+/** The answer that a stream adds up to: its text and calls in order; all else as the last line has it. */
 async function gather(target: ModelTarget, response: Response, wire: Wire): Promise<unknown> {
   let content = '';
+  const tool_calls: z.infer<typeof toolCalls> = [];
   let last: z.infer<typeof chat> | undefined;
   for await (const line of readStream(target, chat, readLines(target, response))) {
     if (line.message.content) wire.on_delta?.(line.message.content);
     content += line.message.content;
+    tool_calls.push(...(line.message.tool_calls ?? []));
     last = line;
   }
-  return { ...last, message: { content } };
+  return { ...last, message: { content, tool_calls } };
 }
 
 /** The JSON values of an answer, one a line. An error may come as one of them. */
@@ -79,8 +109,8 @@ function formatOf({ schema }: ModelRequest, mode: JsonMode) {
  * Ollama cuts a prompt that does not fit without a word, so room is asked for: three characters a token, to be safe.
  * In powers of two, because every new size makes it load the model again.
  */
-function contextSize({ system, prompt, max_output_tokens }: ModelRequest): number {
-  const needed = (system.length + prompt.length) / 3 + max_output_tokens;
+function contextSize(request: ModelRequest): number {
+  const needed = inputText(request).length / 3 + request.max_output_tokens;
   return Math.min(131_072, Math.max(8192, 2 ** Math.ceil(Math.log2(needed))));
 }
 
@@ -90,9 +120,12 @@ function fromChat(target: ModelTarget, request: ModelRequest, body: unknown): Mo
   if (done_reason === 'load' || done_reason === 'unload') throw badAnswer(target, `only did a model ${done_reason}`);
   return finished(target, {
     text: message.content,
+    tool_calls: (message.tool_calls ?? []).map(({ function: called }, index) =>
+      toolCall(called, newCallId(request.turns, index)),
+    ),
     model: model ?? target.model,
     finish: done_reason === 'length' ? 'length' : 'stop',
-    input_tokens: prompt_eval_count ?? estimateTokens(request.system + request.prompt),
+    input_tokens: prompt_eval_count ?? estimateTokens(inputText(request)),
     output_tokens: eval_count ?? estimateTokens(message.content),
   });
 }

@@ -3,17 +3,24 @@ import { Stream } from 'openai/streaming';
 import { z } from 'zod';
 import { finished, readAnswer, readStream, refused, truncated } from './answer.ts';
 import { reportedError } from './failures.ts';
-import { estimateTokens, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
+import { estimateTokens, inputText, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
 import { vendorOfModel } from './prices.ts';
 import { strictSchema, withJsonModes, type JsonMode } from './structured.ts';
+import { argumentsOf, functionTools, newCallId, resultText, toolCall } from './tools.ts';
 import { NO_SDK_TIMEOUT, type Wire } from './wire.ts';
+
+const calledFunction = z.object({ name: z.string().nullish(), arguments: z.string().nullish() });
 
 const completion = z.object({
   model: z.string().nullish(),
   choices: z
     .array(
       z.object({
-        message: z.object({ content: z.string().nullish(), refusal: z.string().nullish() }),
+        message: z.object({
+          content: z.string().nullish(),
+          refusal: z.string().nullish(),
+          tool_calls: z.array(z.object({ id: z.string().nullish(), function: calledFunction })).nullish(),
+        }),
         finish_reason: z.string().nullish(),
       }),
     )
@@ -26,7 +33,21 @@ const chunk = z.object({
   choices: z
     .array(
       z.object({
-        delta: z.object({ content: z.string().nullish(), refusal: z.string().nullish() }).nullish(),
+        delta: z
+          .object({
+            content: z.string().nullish(),
+            refusal: z.string().nullish(),
+            tool_calls: z
+              .array(
+                z.object({
+                  index: z.number().nullish(),
+                  id: z.string().nullish(),
+                  function: calledFunction.nullish(),
+                }),
+              )
+              .nullish(),
+          })
+          .nullish(),
         finish_reason: z.string().nullish(),
       }),
     )
@@ -64,13 +85,11 @@ async function complete(target: ModelTarget, request: ModelRequest, mode: JsonMo
     .create(
       {
         model: target.model,
-        messages: [
-          { role: 'system', content: request.system },
-          { role: 'user', content: request.prompt },
-        ],
+        messages: messagesOf(request),
         [speaksNew ? 'max_completion_tokens' : 'max_tokens']: request.max_output_tokens,
         ...(wire.on_delta && { stream: true, stream_options: { include_usage: true } }),
         ...responseFormat(request, mode),
+        ...toolsOf(request),
       },
       { signal: wire.signal },
     )
@@ -81,9 +100,40 @@ async function complete(target: ModelTarget, request: ModelRequest, mode: JsonMo
   return fromCompletion(target, request, body);
 }
 
+function messagesOf({ system, prompt, turns = [] }: ModelRequest): OpenAI.ChatCompletionMessageParam[] {
+  return [
+    { role: 'system', content: system },
+    { role: 'user', content: prompt },
+    ...turns.flatMap(({ text, calls, results }): OpenAI.ChatCompletionMessageParam[] => [
+      {
+        role: 'assistant',
+        content: text || null,
+        tool_calls: calls.map((call) => ({
+          id: call.id,
+          type: 'function',
+          function: { name: call.name, arguments: JSON.stringify(argumentsOf(call)) },
+        })),
+      },
+      ...results.map((result, index) => ({
+        role: 'tool' as const,
+        tool_call_id: calls[index]!.id,
+        content: resultText(result),
+      })),
+    ]),
+  ];
+}
+
+function toolsOf({ tools, tool_choice }: ModelRequest) {
+  if (!tools?.length) return {};
+  const choice = typeof tool_choice === 'object' ? { type: 'function' as const, function: tool_choice } : tool_choice;
+  return { tools: functionTools(tools), ...(choice && { tool_choice: choice }) };
+}
+
+type StreamedCall = { id: string; function: { name: string; arguments: string } };
+
 /** The completion that a stream adds up to. */
 async function gather(target: ModelTarget, client: OpenAI, response: Response, { on_delta }: Wire): Promise<unknown> {
-  const message = { content: '', refusal: '' };
+  const message = { content: '', refusal: '', tool_calls: [] as StreamedCall[] };
   const whole: Record<string, unknown> = {};
   let finish_reason: string | undefined;
   // The fetch ends it when the signal does.
@@ -93,6 +143,16 @@ async function gather(target: ModelTarget, client: OpenAI, response: Response, {
     if (choice?.delta?.content) on_delta?.(choice.delta.content);
     message.content += choice?.delta?.content ?? '';
     message.refusal += choice?.delta?.refusal ?? '';
+    for (const part of choice?.delta?.tool_calls ?? []) {
+      // Servers that number none send each call whole.
+      const call = (message.tool_calls[part.index ?? message.tool_calls.length] ??= {
+        id: '',
+        function: { name: '', arguments: '' },
+      });
+      call.id ||= part.id ?? '';
+      call.function.name += part.function?.name ?? '';
+      call.function.arguments += part.function?.arguments ?? '';
+    }
     finish_reason = choice?.finish_reason ?? finish_reason;
     Object.assign(whole, model && { model }, usage && { usage });
   }
@@ -112,13 +172,17 @@ function fromCompletion(target: ModelTarget, request: ModelRequest, body: unknow
   const { model, choices, usage } = readAnswer(target, completion, body);
   const { message, finish_reason } = choices[0]!;
   const text = message.content ?? '';
+  const tool_calls = (message.tool_calls ?? []).map(({ id, function: called }, index) =>
+    toolCall({ id, name: called.name ?? '', arguments: called.arguments ?? '' }, newCallId(request.turns, index)),
+  );
   if (message.refusal || finish_reason === 'content_filter') throw refused(target, message.refusal || 'content_filter');
   if (!finish_reason) throw truncated(target);
   return finished(target, {
     text,
+    tool_calls,
     model: model ?? target.model,
     finish: finish_reason === 'length' ? 'length' : 'stop',
-    input_tokens: usage?.prompt_tokens ?? estimateTokens(request.system + request.prompt),
-    output_tokens: usage?.completion_tokens ?? estimateTokens(text),
+    input_tokens: usage?.prompt_tokens ?? estimateTokens(inputText(request)),
+    output_tokens: usage?.completion_tokens ?? estimateTokens(text + tool_calls.map((call) => call.arguments).join('')),
   });
 }

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readBlocks } from '../../src/llm/blocks.ts';
 import { framesOf, piecesOf, STREAMS } from './stream.ts';
+import type { FakeToolCall } from './tools.ts';
 import {
   BASE_PATHS,
   decodeRequest,
@@ -36,7 +37,7 @@ export type ModelCall = DecodedRequest & {
 /**
  * What a handler may answer: a string is the model's text; `{ status }` is raw HTTP (without `body`: the vendor's own
  * error body); `hang`, `cut` and `finish` are the ways a model call goes wrong; `say` streams these pieces, and then
- * ends as `ending` says; any other object is sent as JSON text.
+ * ends as `ending` says; `call` calls tools; any other object is sent as JSON text.
  */
 export type Reply =
   | string
@@ -44,6 +45,7 @@ export type Reply =
   | { hang: 'before_headers' | 'after_headers' }
   | { cut: true }
   | { finish: Finish; text: string }
+  | { call: FakeToolCall[]; text?: string; finish?: Finish }
   | { say: string | AsyncIterable<string>; ending?: 'finish' | 'end' | 'reset' | 'hang' | 'error' | 'half a frame' }
   | Record<string, unknown>;
 export type Handler = (call: ModelCall) => Reply | undefined | Promise<Reply | undefined>;
@@ -207,16 +209,20 @@ export async function startFakeModel() {
       call.answered_at = performance.now();
       return sendJson(response, status, body, headers as Record<string, string>);
     }
+    if ('call' in reply) {
+      const { call: called, text = '', finish } = reply as Extract<Reply, { call: unknown }>;
+      return answer(text, finish, called);
+    }
     if ('finish' in reply && 'text' in reply) {
       return answer(reply.text as string, reply.finish as Finish);
     }
     return answer(JSON.stringify(reply));
 
-    function answer(text: string, finish: Finish = 'stop') {
+    function answer(text: string, finish: Finish = 'stop', called: FakeToolCall[] = []) {
       call.answered_at = performance.now();
-      if (!call.stream) return sendJson(response, 200, encodeAnswer(call, text, finish));
+      if (!call.stream) return sendJson(response, 200, encodeAnswer(call, text, finish, called));
       response.writeHead(200, { 'content-type': STREAMS[call.vendor].type });
-      for (const frame of framesOf(call, text, finish)) response.write(frame);
+      for (const frame of framesOf(call, text, finish, called)) response.write(frame);
       response.end();
     }
   }

@@ -1,4 +1,5 @@
-import { fakeTokens, type DecodedRequest, type FakeVendor, type Finish } from './wire.ts';
+import { argumentsText, callId, type FakeToolCall } from './tools.ts';
+import { fakeTokens, geminiCall, type DecodedRequest, type FakeVendor, type Finish } from './wire.ts';
 
 /** The four vendors' streams, from the server's side: the frames of an answer, each one write of the body. */
 
@@ -6,6 +7,8 @@ type Frames = {
   type: string;
   head: (call: DecodedRequest) => string[];
   piece: (call: DecodedRequest, text: string) => string;
+  /** Tool calls, after the text. */
+  calls: (call: DecodedRequest, calls: FakeToolCall[]) => string[];
   tail: (call: DecodedRequest, text: string, finish: Finish) => string[];
   /** What a vendor that is overloaded in the middle of its answer says. */
   error: string;
@@ -27,6 +30,14 @@ export const STREAMS: Record<FakeVendor, Frames> = {
     type: 'text/event-stream',
     head: (call) => [openai(call, [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }])],
     piece: (call, content) => openai(call, [{ index: 0, delta: { content }, finish_reason: null }]),
+    calls: (call, calls) =>
+      calls.flatMap((called, index) => {
+        const part = (given: object) => openai(call, [{ index: 0, delta: { tool_calls: [{ index, ...given }] } }]);
+        return [
+          part({ id: callId(called, index), type: 'function', function: { name: called.name, arguments: '' } }),
+          ...piecesOf(argumentsText(called)).map((text) => part({ function: { arguments: text } })),
+        ];
+      }),
     tail: (call, text, finish) => [
       ...(finish === 'refusal' ? [openai(call, [{ index: 0, delta: { refusal: text }, finish_reason: null }])] : []),
       openai(call, [{ index: 0, delta: {}, finish_reason: finish === 'length' ? 'length' : 'stop' }]),
@@ -56,6 +67,18 @@ export const STREAMS: Record<FakeVendor, Frames> = {
       named({ type: 'ping' }),
     ],
     piece: (_, text) => named({ type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text } }),
+    calls: (_, calls) =>
+      calls.flatMap((called, at) => {
+        const index = at + 1;
+        const block = { type: 'tool_use', id: callId(called, at), name: called.name, input: {} };
+        return [
+          named({ type: 'content_block_start', index, content_block: block }),
+          ...piecesOf(argumentsText(called)).map((partial_json) =>
+            named({ type: 'content_block_delta', index, delta: { type: 'input_json_delta', partial_json } }),
+          ),
+          named({ type: 'content_block_stop', index }),
+        ];
+      }),
     tail: (_, text, finish) => {
       const stop_reason = { stop: 'end_turn', length: 'max_tokens', refusal: 'refusal', none: null }[finish];
       return [
@@ -74,6 +97,8 @@ export const STREAMS: Record<FakeVendor, Frames> = {
     type: 'text/event-stream',
     head: () => [],
     piece: (call, text) => gemini(call, { content: { role: 'model', parts: [{ text }] } }),
+    calls: (call, calls) =>
+      calls.map((called, index) => gemini(call, { content: { role: 'model', parts: [geminiCall(called, index)] } })),
     tail: (call, text, finish) => {
       const finishReason = { stop: 'STOP', length: 'MAX_TOKENS', refusal: 'SAFETY', none: undefined }[finish];
       return [gemini(call, { finishReason }, fakeTokens(text))];
@@ -84,6 +109,11 @@ export const STREAMS: Record<FakeVendor, Frames> = {
     type: 'application/x-ndjson',
     head: () => [],
     piece: ({ model }, content) => line({ model, message: { role: 'assistant', content }, done: false }),
+    calls: ({ model }, calls) =>
+      calls.map(({ name, arguments: given }) => {
+        const tool_calls = [{ function: { name, arguments: given } }];
+        return line({ model, message: { role: 'assistant', content: '', tool_calls }, done: false });
+      }),
     tail: ({ model, system, prompt }, text, finish) => {
       const done_reason = finish === 'length' ? 'length' : 'stop';
       const counts = { prompt_eval_count: fakeTokens(system + prompt), eval_count: fakeTokens(text) };
@@ -100,8 +130,8 @@ export function piecesOf(text: string): string[] {
 }
 
 /** The frames of a whole answer. `none` leaves out all that says it is whole. */
-export function framesOf(call: DecodedRequest, text: string, finish: Finish): string[] {
-  const { head, piece, tail } = STREAMS[call.vendor];
+export function framesOf(call: DecodedRequest, text: string, finish: Finish, called: FakeToolCall[] = []): string[] {
+  const { head, piece, calls, tail } = STREAMS[call.vendor];
   const said = finish === 'refusal' ? [] : piecesOf(text).map((part) => piece(call, part));
-  return [...head(call), ...said, ...(finish === 'none' ? [] : tail(call, text, finish))];
+  return [...head(call), ...said, ...calls(call, called), ...(finish === 'none' ? [] : tail(call, text, finish))];
 }

@@ -1,10 +1,11 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { argumentsText, callId, TOOL_DECODERS, type DecodedTools, type FakeToolCall } from './tools.ts';
 
 /** The four vendors' wire formats, from the server's side. */
 
 export type FakeVendor = 'openai' | 'anthropic' | 'gemini' | 'ollama';
 export type Finish = 'stop' | 'length' | 'refusal' | 'none';
-export type DecodedRequest = {
+export type DecodedRequest = DecodedTools & {
   vendor: FakeVendor;
   model: string;
   system: string;
@@ -40,7 +41,8 @@ export function decodeRequest(path: string, headers: IncomingHttpHeaders, body: 
     if (!match) continue;
     const model = decodeURIComponent(match.groups?.model ?? body.model ?? '');
     const stream = body.stream === true || path.endsWith(':streamGenerateContent');
-    return { vendor, model, stream, api_key: apiKey(headers), ...DECODERS[vendor](body) };
+    const asked = { ...DECODERS[vendor](body), ...TOOL_DECODERS[vendor](body) };
+    return { vendor, model, stream, api_key: apiKey(headers), ...asked };
   }
   return undefined;
 }
@@ -50,7 +52,9 @@ function apiKey(headers: IncomingHttpHeaders): string | undefined {
   return typeof named === 'string' ? named : headers.authorization?.replace(/^Bearer /i, '');
 }
 
-const DECODERS: Record<FakeVendor, (body: Json) => Omit<DecodedRequest, 'vendor' | 'model' | 'api_key' | 'stream'>> = {
+type Question = Pick<DecodedRequest, 'system' | 'prompt' | 'json_schema' | 'max_output_tokens'>;
+
+const DECODERS: Record<FakeVendor, (body: Json) => Question> = {
   openai: (body) => ({
     ...fromMessages(body.messages),
     json_schema: body.response_format?.json_schema?.schema,
@@ -64,7 +68,7 @@ const DECODERS: Record<FakeVendor, (body: Json) => Omit<DecodedRequest, 'vendor'
   }),
   gemini: (body) => ({
     system: partsText(body.systemInstruction?.parts),
-    prompt: (body.contents ?? []).map((content: Json) => partsText(content.parts)).join('\n'),
+    prompt: fromMessages(body.contents.map(({ role, parts }: Json) => ({ role, content: parts }))).prompt,
     json_schema: body.generationConfig?.responseJsonSchema,
     max_output_tokens: body.generationConfig?.maxOutputTokens,
   }),
@@ -80,6 +84,7 @@ function fromMessages(messages: Json[] = []) {
     messages
       .filter(({ role }) => roles.includes(role))
       .map(({ content }) => partsText(content))
+      .filter((text) => text !== '')
       .join('\n');
   return { system: textOf(['system', 'developer']), prompt: textOf(['user']) };
 }
@@ -95,17 +100,17 @@ export function fakeTokens(text: string): number {
 }
 
 /** The vendor's success body around `text`. `none` leaves out the marker that says the answer is whole. */
-export function encodeAnswer(call: DecodedRequest, text: string, finish: Finish): Json {
+export function encodeAnswer(call: DecodedRequest, text: string, finish: Finish, calls: FakeToolCall[] = []): Json {
   const input = fakeTokens(call.system + call.prompt);
   const output = fakeTokens(text);
-  return ENCODERS[call.vendor](call, text, finish, input, output);
+  return ENCODERS[call.vendor](call, text, finish, input, output, calls);
 }
 
 const ENCODERS: Record<
   FakeVendor,
-  (call: DecodedRequest, text: string, finish: Finish, input: number, output: number) => Json
+  (call: DecodedRequest, text: string, finish: Finish, input: number, output: number, calls: FakeToolCall[]) => Json
 > = {
-  openai: ({ model }, text, finish, input, output) => ({
+  openai: ({ model }, text, finish, input, output, calls) => ({
     id: 'chatcmpl-fake',
     object: 'chat.completion',
     created: 1_760_000_000,
@@ -116,21 +121,42 @@ const ENCODERS: Record<
         message:
           finish === 'refusal'
             ? { role: 'assistant', content: null, refusal: text }
-            : { role: 'assistant', content: text, refusal: null },
+            : {
+                role: 'assistant',
+                content: text || null,
+                refusal: null,
+                ...(calls.length && {
+                  tool_calls: calls.map((called, index) => ({
+                    id: callId(called, index),
+                    type: 'function',
+                    function: { name: called.name, arguments: argumentsText(called) },
+                  })),
+                }),
+              },
         logprobs: null,
-        finish_reason: finish === 'none' ? null : finish === 'length' ? 'length' : 'stop',
+        finish_reason: finish === 'none' ? null : finish === 'length' ? 'length' : calls.length ? 'tool_calls' : 'stop',
       },
     ],
     usage: { prompt_tokens: input, completion_tokens: output, total_tokens: input + output },
     system_fingerprint: 'fp_fake',
   }),
-  anthropic: ({ model }, text, finish, input, output) => ({
+  anthropic: ({ model }, text, finish, input, output, calls) => ({
     id: 'msg_fake',
     type: 'message',
     role: 'assistant',
     model,
-    content: finish === 'refusal' && !text ? [] : [{ type: 'text', text, citations: null }],
-    stop_reason: { stop: 'end_turn', length: 'max_tokens', refusal: 'refusal', none: null }[finish],
+    content: [
+      ...(text ? [{ type: 'text', text, citations: null }] : []),
+      ...calls.map((called, index) => ({
+        type: 'tool_use',
+        id: callId(called, index),
+        name: called.name,
+        input: called.arguments,
+      })),
+    ],
+    stop_reason: { stop: calls.length ? 'tool_use' : 'end_turn', length: 'max_tokens', refusal: 'refusal', none: null }[
+      finish
+    ],
     stop_sequence: null,
     usage: {
       input_tokens: input,
@@ -139,10 +165,10 @@ const ENCODERS: Record<
       cache_read_input_tokens: 0,
     },
   }),
-  gemini: ({ model }, text, finish, input, output) => ({
+  gemini: ({ model }, text, finish, input, output, calls) => ({
     candidates: [
       {
-        ...(finish === 'refusal' ? {} : { content: { role: 'model', parts: [{ text }] } }),
+        ...(finish === 'refusal' ? {} : { content: { role: 'model', parts: [{ text }, ...calls.map(geminiCall)] } }),
         ...(finish === 'none'
           ? {}
           : { finishReason: { stop: 'STOP', length: 'MAX_TOKENS', refusal: 'SAFETY' }[finish] }),
@@ -153,16 +179,28 @@ const ENCODERS: Record<
     modelVersion: model,
     responseId: 'fake',
   }),
-  ollama: ({ model }, text, finish, input, output) => ({
+  ollama: ({ model }, text, finish, input, output, calls) => ({
     model,
     created_at: '2026-01-01T00:00:00.000Z',
-    message: { role: 'assistant', content: text },
+    message: {
+      role: 'assistant',
+      content: text,
+      ...(calls.length && {
+        tool_calls: calls.map(({ name, arguments: given }) => ({ function: { name, arguments: given } })),
+      }),
+    },
     ...(finish === 'none' ? { done: false } : { done: true, done_reason: finish === 'length' ? 'length' : 'stop' }),
     total_duration: 1_000_000,
     prompt_eval_count: input,
     eval_count: output,
   }),
 };
+
+/** Gemini signs the first call of a turn, and wants to see that again. */
+export function geminiCall(call: FakeToolCall, index: number): Json {
+  const functionCall = { id: callId(call, index), name: call.name, args: call.arguments };
+  return { functionCall, ...(index === 0 && { thoughtSignature: 'c2lnbmVk' }) };
+}
 
 /** The vendor's error body for a status, for replies that give only the status. */
 export function encodeError(vendor: FakeVendor, status: number, message = `fake ${status}`): Json {
