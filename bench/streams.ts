@@ -10,7 +10,8 @@ export async function idleStreams(servers: Servers, count: number): Promise<Row[
   const waiting = await Promise.all(
     Array.from({ length: runs }, () => user.startRun({ task: 'Write a report.', ask_me_about: ['the audience'] })),
   );
-  await Promise.all(waiting.map((run) => run.untilWaiting('T1')));
+  // The worker may still be starting.
+  await Promise.all(waiting.map((run) => run.until(({ waiting_tasks }) => waiting_tasks.length > 0, 120_000)));
   const api = await servers.startApi();
   const before = await api.memory();
 
