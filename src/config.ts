@@ -59,6 +59,7 @@ const environment = z.object({
   REGISTER_LIMIT_PER_HOUR: z.coerce.number().int().min(0).optional(),
   TRUSTED_PROXIES: cidrs.default([]),
   REMIND_EVERY_MIN_SECONDS: seconds.default(60),
+  RUN_HISTORY_LIMIT: z.coerce.number().int().min(100).optional(),
 
   ORCHFLOW_EMBEDDED: flag.default(false),
 });

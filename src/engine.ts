@@ -24,7 +24,18 @@ const deadline_ms = 2_500;
 export type Engine = ReturnType<typeof createEngine>;
 
 /** What the API asks of Temporal. The only file of the API that speaks to it. */
-export function createEngine({ client, db, taskQueue }: { client: Client; db: Db; taskQueue: string }) {
+export function createEngine({
+  client,
+  db,
+  taskQueue,
+  historyLimit,
+}: {
+  client: Client;
+  db: Db;
+  taskQueue: string;
+  /** Events after which a run continues as new; by default when Temporal suggests it. */
+  historyLimit?: number;
+}) {
   function withDeadline<T>(call: () => Promise<T>): Promise<T> {
     return client.withDeadline(Date.now() + deadline_ms, call);
   }
@@ -37,6 +48,7 @@ export function createEngine({ client, db, taskQueue }: { client: Client; db: Db
       has_webhook: run.webhook_url !== null,
       on_budget: run.on_budget,
       ...gatePolicies(run),
+      history_limit: historyLimit,
     };
     await client.workflow
       .start(runWorkflowType, {

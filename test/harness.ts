@@ -58,7 +58,8 @@ export async function startOrchflow({
   const log = pino({ level: 'error' });
   const db = createDb(config.DATABASE_URL);
   const client = createTemporalClient(config);
-  const engine = createEngine({ client, db, taskQueue: config.TEMPORAL_TASK_QUEUE });
+  const { TEMPORAL_TASK_QUEUE: taskQueue, RUN_HISTORY_LIMIT: historyLimit } = config;
+  const engine = createEngine({ client, db, taskQueue, historyLimit });
   const outbox = createOutbox({ db, engine, log });
   const managed = managedModels(config);
   const limits = createRateLimits(config);

@@ -12,6 +12,7 @@ import {
   completeTaskSignal,
   decisionsOf,
   maxSignalText,
+  type CarriedRun,
   type Decision,
   type GateKind,
   type GatePolicy,
@@ -33,9 +34,13 @@ export type SettledAnswer = { decision: Decision; output_id: string | null };
  * The only place that waits for a person. Answers come by the signal `completeTask`, in any order and number; each
  * gate takes the first that fits it.
  */
-export function createGates(run: ProgressTracker, webhooks: Webhooks) {
-  const answers = new Map<string, TaskAnswer>();
-  const openings = new Map<string, number>();
+export function createGates(
+  run: ProgressTracker,
+  webhooks: Webhooks,
+  carried?: Pick<CarriedRun, 'answers' | 'openings'>,
+) {
+  const answers = new Map(carried?.answers);
+  const openings = new Map(carried?.openings);
 
   function openGate(task_id: string): { task: TaskState; gate: GateState } | undefined {
     const task = run.state.tasks.find(({ id }) => id === task_id);
@@ -81,8 +86,8 @@ export function createGates(run: ProgressTracker, webhooks: Webhooks) {
   }
 
   /**
-   * Opens a gate on the task and waits for the answer: for ever, unless the policy says otherwise. The task's status is
-   * `running` again afterwards.
+   * Opens a gate on the task and waits for the answer: for ever, unless the policy says otherwise. A gate that is open
+   * because the run continues as new is waited for further. The task's status is `running` again afterwards.
    * @throws ApplicationFailure when nobody answered in time and the policy is to reject.
    */
   async function awaitAnswer(
@@ -91,6 +96,16 @@ export function createGates(run: ProgressTracker, webhooks: Webhooks) {
     policy: GatePolicy,
     reason: string | null = null,
   ): Promise<SettledAnswer> {
+    const gate = task.gate?.status === 'open' ? task.gate : await open(task, kind, policy, reason);
+    const answer = await standingAnswer(task, gate, policy);
+    if (answer === 'expired') return timeOut(task, gate, policy);
+    answers.delete(gate.gate_id);
+    gate.status = 'answered';
+    run.changeTask(task, { status: 'running' });
+    return answer;
+  }
+
+  async function open(task: TaskState, kind: GateKind, policy: GatePolicy, reason: string | null): Promise<GateState> {
     const gate: GateState = {
       gate_id: newGateId(task.id),
       task_id: task.id,
@@ -109,13 +124,7 @@ export function createGates(run: ProgressTracker, webhooks: Webhooks) {
     await run.saved();
     const waiting = openGates().map((open) => open.task_id);
     webhooks.send('waiting_human', waiting);
-
-    const answer = await standingAnswer(task, gate, policy);
-    if (answer === 'expired') return timeOut(task, gate, policy);
-    answers.delete(gate_id);
-    gate.status = 'answered';
-    run.changeTask(task, { status: 'running' });
-    return answer;
+    return gate;
   }
 
   async function standingAnswer(
@@ -183,7 +192,12 @@ export function createGates(run: ProgressTracker, webhooks: Webhooks) {
     return run.state.tasks.flatMap(({ gate }) => (gate?.status === 'open' ? [gate] : []));
   }
 
-  return { awaitAnswer, openGates };
+  /** True when no open gate has its answer. */
+  function isAtRest(): boolean {
+    return openGates().every(({ gate_id }) => !answers.has(gate_id));
+  }
+
+  return { awaitAnswer, openGates, isAtRest, carry: () => ({ answers: [...answers], openings: [...openings] }) };
 }
 
 function signalFault(task: TaskState, gate: GateState, answer: TaskAnswer): string | undefined {

@@ -38,7 +38,36 @@ export type RunInput = {
   gate_policy?: GatePolicy;
   /** Of the tasks that answer to the run's `human_gates`, in their order. */
   human_gate_policies?: GatePolicy[];
+  /** The run continues as new when its history has so many events, or earlier when Temporal suggests it. */
+  history_limit?: number;
+  /** What the run was when it continued as new. */
+  carried?: CarriedRun;
 };
+
+/** What an agent task is about: how often its evaluation failed, what it is to do better, and what is wrong now. */
+export type AgentWork = {
+  failures: number;
+  feedback_id: string | null;
+  trouble: { reason: string; feedback_id?: string } | null;
+  /** In the middle of an attempt. */
+  is_underway: boolean;
+};
+
+/** All that is to be known of a run that is at rest. */
+export type CarriedRun = {
+  state: RunState;
+  planned: PlannedTask[];
+  works: [task_id: string, AgentWork][];
+  final_work: FinalWork;
+  /** Of gates that open later. */
+  answers: [gate_id: string, TaskAnswer][];
+  openings: [task_id: string, number][];
+  webhooks: number;
+  version: number;
+};
+
+/** How often the final output was tried, and what people have said to it meanwhile. */
+export type FinalWork = { attempt: number; remarks: string[] };
 
 export type RunResult = { status: 'completed' | 'failed'; final_output_id: string | null; error: string | null };
 

@@ -16,10 +16,15 @@ export function createModelCalls(
   policy: GatePolicy,
 ) {
   let approvals = 0;
+  const asked = run.state.tasks.find(({ id, gate }) => id === budgetTask.id && gate?.status === 'open');
+  /** A run that continues as new goes on asking. */
+  const asking = asked && askPerson(asked.gate!.reason ?? '');
+  asking?.catch(() => {});
   let decision: Promise<void> | undefined;
 
   /** Runs an activity, with the changes so far, as often as it is held up. */
   async function makeCall<T>(activity: (progress: Progress | undefined) => Promise<T>): Promise<T> {
+    if (asking) await asking;
     for (;;) {
       try {
         return await run.carry(activity);

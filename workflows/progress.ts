@@ -45,8 +45,8 @@ export type ProgressTracker = ReturnType<typeof trackProgress>;
  * The state of a run, and its way to Postgres. Every change goes through here; what has changed rides along with the
  * next activity (`carry`), and what finds no ride by the end of a workflow task is written by itself.
  */
-export function trackProgress(run_id: string) {
-  const state: RunState = {
+export function trackProgress(run_id: string, carried?: { state: RunState; version: number }) {
+  const state: RunState = carried?.state ?? {
     run_id,
     status: 'running',
     phase: 'queued',
@@ -55,7 +55,9 @@ export function trackProgress(run_id: string) {
     error: null,
     final_output_id: null,
   };
-  let version = 0;
+  let version = carried?.version ?? 0;
+  const versionsBefore = version;
+  let underway = 0;
   let runChanged = false;
   let changedTasks = new Set<TaskState>();
   let changedGates = new Set<GateState>();
@@ -109,7 +111,7 @@ export function trackProgress(run_id: string) {
   function take(): Progress | undefined {
     if (!runChanged) return undefined;
     showToOperators();
-    version = Math.max(version + 1, workflowInfo().historyLength * versionsPerWorkflowTask);
+    version = Math.max(version + 1, lowestVersion());
     const { status, phase, warnings, error, final_output_id } = state;
     const cargo: Progress = {
       version,
@@ -133,6 +135,10 @@ export function trackProgress(run_id: string) {
     return id === budgetTask.id ? 1_000 : state.tasks.findIndex((task) => task.id === id);
   }
 
+  function lowestVersion(): number {
+    return versionsBefore + workflowInfo().historyLength * versionsPerWorkflowTask;
+  }
+
   function markSaved(cargo: Progress): void {
     unsavedEvents = unsavedEvents.filter((event) => !cargo.events.includes(event));
   }
@@ -149,6 +155,7 @@ export function trackProgress(run_id: string) {
   /** Runs an activity that writes the changes so far before it does its work. */
   async function carry<T>(activity: (progress: Progress | undefined) => Promise<T>): Promise<T> {
     const cargo = take();
+    underway += 1;
     try {
       const result = await activity(cargo);
       if (cargo) markSaved(cargo);
@@ -156,6 +163,8 @@ export function trackProgress(run_id: string) {
     } catch (error) {
       if (cargo) giveBack(cargo);
       throw error;
+    } finally {
+      underway -= 1;
     }
   }
 
@@ -164,7 +173,8 @@ export function trackProgress(run_id: string) {
    * they came in, and what a run does next may depend on the batch.
    */
   function oneByOne<T>(localActivity: () => Promise<T>): Promise<T> {
-    const result = lastLocalActivity.then(localActivity);
+    underway += 1;
+    const result = lastLocalActivity.then(localActivity).finally(() => (underway -= 1));
     lastLocalActivity = result.catch(() => {});
     return result;
   }
@@ -185,6 +195,22 @@ export function trackProgress(run_id: string) {
     return saving;
   }
 
+  function complete(task: TaskState, output_id: string | null): void {
+    changeTask(task, { status: 'completed', output_id, error: null });
+    record('task.completed', { task_id: task.id, output_id });
+  }
+
+  /** True when no activity is under way and all changes are in Postgres. */
+  function isAtRest(): boolean {
+    return underway === 0 && !runChanged && unsavedEvents.length === 0;
+  }
+
+  /** Newer versions than any that was written, also by a workflow task that was lost. */
+  function nextVersion(): number {
+    return Math.max(version, lowestVersion()) + versionsPerWorkflowTask;
+  }
+
+  if (carried) showToOperators();
   void CancellationScope.nonCancellable(async () => {
     for (;;) {
       await condition(() => runChanged);
@@ -192,7 +218,7 @@ export function trackProgress(run_id: string) {
     }
   });
 
-  return { state, record, changeRun, changeTask, warn, carry, saved, oneByOne };
+  return { state, record, changeRun, changeTask, complete, warn, carry, saved, oneByOne, isAtRest, nextVersion };
 }
 
 function summaryOf({ run, events }: Progress): string {

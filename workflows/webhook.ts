@@ -36,10 +36,10 @@ export type Webhooks = ReturnType<typeof createWebhooks>;
 
 /**
  * Starts the deliveries of a run; `enabled` says whether it has a webhook. `started` resolves when Temporal has all of
- * them, which a run awaits before it ends: a child that its parent has not started is lost with it.
+ * them, which a run awaits before it ends: a child that its parent has not started is lost with it. `sent` counts them.
  */
-export function createWebhooks(run_id: string, enabled: boolean) {
-  const starts: Promise<unknown>[] = [];
+export function createWebhooks(run_id: string, enabled: boolean, sent = 0) {
+  const starts = new Set<Promise<unknown>>();
 
   /** To the run's own webhook. */
   function send(event: string, waiting_tasks: string[]): void {
@@ -52,7 +52,8 @@ export function createWebhooks(run_id: string, enabled: boolean) {
   }
 
   function startDelivery(delivery: Omit<WebhookDelivery, 'run_id' | 'sequence'>): void {
-    const sequence = starts.length + 1;
+    sent += 1;
+    const sequence = sent;
     const start = CancellationScope.nonCancellable(() =>
       startChild(webhookDelivery, {
         workflowId: `${run_id}/webhook/${sequence}`,
@@ -62,12 +63,19 @@ export function createWebhooks(run_id: string, enabled: boolean) {
       }),
     );
     // After an operator's reset the delivery may exist already: it was sent.
-    starts.push(
-      start.catch((error) =>
-        error instanceof WorkflowExecutionAlreadyStartedError ? undefined : Promise.reject(error),
-      ),
+    const started: Promise<unknown> = start.then(
+      () => starts.delete(started),
+      (error) =>
+        error instanceof WorkflowExecutionAlreadyStartedError ? starts.delete(started) : Promise.reject(error),
     );
+    starts.add(started);
   }
 
-  return { send, escalate, started: () => CancellationScope.nonCancellable(() => Promise.all(starts)) };
+  return {
+    send,
+    escalate,
+    started: () => CancellationScope.nonCancellable(() => Promise.all(starts)),
+    isAtRest: () => starts.size === 0,
+    sent: () => sent,
+  };
 }

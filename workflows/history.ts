@@ -1,0 +1,32 @@
+import { condition, workflowInfo } from '@temporalio/workflow';
+
+export type History = ReturnType<typeof watchHistory>;
+
+/**
+ * Tells when the history of a run has grown long: Temporal ends a workflow with 51,200 events or 50 MB, and suggests to
+ * continue as new long before. `limit` is a number of events that counts as long already.
+ */
+export function watchHistory(limit: number | undefined) {
+  function isLong(): boolean {
+    const { continueAsNewSuggested, historyLength } = workflowInfo();
+    return continueAsNewSuggested || (limit !== undefined && historyLength >= limit);
+  }
+
+  /** Waits, at a place where the run can be taken up again, for the end of a long history. */
+  async function toContinue(): Promise<void> {
+    await condition(() => false);
+  }
+
+  /** Resolves when the history is long and the run is at rest, so that all that is to be known of it is its state. */
+  async function longAndAtRest(isAtRest: () => boolean): Promise<void> {
+    for (;;) {
+      await condition(() => isLong() && isAtRest());
+      // Conditions are looked at after each of the things that happen at once. Look again when they all have had their effect.
+      let looks = 0;
+      await condition(() => looks++ > 0);
+      if (isAtRest()) return;
+    }
+  }
+
+  return { isLong, toContinue, longAndAtRest };
+}
