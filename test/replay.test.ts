@@ -4,34 +4,40 @@ import { temporal } from '@temporalio/proto';
 import { Worker } from '@temporalio/worker';
 import { afterAll, expect, inject, test } from 'vitest';
 import { startFakeWebhook, type FakeWebhook } from './fakes/webhook.ts';
+import packageJson from '../package.json' with { type: 'json' };
 import type { TestRun } from './harness.ts';
+import { fetchHistories } from './replay.ts';
 import { inTurn } from './script.ts';
 import { useStory } from './story.ts';
 
 /**
- * Runs of yesterday go on with the code of today: the histories in test/histories are replayed with it, and so is every
- * run that the tests here make (`useStory` does that). When a change of the workflows breaks the old ones on purpose,
- * record them anew with: SAVE_HISTORIES=1 npx vitest run --config test/vitest.config.ts test/replay.test.ts
+ * Runs of yesterday go on with the code of today: the histories in test/histories, a folder for each release, are replayed
+ * with it, and so is every run that the tests here make (`useStory` does that). Those of the present version are recorded
+ * with: SAVE_HISTORIES=1 npx vitest run --config test/vitest.config.ts test/replay.test.ts
+ * docs/changing-workflows.md says when.
  */
 
 const { History } = temporal.api.history.v1;
 const folder = path.join(import.meta.dirname, 'histories');
-const story = useStory();
+const story = useStory({ RUN_HISTORY_LIMIT: '100' });
 let webhook: FakeWebhook | undefined;
 afterAll(() => webhook?.down());
 
-/** Keeps the history of a run as it stands. */
+/** Keeps the history of a run as it stands; of one that has continued as new, each. */
 async function keep(name: string, { run_id }: TestRun) {
-  const handle = story.orchflow.client.workflow.getHandle(run_id);
-  const history = await handle.fetchHistory();
-  expect(history.events!.length).toBeGreaterThan(10);
-  if (!process.env.SAVE_HISTORIES) return;
-  mkdirSync(folder, { recursive: true });
-  const plain = History.toObject(History.create(history), { longs: String, enums: String, bytes: String });
-  writeFileSync(path.join(folder, `${name}.json`), `${JSON.stringify(plain)}\n`);
+  const histories = await fetchHistories(story.orchflow.client, run_id);
+  for (const [index, history] of histories.toReversed().entries()) {
+    expect(history.events!.length).toBeGreaterThan(10);
+    if (!process.env.SAVE_HISTORIES) continue;
+    const release = path.join(folder, packageJson.version);
+    mkdirSync(release, { recursive: true });
+    const plain = History.toObject(History.create(history), { longs: String, enums: String, bytes: String });
+    const file = `${name}${index > 0 ? `-${index + 1}` : ''}.json`;
+    writeFileSync(path.join(release, file), `${JSON.stringify(plain)}\n`);
+  }
 }
 
-const saved = globSync('*.json', { cwd: folder });
+const saved = globSync('*/*.json', { cwd: folder });
 
 test.skipIf(process.env.SAVE_HISTORIES)('there are saved histories', () => {
   expect(saved.length).toBeGreaterThan(0);
@@ -105,4 +111,31 @@ test('a run that is cancelled while one task calls and another waits', async () 
   await run.cancel();
   await expect(story.orchflow.client.workflow.getHandle(run.run_id).result()).rejects.toThrow();
   await keep('cancelled', run);
+});
+
+test('a run whose gates remind people, are due, and are approved in the end', async () => {
+  webhook ??= await startFakeWebhook();
+  const late = { gate_due_in: '2s', remind_every: '1s', on_timeout: 'approve', webhook_url: webhook.url };
+  const run = await story.start({}, { human_gates: ['legal approval'], ...late });
+  await run.until('completed');
+  await story.orchflow.client.workflow.getHandle(run.run_id).result();
+  await keep('timeouts', run);
+});
+
+test('a run that continues as new', async () => {
+  const run = await story.start({ dependencies: { T2: ['T1'], T3: ['T2'] } }, { require_approval: true });
+  for (let attempt = 1; attempt <= 6; attempt += 1) {
+    await run.until(({ tasks }) => tasks[0]?.attempts === attempt && tasks[0].gate?.status === 'open');
+    await run.complete('T1', { decision: 'reject', output: `Remark ${attempt}.` });
+  }
+  await run.until(({ tasks }) => tasks[0]!.attempts === 7 && tasks[0]!.gate?.status === 'open');
+  for (const id of ['T1', 'T2', 'T3']) {
+    await run.untilWaiting(id);
+    await run.complete(id, {});
+  }
+  await run.until('completed');
+  const handle = story.orchflow.client.workflow.getHandle(run.run_id);
+  await handle.result();
+  expect((await fetchHistories(story.orchflow.client, run.run_id)).length).toBeGreaterThan(1);
+  await keep('continued', run);
 });
