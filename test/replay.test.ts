@@ -33,7 +33,9 @@ async function keep(name: string, { run_id }: TestRun) {
     mkdirSync(release, { recursive: true });
     const plain = History.toObject(History.create(history), { longs: String, enums: String, bytes: String });
     const file = `${name}${index > 0 ? `-${index + 1}` : ''}.json`;
-    writeFileSync(path.join(release, file), `${JSON.stringify(plain)}\n`);
+    // Stack traces name places of this machine.
+    const text = JSON.stringify(plain, (key, value: unknown) => (key === 'stackTrace' ? undefined : value));
+    writeFileSync(path.join(release, file), `${text}\n`);
   }
 }
 
