@@ -48,8 +48,8 @@ function end(random: Random) {
   return { from: random.pick(serviceNames), to: random.pick(['postgres', 'temporal'] as const) };
 }
 
-/** Draws faults from the seed, with the pauses before them: first the three aimed ones among others, then any. */
-function* schedule(random: Random): Generator<{ pause: number; fault: Fault }> {
+/** Draws faults from the seed, with the pauses before them: first the three aimed ones, then any. */
+function* schedule(random: Random): Generator<{ pause: number; fault: Fault; alone?: boolean }> {
   const total = weighted.reduce((sum, [weight]) => sum + weight, 0);
   const lasts = () => Math.round(random.between(500, random.chance(0.2) ? 12_000 : 5_000));
   const drawn = (): Fault => {
@@ -59,8 +59,7 @@ function* schedule(random: Random): Generator<{ pause: number; fault: Fault }> {
   };
   const pause = () => random.between(500, 4_000);
   for (const kind of ['kill in a call', 'kill before the signal', 'kill in a delivery'] as const) {
-    yield { pause: pause(), fault: { kind, lasts: lasts() } };
-    yield { pause: pause(), fault: drawn() };
+    yield { pause: pause(), fault: { kind, lasts: lasts() }, alone: true };
   }
   for (;;) yield { pause: pause(), fault: drawn() };
 }
@@ -154,11 +153,11 @@ export async function unleash(
         return over(record);
       }
       case 'kill in a delivery': {
-        outside.setWebhook('hang');
+        outside.holdDeliveries(true);
         await awaitMoment(() => outside.openDeliveries() > 0);
         const record = mark(fault);
         await killFor(['worker1', 'worker2'], Math.min(lasts, 3_000));
-        outside.setWebhook(undefined);
+        outside.holdDeliveries(false);
         return over(record);
       }
       case 'kill before the signal': {
@@ -175,12 +174,13 @@ export async function unleash(
     }
   }
 
-  for (const { pause, fault } of schedule(random)) {
+  for (const { pause, fault, alone } of schedule(random)) {
     await sleep(pause, undefined, { signal }).catch(() => {});
     while (underway.size >= 2 && !signal.aborted) await Promise.race([...underway, sleep(200)]);
     if (signal.aborted) break;
     const strikes = strike(fault).finally(() => underway.delete(strikes));
     underway.add(strikes);
+    if (alone) await strikes;
   }
   await Promise.all(underway);
   return fallen;

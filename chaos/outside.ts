@@ -90,8 +90,10 @@ export async function startOutside(random: Random) {
   const deliveries: DeliveryEntry[] = [];
   const verifiers = new Map<string, Webhook>();
   let webhookWeather: WebhookFault | undefined;
+  let held = false;
   webhook.answer((request) => {
-    const reply = webhookWeather ? webhookFaults[webhookWeather]() : { status: 204 };
+    const weather = held ? 'hang' : webhookWeather;
+    const reply = weather ? webhookFaults[weather]() : { status: 204 };
     const status = 'hang' in reply ? undefined : reply.status;
     const { path, body, payload, headers } = request;
     const verified = isSignedBy(verifiers.get(path), body, headers as Record<string, string>);
@@ -104,6 +106,8 @@ export async function startOutside(random: Random) {
     openDeliveries: () =>
       deliveries.filter(({ status, at }) => status === undefined && at > Date.now() - 10_000).length,
     setModel: (weather: ModelFault | undefined) => (modelWeather = weather),
+    /** Whatever the weather, deliveries stay open. */
+    holdDeliveries: (hold: boolean) => (held = hold),
     setWebhook: (weather: WebhookFault | undefined) => (webhookWeather = weather),
     /** The URL of an account's endpoint, whose signatures are checked with its secret as they come. */
     endpoint(account: string, secret: string) {
