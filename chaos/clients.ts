@@ -8,7 +8,7 @@ import type { Random } from './random.ts';
 
 /** Longer than the API may take, so that a hang is seen as one. */
 const patience = 8_000;
-const shapes = ['plain', 'context', 'gated', 'approvals', 'cancelled', 'keyless'] as const;
+const shapes = ['plain', 'context', 'gated', 'approvals', 'timed', 'budgeted', 'cancelled', 'keyless'] as const;
 type Shape = (typeof shapes)[number];
 
 export type Api = { name: string; url: string };
@@ -89,7 +89,7 @@ export function createClients({ apis, journal, random }: { apis: Api[]; journal:
       provider_id: random.pick(account.providers),
       agents: [{ name: 'research' }, { name: 'writer' }],
       ...(random.chance(0.8) && { webhook_url: account.webhook_url }),
-      ...shapeOf(shape),
+      ...shapeOf(shape, random),
     };
     const request = { method: 'POST', path: '/runs', body, key };
     const started = await (key ? insist : attempt)(account, { op: 'start', run, key }, request);
@@ -127,15 +127,15 @@ export function createClients({ apis, journal, random }: { apis: Api[]; journal:
     task: TaskView,
     rejected: Map<string, number>,
   ): Promise<void> {
-    await sleep(random.between(0, 1_500));
+    await sleep(random.between(0, 4_000));
     const mayReject = (rejected.get(task.id) ?? 0) < 2;
     const people = random.chance(0.25) ? ['ann', 'bob'] : ['ann'];
     const { gate_id } = task.gate!;
     const send = (person: string) => {
       const decision = choose(task, mayReject, random);
       if (decision === 'reject') rejected.set(task.id, (rejected.get(task.id) ?? 0) + 1);
-      const needsText =
-        decision === 'edit' || decision === 'reject' || (decision === 'approve' && task.kind === 'human');
+      const isWork = task.gate!.kind !== 'budget' && decision !== 'retry';
+      const needsText = isWork && (decision !== 'approve' || task.kind === 'human');
       const output = needsText ? `${person}-says-${gate_id}` : undefined;
       const key = random.chance(0.5) ? `${person}-${gate_id}` : undefined;
       const operation = { op: 'complete' as const, run_id, task_id: task.id, gate_id, decision, output, key };
@@ -164,10 +164,16 @@ export function createClients({ apis, journal, random }: { apis: Api[]; journal:
   };
 }
 
-function shapeOf(shape: Shape): object {
+function shapeOf(shape: Shape, random: Random): object {
   if (shape === 'context') return { ask_me_about: ['the audience'], human_gates: ['sign-off'] };
   if (shape === 'gated') return { human_gates: ['sign-off', 'write the report'] };
   if (shape === 'approvals') return { require_approval: true };
+  if (shape === 'timed') {
+    const on_timeout = random.pick(['wait', 'approve', 'reject', 'cancel'] as const);
+    return { ask_me_about: ['the audience'], gate_due_in: '3s', remind_every: '1s', on_timeout };
+  }
+  // Enough for the plan and one call of a task, of which the next asks for more.
+  if (shape === 'budgeted') return { max_tokens: 9_500 };
   return {};
 }
 
@@ -175,6 +181,7 @@ function choose(task: TaskView, mayReject: boolean, random: Random): Decision {
   const { kind } = task.gate!;
   if (kind === 'escalation')
     return task.output !== null && random.chance(0.3) ? 'approve' : random.pick(['retry', 'edit'] as const);
+  if (kind === 'budget') return random.chance(0.9) ? 'approve' : 'reject';
   if (kind !== 'approval') return random.pick(['approve', 'edit'] as const);
   const roll = random.next();
   return roll < 0.6 ? 'approve' : roll < 0.8 || !mayReject ? 'edit' : 'reject';

@@ -2,7 +2,10 @@ import { describe } from '../nemesis.ts';
 import { during, excusedUntil, hurtsApi } from '../windows.ts';
 import { entries, isEnded, time, type Invariant } from './runs.ts';
 
-/** 6. No machine passes a gate: each answer at one was given by a person, and before what depends on the task. */
+/**
+ * 6. No machine passes a gate, unless it was asked to when nobody answers in time: each answer at one was given by a
+ * person, and before what depends on the task.
+ */
 export const gatesArePassedByPeople: Invariant = (e) => {
   const faults: string[] = [];
   for (const gate of e.gates) {
@@ -11,6 +14,9 @@ export const gatesArePassedByPeople: Invariant = (e) => {
     if (status === 'open' && isEnded(run.status)) faults.push(`${gate_id} is open, and its run ${run.status}`);
     if (status === 'closed' && !['cancelled', 'failed'].includes(run.status)) {
       faults.push(`${gate_id} was closed by nobody; its run is ${run.status}`);
+    }
+    if (status === 'expired' && (run.on_timeout === 'wait' || gate.kind === 'budget')) {
+      faults.push(`${gate_id} expired, which nobody asked for`);
     }
     if (status !== 'answered') continue;
     const given = entries(e, 'complete').filter((entry) => entry.gate_id === gate_id && entry.outcome !== 'fail');
@@ -105,7 +111,7 @@ export const eventsAreDelivered: Invariant = (e) => {
 
 const taskEnds = ['completed', 'skipped', 'cancelled'];
 
-/** 9. No status goes back from an end, no version falls, and what was used is what was answered. */
+/** 9. No status goes back from an end, no version falls; what was used is what was answered, and within the budget. */
 export const nothingGoesBack: Invariant = (e) => {
   const faults = e.changes
     .filter(({ task_id, before, after, versions: [from, to] }) => {
@@ -116,6 +122,17 @@ export const nothingGoesBack: Invariant = (e) => {
   for (const { call_id } of e.llm_calls) {
     const answered = e.calls.some((call) => call.call_id === call_id && call.answered_at !== undefined);
     if (!answered) faults.push(`${call_id} is in the journal, and the model never answered it`);
+  }
+  for (const { run_id, max_tokens } of e.runs) {
+    if (max_tokens === null) continue;
+    const grants = e.gates.filter(
+      (gate) => gate.run_id === run_id && gate.kind === 'budget' && gate.decision === 'approve',
+    );
+    const used = e.llm_calls
+      .filter((call) => call.run_id === run_id)
+      .reduce((sum, call) => sum + call.input_tokens + call.output_tokens, 0);
+    const most = max_tokens * (1 + grants.length);
+    if (used > most) faults.push(`${run_id} has used ${used} tokens, and ${most} were granted`);
   }
   for (const { run_id, message } of e.outbox)
     faults.push(`${run_id}: Temporal has not heard of ${JSON.stringify(message)}`);

@@ -41,7 +41,7 @@ export const startsAreKept: Invariant = (e) => {
 
 const statusInTemporal = { completed: 'COMPLETED', failed: 'FAILED', cancelled: 'CANCELLED' } as const;
 
-/** 2. Every run has ended as its workflow has, or waits for a person. It failed only where planning was refused. */
+/** 2. Every run has ended as its workflow has, or waits for a person. It failed only for a good reason. */
 export const runsEndOrWait: Invariant = (e) =>
   e.runs.flatMap((run) => {
     const { run_id, status, phase, error } = run;
@@ -54,11 +54,18 @@ export const runsEndOrWait: Invariant = (e) =>
     }
     if (!isEnded(status)) return [told];
     if (workflow.status !== statusInTemporal[status as keyof typeof statusInTemporal]) return [told];
-    const planning = e.calls.filter((call) => call.run_id === run_id && /split|infer/.test(call.purpose));
-    if (status === 'failed' && !planning.some(({ fault }) => fault))
-      return [`${told}, with no fault in planning: ${error}`];
-    return [];
+    return status === 'failed' && !mayFail(e, run) ? [`${told}, for no good reason: ${error}`] : [];
   });
+
+/** Planning was refused, nobody answered in time, or a person granted no more money. */
+function mayFail(e: Evidence, { run_id, on_timeout }: Evidence['runs'][number]): boolean {
+  const gates = e.gates.filter((gate) => gate.run_id === run_id);
+  return (
+    e.calls.some((call) => call.run_id === run_id && /split|infer/.test(call.purpose) && call.fault) ||
+    gates.some(({ kind, decision }) => kind === 'budget' && decision === 'reject') ||
+    (on_timeout === 'reject' && gates.some(({ status }) => status === 'expired'))
+  );
+}
 
 /** 3. An acknowledged answer stands, once, byte for byte, and its text is in every prompt after it; a refused one nowhere. */
 export const answersCountOnce: Invariant = (e) => {
