@@ -4,25 +4,55 @@ import type { AppEnv } from './deps.ts';
 import { ApiError } from './errors.ts';
 
 /** Of our own work on a request: with it, an answer or a 503 is there within three seconds. */
-const deadline_ms = 2_500;
+const deadline_ms = 2_700;
+
+export type Deadline = ReturnType<typeof createDeadline>;
+
+function createDeadline() {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  late.catch(() => {});
+  let left = deadline_ms;
+  let began = 0;
+  let timer: NodeJS.Timeout | undefined;
+  return {
+    /** Rejects when the time is over. */
+    late,
+    start() {
+      began = performance.now();
+      timer = setTimeout(() => {
+        const detail = 'No answer in time. Try again; with an Idempotency-Key, nothing is done twice.';
+        reject(new ApiError('UNAVAILABLE', detail, { retry_after_seconds: 2 }));
+      }, left);
+    },
+    stop() {
+      clearTimeout(timer);
+      left -= performance.now() - began;
+    },
+  };
+}
 
 /**
  * Gives up waiting for work of a request when its time is over, with a 503: nothing that is frozen or cut off makes a
  * request hang. What was begun may still be done, as when an answer is lost on its way.
  */
 export async function inTime<T>(c: Context<AppEnv>, work: Promise<T>): Promise<T> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const began = performance.now();
-  const left = c.var.msLeft ?? deadline_ms;
-  const timer = setTimeout(() => {
-    const detail = 'No answer in time. Try again; with an Idempotency-Key, nothing is done twice.';
-    reject(new ApiError('UNAVAILABLE', detail, { retry_after_seconds: 2 }));
-  }, left);
+  const deadline = c.var.deadline ?? createDeadline();
+  c.set('deadline', deadline);
+  deadline.start();
   try {
-    return await Promise.race([work, late]);
+    return await Promise.race([work, deadline.late]);
   } finally {
-    clearTimeout(timer);
-    c.set('msLeft', left - (performance.now() - began));
+    deadline.stop();
+  }
+}
+
+/** Work within `inTime` that may last as long as the client has asked for. */
+export async function besides<T>(c: Context<AppEnv>, work: Promise<T>): Promise<T> {
+  c.var.deadline?.stop();
+  try {
+    return await work;
+  } finally {
+    c.var.deadline?.start();
   }
 }
 

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Db } from '../db/index.ts';
 import type { LiveSender } from '../db/live.ts';
 import type { Config } from './config.ts';
+import type { Deadline } from './deadline.ts';
 import type { Engine } from './engine.ts';
 import type { IdSeed } from './ids.ts';
 import type { ModelTarget } from './llm/index.ts';
@@ -33,7 +34,6 @@ export type AppEnv = {
     /** SHA-256 of the API key. */
     keyHash: string;
     idempotency?: IdSeed;
-    /** What is left of the time for the answer. */
-    msLeft?: number;
+    deadline?: Deadline;
   };
 };

@@ -20,6 +20,8 @@ const accountAttribute = defineSearchAttributeKey('OrchflowAccount', 'KEYWORD');
 
 /** Without one, a call to a Temporal that is down blocks for more than ten seconds. */
 const deadline_ms = 2_500;
+/** Within the time for the answer to a read. */
+const queryDeadline_ms = 2_000;
 
 export type Engine = ReturnType<typeof createEngine>;
 
@@ -103,7 +105,8 @@ export function createEngine({
   /** The state that the workflow itself holds, or undefined when it cannot be asked: no worker, no Temporal, no history. */
   async function findLiveState(run_id: string): Promise<RunState | undefined> {
     try {
-      return await withDeadline(() => client.workflow.getHandle(run_id).query(runStateQuery));
+      const query = () => client.workflow.getHandle(run_id).query(runStateQuery);
+      return await client.withDeadline(Date.now() + queryDeadline_ms, query);
     } catch {
       return undefined;
     }

@@ -168,3 +168,11 @@ test('?wait= answers as soon as the run waits for a person or has ended, and wit
   expect(await ended).toBe('completed');
   expect(await wait('wait=30&seen=completed')).toBe('completed');
 });
+
+test('a read that was asked to wait may take longer than any other answer', async () => {
+  const run = await story.start({}, { ask_me_about: ['budget'] });
+  await run.untilWaiting('T1');
+  const answer = await story.user.get(`/runs/${run.run_id}?wait=3.5&seen=waiting_human`);
+  expect(answer).toMatchObject({ status: 200, body: { status: 'waiting_human' } });
+  await run.cancel();
+});

@@ -3,6 +3,7 @@ import { findRunView, listRuns, type RunPosition, type RunView } from '../../db/
 import { findRunPlace } from '../../db/run-events.ts';
 import { cancelRun, insertRun, isFinished } from '../../db/runs.ts';
 import type { RunStatus } from '../../workflows/messages.ts';
+import { besides } from '../deadline.ts';
 import { ApiError, invalid, notFound } from '../errors.ts';
 import { checkGateTerms } from '../gate-policy.ts';
 import { newId } from '../ids.ts';
@@ -151,7 +152,7 @@ runsRouter.openapi(get, async (c) => {
     if (!(await findRunPlace(db, c.var.accountId, run_id))) throw notFound('Run');
     const holds = (status: RunStatus) =>
       seen ? status === seen && !isFinished(status) : status === 'pending' || status === 'running';
-    await runEvents.waitWhile(run_id, holds, { timeout_ms: wait * 1_000, signal: c.req.raw.signal });
+    await besides(c, runEvents.waitWhile(run_id, holds, { timeout_ms: wait * 1_000, signal: c.req.raw.signal }));
   }
   const run = await findRunView(db, c.var.accountId, run_id);
   if (!run) throw notFound('Run');
