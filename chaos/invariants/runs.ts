@@ -126,7 +126,8 @@ export const orderIsKept: Invariant = (e) => {
     if (!topologicalOrder(tasks)) faults.push(`${run_id}: the dependencies form a cycle`);
     const history = e.workflows.find(({ workflow_id }) => workflow_id === run_id)?.text ?? '';
     for (const { id, title } of tasks) {
-      if (!history.includes(title)) faults.push(`${run_id} ${id} "${title}" is not in the history`);
+      if (!ownTitles.includes(title) && !history.includes(title))
+        faults.push(`${run_id} ${id} "${title}" is not in the history`);
     }
     for (const task of tasks) {
       const calls = e.calls.filter(
@@ -142,13 +143,10 @@ export const orderIsKept: Invariant = (e) => {
       if (task.kind === 'human') faults.push(`${run_id} ${task.id} is a person's, and a model did it`);
       for (const id of ancestors(tasks, task.id)) {
         const before = tasks.find((other) => other.id === id)!;
-        if (
-          !before.completed_at ||
-          before.status !== 'completed' ||
-          time(before.completed_at) > first.received_at + 50
-        ) {
+        const ended = lastWork(e, run_id, id);
+        if (before.status !== 'completed' || ended > first.received_at + 50) {
           faults.push(
-            `${run_id} ${task.id} began at ${first.received_at}; ${id} is ${before.status} ${before.completed_at}`,
+            `${run_id} ${task.id} began at ${first.received_at}; ${id} is ${before.status}, worked at ${ended}`,
           );
         }
         const text = e.texts.get(before.output_id ?? '')?.slice(0, 200) ?? '';
@@ -162,6 +160,16 @@ export const orderIsKept: Invariant = (e) => {
   }
   return faults;
 };
+
+/** Of tasks that no plan has: Orchflow's own questions. */
+const ownTitles = ['Decide on the budget', 'Final output'];
+
+/** When a model or a person last worked on the task. */
+function lastWork(e: Evidence, run_id: string, task_id: string): number {
+  const of = (row: { run_id: string; task_id: string | null }) => row.run_id === run_id && row.task_id === task_id;
+  const calls = e.llm_calls.filter(of).map(({ created_at }) => time(created_at));
+  return Math.max(0, ...calls, ...e.gates.filter(of).map(({ answered_at }) => time(answered_at ?? '0001')));
+}
 
 function wasAnswered(e: Evidence, run_id: string, task_id: string): boolean {
   return e.gates.some((gate) => gate.run_id === run_id && gate.task_id === task_id && gate.status === 'answered');
