@@ -9,7 +9,7 @@ const types = ['created', 'started', 'phase', 'planned', 'warning', 'completed',
 const names = [
   ...types.map((type) => `run.${type}`),
   ...['started', 'retrying', 'completed'].map((type) => `task.${type}`),
-  ...['opened', 'answered', 'closed'].map((type) => `gate.${type}`),
+  ...['opened', 'answered', 'reminder', 'overdue', 'expired'].map((type) => `gate.${type}`),
 ];
 
 export type Reader = ReturnType<typeof readEvents>;

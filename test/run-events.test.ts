@@ -135,7 +135,7 @@ test('nobody else can follow a run, and a wrong place to resume from is refused 
   await run.until('completed');
 });
 
-test('a reader that leaves leaves nothing behind, whether it reads slowly or waits', async () => {
+test('a reader that leaves leaves nothing behind, whether it follows a stream or waits for an answer', async () => {
   const run = await story.start({}, { ask_me_about: ['budget'] });
   await run.untilWaiting('T1');
   const leaving = new AbortController();

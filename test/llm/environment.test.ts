@@ -68,10 +68,12 @@ test.each(VENDORS)('%s: no environment variable changes where a call goes or wha
     vi.spyOn(console, level).mockReturnValue(),
   );
   await ask(fake, vendor, { fetch });
-  const [clean, poisoned] = fake.calls;
+  await ask(fake, vendor, { fetch, on_delta: () => {} });
+  const [clean, poisoned, streamed] = fake.calls;
   expect(poisoned!.headers).toEqual(clean!.headers);
   expect(poisoned!.body).toEqual(clean!.body);
-  expect(poisoned!.api_key).toBe(API_KEY);
+  expect({ ...streamed!.headers, 'content-length': '' }).toEqual({ ...clean!.headers, 'content-length': '' });
+  expect([poisoned!.api_key, streamed!.api_key]).toEqual([API_KEY, API_KEY]);
   expect(strayRequests).toEqual([]);
   expect(JSON.stringify(said.map((spy) => spy.mock.calls))).not.toMatch(/canary|Say something|poison/);
 });
@@ -93,13 +95,14 @@ test.each(VENDORS)(
       urls.push(url as string);
       throw Object.assign(new Error('not in a test'), { code: 'ENOTFOUND' });
     };
-    const options = { signal: new AbortController().signal, fetch: recording, timeout_ms: 5000 };
-    for (const base_url of [undefined, '']) {
-      const target = { vendor, model: 'a-model', api_key: API_KEY, base_url };
+    const whole = { signal: new AbortController().signal, fetch: recording, timeout_ms: 5000 };
+    for (const options of [whole, { ...whole, on_delta: () => {} }]) {
+      const target = { vendor, model: 'a-model', api_key: API_KEY, base_url: '' };
       const call = callModel(target, { system: '', prompt: 'x', max_output_tokens: 9 }, options);
       await expect(call).rejects.toMatchObject({ type: 'LlmUnavailable' });
     }
-    expect(urls).toEqual([HOSTS[vendor], HOSTS[vendor]]);
+    const streamed = HOSTS[vendor].replace(':generateContent', ':streamGenerateContent?alt=sse');
+    expect(urls).toEqual([HOSTS[vendor], streamed]);
   },
 );
 
