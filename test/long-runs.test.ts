@@ -146,3 +146,19 @@ test('an agent that failed goes on from where it was: failures, feedback and rea
   await handleOf(run).result();
   expect((await fetchHistories(story.orchflow.client, run.run_id)).length).toBeGreaterThanOrEqual(3);
 });
+
+test('a run that waits for a decision on its budget continues as new in the middle of its attempts', async () => {
+  const run = await story.start({}, { max_tokens: 9_000, remind_every: '1s', webhook_url: endpoint.url });
+  const waiting = await run.untilWaiting('budget');
+  const before = (await handleOf(run).describe()).runId;
+  await until(async () => (await handleOf(run).describe()).runId !== before, 'it continues as new', 40_000);
+  expect((await run.get()).tasks.at(-1)!.gate).toEqual(waiting.tasks.at(-1)!.gate);
+  const done = await run.until((view) => {
+    if (view.waiting_tasks.includes('budget')) void run.complete('budget', {});
+    return view.status === 'completed';
+  });
+  expect(done.tasks.slice(0, 3).map(({ attempts, status }) => [attempts, status])).toEqual(
+    Array(3).fill([1, 'completed']),
+  );
+  for (const id of ['T1', 'T2', 'T3']) expect(story.prompts(id)).toHaveLength(1);
+});
