@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { defineSearchAttributeKey, WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { Db } from '../db/index.ts';
@@ -20,7 +21,7 @@ const accountAttribute = defineSearchAttributeKey('OrchflowAccount', 'KEYWORD');
 
 /** Without one, a call to a Temporal that is down blocks for more than ten seconds. */
 const deadline_ms = 2_500;
-/** Within the time for the answer to a read. */
+/** Within the time for the answer to a read. gRPC itself overruns its deadline by a second when nobody is there. */
 const queryDeadline_ms = 2_000;
 
 export type Engine = ReturnType<typeof createEngine>;
@@ -104,12 +105,8 @@ export function createEngine({
 
   /** The state that the workflow itself holds, or undefined when it cannot be asked: no worker, no Temporal, no history. */
   async function findLiveState(run_id: string): Promise<RunState | undefined> {
-    try {
-      const query = () => client.workflow.getHandle(run_id).query(runStateQuery);
-      return await client.withDeadline(Date.now() + queryDeadline_ms, query);
-    } catch {
-      return undefined;
-    }
+    const query = withDeadline(() => client.workflow.getHandle(run_id).query(runStateQuery)).catch(() => undefined);
+    return Promise.race([query, sleep(queryDeadline_ms, undefined, { ref: false })]);
   }
 
   /** The server's version, or undefined when it does not answer. */
