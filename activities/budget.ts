@@ -16,7 +16,7 @@ const settleSeconds = 60;
  * @throws `BudgetExceeded` when what is left does not cover the call; its detail is the number of approvals so far.
  */
 export async function withinBudget<T>(
-  { db, llm_timeout_ms }: ActivityDeps,
+  { db, live, llm_timeout_ms }: ActivityDeps,
   run: Run,
   call: { call_id: string; target: ModelTarget; request: Omit<ModelRequest, 'idempotency_key'> },
   makeCall: () => Promise<T>,
@@ -37,6 +37,7 @@ export async function withinBudget<T>(
   try {
     const result = await makeCall();
     await warnOfBudget(db, run_id, warningShare);
+    live.changed(run_id);
     return result;
   } catch (error) {
     // One that cannot be released ends by itself.

@@ -4,34 +4,31 @@ import { z } from 'zod';
 import { isUnavailable } from '../db/index.ts';
 import { findLlmCall, insertLlmCall, type JournalledCall } from '../db/llm-calls.ts';
 import { saveProgress } from '../db/progress.ts';
-import { findUsableProvider } from '../db/providers.ts';
 import { isFinished } from '../db/runs.ts';
-import type { Provider, Run, RunAgent } from '../db/schema.ts';
+import type { RunAgent } from '../db/schema.ts';
 import { loadWork, type Work } from '../db/work.ts';
-import { decrypt, OtherKeyError, providerKeyContext, type KeyRing } from '../src/crypto.ts';
 import {
   callModel,
   costUsd,
   LlmError,
   parseJsonAnswer,
-  vendorOfModel,
   type LlmErrorType,
   type ModelRequest,
-  type ModelTarget,
 } from '../src/llm/index.ts';
 import type { Progress } from '../workflows/messages.ts';
 import { withinBudget } from './budget.ts';
 import type { ActivityDeps } from './deps.ts';
 import { cut } from './prompts/blocks.ts';
+import { failoverWarnings, holdBack, retryDelay, withProvider, type Model } from './providers.ts';
 
 /** Longer answers are cut: a model that rambles must not fill the database. In characters. */
 const maxAnswerLength = 256 * 1024;
 const heartbeatInterval = 1_500;
 const maxAsks = 3;
 
-/** Failures that cost money each time: after this many attempts a person decides. */
+/** Failures that cost money each time: after this many a person decides. */
 const paidFailures: LlmErrorType[] = ['LlmBadResponse', 'LlmTruncatedStream', 'LlmTimeout'];
-const maxPaidAttempts = 4;
+const maxPaidFailures = 4;
 
 export type Call = {
   work: Work;
@@ -43,19 +40,27 @@ export type Call = {
   request: Omit<ModelRequest, 'idempotency_key'>;
 };
 
+/** `warnings` say that it came from another provider than the wanted one. */
+export type Answer = JournalledCall & { warnings: string[] };
+
 /**
  * Asks a model, and pays once: the journal is looked up before the call and written before anything else after it.
  * Cancellation closes the provider's connection. Failures leave as `ApplicationFailure`s typed as in `LlmErrorType`.
  */
-export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise<JournalledCall> {
-  const { work, task_id, purpose } = call;
+export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise<Answer> {
+  const { work, agent, task_id, purpose } = call;
   const { run } = work;
   const call_id = [run.run_id, task_id, purpose, call.attempt, ask].filter((part) => part !== null).join('/');
   // What the work was loaded with may be old by the second ask: another worker may have taken this over meanwhile.
   const paid = ask > 1 || work.paid_calls.has(call_id) ? await findLlmCall(deps.db, call_id) : undefined;
-  if (paid) return paid;
+  const answer = paid ?? (await withProvider(deps, run, agent, (model) => makeCall(deps, call, call_id, model)));
+  return { ...answer, warnings: failoverWarnings(run, agent, answer) };
+}
 
-  const { provider_id, target } = await findModel(deps, run, call.agent);
+function makeCall(deps: ActivityDeps, call: Call, call_id: string, from: Model): Promise<JournalledCall> {
+  const { provider_id, target } = from;
+  const { task_id, purpose } = call;
+  const { run } = call.work;
   return withinBudget(deps, run, { call_id, target, request: call.request }, async () => {
     const { run_id } = run;
     const answer = await callModel(
@@ -68,7 +73,10 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
         // Readers see texts while they are written; JSON is for us.
         on_delta: call.request.schema ? undefined : deps.live.answer({ run_id, task_id, attempt: call.attempt }),
       },
-    ).catch(throwAsFailure);
+    ).catch(async (error) => {
+      await holdBack(deps, from, error);
+      throwAsFailure(error);
+    });
     const { input_tokens, output_tokens, finish } = answer;
     const { vendor, model } = target;
     const row = {
@@ -99,18 +107,18 @@ export async function askForJson<S extends z.ZodType>(
   call: Call,
   schema: S,
   faultOf: (value: z.infer<S>) => string | undefined = () => undefined,
-): Promise<{ value: z.infer<S>; call_id: string } | undefined> {
+): Promise<{ value: z.infer<S>; call_id: string; warnings: string[] } | undefined> {
   const request = { ...call.request, schema: { name: call.purpose, json_schema: wireSchema(schema) } };
   let fault: string | undefined;
   for (let ask = 1; ask <= maxAsks; ask += 1) {
     const again = fault && `\n\nYour last answer cannot be used: ${fault} Answer again, with JSON only.`;
     const prompt = request.prompt + (again ?? '');
-    const { text, finish, call_id } = await askModel(deps, { ...call, request: { ...request, prompt } }, ask);
+    const { text, finish, call_id, warnings } = await askModel(deps, { ...call, request: { ...request, prompt } }, ask);
     const parsed = parse(schema, text);
     if ('fault' in parsed) fault = finish === 'length' ? 'it was cut off because it is too long.' : parsed.fault;
     else {
       fault = faultOf(parsed.value);
-      if (!fault) return { value: parsed.value, call_id };
+      if (!fault) return { value: parsed.value, call_id, warnings };
     }
   }
   return undefined;
@@ -127,7 +135,7 @@ export async function atWork<T>(
   doIt: (work: Work) => Promise<T>,
 ): Promise<T> {
   const context = Context.current();
-  const timer = setInterval(() => context.heartbeat(), heartbeatInterval);
+  const timer = setInterval(() => context.heartbeat(paidFailuresBefore()), heartbeatInterval);
   const ids = text_ids.filter((id) => id !== null);
   try {
     const [result] = await Promise.all([
@@ -165,44 +173,6 @@ function wireSchema(schema: z.ZodType): Record<string, unknown> {
   return json_schema;
 }
 
-async function findModel(
-  { db, encryptionKey, managed }: ActivityDeps,
-  run: Run,
-  agent?: RunAgent,
-): Promise<{ provider_id: string | null; target: ModelTarget }> {
-  const wanted = agent?.provider_id ?? run.provider_id;
-  if (!wanted) {
-    const vendor = agent?.model ? vendorOfModel(agent.model) : undefined;
-    const target = managed.find((candidate) => candidate.vendor === vendor) ?? managed[0];
-    if (!target)
-      throw ApplicationFailure.nonRetryable('This server has no managed model any more.', 'ProviderInactive');
-    return { provider_id: null, target: { ...target, model: agent?.model ?? target.model } };
-  }
-  const provider = await findUsableProvider(db, run.account_id, wanted);
-  if (!provider) {
-    throw ApplicationFailure.nonRetryable(
-      `Provider ${wanted} is not active. Register another of its kind.`,
-      'ProviderInactive',
-    );
-  }
-  const { provider_id, base_url } = provider;
-  const api_key = readKey(provider, encryptionKey);
-  const model = agent?.model ?? provider.model;
-  return { provider_id, target: { vendor: provider.provider, model, api_key, base_url: base_url ?? undefined } };
-}
-
-function readKey({ account_id, provider_id, api_key_encrypted }: Provider, encryptionKey: KeyRing): string | undefined {
-  if (!api_key_encrypted) return undefined;
-  try {
-    return decrypt(api_key_encrypted, encryptionKey, providerKeyContext(account_id, provider_id));
-  } catch (error) {
-    // Tried again: a worker with the right ENCRYPTION_KEY may take it.
-    if (error instanceof OtherKeyError) throw error;
-    const reason = `The stored key of provider ${provider_id} cannot be read. Register it again and deactivate this one.`;
-    throw ApplicationFailure.nonRetryable(reason, 'ProviderKeyUnreadable');
-  }
-}
-
 /** An answer is paid for: while Postgres is away it is held here, not thrown away. */
 async function keep<T>(write: () => Promise<T>): Promise<T> {
   const { cancellationSignal } = Context.current();
@@ -216,14 +186,18 @@ async function keep<T>(write: () => Promise<T>): Promise<T> {
   }
 }
 
+/** A retry finds what was heartbeat last. Its number of attempts would count the waits as well. */
+function paidFailuresBefore(): number {
+  return Number(Context.current().info.heartbeatDetails ?? 0);
+}
+
 function throwAsFailure(error: unknown): never {
   if (!(error instanceof LlmError)) throw error;
-  const spent = paidFailures.includes(error.type) && Context.current().info.attempt >= maxPaidAttempts;
-  throw ApplicationFailure.create({
-    type: error.type,
-    message: error.message,
-    nonRetryable: !error.retryable || spent,
-    // Spread out, so that calls that were held back together do not come back together.
-    nextRetryDelay: error.retry_after_ms && error.retry_after_ms * (1 + Math.random() / 10),
-  });
+  const { type, message, retry_after_ms } = error;
+  const isPaid = paidFailures.includes(type);
+  const failures = paidFailuresBefore() + (isPaid ? 1 : 0);
+  Context.current().heartbeat(failures);
+  const delay = retry_after_ms ?? (isPaid ? 1_000 * 2 ** (failures - 1) : undefined);
+  const nonRetryable = !error.retryable || failures >= maxPaidFailures;
+  throw ApplicationFailure.create({ type, message, nonRetryable, nextRetryDelay: delay && retryDelay(delay) });
 }

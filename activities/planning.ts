@@ -36,7 +36,9 @@ export function createPlanningActivities(deps: ActivityDeps) {
         await insertPlannedTasks(db, input.run_id, rows);
         return {
           tasks: rows.map(({ description: _description, ...task }) => task),
-          warnings: plan ? [] : ['The model gave no usable plan, so the run follows a plain one: gather, work, check.'],
+          warnings: plan
+            ? plan.warnings
+            : ['The model gave no usable plan, so the run follows a plain one: gather, work, check.'],
         };
       }),
 
@@ -60,7 +62,7 @@ export function createPlanningActivities(deps: ActivityDeps) {
           const warnings = ['The model gave no usable dependencies, so the tasks run one after another.'];
           return { dependencies: chain(ids), warnings };
         }
-        return { dependencies: toGraph(ids, answer.value.dependencies), warnings: [] };
+        return { dependencies: toGraph(ids, answer.value.dependencies), warnings: answer.warnings };
       }),
   };
 }

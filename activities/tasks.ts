@@ -2,7 +2,7 @@ import { insertText } from '../db/texts.ts';
 import type { Work } from '../db/work.ts';
 import type { Progress } from '../workflows/messages.ts';
 import type { ActivityDeps } from './deps.ts';
-import { askForJson, askModel, atWork } from './model.ts';
+import { askForJson, askModel, atWork, type Answer } from './model.ts';
 import type { Material } from './prompts/blocks.ts';
 import { evaluateTaskAnswer, evaluateTaskPrompt } from './prompts/evaluate-task.ts';
 import { executeTaskPrompt } from './prompts/execute-task.ts';
@@ -68,7 +68,7 @@ export function createTaskActivities(deps: ActivityDeps) {
           score,
           feedback: feedback.slice(0, previewLength).toWellFormed(),
           feedback_id,
-          warnings: [] as string[],
+          warnings: answer.warnings,
         };
       }),
 
@@ -106,11 +106,9 @@ function collect({ tasks, texts }: Work, outputs: OutputRef[]): Material[] {
   });
 }
 
-function warningsOf(
-  answer: { finish: 'stop' | 'length'; cost_usd: number | null; model: string },
-  what: string,
-): string[] {
+function warningsOf(answer: Answer, what: string): string[] {
   return [
+    ...answer.warnings,
     ...(answer.finish === 'length' ? [`The text of ${what} was cut at the model's length limit.`] : []),
     ...(answer.cost_usd === null ? [`The price of ${answer.model} is not known; its cost is not in cost_usd.`] : []),
   ];

@@ -1,4 +1,4 @@
-import type { Insertable } from 'kysely';
+import { sql, type Insertable } from 'kysely';
 import type { Db } from './index.ts';
 import type { Database, Provider, Vendor } from './schema.ts';
 
@@ -21,9 +21,18 @@ function activeProviders(db: Db, account_id: string) {
     .orderBy('created_at', 'desc');
 }
 
-/** The account's active providers, newest first. */
-export function listProviders(db: Db, account_id: string): Promise<Provider[]> {
-  return activeProviders(db, account_id).execute();
+/** The account's active providers, newest first, with the time until which each is held back. */
+export function listProviders(db: Db, account_id: string): Promise<(Provider & { blocked_until: string | null })[]> {
+  return activeProviders(db, account_id)
+    .select((eb) =>
+      eb
+        .selectFrom('provider_cooldowns')
+        .select('blocked_until')
+        .whereRef('provider_cooldowns.provider_id', '=', 'providers.provider_id')
+        .where('blocked_until', '>', sql<string>`now()`)
+        .as('blocked_until'),
+    )
+    .execute();
 }
 
 export function findActiveProvider(db: Db, account_id: string, provider_id: string): Promise<Provider | undefined> {

@@ -29,6 +29,7 @@ export interface Database {
   definitions: DefinitionTable;
   orchestrations: OrchestrationTable;
   budget_reservations: BudgetReservationTable;
+  provider_cooldowns: ProviderCooldownTable;
 }
 
 /** Read as `T`, written as JSON text. */
@@ -98,6 +99,8 @@ interface RunTable {
   on_timeout: Generated<OnTimeout>;
   escalation_webhook_url: string | null;
   provider_id: string | null;
+  /** Asked in this order when the one before refuses for good. */
+  fallback_provider_ids: OptionalJson<string[]>;
   /** What its model calls may cost, and use, before a person is asked (`gate`) or the run fails. */
   max_cost_usd: number | null;
   max_tokens: number | null;
@@ -168,6 +171,12 @@ interface LlmCallTable {
   output_tokens: number;
   cost_usd: number | null;
   created_at: Generated<string>;
+}
+
+/** Providers that said when they may be called again. For the operator's models the id is `managed/` and the vendor. */
+interface ProviderCooldownTable {
+  provider_id: string;
+  blocked_until: string;
 }
 
 /** What a call in flight may cost at most; settled by its row in `llm_calls`. */

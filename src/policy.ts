@@ -1,5 +1,5 @@
 import type { Db } from '../db/index.ts';
-import { findActiveProvider, findNewestProvider } from '../db/providers.ts';
+import { findActiveProvider, findNewestProvider, listProviders } from '../db/providers.ts';
 import type { RunQuota } from '../db/runs.ts';
 import type { RunAgent } from '../db/schema.ts';
 import type { Config } from './config.ts';
@@ -56,4 +56,16 @@ export async function chooseModels(
       throw invalid([{ pointer: `/agents/${index}/model`, detail }]);
     }),
   );
+}
+
+/** Throws 422, naming each that is not an active provider of the account. */
+export async function checkFallbacks(db: Db, account_id: string, provider_ids: string[]): Promise<void> {
+  if (provider_ids.length === 0) return;
+  const active = new Set((await listProviders(db, account_id)).map(({ provider_id }) => provider_id));
+  const faults = provider_ids.flatMap((provider_id, index) =>
+    active.has(provider_id)
+      ? []
+      : [{ pointer: `/fallback_provider_ids/${index}`, detail: 'is not an active provider of this account' }],
+  );
+  if (faults.length > 0) throw invalid(faults);
 }

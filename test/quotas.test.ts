@@ -152,7 +152,14 @@ describe('runs a month', () => {
       .selectAll()
       .where('run_id', '=', first.run_id)
       .executeTakeFirstOrThrow();
-    const { agents: _, human_gates: __, ask_me_about: ___, warnings: ____, ...rest } = row;
+    const {
+      agents: _,
+      human_gates: __,
+      ask_me_about: ___,
+      warnings: ____,
+      fallback_provider_ids: _____,
+      ...rest
+    } = row;
     const earlier = Array.from({ length: 95 }, (_unused, index) => ({
       ...rest,
       run_id: `${row.run_id}_${index}`,

@@ -17,6 +17,7 @@ const tables: Record<Exclude<keyof Database, 'outbox' | 'rate_limits'>, true> = 
   definitions: true,
   orchestrations: true,
   budget_reservations: true,
+  provider_cooldowns: true,
 };
 
 /** How many rows each table has: equal before and after a request that must leave nothing. */

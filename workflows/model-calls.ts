@@ -5,6 +5,9 @@ import type { GatePolicy, Progress, RunInput } from './messages.ts';
 import { budgetTask, newTask } from './plan.ts';
 import type { ProgressTracker } from './progress.ts';
 
+/** However often a provider says so, and for days: it is no reason to give up. */
+const heldBack = ['ProviderBlocked', 'LlmRateLimited'];
+
 /**
  * Makes model calls within the run's budget. When it is used up, one person decides for all calls that it stops: each
  * approval grants the limits once more, and a rejection fails the run. With `on_budget: "fail"` it fails at once.
@@ -30,8 +33,9 @@ export function createModelCalls(
         return await run.carry(activity);
       } catch (error) {
         const failure = error instanceof ActivityFailure ? error.cause : undefined;
-        if (!(failure instanceof ApplicationFailure) || failure.type !== 'BudgetExceeded') throw error;
-        await decide(failure);
+        if (!(failure instanceof ApplicationFailure)) throw error;
+        if (failure.type === 'BudgetExceeded') await decide(failure);
+        else if (!heldBack.includes(failure.type!)) throw error;
       }
     }
   }

@@ -132,7 +132,7 @@ function retryAfter(headers: Headers, { details }: VendorError): number | undefi
     Number.parseFloat(delay) * 1000,
   ];
   const wait = waits.find(Number.isFinite);
-  return wait === undefined ? undefined : Math.round(Math.min(Math.max(wait, 1000), 15 * 60_000));
+  return wait === undefined ? undefined : Math.round(Math.min(Math.max(wait, 1000), 24 * 3_600_000));
 }
 
 /** The error for anything else that was thrown on the way: by the network, by the guarded fetch, by an SDK. */

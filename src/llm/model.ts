@@ -75,7 +75,7 @@ export class LlmError extends Error {
   override readonly name = 'LlmError';
   readonly type: LlmErrorType;
   readonly retryable: boolean;
-  /** How long the vendor asked us to wait, between 1 second and 15 minutes. */
+  /** How long the vendor asked us to wait, between 1 second and a day. */
   readonly retry_after_ms?: number;
   /** The HTTP status of the vendor's answer, when there was one. */
   readonly status?: number;

@@ -16,8 +16,9 @@ import { id } from '../schemas/text.ts';
 
 export const providersRouter = createRouter();
 
-function toWire({ provider_id, provider, label, model, base_url, status, created_at }: Provider) {
-  return { provider_id, provider, label, model, base_url, status, created_at };
+function toWire(row: Provider & { blocked_until?: string | null }) {
+  const { provider_id, provider, label, model, base_url, status, blocked_until, created_at } = row;
+  return { provider_id, provider, label, model, base_url, status, ...(blocked_until && { blocked_until }), created_at };
 }
 
 const create = route({

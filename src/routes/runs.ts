@@ -8,7 +8,7 @@ import { ApiError, invalid, notFound } from '../errors.ts';
 import { checkGateTerms } from '../gate-policy.ts';
 import { newId } from '../ids.ts';
 import { body, createRouter, json, route, sendJson } from '../openapi.ts';
-import { chooseModels, quotaOf } from '../policy.ts';
+import { checkFallbacks, chooseModels, quotaOf } from '../policy.ts';
 import {
   createRunSchema,
   runCancelledSchema,
@@ -38,6 +38,7 @@ runsRouter.openapi(create, async (c) => {
   const account_id = c.var.accountId;
   checkGateTerms(input, config.REMIND_EVERY_MIN_SECONDS);
   const provider_id = input.provider_id ?? null;
+  await checkFallbacks(db, account_id, input.fallback_provider_ids);
   const agents = await chooseModels({ db, config, managed }, account_id, provider_id, input.agents);
   const run_id = newId('run', c.var.idempotency);
   const accepted = await insertRun(
@@ -56,6 +57,7 @@ runsRouter.openapi(create, async (c) => {
       on_timeout: input.on_timeout,
       escalation_webhook_url: input.escalation_webhook_url ?? null,
       provider_id,
+      fallback_provider_ids: JSON.stringify(input.fallback_provider_ids),
       max_cost_usd: input.max_cost_usd ?? null,
       max_tokens: input.max_tokens ?? null,
       on_budget: input.on_budget,

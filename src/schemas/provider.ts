@@ -29,6 +29,9 @@ export const providerSchema = z
     model: z.string(),
     base_url: z.string().nullable(),
     status: z.enum(['active', 'inactive']),
+    blocked_until: timestamp.optional().openapi({
+      description: 'While it wants to be left alone (429 with Retry-After). The calls of all runs wait.',
+    }),
     created_at: timestamp,
   })
   .openapi('Provider');

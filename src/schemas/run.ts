@@ -70,6 +70,16 @@ export const createRunSchema = z
     ...termsShape,
     on_timeout: onTimeout.default('wait'),
     provider_id: text(1, 64).nullish().openapi({ example: 'prv_abc123' }),
+    fallback_provider_ids: z
+      .array(text(1, 64))
+      .max(5)
+      .default([])
+      .refine((ids) => new Set(ids).size === ids.length, 'must be different')
+      .openapi({
+        description:
+          'Asked in this order, each with its own model, when the one before refuses: key, quota, deactivated.',
+        example: ['prv_def456'],
+      }),
     max_cost_usd: z.number().positive().max(1_000_000).nullish().openapi({
       description: 'What the model calls of the run may cost. A model without a known price counts by tokens only.',
       example: 0.5,
@@ -126,6 +136,7 @@ export const runSchema = z
     on_timeout: onTimeout,
     escalation_webhook_url: z.string().nullable(),
     provider_id: z.string().nullable(),
+    fallback_provider_ids: z.array(z.string()),
     max_cost_usd: z.number().nullable(),
     max_tokens: z.int().nullable(),
     on_budget: z.enum(['gate', 'fail']),
