@@ -44,7 +44,7 @@ export type TaskView = {
   completed_at: string | null;
 };
 
-export type RunView = Omit<Run, 'account_id' | 'version' | 'event_seq' | 'final_output_id'> & {
+export type RunView = Omit<Run, 'account_id' | 'version' | 'event_seq' | 'plan' | 'final_output_id'> & {
   waiting_tasks: string[];
   tasks: TaskView[];
   final_output: string | null;

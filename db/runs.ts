@@ -23,16 +23,25 @@ type Acceptance = { refused: 'trial' | 'monthly' } | { refused?: undefined; entr
 /**
  * Accepts a run: its row, its first event and the outbox entry that starts it. Where there is a quota, in a transaction
  * that holds the account's row, so that many at once take exactly the quota. A retry finds the run that its first try
- * accepted.
+ * accepted. `insertMore` is what comes with the run, all or nothing.
  */
-export function insertRun(db: Db, run: NewRun, quota: RunQuota, isRetry = false): Promise<Acceptance> {
+export function insertRun(
+  db: Db,
+  run: NewRun,
+  quota: RunQuota,
+  isRetry = false,
+  insertMore?: (trx: Transaction<Database>) => Promise<void>,
+): Promise<Acceptance> {
   const accepted: Promise<Acceptance> =
-    !isRetry && !quota.monthly && quota.trial === undefined
+    !isRetry && !quota.monthly && quota.trial === undefined && !insertMore
       ? acceptRun(db, run)
       : db.transaction().execute(async (trx) => {
           if (isRetry && (await hasRun(trx, run.run_id))) return { entry: undefined };
           const refused = await takeQuota(trx, run.account_id, quota);
-          return refused ? { refused } : acceptRun(trx, run);
+          if (refused) return { refused };
+          const { entry } = await acceptRun(trx, run);
+          await insertMore?.(trx);
+          return { entry };
         });
   return accepted.catch((error: { code?: string; constraint?: string }) => {
     // The first try, given up long ago, reached a Postgres that was frozen or cut off in the same moment.

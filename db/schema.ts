@@ -7,6 +7,7 @@ import type {
   OnTimeout,
   Phase,
   RunStatus,
+  TakenTask,
   TaskKind,
   TaskStatus,
 } from '../workflows/messages.ts';
@@ -99,6 +100,9 @@ interface RunTable {
   on_timeout: Generated<OnTimeout>;
   escalation_webhook_url: string | null;
   provider_id: string | null;
+  /** The run whose plan, and outputs before a task, this one takes over. */
+  forked_from: string | null;
+  plan: OptionalJson<TakenTask[] | null>;
   /** Asked in this order when the one before refuses for good. */
   fallback_provider_ids: OptionalJson<string[]>;
   /** What its model calls may cost, and use, before a person is asked (`gate`) or the run fails. */

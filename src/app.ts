@@ -17,6 +17,7 @@ import { healthRouter } from './routes/health.ts';
 import { orchestrationsRouter } from './routes/orchestrations.ts';
 import { providersRouter } from './routes/providers.ts';
 import { runEventsRouter } from './routes/run-events.ts';
+import { rerunsRouter } from './routes/reruns.ts';
 import { runsRouter } from './routes/runs.ts';
 import { tasksRouter } from './routes/tasks.ts';
 import { templatesRouter } from './routes/templates.ts';
@@ -60,6 +61,7 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/runs', runsRouter);
   app.route('/api/v1/runs', runEventsRouter);
   app.route('/api/v1/runs', tasksRouter);
+  app.route('/api/v1/runs', rerunsRouter);
   app.route('/api/v1/providers', providersRouter);
   app.route('/api/v1/orchestrations', orchestrationsRouter);
 

@@ -50,6 +50,7 @@ export function createEngine({
       require_approval: run.require_approval,
       has_webhook: run.webhook_url !== null,
       on_budget: run.on_budget,
+      plan: run.plan ?? undefined,
       ...gatePolicies(run),
       history_limit: historyLimit,
     };

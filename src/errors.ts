@@ -11,6 +11,7 @@ const problems = {
   EMAIL_TAKEN: [409, 'This e-mail has an account'],
   TASK_NOT_WAITING: [409, 'The task is not waiting for a person'],
   RUN_FINISHED: [409, 'The run has ended'],
+  RUN_NOT_READY: [409, 'The run has not come so far'],
   ORCHESTRATION_EXISTS: [409, 'There is an orchestration of this id'],
   ORCHESTRATION_SHIPPED: [409, 'This orchestration cannot be changed'],
   IDEMPOTENCY_KEY_IN_FLIGHT: [409, 'The first request is still at work'],

@@ -69,3 +69,22 @@ export async function checkFallbacks(db: Db, account_id: string, provider_ids: s
   );
   if (faults.length > 0) throw invalid(faults);
 }
+
+/** What a refused start is told, with the way out. */
+export function overQuota(
+  refused: 'trial' | 'monthly',
+  limits: { MANAGED_TRIAL_RUNS_COUNT: number; MONTHLY_RUN_LIMIT: number },
+) {
+  if (refused === 'trial') {
+    const used = `All ${limits.MANAGED_TRIAL_RUNS_COUNT} managed trial runs are used.`;
+    return new ApiError(
+      'PROVIDER_REQUIRED',
+      `${used} Register a provider with POST /api/v1/providers and pass its provider_id.`,
+    );
+  }
+  const now = new Date();
+  const nextMonth = Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1);
+  return new ApiError('MONTHLY_LIMIT_REACHED', `All ${limits.MONTHLY_RUN_LIMIT} runs of this month are used.`, {
+    retry_after_seconds: (nextMonth - now.getTime()) / 1000,
+  });
+}

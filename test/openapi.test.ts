@@ -144,6 +144,11 @@ test('every answer in the life of an account is as documented, member by member'
   await call('GET', `${run}/events`, ids, undefined, user.api_key, { 'last-event-id': '99-done' });
   await call('GET', `${run}/events?after=x`, ids);
   await call('POST', `${run}/tasks/{task_id}/complete`, ids, { output: 'Again.' });
+  const fork = (await call('POST', `${run}/rerun`, ids, { from_task: 'T2' })).body.run_id;
+  await call('POST', `${run}/rerun`, ids, {});
+  await call('POST', `${run}/rerun`, { run_id: fork }, { from_task: 'T3' });
+  await call('DELETE', run, { run_id: fork });
+  await call('POST', `${run}/rerun`, { run_id: 'unknown' }, { from_task: 'T2' });
   await call('DELETE', run, ids);
   const other = (await call('POST', '/api/v1/runs', {}, goal)).body.run_id;
   await call('DELETE', run, { run_id: other });

@@ -158,6 +158,7 @@ describe('runs a month', () => {
       ask_me_about: ___,
       warnings: ____,
       fallback_provider_ids: _____,
+      plan: ______,
       ...rest
     } = row;
     const earlier = Array.from({ length: 95 }, (_unused, index) => ({

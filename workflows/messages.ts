@@ -42,6 +42,8 @@ export type RunInput = {
   history_limit?: number;
   /** What the run was when it continued as new. */
   carried?: CarriedRun;
+  /** Of a run that takes over the plan of another, and some of its outputs: nothing is planned then. */
+  plan?: TakenTask[];
 };
 
 /** What an agent task is about: how often its evaluation failed, what it is to do better, and what is wrong now. */
@@ -82,6 +84,12 @@ export type PlannedTask = {
   /** The entry of the run's `human_gates` that this task answers to. */
   human_gate?: number;
 };
+
+export type TakenTask = PlannedTask &
+  Pick<TaskState, 'model' | 'depends_on' | 'output_id'> & {
+    /** Completed in the other run, with `output_id` when it has an output. */
+    is_reused: boolean;
+  };
 
 export type TaskState = {
   id: string;

@@ -1,5 +1,5 @@
 import { ancestors } from './graph.ts';
-import type { PlannedTask, RunInput, TaskState } from './messages.ts';
+import type { PlannedTask, RunInput, TakenTask, TaskState } from './messages.ts';
 
 /** Pure: how a plan and its dependencies become the tasks of a run. */
 
@@ -63,6 +63,12 @@ export function connectTasks(planned: PlannedTask[], inferred: Dependencies, age
     const depends_on = place === 'start' ? [] : place === 'end' ? beforeEnd : between;
     return newTask({ id, title, kind, depends_on, agent: agent?.name ?? null, model: agent?.model ?? null });
   });
+}
+
+/** A task of a plan that was taken over. */
+export function takenTask({ id, title, kind, agent, model, depends_on, is_reused, output_id }: TakenTask): TaskState {
+  const task = newTask({ id, title, kind, agent, model, depends_on });
+  return is_reused ? { ...task, status: 'completed', output_id } : task;
 }
 
 /** A task as the plan has it, without what happened to it since. */

@@ -5,9 +5,9 @@ import { createGates } from './gate.ts';
 import { topologicalOrder } from './graph.ts';
 import { watchHistory } from './history.ts';
 import { noGatePolicy, runStateQuery, waitingTasksQuery } from './messages.ts';
-import type { CarriedRun, PlannedTask, RunInput, RunResult, TaskState } from './messages.ts';
+import type { CarriedRun, PlannedTask, RunInput, RunResult, TakenTask, TaskState } from './messages.ts';
 import { createModelCalls } from './model-calls.ts';
-import { connectTasks, finalOutputTask, outline } from './plan.ts';
+import { connectTasks, finalOutputTask, outline, takenTask } from './plan.ts';
 import { trackProgress } from './progress.ts';
 import { finalizeRun, inferDeps, refusal, splitTasks } from './steps.ts';
 import { createWebhooks } from './webhook.ts';
@@ -55,7 +55,8 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
 
   /** The story itself. A run that continues as new takes it up where it was. */
   async function tell(): Promise<void> {
-    if (planned.size === 0) {
+    if (planned.size === 0 && input.plan) takeOver(input.plan);
+    else if (planned.size === 0) {
       await plan().catch((error) => {
         throw ApplicationFailure.nonRetryable(refusal(error), 'PlanningFailed');
       });
@@ -88,6 +89,15 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
     run.state.tasks = connectTasks(split.tasks, inferred.dependencies, input.agents);
     for (const task of run.state.tasks) run.changeTask(task, {});
     for (const task of split.tasks) planned.set(task.id, task);
+    run.record('run.planned', { tasks: run.state.tasks.map(outline) });
+  }
+
+  /** The plan of another run. Its outputs that stand are completed tasks here. */
+  function takeOver(tasks: TakenTask[]): void {
+    run.record('run.started', { phase: 'execute' });
+    for (const task of tasks) planned.set(task.id, task);
+    run.state.tasks = tasks.map(takenTask);
+    for (const task of run.state.tasks) run.changeTask(task, {});
     run.record('run.planned', { tasks: run.state.tasks.map(outline) });
   }
 

@@ -8,7 +8,7 @@ import { ApiError, invalid, notFound } from '../errors.ts';
 import { checkGateTerms } from '../gate-policy.ts';
 import { newId } from '../ids.ts';
 import { body, createRouter, json, route, sendJson } from '../openapi.ts';
-import { checkFallbacks, chooseModels, quotaOf } from '../policy.ts';
+import { checkFallbacks, chooseModels, overQuota, quotaOf } from '../policy.ts';
 import {
   createRunSchema,
   runCancelledSchema,
@@ -73,24 +73,6 @@ runsRouter.openapi(create, async (c) => {
     201,
   );
 });
-
-function overQuota(
-  refused: 'trial' | 'monthly',
-  limits: { MANAGED_TRIAL_RUNS_COUNT: number; MONTHLY_RUN_LIMIT: number },
-) {
-  if (refused === 'trial') {
-    const used = `All ${limits.MANAGED_TRIAL_RUNS_COUNT} managed trial runs are used.`;
-    return new ApiError(
-      'PROVIDER_REQUIRED',
-      `${used} Register a provider with POST /api/v1/providers and pass its provider_id.`,
-    );
-  }
-  const now = new Date();
-  const nextMonth = Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1);
-  return new ApiError('MONTHLY_LIMIT_REACHED', `All ${limits.MONTHLY_RUN_LIMIT} runs of this month are used.`, {
-    retry_after_seconds: (nextMonth - now.getTime()) / 1000,
-  });
-}
 
 const list = route({
   method: 'get',

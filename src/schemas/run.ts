@@ -100,6 +100,17 @@ export const runStartedSchema = z
   .object({ run_id: z.string().openapi({ example: 'run_abc123' }), status: z.literal('pending'), message: z.string() })
   .openapi('RunStarted');
 
+export const rerunSchema = z
+  .strictObject({
+    from_task: text(1, 64).openapi({ description: 'Done again, with every task after it.', example: 'T2' }),
+    edits: z
+      .record(z.string().max(64), text(1, 100_000))
+      .default({})
+      .openapi({ description: 'Texts in place of outputs that stand, by task.', example: { T1: 'Dry and friendly.' } }),
+    provider_id: text(1, 64).nullish().openapi({ description: "The source's unless given." }),
+  })
+  .openapi('Rerun');
+
 const runSummaryShape = {
   run_id: z.string(),
   status: runStatus,
@@ -136,6 +147,7 @@ export const runSchema = z
     on_timeout: onTimeout,
     escalation_webhook_url: z.string().nullable(),
     provider_id: z.string().nullable(),
+    forked_from: z.string().nullable().openapi({ description: 'The run that this one is a rerun of.' }),
     fallback_provider_ids: z.array(z.string()),
     max_cost_usd: z.number().nullable(),
     max_tokens: z.int().nullable(),

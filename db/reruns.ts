@@ -1,0 +1,58 @@
+import { sql, type Transaction } from 'kysely';
+import type { TakenTask } from '../workflows/messages.ts';
+import type { Db } from './index.ts';
+import type { Database, Run, Task } from './schema.ts';
+
+/**
+ * A run with the tasks of its plan, in its order; none while it is not planned. Those that Orchflow added later, for a
+ * decision on its budget or its final output, are left out. Undefined when this account has none of this id.
+ */
+export async function findSource(
+  db: Db,
+  account_id: string,
+  run_id: string,
+): Promise<{ run: Run; tasks: Task[] } | undefined> {
+  const run = await db
+    .selectFrom('runs')
+    .selectAll()
+    .where('run_id', '=', run_id)
+    .where('account_id', '=', account_id)
+    .executeTakeFirst();
+  if (!run) return undefined;
+  const plan = sql<string>`
+    select task ->> 'id' from run_events, jsonb_array_elements(data -> 'tasks') as task
+    where run_events.run_id = ${run_id} and type = 'run.planned'`;
+  const tasks = await db
+    .selectFrom('tasks')
+    .selectAll()
+    .where('run_id', '=', run_id)
+    .where(sql<boolean>`id in (${plan})`)
+    .orderBy('position')
+    .execute();
+  return { run, tasks };
+}
+
+/** The tasks of a run that takes over a plan, and copies of the outputs that stand: nothing leads back to the source. */
+export async function insertTakenTasks(
+  trx: Transaction<Database>,
+  run_id: string,
+  source: Task[],
+  taken: { plan: TakenTask[]; edits: Record<string, string> },
+): Promise<void> {
+  const edits = new Map(Object.entries(taken.edits));
+  const now = new Date().toISOString();
+  for (const { id, position, title, description, kind, agent, model, depends_on, ...was } of source) {
+    const { is_reused, output_id } = taken.plan.find((task) => task.id === id)!;
+    const given = edits.get(id);
+    if (output_id !== null) {
+      const text = given === undefined ? sql`text from texts where text_id = ${was.output_id}` : sql`${given}::text`;
+      await sql`insert into texts (text_id, run_id, text) select ${output_id}, ${run_id}, ${text}`.execute(trx);
+    }
+    const row = { run_id, id, position, title, description, kind, agent, model, output_id };
+    const state = is_reused ? { status: 'completed' as const, completed_at: now } : {};
+    await trx
+      .insertInto('tasks')
+      .values({ ...row, ...state, depends_on: JSON.stringify(depends_on) })
+      .execute();
+  }
+}
