@@ -7,30 +7,45 @@ type KeyName = { account_id: string; idempotency_key: string };
 /** Longer than a request may last; when its process has died, a retry must wait no longer. */
 const lockedUntil = sql<string>`now() + interval '15 seconds'`;
 
+/** Older keys are forgotten, whether they are deleted yet or not. */
+const oldest = sql<string>`now() - interval '24 hours'`;
+
 /**
- * Takes a key for a request. `taken: 'fresh'` at its first use; `'again'` when its first request died without an
- * answer, or failed on our side; `taken: undefined` with the row when it is in flight, answered, or was used for another request.
+ * Takes a key for a request. `taken: 'fresh'` at its first use in 24 hours; `'again'` when its first request died
+ * without an answer, or failed on our side; `taken: undefined` with the row when it is in flight, answered, or was used
+ * for another request.
  */
 export async function takeIdempotencyKey(
   db: Db,
   name: KeyName,
   fingerprint: string,
-): Promise<{ taken: 'fresh' | 'again' } | { taken?: undefined; row: IdempotencyKey }> {
+): Promise<{ taken: 'fresh' | 'again'; created_at: string } | { taken?: undefined; row: IdempotencyKey }> {
   const fresh = await db
     .insertInto('idempotency_keys')
     .values({ ...name, fingerprint, locked_until: lockedUntil })
-    .onConflict((conflict) => conflict.doNothing())
-    .returning('account_id')
+    .onConflict((conflict) =>
+      conflict
+        .columns(['account_id', 'idempotency_key'])
+        .doUpdateSet({
+          fingerprint,
+          locked_until: lockedUntil,
+          status: null,
+          answer_encrypted: null,
+          created_at: sql`now()`,
+        })
+        .where('idempotency_keys.created_at', '<', oldest),
+    )
+    .returning('created_at')
     .executeTakeFirst();
-  if (fresh) return { taken: 'fresh' };
+  if (fresh) return { taken: 'fresh', ...fresh };
   const again = await named(db.updateTable('idempotency_keys'), name)
     .set({ locked_until: lockedUntil })
     .where('fingerprint', '=', fingerprint)
     .where('status', 'is', null)
     .where('locked_until', '<=', sql<string>`now()`)
-    .returning('account_id')
+    .returning('created_at')
     .executeTakeFirst();
-  if (again) return { taken: 'again' };
+  if (again) return { taken: 'again', ...again };
   const row = await named(db.selectFrom('idempotency_keys').selectAll(), name).executeTakeFirst();
   // Forgotten since we looked, for its age: this one is the first.
   return row ? { row } : takeIdempotencyKey(db, name, fingerprint);
@@ -55,10 +70,7 @@ export async function releaseIdempotencyKey(db: Db, name: KeyName): Promise<void
 
 /** Forgets keys after 24 hours. */
 export async function deleteOldIdempotencyKeys(db: Db): Promise<void> {
-  await db
-    .deleteFrom('idempotency_keys')
-    .where('created_at', '<', sql<string>`now() - interval '24 hours'`)
-    .execute();
+  await db.deleteFrom('idempotency_keys').where('created_at', '<', oldest).execute();
 }
 
 function named<Q extends { where(column: 'account_id' | 'idempotency_key', operator: '=', value: string): Q }>(

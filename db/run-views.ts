@@ -82,13 +82,11 @@ export async function findTaskViews(
   return rows[0]?.tasks;
 }
 
-export type RunPosition = { created_at: string; run_id: string };
-
 /** A page of an account's runs, newest first, starting after `after`. */
 export function listRuns(
   db: Db,
   account_id: string,
-  page: { limit: number; status?: RunStatus; after?: RunPosition },
+  page: { limit: number; status?: RunStatus; after?: { created_at: string; id: string } },
 ): Promise<RunListItem[]> {
   return db
     .selectFrom('runs')
@@ -97,7 +95,7 @@ export function listRuns(
     .where('account_id', '=', account_id)
     .$if(page.status !== undefined, (query) => query.where('status', '=', page.status!))
     .$if(page.after !== undefined, (query) =>
-      query.where(sql<boolean>`(created_at, run_id) < (${page.after!.created_at}::timestamptz, ${page.after!.run_id})`),
+      query.where(sql<boolean>`(created_at, run_id) < (${page.after!.created_at}::timestamptz, ${page.after!.id})`),
     )
     .orderBy('created_at', 'desc')
     .orderBy('run_id', 'desc')

@@ -25,6 +25,7 @@ export interface Database {
   run_events: RunEventTable;
   outbox: OutboxTable;
   webhook_deliveries: WebhookDeliveryTable;
+  retired_webhook_secrets: RetiredWebhookSecretTable;
   idempotency_keys: IdempotencyKeyTable;
   rate_limits: RateLimitTable;
   definitions: DefinitionTable;
@@ -216,7 +217,8 @@ export type OutboxMessage =
   | { kind: 'start' }
   | { kind: 'complete_task'; task_id: string; gate_id: string; decision: Decision; output_id: string | null }
   | { kind: 'cancel' }
-  | { kind: 'webhook'; event: 'failed' };
+  | { kind: 'webhook'; event: 'failed' }
+  | { kind: 'redeliver'; delivery_id: string; event: string; redelivery: number };
 
 interface WebhookDeliveryTable {
   delivery_id: string;
@@ -225,11 +227,25 @@ interface WebhookDeliveryTable {
   /** Null: the run's own webhook. */
   url: string | null;
   body: string;
-  status: Generated<'pending' | 'delivered' | 'failed'>;
+  account_id: string;
+  /** `disabled`: not sent, because the endpoint is gone. */
+  status: Generated<'pending' | 'delivered' | 'failed' | 'disabled'>;
   attempts: Generated<number>;
+  /** How often a person had it sent again. */
+  redeliveries: Generated<number>;
   last_response: string | null;
+  /** The endpoint answered 410 Gone: the run's other events are not sent. */
+  is_gone: Generated<boolean>;
   created_at: Generated<string>;
+  last_attempt_at: string | null;
   delivered_at: string | null;
+}
+
+/** Those that were replaced, and sign beside the account's own until they expire. */
+interface RetiredWebhookSecretTable {
+  account_id: string;
+  secret_encrypted: string;
+  expires_at: string;
 }
 
 interface IdempotencyKeyTable {
@@ -270,6 +286,7 @@ interface OrchestrationTable {
 
 export type Provider = Selectable<ProviderTable>;
 export type IdempotencyKey = Selectable<IdempotencyKeyTable>;
+export type WebhookDelivery = Selectable<WebhookDeliveryTable>;
 export type Run = Selectable<RunTable>;
 export type Task = Selectable<TaskTable>;
 export type Gate = Selectable<GateTable>;

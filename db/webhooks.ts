@@ -1,39 +1,46 @@
 import { sql } from 'kysely';
 import type { Db } from './index.ts';
+import { insertOutboxEntry, type OutboxEntry } from './outbox.ts';
+import type { WebhookDelivery as WebhookMessage } from '../workflows/messages.ts';
+import type { WebhookDelivery } from './schema.ts';
+
+type NewDelivery = { delivery_id: string; run_id: string; event: string; body: string };
 
 /**
- * Counts an attempt of a delivery, creating it at the first, and returns where and what to send.
- * Undefined when it was delivered before, or there is no webhook.
+ * Counts an attempt of a delivery, creating it at the first, and returns where, what and with which secrets to send.
+ * Undefined when there is nothing to do: it was delivered before, there is no webhook, or the endpoint said 410 Gone
+ * to another event of the run; this one is then noted as `disabled`. A person who sends it again knows better.
  */
 export async function openDelivery(
   db: Db,
-  {
-    escalates,
-    ...delivery
-  }: {
-    delivery_id: string;
-    run_id: string;
-    event: string;
-    body: string;
-    escalates?: { human_gate: number | null };
-  },
+  { escalates, ...delivery }: NewDelivery & Pick<WebhookMessage, 'escalates'>,
+  { by_hand }: { by_hand: boolean },
 ) {
   await db
     .insertInto('webhook_deliveries')
-    .values({ ...delivery, url: escalates && escalationUrl(delivery.run_id, escalates.human_gate) })
+    .values((eb) => ({
+      ...delivery,
+      url: escalates && escalationUrl(delivery.run_id, escalates.human_gate),
+      account_id: eb.selectFrom('runs').select('account_id').where('run_id', '=', delivery.run_id).$asScalar(),
+    }))
     .onConflict((conflict) => conflict.doNothing())
     .execute();
-  return db
+  if (!by_hand && (await disableIfGone(db, delivery))) return undefined;
+  const opened = await db
     .updateTable('webhook_deliveries')
     .from('runs')
     .innerJoin('accounts', 'accounts.account_id', 'runs.account_id')
-    .set({ attempts: sql`attempts + 1` })
+    .set({ attempts: sql`attempts + 1`, last_attempt_at: sql`now()` })
     .whereRef('runs.run_id', '=', 'webhook_deliveries.run_id')
     .where('delivery_id', '=', delivery.delivery_id)
     .where('webhook_deliveries.status', '=', 'pending')
     .where(url, 'is not', null)
     .returning(['delivery_id', 'body', 'runs.account_id', url.as('url'), 'accounts.webhook_secret_encrypted'])
     .executeTakeFirst();
+  if (!opened) return undefined;
+  const { webhook_secret_encrypted, ...rest } = opened;
+  const retired = await listRetiredSecrets(db, opened.account_id);
+  return { ...rest, secrets_encrypted: [webhook_secret_encrypted, ...retired] };
 }
 
 /** Of this entry of `human_gates`, which may name one of its own, else of the run. */
@@ -45,16 +52,150 @@ function escalationUrl(run_id: string, human_gate: number | null) {
 
 const url = sql<string>`coalesce(webhook_deliveries.url, runs.webhook_url)`;
 
-/** Notes the outcome of an attempt. `last_response` is our own words, never the endpoint's body. */
+async function disableIfGone(db: Db, { delivery_id, run_id }: NewDelivery): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('webhook_deliveries')
+    .set({ status: 'disabled' })
+    .where('delivery_id', '=', delivery_id)
+    .where('status', '=', 'pending')
+    .where((eb) =>
+      eb.exists(
+        eb
+          .selectFrom('webhook_deliveries as other')
+          .select('other.delivery_id')
+          .where('other.run_id', '=', run_id)
+          .where(sql<boolean>`other.url is not distinct from webhook_deliveries.url`)
+          .where('other.is_gone', '=', true),
+      ),
+    )
+    .executeTakeFirst();
+  return numUpdatedRows > 0n;
+}
+
+/** Notes the outcome of an attempt: HTTP status and the beginning of the answer, or why there is none. */
 export async function finishDelivery(
   db: Db,
   delivery_id: string,
-  status: 'pending' | 'delivered' | 'failed',
-  last_response: string,
+  outcome: { status: 'pending' | 'delivered' | 'failed'; last_response: string; is_gone?: boolean },
 ): Promise<void> {
+  const delivered_at = outcome.status === 'delivered' ? new Date().toISOString() : null;
   await db
     .updateTable('webhook_deliveries')
-    .set({ status, last_response, delivered_at: status === 'delivered' ? new Date().toISOString() : null })
+    .set({ ...outcome, delivered_at })
     .where('delivery_id', '=', delivery_id)
+    .execute();
+}
+
+export type DeliveryView = Pick<WebhookDelivery, (typeof viewColumns)[number]>;
+
+const viewColumns = [
+  'delivery_id',
+  'run_id',
+  'event',
+  'status',
+  'attempts',
+  'last_response',
+  'created_at',
+  'last_attempt_at',
+  'delivered_at',
+] as const;
+
+/** The account's deliveries, newest first. */
+export function listDeliveries(
+  db: Db,
+  account_id: string,
+  filter: {
+    limit: number;
+    after?: { created_at: string; id: string };
+    run_id?: string;
+    status?: WebhookDelivery['status'];
+  },
+): Promise<DeliveryView[]> {
+  const { limit, after, run_id, status } = filter;
+  return db
+    .selectFrom('webhook_deliveries')
+    .select(viewColumns)
+    .where('account_id', '=', account_id)
+    .$if(run_id !== undefined, (query) => query.where('run_id', '=', run_id!))
+    .$if(status !== undefined, (query) => query.where('status', '=', status!))
+    .$if(after !== undefined, (query) =>
+      query.where(sql<boolean>`(created_at, delivery_id) < (${after!.created_at}::timestamptz, ${after!.id})`),
+    )
+    .orderBy('created_at', 'desc')
+    .orderBy('delivery_id', 'desc')
+    .limit(limit)
+    .execute();
+}
+
+/**
+ * Opens a delivery again, with the outbox entry that sends it. The endpoint counts as living again. Undefined when this
+ * account has none of this id.
+ */
+export function redeliver(
+  db: Db,
+  account_id: string,
+  delivery_id: string,
+): Promise<{ delivery: DeliveryView; entry: OutboxEntry | undefined } | undefined> {
+  return db.transaction().execute(async (trx) => {
+    const opened = await trx
+      .updateTable('webhook_deliveries')
+      .set({ status: 'pending', delivered_at: null, redeliveries: sql`redeliveries + 1` })
+      .where('delivery_id', '=', delivery_id)
+      .where('account_id', '=', account_id)
+      .returning([...viewColumns, 'url', 'redeliveries'])
+      .executeTakeFirst();
+    if (!opened) return undefined;
+    const { redeliveries: redelivery, url: own, ...delivery } = opened;
+    const { run_id, event } = delivery;
+    const same = trx
+      .updateTable('webhook_deliveries')
+      .where('run_id', '=', run_id)
+      .where('url', 'is not distinct from', own);
+    await same.set({ is_gone: false }).execute();
+    const entry = await insertOutboxEntry(trx, run_id, { kind: 'redeliver', delivery_id, event, redelivery });
+    return { delivery, entry };
+  });
+}
+
+/** How many secrets sign beside the newest; whoever changes it more often in a day has mended the first by then. */
+const maxRetired = 4;
+
+/** Those that still sign, encrypted, newest first. */
+async function listRetiredSecrets(db: Db, account_id: string): Promise<string[]> {
+  const rows = await db
+    .selectFrom('retired_webhook_secrets')
+    .select('secret_encrypted')
+    .where('account_id', '=', account_id)
+    .where('expires_at', '>', sql<string>`now()`)
+    .orderBy('expires_at', 'desc')
+    .limit(maxRetired)
+    .execute();
+  return rows.map((row) => row.secret_encrypted);
+}
+
+/** Replaces the secret that signs an account's webhooks. The old one signs beside it until the time that is returned. */
+export function rotateWebhookSecret(db: Db, account_id: string, webhook_secret_encrypted: string): Promise<string> {
+  return db.transaction().execute(async (trx) => {
+    const own = trx.selectFrom('accounts').select('webhook_secret_encrypted').where('account_id', '=', account_id);
+    const old = await own.forUpdate().executeTakeFirstOrThrow();
+    const { expires_at } = await trx
+      .insertInto('retired_webhook_secrets')
+      .values({
+        account_id,
+        secret_encrypted: old.webhook_secret_encrypted,
+        expires_at: sql`now() + interval '24 hours'`,
+      })
+      .returning('expires_at')
+      .executeTakeFirstOrThrow();
+    await trx.updateTable('accounts').set({ webhook_secret_encrypted }).where('account_id', '=', account_id).execute();
+    return expires_at;
+  });
+}
+
+/** Forgets the secrets that sign no more. */
+export async function deleteRetiredSecrets(db: Db): Promise<void> {
+  await db
+    .deleteFrom('retired_webhook_secrets')
+    .where('expires_at', '<', sql<string>`now()`)
     .execute();
 }

@@ -1,5 +1,5 @@
+import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { serve } from '@hono/node-server';
 import { pino } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
 import { createDb } from '../db/index.ts';
@@ -7,6 +7,8 @@ import { createLiveSender } from '../db/live.ts';
 import { createApp } from './app.ts';
 import { loadConfig } from './config.ts';
 import { createEngine } from './engine.ts';
+import { startHousekeeping } from './housekeeping.ts';
+import { listen } from './listen.ts';
 import { managedModels } from './managed.ts';
 import { createOutbox } from './outbox.ts';
 import { createRateLimits } from './rate-limits.ts';
@@ -36,9 +38,10 @@ const app = createApp({
   version: packageJson.version,
 });
 
-const server = serve({ fetch: app.fetch, hostname: config.HOST, port: config.PORT }, ({ port }) =>
-  log.info({ port }, 'listening'),
-);
+const housekeeping = startHousekeeping({ db, log });
+
+const server = listen(app, config);
+server.on('listening', () => log.info({ port: (server.address() as AddressInfo).port }, 'listening'));
 server.on('error', (error) => {
   log.fatal({ err: error }, 'cannot listen');
   process.exit(1);
@@ -52,7 +55,7 @@ async function stop(): Promise<void> {
   const closing = setInterval(() => 'closeIdleConnections' in server && server.closeIdleConnections(), 20);
   await Promise.race([answered, sleep(10_000)]);
   clearInterval(closing);
-  await outbox.stop();
+  await Promise.all([outbox.stop(), housekeeping.stop()]);
   await Promise.all([client.connection.close(), db.destroy(), limits.close()]);
   process.exit(0);
 }

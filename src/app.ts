@@ -1,18 +1,20 @@
 import { serveStatic } from '@hono/node-server/serve-static';
-import { bodyLimit } from 'hono/body-limit';
 import { createMiddleware } from 'hono/factory';
 import { secureHeaders } from 'hono/secure-headers';
 import { requireApiKey } from './auth.ts';
+import { limitBody, limitDepth, requireJson } from './body.ts';
 import { clientAddress } from './client-address.ts';
 import { answerInTime } from './deadline.ts';
 import type { AppDeps, AppEnv } from './deps.ts';
 import { docsPage, swaggerAssets } from './docs.ts';
-import { ApiError, notFound, toResponse } from './errors.ts';
+import { notFound, toResponse } from './errors.ts';
 import { idempotency } from './idempotency.ts';
 import { newId } from './ids.ts';
 import { limit } from './limit.ts';
 import { createRouter } from './openapi.ts';
+import { createPayloadCodec } from './payload-codec.ts';
 import { authRouter } from './routes/auth.ts';
+import { createCodecRouter } from './routes/codec.ts';
 import { healthRouter } from './routes/health.ts';
 import { orchestrationsRouter } from './routes/orchestrations.ts';
 import { providersRouter } from './routes/providers.ts';
@@ -21,8 +23,7 @@ import { rerunsRouter } from './routes/reruns.ts';
 import { runsRouter } from './routes/runs.ts';
 import { tasksRouter } from './routes/tasks.ts';
 import { templatesRouter } from './routes/templates.ts';
-
-const maxBody = 1024 * 1024;
+import { webhooksRouter } from './routes/webhooks.ts';
 
 /** The map of the API: public mounts, the auth line, protected mounts, errors. */
 export function createApp(deps: AppDeps) {
@@ -33,14 +34,15 @@ export function createApp(deps: AppDeps) {
     secureHeaders({ strictTransportSecurity: false, crossOriginResourcePolicy: false, xXssProtection: false }),
     logRequests(),
   );
-  app.use('/api/*', bodyLimit({ maxSize: maxBody, onError: tooLarge }), requireJson());
+  app.use('/api/*', limitBody(1), requireJson());
 
   app.use(
     '/api/v1/auth/register',
+    limitDepth(),
+    answerInTime(),
     limit(deps.limits.perAddress, (c) => clientAddress(c, deps.config.TRUSTED_PROXIES)),
   );
   app.route('/', healthRouter);
-  app.use('/api/v1/auth/*', answerInTime());
   app.route('/api/v1/auth', authRouter);
   app.route('/api/v1/agents', templatesRouter);
   app.doc31('/openapi.json', description(deps.version));
@@ -50,11 +52,19 @@ export function createApp(deps: AppDeps) {
     serveStatic({ root: swaggerAssets, rewriteRequestPath: (path) => path.slice('/docs/assets'.length) }),
   );
 
+  const { CODEC_TOKEN: token, CODEC_ORIGINS: origins, ENCRYPTION_KEY } = deps.config;
+  if (token) {
+    const codec = createPayloadCodec(ENCRYPTION_KEY, { encrypts: true });
+    app.use('/codec/*', limitBody(16), requireJson(), limitDepth());
+    app.route('/codec', createCodecRouter({ codec, token, origins }));
+  }
+
   app.use(
     '/api/v1/*',
     requireApiKey(deps),
-    limit(deps.limits.perKey, (c) => c.var.keyHash),
+    limitDepth(),
     answerInTime(),
+    limit(deps.limits.perKey, (c) => c.var.keyHash),
     idempotency(),
   );
 
@@ -64,11 +74,14 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/runs', rerunsRouter);
   app.route('/api/v1/providers', providersRouter);
   app.route('/api/v1/orchestrations', orchestrationsRouter);
+  app.route('/api/v1/webhooks', webhooksRouter);
 
   app.notFound((c) => toResponse(notFound('Page'), c));
   app.onError((error, c) => {
     const response = toResponse(error, c);
-    if (response.status === 500) deps.log.error({ err: error, request_id: c.var.requestId }, 'request failed');
+    // A client that hangs up, or is cut, is no failure of ours.
+    if (response.status === 500 && !c.req.raw.signal.aborted)
+      deps.log.error({ err: error, request_id: c.var.requestId }, 'request failed');
     return response;
   });
 
@@ -116,23 +129,5 @@ function logRequests() {
       { method: c.req.method, path: c.req.path, status: c.res.status, ms, request_id: c.var.requestId },
       'request',
     );
-  });
-}
-
-function tooLarge(): never {
-  throw new ApiError('BODY_TOO_LARGE', `The body is larger than ${maxBody / 1024 / 1024} MiB.`);
-}
-
-/** Bodies are JSON; one of another kind would pass validation as an empty object. */
-function requireJson() {
-  return createMiddleware<AppEnv>(async (c, next) => {
-    const hasBody = c.req.method === 'POST' || c.req.method === 'PUT';
-    if (hasBody && !/^application\/([\w.-]+\+)?json\b/i.test(c.req.header('content-type') ?? '')) {
-      throw new ApiError(
-        'UNSUPPORTED_MEDIA_TYPE',
-        'Send the body as JSON, with the header Content-Type: application/json.',
-      );
-    }
-    await next();
   });
 }

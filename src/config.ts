@@ -22,6 +22,9 @@ const keyRing = csv
 const environment = z.object({
   HOST: z.string().default('0.0.0.0'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(8000),
+  HTTP_HEADERS_TIMEOUT_SECONDS: seconds.default(10),
+  HTTP_REQUEST_TIMEOUT_SECONDS: seconds.default(30),
+  HTTP_KEEP_ALIVE_SECONDS: seconds.default(65),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }),
@@ -33,6 +36,9 @@ const environment = z.object({
   TEMPORAL_UI_URL: z.url().optional(),
 
   ENCRYPTION_KEY: keyRing,
+  PAYLOAD_ENCRYPTION: flag.default(false),
+  CODEC_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
+  CODEC_ORIGINS: csv.default([]),
 
   ORCHFLOW_MODE: z.enum(['hosted', 'self_hosted']).default('self_hosted'),
   MANAGED_TRIAL_RUNS_ENABLED: flag.optional(),

@@ -27,6 +27,11 @@ export function isWellFormedApiKey(text: string): boolean {
   return /^orch_[0-9A-Za-z]{49}$/.test(text) && checksum(text.slice(0, -6)) === text.slice(-6);
 }
 
+/** A new secret for webhooks, in the form of Standard Webhooks: 256 random bits. */
+export function newWebhookSecret(): string {
+  return `whsec_${randomBytes(32).toString('base64')}`;
+}
+
 /** SHA-256 in hex. Enough for API keys: they carry 256 random bits. */
 export function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');
@@ -40,18 +45,44 @@ function keyId(key: Buffer): string {
   return createHash('sha256').update(key).digest('hex').slice(0, 8);
 }
 
+const ivBytes = 12;
+const tagBytes = 16;
+
 /**
- * AES-256-GCM: `v1.<key id>.<iv>.<ciphertext>.<tag>`, binary parts in base64url.
- * `context` is authenticated (AAD): a blob copied to another row does not decrypt.
+ * AES-256-GCM: `sealed` is iv, ciphertext and tag. `context` is authenticated (AAD): what is copied to another place
+ * does not open.
  */
-export function encrypt(plaintext: string, [key]: KeyRing, context: string): string {
+export function encryptBytes(
+  plaintext: Uint8Array,
+  [key]: KeyRing,
+  context: string,
+): { key_id: string; sealed: Buffer } {
   if (!key) throw new Error('There is no key to encrypt with.');
-  const iv = randomBytes(12);
-  const cipher = createCipheriv('aes-256-gcm', key, iv, { authTagLength: 16 });
+  const iv = randomBytes(ivBytes);
+  const cipher = createCipheriv('aes-256-gcm', key, iv, { authTagLength: tagBytes });
   cipher.setAAD(Buffer.from(context));
-  const ciphertext = Buffer.concat([cipher.update(plaintext, 'utf8'), cipher.final()]);
-  const parts = [iv, ciphertext, cipher.getAuthTag()].map((part) => part.toString('base64url'));
-  return ['v1', keyId(key), ...parts].join('.');
+  const sealed = Buffer.concat([iv, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
+  return { key_id: keyId(key), sealed };
+}
+
+/** A blob was made with none of the keys at hand: another process may have it. */
+export class OtherKeyError extends Error {}
+
+/** Opens what `encryptBytes` sealed. Throws when the key (`OtherKeyError`), the context or any bit differs. */
+export function decryptBytes(sealed: Buffer, key_id: string, keys: KeyRing, context: string): Buffer {
+  const key = keys.find((candidate) => keyId(candidate) === key_id);
+  if (!key) throw new OtherKeyError(`encrypted with another ENCRYPTION_KEY (${key_id})`);
+  const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, ivBytes), { authTagLength: tagBytes });
+  decipher.setAAD(Buffer.from(context));
+  decipher.setAuthTag(sealed.subarray(-tagBytes));
+  return Buffer.concat([decipher.update(sealed.subarray(ivBytes, -tagBytes)), decipher.final()]);
+}
+
+/** A text, encrypted: `v1.<key id>.<iv>.<ciphertext>.<tag>`, binary parts in base64url. */
+export function encrypt(plaintext: string, keys: KeyRing, context: string): string {
+  const { key_id, sealed } = encryptBytes(Buffer.from(plaintext), keys, context);
+  const parts = [sealed.subarray(0, ivBytes), sealed.subarray(ivBytes, -tagBytes), sealed.subarray(-tagBytes)];
+  return ['v1', key_id, ...parts.map((part) => part.toString('base64url'))].join('.');
 }
 
 /** True when the blob was made with another key than the one that encrypts now. */
@@ -59,20 +90,12 @@ export function isOutdated(blob: string, [key]: KeyRing): boolean {
   return key !== undefined && blob.split('.')[1] !== keyId(key);
 }
 
-/** A blob was made with none of the keys at hand: another process may have it. */
-export class OtherKeyError extends Error {}
-
 /** Opens a blob of `encrypt`. Throws when the key (`OtherKeyError`), the context or any bit differs. */
 export function decrypt(blob: string, keys: KeyRing, context: string): string {
-  const [version, id, ...parts] = blob.split('.');
+  const [version, key_id = '', ...parts] = blob.split('.');
   if (version !== 'v1' || parts.length !== 3) throw new Error('not an encrypted value');
-  const key = keys.find((candidate) => keyId(candidate) === id);
-  if (!key) throw new OtherKeyError(`encrypted with another ENCRYPTION_KEY (${id})`);
-  const [iv, ciphertext, tag] = parts.map((part) => Buffer.from(part, 'base64url')) as [Buffer, Buffer, Buffer];
-  const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: 16 });
-  decipher.setAAD(Buffer.from(context));
-  decipher.setAuthTag(tag);
-  return Buffer.concat([decipher.update(ciphertext), decipher.final()]).toString('utf8');
+  const sealed = Buffer.concat(parts.map((part) => Buffer.from(part, 'base64url')));
+  return decryptBytes(sealed, key_id, keys, context).toString('utf8');
 }
 
 /** The `context` of a provider's API key. */

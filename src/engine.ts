@@ -67,14 +67,14 @@ export function createEngine({
       .catch(ignoreStarted);
   }
 
-  /** For a run that cannot send it itself any more. */
-  async function sendWebhook(run_id: string, event: string): Promise<void> {
+  /** For what the run itself does not send: the end of one that is gone, and what a person has sent again. */
+  async function sendWebhook(workflowId: string, delivery: WebhookDelivery): Promise<void> {
     await client.workflow
       .start(webhookWorkflowType, {
-        workflowId: `${run_id}/webhook/${event}`,
+        workflowId,
         taskQueue,
-        args: [{ run_id, sequence: event, event, waiting_tasks: [] } satisfies WebhookDelivery],
-        staticSummary: `Webhook ${event}`,
+        args: [delivery],
+        staticSummary: `Webhook ${delivery.event}${delivery.redelivery ? ', again' : ''}`,
       })
       .catch(ignoreStarted);
   }
@@ -97,7 +97,18 @@ export function createEngine({
         case 'cancel':
           return void (await handle.cancel());
         case 'webhook':
-          return sendWebhook(run_id, message.event);
+          return sendWebhook(`${run_id}/webhook/${message.event}`, {
+            run_id,
+            sequence: message.event,
+            event: message.event,
+            waiting_tasks: [],
+          });
+        case 'redeliver': {
+          const { delivery_id, event, redelivery } = message;
+          const sequence = delivery_id.slice(`msg_${run_id}_`.length);
+          const workflowId = `${run_id}/webhook/${sequence}/redelivery/${redelivery}`;
+          return sendWebhook(workflowId, { run_id, sequence, event, waiting_tasks: [], redelivery });
+        }
       }
     }).catch((error) => {
       if (!(error instanceof WorkflowNotFoundError)) throw error;

@@ -30,7 +30,7 @@ export type ErrorCode = keyof typeof problems;
 /** A fault at one place of the body: a JSON pointer (RFC 6901) and what is wrong there. */
 export type FieldFault = { pointer: string; detail: string };
 
-type Extra = { errors?: FieldFault[]; retry_after_seconds?: number; [member: string]: unknown };
+type Extra = { errors?: FieldFault[]; retry_after_seconds?: number; authenticate?: string; [member: string]: unknown };
 
 /** An error that the client is told: its code decides the status. `extra` becomes members of the body. */
 export class ApiError extends Error {
@@ -53,7 +53,7 @@ export function invalid(errors: FieldFault[]): ApiError {
 }
 
 /** Unknown things and those of other accounts give the same answer. */
-export function notFound(what: 'Run' | 'Task' | 'Provider' | 'Orchestration' | 'Page'): ApiError {
+export function notFound(what: 'Run' | 'Task' | 'Provider' | 'Orchestration' | 'Delivery' | 'Page'): ApiError {
   return new ApiError('NOT_FOUND', `${what} not found.`);
 }
 
@@ -79,9 +79,9 @@ function toApiError(error: unknown): ApiError {
 export function toResponse(thrown: unknown, c: Context): Response {
   const error = toApiError(thrown);
   const [status, title] = problems[error.code];
-  const { retry_after_seconds, ...extra } = error.extra;
+  const { retry_after_seconds, authenticate = 'Bearer', ...extra } = error.extra;
   if (retry_after_seconds !== undefined) c.header('Retry-After', String(Math.ceil(retry_after_seconds)));
-  if (error.code === 'UNAUTHORIZED') c.header('WWW-Authenticate', 'Bearer');
+  if (error.code === 'UNAUTHORIZED') c.header('WWW-Authenticate', authenticate);
   // The server hangs up on a body that was not read to its end; the client's next request must not be on that line.
   const isBodyLeft = c.req.raw.body && !c.req.raw.bodyUsed;
   if (isBodyLeft || error.code === 'BODY_TOO_LARGE') c.header('Connection', 'close');

@@ -1,11 +1,6 @@
 import { createMiddleware } from 'hono/factory';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import {
-  answerIdempotencyKey,
-  deleteOldIdempotencyKeys,
-  releaseIdempotencyKey,
-  takeIdempotencyKey,
-} from '../db/idempotency-keys.ts';
+import { answerIdempotencyKey, releaseIdempotencyKey, takeIdempotencyKey } from '../db/idempotency-keys.ts';
 import type { AppEnv } from './deps.ts';
 import { decrypt, encrypt, sha256 } from './crypto.ts';
 import { ApiError, invalid } from './errors.ts';
@@ -46,7 +41,8 @@ export function idempotency() {
       return c.body(kept.body, status as ContentfulStatusCode, headers);
     }
 
-    c.set('idempotency', { seed: context, isRetry: key.taken === 'again' });
+    // The same key a day later is another request, and makes other ids.
+    c.set('idempotency', { seed: `${context}:${key.created_at}`, isRetry: key.taken === 'again' });
     await next();
     const answer = c.res;
     if (answer.status >= 500) {
@@ -57,6 +53,5 @@ export function idempotency() {
     const kept: Kept = { body: await answer.clone().text(), headers };
     const answer_encrypted = encrypt(JSON.stringify(kept), config.ENCRYPTION_KEY, context);
     await answerIdempotencyKey(db, name, { status: answer.status, answer_encrypted });
-    if (Math.random() < 0.01) await deleteOldIdempotencyKeys(db);
   });
 }

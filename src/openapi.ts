@@ -14,14 +14,15 @@ export function faults(error: z.core.$ZodError): FieldFault[] {
   );
 }
 
+const named = { provider_id: 'Provider', orch_id: 'Orchestration', delivery_id: 'Delivery' } as const;
+
 /** A router whose validation answers 422, naming each field. An id that cannot be one is an unknown one. */
 export function createRouter(): OpenAPIHono<AppEnv> {
   return new OpenAPIHono<AppEnv>({
     defaultHook: (result) => {
       if (result.success) return;
       if (result.target === 'param') {
-        const [id] = result.error.issues[0]!.path;
-        throw notFound(id === 'provider_id' ? 'Provider' : id === 'orch_id' ? 'Orchestration' : 'Run');
+        throw notFound(named[result.error.issues[0]?.path[0] as keyof typeof named] ?? 'Run');
       }
       const errors = faults(result.error);
       throw invalid(errors);
@@ -68,10 +69,10 @@ const idempotencyHeader = z.object({
   }),
 });
 
-/** A route of the API with its problems and, where a POST changes something, its `Idempotency-Key`: 401 and 429 unless public, 413, 415 and 422 where there is a body, 503 always. */
+/** A route of the API with its problems and, where a POST changes something, its `Idempotency-Key`: 401 and 429 unless public, 413, 415 and 422 for a POST and where there is a body, 503 always. */
 export function route<const S extends Spec<RouteConfig['responses']>>({ problems: own = [], isPublic, ...spec }: S) {
   const isIdempotent = spec.method === 'post' && !isPublic;
-  const withBody: ProblemStatus[] = spec.request?.body ? [413, 415, 422] : [];
+  const withBody: ProblemStatus[] = spec.method === 'post' || spec.request?.body ? [413, 415, 422] : [];
   const withKey: ProblemStatus[] = isIdempotent ? [409] : [];
   const always: ProblemStatus[] = isPublic ? [503] : [401, 429, 503];
   const statuses: ProblemStatus[] = [...always, ...withBody, ...withKey, ...own];

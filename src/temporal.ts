@@ -1,7 +1,10 @@
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection, isGrpcServiceError } from '@temporalio/client';
+import type { DataConverter } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { Config } from './config.ts';
+import { createPayloadCodec } from './payload-codec.ts';
 
 type Settings = Pick<Config, 'temporalEnvironment' | 'TEMPORAL_NAMESPACE' | 'ORCHFLOW_EMBEDDED'>;
 
@@ -12,10 +15,21 @@ export function connectionOptions({ temporalEnvironment, ORCHFLOW_EMBEDDED }: Se
     .connectionOptions;
 }
 
+type EncryptionSettings = Pick<Config, 'ENCRYPTION_KEY' | 'PAYLOAD_ENCRYPTION'>;
+
+/** How clients, workers and replays write and read what Temporal keeps. */
+export function dataConverter({ ENCRYPTION_KEY, PAYLOAD_ENCRYPTION: encrypts }: EncryptionSettings): DataConverter {
+  const failureConverterPath = path.join(import.meta.dirname, '../workflows/failure-converter.ts');
+  return {
+    payloadCodecs: [createPayloadCodec(ENCRYPTION_KEY, { encrypts })],
+    ...(encrypts && { failureConverterPath }),
+  };
+}
+
 /** A client that connects at its first call, so that a process can start while Temporal is down. */
-export function createTemporalClient(config: Settings): Client {
+export function createTemporalClient(config: Settings & EncryptionSettings): Client {
   const connection = Connection.lazy(connectionOptions(config));
-  return new Client({ connection, namespace: config.TEMPORAL_NAMESPACE });
+  return new Client({ connection, namespace: config.TEMPORAL_NAMESPACE, dataConverter: dataConverter(config) });
 }
 
 /** The search attributes that runs carry; `OrchflowAccount` is an id and no personal data: they are never encrypted. */

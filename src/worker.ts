@@ -7,7 +7,7 @@ import { createLiveSender } from '../db/live.ts';
 import { loadConfig } from './config.ts';
 import { createGuardedFetch } from './llm/index.ts';
 import { managedModels } from './managed.ts';
-import { connectionOptions } from './temporal.ts';
+import { connectionOptions, dataConverter } from './temporal.ts';
 import { workerOptions } from './worker-options.ts';
 
 /** The worker process: workflows and activities. SIGTERM lets calls in flight end for a while, then hands them over. */
@@ -57,6 +57,7 @@ const worker = await Worker.create({
   namespace: config.TEMPORAL_NAMESPACE,
   taskQueue: config.TEMPORAL_TASK_QUEUE,
   activities,
+  dataConverter: dataConverter(config),
 });
 for (const signal of ['SIGTERM', 'SIGINT']) {
   // npm and terminals may send both; a worker that is shutting down already refuses to do it again.

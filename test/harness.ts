@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { serve } from '@hono/node-server';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { sql } from 'kysely';
 import { pino } from 'pino';
@@ -10,12 +9,14 @@ import { createLiveSender } from '../db/live.ts';
 import { createApp } from '../src/app.ts';
 import { loadConfig } from '../src/config.ts';
 import { createEngine } from '../src/engine.ts';
+import { startHousekeeping } from '../src/housekeeping.ts';
+import { listen } from '../src/listen.ts';
 import { createGuardedFetch } from '../src/llm/index.ts';
 import { managedModels } from '../src/managed.ts';
 import { createOutbox } from '../src/outbox.ts';
 import { createRunEvents } from '../src/run-events.ts';
 import { createRateLimits } from '../src/rate-limits.ts';
-import { createTemporalClient } from '../src/temporal.ts';
+import { createTemporalClient, dataConverter } from '../src/temporal.ts';
 import { workerOptions } from '../src/worker-options.ts';
 import { register } from './client.ts';
 
@@ -76,7 +77,8 @@ export async function startOrchflow({
     log,
     version: 'test',
   });
-  const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 });
+  const housekeeping = startHousekeeping({ db, log });
+  const server = listen(app, config);
   await new Promise((resolve) => server.once('listening', resolve));
   const address = server.address() as { port: number };
   const url = `http://127.0.0.1:${address.port}`;
@@ -101,7 +103,7 @@ export async function startOrchflow({
       server.close();
       await runEvents.stop();
       await worker?.stop();
-      await outbox.stop();
+      await Promise.all([outbox.stop(), housekeeping.stop()]);
       await Promise.all([client.connection.close(), db.destroy(), limits.close()]);
     },
   };
@@ -120,11 +122,16 @@ async function startWorker(env: Environment) {
     max_body_bytes: 16 * 1024 * 1024,
   });
   const connection = await NativeConnection.connect({ address: config.TEMPORAL_ADDRESS });
-  const { workflowsPath: _, ...options } = workerOptions;
+  const { workflowsPath, ...options } = workerOptions;
+  // The bundle that all tests share is for payloads in the clear.
+  const workflows = config.PAYLOAD_ENCRYPTION
+    ? { workflowsPath }
+    : { workflowBundle: { codePath: inject('workflowBundle') } };
   const worker = await Worker.create({
     ...options,
     shutdownGraceTime: 0,
-    workflowBundle: { codePath: inject('workflowBundle') },
+    ...workflows,
+    dataConverter: dataConverter(config),
     connection,
     taskQueue: config.TEMPORAL_TASK_QUEUE,
     activities: createActivities({

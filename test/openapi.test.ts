@@ -53,6 +53,9 @@ describe('/openapi.json', () => {
         'POST /api/v1/runs/{run_id}/tasks/{task_id}/complete',
         'DELETE /api/v1/runs/{run_id}',
         'GET /api/v1/runs/{run_id}/events',
+        'POST /api/v1/webhooks/secret/rotate',
+        'GET /api/v1/webhooks/deliveries',
+        'POST /api/v1/webhooks/deliveries/{delivery_id}/redeliver',
         'GET /api/v1/agents/templates',
         'GET /health',
       ]),
@@ -143,6 +146,22 @@ test('every answer in the life of an account is as documented, member by member'
   await call('GET', `${run}/events`, ids);
   await call('GET', `${run}/events`, ids, undefined, user.api_key, { 'last-event-id': '99-done' });
   await call('GET', `${run}/events?after=x`, ids);
+  await call('POST', '/api/v1/webhooks/secret/rotate');
+  const delivery = { delivery_id: `msg_${run_id}_1`, run_id, event: 'completed', body: '{}' };
+  const { account_id } = await orchflow.db
+    .selectFrom('accounts')
+    .select('account_id')
+    .where('email', '=', user.email)
+    .executeTakeFirstOrThrow();
+  await orchflow.db
+    .insertInto('webhook_deliveries')
+    .values({ ...delivery, account_id, status: 'failed' })
+    .execute();
+  await call('GET', '/api/v1/webhooks/deliveries');
+  const redeliver = '/api/v1/webhooks/deliveries/{delivery_id}/redeliver';
+  await call('POST', redeliver, delivery);
+  await call('POST', redeliver, { delivery_id: 'unknown' });
+
   await call('POST', `${run}/tasks/{task_id}/complete`, ids, { output: 'Again.' });
   const fork = (await call('POST', `${run}/rerun`, ids, { from_task: 'T2' })).body.run_id;
   await call('POST', `${run}/rerun`, ids, {});
@@ -166,17 +185,19 @@ test('every answer in the life of an account is as documented, member by member'
   await callOrchestrations(call);
 
   // A key whose first request is at work.
-  const { account_id } = await orchflow.db
-    .selectFrom('accounts')
-    .select('account_id')
-    .where('email', '=', user.email)
-    .executeTakeFirstOrThrow();
-  for (const path of ['/api/v1/runs', '/api/v1/providers', '/api/v1/orchestrations/validate']) {
+  for (const template of [
+    '/api/v1/runs',
+    '/api/v1/providers',
+    '/api/v1/orchestrations/validate',
+    '/api/v1/webhooks/secret/rotate',
+    redeliver,
+  ]) {
+    const path = template.replace('{delivery_id}', delivery.delivery_id);
     const fingerprint = sha256(`POST\n${path}\n{}`);
     const locked_until = new Date(Date.now() + 60_000).toISOString();
     const row = { account_id, idempotency_key: path, fingerprint, locked_until };
     await orchflow.db.insertInto('idempotency_keys').values(row).execute();
-    await call('POST', path, {}, {}, user.api_key, { 'idempotency-key': path });
+    await call('POST', template, delivery, {}, user.api_key, { 'idempotency-key': path });
   }
 
   // 402, 413, 415, 429 and 503 have the same body; test/quotas and test/api see them.

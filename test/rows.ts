@@ -13,6 +13,7 @@ const tables: Record<Exclude<keyof Database, 'outbox' | 'rate_limits'>, true> = 
   llm_calls: true,
   run_events: true,
   webhook_deliveries: true,
+  retired_webhook_secrets: true,
   idempotency_keys: true,
   definitions: true,
   orchestrations: true,

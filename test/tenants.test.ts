@@ -9,14 +9,36 @@ let orchflow: Orchflow;
 let owner: User;
 let stranger: User;
 let run: TestRun;
-let provider_id: string;
+/** Of the owner, for every name that a path can have. */
+let owned: Record<'run_id' | 'task_id' | 'provider_id' | 'delivery_id' | 'orch_id', string>;
+/** An orchestration without an id, for the routes that take one. */
+let definition: object;
 
 beforeAll(async () => {
   orchflow = await startOrchflow();
   [owner, stranger] = await Promise.all([orchflow.register(), orchflow.register()]);
-  provider_id = (await owner.post('/providers', { provider: 'openai', api_key: 'sk-test' })).body.provider_id;
+  const provider = (await owner.post('/providers', { provider: 'openai', api_key: 'sk-test' })).body;
   run = await owner.startRun({ task: 'Compare three note apps.', ask_me_about: ['the budget'] });
   await run.untilWaiting('T1');
+  const shipped = (await owner.get('/orchestrations/orch-research-report')).body;
+  definition = { ...shipped, id: undefined };
+  await owner.post('/orchestrations', { ...definition, id: 'owned' });
+  const { run_id } = run;
+  owned = {
+    run_id,
+    task_id: 'T1',
+    provider_id: provider.provider_id,
+    delivery_id: `msg_${run_id}_1`,
+    orch_id: 'owned',
+  };
+  const { account_id } = await orchflow.db
+    .selectFrom('runs')
+    .select('account_id')
+    .where('run_id', '=', run_id)
+    .executeTakeFirstOrThrow();
+  const { delivery_id } = owned;
+  const delivery = { delivery_id, run_id, account_id, event: 'waiting_human', body: '{}', status: 'failed' } as const;
+  await orchflow.db.insertInto('webhook_deliveries').values(delivery).execute();
 });
 afterAll(() => orchflow.stop());
 
@@ -47,10 +69,14 @@ const answer = { output: 'The budget is ten euros.' };
 
 /** Status, headers and bytes, all but the time. */
 async function exchange({ method }: Operation, path: string, key?: string) {
+  const bodies: Record<string, object> = {
+    POST: path.endsWith('/rerun') ? { from_task: 'T1' } : answer,
+    PUT: definition,
+  };
   const response = await fetch(orchflow.url + path, {
     method,
     headers: { ...(key && { 'x-api-key': key }), 'content-type': 'application/json', 'x-request-id': 'same' },
-    body: method === 'POST' ? JSON.stringify(path.endsWith('/rerun') ? { from_task: 'T1' } : answer) : undefined,
+    body: bodies[method] && JSON.stringify(bodies[method]),
   });
   const headers = Object.fromEntries([...response.headers].filter(([name]) => name !== 'date'));
   // A stream stays open.
@@ -61,8 +87,14 @@ async function exchange({ method }: Operation, path: string, key?: string) {
 
 /** Every id that a path can name, none of which is anybody's. */
 const nobodys = [
-  { run_id: 'run_00000000000000000000', task_id: 'T1', provider_id: 'prv_00000000000000000000' },
-  { run_id: 'x', task_id: 'x', provider_id: 'x' },
+  {
+    run_id: 'run_00000000000000000000',
+    task_id: 'T1',
+    provider_id: 'prv_00000000000000000000',
+    delivery_id: 'msg_run_00000000000000000000_1',
+    orch_id: 'nobodys',
+  },
+  { run_id: 'x', task_id: 'x', provider_id: 'x', delivery_id: 'x', orch_id: 'x' },
 ];
 
 describe('every route with an id', () => {
@@ -73,11 +105,7 @@ describe('every route with an id', () => {
   test("answers for another account's id with the very bytes of an unknown one", async () => {
     const before = await run.get();
     for (const operation of (await listOperations()).filter(hasId)) {
-      const others = await exchange(
-        operation,
-        fill(operation.path, { run_id: run.run_id, task_id: 'T1', provider_id }),
-        stranger.api_key,
-      );
+      const others = await exchange(operation, fill(operation.path, owned), stranger.api_key);
       expect(others.status, `${operation.method} ${operation.path}`).toBe(404);
       expect(JSON.parse(others.text)).toMatchObject({ code: 'NOT_FOUND', request_id: 'same' });
       for (const ids of nobodys) {
@@ -91,7 +119,7 @@ describe('every route with an id', () => {
   test('answers for ids that cannot be, such as a NUL or a path, as for unknown ones', async () => {
     for (const operation of (await listOperations()).filter(hasId)) {
       for (const id of ['%00', '%ED%A0%80', '..%2F..', "'%20or%201=1", 'x'.repeat(65)]) {
-        const path = fill(operation.path, { run_id: id, task_id: id, provider_id: id });
+        const path = fill(operation.path, { run_id: id, task_id: id, provider_id: id, delivery_id: id, orch_id: id });
         const { status, text } = await exchange(operation, path, stranger.api_key);
         expect({ status, code: JSON.parse(text).code }, `${operation.method} ${path}`).toEqual({
           status: 404,
@@ -106,7 +134,7 @@ test('every route that is not public needs a key', async () => {
   const operations = (await listOperations()).filter(({ isPublic }) => !isPublic);
   expect(operations.length).toBeGreaterThanOrEqual(9);
   for (const operation of operations) {
-    const path = fill(operation.path, { run_id: run.run_id, task_id: 'T1', provider_id });
+    const path = fill(operation.path, owned);
     expectProblem(await send(orchflow.url, operation.method, path, { 'content-type': 'application/json' }), {
       status: 401,
       code: 'UNAUTHORIZED',
@@ -123,6 +151,8 @@ test('an unknown task of a run of our own is a 404 too', async () => {
 });
 
 test('lists show what is ours and nothing else', async () => {
+  expect((await stranger.get('/webhooks/deliveries')).body.deliveries).toEqual([]);
+  expect((await owner.get('/webhooks/deliveries')).body.deliveries).toMatchObject([{ run_id: run.run_id }]);
   expect((await stranger.get('/runs')).body).toEqual({ runs: [], has_more: false, next_cursor: null });
   expect((await stranger.get('/providers')).body).toEqual({ providers: [] });
   expect((await owner.get('/runs')).body.runs).toMatchObject([{ run_id: run.run_id }]);
@@ -140,10 +170,10 @@ test("another account's cursor leads to our own runs only", async () => {
 
 test('with the key of the owner the same requests succeed', async () => {
   const operations = (await listOperations()).filter(hasId);
-  const order = ['GET', 'POST', 'DELETE'];
+  const order = ['GET', 'PUT', 'POST', 'DELETE'];
   operations.sort((a, b) => order.indexOf(a.method) - order.indexOf(b.method));
   for (const operation of operations) {
-    const path = fill(operation.path, { run_id: run.run_id, task_id: 'T1', provider_id });
+    const path = fill(operation.path, owned);
     const { status, text } = await exchange(operation, path, owner.api_key);
     // The demo model may have finished the run by the time it is cancelled.
     expect([200, ...(operation.method === 'DELETE' ? [409] : [])], `${operation.method} ${path}: ${text}`).toContain(

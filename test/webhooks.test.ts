@@ -184,7 +184,7 @@ describe('endpoints with trouble', () => {
     expect(await deliveryEnd(run.run_id)).toBe('FAILED');
     expect(endpoint.requests).toHaveLength(1);
     expect(await deliveriesOf(run.run_id)).toMatchObject([
-      { status: 'failed', attempts: 1, last_response: 'HTTP 410' },
+      { status: 'failed', attempts: 1, last_response: 'HTTP 410: thank you' },
     ]);
   });
 

@@ -174,6 +174,8 @@ export type WebhookDelivery = {
   waiting_tasks: string[];
   /** Given: to the escalation webhook of this entry of `human_gates`, or of the run when null. */
   escalates?: { human_gate: number | null };
+  /** Set when a person has it sent again: the delivery is there, with its body. */
+  redelivery?: number;
 };
 
 /** The longest text that an operator may put into a signal, in characters. */

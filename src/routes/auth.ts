@@ -1,7 +1,6 @@
-import { randomBytes } from 'node:crypto';
 import { insertAccount } from '../../db/accounts.ts';
 import type { Config } from '../config.ts';
-import { encrypt, newApiKey, sha256, webhookSecretContext } from '../crypto.ts';
+import { encrypt, newApiKey, newWebhookSecret, sha256, webhookSecretContext } from '../crypto.ts';
 import { ApiError } from '../errors.ts';
 import { newId } from '../ids.ts';
 import { body, createRouter, json, route } from '../openapi.ts';
@@ -25,7 +24,7 @@ authRouter.openapi(register, async (c) => {
   const { db, config } = c.var.deps;
   const account_id = newId('account');
   const api_key = newApiKey();
-  const webhook_secret = `whsec_${randomBytes(32).toString('base64')}`;
+  const webhook_secret = newWebhookSecret();
   const webhook_secret_encrypted = encrypt(webhook_secret, config.ENCRYPTION_KEY, webhookSecretContext(account_id));
   const created = await insertAccount(
     db,

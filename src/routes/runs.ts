@@ -1,10 +1,11 @@
 import { z } from '@hono/zod-openapi';
-import { findRunView, listRuns, type RunPosition, type RunView } from '../../db/run-views.ts';
+import { findRunView, listRuns, type RunView } from '../../db/run-views.ts';
 import { findRunPlace } from '../../db/run-events.ts';
 import { cancelRun, insertRun, isFinished } from '../../db/runs.ts';
 import type { RunStatus } from '../../workflows/messages.ts';
+import { readCursor, writeCursor } from './cursor.ts';
 import { besides } from '../deadline.ts';
-import { ApiError, invalid, notFound } from '../errors.ts';
+import { ApiError, notFound } from '../errors.ts';
 import { checkGateTerms } from '../gate-policy.ts';
 import { newId } from '../ids.ts';
 import { body, createRouter, json, route, sendJson } from '../openapi.ts';
@@ -90,24 +91,10 @@ runsRouter.openapi(list, async (c) => {
   const runs = await listRuns(c.var.deps.db, c.var.accountId, { limit: limit + 1, status, after });
   const page = runs.slice(0, limit);
   const has_more = runs.length > limit;
-  return c.json({ runs: page, has_more, next_cursor: has_more ? writeCursor(page.at(-1)!) : null }, 200);
+  const last = page.at(-1);
+  const next_cursor = has_more && last ? writeCursor({ created_at: last.created_at, id: last.run_id }) : null;
+  return c.json({ runs: page, has_more, next_cursor }, 200);
 });
-
-// Postgres knows no year 0.
-const cursorSchema = z.tuple([z.iso.datetime().refine((text) => text >= '0001'), id]);
-
-function writeCursor({ created_at, run_id }: RunPosition): string {
-  return Buffer.from(JSON.stringify([created_at, run_id])).toString('base64url');
-}
-
-function readCursor(cursor: string): RunPosition {
-  try {
-    const [created_at, run_id] = cursorSchema.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()));
-    return { created_at, run_id };
-  } catch {
-    throw invalid([{ pointer: '/cursor', detail: 'is not a cursor of this list' }]);
-  }
-}
 
 const get = route({
   method: 'get',

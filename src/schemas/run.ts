@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { taskSchema, usageSchema } from './task.ts';
 import { timeoutActions } from '../../workflows/messages.ts';
-import { duration, text, timestamp, url } from './text.ts';
+import { cursor, duration, limit, text, timestamp, url } from './text.ts';
 
 const agentSchema = z.strictObject({
   name: text(1, 100).openapi({ example: 'research' }),
@@ -160,8 +160,8 @@ export const runSchema = z
   .openapi('Run');
 
 export const runListQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(100).default(20),
-  cursor: z.string().max(300).optional(),
+  limit,
+  cursor,
   status: runStatus.optional(),
 });
 

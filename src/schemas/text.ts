@@ -41,6 +41,10 @@ export function duration() {
     .openapi({ pattern: durationPattern.source, example: '48h' });
 }
 
+/** What lists take. */
+export const limit = z.coerce.number().int().min(1).max(100).default(20);
+export const cursor = z.string().max(300).optional();
+
 /** An id as it stands in a path. */
 export const id = z.string().regex(/^[\w-]{1,64}$/);
 export const timestamp = z.string().openapi({ format: 'date-time', example: '2026-11-22T09:30:00.000Z' });

@@ -11,7 +11,7 @@ export type WebhookRequest = {
   payload: { run_id: string; event: string; waiting_tasks: string[] };
 };
 
-export type WebhookReply = { status: number; headers?: Record<string, string> } | { hang: true };
+export type WebhookReply = { status: number; headers?: Record<string, string>; body?: string } | { hang: true };
 
 export type FakeWebhook = Awaited<ReturnType<typeof startFakeWebhook>>;
 
@@ -33,7 +33,7 @@ export async function startFakeWebhook() {
         requests.push(received);
         const answer = reply(received);
         if ('hang' in answer) return;
-        response.writeHead(answer.status, answer.headers).end('thank you');
+        response.writeHead(answer.status, answer.headers).end(answer.body ?? 'thank you');
       });
     });
     await new Promise<void>((resolve, reject) => server!.once('error', reject).listen(port, '127.0.0.1', resolve));
