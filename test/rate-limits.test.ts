@@ -41,9 +41,10 @@ test('a key may make its requests at both APIs together, and no more; each answe
 
   const answers = await Promise.all(Array.from({ length: 140 }, (_, index) => list(index)));
   const allowed = statusesOf(answers).filter((status) => status === 200).length;
-  // What one API has taken of the last batch is lost to the other.
+  // What one API has taken of the last batch is lost to the other; one that waits too long for a busy Postgres counts a
+  // batch for itself. Each for itself, they would let all 140 pass.
   expect(allowed).toBeGreaterThan(110);
-  expect(allowed).toBeLessThan(120);
+  expect(allowed).toBeLessThan(130);
   const refused = answers.find(({ status }) => status === 429)!;
   expectProblem(refused, { status: 429, code: 'RATE_LIMITED' });
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
