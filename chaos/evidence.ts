@@ -52,7 +52,7 @@ export async function gatherEvidence(given: {
   const { servers, outside, journal, fallen, accounts, lists } = given;
   const { db } = servers;
   const connection = await Connection.connect({ address: servers.temporalAddress });
-  const workflows = await readWorkflows(new Client({ connection })).finally(() => connection.close());
+  const executions = await readExecutions(new Client({ connection })).finally(() => connection.close());
   const [runs, tasks, gates, texts, llm_calls, events, deliveries, outbox] = await Promise.all([
     db.selectFrom('runs').selectAll().orderBy('created_at').execute(),
     db.selectFrom('tasks').selectAll().orderBy('run_id').orderBy('position').execute(),
@@ -80,11 +80,12 @@ export async function gatherEvidence(given: {
     deliveries,
     outbox,
     changes,
-    workflows,
-    unreplayable: await replay(workflows),
+    /** Each with the text of all that it continues. */
+    workflows: joinChains(executions),
+    unreplayable: await replay(executions),
     /** Where a secret would be seen, as text. */
     places: {
-      histories: workflows.map(({ text }) => text).join('\n'),
+      histories: executions.map(({ text }) => text).join('\n'),
       database: await dump(db),
       logs: readLogs(servers.dir),
       webhooks: outside.deliveries.map(({ body }) => body).join('\n'),
@@ -98,17 +99,32 @@ export async function gatherEvidence(given: {
   };
 }
 
-async function readWorkflows({ workflow }: Client) {
-  const workflows = [];
+type Execution = Awaited<ReturnType<typeof readExecutions>>[number];
+
+function joinChains(executions: Execution[]): Execution[] {
+  const chains = Map.groupBy(executions, ({ workflow_id }) => workflow_id);
+  return executions
+    .filter(({ status }) => status !== 'CONTINUED_AS_NEW')
+    .map((last) => ({
+      ...last,
+      text: chains
+        .get(last.workflow_id)!
+        .map(({ text }) => text)
+        .join('\n'),
+    }));
+}
+
+async function readExecutions({ workflow }: Client) {
+  const executions = [];
   for await (const { workflowId, type, status, runId } of workflow.list()) {
     const handle = workflow.getHandle(workflowId, runId);
     const history = await handle.fetchHistory();
     const pending =
       status.name === 'RUNNING' ? JSON.stringify((await handle.describe()).raw.pendingActivities ?? []) : '';
     const name = status.name as string;
-    workflows.push({ workflow_id: workflowId, type, status: name, pending, history, text: textOf(history) });
+    executions.push({ workflow_id: workflowId, type, status: name, pending, history, text: textOf(history) });
   }
-  return workflows;
+  return executions;
 }
 
 /** Payloads are base64 there: as text, so that one can search in them. */
@@ -118,10 +134,10 @@ function textOf(history: object): string {
   );
 }
 
-async function replay(workflows: { workflow_id: string; history: any }[]): Promise<string[]> {
+async function replay(executions: Execution[]): Promise<string[]> {
   Runtime.install({ logger: new DefaultLogger('ERROR') });
   const { workflowsPath } = workerOptions;
-  const histories = workflows.map(({ workflow_id, history }) => ({ workflowId: workflow_id, history }));
+  const histories = executions.map(({ workflow_id, history }) => ({ workflowId: workflow_id, history }));
   const results = Worker.runReplayHistories({ workflowsPath }, histories);
   const all = await Array.fromAsync(results);
   return all.flatMap(({ workflowId, error }) => (error ? [`${workflowId}: ${error.message}`] : []));
