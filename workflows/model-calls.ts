@@ -18,6 +18,7 @@ export function createModelCalls(
   on_budget: RunInput['on_budget'],
   policy: GatePolicy,
 ) {
+  /** As Postgres counts them, also those of the runs before this one continued as new. */
   let approvals = 0;
   const asked = run.state.tasks.find(({ id, gate }) => id === budgetTask.id && gate?.status === 'open');
   /** A run that continues as new goes on asking. */
@@ -42,11 +43,14 @@ export function createModelCalls(
 
   async function decide({ message, details }: ApplicationFailure): Promise<void> {
     if (on_budget === 'fail') throw overBudget(message);
+    const before = Number(details?.[0]);
     // Refused before the last approval.
-    if (Number(details?.[0]) < approvals) return;
-    decision ??= askPerson(message).finally(() => {
-      decision = undefined;
-    });
+    if (before < approvals) return;
+    decision ??= askPerson(message)
+      .then(() => void (approvals = before + 1))
+      .finally(() => {
+        decision = undefined;
+      });
     return decision;
   }
 
@@ -56,7 +60,6 @@ export function createModelCalls(
     if (!tasks.includes(task)) tasks.push(task);
     const answer = await gates.awaitAnswer(task, 'budget', withoutApproval(policy), reason);
     if (answer.decision === 'reject') throw overBudget(reason);
-    approvals += 1;
     run.changeTask(task, { status: 'completed' });
   }
 
