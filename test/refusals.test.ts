@@ -39,6 +39,18 @@ const refusals: [string, Reply, RegExp][] = [
   ],
 ];
 
+test('a task was completed when it was, also when the next one is refused at once', async () => {
+  const refusal: Reply = { status: 401, body: { error: { message: 'Incorrect API key provided.' } } };
+  const run = await story.start({
+    dependencies: { T2: ['T1'], T3: ['T1'] },
+    execute: ({ task_id }) => (task_id === 'T2' ? refusal : undefined),
+  });
+  const { tasks } = await run.until((view) => view.waiting_tasks.includes('T2'));
+  expect(tasks[0]!.completed_at! <= tasks[1]!.started_at!, `${tasks[0]!.completed_at} ${tasks[1]!.started_at}`).toBe(
+    true,
+  );
+});
+
 test.each(refusals)('%s while a task is done hands the task to a person, who may do it', async (_, reply, reason) => {
   const provider_id = await story.user.addProvider(story.model, 'openai', { api_key: key });
   const run = await story.start({ execute: ({ task_id }) => (task_id === 'T2' ? reply : undefined) }, { provider_id });
