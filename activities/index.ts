@@ -2,6 +2,7 @@ import { createAnswerActivities } from './answers.ts';
 import type { ActivityDeps } from './deps.ts';
 import { createPlanningActivities } from './planning.ts';
 import { createTaskActivities } from './tasks.ts';
+import { createToolActivities } from './tools.ts';
 import { createWebhookActivities } from './webhooks.ts';
 
 /** All activities of the worker. Operators read their names in the Temporal Web UI. */
@@ -9,6 +10,7 @@ export function createActivities(deps: ActivityDeps) {
   return {
     ...createPlanningActivities(deps),
     ...createTaskActivities(deps),
+    ...createToolActivities(deps),
     ...createAnswerActivities(deps),
     ...createWebhookActivities(deps),
   };

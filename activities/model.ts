@@ -5,7 +5,7 @@ import { isUnavailable } from '../db/index.ts';
 import { findLlmCall, insertLlmCall, type JournalledCall } from '../db/llm-calls.ts';
 import { saveProgress } from '../db/progress.ts';
 import { isFinished } from '../db/runs.ts';
-import type { RunAgent } from '../db/schema.ts';
+import type { AgentTool, RequestedCall, RunAgent } from '../db/schema.ts';
 import { loadWork, type Work } from '../db/work.ts';
 import {
   callModel,
@@ -14,6 +14,8 @@ import {
   parseJsonAnswer,
   type LlmErrorType,
   type ModelRequest,
+  type ToolCall,
+  type ToolDefinition,
 } from '../src/llm/index.ts';
 import type { Progress } from '../workflows/messages.ts';
 import { withinBudget } from './budget.ts';
@@ -37,20 +39,30 @@ export type Call = {
   task_id: string | null;
   purpose: 'split_tasks' | 'infer_deps' | 'execute_task' | 'evaluate_task' | 'finalize_run';
   attempt: number;
-  request: Omit<ModelRequest, 'idempotency_key'>;
+  request: Omit<ModelRequest, 'idempotency_key' | 'tools'>;
+  /** The tools that it may call. */
+  offered?: OfferedTool[];
 };
 
 /** `warnings` say that it came from another provider than the wanted one. */
 export type Answer = JournalledCall & { warnings: string[] };
+
+/** A tool as it is offered to a model: under the name that all vendors take. */
+export type OfferedTool = AgentTool & { definition: ToolDefinition };
+
+/** The journal key of a call. `ask` counts, from 1, what is asked again with a fault named, and the turns of an agent. */
+export function callIdOf({ work, task_id, purpose, attempt }: Call, ask: number): string {
+  return [work.run.run_id, task_id, purpose, attempt, ask].filter((part) => part !== null).join('/');
+}
 
 /**
  * Asks a model, and pays once: the journal is looked up before the call and written before anything else after it.
  * Cancellation closes the provider's connection. Failures leave as `ApplicationFailure`s typed as in `LlmErrorType`.
  */
 export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise<Answer> {
-  const { work, agent, task_id, purpose } = call;
+  const { work, agent } = call;
   const { run } = work;
-  const call_id = [run.run_id, task_id, purpose, call.attempt, ask].filter((part) => part !== null).join('/');
+  const call_id = callIdOf(call, ask);
   // What the work was loaded with may be old by the second ask: another worker may have taken this over meanwhile.
   const paid = ask > 1 || work.paid_calls.has(call_id) ? await findLlmCall(deps.db, call_id) : undefined;
   const answer = paid ?? (await withProvider(deps, run, agent, (model) => makeCall(deps, call, call_id, model)));
@@ -59,19 +71,20 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
 
 function makeCall(deps: ActivityDeps, call: Call, call_id: string, from: Model): Promise<JournalledCall> {
   const { provider_id, target } = from;
-  const { task_id, purpose } = call;
+  const { task_id, purpose, offered } = call;
   const { run } = call.work;
-  return withinBudget(deps, run, { call_id, target, request: call.request }, async () => {
+  const request = { ...call.request, ...(offered && { tools: offered.map(({ definition }) => definition) }) };
+  return withinBudget(deps, run, { call_id, target, request }, async () => {
     const { run_id } = run;
     const answer = await callModel(
       target,
-      { ...call.request, idempotency_key: call_id },
+      { ...request, idempotency_key: call_id },
       {
         signal: Context.current().cancellationSignal,
         fetch: deps.fetch,
         timeout_ms: deps.llm_timeout_ms,
         // Readers see texts while they are written; JSON is for us.
-        on_delta: call.request.schema ? undefined : deps.live.answer({ run_id, task_id, attempt: call.attempt }),
+        on_delta: request.schema ? undefined : deps.live.answer({ run_id, task_id, attempt: call.attempt }),
       },
     ).catch(async (error) => {
       await holdBack(deps, from, error);
@@ -91,10 +104,18 @@ function makeCall(deps: ActivityDeps, call: Call, call_id: string, from: Model):
       input_tokens,
       output_tokens,
       cost_usd: costUsd({ vendor, model, input_tokens, output_tokens }) ?? null,
+      tool_calls: offered && JSON.stringify(requested(answer.tool_calls, offered)),
     };
     // Postgres stores no NUL.
     const text = cut(answer.text, maxAnswerLength).replaceAll('\u0000', '');
     return keep(() => insertLlmCall(deps.db, row, text));
+  });
+}
+
+function requested(calls: ToolCall[] = [], offered: OfferedTool[]): RequestedCall[] {
+  return calls.map((call) => {
+    const tool = offered.find(({ definition }) => definition.name === call.name);
+    return { ...call, tool: tool?.name ?? null, require_approval: tool?.require_approval ?? false };
   });
 }
 
@@ -173,8 +194,8 @@ function wireSchema(schema: z.ZodType): Record<string, unknown> {
   return json_schema;
 }
 
-/** An answer is paid for: while Postgres is away it is held here, not thrown away. */
-async function keep<T>(write: () => Promise<T>): Promise<T> {
+/** What was paid for, or done, is held here while Postgres is away, and not thrown away. */
+export async function keep<T>(write: () => Promise<T>): Promise<T> {
   const { cancellationSignal } = Context.current();
   for (let delay = 100; ; delay = Math.min(delay * 2, 5_000)) {
     try {

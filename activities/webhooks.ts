@@ -3,7 +3,7 @@ import { Webhook } from 'standardwebhooks';
 import type { Db } from '../db/index.ts';
 import { finishDelivery, openDelivery } from '../db/webhooks.ts';
 import { decrypt, webhookSecretContext } from '../src/crypto.ts';
-import { EgressBlockedError } from '../src/llm/index.ts';
+import { EgressBlockedError } from '../src/fetch.ts';
 import type { WebhookDelivery } from '../workflows/messages.ts';
 import type { ActivityDeps } from './deps.ts';
 

@@ -140,10 +140,7 @@ export async function completeTask(
   };
   if (gate?.status !== 'open' || stale) return notWaiting(gate);
 
-  const fault = answerFault(
-    { kind: gate.kind, has_draft: task.output_id !== null },
-    { decision, has_output: Boolean(output?.trim()) },
-  );
+  const fault = answerFault({ kind: gate.kind, has_draft: task.output_id !== null }, { decision, output });
   if (fault) return { result: 'fault', ...fault };
   const answered = await answerGate(db, { run_id, task_id, gate_id: gate.gate_id, decision, output });
   if (!answered.won) return notWaiting(answered.gate);

@@ -22,6 +22,8 @@ export interface Database {
   gates: GateTable;
   texts: TextTable;
   llm_calls: LlmCallTable;
+  tool_calls: ToolCallTable;
+  mcp_servers: McpServerTable;
   run_events: RunEventTable;
   outbox: OutboxTable;
   webhook_deliveries: WebhookDeliveryTable;
@@ -69,7 +71,19 @@ interface ProviderTable {
 }
 
 /** An agent as the run froze it: templates filled in, its model resolved to a provider when the run's own does not serve it. */
-export type RunAgent = { name: string; system_prompt: string; model: string | null; provider_id: string | null };
+export type RunAgent = {
+  name: string;
+  system_prompt: string;
+  model: string | null;
+  provider_id: string | null;
+  /** Missing when it has none. */
+  tools?: AgentTool[];
+  /** How often it may be asked for one output; the last time it must answer. */
+  max_turns?: number;
+};
+
+/** A tool by its name: `http_request`, or `server.tool` of an MCP server. */
+export type AgentTool = { name: string; require_approval: boolean };
 
 /** How long gates wait, as it was asked for: durations such as "48h". */
 export type GateTerms = {
@@ -175,8 +189,42 @@ interface LlmCallTable {
   input_tokens: number;
   output_tokens: number;
   cost_usd: number | null;
+  /** What the model called instead of answering; null when it had no tools. */
+  tool_calls: OptionalJson<RequestedCall[] | null>;
   created_at: Generated<string>;
 }
+
+type ModelCall = { id: string; name: string; arguments: string; signature?: string };
+/** A tool call as a model wrote it. `tool` is our name of what it means, or null when it was offered nothing of that name. */
+export type RequestedCall = ModelCall & { tool: string | null; require_approval: boolean };
+
+/** The journal that keeps a tool from being called again once its result is here. The result is the text of the same id. */
+interface ToolCallTable {
+  call_id: string;
+  /** The model's answer that asked for it, and which of its calls it is, from 1. */
+  answer_id: string;
+  position: number;
+  run_id: string;
+  tool: string;
+  is_error: boolean;
+  created_at: Generated<string>;
+}
+
+/** A server of tools: it speaks HTTP at its URL, or is a program that is started for each use. */
+interface McpServerTable {
+  account_id: string;
+  name: string;
+  url: string | null;
+  command: string | null;
+  args: OptionalJson<string[]>;
+  /** JSON: the headers that go to the URL, or the environment of the program. */
+  secrets_encrypted: string | null;
+  /** As the server listed them when it was registered. */
+  tools: Json<McpTool[]>;
+  created_at: Generated<string>;
+}
+
+export type McpTool = { name: string; description: string; json_schema: Record<string, unknown> };
 
 /** Providers that said when they may be called again. For the operator's models the id is `managed/` and the vendor. */
 interface ProviderCooldownTable {
@@ -290,6 +338,7 @@ export type WebhookDelivery = Selectable<WebhookDeliveryTable>;
 export type Run = Selectable<RunTable>;
 export type Task = Selectable<TaskTable>;
 export type Gate = Selectable<GateTable>;
+export type McpServer = Selectable<McpServerTable>;
 export type LlmCall = Selectable<LlmCallTable>;
 export type NewRun = Insertable<RunTable>;
 export type NewLlmCall = Insertable<LlmCallTable>;

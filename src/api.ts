@@ -7,6 +7,7 @@ import { createLiveSender } from '../db/live.ts';
 import { createApp } from './app.ts';
 import { loadConfig } from './config.ts';
 import { createEngine } from './engine.ts';
+import { createGuardedFetch } from './fetch.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import { listen } from './listen.ts';
 import { managedModels } from './managed.ts';
@@ -14,6 +15,7 @@ import { createOutbox } from './outbox.ts';
 import { createRateLimits } from './rate-limits.ts';
 import { createRunEvents } from './run-events.ts';
 import { createTemporalClient } from './temporal.ts';
+import { builtInTools } from './tools/index.ts';
 
 /** The API process. */
 const config = loadConfig();
@@ -25,6 +27,12 @@ const engine = createEngine({ client, db, taskQueue, historyLimit });
 const outbox = createOutbox({ db, engine, log });
 const runEvents = createRunEvents({ db, url: config.DATABASE_URL, log });
 const limits = createRateLimits(config);
+const { fetch } = createGuardedFetch({
+  allowedPrivateCidrs: config.ORCHFLOW_ALLOWED_PRIVATE_CIDRS,
+  headers_timeout_ms: 10_000,
+  idle_timeout_ms: 10_000,
+  max_body_bytes: 4 * 1024 * 1024,
+});
 const app = createApp({
   db,
   engine,
@@ -33,6 +41,7 @@ const app = createApp({
   runEvents,
   config,
   managed: managedModels(config),
+  tools: builtInTools(config, fetch),
   limits,
   log,
   version: packageJson.version,

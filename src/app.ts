@@ -24,6 +24,7 @@ import { runsRouter } from './routes/runs.ts';
 import { tasksRouter } from './routes/tasks.ts';
 import { templatesRouter } from './routes/templates.ts';
 import { webhooksRouter } from './routes/webhooks.ts';
+import { toolsRouter } from './routes/tools.ts';
 
 /** The map of the API: public mounts, the auth line, protected mounts, errors. */
 export function createApp(deps: AppDeps) {
@@ -73,6 +74,7 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/runs', tasksRouter);
   app.route('/api/v1/runs', rerunsRouter);
   app.route('/api/v1/providers', providersRouter);
+  app.route('/api/v1/tools', toolsRouter);
   app.route('/api/v1/orchestrations', orchestrationsRouter);
   app.route('/api/v1/webhooks', webhooksRouter);
 

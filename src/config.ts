@@ -61,6 +61,11 @@ const environment = z.object({
 
   ORCHFLOW_ALLOWED_PRIVATE_CIDRS: cidrs.default([]),
 
+  HTTP_REQUEST_ALLOWED_PRIVATE_CIDRS: cidrs.default([]),
+  SEARXNG_URL: z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }).optional(),
+  BRAVE_SEARCH_API_KEY: z.string().min(1).optional(),
+  TAVILY_API_KEY: z.string().min(1).optional(),
+
   RATE_LIMIT_PER_MINUTE: z.coerce.number().int().min(0).optional(),
   REGISTER_LIMIT_PER_HOUR: z.coerce.number().int().min(0).optional(),
   TRUSTED_PROXIES: cidrs.default([]),

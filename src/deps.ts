@@ -9,6 +9,7 @@ import type { ModelTarget } from './llm/index.ts';
 import type { Outbox } from './outbox.ts';
 import type { RateLimits } from './rate-limits.ts';
 import type { RunEvents } from './run-events.ts';
+import type { Tool } from './tools/index.ts';
 
 /** What the API works with. */
 export type AppDeps = {
@@ -20,6 +21,8 @@ export type AppDeps = {
   config: Config;
   /** The operator's models, the default first. */
   managed: ModelTarget[];
+  /** Those that this server offers to everyone. */
+  tools: Tool[];
   limits: RateLimits;
   log: Logger;
   version: string;

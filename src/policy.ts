@@ -3,14 +3,22 @@ import { findActiveProvider, findNewestProvider, listProviders } from '../db/pro
 import type { RunQuota } from '../db/runs.ts';
 import type { RunAgent } from '../db/schema.ts';
 import type { Config } from './config.ts';
+import { chooseTools, type ToolsInput } from './agent-tools.ts';
 import { ApiError, invalid } from './errors.ts';
 import { vendorOfModel, type ModelTarget } from './llm/index.ts';
 import { agentTemplates, findTemplate } from './templates.ts';
+import type { Tool } from './tools/index.ts';
 
 /** Who may run on what: the modes, the quotas, and the model of each agent. */
 
-type Deps = { db: Db; config: Config; managed: ModelTarget[] };
-type AgentInput = { name: string; system_prompt?: string | null; model?: string | null };
+type Deps = { db: Db; config: Config; managed: ModelTarget[]; tools: Tool[] };
+type AgentInput = {
+  name: string;
+  system_prompt?: string | null;
+  model?: string | null;
+  tools?: ToolsInput;
+  max_turns?: number;
+};
 
 /** What limits this run. Runs on the operator's models count against the trial where there is one. */
 export function quotaOf(config: Config, provider_id: string | null): RunQuota {
@@ -29,8 +37,8 @@ function requireManaged({ config, managed }: Deps): void {
 
 /**
  * The agents as the run freezes them: templates filled in, and the provider of each model that the run's own provider
- * does not serve. Throws 402 when the run would need a managed model and may not have one, 422 for an unknown provider
- * and for a model that no active provider serves.
+ * does not serve. Throws 402 when the run would need a managed model and may not have one, 422 for an unknown provider or
+ * tool and for a model that no active provider serves.
  */
 export async function chooseModels(
   deps: Deps,
@@ -43,12 +51,20 @@ export async function chooseModels(
   else if (!provider) throw invalid([{ pointer: '/provider_id', detail: 'is not an active provider of this account' }]);
   const ownVendors = provider ? [provider.provider] : deps.managed.map((target) => target.vendor);
 
-  const given = agents.length > 0 ? agents : agentTemplates;
+  const given: AgentInput[] = agents.length > 0 ? agents : agentTemplates;
+  const tools = await chooseTools(deps, account_id, given);
   return Promise.all(
-    given.map(async ({ name, system_prompt, model = null }: AgentInput, index) => {
+    given.map(async ({ name, system_prompt, model = null, max_turns }, index) => {
       const vendor = model ? vendorOfModel(model) : undefined;
       const prompt = system_prompt?.trim() || findTemplate(name)?.system_prompt || `You are an expert ${name}.`;
-      const agent = { name, system_prompt: prompt, model };
+      const own = tools[index]!;
+      const agent = {
+        name,
+        system_prompt: prompt,
+        model,
+        ...(own.length && { tools: own }),
+        ...(max_turns && { max_turns }),
+      };
       if (!vendor || ownVendors.includes(vendor)) return { ...agent, provider_id: null };
       const other = await findNewestProvider(deps.db, account_id, vendor);
       if (other) return { ...agent, provider_id: other.provider_id };

@@ -5,9 +5,10 @@ import { createActivities } from '../activities/index.ts';
 import { createDb } from '../db/index.ts';
 import { createLiveSender } from '../db/live.ts';
 import { loadConfig } from './config.ts';
-import { createGuardedFetch } from './llm/index.ts';
+import { createGuardedFetch } from './fetch.ts';
 import { managedModels } from './managed.ts';
 import { connectionOptions, dataConverter } from './temporal.ts';
+import { builtInTools } from './tools/index.ts';
 import { workerOptions } from './worker-options.ts';
 
 /** The worker process: workflows and activities. SIGTERM lets calls in flight end for a while, then hands them over. */
@@ -36,6 +37,7 @@ const activities = createActivities({
   encryptionKey: config.ENCRYPTION_KEY,
   managed: managedModels(config),
   llm_timeout_ms: config.LLM_TIMEOUT_SECONDS * 1000,
+  tools: builtInTools(config, fetch),
 });
 
 /** Temporal may come up after us. */

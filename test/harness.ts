@@ -9,14 +9,15 @@ import { createLiveSender } from '../db/live.ts';
 import { createApp } from '../src/app.ts';
 import { loadConfig } from '../src/config.ts';
 import { createEngine } from '../src/engine.ts';
+import { createGuardedFetch } from '../src/fetch.ts';
 import { startHousekeeping } from '../src/housekeeping.ts';
 import { listen } from '../src/listen.ts';
-import { createGuardedFetch } from '../src/llm/index.ts';
 import { managedModels } from '../src/managed.ts';
 import { createOutbox } from '../src/outbox.ts';
 import { createRunEvents } from '../src/run-events.ts';
 import { createRateLimits } from '../src/rate-limits.ts';
 import { createTemporalClient, dataConverter } from '../src/temporal.ts';
+import { builtInTools } from '../src/tools/index.ts';
 import { workerOptions } from '../src/worker-options.ts';
 import { register } from './client.ts';
 
@@ -73,6 +74,7 @@ export async function startOrchflow({
     runEvents,
     config,
     managed,
+    tools: builtInTools(config, fetch),
     limits,
     log,
     version: 'test',
@@ -141,6 +143,7 @@ async function startWorker(env: Environment) {
       encryptionKey: config.ENCRYPTION_KEY,
       managed: managedModels(config),
       llm_timeout_ms: config.LLM_TIMEOUT_SECONDS * 1000,
+      tools: builtInTools(config, guarded.fetch),
     }),
   });
   const running = worker.run();

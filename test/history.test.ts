@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startFakeModel, type FakeModel } from './fakes/model.ts';
 import { startOrchflow, type Orchflow } from './harness.ts';
+import { payloadsOf } from './payloads.ts';
 import { killProcesses, startApiProcess, startWorkerProcess } from './processes.ts';
 import { inTurn, scriptRun } from './script.ts';
 
@@ -20,13 +21,6 @@ afterEach(async () => {
   await killProcesses();
   await model.close();
 });
-
-/** Every payload of a history as text. */
-function payloadsOf(value: unknown): string[] {
-  if (value instanceof Uint8Array) return [Buffer.from(value).toString()];
-  if (typeof value !== 'object' || value === null) return [];
-  return Object.values(value).flatMap(payloadsOf);
-}
 
 function longText(name: string): string {
   return `${name} `.padEnd(19_900, `${name} and more. `) + `END-OF-${name}`;

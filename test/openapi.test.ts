@@ -3,6 +3,7 @@ import type { Answer } from './client.ts';
 import { sha256 } from '../src/crypto.ts';
 import { createContract } from './contract.ts';
 import { callOrchestrations } from './contract-orchestrations.ts';
+import { callTools } from './contract-tools.ts';
 import { startOrchflow, type Orchflow } from './harness.ts';
 import { send } from './raw.ts';
 
@@ -183,6 +184,7 @@ test('every answer in the life of an account is as documented, member by member'
   }
   await call('POST', `${run}/tasks/{task_id}/complete`, { run_id, task_id: 'T99' }, { output: 'x' });
   await callOrchestrations(call);
+  await callTools(call);
 
   // A key whose first request is at work.
   for (const template of [

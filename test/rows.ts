@@ -11,6 +11,8 @@ const tables: Record<Exclude<keyof Database, 'outbox' | 'rate_limits'>, true> = 
   gates: true,
   texts: true,
   llm_calls: true,
+  tool_calls: true,
+  mcp_servers: true,
   run_events: true,
   webhook_deliveries: true,
   retired_webhook_secrets: true,

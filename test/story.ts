@@ -10,10 +10,11 @@ export const goal = 'Bring our note-taking app to market.';
  * What a test file of run stories stands on: one Orchflow for the file, and a new user with a fake model for each test.
  * At the end every run of the file is replayed.
  */
-export function useStory(environment: Record<string, string> = {}) {
+export function useStory(environment: Record<string, string> | (() => Promise<Record<string, string>>) = {}) {
   const story = {} as { orchflow: Orchflow; user: User; model: FakeModel; provider_id: string };
   beforeAll(async () => {
-    story.orchflow = await startOrchflow({ environment });
+    const own = typeof environment === 'function' ? await environment() : environment;
+    story.orchflow = await startOrchflow({ environment: own });
   });
   afterAll(() => replayHistories(story.orchflow).finally(() => story.orchflow.stop()));
 

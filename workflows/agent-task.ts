@@ -1,3 +1,4 @@
+import { agentLoop } from './agent.ts';
 import type { createGates } from './gate.ts';
 import type { History } from './history.ts';
 import { noGatePolicy, type AgentWork, type RunInput, type TaskState } from './messages.ts';
@@ -17,12 +18,15 @@ export function createAgents(
   history: History,
   works: Map<string, AgentWork>,
 ) {
+  const policy = input.gate_policy ?? noGatePolicy;
+
   /** Execute, evaluate, again with the feedback; then a person decides, who may send it back as often as they like. */
   async function doByAgent(task: TaskState): Promise<void> {
     const work = works.get(task.id) ?? { failures: 0, feedback_id: null, trouble: null, is_underway: false };
     works.set(task.id, work);
     for (;;) {
-      if (task.gate?.status !== 'open') {
+      // At a gate of a tool call it is in the middle of an attempt.
+      if (task.gate?.status !== 'open' || task.gate.kind === 'tool_approval') {
         if (history.isLong()) await history.toContinue();
         work.trouble = await attempt(task, work);
         const { trouble, failures } = work;
@@ -36,7 +40,6 @@ export function createAgents(
       }
 
       const { trouble } = work;
-      const policy = input.gate_policy ?? noGatePolicy;
       const answer = await gates.awaitAnswer(task, trouble ? 'escalation' : 'approval', policy, trouble?.reason);
       if (answer.decision === 'edit') return run.complete(task, answer.output_id);
       if (answer.decision === 'approve') return run.complete(task, (trouble && answer.output_id) || task.output_id);
@@ -50,22 +53,26 @@ export function createAgents(
   /** One execution and its evaluation. Returns what is wrong with it, or null when it is good. */
   async function attempt(task: TaskState, work: AgentWork): Promise<AgentWork['trouble']> {
     const { feedback_id } = work;
-    const previous_output_id = feedback_id ? task.output_id : null;
     // The same when it is taken up again: answers that were paid for are found by it.
     const attempt = work.is_underway ? task.attempts : task.attempts + 1;
+    if (!work.is_underway || !work.loop) work.loop = { turn: 1, pending: [], draft_id: task.output_id };
+    const { loop } = work;
     work.is_underway = true;
-    run.changeTask(task, { status: 'running', attempts: attempt, error: null, evaluation: null });
+    const status = task.gate?.status === 'open' ? 'waiting_human' : 'running';
+    run.changeTask(task, { status, attempts: attempt, error: null, evaluation: null });
     run.record('task.started', { task_id: task.id, agent: task.agent, attempt });
     const call = { run_id: input.run_id, task_id: task.id, attempt, agent: task.agent! };
     const inputs = outputsBefore(run.state.tasks, task);
     const label = `${task.id} ${task.agent}: ${task.title}${attempt > 1 ? `, attempt ${attempt}` : ''}`;
+    const previous_output_id = feedback_id ? loop.draft_id : null;
     try {
-      const result = await makeCall((progress) =>
-        executeTask.executeWithOptions({ summary: label }, [
-          { ...call, inputs, feedback_id, previous_output_id, progress },
-        ]),
-      );
-      result.warnings.forEach(run.warn);
+      const takeTurn = (turn: number) =>
+        makeCall((progress) =>
+          executeTask.executeWithOptions({ summary: turn > 1 ? `${label}, turn ${turn}` : label }, [
+            { ...call, inputs, feedback_id, previous_output_id, turn, progress },
+          ]),
+        );
+      const result = await agentLoop({ run, gates, policy, history, task, loop }, takeTurn);
       run.changeTask(task, { output_id: result.output_id });
       const evaluation = await makeCall((progress) =>
         evaluateTask.executeWithOptions({ summary: `Evaluate ${label}` }, [

@@ -6,7 +6,7 @@ export type RunStatus = 'pending' | 'running' | 'waiting_human' | 'completed' | 
 export type Phase = 'queued' | 'split_tasks' | 'infer_deps' | 'assign_agents' | 'execute' | 'finalize' | 'done';
 export type TaskKind = 'ai' | 'human';
 export type TaskStatus = 'pending' | 'running' | 'waiting_human' | 'completed' | 'failed' | 'skipped' | 'cancelled';
-export type GateKind = 'context' | 'human_task' | 'approval' | 'escalation' | 'budget';
+export type GateKind = 'context' | 'human_task' | 'approval' | 'tool_approval' | 'escalation' | 'budget';
 export type Decision = 'approve' | 'edit' | 'reject' | 'retry';
 /** `expired`: nobody answered in time, and the gate's policy decided. `closed`: the run ended. */
 export type GateStatus = 'open' | 'answered' | 'expired' | 'closed';
@@ -53,7 +53,12 @@ export type AgentWork = {
   trouble: { reason: string; feedback_id?: string } | null;
   /** In the middle of an attempt. */
   is_underway: boolean;
+  /** How far that attempt is. */
+  loop?: AgentLoop;
 };
+
+/** An agent between its turns: the next one, calls that must be made before it, and the draft that it works from. */
+export type AgentLoop = { turn: number; pending: ToolRequest[]; draft_id: string | null };
 
 /** All that is to be known of a run that is at rest. */
 export type CarriedRun = {
@@ -123,6 +128,16 @@ export type GateState = {
   overdue_at: string | null;
 };
 
+/** A call of a tool that an agent asks for: which one of its answer, from 1, and how its arguments begin. */
+export type ToolRequest = {
+  answer_id: string;
+  position: number;
+  tool: string;
+  preview: string;
+  /** A person must approve it first: the text of its arguments. */
+  arguments_id?: string;
+};
+
 export type RunState = {
   run_id: string;
   status: RunStatus;
@@ -185,6 +200,7 @@ const decisions: Record<GateKind, Decision[]> = {
   context: ['approve', 'edit'],
   human_task: ['approve', 'edit'],
   approval: ['approve', 'edit', 'reject'],
+  tool_approval: ['approve', 'edit', 'reject'],
   escalation: ['approve', 'edit', 'reject', 'retry'],
   budget: ['approve', 'reject'],
 };
@@ -200,10 +216,10 @@ export function decisionsOf(kind: GateKind): Decision[] {
  */
 export function answerFault(
   gate: { kind: GateKind; has_draft: boolean },
-  answer: { decision: Decision; has_output: boolean },
+  answer: { decision: Decision; output: string | null },
 ): { field: 'decision' | 'output'; detail: string } | undefined {
   const { kind } = gate;
-  const { decision, has_output } = answer;
+  const { decision, output } = answer;
   if (!decisions[kind].includes(decision)) {
     const allowed = decisions[kind].map((name) => `"${name}"`).join(', ');
     return {
@@ -216,11 +232,23 @@ export function answerFault(
     (decision === 'edit' ||
       decision === 'reject' ||
       (decision === 'approve' && kind !== 'approval' && !gate.has_draft));
-  if (needed && !has_output) {
+  if (needed && !output?.trim()) {
     const what = decision === 'reject' ? 'what should be done differently' : 'the text that becomes the output';
     return { field: 'output', detail: `"${decision}" needs \`output\`: ${what}.` };
   }
+  if (kind === 'tool_approval' && decision === 'edit' && !isJsonObject(output!)) {
+    return { field: 'output', detail: 'must be the new arguments: a JSON object.' };
+  }
   return undefined;
+}
+
+function isJsonObject(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value);
+  } catch {
+    return false;
+  }
 }
 
 /** A gate's kind in words: "a task waiting for …". */
@@ -232,6 +260,8 @@ export function describeGate(kind: GateKind): string {
       return 'a person to do it';
     case 'approval':
       return 'approval';
+    case 'tool_approval':
+      return 'approval of a tool call';
     case 'escalation':
       return 'help';
     case 'budget':

@@ -31,9 +31,9 @@ const versionsPerWorkflowTask = 1_000;
 /** By what it says, and not by its number, for the same reason. */
 function eventKey(
   type: string,
-  { task_id, attempt, gate_id, phase, warning, reminder }: Record<string, unknown>,
+  { task_id, attempt, turn, call_id, gate_id, phase, warning, reminder }: Record<string, unknown>,
 ): string {
-  return [type, task_id, attempt, gate_id, phase, warning, reminder]
+  return [type, task_id, attempt, turn, call_id, gate_id, phase, warning, reminder]
     .filter((part) => part !== undefined)
     .map(String)
     .join('/');

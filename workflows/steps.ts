@@ -1,9 +1,9 @@
 import { ActivityFailure, isCancellation, proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
 
-/** The steps of a run in which a model is asked. */
-export const { splitTasks, inferDeps, executeTask, evaluateTask, finalizeRun } = proxyActivities<Activities>({
-  // The activity bounds each model call itself; a lost worker is noticed by its missing heartbeats.
+/** The steps of a run in which a model is asked, or a tool is called. */
+export const { splitTasks, inferDeps, executeTask, callTool, evaluateTask, finalizeRun } = proxyActivities<Activities>({
+  // The activity bounds each call itself; a lost worker is noticed by its missing heartbeats.
   startToCloseTimeout: '30 minutes',
   heartbeatTimeout: '6s',
   // About a day of failures. Not a time: a server that was switched off over a weekend has lost none of its runs.

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import { createGuardedFetch } from '../../src/llm/index.ts';
+import { createGuardedFetch } from '../../src/fetch.ts';
 import { workerOptions } from '../../src/worker-options.ts';
 import { createActivities } from './activities.ts';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { BodyTooLargeError, EgressBlockedError } from './fetch.ts';
+import { BodyTooLargeError, EgressBlockedError } from '../fetch.ts';
 import { LlmError, type LlmErrorType, type ModelTarget } from './model.ts';
 
 /** From what a vendor, an SDK or the network says went wrong, to the one `LlmError` that fits. */

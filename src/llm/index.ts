@@ -7,7 +7,6 @@ import { callOpenAI } from './openai.ts';
 import { serverName, toLlmError } from './failures.ts';
 import { openWire, type Wire } from './wire.ts';
 
-export { createGuardedFetch, EgressBlockedError } from './fetch.ts';
 export { parseJsonAnswer } from './json.ts';
 export { inputText, LlmError } from './model.ts';
 export type {

@@ -23,7 +23,7 @@ const rerun = route({
 
 rerunsRouter.openapi(rerun, async (c) => {
   const input = c.req.valid('json');
-  const { db, config, managed, outbox } = c.var.deps;
+  const { db, config, managed, tools, outbox } = c.var.deps;
   const account_id = c.var.accountId;
   const source = await findSource(db, account_id, c.req.valid('param').run_id);
   if (!source) throw notFound('Run');
@@ -32,7 +32,7 @@ rerunsRouter.openapi(rerun, async (c) => {
 
   const { run, tasks } = source;
   const provider_id = input.provider_id ?? run.provider_id;
-  const agents = await chooseModels({ db, config, managed }, account_id, provider_id, run.agents);
+  const agents = await chooseModels({ db, config, managed, tools }, account_id, provider_id, run.agents);
   const accepted = await insertRun(
     db,
     {

@@ -35,12 +35,12 @@ const create = route({
 
 runsRouter.openapi(create, async (c) => {
   const input = c.req.valid('json');
-  const { db, config, managed, outbox } = c.var.deps;
+  const { db, config, managed, tools, outbox } = c.var.deps;
   const account_id = c.var.accountId;
   checkGateTerms(input, config.REMIND_EVERY_MIN_SECONDS);
   const provider_id = input.provider_id ?? null;
   await checkFallbacks(db, account_id, input.fallback_provider_ids);
-  const agents = await chooseModels({ db, config, managed }, account_id, provider_id, input.agents);
+  const agents = await chooseModels({ db, config, managed, tools }, account_id, provider_id, input.agents);
   const run_id = newId('run', c.var.idempotency);
   const accepted = await insertRun(
     db,

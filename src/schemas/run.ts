@@ -2,6 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { taskSchema, usageSchema } from './task.ts';
 import { timeoutActions } from '../../workflows/messages.ts';
 import { cursor, duration, limit, text, timestamp, url } from './text.ts';
+import { agentToolsSchema } from './tool.ts';
 
 const agentSchema = z.strictObject({
   name: text(1, 100).openapi({ example: 'research' }),
@@ -9,6 +10,10 @@ const agentSchema = z.strictObject({
   model: text(1, 200).nullish().openapi({
     description: "A model of another vendor uses the account's newest active provider of that vendor.",
     example: 'gpt-4o',
+  }),
+  tools: agentToolsSchema.optional(),
+  max_turns: z.int().min(1).max(50).optional().openapi({
+    description: 'Of an agent with tools: how often its model is asked for one output. 15 unless given.',
   }),
 });
 
@@ -136,6 +141,8 @@ export const runSchema = z
         system_prompt: z.string(),
         model: z.string().nullable(),
         provider_id: z.string().nullable(),
+        tools: z.array(z.object({ name: z.string(), require_approval: z.boolean() })).optional(),
+        max_turns: z.int().optional(),
       }),
     ),
     human_gates: z.array(z.union([z.string(), humanGateSchema])),

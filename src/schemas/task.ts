@@ -10,7 +10,7 @@ export const decisionSchema = z.enum(['approve', 'edit', 'reject', 'retry']);
 export const gateSchema = z
   .object({
     gate_id: z.string().openapi({ description: 'New for each pause.' }),
-    kind: z.enum(['context', 'human_task', 'approval', 'escalation', 'budget']),
+    kind: z.enum(['context', 'human_task', 'approval', 'tool_approval', 'escalation', 'budget']),
     status: z
       .enum(['open', 'answered', 'expired', 'closed'])
       .openapi({ description: '`expired`: nobody answered in time, and `on_timeout` decided.' }),

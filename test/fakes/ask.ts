@@ -1,4 +1,5 @@
-import { callModel, createGuardedFetch, type ModelRequest, type ModelTarget } from '../../src/llm/index.ts';
+import { createGuardedFetch } from '../../src/fetch.ts';
+import { callModel, type ModelRequest, type ModelTarget } from '../../src/llm/index.ts';
 import type { FakeModel } from './model.ts';
 import type { FakeVendor } from './wire.ts';
 

@@ -211,7 +211,12 @@ export async function startFakeModel() {
     }
     if ('call' in reply) {
       const { call: called, text = '', finish } = reply as Extract<Reply, { call: unknown }>;
-      return answer(text, finish, called);
+      const known = call.calls.length;
+      return answer(
+        text,
+        finish,
+        called.map((tool, index) => ({ id: `fake_call_${known + index}`, ...tool })),
+      );
     }
     if ('finish' in reply && 'text' in reply) {
       return answer(reply.text as string, reply.finish as Finish);

@@ -1,4 +1,4 @@
-import { argumentsText, callId, type FakeToolCall } from './tools.ts';
+import { argumentsText, type FakeToolCall } from './tools.ts';
 import { fakeTokens, geminiCall, type DecodedRequest, type FakeVendor, type Finish } from './wire.ts';
 
 /** The four vendors' streams, from the server's side: the frames of an answer, each one write of the body. */
@@ -34,7 +34,7 @@ export const STREAMS: Record<FakeVendor, Frames> = {
       calls.flatMap((called, index) => {
         const part = (given: object) => openai(call, [{ index: 0, delta: { tool_calls: [{ index, ...given }] } }]);
         return [
-          part({ id: callId(called, index), type: 'function', function: { name: called.name, arguments: '' } }),
+          part({ id: called.id, type: 'function', function: { name: called.name, arguments: '' } }),
           ...piecesOf(argumentsText(called)).map((text) => part({ function: { arguments: text } })),
         ];
       }),
@@ -70,7 +70,7 @@ export const STREAMS: Record<FakeVendor, Frames> = {
     calls: (_, calls) =>
       calls.flatMap((called, at) => {
         const index = at + 1;
-        const block = { type: 'tool_use', id: callId(called, at), name: called.name, input: {} };
+        const block = { type: 'tool_use', id: called.id, name: called.name, input: {} };
         return [
           named({ type: 'content_block_start', index, content_block: block }),
           ...piecesOf(argumentsText(called)).map((partial_json) =>

@@ -5,7 +5,10 @@ import type { FakeVendor } from './wire.ts';
 type Json = Record<string, any>;
 
 export type FakeTool = { name: string; description: string; json_schema: Json };
-/** A call that the fake model makes. Arguments that are a string are sent as they are, where the vendor sends text. */
+/**
+ * A call that the fake model makes; it gives ids to those without, and Ollama has none. Arguments that are a string are
+ * sent as they are, where the vendor sends text.
+ */
 export type FakeToolCall = { name: string; arguments: unknown; id?: string };
 /** A call that the client reports back, with its result. */
 export type ReportedCall = { id?: string; name: string; arguments: unknown; result?: string; is_error?: boolean };
@@ -18,8 +21,6 @@ export type DecodedTools = {
   calls: ReportedCall[];
 };
 
-/** The id of the call at this place of the vendor's answer; Ollama has none. */
-export const callId = ({ id }: FakeToolCall, index: number) => id ?? `fake_call_${index}`;
 export const argumentsText = (call: FakeToolCall) =>
   typeof call.arguments === 'string' ? call.arguments : JSON.stringify(call.arguments);
 

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { argumentsText, callId, TOOL_DECODERS, type DecodedTools, type FakeToolCall } from './tools.ts';
+import { argumentsText, TOOL_DECODERS, type DecodedTools, type FakeToolCall } from './tools.ts';
 
 /** The four vendors' wire formats, from the server's side. */
 
@@ -126,8 +126,8 @@ const ENCODERS: Record<
                 content: text || null,
                 refusal: null,
                 ...(calls.length && {
-                  tool_calls: calls.map((called, index) => ({
-                    id: callId(called, index),
+                  tool_calls: calls.map((called) => ({
+                    id: called.id,
                     type: 'function',
                     function: { name: called.name, arguments: argumentsText(called) },
                   })),
@@ -147,9 +147,9 @@ const ENCODERS: Record<
     model,
     content: [
       ...(text ? [{ type: 'text', text, citations: null }] : []),
-      ...calls.map((called, index) => ({
+      ...calls.map((called) => ({
         type: 'tool_use',
-        id: callId(called, index),
+        id: called.id,
         name: called.name,
         input: called.arguments,
       })),
@@ -198,7 +198,7 @@ const ENCODERS: Record<
 
 /** Gemini signs the first call of a turn, and wants to see that again. */
 export function geminiCall(call: FakeToolCall, index: number): Json {
-  const functionCall = { id: callId(call, index), name: call.name, args: call.arguments };
+  const functionCall = { id: call.id, name: call.name, args: call.arguments };
   return { functionCall, ...(index === 0 && { thoughtSignature: 'c2lnbmVk' }) };
 }
 

@@ -22,7 +22,7 @@ afterAll(async () => {
 const weather = {
   name: 'weather',
   description: 'The weather in a city.',
-  json_schema: { type: 'object', properties: { city: { type: 'string', minLength: 1 } }, required: ['city'] },
+  json_schema: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
 };
 const clock = { name: 'clock', description: 'The time.', json_schema: { type: 'object', properties: {} } };
 const tools = [weather, clock];
@@ -133,6 +133,20 @@ test.each([
   const turns = [{ text: '', calls: answer.tool_calls!, results: [{ text: 'No JSON.', is_error: true }] }];
   await ask(fake, vendor, { fetch, tools, turns });
   expect(fake.calls[1]!.calls).toMatchObject([{ arguments: {}, result: 'No JSON.' }]);
+});
+
+test('keywords of a schema that Gemini does not know are not sent to it', async () => {
+  fake.on(() => 'ok');
+  const city = { type: 'string', enum: ['Rome', { type: 'x' }], minLength: 1, pattern: '.' };
+  const json_schema = {
+    $schema: 'x',
+    type: 'object',
+    properties: { pattern: city, items: { type: 'array', items: city } },
+  };
+  await ask(fake, 'gemini', { fetch, tools: [{ ...weather, json_schema }] });
+  const known = { type: 'string', enum: city.enum };
+  const properties = { pattern: known, items: { type: 'array', items: known } };
+  expect(fake.calls[0]!.tools[0]!.json_schema).toEqual({ type: 'object', properties });
 });
 
 test('a stream that is cut in the middle of a call is an error', async () => {

@@ -3,9 +3,8 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import { isPublicAddress } from '../../src/llm/fetch.ts';
-import { createGuardedFetch, EgressBlockedError } from '../../src/llm/index.ts';
-import { localFetch } from '../fakes/ask.ts';
+import { createGuardedFetch, EgressBlockedError, isPublicAddress } from '../src/fetch.ts';
+import { localFetch } from './fakes/ask.ts';
 
 let answer: RequestListener;
 let connections = 0;

@@ -9,10 +9,12 @@ export class EgressBlockedError extends Error {
   override readonly name = 'EgressBlockedError';
   /** The 3xx that was not followed. */
   readonly status?: number;
+  /** Where it points to, as an absolute URL. */
+  readonly location?: string;
 
-  constructor(message: string, status?: number) {
+  constructor(message: string, redirect?: { status: number; location?: string }) {
     super(message);
-    if (status !== undefined) this.status = status;
+    if (redirect) Object.assign(this, redirect);
   }
 }
 
@@ -93,10 +95,10 @@ export function createGuardedFetch({
     const response = await send(url, init);
     if (response.status >= 300 && response.status < 400) {
       await response.body?.cancel();
-      throw new EgressBlockedError(
-        `${url.host} answered with a redirect (${response.status}); redirects are not followed.`,
-        response.status,
-      );
+      const { status, headers } = response;
+      const location = URL.parse(headers.get('location') ?? '', url.href)?.href;
+      const message = `${url.host} answered with a redirect (${status}); redirects are not followed.`;
+      throw new EgressBlockedError(message, { status, ...(location && { location }) });
     }
     return response.body ? new Response(capped(response.body, max_body_bytes), response) : response;
   }

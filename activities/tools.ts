@@ -1,0 +1,138 @@
+import { Context } from '@temporalio/activity';
+import { findLlmCall } from '../db/llm-calls.ts';
+import type { AgentTool, RequestedCall } from '../db/schema.ts';
+import { findToolResult, insertToolResult, type ToolResult } from '../db/tool-calls.ts';
+import { isUnavailable } from '../db/index.ts';
+import { OtherKeyError } from '../src/crypto.ts';
+import { parseToolArguments } from '../src/llm/index.ts';
+import { maxResultLength, ToolError, wireName, type Tool } from '../src/tools/index.ts';
+import type { Progress, ToolRequest } from '../workflows/messages.ts';
+import type { ActivityDeps } from './deps.ts';
+import { atWork, keep, type OfferedTool } from './model.ts';
+import { cut } from './prompts/blocks.ts';
+
+/** Of one call. */
+const timeout_ms = 60_000;
+/** Of texts in Temporal's history and in events, in characters. */
+const previewLength = 200;
+
+/** The tools of an agent that are there now, as they are offered to a model, and the names of those that are not. */
+export async function offerTools(
+  deps: ActivityDeps,
+  account_id: string,
+  wanted: AgentTool[],
+): Promise<{ offered: OfferedTool[]; missing: string[] }> {
+  const found = await Promise.all(
+    wanted.map(async (tool) => ({ tool, ours: await findTool(deps, account_id, tool.name) })),
+  );
+  return {
+    offered: found.flatMap(({ tool, ours }) => {
+      if (!ours) return [];
+      const { description, json_schema } = ours;
+      return [{ ...tool, definition: { name: wireName(tool.name), description, json_schema } }];
+    }),
+    missing: found.flatMap(({ tool, ours }) => (ours ? [] : [tool.name])),
+  };
+}
+
+export function createToolActivities(deps: ActivityDeps) {
+  const { db } = deps;
+  return {
+    /**
+     * Makes one call that a model asked for, or tells it that a person refused, and journals the result before anything
+     * else. Once that is there, the tool is not called again; after a crash before it, it is, with the same key. Whatever
+     * goes wrong with the tool is a result for the model.
+     */
+    callTool: (
+      input: Pick<ToolRequest, 'answer_id' | 'position'> & {
+        run_id: string;
+        /** The text of arguments that a person wrote in place of the model's. */
+        edited_id?: string | null;
+        /** The text of a person's reason why this must not be done. */
+        refused_id?: string | null;
+        progress?: Progress;
+      },
+    ): Promise<{ result_id: string; is_error: boolean; preview: string }> =>
+      atWork(deps, input, [input.edited_id ?? null, input.refused_id ?? null], async ({ run, texts }) => {
+        const { answer_id, position } = input;
+        const call_id = `${answer_id}/${position}`;
+        const result = (await findToolResult(db, call_id)) ?? (await call());
+        return {
+          result_id: call_id,
+          is_error: result.is_error,
+          preview: result.text.slice(0, previewLength).toWellFormed(),
+        };
+
+        async function call(): Promise<ToolResult> {
+          const answer = (await findLlmCall(db, answer_id))!;
+          const requested = answer.tool_calls![position - 1]!;
+          const row = { call_id, answer_id, position, run_id: run.run_id, tool: requested.tool ?? requested.name };
+          const result = await resultOf(requested, answer.finish);
+          return keep(() => insertToolResult(db, row, result));
+        }
+
+        async function resultOf(requested: RequestedCall, finish: 'stop' | 'length'): Promise<ToolResult> {
+          if (input.refused_id !== undefined) {
+            const reason = texts.get(input.refused_id ?? '') ?? 'without a reason';
+            return { text: `A person refused this call, and it was not made: ${reason}`, is_error: true };
+          }
+          const edited = texts.get(input.edited_id ?? '');
+          if (edited === undefined && finish === 'length') {
+            const text = 'Your answer was cut off at its length limit, so this call was not made. Write less at once.';
+            return { text, is_error: true };
+          }
+          const given = edited ?? requested.arguments;
+          const result = await runTool(deps, run.account_id, requested, given, call_id);
+          if (edited === undefined) return result;
+          return { ...result, text: `A person changed the arguments to:\n${edited}\n\n${result.text}` };
+        }
+      }),
+  };
+}
+
+/** Makes the call. Whatever goes wrong with it is a result; only a cancellation, and what is our own trouble, is thrown. */
+async function runTool(
+  deps: ActivityDeps,
+  account_id: string,
+  { tool: name, name: called }: RequestedCall,
+  given: string,
+  idempotency_key: string,
+): Promise<ToolResult> {
+  const { cancellationSignal } = Context.current();
+  const deadline = AbortSignal.timeout(timeout_ms);
+  const signal = AbortSignal.any([cancellationSignal, deadline]);
+  try {
+    const tool = name === null ? undefined : await findTool(deps, account_id, name);
+    if (!tool) throw new ToolError(`There is no tool "${name ?? called}".`);
+    const text = await tool.run(argumentsOf(given), { signal, idempotency_key });
+    return { text: storable(text), is_error: false };
+  } catch (error) {
+    cancellationSignal.throwIfAborted();
+    // Nothing that the tool is to blame for: another worker, or a later try, may have more luck.
+    if (isUnavailable(error) || error instanceof OtherKeyError) throw error;
+    const tooSlow = `The tool did not answer within ${timeout_ms / 1_000} seconds.`;
+    return { text: storable(deadline.aborted ? tooSlow : messageOf(error)), is_error: true };
+  }
+}
+
+async function findTool(deps: ActivityDeps, account_id: string, name: string): Promise<Tool | undefined> {
+  return deps.tools.find((tool) => tool.name === name);
+}
+
+function argumentsOf(text: string): Record<string, unknown> {
+  try {
+    return parseToolArguments(text);
+  } catch (error) {
+    throw new ToolError(`The arguments are no valid JSON object: ${(error as Error).message} Call again with JSON.`);
+  }
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof ToolError) return error.message;
+  return `The tool failed: ${error instanceof Error ? error.message : String(error)}`.slice(0, 1_000);
+}
+
+/** A model makes more of a word than of nothing. */
+function storable(text: string): string {
+  return cut(text.replaceAll('\u0000', '').toWellFormed(), maxResultLength) || '(The tool returned nothing.)';
+}

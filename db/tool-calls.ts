@@ -1,0 +1,63 @@
+import { sql } from 'kysely';
+import type { Db } from './index.ts';
+import type { RequestedCall } from './schema.ts';
+
+export type ToolResult = { text: string; is_error: boolean };
+
+/** The journalled result of a tool call, or undefined when there is none yet. */
+export function findToolResult(db: Db, call_id: string): Promise<ToolResult | undefined> {
+  return db
+    .selectFrom('tool_calls')
+    .innerJoin('texts', 'texts.text_id', 'tool_calls.call_id')
+    .select(['texts.text', 'tool_calls.is_error'])
+    .where('call_id', '=', call_id)
+    .executeTakeFirst();
+}
+
+/** Journals the result of a tool call. When another worker was first, its result stands. Returns the one that does. */
+export async function insertToolResult(
+  db: Db,
+  call: { call_id: string; answer_id: string; position: number; run_id: string; tool: string },
+  { text, is_error }: ToolResult,
+): Promise<ToolResult> {
+  const inserted = await db
+    .with('result', (cte) =>
+      cte
+        .insertInto('texts')
+        .values({ text_id: call.call_id, run_id: call.run_id, text })
+        .onConflict((conflict) => conflict.doNothing()),
+    )
+    .insertInto('tool_calls')
+    .values({ ...call, is_error })
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('call_id')
+    .executeTakeFirst();
+  return inserted ? { text, is_error } : (await findToolResult(db, call.call_id))!;
+}
+
+/** What a model said and called in these answers, in their order, and what came of each call. */
+export async function listTurns(
+  db: Db,
+  answer_ids: string[],
+): Promise<{ text: string; calls: RequestedCall[]; results: ToolResult[] }[]> {
+  if (answer_ids.length === 0) return [];
+  const [answers, results] = await Promise.all([
+    db
+      .selectFrom('llm_calls')
+      .innerJoin('texts', 'texts.text_id', 'llm_calls.call_id')
+      .select(['call_id', 'tool_calls', 'texts.text'])
+      .where('call_id', '=', sql<string>`any(${answer_ids})`)
+      .execute(),
+    db
+      .selectFrom('tool_calls')
+      .innerJoin('texts', 'texts.text_id', 'tool_calls.call_id')
+      .select(['answer_id', 'texts.text', 'is_error'])
+      .where('answer_id', '=', sql<string>`any(${answer_ids})`)
+      .orderBy('position')
+      .execute(),
+  ]);
+  return answer_ids.map((answer_id) => {
+    const { text, tool_calls } = answers.find(({ call_id }) => call_id === answer_id)!;
+    return { text, calls: tool_calls ?? [], results: results.filter((result) => result.answer_id === answer_id) };
+  });
+}

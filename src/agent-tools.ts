@@ -1,0 +1,51 @@
+import type { Db } from '../db/index.ts';
+import type { AgentTool } from '../db/schema.ts';
+import { invalid, type FieldFault } from './errors.ts';
+import type { Tool } from './tools/index.ts';
+
+/** Which tools there are for an account, and which of them an agent may call. */
+
+type Deps = { db: Db; tools: Tool[] };
+
+/** Tools as an agent is given them: a name alone needs no approval. */
+export type ToolsInput = (string | AgentTool)[];
+
+export type AvailableTool = {
+  name: string;
+  description: string;
+  parameters: Record<string, unknown>;
+  server: string | null;
+};
+
+/** The tools that agents of this account may be given. */
+export async function listTools({ tools }: Deps, _account_id: string): Promise<AvailableTool[]> {
+  return tools.map(({ name, description, json_schema }) => ({
+    name,
+    description,
+    parameters: json_schema,
+    server: null,
+  }));
+}
+
+/** The tools of each agent as a run freezes them. Throws a 422 that names each tool that is not there, or is there twice. */
+export async function chooseTools(
+  deps: Deps,
+  account_id: string,
+  agents: { tools?: ToolsInput }[],
+): Promise<AgentTool[][]> {
+  const wanted = agents.map(({ tools = [] }) =>
+    tools.map((tool) => (typeof tool === 'string' ? { name: tool, require_approval: false } : tool)),
+  );
+  if (!wanted.some((tools) => tools.length)) return wanted;
+  const available = new Set((await listTools(deps, account_id)).map(({ name }) => name));
+  const faults: FieldFault[] = wanted.flatMap((tools, agent) =>
+    tools.flatMap(({ name }, index) => {
+      const isTwice = tools.findIndex((other) => other.name === name) < index;
+      if (available.has(name) && !isTwice) return [];
+      const unknown = `"${name}" is not a tool that this account has here; GET /api/v1/tools lists them`;
+      return [{ pointer: `/agents/${agent}/tools/${index}`, detail: isTwice ? `"${name}" is listed twice` : unknown }];
+    }),
+  );
+  if (faults.length) throw invalid(faults);
+  return wanted;
+}

@@ -1,0 +1,39 @@
+import { createHash } from 'node:crypto';
+import { createGuardedFetch } from '../fetch.ts';
+import { httpRequest } from './http-request.ts';
+import { runJavascript } from './run-javascript.ts';
+import type { Tool } from './tool.ts';
+import { webSearch, type SearchSettings } from './web-search.ts';
+
+/** Tools that agents may call. */
+
+export { maxResultLength, ToolError, type Tool, type ToolContext } from './tool.ts';
+
+/**
+ * The tools that this server offers to everyone. `fetch` goes where the operator's settings may point to; where a model
+ * wants to go, it goes with one that knows no private address but those that are allowed for that.
+ */
+export function builtInTools(
+  settings: SearchSettings & { HTTP_REQUEST_ALLOWED_PRIVATE_CIDRS: string[] },
+  fetch: typeof globalThis.fetch,
+): Tool[] {
+  const open = createGuardedFetch({
+    allowedPrivateCidrs: settings.HTTP_REQUEST_ALLOWED_PRIVATE_CIDRS,
+    headers_timeout_ms: 60_000,
+    idle_timeout_ms: 60_000,
+    max_body_bytes: 4 * 1024 * 1024,
+  });
+  const search = webSearch(settings, fetch);
+  return [httpRequest(open.fetch), runJavascript, ...(search ? [search] : [])];
+}
+
+/**
+ * The name by which models of all vendors know a tool: letters, digits, `_` and `-`, at most 64. `server.tool` becomes
+ * `server__tool`; what had to be changed beyond that ends with a hash, so that no two names become one.
+ */
+export function wireName(name: string): string {
+  const plain = name.replace('.', '__');
+  if (/^[a-z_][\w-]{0,63}$/i.test(plain)) return plain;
+  const hash = createHash('sha256').update(name).digest('hex').slice(0, 8);
+  return `${plain.replaceAll(/[^\w-]/g, '_').slice(0, 55)}_${hash}`;
+}

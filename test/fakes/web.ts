@@ -1,0 +1,31 @@
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+/** A web server on this machine, for tools to call. */
+
+export type WebRequest = { method: string; path: string; headers: IncomingHttpHeaders; body: string };
+export type WebAnswer = { status?: number; headers?: Record<string, string>; body?: string };
+export type FakeWeb = Awaited<ReturnType<typeof startFakeWeb>>;
+
+/** `answer` may take its time; what it returns is sent. */
+export async function startFakeWeb(answer: (request: WebRequest) => WebAnswer | Promise<WebAnswer>) {
+  const requests: WebRequest[] = [];
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const { method = '', url = '', headers } = request;
+    const received = { method, path: url, headers, body: Buffer.concat(chunks).toString() };
+    requests.push(received);
+    const { status = 200, headers: own, body } = await answer(received);
+    response.writeHead(status, own).end(body);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    requests,
+    down() {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
