@@ -49,7 +49,7 @@ describe('POST /runs names the field that is wrong', () => {
     ['two agents of one name', '/agents', { task, agents: [{ name: 'Writer' }, { name: 'writer' }] }],
     ['agents that are names only', '/agents/0', { task, agents: ['research'] }],
     ['an agent without a name', '/agents/1/name', { task, agents: [{ name: 'a' }, { name: '' }] }],
-    ['an unknown field of an agent', '/agents/0/tools', { task, agents: [{ name: 'a', tools: [] }] }],
+    ['an unknown field of an agent', '/agents/0/skills', { task, agents: [{ name: 'a', skills: [] }] }],
     [
       'a system prompt of 20,001 characters',
       '/agents/0/system_prompt',
