@@ -1,6 +1,7 @@
 import { createAnswerActivities } from './answers.ts';
 import type { ActivityDeps } from './deps.ts';
 import { createPlanningActivities } from './planning.ts';
+import { createStepActivities } from './steps.ts';
 import { createTaskActivities } from './tasks.ts';
 import { createToolActivities } from './tools.ts';
 import { createWebhookActivities } from './webhooks.ts';
@@ -11,6 +12,7 @@ export function createActivities(deps: ActivityDeps) {
     ...createPlanningActivities(deps),
     ...createTaskActivities(deps),
     ...createToolActivities(deps),
+    ...createStepActivities(deps),
     ...createAnswerActivities(deps),
     ...createWebhookActivities(deps),
   };

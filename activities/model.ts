@@ -37,7 +37,8 @@ export type Call = {
   /** Undefined for planning and finalizing, which use the run's own model. */
   agent?: RunAgent;
   task_id: string | null;
-  purpose: 'split_tasks' | 'infer_deps' | 'execute_task' | 'evaluate_task' | 'finalize_run';
+  purpose:
+    'split_tasks' | 'infer_deps' | 'execute_task' | 'evaluate_task' | 'finalize_run' | 'run_step' | 'choose_route';
   attempt: number;
   request: Omit<ModelRequest, 'idempotency_key' | 'tools'>;
   /** The tools that it may call. */
@@ -171,6 +172,15 @@ export async function atWork<T>(
   } finally {
     clearInterval(timer);
   }
+}
+
+/** What a reader should know of an answer. */
+export function warningsOf(answer: Answer, what: string): string[] {
+  return [
+    ...answer.warnings,
+    ...(answer.finish === 'length' ? [`The text of ${what} was cut at the model's length limit.`] : []),
+    ...(answer.cost_usd === null ? [`The price of ${answer.model} is not known; its cost is not in cost_usd.`] : []),
+  ];
 }
 
 function parse<S extends z.ZodType>(schema: S, text: string): { value: z.infer<S> } | { fault: string } {

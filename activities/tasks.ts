@@ -3,7 +3,7 @@ import type { Work } from '../db/work.ts';
 import type { Progress, ToolRequest } from '../workflows/messages.ts';
 import { defaultMaxTurns, takeTurn } from './agent.ts';
 import type { ActivityDeps } from './deps.ts';
-import { askForJson, askModel, atWork, type Answer } from './model.ts';
+import { askForJson, askModel, atWork, warningsOf } from './model.ts';
 import type { Material } from './prompts/blocks.ts';
 import { evaluateTaskAnswer, evaluateTaskPrompt } from './prompts/evaluate-task.ts';
 import { executeTaskPrompt } from './prompts/execute-task.ts';
@@ -121,12 +121,4 @@ function collect({ tasks, texts }: Work, outputs: OutputRef[]): Material[] {
     const text = output_id && texts.get(output_id);
     return task && text ? [{ task_id, title: task.title, by: task.kind === 'human' ? 'person' : 'agent', text }] : [];
   });
-}
-
-function warningsOf(answer: Answer, what: string): string[] {
-  return [
-    ...answer.warnings,
-    ...(answer.finish === 'length' ? [`The text of ${what} was cut at the model's length limit.`] : []),
-    ...(answer.cost_usd === null ? [`The price of ${answer.model} is not known; its cost is not in cost_usd.`] : []),
-  ];
 }

@@ -27,6 +27,16 @@ export function findOrchestration(db: Db, account_id: string, id: string): Promi
   return ownOrchestrations(db, account_id).where('id', '=', id).executeTakeFirst();
 }
 
+/** The definition of this hash. Throws when there is none. */
+export async function findDefinition(db: Db, hash: string): Promise<Definition> {
+  const { definition } = await db
+    .selectFrom('definitions')
+    .select('definition')
+    .where('hash', '=', hash)
+    .executeTakeFirstOrThrow();
+  return definition;
+}
+
 /** Keeps a definition under the hash of its content, for ever: runs refer to it. */
 export async function keepDefinition(db: Db, hash: string, definition: Definition): Promise<void> {
   await db

@@ -27,6 +27,8 @@ export type GateView = {
 
 export type TaskView = {
   id: string;
+  step_id: string | null;
+  step_type: string | null;
   title: string;
   description: string;
   kind: TaskKind;
@@ -44,7 +46,10 @@ export type TaskView = {
   completed_at: string | null;
 };
 
-export type RunView = Omit<Run, 'account_id' | 'version' | 'event_seq' | 'plan' | 'final_output_id'> & {
+export type RunView = Omit<
+  Run,
+  'account_id' | 'version' | 'event_seq' | 'plan' | 'final_output_id' | 'definition_hash' | 'shared_state' | 'attempt'
+> & {
   waiting_tasks: string[];
   tasks: TaskView[];
   final_output: string | null;

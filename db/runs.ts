@@ -1,9 +1,12 @@
 import { sql, type Kysely, type Transaction } from 'kysely';
 import { answerFault, type Decision, type RunStatus } from '../workflows/messages.ts';
 import { answerGate, findLatestGate } from './gates.ts';
+import type { HumanField } from '../workflows/definition.ts';
+import { readTextAnswer, type FormAnswer, type FormFault } from '../workflows/form.ts';
 import type { Db } from './index.ts';
 import { claimedEntry, insertOutboxEntry, outboxColumns, type OutboxEntry } from './outbox.ts';
 import { appendEvents } from './progress.ts';
+import { listTexts } from './texts.ts';
 import type { Database, Gate, NewRun, Run, Task } from './schema.ts';
 
 /** The run's row, for those who work on it. Throws when there is none. */
@@ -111,6 +114,7 @@ async function lockOwnRun(trx: Transaction<Database>, account_id: string, run_id
 export type Completion =
   | { result: 'unknown' }
   | { result: 'not_waiting'; task: Task; gate: Gate | undefined }
+  | { result: 'unfit'; faults: FormFault[] }
   | { result: 'fault'; field: 'decision' | 'output'; detail: string }
   | { result: 'accepted'; gate: Gate; entry: OutboxEntry | undefined };
 
@@ -142,9 +146,19 @@ export async function completeTask(
 
   const fault = answerFault({ kind: gate.kind, has_draft: task.output_id !== null }, { decision, output });
   if (fault) return { result: 'fault', ...fault };
-  const answered = await answerGate(db, { run_id, task_id, gate_id: gate.gate_id, decision, output });
+  const read = gate.kind === 'human_step' ? await readForm(db, gate, output ?? '') : undefined;
+  if (read && 'faults' in read) return { result: 'unfit', faults: read.faults };
+  const text = read ? JSON.stringify(read.value) : output;
+  const answered = await answerGate(db, { run_id, task_id, gate_id: gate.gate_id, decision, output: text });
   if (!answered.won) return notWaiting(answered.gate);
   return { result: 'accepted', gate: answered.gate, entry: answered.entry };
+}
+
+/** Reads an answer to a human step by the fields that it has shown. */
+async function readForm(db: Db, { run_id, task_id }: Gate, text: string): Promise<FormAnswer> {
+  const form_id = `${run_id}/${task_id}/form`;
+  const form = (await listTexts(db, [form_id])).get(form_id);
+  return readTextAnswer(form === undefined ? [] : (JSON.parse(form) as { fields: HumanField[] }).fields, text);
 }
 
 function findTask(db: Db, account_id: string, run_id: string, task_id: string): Promise<Task | undefined> {

@@ -8,8 +8,10 @@ import type {
   Phase,
   RunStatus,
   TakenTask,
+  StepMark,
   TaskKind,
   TaskStatus,
+  ValueRef,
 } from '../workflows/messages.ts';
 
 /** All data on one page. Timestamps are ISO 8601 texts in UTC with milliseconds; `db/index.ts` parses them so. */
@@ -39,6 +41,7 @@ export interface Database {
 /** Read as `T`, written as JSON text. */
 type Json<T> = ColumnType<T, string, string>;
 type OptionalJson<T> = ColumnType<T, string | undefined, string>;
+type NullableJson<T> = ColumnType<T | null, string | null | undefined, string | null>;
 
 interface AccountTable {
   account_id: string;
@@ -120,6 +123,12 @@ interface RunTable {
   plan: OptionalJson<TakenTask[] | null>;
   /** Asked in this order when the one before refuses for good. */
   fallback_provider_ids: OptionalJson<string[]>;
+  /** Null is a run of a goal. */
+  orchestration_id: string | null;
+  definition_hash: string | null;
+  shared_state: NullableJson<Record<string, ValueRef>>;
+  /** How often it was begun: once, and again when it failed. */
+  attempt: Generated<number>;
   /** What its model calls may cost, and use, before a person is asked (`gate`) or the run fails. */
   max_cost_usd: number | null;
   max_tokens: number | null;
@@ -149,6 +158,8 @@ interface TaskTable {
   attempts: Generated<number>;
   output_id: string | null;
   evaluation: OptionalJson<Evaluation | null>;
+  /** Of one execution of a step. */
+  step: NullableJson<StepMark>;
   error: string | null;
   started_at: string | null;
   completed_at: string | null;

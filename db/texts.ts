@@ -20,3 +20,11 @@ export async function insertText(
     .onConflict((conflict) => conflict.doNothing())
     .execute();
 }
+
+/** Keeps several texts. */
+export async function insertTexts(
+  db: Kysely<Database>,
+  texts: { text_id: string; run_id: string; text: string }[],
+): Promise<void> {
+  await db.insertInto('texts').values(texts).execute();
+}

@@ -3,19 +3,26 @@ import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { defineSearchAttributeKey, WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { Db } from '../db/index.ts';
 import type { OutboxEntry } from '../db/outbox.ts';
-import { getRun } from '../db/runs.ts';
+import { listStepTasks } from '../db/orchestration-runs.ts';
+import { findDefinition } from '../db/orchestrations.ts';
+import { getRun, isFinished } from '../db/runs.ts';
 import type { Run } from '../db/schema.ts';
 import { gateName } from '../workflows/plan.ts';
+import { outlineOf } from '../workflows/definition.ts';
 import {
   completeTaskSignal,
+  orchestrationWorkflowType,
   runStateQuery,
   runWorkflowType,
   webhookWorkflowType,
+  type Carried,
+  type OrchestrationInput,
   type RunInput,
   type RunState,
   type WebhookDelivery,
 } from '../workflows/messages.ts';
 import { gatePolicies } from './gate-policy.ts';
+import { firstState } from './orchestrations/first-state.ts';
 
 const accountAttribute = defineSearchAttributeKey('OrchflowAccount', 'KEYWORD');
 
@@ -43,7 +50,11 @@ export function createEngine({
     return client.withDeadline(Date.now() + deadline_ms, call);
   }
 
-  async function start(run: Run): Promise<void> {
+  function start(run: Run): Promise<void> {
+    return run.orchestration_id === null ? startRun(run) : startOrchestration(run);
+  }
+
+  async function startRun(run: Run): Promise<void> {
     const input: RunInput = {
       run_id: run.run_id,
       agents: run.agents.map(({ name, model }) => ({ name, model })),
@@ -54,13 +65,52 @@ export function createEngine({
       ...gatePolicies(run),
       history_limit: historyLimit,
     };
+    await startWorkflow(runWorkflowType, run, input);
+  }
+
+  /** Again, when it failed and is tried anew: with what it has done so far. */
+  async function startOrchestration(run: Run): Promise<void> {
+    if (isFinished(run.status)) return;
+    const { run_id, attempt } = run;
+    const definition_hash = run.definition_hash!;
+    const definition = await findDefinition(db, definition_hash);
+    const input: OrchestrationInput = {
+      run_id,
+      has_webhook: run.webhook_url !== null,
+      definition_hash,
+      definition: outlineOf(definition),
+      shared_state: firstState(run_id, definition, run.task).refs,
+      on_budget: run.on_budget,
+      attempt,
+      history_limit: historyLimit,
+      ...(attempt > 1 && { carried: await carriedOver(run) }),
+    };
+    await startWorkflow(orchestrationWorkflowType, run, input);
+  }
+
+  /** What is left of the tries before this one. Their webhooks have numbers of their own. */
+  async function carriedOver({ run_id, attempt, version, warnings }: Run): Promise<Carried> {
+    const tasks = await listStepTasks(db, run_id);
+    const state: RunState = {
+      run_id,
+      status: 'running',
+      phase: 'execute',
+      tasks,
+      warnings,
+      error: null,
+      final_output_id: null,
+    };
+    return { state, version, answers: [], openings: [], webhooks: (attempt - 1) * 1_000_000 };
+  }
+
+  async function startWorkflow(type: string, run: Run, input: RunInput | OrchestrationInput): Promise<void> {
     await client.workflow
-      .start(runWorkflowType, {
+      .start(type, {
         workflowId: run.run_id,
         taskQueue,
         args: [input],
-        workflowIdReusePolicy: 'REJECT_DUPLICATE',
-        staticSummary: oneLine(run.task, 200),
+        workflowIdReusePolicy: run.attempt > 1 ? 'ALLOW_DUPLICATE_FAILED_ONLY' : 'REJECT_DUPLICATE',
+        staticSummary: oneLine(run.task, 200) || run.run_id,
         staticDetails: describeRequest(run),
         typedSearchAttributes: [{ key: accountAttribute, value: run.account_id }],
       })
@@ -134,7 +184,7 @@ export function createEngine({
   /** Runs of which a workflow was terminated, or timed out, after `since`, and so could not write that itself. */
   function listTerminated(since: Date): Promise<string[]> {
     const closed = `ExecutionStatus IN ("Terminated", "TimedOut") AND CloseTime > "${since.toISOString()}"`;
-    const query = `WorkflowType = "${runWorkflowType}" AND ${closed}`;
+    const query = `WorkflowType IN ("${runWorkflowType}", "${orchestrationWorkflowType}") AND ${closed}`;
     return withDeadline(() => Array.fromAsync(client.workflow.list({ query }), ({ workflowId }) => workflowId));
   }
 
@@ -158,6 +208,7 @@ function describeRequest(run: Run): string {
     ['Asks a person about', run.ask_me_about],
     ['Steps for a person', run.human_gates.map(gateName)],
     ['Every AI task waits for approval', [run.require_approval ? 'yes' : 'no']],
+    ['Orchestration', run.orchestration_id === null ? [] : [run.orchestration_id]],
     ['REST', [`GET /api/v1/runs/${run.run_id}`]],
   ] as const;
   return rows

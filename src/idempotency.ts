@@ -45,7 +45,8 @@ export function idempotency() {
     c.set('idempotency', { seed: `${context}:${key.created_at}`, isRetry: key.taken === 'again' });
     await next();
     const answer = c.res;
-    if (answer.status >= 500) {
+    // A stream is not kept: the same request finds what the first one made, and follows it anew.
+    if (answer.status >= 500 || answer.headers.get('content-type')?.startsWith('text/event-stream')) {
       await releaseIdempotencyKey(db, name).catch((error) => log.warn({ err: error }, 'idempotency key not released'));
       return;
     }

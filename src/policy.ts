@@ -6,7 +6,7 @@ import type { Config } from './config.ts';
 import { chooseTools, type ToolsInput } from './agent-tools.ts';
 import { ApiError, invalid } from './errors.ts';
 import { vendorOfModel, type ModelTarget } from './llm/index.ts';
-import { agentTemplates, findTemplate } from './templates.ts';
+import { findTemplate } from './templates.ts';
 import type { Tool } from './tools/index.ts';
 
 /** Who may run on what: the modes, the quotas, and the model of each agent. */
@@ -45,16 +45,17 @@ export async function chooseModels(
   account_id: string,
   provider_id: string | null,
   agents: AgentInput[],
+  /** Where the request names the model of an agent. */
+  pointerOf = (index: number) => `/agents/${index}/model`,
 ): Promise<RunAgent[]> {
   const provider = provider_id === null ? undefined : await findActiveProvider(deps.db, account_id, provider_id);
   if (provider_id === null) requireManaged(deps);
   else if (!provider) throw invalid([{ pointer: '/provider_id', detail: 'is not an active provider of this account' }]);
   const ownVendors = provider ? [provider.provider] : deps.managed.map((target) => target.vendor);
 
-  const given: AgentInput[] = agents.length > 0 ? agents : agentTemplates;
-  const tools = await chooseTools(deps, account_id, given);
+  const tools = await chooseTools(deps, account_id, agents);
   return Promise.all(
-    given.map(async ({ name, system_prompt, model = null, max_turns }, index) => {
+    agents.map(async ({ name, system_prompt, model = null, max_turns }, index) => {
       const vendor = model ? vendorOfModel(model) : undefined;
       const prompt = system_prompt?.trim() || findTemplate(name)?.system_prompt || `You are an expert ${name}.`;
       const own = tools[index]!;
@@ -69,7 +70,7 @@ export async function chooseModels(
       const other = await findNewestProvider(deps.db, account_id, vendor);
       if (other) return { ...agent, provider_id: other.provider_id };
       const detail = `Agent "${name}" wants ${model}, and this account has no active ${vendor} provider. Register one with POST /api/v1/providers.`;
-      throw invalid([{ pointer: `/agents/${index}/model`, detail }]);
+      throw invalid([{ pointer: pointerOf(index), detail }]);
     }),
   );
 }

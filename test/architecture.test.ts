@@ -52,14 +52,14 @@ test('workflows are deterministic: at run time they import themselves and the SD
 
 test('activities know the database, the models and the messages, and nothing of the API', () => {
   const ours =
-    'activities/|db/|workflows/(messages|graph|plan)\\.ts$|src/(llm|javascript|tools)/index\\.ts$|src/(crypto|fetch)\\.ts$';
+    'activities/|db/|workflows/(messages|definition|form|graph|plan)\\.ts$|src/(llm|javascript|tools)/index\\.ts$|src/(crypto|fetch)\\.ts$';
   expect(
     strangers(/^activities\//, new RegExp(`^(${ours}|@temporalio/activity$|node:|zod$|standardwebhooks$)`)),
   ).toEqual([]);
 });
 
 test('the database knows nobody but the messages', () => {
-  expect(strangers(/^db\//, /^(db\/|workflows\/messages\.ts$|kysely|pg$|node:)/)).toEqual([]);
+  expect(strangers(/^db\//, /^(db\/|workflows\/(messages|form)\.ts$|kysely|pg$|node:)/)).toEqual([]);
 });
 
 test('the models and the tools know nobody, and only they know the vendors and MCP', () => {

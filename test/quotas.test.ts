@@ -159,6 +159,7 @@ describe('runs a month', () => {
       warnings: ____,
       fallback_provider_ids: _____,
       plan: ______,
+      shared_state: _______,
       ...rest
     } = row;
     const earlier = Array.from({ length: 95 }, (_unused, index) => ({

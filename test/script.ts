@@ -12,6 +12,7 @@ export type Script = {
   execute?: Answer;
   evaluate?: Answer;
   finalize?: Answer;
+  route?: Answer;
 };
 
 /** Scripts a whole run on a fake: what is not given answers as a well-behaved model would. */
@@ -27,6 +28,8 @@ export function scriptRun(model: FakeModel, script: Script = {}): FakeModel {
         return (await script.execute?.(call)) ?? `Output of ${call.task_id}.`;
       case 'evaluate':
         return (await script.evaluate?.(call)) ?? { passed: true, score: 0.9, feedback: 'Good.' };
+      case 'route':
+        return script.route?.(call);
       case 'finalize':
         return (await script.finalize?.(call)) ?? 'The final output.';
     }

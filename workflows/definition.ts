@@ -100,7 +100,8 @@ export function outlineOf(definition: Definition): Outline {
   const { entry_step_id, max_total_turns, max_total_cost_usd, timeout_minutes } = definition;
   const steps = definition.steps.map((step) => {
     const entries = Object.entries(step).filter(([field]) => !longTexts.includes(field as LongTexts));
-    return Object.fromEntries(entries) as StepOutline;
+    const agent = step.type === 'agent' && step.agent ? { agent_id: step.agent.name } : {};
+    return { ...Object.fromEntries(entries), ...agent } as StepOutline;
   });
   return { entry_step_id, max_total_turns, max_total_cost_usd, timeout_minutes, steps };
 }

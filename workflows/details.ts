@@ -31,7 +31,7 @@ function taskTable(tasks: TaskState[]): string[] {
     task.id,
     plain(task.title),
     progressOf(task),
-    plain(task.agent ?? 'a person'),
+    plain(task.agent ?? (task.kind === 'human' ? 'a person' : (task.step?.type ?? '–'))),
     task.attempts,
     task.depends_on.join(', ') || '–',
   ]);

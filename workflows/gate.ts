@@ -20,6 +20,8 @@ import {
   type TaskAnswer,
   type TaskState,
 } from './messages.ts';
+import type { HumanField } from './definition.ts';
+import { readTextAnswer } from './form.ts';
 import type { ProgressTracker } from './progress.ts';
 import type { Webhooks } from './webhook.ts';
 
@@ -68,8 +70,12 @@ export function createGates(
     if (answer.gate_id && answer.gate_id !== gate.gate_id) return `the task waits for ${gate.gate_id} by now.`;
     if (answers.has(gate.gate_id)) return 'another answer came before it.';
     const fault = signalFault(task, gate, answer);
-    if (!fault) answers.set(gate.gate_id, answer);
-    return fault;
+    if (fault) return fault;
+    const read = gate.fields && readTextAnswer(gate.fields, answer.output ?? '');
+    if (read && 'faults' in read)
+      return read.faults.map(({ field, detail }) => `${field ?? 'it'} ${detail}`).join('; ');
+    answers.set(gate.gate_id, read ? { ...answer, output: JSON.stringify(read.value) } : answer);
+    return undefined;
   }
 
   setHandler(completeTaskSignal, receive, {
@@ -95,8 +101,9 @@ export function createGates(
     kind: GateKind,
     policy: GatePolicy,
     reason: string | null = null,
+    fields?: HumanField[],
   ): Promise<SettledAnswer> {
-    const gate = task.gate?.status === 'open' ? task.gate : await open(task, kind, policy, reason);
+    const gate = task.gate?.status === 'open' ? task.gate : await open(task, kind, policy, reason, fields);
     const answer = await standingAnswer(task, gate, policy);
     if (answer === 'expired') return timeOut(task, gate, policy);
     answers.delete(gate.gate_id);
@@ -105,7 +112,13 @@ export function createGates(
     return answer;
   }
 
-  async function open(task: TaskState, kind: GateKind, policy: GatePolicy, reason: string | null): Promise<GateState> {
+  async function open(
+    task: TaskState,
+    kind: GateKind,
+    policy: GatePolicy,
+    reason: string | null,
+    fields?: HumanField[],
+  ): Promise<GateState> {
     const gate: GateState = {
       gate_id: newGateId(task.id),
       task_id: task.id,
@@ -117,6 +130,7 @@ export function createGates(
       due_at: policy.due_in === null ? null : new Date(Date.now() + policy.due_in).toISOString(),
       reminders: 0,
       overdue_at: null,
+      fields,
     };
     const { gate_id, due_at } = gate;
     run.record('gate.opened', { task_id: task.id, gate_id, kind, reason: gate.reason, due_at });

@@ -1,2 +1,3 @@
+export { orchestrationRun } from './orchestration.ts';
 export { orchflowRun } from './run.ts';
 export { webhookDelivery } from './webhook.ts';

@@ -1,12 +1,14 @@
 import { defineQuery, defineSignal } from '@temporalio/workflow';
+import type { HumanField, Outline, StepType } from './definition.ts';
 
 /** Everything that crosses the border of a run's workflow: its input, states, signals and queries. */
 
 export type RunStatus = 'pending' | 'running' | 'waiting_human' | 'completed' | 'failed' | 'cancelled';
 export type Phase = 'queued' | 'split_tasks' | 'infer_deps' | 'assign_agents' | 'execute' | 'finalize' | 'done';
-export type TaskKind = 'ai' | 'human';
+/** `code`: a step of an orchestration that needs neither. */
+export type TaskKind = 'ai' | 'human' | 'code';
 export type TaskStatus = 'pending' | 'running' | 'waiting_human' | 'completed' | 'failed' | 'skipped' | 'cancelled';
-export type GateKind = 'context' | 'human_task' | 'approval' | 'tool_approval' | 'escalation' | 'budget';
+export type GateKind = 'context' | 'human_task' | 'approval' | 'tool_approval' | 'escalation' | 'budget' | 'human_step';
 export type Decision = 'approve' | 'edit' | 'reject' | 'retry';
 /** `expired`: nobody answered in time, and the gate's policy decided. `closed`: the run ended. */
 export type GateStatus = 'open' | 'answered' | 'expired' | 'closed';
@@ -60,12 +62,9 @@ export type AgentWork = {
 /** An agent between its turns: the next one, calls that must be made before it, and the draft that it works from. */
 export type AgentLoop = { turn: number; pending: ToolRequest[]; draft_id: string | null };
 
-/** All that is to be known of a run that is at rest. */
-export type CarriedRun = {
+/** All that is to be known of any run that is at rest. */
+export type Carried = {
   state: RunState;
-  planned: PlannedTask[];
-  works: [task_id: string, AgentWork][];
-  final_work: FinalWork;
   /** Of gates that open later. */
   answers: [gate_id: string, TaskAnswer][];
   openings: [task_id: string, number][];
@@ -73,8 +72,51 @@ export type CarriedRun = {
   version: number;
 };
 
+/** And of the run of a goal. */
+export type CarriedRun = Carried & {
+  planned: PlannedTask[];
+  works: [task_id: string, AgentWork][];
+  final_work: FinalWork;
+};
+
 /** How often the final output was tried, and what people have said to it meanwhile. */
 export type FinalWork = { attempt: number; remarks: string[] };
+
+/** What an orchestration is started with. Prompts and code stay in Postgres, under the hash of the definition. */
+export type OrchestrationInput = {
+  run_id: string;
+  has_webhook: boolean;
+  definition_hash: string;
+  definition: Outline;
+  /** What the state begins with. */
+  shared_state: Record<string, ValueRef>;
+  on_budget?: 'gate' | 'fail';
+  /** 1, and one more each time that the run is tried again. */
+  attempt: number;
+  history_limit?: number;
+  /** What was done before: the run is tried again, or continues as new. */
+  carried?: Carried;
+  /** Given when it continues as new. */
+  spent?: Spent;
+};
+
+/** What an orchestration has used of what bounds it as a whole. */
+export type Spent = { turns: number; milliseconds: number };
+
+/** Where a value of the shared state is: a text as it stands, a text that is JSON, or, when it is short, right here. */
+export type ValueRef = { text: string } | { json: string } | { value: string | number | boolean | null };
+
+/** Of a task that is one execution of a step. */
+export type StepMark = {
+  step_id: string;
+  type: StepType;
+  /** Which execution it is, the same whenever the run goes this way again. */
+  path: string;
+  output_key: string | null;
+  /** What it wrote, and where its line goes on, when it is completed. */
+  writes: Record<string, ValueRef>;
+  next: string | null;
+};
 
 export type RunResult = { status: 'completed' | 'failed'; final_output_id: string | null; error: string | null };
 
@@ -110,6 +152,7 @@ export type TaskState = {
   evaluation: { passed: boolean; score: number; feedback: string } | null;
   error: string | null;
   gate: GateState | null;
+  step?: StepMark;
 };
 
 export type GateState = {
@@ -126,6 +169,8 @@ export type GateState = {
   reminders: number;
   /** When it was due and the world was told. */
   overdue_at: string | null;
+  /** What a person fills in at a human step. */
+  fields?: HumanField[];
 };
 
 /** A call of a tool that an agent asks for: which one of its answer, from 1, and how its arguments begin. */
@@ -146,6 +191,8 @@ export type RunState = {
   warnings: string[];
   error: string | null;
   final_output_id: string | null;
+  /** Of an orchestration. */
+  shared_state?: Record<string, ValueRef>;
 };
 
 /**
@@ -156,7 +203,7 @@ export type Progress = {
   version: number;
   /** Workflow time, in milliseconds since 1970. */
   at: number;
-  run: Pick<RunState, 'status' | 'phase' | 'warnings' | 'error' | 'final_output_id'>;
+  run: Pick<RunState, 'status' | 'phase' | 'warnings' | 'error' | 'final_output_id' | 'shared_state'>;
   tasks: (Omit<TaskState, 'gate'> & { position: number })[];
   gates: GateState[];
   events: RunEvent[];
@@ -179,6 +226,7 @@ export const runStateQuery = defineQuery<RunState>('runState');
 export const waitingTasksQuery = defineQuery<GateState[]>('waitingTasks');
 
 export const runWorkflowType = 'orchflowRun';
+export const orchestrationWorkflowType = 'orchestrationRun';
 export const webhookWorkflowType = 'webhookDelivery';
 
 /** One event for a run's webhook. `sequence` tells the events of a run apart. */
@@ -203,6 +251,7 @@ const decisions: Record<GateKind, Decision[]> = {
   tool_approval: ['approve', 'edit', 'reject'],
   escalation: ['approve', 'edit', 'reject', 'retry'],
   budget: ['approve', 'reject'],
+  human_step: ['approve'],
 };
 
 /** The decisions that a gate of this kind takes. */
@@ -229,6 +278,7 @@ export function answerFault(
   }
   const needed =
     kind !== 'budget' &&
+    kind !== 'human_step' &&
     (decision === 'edit' ||
       decision === 'reject' ||
       (decision === 'approve' && kind !== 'approval' && !gate.has_draft));
@@ -266,5 +316,7 @@ export function describeGate(kind: GateKind): string {
       return 'help';
     case 'budget':
       return 'a decision on its budget';
+    case 'human_step':
+      return 'the input of a person';
   }
 }

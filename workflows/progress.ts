@@ -31,9 +31,9 @@ const versionsPerWorkflowTask = 1_000;
 /** By what it says, and not by its number, for the same reason. */
 function eventKey(
   type: string,
-  { task_id, attempt, turn, call_id, gate_id, phase, warning, reminder }: Record<string, unknown>,
+  { task_id, attempt, turn, call_id, gate_id, phase, warning, reminder, n }: Record<string, unknown>,
 ): string {
-  return [type, task_id, attempt, turn, call_id, gate_id, phase, warning, reminder]
+  return [type, task_id, attempt, turn, call_id, gate_id, phase, warning, reminder, n]
     .filter((part) => part !== undefined)
     .map(String)
     .join('/');
@@ -112,11 +112,11 @@ export function trackProgress(run_id: string, carried?: { state: RunState; versi
     if (!runChanged) return undefined;
     showToOperators();
     version = Math.max(version + 1, lowestVersion());
-    const { status, phase, warnings, error, final_output_id } = state;
+    const { status, phase, warnings, error, final_output_id, shared_state } = state;
     const cargo: Progress = {
       version,
       at: Date.now(),
-      run: { status, phase, warnings, error, final_output_id },
+      run: { status, phase, warnings, error, final_output_id, shared_state },
       tasks: [...changedTasks].map(({ gate: _gate, ...task }) => ({
         ...task,
         position: positionOf(task),

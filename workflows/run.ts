@@ -1,11 +1,12 @@
-import { ApplicationFailure, CancellationScope, continueAsNew, isCancellation, setHandler } from '@temporalio/workflow';
+import { ApplicationFailure, continueAsNew, setHandler } from '@temporalio/workflow';
 import { createAgents } from './agent-task.ts';
 import { withoutApproval } from './gate-policy.ts';
+import { toTheEnd } from './ending.ts';
 import { createGates } from './gate.ts';
 import { topologicalOrder } from './graph.ts';
 import { watchHistory } from './history.ts';
 import { noGatePolicy, runStateQuery, waitingTasksQuery } from './messages.ts';
-import type { CarriedRun, PlannedTask, RunInput, RunResult, TakenTask, TaskState } from './messages.ts';
+import type { PlannedTask, RunInput, RunResult, TakenTask, TaskState } from './messages.ts';
 import { createModelCalls } from './model-calls.ts';
 import { connectTasks, finalOutputTask, outline, takenTask } from './plan.ts';
 import { trackProgress } from './progress.ts';
@@ -18,40 +19,28 @@ import { createWebhooks } from './webhook.ts';
  * say so; other trouble waits for a person instead. When its history has grown long it continues as new, with `carried`.
  */
 export async function orchflowRun(input: RunInput): Promise<RunResult> {
-  const { run_id, carried } = input;
-  const run = trackProgress(run_id, carried);
-  const webhooks = createWebhooks(run_id, input.has_webhook, carried?.webhooks);
-  const gates = createGates(run, webhooks, carried);
+  const { run_id, carried: before } = input;
+  const run = trackProgress(run_id, before);
+  const webhooks = createWebhooks(run_id, input.has_webhook, before?.webhooks);
+  const gates = createGates(run, webhooks, before);
   const gatePolicy = input.gate_policy ?? noGatePolicy;
   const makeCall = createModelCalls(run, gates, input.on_budget, gatePolicy);
   const history = watchHistory(input.history_limit);
-  const works = new Map(carried?.works);
+  const works = new Map(before?.works);
   const doByAgent = createAgents(input, run, gates, makeCall, history, works);
   /** The tasks of the plan, by id. */
-  const planned = new Map<string, PlannedTask>(carried?.planned.map((task) => [task.id, task]));
-  const finalWork = carried?.final_work ?? { attempt: 1, remarks: [] };
-  const story = new CancellationScope();
+  const planned = new Map<string, PlannedTask>(before?.planned.map((task) => [task.id, task]));
+  const finalWork = before?.final_work ?? { attempt: 1, remarks: [] };
 
   setHandler(runStateQuery, () => run.state, { description: 'Status, phase, tasks and warnings of the run.' });
   setHandler(waitingTasksQuery, gates.openGates, {
     description: 'The gates that wait for a person now, with the task, the kind and the reason of each.',
   });
 
-  try {
-    await Promise.race([story.run(tell), history.longAndAtRest(isAtRest)]);
-    if (run.state.phase !== 'done') await continueAsNew<typeof orchflowRun>({ ...input, carried: carry() });
-    run.record('run.completed');
-    // Cancelled in Postgres before it could complete there: the request is on its way here.
-    if ((await run.saved()) === 'cancelled') await CancellationScope.current().cancelRequested;
-    webhooks.send('completed', []);
-    return { status: 'completed', final_output_id: run.state.final_output_id, error: null };
-  } catch (error) {
-    if (isCancellation(error)) await CancellationScope.nonCancellable(cancel);
-    else if (error instanceof ApplicationFailure) await fail(error);
-    throw error;
-  } finally {
-    await webhooks.started();
-  }
+  return toTheEnd({ run, webhooks, gates, history }, tell, (carried) => {
+    const plan = { planned: [...planned.values()], works: [...works], final_work: finalWork };
+    return continueAsNew<typeof orchflowRun>({ ...input, carried: { ...carried, ...plan } });
+  });
 
   /** The story itself. A run that continues as new takes it up where it was. */
   async function tell(): Promise<void> {
@@ -180,42 +169,5 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
   /** Without those in which a person helps with the budget or the final output. */
   function plannedTasks(): TaskState[] {
     return run.state.tasks.filter(({ id }) => planned.has(id));
-  }
-
-  function isAtRest(): boolean {
-    return run.isAtRest() && gates.isAtRest() && webhooks.isAtRest();
-  }
-
-  function carry(): CarriedRun {
-    const { state } = run;
-    const version = run.nextVersion();
-    const plan = { planned: [...planned.values()], works: [...works], final_work: finalWork };
-    return { state, version, ...plan, ...gates.carry(), webhooks: webhooks.sent() };
-  }
-
-  async function cancel(): Promise<void> {
-    end('cancelled');
-    run.changeRun({ status: 'cancelled' });
-    run.record('run.cancelled');
-    await run.saved();
-    webhooks.send('cancelled', []);
-  }
-
-  async function fail(failure: ApplicationFailure): Promise<void> {
-    story.cancel();
-    end('skipped');
-    run.changeRun({ status: 'failed', error: failure.message });
-    run.record('run.failed', { error: failure.message });
-    await run.saved();
-    webhooks.send('failed', []);
-  }
-
-  /** Closes what is still open when the run ends early. */
-  function end(status: 'cancelled' | 'skipped'): void {
-    for (const task of run.state.tasks) {
-      if (task.status === 'completed') continue;
-      if (task.gate?.status === 'open') task.gate.status = 'closed';
-      run.changeTask(task, { status });
-    }
   }
 }

@@ -8,7 +8,7 @@ const NOTE = "_Written by Orchflow's offline demo model; configure a provider fo
 
 /**
  * The model that answers when no provider is configured: no network, no cost, and the same answer to the same prompt.
- * It knows Orchflow's five prompts by their first line and reads the delimited parts; all that it writes says what it is.
+ * It knows Orchflow's prompts by their first line and reads the delimited parts; all that it writes says what it is.
  */
 export async function callDemo(
   { model }: ModelTarget,
@@ -49,6 +49,8 @@ function answerTo(role: string, blocks: Block[]): string {
       return JSON.stringify({ dependencies: inferDependencies(tasksOf(blocks)) });
     case "You are Orchflow's evaluator.":
       return JSON.stringify(evaluation(blocks));
+    case "You are Orchflow's router.":
+      return JSON.stringify(route(blocks));
     case "You are Orchflow's editor.":
       return finalResult(blocks);
     default:
@@ -80,6 +82,20 @@ function evaluation(blocks: Block[]) {
   const passed = Boolean(find(blocks, 'draft')?.text.trim());
   const feedback = passed ? 'Accepted without judging it' : 'The draft is empty';
   return { passed, score: passed ? 0.9 : 0, feedback: `${feedback} (Orchflow's offline demo model).` };
+}
+
+/** The route whose words the material has most of; the first when it has none. */
+function route(blocks: Block[]) {
+  const routes = linesOf(blocks, 'routes').map((line) => ({ line, label: line.split(':', 1)[0]! }));
+  const material = blocks.filter(({ tag }) => tag === 'output' || tag === 'answer').map(({ text }) => text);
+  const said = new Set(wordsOf(material.join(' ')));
+  const hits = ({ line }: { line: string }) => wordsOf(line).filter((word) => said.has(word)).length;
+  const best = routes.toSorted((a, b) => hits(b) - hits(a))[0];
+  return { route: best?.label ?? '', reasoning: "Chosen by its words alone (Orchflow's offline demo model)." };
+}
+
+function wordsOf(text: string): string[] {
+  return text.toLowerCase().match(/[\p{L}\p{N}]{4,}/gu) ?? [];
 }
 
 function taskOutput(blocks: Block[]): string {

@@ -16,8 +16,8 @@ import { toWire } from '../orchestrations/view.ts';
 import {
   definitionSchema,
   orchestrationDeletedSchema,
-  orchestrationId,
   orchestrationListSchema,
+  orchestrationParams,
   orchestrationSchema,
   validationSchema,
 } from '../schemas/orchestration.ts';
@@ -25,7 +25,7 @@ import {
 export const orchestrationsRouter = createRouter();
 
 const tags = ['Orchestrations'];
-const params = z.object({ orch_id: orchestrationId });
+const params = orchestrationParams;
 
 const list = route({
   method: 'get',

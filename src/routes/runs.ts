@@ -20,6 +20,7 @@ import {
 } from '../schemas/run.ts';
 import { runWaitQuery } from '../schemas/run-events.ts';
 import { id } from '../schemas/text.ts';
+import { agentTemplates } from '../templates.ts';
 
 export const runsRouter = createRouter();
 
@@ -40,7 +41,8 @@ runsRouter.openapi(create, async (c) => {
   checkGateTerms(input, config.REMIND_EVERY_MIN_SECONDS);
   const provider_id = input.provider_id ?? null;
   await checkFallbacks(db, account_id, input.fallback_provider_ids);
-  const agents = await chooseModels({ db, config, managed, tools }, account_id, provider_id, input.agents);
+  const given = input.agents.length > 0 ? input.agents : agentTemplates;
+  const agents = await chooseModels({ db, config, managed, tools }, account_id, provider_id, given);
   const run_id = newId('run', c.var.idempotency);
   const accepted = await insertRun(
     db,

@@ -54,6 +54,13 @@ tasksRouter.openapi(complete, async (c) => {
   switch (completion.result) {
     case 'unknown':
       throw notFound('Task');
+    case 'unfit':
+      throw invalid(
+        completion.faults.map(({ field, detail }) => ({
+          pointer: '/output',
+          detail: field ? `"${field}" ${detail}` : detail,
+        })),
+      );
     case 'fault':
       throw invalid([{ pointer: `/${completion.field}`, detail: completion.detail }]);
     case 'not_waiting': {

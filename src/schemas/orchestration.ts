@@ -18,6 +18,8 @@ const seconds = z.number().positive();
 /** A shipped orchestration, or one of the account's own. */
 export const orchestrationId = z.string().regex(/^[\w-]{1,64}$/);
 
+export const orchestrationParams = z.object({ orch_id: orchestrationId });
+
 const ignored = z.unknown().optional().openapi({ description: 'Ignored: answers have it, and so exports do.' });
 
 const common = {

@@ -147,6 +147,7 @@ export const runSchema = z
     ),
     human_gates: z.array(z.union([z.string(), humanGateSchema])),
     ask_me_about: z.array(z.string()),
+    orchestration_id: z.string().nullable().openapi({ description: 'Null is a run of a goal.' }),
     require_approval: z.boolean(),
     webhook_url: z.string().nullable(),
     gate_due_in: z.string().nullable(),

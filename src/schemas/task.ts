@@ -10,7 +10,7 @@ export const decisionSchema = z.enum(['approve', 'edit', 'reject', 'retry']);
 export const gateSchema = z
   .object({
     gate_id: z.string().openapi({ description: 'New for each pause.' }),
-    kind: z.enum(['context', 'human_task', 'approval', 'tool_approval', 'escalation', 'budget']),
+    kind: z.enum(['context', 'human_task', 'approval', 'tool_approval', 'escalation', 'budget', 'human_step']),
     status: z
       .enum(['open', 'answered', 'expired', 'closed'])
       .openapi({ description: '`expired`: nobody answered in time, and `on_timeout` decided.' }),
@@ -26,9 +26,14 @@ export const gateSchema = z
 export const taskSchema = z
   .object({
     id: z.string().openapi({ example: 'T1' }),
+    step_id: z
+      .string()
+      .nullable()
+      .openapi({ description: 'Of an orchestration: the step that this is one execution of.' }),
+    step_type: z.string().nullable(),
     title: z.string(),
     description: z.string(),
-    kind: z.enum(['ai', 'human']),
+    kind: z.enum(['ai', 'human', 'code']),
     agent: z.string().nullable(),
     model: z.string().nullable().openapi({ description: "The agent's own model, when it names one." }),
     depends_on: z.array(z.string()),

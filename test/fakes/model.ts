@@ -14,7 +14,7 @@ import {
   type Finish,
 } from './wire.ts';
 
-export type Purpose = 'split' | 'infer' | 'execute' | 'evaluate' | 'finalize';
+export type Purpose = 'split' | 'infer' | 'execute' | 'evaluate' | 'finalize' | 'route';
 
 /** One request that reached the fake. `received_at` and the like are milliseconds of `performance.now()`. */
 export type ModelCall = DecodedRequest & {
@@ -56,6 +56,7 @@ const PURPOSES: Record<string, Purpose> = {
   "You are Orchflow's dependency analyst.": 'infer',
   "You are Orchflow's evaluator.": 'evaluate',
   "You are Orchflow's editor.": 'finalize',
+  "You are Orchflow's router.": 'route',
 };
 
 /**

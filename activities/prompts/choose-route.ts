@@ -1,0 +1,28 @@
+import { z } from 'zod';
+import { block, dataRule, listBlock, materialBlocks, parts, type Material } from './blocks.ts';
+
+export const chooseRouteAnswer = z.object({ route: z.string(), reasoning: z.string() });
+
+/** An evaluator step: the model picks one of the routes. It sees what the step reads of the state, and nothing else. */
+export function chooseRoutePrompt(work: {
+  task_id: string;
+  name: string;
+  instructions: string;
+  routes: { label: string; description?: string }[];
+  material: Material[];
+}) {
+  return {
+    system: `You are Orchflow's router.
+You read the material and choose the one route by which a workflow goes on, and say why in a sentence or two.
+Answer with JSON: {"route": one of the labels, "reasoning": "…"}.
+${dataRule}`,
+    prompt: parts(
+      materialBlocks(work.material),
+      listBlock(
+        'routes',
+        work.routes.map(({ label, description }) => (description ? `${label}: ${description}` : label)),
+      ),
+      block('task', work.instructions, { id: work.task_id, title: work.name }),
+    ),
+  };
+}

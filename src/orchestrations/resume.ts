@@ -1,0 +1,65 @@
+import { findOrchestrationRun, type OpenGate } from '../../db/orchestration-runs.ts';
+import { completeTask } from '../../db/runs.ts';
+import type { Decision } from '../../workflows/messages.ts';
+import type { AppDeps } from '../deps.ts';
+import { ApiError, invalid, notFound } from '../errors.ts';
+import { wireStatus } from './run-view.ts';
+
+type Response = string | Record<string, unknown>;
+type Resume = { response: Response; step_id?: string | null; gate_id?: string | null };
+
+/**
+ * Answers the gate at which a run waits; once, whoever else answers it too. The retry of a request whose answer stands is
+ * taken for it. Throws 404, 409 when the run does not wait, and 422 naming the field that is wrong.
+ */
+export async function resumeRun(
+  { db, outbox }: AppDeps,
+  account_id: string,
+  run_id: string,
+  { response, step_id, gate_id }: Resume,
+  isRetry = false,
+): Promise<void> {
+  const run = await findOrchestrationRun(db, account_id, run_id);
+  if (!run) throw notFound('Run');
+  const gate = run.gates.find(
+    (open) =>
+      (!step_id || open.step_id === step_id || open.task_id === step_id) && (!gate_id || open.gate_id === gate_id),
+  );
+  if (!gate) {
+    if (isRetry) return;
+    const which = step_id
+      ? `Step "${step_id}" does not wait`
+      : `The run is ${wireStatus(run.status)} and waits for nobody`;
+    throw new ApiError('RUN_NOT_PAUSED', gate_id ? `The run does not wait for ${gate_id}.` : `${which}.`, {
+      run_status: wireStatus(run.status),
+    });
+  }
+  const { task_id } = gate;
+  const answer = { account_id, run_id, task_id, gate_id: gate.gate_id, ...answerTo(gate, response) };
+  const completion = await completeTask(db, answer);
+  switch (completion.result) {
+    case 'accepted':
+      return outbox.send(completion.entry);
+    case 'unknown':
+      throw notFound('Run');
+    case 'unfit':
+      throw invalid(
+        completion.faults.map(({ field, detail }) => ({ pointer: field ? `/response/${field}` : '/response', detail })),
+      );
+    case 'fault':
+      throw invalid([{ pointer: `/response/${completion.field}`, detail: completion.detail }]);
+    case 'not_waiting':
+      throw new ApiError('RUN_NOT_PAUSED', 'Another answer came first.', { run_status: 'running' });
+  }
+}
+
+/** Human steps take the fields, other gates a decision and a text. */
+function answerTo(gate: OpenGate, response: Response): { decision: Decision; output: string | null } {
+  if (gate.kind === 'human_step') {
+    return { decision: 'approve', output: typeof response === 'string' ? response : JSON.stringify(response) };
+  }
+  if (typeof response === 'string') return { decision: 'approve', output: response };
+  const { decision = 'approve', output, notes } = response;
+  const text = output ?? notes;
+  return { decision: decision as Decision, output: typeof text === 'string' ? text : null };
+}

@@ -1,0 +1,75 @@
+import { keepDefinition } from '../../db/orchestrations.ts';
+import { listProviders } from '../../db/providers.ts';
+import { insertRun } from '../../db/runs.ts';
+import { insertTexts } from '../../db/texts.ts';
+import type { Definition, Step } from '../../workflows/definition.ts';
+import type { AppDeps } from '../deps.ts';
+import { newId, type IdSeed } from '../ids.ts';
+import { chooseModels, overQuota, quotaOf } from '../policy.ts';
+import { findTemplate } from '../templates.ts';
+import type { Orchestration } from './find.ts';
+import { firstState } from './first-state.ts';
+
+export type RunRequest = { message: string; provider_id?: string | null; webhook_url?: string | null };
+
+/** Accepts a run of an orchestration, with the definition as it is now, and returns its id. It will not be lost. */
+export async function startOrchestration(
+  { db, config, managed, tools, outbox }: AppDeps,
+  account_id: string,
+  { id, hash, definition }: Orchestration,
+  request: RunRequest,
+  idempotency: IdSeed | undefined,
+): Promise<string> {
+  const provider_id = request.provider_id === undefined ? await ownProvider(db, account_id) : request.provider_id;
+  const agents = agentsOf(definition);
+  const chosen = await chooseModels({ db, config, managed, tools }, account_id, provider_id, agents, (index) => {
+    const at = definition.steps.findIndex((step) => step.id === agents[index]!.name);
+    return `/steps/${at}/model`;
+  });
+  const run_id = newId('run', idempotency);
+  const { refs, texts } = firstState(run_id, definition, request.message);
+  await keepDefinition(db, hash, definition);
+  const run = {
+    run_id,
+    account_id,
+    task: request.message,
+    agents: JSON.stringify(chosen),
+    human_gates: '[]',
+    ask_me_about: '[]',
+    require_approval: false,
+    webhook_url: request.webhook_url ?? null,
+    provider_id,
+    max_cost_usd: definition.max_total_cost_usd,
+    on_budget: 'fail' as const,
+    orchestration_id: id,
+    definition_hash: hash,
+    shared_state: JSON.stringify(refs),
+  };
+  const accepted = await insertRun(db, run, quotaOf(config, provider_id), idempotency?.isRetry, (trx) =>
+    insertTexts(trx, texts),
+  );
+  if (accepted.refused) throw overQuota(accepted.refused, config);
+  outbox.send(accepted.entry);
+  return run_id;
+}
+
+/** A client that names no provider runs on the newest one of its account; on the server's model when it has none. */
+async function ownProvider(db: AppDeps['db'], account_id: string): Promise<string | null> {
+  const [newest] = await listProviders(db, account_id);
+  return newest?.provider_id ?? null;
+}
+
+/** The agent of each step that has one, or a model of its own, under the id of the step. */
+function agentsOf({ steps }: Definition) {
+  return steps.flatMap((step) => agentOf(step) ?? []);
+}
+
+function agentOf(step: Step) {
+  if (!('model' in step)) return undefined;
+  const agent = step.type === 'agent' ? step.agent : null;
+  const template = 'agent_id' in step ? step.agent_id : null;
+  const model = step.model ?? agent?.model ?? null;
+  if (step.type !== 'agent' && model === null && template === null) return undefined;
+  const system_prompt = agent?.system_prompt?.trim() || findTemplate(template ?? agent?.name ?? '')?.system_prompt;
+  return { name: step.id, system_prompt: system_prompt ?? `You are an expert ${agent?.name ?? step.name}.`, model };
+}

@@ -1,0 +1,30 @@
+import { ApplicationFailure } from '@temporalio/workflow';
+import type { Outline } from './definition.ts';
+import type { Spent } from './messages.ts';
+
+/** A run that ends here, for a reason that its caller reads. */
+export function stopped(message: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(message, 'OrchestrationStopped');
+}
+
+/** What bounds an orchestration as a whole, looked at before each step. Its cost is bounded by the run's budget. */
+export function createGuards({ max_total_turns, timeout_minutes }: Outline, before?: Spent) {
+  let turns = before?.turns ?? 0;
+  let since = Date.now() - (before?.milliseconds ?? 0);
+
+  function check(): void {
+    turns += 1;
+    if (turns > max_total_turns) throw stopped(`Global turn limit (${max_total_turns}) exceeded`);
+    const minutes = (Date.now() - since) / 60_000;
+    if (minutes > timeout_minutes) {
+      throw stopped(`Global timeout (${timeout_minutes} min) exceeded after ${minutes.toFixed(1)} min`);
+    }
+  }
+
+  /** Somebody has answered: the time that people took does not count. */
+  function restartClock(): void {
+    since = Date.now();
+  }
+
+  return { check, restartClock, spent: (): Spent => ({ turns, milliseconds: Date.now() - since }) };
+}

@@ -1,0 +1,37 @@
+import { ActivityFailure, ApplicationFailure, TimeoutFailure } from '@temporalio/workflow';
+import type { StepOutline } from './definition.ts';
+import { stopped } from './guards.ts';
+import type { TaskState, ValueRef } from './messages.ts';
+
+export type Writes = Record<string, ValueRef>;
+/** What a step did: what it wrote, and where its line goes on. */
+export type Outcome = { writes: Writes; output_id: string | null; next: string | null };
+
+export function idOf(output: ValueRef | null): string | null {
+  if (!output) return null;
+  return 'text' in output ? output.text : 'json' in output ? output.json : null;
+}
+
+export function written({ output_key }: StepOutline, output: ValueRef | null): Writes {
+  return output_key && output ? { [output_key]: output } : {};
+}
+
+export function outcomeOf(step: StepOutline, output: ValueRef | null): Outcome {
+  return { writes: written(step, output), output_id: idOf(output), next: step.next_step_id };
+}
+
+/** The step's own time bounds all attempts together. */
+export function optionsOf(step: StepOutline, task: TaskState) {
+  return { summary: `${task.id}: ${step.name}`, scheduleToCloseTimeout: step.timeout_seconds * 1_000 };
+}
+
+/** Why the step failed, for its caller. Faults of our own code go on upwards. */
+export function stepFailure(step: StepOutline, error: unknown): ApplicationFailure {
+  if (error instanceof ApplicationFailure)
+    return error.type === 'GateExpired' ? stopped(`Step '${step.name}' got no answer in time`) : error;
+  if (!(error instanceof ActivityFailure)) throw error;
+  if (error.cause instanceof TimeoutFailure && error.cause.timeoutType === 'SCHEDULE_TO_CLOSE') {
+    return stopped(`Step '${step.name}' timed out after ${step.timeout_seconds}s`);
+  }
+  return stopped(`Step '${step.name}' failed: ${error.cause?.message ?? error.message}`);
+}
