@@ -11,7 +11,10 @@ import type {
   ValueRef,
 } from '../workflows/messages.ts';
 import type { Db } from './index.ts';
+import { insertOutboxEntry, type OutboxEntry } from './outbox.ts';
+import { appendEvents } from './progress.ts';
 import type { Usage } from './run-views.ts';
+import { listTexts } from './texts.ts';
 
 /** Orchestrations as runs: what readers see of them, and what is needed to try one again. */
 
@@ -161,4 +164,73 @@ export async function listStepTasks(db: Db, run_id: string): Promise<TaskState[]
     .orderBy('position')
     .execute();
   return rows.map((task) => ({ ...task, gate: null }));
+}
+
+export type StepResult = {
+  task_id: string;
+  output: unknown;
+  duration_seconds: number | null;
+  texts: Map<string, string>;
+};
+
+/** What an execution of a step has come to, with the text that is asked for beside its own. */
+export async function findStepResult(
+  db: Db,
+  run_id: string,
+  task_id: string,
+  text_id: string | null,
+): Promise<StepResult | undefined> {
+  const task = await db
+    .selectFrom('tasks')
+    .select(['id', 'step', 'output_id', 'started_at', 'completed_at'])
+    .where('run_id', '=', run_id)
+    .where('id', '=', task_id)
+    .executeTakeFirst();
+  if (!task) return undefined;
+  const { step, output_id, started_at, completed_at } = task;
+  const texts = await listTexts(
+    db,
+    [output_id, text_id].filter((id) => id !== null),
+  );
+  const ref = step?.output_key ? step.writes[step.output_key] : undefined;
+  const text = output_id === null ? undefined : texts.get(output_id);
+  const isJson = ref ? 'json' in ref : step?.type === 'human' || step?.type === 'loop';
+  const duration = started_at && completed_at ? Date.parse(completed_at) - Date.parse(started_at) : null;
+  return {
+    task_id,
+    output:
+      ref && 'value' in ref ? ref.value : text === undefined ? null : isJson ? (JSON.parse(text) as unknown) : text,
+    duration_seconds: duration === null ? null : duration / 1_000,
+    texts,
+  };
+}
+
+/**
+ * Begins a failed run anew, where it stopped. Returns the status that it had, or undefined when this account has no such
+ * run of an orchestration; only one that has failed is begun again.
+ */
+export function retryRun(
+  db: Db,
+  account_id: string,
+  run_id: string,
+): Promise<{ before: RunStatus; entry?: OutboxEntry } | undefined> {
+  return db.transaction().execute(async (trx) => {
+    const run = await trx
+      .selectFrom('runs')
+      .select(['status', 'attempt'])
+      .where('run_id', '=', run_id)
+      .where('account_id', '=', account_id)
+      .where('orchestration_id', 'is not', null)
+      .forUpdate()
+      .executeTakeFirst();
+    if (!run || run.status !== 'failed') return run && { before: run.status };
+    const attempt = run.attempt + 1;
+    await trx
+      .updateTable('runs')
+      .set({ status: 'pending', error: null, completed_at: null, attempt })
+      .where('run_id', '=', run_id)
+      .execute();
+    await appendEvents(trx, run_id, [{ key: `retried/${attempt}`, type: 'run.retried', data: { attempt } }]);
+    return { before: run.status, entry: await insertOutboxEntry(trx, run_id, { kind: 'start' }) };
+  });
 }

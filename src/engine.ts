@@ -113,8 +113,16 @@ export function createEngine({
         staticSummary: oneLine(run.task, 200) || run.run_id,
         staticDetails: describeRequest(run),
         typedSearchAttributes: [{ key: accountAttribute, value: run.account_id }],
+        memo: { attempt: run.attempt },
       })
-      .catch(ignoreStarted);
+      .catch((error) => ignoreStarted(error) ?? requireAttempt(run));
+  }
+
+  /** Throws while the try before this one has yet to end in Temporal. */
+  async function requireAttempt({ run_id, attempt }: Run): Promise<void> {
+    if (attempt === 1) return;
+    const { memo } = await client.workflow.getHandle(run_id).describe();
+    if (memo?.attempt !== attempt) throw new Error('The try before this one has yet to end.');
   }
 
   /** For what the run itself does not send: the end of one that is gone, and what a person has sent again. */

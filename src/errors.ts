@@ -12,6 +12,7 @@ const problems = {
   TASK_NOT_WAITING: [409, 'The task is not waiting for a person'],
   RUN_FINISHED: [409, 'The run has ended'],
   RUN_NOT_READY: [409, 'The run has not come so far'],
+  RUN_NOT_FAILED: [409, 'The run has not failed'],
   RUN_NOT_PAUSED: [409, 'The run does not wait for a person'],
   ORCHESTRATION_EXISTS: [409, 'There is an orchestration of this id'],
   ORCHESTRATION_SHIPPED: [409, 'This orchestration cannot be changed'],

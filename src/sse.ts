@@ -1,8 +1,8 @@
 import type { Context } from 'hono';
 import type { AppEnv } from './deps.ts';
 
-/** One server-sent event. Without `id` it leaves alone what a reader resumes from. */
-export type ServerSentEvent = { id?: string; event: string; data: unknown };
+/** One server-sent event. Without `id` it leaves alone what a reader resumes from; without `event` it is a `message`. */
+export type ServerSentEvent = { id?: string; event?: string; data: unknown };
 
 /** How soon a reader whose connection was lost shall come back, in milliseconds. */
 const retry = 1_000;
@@ -45,5 +45,6 @@ export function sendEvents(
 }
 
 function format({ id, event, data }: ServerSentEvent): string {
-  return `${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+  const name = event === undefined ? '' : `event: ${event}\n`;
+  return `${id === undefined ? '' : `id: ${id}\n`}${name}data: ${JSON.stringify(data)}\n\n`;
 }

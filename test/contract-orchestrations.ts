@@ -39,8 +39,26 @@ async function callRuns(call: Call): Promise<void> {
   const other = (await call('POST', start, shipped, { message: 'Note apps' })).body.run_id;
   await call('POST', `${one}/resume?wait=0`, { run_id: other }, { response: { decision: 'reject' } });
   await call('POST', `${one}/cancel`, { run_id: other });
+  await call('POST', `${start}/stream`, shipped, { message: 'Note apps' });
+  await call('POST', `${start}/stream`, { orch_id: 'unknown' }, { message: 'Note apps' });
+  const third = (await call('POST', start, shipped, { message: 'Note apps' })).body.run_id;
+  await call('POST', `${one}/resume/stream`, { run_id: third }, { response: { decision: 'yes' } });
+  await call('POST', `${one}/resume/stream`, { run_id: third }, { response: { decision: 'yes' } });
+  await call('POST', `${one}/retry`, { run_id: third });
+  const faulty = {
+    id: 'faulty',
+    name: 'Faulty',
+    entry_step_id: 'a',
+    steps: [{ id: 'a', name: 'A', type: 'transform', transform_code: 'throw "no"' }],
+  };
+  await call('POST', '/api/v1/orchestrations', {}, faulty);
+  const failed = (await call('POST', start, { orch_id: 'faulty' }, {})).body.run_id;
+  await call('POST', `${one}/retry`, { run_id: failed });
+  await call('POST', `${one}/retry?wait=0`, { run_id: failed });
   for (const [method, path, body] of [
     ['GET', one],
+    ['POST', `${one}/retry`],
+    ['POST', `${one}/resume/stream`, { response: 'x' }],
     ['POST', `${one}/cancel`],
     ['POST', `${one}/resume`, { response: 'x' }],
   ] as const) {

@@ -75,7 +75,7 @@ describe('/openapi.json', () => {
       if (method === 'GET' || method === 'DELETE') expect(requestBody, name).toBeUndefined();
       for (const [status, response] of Object.entries<Record<string, any>>(responses)) {
         expect(response.description, `${name} ${status}`).toMatch(/\S/);
-        const answer = path.endsWith('/events') ? 'text/event-stream' : 'application/json';
+        const answer = /\/(events|stream)$/.test(path) ? 'text/event-stream' : 'application/json';
         const type = Number(status) < 400 || path === '/health' ? answer : 'application/problem+json';
         expect(Object.keys(response.content ?? {}), `${name} ${status}`).toEqual(status === '204' ? [] : [type]);
       }
@@ -187,19 +187,23 @@ test('every answer in the life of an account is as documented, member by member'
   await callTools(call);
 
   // A key whose first request is at work.
+  const orchestration = '/api/v1/orchestrations/{orch_id}';
+  const targets: Record<string, string> = { delivery_id: delivery.delivery_id, orch_id: 'orch-research-report' };
   for (const template of [
     '/api/v1/runs',
     '/api/v1/providers',
     '/api/v1/orchestrations/validate',
+    `${orchestration}/run`,
+    `${orchestration}/run/stream`,
     '/api/v1/webhooks/secret/rotate',
     redeliver,
   ]) {
-    const path = template.replace('{delivery_id}', delivery.delivery_id);
+    const path = template.replace(/\{(\w+)\}/, (_, name: string) => targets[name]!);
     const fingerprint = sha256(`POST\n${path}\n{}`);
     const locked_until = new Date(Date.now() + 60_000).toISOString();
     const row = { account_id, idempotency_key: path, fingerprint, locked_until };
     await orchflow.db.insertInto('idempotency_keys').values(row).execute();
-    await call('POST', template, delivery, {}, user.api_key, { 'idempotency-key': path });
+    await call('POST', template, targets, {}, user.api_key, { 'idempotency-key': path });
   }
 
   // 402, 413, 415, 429 and 503 have the same body; test/quotas and test/api see them.

@@ -1,15 +1,19 @@
 import type { Context } from 'hono';
-import { findOrchestrationRun, listOrchestrationRuns } from '../../db/orchestration-runs.ts';
-import { cancelRun } from '../../db/runs.ts';
+import { findOrchestrationRun, listOrchestrationRuns, retryRun } from '../../db/orchestration-runs.ts';
+import { findDefinition } from '../../db/orchestrations.ts';
+import { findRunPlace } from '../../db/run-events.ts';
+import { cancelRun, getRun } from '../../db/runs.ts';
 import { besides } from '../deadline.ts';
 import type { AppEnv } from '../deps.ts';
 import { ApiError, notFound } from '../errors.ts';
-import { body, createRouter, json, route } from '../openapi.ts';
+import { body, createRouter, eventStream, json, route } from '../openapi.ts';
 import { getOrchestration } from '../orchestrations/find.ts';
 import { resumeRun } from '../orchestrations/resume.ts';
 import { runToWire, statusesOf, wireStatus } from '../orchestrations/run-view.ts';
 import { startOrchestration } from '../orchestrations/start.ts';
+import { tellOrchestration } from '../orchestrations/stream.ts';
 import { waitForAnswer } from '../orchestrations/wait.ts';
+import { sendEvents } from '../sse.ts';
 import { orchestrationParams } from '../schemas/orchestration.ts';
 import {
   orchestrationRunCancelledSchema,
@@ -74,6 +78,84 @@ orchestrationRunsRouter.openapi(resume, async (c) => {
   const { run_id } = c.req.valid('param');
   const { deps, accountId, idempotency } = c.var;
   await resumeRun(deps, accountId, run_id, c.req.valid('json'), idempotency?.isRetry);
+  return answerOf(c, run_id, c.req.valid('query').wait);
+});
+
+const streamed = { 200: eventStream('The events, until the run ends or waits for a person; `done` is the last') };
+
+/** What happens in the run from after `seq`. It goes on when the client leaves. */
+async function streamOf(c: Context<AppEnv>, run_id: string, seq: number) {
+  const { deps, accountId: account_id } = c.var;
+  const { orchestration_id, definition_hash } = await getRun(deps.db, run_id);
+  const definition = await findDefinition(deps.db, definition_hash!);
+  const run = { account_id, run_id, orchestration_id: orchestration_id!, definition };
+  return sendEvents(c, (signal) => tellOrchestration(deps, run, deps.runEvents.follow(run_id, seq, signal)));
+}
+
+const runStream = route({
+  method: 'post',
+  path: '/{orch_id}/run/stream',
+  tags,
+  summary: 'Start an orchestration and follow it as server-sent events',
+  description: `Each event is JSON in \`data\` with its \`type\`: \`orchestration_start\`, \`step_start\`, \`step_complete\` (with \`output\`),
+\`step_error\`, \`step_warning\`, \`thinking\`, \`agent_turn\` and \`llm_thought\`, \`tool_execution\`, \`tool_result\`, \`final\`,
+\`routing_decision\`, \`if_decision\`, \`switch_decision\`, \`parallel_start\`, \`branch_start\`, \`parallel_complete\`, \`loop_iteration\`,
+\`loop_complete\`, \`loop_limit_reached\`, \`merge_complete\`, \`transform_result\`, \`human_input_required\`, \`orchestration_end\`,
+\`orchestration_error\`, \`orchestration_complete\` (with \`final_state\`), \`delta\` (text while it is written), \`done\`.`,
+  request: { params: orchestrationParams, body: body(startOrchestrationSchema) },
+  responses: streamed,
+  problems: [402, 404, 429],
+});
+
+orchestrationRunsRouter.openapi(runStream, async (c) => {
+  const { deps, accountId, idempotency } = c.var;
+  const orchestration = await getOrchestration(deps.db, accountId, c.req.valid('param').orch_id);
+  const run_id = await startOrchestration(deps, accountId, orchestration, c.req.valid('json'), idempotency);
+  return streamOf(c, run_id, 0);
+});
+
+const resumeStream = route({
+  method: 'post',
+  path: '/runs/{run_id}/resume/stream',
+  tags,
+  summary: 'Answer the step at which a run has paused, and follow it as server-sent events',
+  request: { params: runParams, body: body(resumeSchema) },
+  responses: streamed,
+  problems: [404, 409],
+});
+
+orchestrationRunsRouter.openapi(resumeStream, async (c) => {
+  const { run_id } = c.req.valid('param');
+  const { deps, accountId, idempotency } = c.var;
+  const place = await findRunPlace(deps.db, accountId, run_id);
+  if (!place) throw notFound('Run');
+  await resumeRun(deps, accountId, run_id, c.req.valid('json'), idempotency?.isRetry);
+  return streamOf(c, run_id, place.event_seq);
+});
+
+const retry = route({
+  method: 'post',
+  path: '/runs/{run_id}/retry',
+  tags,
+  summary:
+    'Go on with a run that has failed, where it stopped, and wait for it; steps that are done are not done again',
+  request: { params: runParams, query: waitQuery },
+  responses: answers,
+  problems: [404, 409],
+});
+
+orchestrationRunsRouter.openapi(retry, async (c) => {
+  const { run_id } = c.req.valid('param');
+  const { db, outbox } = c.var.deps;
+  const retried = await retryRun(db, c.var.accountId, run_id);
+  if (!retried) throw notFound('Run');
+  if (retried.before !== 'failed' && !c.var.idempotency?.isRetry) {
+    const run_status = wireStatus(retried.before);
+    throw new ApiError('RUN_NOT_FAILED', `The run is ${run_status}; only one that has failed is tried again.`, {
+      run_status,
+    });
+  }
+  outbox.send(retried.entry);
   return answerOf(c, run_id, c.req.valid('query').wait);
 });
 
