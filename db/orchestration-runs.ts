@@ -1,15 +1,8 @@
 import { sql } from 'kysely';
 import { jsonArrayFrom } from 'kysely/helpers/postgres';
 import type { HumanField } from '../workflows/definition.ts';
-import type {
-  Decision,
-  GateKind,
-  RunStatus,
-  StepMark,
-  TaskState,
-  TaskStatus,
-  ValueRef,
-} from '../workflows/messages.ts';
+import type { Decision, GateKind, RunStatus, TaskState, TaskStatus } from '../workflows/messages.ts';
+import type { StepMark, ValueRef } from '../workflows/orchestration-state.ts';
 import type { Db } from './index.ts';
 import { insertOutboxEntry, type OutboxEntry } from './outbox.ts';
 import { appendEvents } from './progress.ts';

@@ -8,11 +8,10 @@ import type {
   Phase,
   RunStatus,
   TakenTask,
-  StepMark,
   TaskKind,
   TaskStatus,
-  ValueRef,
 } from '../workflows/messages.ts';
+import type { StepMark, ValueRef } from '../workflows/orchestration-state.ts';
 
 /** All data on one page. Timestamps are ISO 8601 texts in UTC with milliseconds; `db/index.ts` parses them so. */
 export interface Database {

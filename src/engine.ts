@@ -16,11 +16,11 @@ import {
   runWorkflowType,
   webhookWorkflowType,
   type Carried,
-  type OrchestrationInput,
   type RunInput,
   type RunState,
   type WebhookDelivery,
 } from '../workflows/messages.ts';
+import type { OrchestrationInput } from '../workflows/orchestration-state.ts';
 import { gatePolicies } from './gate-policy.ts';
 import { firstState } from './orchestrations/first-state.ts';
 

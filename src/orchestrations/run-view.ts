@@ -1,6 +1,7 @@
 import type { Form, OpenGate, OrchestrationRun } from '../../db/orchestration-runs.ts';
 import type { HumanField } from '../../workflows/definition.ts';
-import { describeGate, type RunStatus, type ValueRef } from '../../workflows/messages.ts';
+import { describeGate, type RunStatus } from '../../workflows/messages.ts';
+import type { ValueRef } from '../../workflows/orchestration-state.ts';
 
 /** The run of an orchestration as its clients see it. */
 
