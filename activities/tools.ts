@@ -1,11 +1,12 @@
 import { Context } from '@temporalio/activity';
 import { findLlmCall } from '../db/llm-calls.ts';
-import type { AgentTool, RequestedCall } from '../db/schema.ts';
+import { findMcpServer } from '../db/mcp-servers.ts';
+import type { AgentTool, McpServer, RequestedCall } from '../db/schema.ts';
 import { findToolResult, insertToolResult, type ToolResult } from '../db/tool-calls.ts';
 import { isUnavailable } from '../db/index.ts';
-import { OtherKeyError } from '../src/crypto.ts';
+import { decrypt, mcpServerContext, OtherKeyError, type KeyRing } from '../src/crypto.ts';
 import { parseToolArguments } from '../src/llm/index.ts';
-import { maxResultLength, ToolError, wireName, type Tool } from '../src/tools/index.ts';
+import { callMcpTool, maxResultLength, ToolError, wireName, type McpTarget, type Tool } from '../src/tools/index.ts';
 import type { Progress, ToolRequest } from '../workflows/messages.ts';
 import type { ActivityDeps } from './deps.ts';
 import { atWork, keep, type OfferedTool } from './model.ts';
@@ -115,8 +116,29 @@ async function runTool(
   }
 }
 
+/** A tool of ours, or `server.tool` of one of the account's MCP servers. Undefined when there is none of this name now. */
 async function findTool(deps: ActivityDeps, account_id: string, name: string): Promise<Tool | undefined> {
-  return deps.tools.find((tool) => tool.name === name);
+  const { db, encryptionKey, fetch } = deps;
+  const dot = name.indexOf('.');
+  if (dot < 0) return deps.tools.find((tool) => tool.name === name);
+  const server = await findMcpServer(db, account_id, name.slice(0, dot));
+  const tool = server?.tools.find((candidate) => candidate.name === name.slice(dot + 1));
+  if (!server || !tool) return undefined;
+  return {
+    ...tool,
+    run: (given, { signal, idempotency_key }) =>
+      callMcpTool(
+        targetOf(server, encryptionKey),
+        { name: tool.name, arguments: given, idempotency_key },
+        { fetch, signal },
+      ),
+  };
+}
+
+function targetOf({ account_id, name, url, command, args, secrets_encrypted }: McpServer, keys: KeyRing): McpTarget {
+  const secrets = secrets_encrypted ? decrypt(secrets_encrypted, keys, mcpServerContext(account_id, name)) : '{}';
+  const values = JSON.parse(secrets) as Record<string, string>;
+  return url ? { url, headers: values } : { command: command!, args, env: values };
 }
 
 function argumentsOf(text: string): Record<string, unknown> {

@@ -6,6 +6,7 @@ export async function changeSecrets(
   change: {
     providerKey: (row: { account_id: string; provider_id: string; blob: string }) => string | undefined;
     webhookSecret: (row: { account_id: string; blob: string }) => string | undefined;
+    mcpServerSecrets: (row: { account_id: string; name: string; blob: string }) => string | undefined;
   },
 ): Promise<{ read: number; changed: number }> {
   const count = { read: 0, changed: 0 };
@@ -36,6 +37,26 @@ export async function changeSecrets(
       .set({ webhook_secret_encrypted })
       .where('webhook_secret_encrypted', '=', row.blob);
     await update.where('account_id', '=', row.account_id).execute();
+    count.changed += 1;
+  }
+
+  const servers = await db
+    .selectFrom('mcp_servers')
+    .select(['account_id', 'name', 'secrets_encrypted as blob'])
+    .where('secrets_encrypted', 'is not', null)
+    .$narrowType<{ blob: string }>()
+    .execute();
+  for (const row of servers) {
+    count.read += 1;
+    const secrets_encrypted = change.mcpServerSecrets(row);
+    if (!secrets_encrypted) continue;
+    await db
+      .updateTable('mcp_servers')
+      .set({ secrets_encrypted })
+      .where('secrets_encrypted', '=', row.blob)
+      .where('account_id', '=', row.account_id)
+      .where('name', '=', row.name)
+      .execute();
     count.changed += 1;
   }
   return count;

@@ -1,4 +1,5 @@
 import type { Db } from '../db/index.ts';
+import { listMcpServers } from '../db/mcp-servers.ts';
 import type { AgentTool } from '../db/schema.ts';
 import { invalid, type FieldFault } from './errors.ts';
 import type { Tool } from './tools/index.ts';
@@ -18,13 +19,22 @@ export type AvailableTool = {
 };
 
 /** The tools that agents of this account may be given. */
-export async function listTools({ tools }: Deps, _account_id: string): Promise<AvailableTool[]> {
-  return tools.map(({ name, description, json_schema }) => ({
-    name,
-    description,
-    parameters: json_schema,
-    server: null,
-  }));
+export async function listTools({ db, tools }: Deps, account_id: string): Promise<AvailableTool[]> {
+  const servers = await listMcpServers(db, account_id);
+  return [
+    ...tools.map((tool) => available(tool, tool.name, null)),
+    ...servers.flatMap((server) =>
+      server.tools.map((tool) => available(tool, `${server.name}.${tool.name}`, server.name)),
+    ),
+  ];
+}
+
+function available(
+  { description, json_schema }: { description: string; json_schema: Record<string, unknown> },
+  name: string,
+  server: string | null,
+): AvailableTool {
+  return { name, description, parameters: json_schema, server };
 }
 
 /** The tools of each agent as a run freezes them. Throws a 422 that names each tool that is not there, or is there twice. */

@@ -41,6 +41,7 @@ const app = createApp({
   runEvents,
   config,
   managed: managedModels(config),
+  fetch,
   tools: builtInTools(config, fetch),
   limits,
   log,

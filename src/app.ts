@@ -16,6 +16,7 @@ import { createPayloadCodec } from './payload-codec.ts';
 import { authRouter } from './routes/auth.ts';
 import { createCodecRouter } from './routes/codec.ts';
 import { healthRouter } from './routes/health.ts';
+import { mcpServersRouter } from './routes/mcp-servers.ts';
 import { orchestrationRunsRouter } from './routes/orchestration-runs.ts';
 import { orchestrationsRouter } from './routes/orchestrations.ts';
 import { providersRouter } from './routes/providers.ts';
@@ -76,6 +77,7 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/runs', rerunsRouter);
   app.route('/api/v1/providers', providersRouter);
   app.route('/api/v1/tools', toolsRouter);
+  app.route('/api/v1/tools/mcp', mcpServersRouter);
   app.route('/api/v1/orchestrations', orchestrationRunsRouter);
   app.route('/api/v1/orchestrations', orchestrationsRouter);
   app.route('/api/v1/webhooks', webhooksRouter);

@@ -65,6 +65,7 @@ const environment = z.object({
   SEARXNG_URL: z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }).optional(),
   BRAVE_SEARCH_API_KEY: z.string().min(1).optional(),
   TAVILY_API_KEY: z.string().min(1).optional(),
+  MCP_STDIO_ENABLED: flag.default(false),
 
   RATE_LIMIT_PER_MINUTE: z.coerce.number().int().min(0).optional(),
   REGISTER_LIMIT_PER_HOUR: z.coerce.number().int().min(0).optional(),

@@ -103,6 +103,11 @@ export function providerKeyContext(account_id: string, provider_id: string): str
   return `orchflow:provider:${account_id}:${provider_id}:api_key`;
 }
 
+/** The `context` of what an MCP server is told beside its calls. */
+export function mcpServerContext(account_id: string, name: string): string {
+  return `orchflow:mcp_server:${account_id}:${name}:secrets`;
+}
+
 /** The `context` of the secret that signs an account's webhooks. */
 export function webhookSecretContext(account_id: string): string {
   return `orchflow:account:${account_id}:webhook_secret`;

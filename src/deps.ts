@@ -21,6 +21,8 @@ export type AppDeps = {
   config: Config;
   /** The operator's models, the default first. */
   managed: ModelTarget[];
+  /** May go only where the operator allows it. */
+  fetch: typeof fetch;
   /** Those that this server offers to everyone. */
   tools: Tool[];
   limits: RateLimits;

@@ -55,7 +55,9 @@ export function invalid(errors: FieldFault[]): ApiError {
 }
 
 /** Unknown things and those of other accounts give the same answer. */
-export function notFound(what: 'Run' | 'Task' | 'Provider' | 'Orchestration' | 'Delivery' | 'Page'): ApiError {
+export function notFound(
+  what: 'Run' | 'Task' | 'Provider' | 'Orchestration' | 'Delivery' | 'MCP server' | 'Page',
+): ApiError {
   return new ApiError('NOT_FOUND', `${what} not found.`);
 }
 

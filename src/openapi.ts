@@ -14,7 +14,12 @@ export function faults(error: z.core.$ZodError): FieldFault[] {
   );
 }
 
-const named = { provider_id: 'Provider', orch_id: 'Orchestration', delivery_id: 'Delivery' } as const;
+const named = {
+  provider_id: 'Provider',
+  orch_id: 'Orchestration',
+  delivery_id: 'Delivery',
+  server_name: 'MCP server',
+} as const;
 
 /** A router whose validation answers 422, naming each field. An id that cannot be one is an unknown one. */
 export function createRouter(): OpenAPIHono<AppEnv> {

@@ -1,7 +1,7 @@
 import { createDb } from '../db/index.ts';
 import { changeSecrets } from '../db/secrets.ts';
 import { loadReencryptConfig } from './config.ts';
-import { decrypt, encrypt, isOutdated, providerKeyContext, webhookSecretContext } from './crypto.ts';
+import { decrypt, encrypt, isOutdated, mcpServerContext, providerKeyContext, webhookSecretContext } from './crypto.ts';
 
 /**
  * `npm run reencrypt`: encrypts every stored secret with the first key of ENCRYPTION_KEY. May be stopped and run again
@@ -19,6 +19,7 @@ try {
   const { read, changed } = await changeSecrets(db, {
     providerKey: ({ account_id, provider_id, blob }) => renew(blob, providerKeyContext(account_id, provider_id)),
     webhookSecret: ({ account_id, blob }) => renew(blob, webhookSecretContext(account_id)),
+    mcpServerSecrets: ({ account_id, name, blob }) => renew(blob, mcpServerContext(account_id, name)),
   });
   console.log(`${changed} of ${read} secrets encrypted anew.`);
 } finally {

@@ -68,6 +68,7 @@ test('the models and the tools know nobody, and only they know the vendors and M
     strangers(/^src\/tools\//, /^(?!src\/(?!tools\/|fetch\.ts|javascript\/index\.ts)|db\/|activities\/|workflows\/)/),
   ).toEqual([]);
   expect(intruders(/^src\/tools\/(?!index\.ts)/, /^src\/tools\//)).toEqual([]);
+  expect(intruders(/^@modelcontextprotocol\//, /^src\/tools\/mcp\.ts$/)).toEqual([]);
   expect(intruders(/^(openai|@anthropic-ai\/sdk|@google\/genai)/, /^src\/llm\//)).toEqual([]);
   expect(intruders(/^src\/llm\/(?!index\.ts)/, /^src\/llm\//)).toEqual([]);
 });

@@ -66,6 +66,12 @@ export async function startOrchflow({
   const managed = managedModels(config);
   const limits = createRateLimits(config);
   const runEvents = createRunEvents({ db, url: config.DATABASE_URL, log });
+  const guarded = createGuardedFetch({
+    allowedPrivateCidrs: config.ORCHFLOW_ALLOWED_PRIVATE_CIDRS,
+    headers_timeout_ms: 10_000,
+    idle_timeout_ms: 10_000,
+    max_body_bytes: 4 * 1024 * 1024,
+  });
   const app = createApp({
     db,
     engine,
@@ -74,7 +80,8 @@ export async function startOrchflow({
     runEvents,
     config,
     managed,
-    tools: builtInTools(config, fetch),
+    fetch: guarded.fetch,
+    tools: builtInTools(config, guarded.fetch),
     limits,
     log,
     version: 'test',

@@ -195,6 +195,7 @@ test('every answer in the life of an account is as documented, member by member'
     '/api/v1/orchestrations/validate',
     `${orchestration}/run`,
     `${orchestration}/run/stream`,
+    '/api/v1/tools/mcp',
     '/api/v1/webhooks/secret/rotate',
     redeliver,
   ]) {

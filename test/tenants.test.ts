@@ -10,7 +10,7 @@ let owner: User;
 let stranger: User;
 let run: TestRun;
 /** Of the owner, for every name that a path can have. */
-let owned: Record<'run_id' | 'task_id' | 'provider_id' | 'delivery_id' | 'orch_id', string>;
+let owned: Record<'run_id' | 'task_id' | 'provider_id' | 'delivery_id' | 'orch_id' | 'server_name', string>;
 /** An orchestration without an id, for the routes that take one. */
 let definition: object;
 
@@ -30,6 +30,7 @@ beforeAll(async () => {
     provider_id: provider.provider_id,
     delivery_id: `msg_${run_id}_1`,
     orch_id: 'owned',
+    server_name: 'owned',
   };
   const { account_id } = await orchflow.db
     .selectFrom('runs')
@@ -39,6 +40,8 @@ beforeAll(async () => {
   const { delivery_id } = owned;
   const delivery = { delivery_id, run_id, account_id, event: 'waiting_human', body: '{}', status: 'failed' } as const;
   await orchflow.db.insertInto('webhook_deliveries').values(delivery).execute();
+  const server = { account_id, name: 'owned', url: 'https://mcp.example.com', tools: '[]' };
+  await orchflow.db.insertInto('mcp_servers').values(server).execute();
 });
 afterAll(() => orchflow.stop());
 
@@ -93,8 +96,9 @@ const nobodys = [
     provider_id: 'prv_00000000000000000000',
     delivery_id: 'msg_run_00000000000000000000_1',
     orch_id: 'nobodys',
+    server_name: 'nobodys',
   },
-  { run_id: 'x', task_id: 'x', provider_id: 'x', delivery_id: 'x', orch_id: 'x' },
+  { run_id: 'x', task_id: 'x', provider_id: 'x', delivery_id: 'x', orch_id: 'x', server_name: 'x' },
 ];
 
 describe('every route with an id', () => {
@@ -119,7 +123,14 @@ describe('every route with an id', () => {
   test('answers for ids that cannot be, such as a NUL or a path, as for unknown ones', async () => {
     for (const operation of (await listOperations()).filter(hasId)) {
       for (const id of ['%00', '%ED%A0%80', '..%2F..', "'%20or%201=1", 'x'.repeat(65)]) {
-        const path = fill(operation.path, { run_id: id, task_id: id, provider_id: id, delivery_id: id, orch_id: id });
+        const path = fill(operation.path, {
+          run_id: id,
+          task_id: id,
+          provider_id: id,
+          delivery_id: id,
+          orch_id: id,
+          server_name: id,
+        });
         const { status, text } = await exchange(operation, path, stranger.api_key);
         expect({ status, code: JSON.parse(text).code }, `${operation.method} ${path}`).toEqual({
           status: 404,

@@ -103,6 +103,12 @@ describe('POST /runs names the field that is wrong', () => {
   });
 });
 
+describe('POST /tools/mcp names the field that is wrong', () => {
+  test('a program, where the operator does not allow any', async () => {
+    await expectRefused('/command', 'post', '/tools/mcp', { name: 'own', command: 'node' });
+  });
+});
+
 describe('POST /providers names the field that is wrong', () => {
   test.for<Case>([
     ['no vendor', '/provider', { api_key: 'sk' }],

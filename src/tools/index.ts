@@ -7,6 +7,7 @@ import { webSearch, type SearchSettings } from './web-search.ts';
 
 /** Tools that agents may call. */
 
+export { callMcpTool, listMcpTools, type McpTarget } from './mcp.ts';
 export { maxResultLength, ToolError, type Tool, type ToolContext } from './tool.ts';
 
 /**

@@ -20,23 +20,25 @@ export function webSearch(settings: SearchSettings, fetch: typeof globalThis.fet
       max_results: z.int().min(1).max(20).default(8),
     }),
     async run({ query, max_results }, { signal }) {
-      const { url, init, read } = search(query, max_results);
-      const body = await ask(fetch, url, { ...init, signal });
-      const results = read(body).slice(0, max_results);
+      const results = (await ask(fetch, search(query, max_results), signal)).slice(0, max_results);
       if (results.length === 0) return 'Nothing was found.';
       return results.map(({ title, url: at, snippet }) => `${title}\n${at}\n${snippet}`.trim()).join('\n\n');
     },
   });
 }
 
-async function ask(fetch: typeof globalThis.fetch, url: string, init: RequestInit): Promise<unknown> {
+async function ask(
+  fetch: typeof globalThis.fetch,
+  { url, init, read }: ReturnType<Search>,
+  signal: AbortSignal,
+): Promise<Result[]> {
   try {
-    const response = await fetch(url, init);
-    if (response.ok) return await response.json();
+    const response = await fetch(url, { ...init, signal });
+    if (response.ok) return read(await response.json());
     await response.body?.cancel();
     throw new ToolError(`The search engine answered with HTTP ${response.status}.`);
   } catch (error) {
-    init.signal?.throwIfAborted();
+    signal.throwIfAborted();
     if (error instanceof ToolError) throw error;
     // Its address is the operator's.
     const reason = error instanceof EgressBlockedError ? 'may not be called' : 'could not be reached or understood';

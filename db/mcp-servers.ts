@@ -1,0 +1,38 @@
+import type { Insertable } from 'kysely';
+import type { Db } from './index.ts';
+import type { Database, McpServer } from './schema.ts';
+
+/** Registers a server, in place of one of its name. Returns it as it is stored. */
+export function upsertMcpServer(db: Db, server: Insertable<Database['mcp_servers']>): Promise<McpServer> {
+  const { account_id: _account, name: _name, ...change } = server;
+  return db
+    .insertInto('mcp_servers')
+    .values(server)
+    .onConflict((conflict) => conflict.columns(['account_id', 'name']).doUpdateSet(change))
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+/** The account's servers, by name. */
+export function listMcpServers(db: Db, account_id: string): Promise<McpServer[]> {
+  return db.selectFrom('mcp_servers').selectAll().where('account_id', '=', account_id).orderBy('name').execute();
+}
+
+export function findMcpServer(db: Db, account_id: string, name: string): Promise<McpServer | undefined> {
+  return db
+    .selectFrom('mcp_servers')
+    .selectAll()
+    .where('account_id', '=', account_id)
+    .where('name', '=', name)
+    .executeTakeFirst();
+}
+
+/** Returns false when the account has none of this name. */
+export async function deleteMcpServer(db: Db, account_id: string, name: string): Promise<boolean> {
+  const { numDeletedRows } = await db
+    .deleteFrom('mcp_servers')
+    .where('account_id', '=', account_id)
+    .where('name', '=', name)
+    .executeTakeFirst();
+  return numDeletedRows > 0n;
+}
