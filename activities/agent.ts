@@ -6,11 +6,11 @@ import { listTurns } from '../db/tool-calls.ts';
 import { parseToolArguments, type ToolTurn } from '../src/llm/index.ts';
 import type { ToolRequest } from '../workflows/messages.ts';
 import type { ActivityDeps } from './deps.ts';
-import { askModel, callIdOf, type Answer, type Call } from './model.ts';
+import { askModel, callIdOf, warningsOf, type Answer, type Call } from './model.ts';
 import { cut } from './prompts/blocks.ts';
 import { offerTools } from './tools.ts';
 
-export const defaultMaxTurns = 15;
+const defaultMaxTurns = 15;
 
 /** Of texts in Temporal's history and in events, in characters. */
 const previewLength = 200;
@@ -19,31 +19,34 @@ const previewLength = 200;
 const resultsBudget = 160_000;
 const cutResultLength = 1_000;
 
-export type Turn = {
-  /** The journalled answer. */
-  answer: Answer;
-  preview: string;
-  /** What the model calls; none when the answer is its last word. */
-  calls: ToolRequest[];
-  warnings: string[];
-};
+/** What an agent's answer is. `calls` only from one with tools: while there are any, this is not its output. */
+export type Turn = { output_id: string; warnings: string[]; preview?: string; calls?: ToolRequest[] };
 
 /**
  * One turn of an agent: the model is asked with what it said and called in the turns before, and what came of that. All
- * of it is in the journal. In the last turn no tool may be called any more.
- * @throws `MaxTurnsReached` when it calls one all the same.
+ * of it is in the journal. In the last turn no tool may be called any more. An agent without tools has one turn.
+ * @throws `MaxTurnsReached` when it calls one all the same, `ToolMissing` when the one that it must call is not there.
  */
 export async function takeTurn(
   deps: ActivityDeps,
   call: Call,
-  agent: { tools: AgentTool[]; max_turns: number; forced_tool?: string },
-  turn: number,
+  what: string,
+  agent: { tools?: AgentTool[]; max_turns?: number; forced_tool?: string },
+  turn = 1,
 ): Promise<Turn> {
-  const { offered, missing } = await offerTools(deps, call.work.run.account_id, agent.tools);
+  const { tools = [], max_turns = defaultMaxTurns, forced_tool } = agent;
+  if (tools.length === 0) {
+    const answer = await askModel(deps, call);
+    return { output_id: answer.call_id, warnings: warningsOf(answer, what) };
+  }
+  const { offered, missing } = await offerTools(deps, call.work.run.account_id, tools);
   const before = Array.from({ length: turn - 1 }, (_, index) => callIdOf(call, index + 1));
   const turns = fitResults(await listTurns(deps.db, before));
-  const forced = offered.find(({ name }) => name === agent.forced_tool);
-  const isLast = turn >= agent.max_turns && !forced;
+  const forced = offered.find(({ name }) => name === forced_tool);
+  if (forced_tool !== undefined && !forced) {
+    throw ApplicationFailure.nonRetryable(`There is no tool "${forced_tool}" any more.`, 'ToolMissing');
+  }
+  const isLast = turn >= max_turns && !forced;
   const { system } = call.request;
   const request = {
     ...call.request,
@@ -55,14 +58,17 @@ export async function takeTurn(
   const answer = await askModel(deps, { ...call, request, offered }, turn);
   const calls = answer.tool_calls ?? [];
   if (isLast && calls.length) {
-    const message = `The agent went on calling tools and gave no answer in ${agent.max_turns} turns.`;
+    const message = `The agent went on calling tools and gave no answer in ${max_turns} turns.`;
     throw ApplicationFailure.nonRetryable(message, 'MaxTurnsReached');
   }
   return {
-    answer,
+    output_id: answer.call_id,
     preview: answer.text.slice(0, previewLength).toWellFormed(),
     calls: await Promise.all(calls.map((requested, index) => describe(deps, answer, requested, index + 1))),
-    warnings: missing.map((name) => `The tool ${name} is not there any more; the agent goes on without it.`),
+    warnings: [
+      ...missing.map((name) => `The tool ${name} is not there any more; the agent goes on without it.`),
+      ...warningsOf(answer, what),
+    ],
   };
 }
 

@@ -5,8 +5,9 @@ import type { Definition, Step, StepOf } from '../workflows/definition.ts';
 import type { Progress } from '../workflows/messages.ts';
 import type { ValueRef } from '../workflows/orchestration-state.ts';
 import { collect, compute, type Computed } from './compute.ts';
+import { takeTurn, type Turn } from './agent.ts';
 import type { ActivityDeps } from './deps.ts';
-import { askForJson, askModel, atWork, warningsOf } from './model.ts';
+import { askForJson, atWork } from './model.ts';
 import type { Material } from './prompts/blocks.ts';
 import { chooseRouteAnswer, chooseRoutePrompt } from './prompts/choose-route.ts';
 import { stepPrompt } from './prompts/step.ts';
@@ -57,15 +58,14 @@ export function createStepActivities(deps: ActivityDeps) {
   }
 
   return {
-    /** An agent's turn, or the one call of an `llm` step. */
-    callStep: (input: StepCall): Promise<{ output_id: string; warnings: string[] }> =>
+    /** An agent's turn, the one call of an `llm` step, or the turn in which the tool of a `tool` step must be called. */
+    callStep: (input: StepCall & { turn?: number }): Promise<Turn> =>
       atStep(input, keysOfPrompt, async (at) => {
         const { task_id } = input;
         const agent = agentOf(at);
         const request = { ...stepPrompt({ ...promptOf(at, task_id), agent }), max_output_tokens };
         const call = { work: at.work, agent: modelOf(at), task_id, purpose: 'run_step' as const, attempt: 1, request };
-        const answer = await askModel(deps, call);
-        return { output_id: answer.call_id, warnings: warningsOf(answer, at.step.name) };
+        return takeTurn(deps, call, at.step.name, toolsOf(at.step), input.turn);
       }),
 
     /** Lets the model choose a route. An answer that cannot be read takes the first one, with a warning. */
@@ -199,6 +199,18 @@ function agentOf({ step, work }: StepWork): { name: string; system_prompt: strin
   if (step.type !== 'agent') return undefined;
   const name = step.agent?.name ?? step.agent_id ?? step.name;
   return { name, system_prompt: work.run.agents.find((agent) => agent.name === step.id)?.system_prompt ?? '' };
+}
+
+function toolsOf(step: Step) {
+  if (step.type === 'tool') {
+    const { forced_tool, require_approval = false } = step;
+    return { tools: [{ name: forced_tool, require_approval }], forced_tool };
+  }
+  if (step.type !== 'agent') return {};
+  const tools = (step.allowed_tools ?? []).map((tool) =>
+    typeof tool === 'string' ? { name: tool, require_approval: false } : tool,
+  );
+  return { tools, max_turns: step.max_turns };
 }
 
 /** The model of the step, as the run froze it; undefined is the run's own. */

@@ -1,7 +1,7 @@
 import { insertText } from '../db/texts.ts';
 import type { Work } from '../db/work.ts';
-import type { Progress, ToolRequest } from '../workflows/messages.ts';
-import { defaultMaxTurns, takeTurn } from './agent.ts';
+import type { Progress } from '../workflows/messages.ts';
+import { takeTurn, type Turn } from './agent.ts';
 import type { ActivityDeps } from './deps.ts';
 import { askForJson, askModel, atWork, warningsOf } from './model.ts';
 import type { Material } from './prompts/blocks.ts';
@@ -17,8 +17,6 @@ const previewLength = 300;
 type OutputRef = { task_id: string; output_id: string | null };
 type TaskCall = { run_id: string; task_id: string; attempt: number; agent: string; progress?: Progress };
 type Written = { output_id: string; warnings: string[] };
-/** `calls` only from an agent with tools: while there are any, this is not its output. */
-type Executed = Written & { preview?: string; calls?: ToolRequest[] };
 
 export function createTaskActivities(deps: ActivityDeps) {
   const { db } = deps;
@@ -35,7 +33,7 @@ export function createTaskActivities(deps: ActivityDeps) {
         previous_output_id: string | null;
         turn?: number;
       },
-    ): Promise<Executed> =>
+    ): Promise<Turn> =>
       atWork(deps, input, textsOf(input), async (work) => {
         const { run, tasks, texts } = work;
         const { task_id, attempt } = input;
@@ -50,13 +48,7 @@ export function createTaskActivities(deps: ActivityDeps) {
         });
         const request = { ...prompt, max_output_tokens };
         const call = { work, agent, task_id, purpose: 'execute_task' as const, attempt, request };
-        if (!agent.tools?.length) {
-          const answer = await askModel(deps, call);
-          return { output_id: answer.call_id, warnings: warningsOf(answer, task_id) };
-        }
-        const { tools, max_turns = defaultMaxTurns } = agent;
-        const { answer, warnings, ...turn } = await takeTurn(deps, call, { tools, max_turns }, input.turn ?? 1);
-        return { ...turn, output_id: answer.call_id, warnings: [...warnings, ...warningsOf(answer, task_id)] };
+        return takeTurn(deps, call, task_id, agent, input.turn);
       }),
 
     /** Judges an output. An evaluation that cannot be read counts as passed, with a warning. */

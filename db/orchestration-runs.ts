@@ -23,6 +23,8 @@ export type OpenGate = {
   title: string;
   step_id: string | null;
   form: string | null;
+  /** What the task has so far: at a tool's approval, its arguments. */
+  draft: string | null;
 };
 
 export type OrchestrationRun = {
@@ -85,10 +87,20 @@ export async function findOrchestrationRun(
           .innerJoin('tasks', (join) =>
             join.onRef('tasks.run_id', '=', 'gates.run_id').onRef('tasks.id', '=', 'gates.task_id'),
           )
+          .leftJoin('texts as draft', 'draft.text_id', 'tasks.output_id')
           .leftJoin('texts as form', (join) =>
             join.on('form.text_id', '=', sql<string>`gates.run_id || '/' || gates.task_id || '/form'`),
           )
-          .select(['gate_id', 'task_id', 'gates.kind', 'reason', 'decisions', 'tasks.title', 'form.text as form'])
+          .select([
+            'gate_id',
+            'task_id',
+            'gates.kind',
+            'reason',
+            'decisions',
+            'tasks.title',
+            'form.text as form',
+            'draft.text as draft',
+          ])
           .select(sql<string | null>`step ->> 'step_id'`.as('step_id'))
           .whereRef('gates.run_id', '=', 'runs.run_id')
           .where('gates.status', '=', 'open')

@@ -42,6 +42,7 @@ export async function chooseTools(
   deps: Deps,
   account_id: string,
   agents: { tools?: ToolsInput }[],
+  pointerTo = (agent: number, tool: number) => `/agents/${agent}/tools/${tool}`,
 ): Promise<AgentTool[][]> {
   const wanted = agents.map(({ tools = [] }) =>
     tools.map((tool) => (typeof tool === 'string' ? { name: tool, require_approval: false } : tool)),
@@ -53,7 +54,7 @@ export async function chooseTools(
       const isTwice = tools.findIndex((other) => other.name === name) < index;
       if (available.has(name) && !isTwice) return [];
       const unknown = `"${name}" is not a tool that this account has here; GET /api/v1/tools lists them`;
-      return [{ pointer: `/agents/${agent}/tools/${index}`, detail: isTwice ? `"${name}" is listed twice` : unknown }];
+      return [{ pointer: pointerTo(agent, index), detail: isTwice ? `"${name}" is listed twice` : unknown }];
     }),
   );
   if (faults.length) throw invalid(faults);

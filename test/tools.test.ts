@@ -76,11 +76,12 @@ test('readers see each turn, call and result as an event', async () => {
   await run.until('completed');
   const told = await events(run.run_id);
   const call = { task_id: 'T1', call_id: `${run.run_id}/T1/execute_task/1/1/1`, tool_name: 'http_request' };
+  const answer = (turn: number) => ({ turn, attempt: 1, output_id: `${run.run_id}/T1/execute_task/1/${turn}` });
   expect(told).toEqual([
-    { type: 'agent.turn', task_id: 'T1', attempt: 1, turn: 1, preview: '' },
+    { type: 'agent.turn', task_id: 'T1', ...answer(1), preview: '' },
     { type: 'tool.called', ...call, args: JSON.stringify(get('/prices').arguments) },
     { type: 'tool.result', ...call, is_error: false, preview: expect.stringContaining('Nine dollars.') },
-    { type: 'agent.turn', task_id: 'T1', attempt: 1, turn: 2, preview: expect.stringContaining('Found: HTTP 200') },
+    { type: 'agent.turn', task_id: 'T1', ...answer(2), preview: expect.stringContaining('Found: HTTP 200') },
   ]);
 });
 

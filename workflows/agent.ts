@@ -31,7 +31,8 @@ export async function agentLoop<T extends Turn>(agent: Agent, takeTurn: (turn: n
     const turn = await takeTurn(loop.turn);
     turn.warnings.forEach(run.warn);
     if (!turn.calls) return turn;
-    run.record('agent.turn', { task_id: task.id, attempt: task.attempts, turn: loop.turn, preview: turn.preview });
+    const { output_id, preview } = turn;
+    run.record('agent.turn', { ...namesOf(task), attempt: task.attempts, turn: loop.turn, output_id, preview });
     if (turn.calls.length === 0) return turn;
     loop.pending = turn.calls;
     loop.turn += 1;
@@ -42,25 +43,30 @@ export async function agentLoop<T extends Turn>(agent: Agent, takeTurn: (turn: n
 async function makePendingCalls(agent: Agent): Promise<void> {
   const { loop } = agent;
   const free = loop.pending.filter((call) => !call.arguments_id);
-  await Promise.all(free.map((call) => makeCall(agent, call)));
+  await Promise.all(free.map((call) => makeToolCall(agent, call)));
   loop.pending = loop.pending.filter((call) => call.arguments_id);
-  for (; loop.pending.length; loop.pending = loop.pending.slice(1)) await makeCall(agent, loop.pending[0]!);
+  for (; loop.pending.length; loop.pending = loop.pending.slice(1)) await makeToolCall(agent, loop.pending[0]!);
 }
 
 /** One call, approved first where that is asked for. Its result, also that it failed or was refused, is in the journal. */
-export async function makeCall(agent: Agent, call: ToolRequest): Promise<{ result_id: string; is_error: boolean }> {
+export async function makeToolCall(agent: Agent, call: ToolRequest) {
   const { run, task } = agent;
   const { answer_id, position, tool, preview } = call;
-  const event = { task_id: task.id, call_id: `${answer_id}/${position}`, tool_name: tool };
+  const event = { ...namesOf(task), call_id: `${answer_id}/${position}`, tool_name: tool };
   const ruling = call.arguments_id ? await askPerson(agent, tool, call.arguments_id) : {};
   if (!('refused_id' in ruling)) run.record('tool.called', { ...event, args: preview });
   const result = await run.carry((progress) =>
-    callTool.executeWithOptions({ summary: `${task.id} ${task.agent}: ${tool}` }, [
+    callTool.executeWithOptions({ summary: `${task.id} ${task.agent ?? ''}: ${tool}` }, [
       { run_id: run.state.run_id, answer_id, position, ...ruling, progress },
     ]),
   );
   run.record('tool.result', { ...event, is_error: result.is_error, preview: result.preview });
   return result;
+}
+
+/** A task that is a step of an orchestration has two names. */
+function namesOf({ id: task_id, title, step }: TaskState) {
+  return step ? { task_id, step_id: step.step_id, step_name: title } : { task_id };
 }
 
 type Ruling = { edited_id?: string | null } | { refused_id: string | null };
@@ -69,7 +75,7 @@ type Ruling = { edited_id?: string | null } | { refused_id: string | null };
 async function askPerson(agent: Agent, tool: string, arguments_id: string): Promise<Ruling> {
   const { run, gates, policy, task, loop } = agent;
   if (task.gate?.status !== 'open') run.changeTask(task, { output_id: arguments_id });
-  const reason = `${task.agent} wants to call the tool ${tool}. Its arguments are the draft.`;
+  const reason = `${task.agent ?? task.title} wants to call the tool ${tool}. Its arguments are the draft.`;
   const { decision, output_id } = await gates.awaitAnswer(task, 'tool_approval', policy, reason);
   run.changeTask(task, { output_id: loop.draft_id });
   if (decision === 'reject') return { refused_id: output_id };

@@ -22,6 +22,9 @@ type Common = {
 
 export type AgentSpec = { name: string; system_prompt: string | null; model: string | null };
 
+/** A tool by its name, or with whether a person approves its calls. */
+export type ToolChoice = string | { name: string; require_approval: boolean };
+
 export type StepByType = {
   agent: {
     agent_id: string | null;
@@ -29,11 +32,13 @@ export type StepByType = {
     prompt_template: string | null;
     model: string | null;
     max_turns: number;
-    allowed_tools: string[] | null;
+    /** What it may call; null is nothing. */
+    allowed_tools: ToolChoice[] | null;
   };
   llm: { prompt_template: string | null; model: string | null };
   tool: {
     forced_tool: string;
+    require_approval?: boolean;
     agent_id: string | null;
     prompt_template: string | null;
     model: string | null;

@@ -1,5 +1,5 @@
 import type { Outline, StepType } from './definition.ts';
-import type { Carried } from './messages.ts';
+import type { AgentLoop, Carried } from './messages.ts';
 
 /** What an orchestration is started with. Prompts and code stay in Postgres, under the hash of the definition. */
 export type OrchestrationInput = {
@@ -35,4 +35,6 @@ export type StepMark = {
   /** What it wrote, and where its line goes on, when it is completed. */
   writes: Record<string, ValueRef>;
   next: string | null;
+  /** How far its agent is, while it is at work. */
+  loop?: AgentLoop;
 };

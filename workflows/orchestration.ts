@@ -13,10 +13,11 @@ import { modelActivityOptions } from './steps.ts';
 import { idOf, optionsOf, outcomeOf, stepFailure, written, type Outcome, type Writes } from './outcome.ts';
 import { trackProgress } from './progress.ts';
 import { nextOf, type Decision } from './route.ts';
+import { createStepAgents } from './step-agents.ts';
 import { newStepTask } from './step-tasks.ts';
 import { createWebhooks } from './webhook.ts';
 
-const { callStep, routeStep, computeStep, collectLoop, openForm } = proxyActivities<Activities>(modelActivityOptions);
+const { routeStep, computeStep, collectLoop, openForm } = proxyActivities<Activities>(modelActivityOptions);
 
 /** A line of steps, one after the other, with the state as they see it. `path` tells it from all other lines of the run. */
 type Line = { path: string; state: Writes; written: Writes };
@@ -33,6 +34,7 @@ export async function orchestrationRun(input: OrchestrationInput): Promise<RunRe
   const makeCall = createModelCalls(run, gates, input.on_budget, noGatePolicy);
   const guards = createGuards(definition, input.spent);
   const history = watchHistory(input.history_limit);
+  const agents = createStepAgents(run, gates, makeCall, history);
   const done = new Map(run.state.tasks.flatMap((task) => (isDone(task) ? [[task.step!.path, task]] : [])));
   const steps = new Map(definition.steps.map((step) => [step.id, step]));
 
@@ -125,14 +127,9 @@ export async function orchestrationRun(input: OrchestrationInput): Promise<RunRe
     switch (step.type) {
       case 'agent':
       case 'llm':
-      case 'tool': {
-        const { output_id, warnings } = await makeCall((progress) =>
-          callStep.executeWithOptions(optionsOf(step, task), [{ ...work, progress }]),
-        );
-        warnings.forEach(run.warn);
-        run.record('agent.turn', { task_id: task.id, step_id: step.id, step_name: step.name, attempt: 1, output_id });
-        return outcomeOf(step, { text: output_id });
-      }
+        return agents.doByAgent(step, task, work);
+      case 'tool':
+        return agents.callForcedTool(step, task, work);
       case 'evaluator': {
         const { label, reasoning, warnings } = await makeCall((progress) =>
           routeStep.executeWithOptions(optionsOf(step, task), [{ ...work, progress }]),

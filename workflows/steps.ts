@@ -12,7 +12,7 @@ export const modelActivityOptions = {
 } as const;
 
 /** The steps of a run in which a model is asked, or a tool is called. */
-export const { splitTasks, inferDeps, executeTask, callTool, evaluateTask, finalizeRun } =
+export const { splitTasks, inferDeps, executeTask, callStep, callTool, evaluateTask, finalizeRun } =
   proxyActivities<Activities>(modelActivityOptions);
 
 /** Why the activity gave up, in a sentence. Cancellations, and faults of our own code, go on upwards. */

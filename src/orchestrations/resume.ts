@@ -53,10 +53,16 @@ export async function resumeRun(
   }
 }
 
-/** Human steps take the fields, other gates a decision and a text. */
+/** Human steps take the fields, other gates a decision and a text. A tool is not called because something was said. */
 function answerTo(gate: OpenGate, response: Response): { decision: Decision; output: string | null } {
   if (gate.kind === 'human_step') {
     return { decision: 'approve', output: typeof response === 'string' ? response : JSON.stringify(response) };
+  }
+  if (typeof response === 'string' && gate.decisions.includes(response as Decision)) {
+    return { decision: response as Decision, output: null };
+  }
+  if (gate.kind === 'tool_approval' && (typeof response === 'string' || response.decision === undefined)) {
+    throw invalid([{ pointer: '/response/decision', detail: `must be one of ${gate.decisions.join(', ')}` }]);
   }
   if (typeof response === 'string') return { decision: 'approve', output: response };
   const { decision = 'approve', output, notes } = response;

@@ -47,13 +47,13 @@ function fieldToWire({ name, type, label, options, required }: HumanField) {
 }
 
 /** A gate that is no human step: a person decides, and may say more. */
-function decisionForm({ step_id, task_id, kind, reason, decisions, title }: OpenGate) {
+function decisionForm({ step_id, task_id, kind, reason, draft, decisions, title }: OpenGate) {
   const decision = { name: 'decision', type: 'select' as const, label: 'Decision', options: decisions.join(',') };
   return {
     step_id: step_id ?? task_id,
     prompt: `"${title}" waits for ${describeGate(kind)}.`,
     fields: [decision, { name: 'output', type: 'textarea' as const, label: 'Text' }],
-    agent_context: reason,
+    agent_context: [reason, draft].filter(Boolean).join('\n\n') || null,
   };
 }
 

@@ -57,15 +57,15 @@ export async function* tellOrchestration(
         ];
       case 'agent.turn': {
         const thought = (await result(data))?.texts.get(data.output_id as string) ?? '';
-        const turn = { ...at, thought, turn: data.attempt };
+        const turn = { ...at, thought, turn: data.turn ?? 1 };
         return [
           { type: 'llm_thought', ...turn },
           { type: 'agent_turn', ...turn },
         ];
       }
-      case 'tool.started':
+      case 'tool.called':
         return [{ type: 'tool_execution', tool_name: data.tool_name, args: data.args, ...at }];
-      case 'tool.completed':
+      case 'tool.result':
         return [{ type: 'tool_result', tool_name: data.tool_name, preview: data.preview, ...at }];
       case 'task.completed':
         return step ? completed(step, at, await result(data)) : [];

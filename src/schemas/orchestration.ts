@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { text, timestamp } from './text.ts';
+import { agentToolsSchema } from './tool.ts';
 
 const stepId = z
   .string()
@@ -80,13 +81,16 @@ const stepSchema = z
       prompt_template,
       model,
       max_turns,
-      allowed_tools: z.array(text(1, 200)).max(100).nullable().default(null),
+      allowed_tools: agentToolsSchema.nullable().default(null),
     }),
     z.strictObject({ type: z.literal('llm'), ...common, prompt_template, model }),
     z.strictObject({
       type: z.literal('tool'),
       ...common,
-      forced_tool: text(1, 200),
+      forced_tool: text(1, 200).openapi({
+        description: 'A name of `GET /api/v1/tools`. The model writes its arguments.',
+      }),
+      require_approval: z.boolean().optional().openapi({ description: 'A person approves the call.' }),
       agent_id,
       prompt_template,
       model,
