@@ -1,5 +1,4 @@
 import { ApplicationFailure } from '@temporalio/activity';
-
 import type { AgentTool, RequestedCall } from '../db/schema.ts';
 import { insertText } from '../db/texts.ts';
 import { listTurns } from '../db/tool-calls.ts';
@@ -8,7 +7,7 @@ import type { ToolRequest } from '../workflows/messages.ts';
 import type { ActivityDeps } from './deps.ts';
 import { askModel, callIdOf, warningsOf, type Answer, type Call } from './model.ts';
 import { cut } from './prompts/blocks.ts';
-import { offerTools } from './tools.ts';
+import { offerTools, withdrawn } from './tools.ts';
 
 const defaultMaxTurns = 15;
 
@@ -55,7 +54,9 @@ export async function takeTurn(
     ...(forced && { tool_choice: { name: forced.definition.name } }),
     ...(isLast && { tool_choice: 'none' as const }),
   };
-  const answer = await askModel(deps, { ...call, request, offered }, turn);
+  // Vendors refuse a conversation with calls of tools that they are not told of.
+  const known = turn > 1 ? [...offered, ...missing.map(withdrawn)] : offered;
+  const answer = await askModel(deps, { ...call, request, offered: known }, turn);
   const calls = answer.tool_calls ?? [];
   if (isLast && calls.length) {
     const message = `The agent went on calling tools and gave no answer in ${max_turns} turns.`;
@@ -66,7 +67,7 @@ export async function takeTurn(
     preview: answer.text.slice(0, previewLength).toWellFormed(),
     calls: await Promise.all(calls.map((requested, index) => describe(deps, answer, requested, index + 1))),
     warnings: [
-      ...missing.map((name) => `The tool ${name} is not there any more; the agent goes on without it.`),
+      ...missing.map(({ name }) => `The tool ${name} is not there any more; the agent goes on without it.`),
       ...warningsOf(answer, what),
     ],
   };

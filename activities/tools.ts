@@ -17,12 +17,12 @@ const timeout_ms = 60_000;
 /** Of texts in Temporal's history and in events, in characters. */
 const previewLength = 200;
 
-/** The tools of an agent that are there now, as they are offered to a model, and the names of those that are not. */
+/** The tools of an agent that are there now, as they are offered to a model, and those that are not. */
 export async function offerTools(
   deps: ActivityDeps,
   account_id: string,
   wanted: AgentTool[],
-): Promise<{ offered: OfferedTool[]; missing: string[] }> {
+): Promise<{ offered: OfferedTool[]; missing: AgentTool[] }> {
   const found = await Promise.all(
     wanted.map(async (tool) => ({ tool, ours: await findTool(deps, account_id, tool.name) })),
   );
@@ -32,8 +32,18 @@ export async function offerTools(
       const { description, json_schema } = ours;
       return [{ ...tool, definition: { name: wireName(tool.name), description, json_schema } }];
     }),
-    missing: found.flatMap(({ tool, ours }) => (ours ? [] : [tool.name])),
+    missing: found.flatMap(({ tool, ours }) => (ours ? [] : [tool])),
   };
+}
+
+/** A tool that is not there any more, for a model that has called it before: its call fails. */
+export function withdrawn({ name }: AgentTool): OfferedTool {
+  const definition = {
+    name: wireName(name),
+    description: 'Cannot be called any more.',
+    json_schema: { type: 'object', properties: {} },
+  };
+  return { name, require_approval: false, definition };
 }
 
 export function createToolActivities(deps: ActivityDeps) {

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { startFakeModel, type FakeModel } from './fakes/model.ts';
 import { startFakeWeb, type FakeWeb } from './fakes/web.ts';
@@ -8,26 +9,30 @@ import { scriptRun } from './script.ts';
 
 let orchflow: Orchflow;
 let model: FakeModel;
-let web: FakeWeb;
+const webs: FakeWeb[] = [];
 
 beforeAll(async () => {
   orchflow = await startOrchflow({ worker: false, environment: { HTTP_REQUEST_ALLOWED_PRIVATE_CIDRS: '127.0.0.0/8' } });
   model = await startFakeModel();
 });
-afterEach(() => killProcesses());
+afterEach(async () => {
+  await killProcesses();
+  model.reset();
+});
 afterAll(async () => {
   await replayHistories(orchflow).finally(() => orchflow.stop());
   await model.close();
   model.assertNothingUnscripted();
-  web.down();
+  webs.forEach((one) => one.down());
 });
 
 test('a worker killed in the middle of a tool loop: that one call is made again, with its key, and the loop goes on', async () => {
   const paths = ['/one', '/two', '/three'];
-  web = await startFakeWeb(({ path }) => {
+  const web: FakeWeb = await startFakeWeb(({ path }) => {
     const isFirst = web.requests.filter((request) => request.path === path).length === 1;
     return path === '/two' && isFirst ? new Promise(() => {}) : { body: `Done ${path}.` };
   });
+  webs.push(web);
   scriptRun(model, {
     execute({ task_id, calls }) {
       if (task_id !== 'T1') return undefined;
@@ -57,4 +62,30 @@ test('a worker killed in the middle of a tool loop: that one call is made again,
   expect(turns).toHaveLength(4);
   const events = await orchflow.db.selectFrom('run_events').selectAll().where('run_id', '=', run.run_id).execute();
   expect(events.filter(({ type }) => type === 'tool.result')).toHaveLength(3);
+});
+
+test('a worker killed after a result is in the journal, before it could report it: the tool is not called again', async () => {
+  const web = await startFakeWeb(() => ({ body: 'Done.' }));
+  webs.push(web);
+  const request = { name: 'http_request', arguments: { url: web.url } };
+  scriptRun(model, {
+    execute: ({ task_id, calls }) => (task_id === 'T1' && !calls.length ? { call: [request] } : undefined),
+  });
+  const user = await orchflow.register();
+  const provider_id = await user.addProvider(model);
+  const first = await startWorkerProcess(orchflow.env);
+  const run = await orchflow.db.transaction().execute(async (lock) => {
+    await sql`lock table tool_calls in share mode`.execute(lock);
+    const agents = [{ name: 'researcher', tools: ['http_request'] }];
+    const started = await user.startRun({ task: 'Launch a newsletter', agents, provider_id });
+    const isBlocked = sql`
+      select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
+    await until(async () => (await isBlocked.execute(orchflow.db)).rows.length > 0, 'the result is being written');
+    await first.kill();
+    return started;
+  });
+
+  await startWorkerProcess(orchflow.env);
+  await run.until('completed', 60_000);
+  expect(web.requests).toHaveLength(1);
 });
