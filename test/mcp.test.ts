@@ -100,6 +100,25 @@ test('what goes wrong with an MCP tool is told to the model: it fails, refuses i
   expect(done.warnings).toEqual(['The tool weather.forecast is not there any more; the agent goes on without it.']);
 });
 
+test('a server that is removed in the middle of a conversation: the model goes on knowing what it has called', async () => {
+  await story.user.post('/tools/mcp', server());
+  const call = { name: 'weather__forecast', arguments: { city: 'Oslo' } };
+  const run = await story.start(
+    {
+      async execute({ task_id, calls }) {
+        if (task_id !== 'T1') return undefined;
+        if (calls.length === 1) await story.user.delete('/tools/mcp/weather');
+        return calls.length < 2 ? { call: [call] } : calls.map(({ result }) => result).join(' ');
+      },
+    },
+    { agents: [{ name: 'researcher', tools: ['weather.forecast'] }] },
+  );
+  const done = await run.until('completed');
+  expect(done.tasks[0]!.output).toBe('Rain in Oslo. There is no tool "weather.forecast".');
+  const turns = story.model.callsFor('execute').filter(({ task_id }) => task_id === 'T1');
+  expect(turns.map(({ tools }) => tools.map(({ name }) => name))).toEqual(Array(3).fill([call.name]));
+});
+
 test('a program is an MCP server where the operator allows it, and has no other environment than is given', async () => {
   const script = path.join(import.meta.dirname, 'fakes/mcp-stdio.ts');
   const own = { name: 'own', command: process.execPath, args: [script, 'Ada'], env: { TOKEN: 'tok-SECRET' } };
