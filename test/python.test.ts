@@ -75,6 +75,42 @@ def answer_orchflow(run_id: str, task_id: str, answer: str):
     # Run resumes automatically - your answer becomes context for the next task
 `;
 
+const orchestrate = `
+import requests
+
+BASE = "http://localhost:8000/api/v1"
+HEADERS = {"Authorization": "Bearer YOUR_KEY"}
+
+# 1. Start the orchestration
+resp = requests.post(
+    f"{BASE}/orchestrations/orch-research-report/run",
+    headers=HEADERS,
+    json={"message": "AI orchestration trends 2025"}
+)
+data = resp.json()
+
+if data["status"] == "paused":
+    run_id = data["run_id"]
+    human_prompt = data["human_input_required"]["prompt"]
+    print(f"Human approval needed: {human_prompt}")
+
+    # 2. Collect human input (e.g. from your UI)
+    decision = input("Approve? (yes/no): ")
+
+    # 3. Resume the orchestration
+    resume_resp = requests.post(
+        f"{BASE}/orchestrations/runs/{run_id}/resume",
+        headers=HEADERS,
+        json={"response": {"decision": decision, "notes": "Approved via API"}}
+    )
+    final = resume_resp.json()
+    print(f"Status: {final['status']}")
+    print(f"Article: {final['shared_state'].get('article', '')[:200]}...")
+
+elif data["status"] == "completed":
+    print(data["response"])
+`;
+
 const encryptionKey = `import secrets,base64; print(base64.b64encode(secrets.token_bytes(32)).decode())`;
 
 const hasRequests = spawnSync('python3', ['-c', 'import requests']).status === 0;
@@ -95,10 +131,11 @@ describe.skipIf(!hasRequests)('the Python examples', () => {
   /** Runs the script against our host and returns what it prints. Texts are passed as arguments. */
   async function python(script: string, ...args: string[]): Promise<string> {
     const ours = script
-      .replaceAll('https://api.orchflow.cloud', orchflow.url)
-      .replaceAll('orch_your_key', user.api_key);
-    const { stdout } = await promisify(execFile)('python3', ['-c', ours, ...args], { timeout: 30_000 });
-    return stdout.trim();
+      .replaceAll(/https:\/\/api\.orchflow\.cloud|http:\/\/localhost:8000/g, orchflow.url)
+      .replaceAll(/orch_your_key|YOUR_KEY/g, user.api_key);
+    const running = promisify(execFile)('python3', ['-c', ours, ...args], { timeout: 30_000 });
+    running.child.stdin!.end('yes\n');
+    return (await running).stdout.trim();
   }
 
   test('start a run from a backend and resume its human task', async () => {
@@ -128,6 +165,13 @@ describe.skipIf(!hasRequests)('the Python examples', () => {
       output: 'No superlatives.',
     });
     await editor.close();
+  });
+
+  test('run an orchestration, answer its gate and resume it', async () => {
+    const printed = await python(orchestrate);
+    expect(printed).toContain('Human approval needed: Please review the draft article and decide whether to publish.');
+    expect(printed).toContain('Status: completed');
+    expect(printed).toMatch(/Article: ## Write\n/);
   });
 
   test('make an ENCRYPTION_KEY', async () => {

@@ -65,18 +65,24 @@ export async function orchestrationRun(input: OrchestrationInput): Promise<RunRe
     }
   }
 
-  /** A step that was entered often enough is passed over. */
+  /** Steps that were entered often enough are passed over. */
   function withinLimit(id: string | null, entered: Map<string, number>): string | null {
-    const step = steps.get(id ?? '');
-    const iterations = entered.get(id ?? '') ?? 0;
-    if (!step || iterations < step.max_iterations) return id;
-    run.record('step.loop_limit_reached', {
-      step_id: step.id,
-      iterations,
-      max_iterations: step.max_iterations,
-      n: run.state.tasks.length,
-    });
-    return step.next_step_id;
+    const passed = new Set<string>();
+    for (let target = id; ;) {
+      const step = target === null || passed.has(target) ? undefined : steps.get(target);
+      const iterations = entered.get(step?.id ?? '') ?? 0;
+      if (!step || iterations < step.max_iterations) return step?.id ?? null;
+      const { max_iterations } = step;
+      run.record('step.loop_limit_reached', {
+        step_id: step.id,
+        iterations,
+        max_iterations,
+        n: run.state.tasks.length,
+      });
+      run.warn(`Step '${step.name}' was passed over after ${iterations} times.`);
+      passed.add(step.id);
+      target = step.next_step_id;
+    }
   }
 
   /** Runs one step as a task, unless it is done, and applies what it writes to its line. */

@@ -28,8 +28,11 @@ export function optionsOf(step: StepOutline, task: TaskState) {
 
 /** Why the step failed, for its caller. Faults of our own code go on upwards. */
 export function stepFailure(step: StepOutline, error: unknown): ApplicationFailure {
-  if (error instanceof ApplicationFailure)
-    return error.type === 'GateExpired' ? stopped(`Step '${step.name}' got no answer in time`) : error;
+  if (error instanceof ApplicationFailure) {
+    if (error.type === 'GateExpired') return stopped(`Step '${step.name}' got no answer in time`);
+    // "Cost limit exceeded: $0.52 > max $0.50", without the sums behind it.
+    return error.type === 'BudgetExceeded' ? stopped(error.message.split(' (')[0]!) : error;
+  }
   if (!(error instanceof ActivityFailure)) throw error;
   if (error.cause instanceof TimeoutFailure && error.cause.timeoutType === 'SCHEDULE_TO_CLOSE') {
     return stopped(`Step '${step.name}' timed out after ${step.timeout_seconds}s`);

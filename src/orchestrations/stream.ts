@@ -1,4 +1,5 @@
 import { findOrchestrationRun, findStepResult, type StepResult } from '../../db/orchestration-runs.ts';
+import type { Delta } from '../../db/live.ts';
 import type { StoredEvent } from '../../db/run-events.ts';
 import type { Definition, Step } from '../../workflows/definition.ts';
 import type { AppDeps } from '../deps.ts';
@@ -22,9 +23,13 @@ export async function* tellOrchestration(
   const steps = new Map(run.definition.steps.map((step) => [step.id, step]));
   /** Decisions are told when their step has completed. */
   const decisions = new Map<unknown, Told>();
+  /** Texts may be here before the event that their step has begun. */
+  const begun = new Set<unknown>();
+  const early: Delta[] = [];
 
   for await (const item of items) {
     if ('idle' in item) yield null;
+    else if ('delta' in item && !begun.has(item.delta.task_id)) early.push(item.delta);
     else if ('delta' in item) yield { data: { type: 'delta', ...item.delta } };
     else if ('event' in item) {
       const { seq } = item.event;
@@ -33,6 +38,12 @@ export async function* tellOrchestration(
         yield index === told.length - 1 ? { id: String(seq), data } : { data };
       }
       if (told.at(-1)?.type === 'done') return;
+      if (item.event.type === 'task.started') {
+        const { task_id } = item.event.data;
+        begun.add(task_id);
+        for (const delta of early.filter((one) => one.task_id === task_id)) yield { data: { type: 'delta', ...delta } };
+        early.splice(0, early.length, ...early.filter((one) => one.task_id !== task_id));
+      }
     }
   }
 
