@@ -70,7 +70,7 @@ test('a step that was entered often enough is passed over', async () => {
 
 test.each([
   ['throws', 'state.missing.field', /^Step 'code' failed: TypeError: .*undefined/],
-  ['never ends', 'while (true) {}', /^Step 'code' failed: The code did not end within 1 seconds/],
+  ['never ends', 'while (true) {}', /^Step 'code' failed: The code did not end within 1.5 seconds/],
   [
     'wants all memory',
     'const all = []; while (true) all.push({})',
@@ -79,8 +79,7 @@ test.each([
 ])('code that %s fails the run with its own words', async (_name, code, response) => {
   const { body } = await start(story.user, [transform('code', code, { timeout_seconds: 1.5 })]);
   expect(body.status).toBe('failed');
-  expect(body.response).toMatch(/Step 'code' (failed|timed out)/);
-  if (!code.includes('while')) expect(body.response).toMatch(response);
+  expect(body.response).toMatch(response);
 });
 
 test('a provider that refuses for good fails the run; mended, it goes on where it stopped, and pays nothing twice', async () => {

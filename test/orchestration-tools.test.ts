@@ -104,9 +104,12 @@ test('a tool step whose call a person rejects fails with the reason, and one tha
   expect((await resume(story.user, second, 'approve')).body).toMatchObject({ status: 'completed', response: '2' });
 });
 
-test('tools that are not there are refused when the run is started', async () => {
-  const unknown = await define(story.user, [agent({ allowed_tools: ['run_javascript', 'shell'] })]);
-  expectFault(await story.user.post(`/orchestrations/${unknown}/run`, { message: 'Hi' }), '/steps/0/allowed_tools/1');
-  const forced = await define(story.user, [tool({ forced_tool: 'weather.forecast' })]);
-  expectFault(await story.user.post(`/orchestrations/${forced}/run`, { message: 'Hi' }), '/steps/0/forced_tool');
+test('tools that are not there are refused when the orchestration is saved', async () => {
+  const save = (step: object) => {
+    const steps = [{ id: 'work', name: 'Work', next_step_id: null, ...step }];
+    return story.user.post('/orchestrations', { name: 'Test', entry_step_id: 'work', steps });
+  };
+  const unknown = agent({ id: 'work', allowed_tools: ['run_javascript', 'shell'] });
+  expectFault(await save(unknown), '/steps/0/allowed_tools/1');
+  expectFault(await save(tool({ id: 'work', forced_tool: 'weather.forecast' })), '/steps/0/forced_tool');
 });

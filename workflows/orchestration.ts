@@ -12,7 +12,7 @@ import { createModelCalls } from './model-calls.ts';
 import { modelActivityOptions } from './steps.ts';
 import { idOf, optionsOf, outcomeOf, stepFailure, written, type Outcome, type Writes } from './outcome.ts';
 import { trackProgress } from './progress.ts';
-import { nextOf, type Decision } from './route.ts';
+import { nextOf, withinLimits, type Decision } from './route.ts';
 import { createStepAgents } from './step-agents.ts';
 import { newStepTask } from './step-tasks.ts';
 import { createWebhooks } from './webhook.ts';
@@ -61,28 +61,17 @@ export async function orchestrationRun(input: OrchestrationInput): Promise<RunRe
       const step: StepOutline = steps.get(id)!;
       entered.set(id, (entered.get(id) ?? 0) + 1);
       const { next } = await execute(step, line, `${line.path}${n}`);
-      id = withinLimit(next, entered);
+      const { id: target, passed } = withinLimits(steps, next, entered);
+      passed.forEach(passOver);
+      id = target;
     }
   }
 
-  /** Steps that were entered often enough are passed over. */
-  function withinLimit(id: string | null, entered: Map<string, number>): string | null {
-    const passed = new Set<string>();
-    for (let target = id; ;) {
-      const step = target === null || passed.has(target) ? undefined : steps.get(target);
-      const iterations = entered.get(step?.id ?? '') ?? 0;
-      if (!step || iterations < step.max_iterations) return step?.id ?? null;
-      const { max_iterations } = step;
-      run.record('step.loop_limit_reached', {
-        step_id: step.id,
-        iterations,
-        max_iterations,
-        n: run.state.tasks.length,
-      });
-      run.warn(`Step '${step.name}' was passed over after ${iterations} times.`);
-      passed.add(step.id);
-      target = step.next_step_id;
-    }
+  function passOver({ id: step_id, name, max_iterations }: StepOutline): void {
+    // Which of the times it is passed over, for the key of the event.
+    const n = `${step_id}/${run.state.tasks.length}`;
+    run.record('step.loop_limit_reached', { step_id, iterations: max_iterations, max_iterations, n });
+    run.warn(`Step '${name}' was passed over after ${max_iterations} times.`);
   }
 
   /** Runs one step as a task, unless it is done, and applies what it writes to its line. */

@@ -21,9 +21,14 @@ export function outcomeOf(step: StepOutline, output: ValueRef | null): Outcome {
   return { writes: written(step, output), output_id: idOf(output), next: step.next_step_id };
 }
 
+/** Code has its time for itself, and this for its way to it. */
+const codeAllowance = 60;
+
 /** The step's own time bounds all attempts together. */
 export function optionsOf(step: StepOutline, task: TaskState) {
-  return { summary: `${task.id}: ${step.name}`, scheduleToCloseTimeout: step.timeout_seconds * 1_000 };
+  const isCode = step.type === 'transform' || step.type === 'if_else' || step.type === 'switch';
+  const seconds = step.timeout_seconds + (isCode ? codeAllowance : 0);
+  return { summary: `${task.id}: ${step.name}`, scheduleToCloseTimeout: seconds * 1_000 };
 }
 
 /** Why the step failed, for its caller. Faults of our own code go on upwards. */

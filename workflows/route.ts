@@ -17,3 +17,22 @@ export function nextOf(step: StepOutline, label: string): string | null {
       return step.next_step_id;
   }
 }
+
+/**
+ * The step where the line goes on: steps that it has entered `max_iterations` times are passed over, to what follows
+ * them. A circle of such steps ends the line.
+ */
+export function withinLimits(
+  steps: Map<string, StepOutline>,
+  next: string | null,
+  entered: Map<string, number>,
+): { id: string | null; passed: StepOutline[] } {
+  const passed: StepOutline[] = [];
+  for (let id = next; ;) {
+    const step = steps.get(id ?? '');
+    if (!step || passed.includes(step)) return { id: null, passed };
+    if ((entered.get(step.id) ?? 0) < step.max_iterations) return { id, passed };
+    passed.push(step);
+    id = step.next_step_id;
+  }
+}

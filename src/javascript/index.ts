@@ -19,8 +19,8 @@ export class JavaScriptError extends Error {
 
 const defaultMemory = 64 * 1024 * 1024;
 const maxThreads = 4;
-/** The interpreter stops itself at its deadline; a single operation that it cannot interrupt is stopped from outside. */
-const grace_ms = 500;
+/** The interpreter stops itself at its deadline. What it cannot interrupt, or a thread that starts slowly, is stopped later. */
+const grace_ms = 5_000;
 
 let running = 0;
 const waiting: (() => void)[] = [];

@@ -3,11 +3,11 @@ import { listProviders } from '../../db/providers.ts';
 import { insertRun } from '../../db/runs.ts';
 import { insertTexts } from '../../db/texts.ts';
 import type { Definition, Step } from '../../workflows/definition.ts';
-import { chooseTools } from '../agent-tools.ts';
 import type { AppDeps } from '../deps.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import { chooseModels, overQuota, quotaOf } from '../policy.ts';
 import { findTemplate } from '../templates.ts';
+import { checkTools } from './check-tools.ts';
 import type { Orchestration } from './find.ts';
 import { firstState } from './first-state.ts';
 
@@ -27,11 +27,7 @@ export async function startOrchestration(
     const at = definition.steps.findIndex((step) => step.id === agents[index]!.name);
     return `/steps/${at}/model`;
   });
-  const wanted = definition.steps.map((step) => ({ tools: toolsOf(step) }));
-  await chooseTools({ db, tools }, account_id, wanted, (at, index) => {
-    const field = definition.steps[at]!.type === 'tool' ? 'forced_tool' : `allowed_tools/${index}`;
-    return `/steps/${at}/${field}`;
-  });
+  await checkTools({ db, tools }, account_id, definition);
   const run_id = newId('run', idempotency);
   const { refs, texts } = firstState(run_id, definition, request.message);
   await keepDefinition(db, hash, definition);
@@ -63,11 +59,6 @@ export async function startOrchestration(
 async function ownProvider(db: AppDeps['db'], account_id: string): Promise<string | null> {
   const [newest] = await listProviders(db, account_id);
   return newest?.provider_id ?? null;
-}
-
-function toolsOf(step: Step) {
-  if (step.type === 'tool') return [step.forced_tool];
-  return step.type === 'agent' ? (step.allowed_tools ?? []) : [];
 }
 
 /** The agent of each step that has one, or a model of its own, under the id of the step. */

@@ -48,8 +48,9 @@ export async function* tellOrchestration(
   }
 
   async function tell({ type, data }: StoredEvent): Promise<Told[]> {
-    const step = steps.get(data.step_id as string);
-    const at = { step_id: data.step_id, orch_step_id: data.step_id, step_name: data.step_name, task_id: data.task_id };
+    // An execution has the id of its step, and a number after the first one.
+    const step = steps.get((data.task_id as string | undefined)?.split('.')[0] ?? '');
+    const at = { step_id: step?.id, orch_step_id: step?.id, step_name: step?.name, task_id: data.task_id };
     switch (type) {
       case 'run.started':
         return [

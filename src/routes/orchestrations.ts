@@ -6,9 +6,11 @@ import {
   updateOrchestration,
 } from '../../db/orchestrations.ts';
 import type { Definition } from '../../workflows/definition.ts';
+import type { AppDeps } from '../deps.ts';
 import { ApiError, invalid, notFound } from '../errors.ts';
 import { newId } from '../ids.ts';
 import { body, createRouter, faults, json, route } from '../openapi.ts';
+import { checkTools } from '../orchestrations/check-tools.ts';
 import { hashOf, isShipped, shippedOrchestrations, toDefinition } from '../orchestrations/definitions.ts';
 import { definitionFaults } from '../orchestrations/faults.ts';
 import { getOrchestration } from '../orchestrations/find.ts';
@@ -57,7 +59,7 @@ orchestrationsRouter.openapi(create, async (c) => {
   const { id: given, definition } = toDefinition(c.req.valid('json'));
   const { db } = c.var.deps;
   const account_id = c.var.accountId;
-  await requireSound(definition);
+  await requireSound(c.var.deps, account_id, definition);
   const id = given ?? newId('orchestration', c.var.idempotency);
   const hash = hashOf(definition);
   const isNew = !isShipped(id) && (await insertOrchestration(db, { account_id, id, hash, definition }));
@@ -115,7 +117,7 @@ orchestrationsRouter.openapi(replace, async (c) => {
   const account_id = c.var.accountId;
   refuseShipped(id);
   if (given !== undefined && given !== id) throw invalid([{ pointer: '/id', detail: `is not "${id}"` }]);
-  await requireSound(definition);
+  await requireSound(c.var.deps, account_id, definition);
   const isThere = await updateOrchestration(db, { account_id, id, hash: hashOf(definition), definition });
   if (!isThere) throw notFound('Orchestration');
   return c.json(toWire(await getOrchestration(db, account_id, id)), 200);
@@ -138,9 +140,10 @@ orchestrationsRouter.openapi(remove, async (c) => {
   return c.json({ id, status: 'deleted' as const, message: 'Orchestration deleted.' }, 200);
 });
 
-async function requireSound(definition: Definition): Promise<void> {
+async function requireSound(deps: AppDeps, account_id: string, definition: Definition): Promise<void> {
   const faults = await definitionFaults(definition);
   if (faults.length > 0) throw invalid(faults);
+  await checkTools(deps, account_id, definition);
 }
 
 function refuseShipped(id: string): void {
