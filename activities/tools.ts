@@ -137,11 +137,7 @@ async function findTool(deps: ActivityDeps, account_id: string, name: string): P
   return {
     ...tool,
     run: (given, { signal, idempotency_key }) =>
-      callMcpTool(
-        targetOf(server, encryptionKey),
-        { name: tool.name, arguments: given, idempotency_key },
-        { fetch, signal },
-      ),
+      callMcpTool(targetOf(server, encryptionKey), tool, { arguments: given, idempotency_key }, { fetch, signal }),
   };
 }
 

@@ -16,7 +16,7 @@ export function toolCall(
     id: storable(call.id || made_id).slice(0, 200),
     name: storable(call.name).slice(0, 200),
     arguments: storable(text.slice(0, maxArguments)),
-    ...(call.signature && { signature: call.signature }),
+    ...(call.signature && { signature: storable(call.signature) }),
   };
 }
 

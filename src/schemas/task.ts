@@ -38,7 +38,10 @@ export const taskSchema = z
     model: z.string().nullable().openapi({ description: "The agent's own model, when it names one." }),
     depends_on: z.array(z.string()),
     status: z.enum(['pending', 'running', 'waiting_human', 'completed', 'failed', 'skipped', 'cancelled']),
-    output: z.string().nullable().openapi({ description: 'The output; while the task is not completed, its draft.' }),
+    output: z.string().nullable().openapi({
+      description:
+        'The output; while the task is not completed, its draft, and at a `tool_approval` the arguments of the call.',
+    }),
     attempts: z.int(),
     evaluation: z.object({ passed: z.boolean(), score: z.number(), feedback: z.string() }).nullable(),
     gate: gateSchema.nullable().openapi({ description: 'The newest pause of this task for a person.' }),

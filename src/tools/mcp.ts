@@ -9,6 +9,8 @@ export type McpTarget =
 
 export type McpOptions = { fetch: typeof globalThis.fetch; signal: AbortSignal };
 
+export type McpTool = { name: string; description: string; json_schema: Record<string, unknown> };
+
 /** A server that lists more has a fault, or is not for us. */
 const maxTools = 200;
 const maxDescription = 4_000;
@@ -18,17 +20,14 @@ const maxDescription = 4_000;
  *
  * @throws ToolError when it cannot be reached or does not speak MCP.
  */
-export async function listMcpTools(
-  target: McpTarget,
-  options: McpOptions,
-): Promise<{ name: string; description: string; json_schema: Record<string, unknown> }[]> {
+export async function listMcpTools(target: McpTarget, options: McpOptions): Promise<McpTool[]> {
   return withClient(target, options, async (client) => {
     const { tools } = await client.listTools(undefined, { signal: options.signal });
     if (tools.length > maxTools) throw new ToolError(`It lists more than ${maxTools} tools.`);
     return tools.map(({ name, title, description, inputSchema }) => ({
-      name,
-      description: (description ?? title ?? name).slice(0, maxDescription).toWellFormed(),
-      json_schema: inputSchema,
+      name: storable(name),
+      description: storable((description ?? title ?? name).slice(0, maxDescription)),
+      json_schema: storable(inputSchema),
     }));
   });
 }
@@ -40,13 +39,17 @@ export async function listMcpTools(
  */
 export async function callMcpTool(
   target: McpTarget,
-  call: { name: string; arguments: Record<string, unknown>; idempotency_key: string },
+  tool: McpTool,
+  call: { arguments: Record<string, unknown>; idempotency_key: string },
   options: McpOptions,
 ): Promise<string> {
   return withClient(target, options, async (client) => {
     const _meta = { 'orchflow/idempotency_key': call.idempotency_key };
-    const { name, arguments: given } = call;
-    const result = await client.callTool({ name, arguments: given, _meta }, { signal: options.signal });
+    const { name, json_schema } = tool;
+    // Some arguments may have to go as headers too, which its schema says.
+    const toolDefinition = { name, inputSchema: { ...json_schema, type: 'object' as const } };
+    const request = { name, arguments: call.arguments, _meta };
+    const result = await client.callTool(request, { signal: options.signal, toolDefinition });
     const text = result.content.map(textOf).join('\n') || JSON.stringify(result.structuredContent ?? null);
     if (result.isError) throw new ToolError(text);
     return text;
@@ -70,6 +73,15 @@ async function withClient<T>(
   } finally {
     await client.close().catch(() => {});
   }
+}
+
+/** Postgres stores no NUL, and no halves of surrogate pairs. */
+function storable<T>(value: T): T;
+function storable(value: unknown): unknown {
+  if (typeof value === 'string') return value.replaceAll('\u0000', '').toWellFormed();
+  if (Array.isArray(value)) return value.map(storable);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [storable(key), storable(inner)]));
 }
 
 function transportOf(target: McpTarget, fetch: typeof globalThis.fetch): Transport {
