@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunView, TaskView } from '../db/run-views.ts';
 import type { FakeModel } from './fakes/model.ts';
+import { send } from './raw.ts';
 
 /** A client of the API, for tests and benches. */
 
@@ -18,32 +19,24 @@ export async function register(url: string) {
   return createUser(url, registered.body.api_key, registered.body.webhook_secret, email);
 }
 
-async function request(
-  url: string,
-  key: string | undefined,
-  method: string,
-  path: string,
-  body?: unknown,
-): Promise<Answer> {
-  const response = await fetch(url + path, {
-    method,
-    headers: { ...(key && { 'x-api-key': key }), ...(body !== undefined && { 'content-type': 'application/json' }) },
-    body: body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
-  });
-  const text = await response.text();
-  return { status: response.status, headers: response.headers, body: text ? JSON.parse(text) : undefined };
+function request(url: string, key: string | undefined, method: string, path: string, body?: unknown): Promise<Answer> {
+  const headers = {
+    ...(key && { 'x-api-key': key }),
+    ...(body !== undefined && { 'content-type': 'application/json' }),
+  };
+  return send(url, method, path, headers, typeof body === 'string' ? body : JSON.stringify(body));
 }
 
 function createUser(url: string, api_key: string, webhook_secret: string, email: string) {
-  const send = (method: string, path: string, body?: unknown) => request(url, api_key, method, `/api/v1${path}`, body);
+  const call = (method: string, path: string, body?: unknown) => request(url, api_key, method, `/api/v1${path}`, body);
   return {
     api_key,
     webhook_secret,
     email,
-    get: (path: string) => send('GET', path),
-    post: (path: string, body: unknown) => send('POST', path, body),
-    put: (path: string, body: unknown) => send('PUT', path, body),
-    delete: (path: string) => send('DELETE', path),
+    get: (path: string) => call('GET', path),
+    post: (path: string, body: unknown) => call('POST', path, body),
+    put: (path: string, body: unknown) => call('PUT', path, body),
+    delete: (path: string) => call('DELETE', path),
 
     /** Registers the fake as this user's provider and returns the provider's id. */
     async addProvider(
@@ -51,32 +44,32 @@ function createUser(url: string, api_key: string, webhook_secret: string, email:
       vendor: 'openai' | 'anthropic' | 'gemini' | 'ollama' = 'openai',
       more: object = {},
     ) {
-      const provider = { provider: vendor, api_key: 'sk-test', base_url: model.baseUrl(vendor), ...more };
-      const created = await send('POST', '/providers', provider);
+      const provider = { provider: vendor, api_key: 'sk-canary', base_url: model.baseUrl(vendor), ...more };
+      const created = await call('POST', '/providers', provider);
       assert.equal(created.status, 201, JSON.stringify(created.body));
       return created.body.provider_id as string;
     },
 
     async startRun(run: { task: string; [field: string]: unknown }) {
-      const created = await send('POST', '/runs', run);
+      const created = await call('POST', '/runs', run);
       assert.equal(created.status, 201, JSON.stringify(created.body));
-      return openRun(send, created.body.run_id);
+      return openRun(call, created.body.run_id);
     },
     /** A run of this user that was started before. */
-    openRun: (run_id: string) => openRun(send, run_id),
+    openRun: (run_id: string) => openRun(call, run_id),
   };
 }
 
 export type TestRun = ReturnType<typeof openRun>;
 
-function openRun(send: (method: string, path: string, body?: unknown) => Promise<Answer>, run_id: string) {
-  const get = async (): Promise<RunView> => (await send('GET', `/runs/${run_id}`)).body;
+function openRun(call: (method: string, path: string, body?: unknown) => Promise<Answer>, run_id: string) {
+  const get = async (): Promise<RunView> => (await call('GET', `/runs/${run_id}`)).body;
   return {
     run_id,
     get,
     task: async (id: string): Promise<TaskView> => (await get()).tasks.find((task) => task.id === id)!,
-    complete: (task_id: string, answer: object) => send('POST', `/runs/${run_id}/tasks/${task_id}/complete`, answer),
-    cancel: () => send('DELETE', `/runs/${run_id}`),
+    complete: (task_id: string, answer: object) => call('POST', `/runs/${run_id}/tasks/${task_id}/complete`, answer),
+    cancel: () => call('DELETE', `/runs/${run_id}`),
 
     /** The run, as soon as it is in this state: a status, or any condition. Fails at once when it ended in another. */
     async until(state: RunView['status'] | ((run: RunView) => boolean), deadline_ms = 30_000): Promise<RunView> {

@@ -14,7 +14,7 @@ afterEach(() => Promise.all(others.splice(0).map((model) => model.close())));
 async function addOther(vendor: 'openai' | 'anthropic' | 'gemini' = 'anthropic') {
   const model = scriptRun(await startFakeModel());
   others.push(model);
-  return { model, provider_id: await story.user.addProvider(model, vendor, { api_key: 'sk-other' }) };
+  return { model, provider_id: await story.user.addProvider(model, vendor, { api_key: 'sk-canary-other' }) };
 }
 
 /** Has the activities that wait for their next attempt make it now. */
@@ -84,7 +84,7 @@ test.each([
     `Provider ${story.provider_id} refuses calls (key or quota); ${other.provider_id} takes them.`,
   ]);
   expect(new Set(other.model.calls.map((call) => `${call.model} ${call.api_key}`))).toEqual(
-    new Set(['claude-3-5-haiku-20241022 sk-other']),
+    new Set(['claude-3-5-haiku-20241022 sk-canary-other']),
   );
   expect(other.model.calls).toHaveLength(9);
 });

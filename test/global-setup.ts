@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
@@ -9,6 +9,7 @@ import { startPostgres } from '../src/embedded/postgres.ts';
 import { killRecorded } from '../src/embedded/processes.ts';
 import { findTemporal, startTemporal } from '../src/embedded/temporal.ts';
 import { workerOptions } from '../src/worker-options.ts';
+import { assertNoSecret } from './canaries.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -49,6 +50,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('workflowBundle', workflowBundle);
   return async () => {
     await Promise.all([postgres.stop(), temporal.stop()]);
+    for (const log of ['temporal.log', 'postgres/postgres.log']) {
+      assertNoSecret(await readFile(path.join(dir, log), 'utf8'), log);
+    }
     await rm(dir, { recursive: true, force: true });
   };
 }

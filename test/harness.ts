@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { inspect } from 'node:util';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { sql } from 'kysely';
 import { pino } from 'pino';
@@ -19,6 +20,7 @@ import { createRateLimits } from '../src/rate-limits.ts';
 import { createTemporalClient, dataConverter } from '../src/temporal.ts';
 import { builtInTools } from '../src/tools/index.ts';
 import { workerOptions } from '../src/worker-options.ts';
+import { assertNothingLeaked } from './canaries.ts';
 import { register } from './client.ts';
 
 export { until, type Answer, type TestRun, type User } from './client.ts';
@@ -57,7 +59,9 @@ export async function startOrchflow({
 }: { environment?: Environment; worker?: boolean } = {}) {
   const env = await createEnvironment(environment);
   const config = loadConfig(env);
-  const log = pino({ level: 'error' });
+  const lines: string[] = [];
+  const kept = { level: 'debug', stream: { write: (line: string) => void lines.push(line) } };
+  const log = pino({ level: 'debug' }, pino.multistream([kept, { level: 'error', stream: process.stdout }]));
   const db = createDb(config.DATABASE_URL);
   const client = createTemporalClient(config);
   const { TEMPORAL_TASK_QUEUE: taskQueue, RUN_HISTORY_LIMIT: historyLimit } = config;
@@ -108,18 +112,27 @@ export async function startOrchflow({
       await worker?.stop();
       worker = undefined;
     },
+    /** Fails when it has left a secret anywhere. */
     async stop() {
       server.close();
       await runEvents.stop();
       await worker?.stop();
       await Promise.all([outbox.stop(), housekeeping.stop()]);
       await Promise.all([client.connection.close(), db.destroy(), limits.close()]);
+      await assertNothingLeaked(env, [...lines, ...workerLines].join('\n'));
     },
   };
 }
 
 // Once in a process, before its first worker.
-Runtime.install({ logger: new DefaultLogger('ERROR') });
+const workerLines: string[] = [];
+const errors = new DefaultLogger('ERROR');
+Runtime.install({
+  logger: new DefaultLogger('DEBUG', ({ level, message, meta }) => {
+    workerLines.push(`${message} ${inspect(meta, { depth: 8 })}`);
+    errors.log(level, message, meta);
+  }),
+});
 
 async function startWorker(env: Environment) {
   const config = loadConfig(env);

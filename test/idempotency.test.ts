@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { sql } from 'kysely';
 import { startOrchflow, type Orchflow, type User } from './harness.ts';
+import { send } from './raw.ts';
 
 let orchflow: Orchflow;
 let user: User;
@@ -12,14 +13,9 @@ beforeEach(async () => {
   user = await orchflow.register();
 });
 
-async function post(path: string, body: object, key: string, who = user) {
-  const response = await fetch(`${orchflow.url}/api/v1${path}`, {
-    method: 'POST',
-    headers: { 'x-api-key': who.api_key, 'content-type': 'application/json', 'idempotency-key': key },
-    body: JSON.stringify(body),
-  });
-  const { status, headers } = response;
-  return { status, headers, body: (await response.json()) as any };
+function post(path: string, body: object, key: string, who = user) {
+  const headers = { 'x-api-key': who.api_key, 'content-type': 'application/json', 'idempotency-key': key };
+  return send(orchflow.url, 'POST', `/api/v1${path}`, headers, JSON.stringify(body));
 }
 
 const runs = async () => (await user.get('/runs')).body.runs as { run_id: string }[];
@@ -75,7 +71,7 @@ test('errors of the client are answers too, and a key must be visible ASCII', as
 });
 
 test('when the first try died after its work, a retry finds the run, the provider and the answer that it made', async () => {
-  const provider = { provider: 'openai', api_key: 'sk-once', label: 'mine' };
+  const provider = { provider: 'openai', api_key: 'sk-canary-once', label: 'mine' };
   const made = [await post('/runs', { ...goal, ask_me_about: ['x'] }, 'k5'), await post('/providers', provider, 'k6')];
   await loseAnswers();
   const retried = [
@@ -98,7 +94,7 @@ test('when the first try died after its work, a retry finds the run, the provide
 });
 
 test('answers are kept encrypted', async () => {
-  await post('/providers', { provider: 'openai', api_key: 'sk-once', label: 'canary-label' }, 'k9');
+  await post('/providers', { provider: 'openai', api_key: 'sk-canary-once', label: 'canary-label' }, 'k9');
   const rows = await orchflow.db.selectFrom('idempotency_keys').selectAll().execute();
   expect(rows.length).toBeGreaterThan(0);
   expect(JSON.stringify(rows)).not.toContain('canary-label');

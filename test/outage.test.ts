@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { sql } from 'kysely';
@@ -7,6 +7,7 @@ import { createDb, type Db } from '../db/index.ts';
 import { killRecorded } from '../src/embedded/processes.ts';
 import { findTemporal, startTemporal, type Temporal } from '../src/embedded/temporal.ts';
 import { askedAgain, isFirst } from './asked.ts';
+import { assertNothingLeaked } from './canaries.ts';
 import type { TestRun, User } from './client.ts';
 import { startFakeModel, type FakeModel } from './fakes/model.ts';
 import { createEnvironment, until } from './harness.ts';
@@ -41,6 +42,7 @@ beforeAll(async () => {
   db = createDb(env.DATABASE_URL!, 2);
 });
 afterAll(async () => {
+  await assertNothingLeaked(env, await readFile(options.logFile!, 'utf8'));
   await Promise.all([temporal.stop(), db.destroy()]);
   await rm(dir, { recursive: true, force: true });
 });

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { sql } from 'kysely';
@@ -8,6 +8,7 @@ import { migrateToLatest } from '../db/migrate.ts';
 import { startPostgres, type Postgres } from '../src/embedded/postgres.ts';
 import { killRecorded } from '../src/embedded/processes.ts';
 import { askedAgain } from './asked.ts';
+import { assertNothingLeaked } from './canaries.ts';
 import type { Answer } from './client.ts';
 import { startFakeModel, type FakeModel } from './fakes/model.ts';
 import { createEnvironment, until } from './harness.ts';
@@ -37,6 +38,7 @@ beforeAll(async () => {
   await migrateToLatest(db).finally(() => db.destroy());
 });
 afterAll(async () => {
+  await assertNothingLeaked(env, await readFile(path.join(dir, 'postgres', 'postgres.log'), 'utf8'));
   await postgres.stop();
   await rm(dir, { recursive: true, force: true });
 });

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
+import { assertNoSecret } from './canaries.ts';
 import { register, until, type Answer } from './client.ts';
 
 /** The api and worker processes as they are deployed. None outlives its test, however that ends. */
@@ -9,6 +10,8 @@ export type TestProcess = Awaited<ReturnType<typeof startWorkerProcess>>;
 
 const root = path.join(import.meta.dirname, '..');
 const running = new Set<ChildProcess>();
+/** Of all processes of the test, also of those that have ended. */
+const logs: { script: string; env: Environment; log: () => string }[] = [];
 process.once('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
 // For the case that the tests themselves are killed: their end closes this pipe.
@@ -17,9 +20,10 @@ const dieWithTests = `data:text/javascript,${encodeURIComponent(
   if (isMainThread) process.stdin.on('end', () => process.kill(process.pid, 'SIGKILL')).resume().unref();`,
 )}`;
 
-/** For afterEach. Resolves when every process that the test started has ended. */
+/** For afterEach. Resolves when every process that the test started has ended. Fails when one has logged a secret. */
 export async function killProcesses(): Promise<void> {
   await Promise.all([...running].map((child) => kill(child, 'SIGKILL')));
+  for (const { script, env, log } of logs.splice(0)) assertNoSecret(log(), `the log of ${script}`, env);
 }
 
 /** Starts `src/worker.ts`. Resolves when it takes work. */
@@ -58,6 +62,7 @@ async function start(script: string, env: Environment, readyMessage: string) {
   });
   running.add(child);
   let log = '';
+  logs.push({ script, env, log: () => log });
   let ended: string | undefined;
   const exited = new Promise<string>((resolve) =>
     child.once('close', (code, signal) => {

@@ -6,7 +6,7 @@ import { goal, useStory } from './story.ts';
 import { until } from './harness.ts';
 
 const story = useStory();
-const key = 'sk-a-key-that-nobody-may-read';
+const key = 'sk-canary-that-nobody-may-read';
 
 function findRow(provider_id: string) {
   return story.orchflow.db

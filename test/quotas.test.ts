@@ -1,10 +1,11 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startOrchflow, type User } from './harness.ts';
 import { expectProblem } from './problem.ts';
+import { send } from './raw.ts';
 import { countRows } from './rows.ts';
 
 const task = 'Compare three note apps.';
-const ownProvider = { provider: 'openai', api_key: 'sk-test' };
+const ownProvider = { provider: 'openai', api_key: 'sk-canary' };
 const hosted = { ORCHFLOW_MODE: 'hosted' };
 const wayOut = expect.stringContaining('Register a provider with POST /api/v1/providers and pass its provider_id.');
 const providerRequired = { status: 402, code: 'PROVIDER_REQUIRED', detail: wayOut };
@@ -23,12 +24,10 @@ async function addProvider(user: User): Promise<string> {
 describe('hosted', () => {
   test('registration promises 100 runs a month and 3 managed trial runs, in the documented words', async () => {
     const { orchflow } = await start(hosted);
-    const response = await fetch(`${orchflow.url}/api/v1/auth/register`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ name: 'Your Name', email: 'you@example.com' }),
-    });
-    expect(await response.json()).toMatchObject({
+    const ada = JSON.stringify({ name: 'Your Name', email: 'you@example.com' });
+    const headers = { 'content-type': 'application/json' };
+    const { body } = await send(orchflow.url, 'POST', '/api/v1/auth/register', headers, ada);
+    expect(body).toMatchObject({
       message: 'Free tier: 100 runs/month, 3 managed trial runs included.',
     });
   });

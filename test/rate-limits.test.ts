@@ -63,7 +63,7 @@ test('a key may make its requests at both APIs together, and no more; each answe
 test('an Idempotency-Key replays within the limit, and says so too', async () => {
   const { api_key } = (await register('203.0.113.3')).body;
   const headers = { 'x-api-key': api_key, 'content-type': 'application/json', 'idempotency-key': 'k' };
-  const provider = JSON.stringify({ provider: 'openai', api_key: 'sk-test' });
+  const provider = JSON.stringify({ provider: 'openai', api_key: 'sk-canary' });
   const create = () => send(apis[0].url, 'POST', '/api/v1/providers', headers, provider);
   const [first, again] = [await create(), await create()];
   expect(again.headers.get('idempotency-replayed')).toBe('true');

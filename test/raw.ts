@@ -1,4 +1,8 @@
+import { assertNoSecret } from './canaries.ts';
 import type { Answer } from './client.ts';
+
+/** The answers that show a secret, once. */
+const showsSecret = /^\/api\/v1\/(auth\/register|webhooks\/secret\/rotate)$/;
 
 /** A request with headers of its own: no key, no content type unless given. */
 export async function send(
@@ -11,6 +15,9 @@ export async function send(
   const init = { method, headers, body, duplex: 'half' } as RequestInit;
   const response = await fetch(url + path, init);
   const text = await response.text();
+  if (!response.ok || !showsSecret.test(path)) {
+    assertNoSecret(`${JSON.stringify([...response.headers])}\n${text}`, `the answer to ${method} ${path}`);
+  }
   const isJson = response.headers.get('content-type')?.includes('json');
   return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text };
 }

@@ -19,7 +19,7 @@ test('the key is changed without a pause: both read, reencrypt, and the new one 
     run(process.execPath, [script], { env: { DATABASE_URL, ENCRYPTION_KEY } }).then(({ stdout }) => stdout);
   const [user, model] = await Promise.all([orchflow.register(), startFakeModel()]);
   scriptRun(model);
-  const provider_id = await user.addProvider(model, 'openai', { api_key: 'sk-rotated' });
+  const provider_id = await user.addProvider(model, 'openai', { api_key: 'sk-canary-rotated' });
 
   const mcp = await startFakeMcp(() => 'Rain.');
   const headers = { Authorization: mcpKey };
@@ -36,7 +36,7 @@ test('the key is changed without a pause: both read, reencrypt, and the new one 
   const after = await orchflow.db.selectFrom('providers').select('api_key_encrypted').executeTakeFirstOrThrow();
   expect(after.api_key_encrypted).not.toBe(before.api_key_encrypted);
   await (await user.startRun({ task, provider_id })).until('completed');
-  expect(new Set(model.calls.map((call) => call.api_key))).toEqual(new Set(['sk-rotated']));
+  expect(new Set(model.calls.map((call) => call.api_key))).toEqual(new Set(['sk-canary-rotated']));
   const call = { call: [{ name: 'weather__forecast', arguments: { city: 'Rome' } }] };
   model.on(({ tools, calls }) => (tools.length && !calls.length ? call : undefined));
   const agents = [{ name: 'writer', tools: ['weather.forecast'] }];

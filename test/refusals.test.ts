@@ -83,7 +83,7 @@ test('a retry after the provider was replaced by another of its vendor completes
   const still = await run.until((view) => view.waiting_tasks.includes('T1') && view.tasks[0]!.attempts === 2);
   expect(still.tasks[0]!.gate!.reason).toContain('is not active');
 
-  await user.addProvider(other, 'openai', { api_key: 'sk-new' });
+  await user.addProvider(other, 'openai', { api_key: 'sk-canary-new' });
   for (const id of ['T1', 'T2', 'T3']) await run.complete(id, { decision: 'retry' });
   const done = await run.until('completed');
   expect(done.tasks.map((task) => [task.output, task.attempts, task.error])).toEqual([
@@ -92,7 +92,7 @@ test('a retry after the provider was replaced by another of its vendor completes
     ['Output of T3.', 2, null],
   ]);
   expect(model.callsFor('finalize')).toEqual([]);
-  expect(other.calls.map((call) => call.api_key)).toEqual(Array(7).fill('sk-new'));
+  expect(other.calls.map((call) => call.api_key)).toEqual(Array(7).fill('sk-canary-new'));
   await other.close();
 });
 

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, onTestFinished, test } from 'vitest';
 import { choosePort } from '../src/embedded/ports.ts';
 import { isAlive, killRecorded, readPidFile, type ProcessRecord } from '../src/embedded/processes.ts';
+import { assertNoSecret } from './canaries.ts';
 import { register, until } from './client.ts';
 import { askedAgain } from './asked.ts';
 import { startFakeModel, type FakeModel } from './fakes/model.ts';
@@ -14,6 +15,7 @@ import { scriptRun } from './script.ts';
 
 const names = ['launcher', 'api', 'worker', 'temporal', 'postgres'];
 const dataDir = mkdtempSync(path.join(tmpdir(), 'orchflow-start-'));
+const logs = path.join(dataDir, 'logs');
 const pidFile = (name: string) => path.join(dataDir, 'pids', `${name}.json`);
 process.once('exit', cleanUp);
 
@@ -25,6 +27,7 @@ function cleanUp() {
 let model: FakeModel;
 afterEach(async () => {
   await model.close();
+  for (const log of readdirSync(logs)) assertNoSecret(readFileSync(path.join(logs, log), 'utf8'), log);
   cleanUp();
   model.assertNothingUnscripted();
 });
@@ -39,7 +42,7 @@ async function npmStart(port: number) {
   const { PATH, HOME, XDG_CACHE_HOME, ORCHFLOW_TEMPORAL_CLI } = process.env;
   const machine = { PATH, HOME, XDG_CACHE_HOME, ORCHFLOW_TEMPORAL_CLI };
   const settings = { PORT: String(port), ORCHFLOW_DATA_DIR: dataDir, LOG_LEVEL: 'warn' };
-  const managed = { OPENAI_API_KEY: 'sk-test', OPENAI_BASE_URL: model.baseUrl('openai') };
+  const managed = { OPENAI_API_KEY: 'sk-canary', OPENAI_BASE_URL: model.baseUrl('openai') };
   const child = spawn('npm', ['start'], {
     cwd: path.join(import.meta.dirname, '..'),
     detached: true,
@@ -47,6 +50,7 @@ async function npmStart(port: number) {
     env: { ...machine, ...settings, ...managed },
   });
   let output = '';
+  onTestFinished(() => assertNoSecret(output, 'what npm start says'));
   let ended: string | undefined;
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => void (output += chunk));
   const exited = new Promise<string>((resolve) => {

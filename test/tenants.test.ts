@@ -17,7 +17,7 @@ let definition: object;
 beforeAll(async () => {
   orchflow = await startOrchflow();
   [owner, stranger] = await Promise.all([orchflow.register(), orchflow.register()]);
-  const provider = (await owner.post('/providers', { provider: 'openai', api_key: 'sk-test' })).body;
+  const provider = (await owner.post('/providers', { provider: 'openai', api_key: 'sk-canary' })).body;
   run = await owner.startRun({ task: 'Compare three note apps.', ask_me_about: ['the budget'] });
   await run.untilWaiting('T1');
   const shipped = (await owner.get('/orchestrations/orch-research-report')).body;

@@ -13,7 +13,7 @@ let others_provider_id: string;
 beforeAll(async () => {
   orchflow = await startOrchflow();
   user = await orchflow.register();
-  const provider = { provider: 'openai', api_key: 'sk-test' };
+  const provider = { provider: 'openai', api_key: 'sk-canary' };
   others_provider_id = (await (await orchflow.register()).post('/providers', provider)).body.provider_id;
   run = await user.startRun({ task: 'Compare three note apps.', ask_me_about: ['the budget'] });
   await run.untilWaiting('T1');

@@ -6,7 +6,7 @@ import type { FakeVendor } from './wire.ts';
 export const VENDORS: FakeVendor[] = ['openai', 'anthropic', 'gemini', 'ollama'];
 
 /** Has the shape of a key, so that a leak of it would be seen. */
-export const API_KEY = 'sk-SECRET0123456789canary';
+export const API_KEY = 'sk-canary-SECRET0123456789';
 
 /** A guarded fetch that may reach the fakes on this machine, with deadlines for tests. Close it at the end. */
 export function localFetch(options: Partial<Parameters<typeof createGuardedFetch>[0]> = {}) {

@@ -6,7 +6,7 @@ import { z } from 'zod';
 
 /** A real MCP server on this machine, made with the SDK, that wants the key of its users. */
 
-export const mcpKey = 'Bearer mcp-SECRET-0123456789';
+export const mcpKey = 'Bearer sk-canary-mcp';
 export type FakeMcp = Awaited<ReturnType<typeof startFakeMcp>>;
 
 /** `forecast` may take its time. */

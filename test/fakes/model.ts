@@ -206,9 +206,10 @@ export async function startFakeModel() {
       return;
     }
     if ('status' in reply && typeof reply.status === 'number') {
-      const { status, headers, body = encodeError(call.vendor, status) } = reply;
+      const { status, headers, body = encodeError(call.vendor, status, `fake ${status} for ${call.api_key}`) } = reply;
       call.answered_at = performance.now();
-      return sendJson(response, status, body, headers as Record<string, string>);
+      // Vendors repeat the key. An SDK's error has the headers too.
+      return sendJson(response, status, body, { 'x-your-key': call.api_key ?? '', ...(headers as object) });
     }
     if ('call' in reply) {
       const { call: called, text = '', finish } = reply as Extract<Reply, { call: unknown }>;

@@ -1,5 +1,6 @@
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { assertNoSecret } from '../canaries.ts';
 import { until } from '../client.ts';
 
 /** One request that reached the receiver. `body` is the text as sent, which is what the signature is of. */
@@ -64,6 +65,12 @@ export async function startFakeWebhook() {
       await until(() => find() !== undefined, `a webhook ${event}`);
       return find()!;
     },
-    close: down,
+    /** `down`, and a look at what came: no secret may be in it. */
+    async close() {
+      await down();
+      for (const { path, headers, body } of requests) {
+        assertNoSecret(`${path}\n${JSON.stringify(headers)}\n${body}`, `the webhook to ${path}`);
+      }
+    },
   };
 }
