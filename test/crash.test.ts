@@ -39,9 +39,11 @@ async function journal(run_id: string): Promise<string[]> {
   return calls.map(({ call_id }) => call_id);
 }
 
+/** True when somebody waits for a table that a test has locked. */
 async function isAnyoneBlocked(): Promise<boolean> {
   const { rows } = await sql`
-    select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`.execute(orchflow.db);
+    select from pg_stat_activity
+    where wait_event_type = 'Lock' and wait_event = 'relation' and datname = current_database()`.execute(orchflow.db);
   return rows.length > 0;
 }
 

@@ -112,7 +112,9 @@ test('Postgres ends in the middle of a transaction: the API lives, nothing was c
   await run.untilWaiting('T1');
 
   const db = createDb(postgres.url, 2);
-  const blocked = sql<{ pid: number }>`select pid from pg_stat_activity where wait_event_type = 'Lock'`;
+  // Who waits for a row waits for the transaction that has it.
+  const blocked = sql`
+    select from pg_stat_activity where wait_event_type = 'Lock' and wait_event = 'transactionid'`;
   const { promise: answering, resolve } = Promise.withResolvers<Promise<Answer>>();
   const locking = db.transaction().execute(async (lock) => {
     await sql`select from gates where run_id = ${run.run_id} for update`.execute(lock);
