@@ -19,7 +19,7 @@ type Lease = { points: number; elsewhere: number; ends_at: number; refill?: Prom
  * At most `limit` requests of a key in a window, over all API processes: the count is in Postgres. A process takes
  * points there in batches, so that a request costs a decrement, and a key at most 50 writes a window and process; a
  * refused one costs nothing. What a process has taken and does not use is lost to the others until the window ends.
- * Without Postgres each process counts for itself.
+ * Without Postgres each process counts for itself; one that cannot ask it in time does so for that batch.
  */
 function createRateLimit(
   storeClient: object,

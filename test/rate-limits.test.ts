@@ -39,12 +39,13 @@ test('a key may make its requests at both APIs together, and no more; each answe
   expect(reset).toBeGreaterThan(50);
   expect(reset).toBeLessThan(62);
 
+  // Now both have a connection. One that gets none in time for its first batch would count that batch for itself.
+  expect((await list(1)).status).toBe(200);
   const answers = await Promise.all(Array.from({ length: 140 }, (_, index) => list(index)));
-  const allowed = statusesOf(answers).filter((status) => status === 200).length;
-  // What one API has taken of the last batch is lost to the other; one that waits too long for a busy Postgres counts a
-  // batch for itself. Each for itself, they would let all 140 pass.
+  const allowed = 2 + statusesOf(answers).filter((status) => status === 200).length;
+  expect(allowed).toBeLessThanOrEqual(120);
+  // What one API has taken of the last batches is lost to the other.
   expect(allowed).toBeGreaterThan(110);
-  expect(allowed).toBeLessThan(130);
   const refused = answers.find(({ status }) => status === 429)!;
   expectProblem(refused, { status: 429, code: 'RATE_LIMITED' });
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
