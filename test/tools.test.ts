@@ -3,6 +3,7 @@ import { textsOf } from './canaries.ts';
 import { VENDORS } from './fakes/ask.ts';
 import type { ModelCall, Reply } from './fakes/model.ts';
 import { startFakeWeb, type FakeWeb, type WebAnswer, type WebRequest } from './fakes/web.ts';
+import { until } from './harness.ts';
 import { expectFault } from './problem.ts';
 import { countRows } from './rows.ts';
 import { useStory } from './story.ts';
@@ -18,10 +19,11 @@ const story = useStory(async () => {
 beforeEach(() => void web.requests.splice(0));
 afterAll(() => web.down());
 
-function page({ path, body }: WebRequest): WebAnswer {
+function page({ path, body }: WebRequest): WebAnswer | Promise<WebAnswer> {
   if (path.startsWith('/searx/search?')) return { body: JSON.stringify({ results: [found] }) };
   if (path === '/moved') return { status: 301, headers: { location: '/prices' } };
   if (path === '/long') return { body: 'x'.repeat(1_000_000) };
+  if (path === '/slow') return new Promise(() => {});
   if (path === '/gone') return { status: 404, body: 'Not here.' };
   return { headers: { 'content-type': 'text/plain', 'set-cookie': 'no' }, body: `Nine dollars. ${body}`.trim() };
 }
@@ -141,6 +143,13 @@ test('web_search asks the engine of the operator', async () => {
   await run.until('completed');
   expect(lastCalls()).toMatchObject([{ result: 'Otters\nhttps://example.com/otters\nThey hold hands.' }]);
   expect(web.requests[0]!.path).toBe('/searx/search?q=do+otters+hold+hands%3F&format=json');
+});
+
+test('a run that is cancelled hangs up on the calls of its tools', async () => {
+  const run = await startCalling([[get('/slow')]], ['http_request']);
+  await until(() => web.requests.some(({ path }) => path === '/slow'), 'the call');
+  expect((await run.cancel()).status).toBe(200);
+  await until(() => web.abandoned.includes('/slow'), 'the end of the call');
 });
 
 test('an agent that goes on calling is told in its last turn to answer', async () => {

@@ -10,12 +10,15 @@ export type FakeWeb = Awaited<ReturnType<typeof startFakeWeb>>;
 /** `answer` may take its time; what it returns is sent. */
 export async function startFakeWeb(answer: (request: WebRequest) => WebAnswer | Promise<WebAnswer>) {
   const requests: WebRequest[] = [];
+  /** The paths on which the client hung up before it had its answer. */
+  const abandoned: string[] = [];
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const { method = '', url = '', headers } = request;
     const received = { method, path: url, headers, body: Buffer.concat(chunks).toString() };
     requests.push(received);
+    response.on('close', () => response.writableFinished || abandoned.push(url));
     const { status = 200, headers: own, body } = await answer(received);
     response.writeHead(status, own).end(body);
   });
@@ -23,6 +26,7 @@ export async function startFakeWeb(answer: (request: WebRequest) => WebAnswer | 
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,
+    abandoned,
     down() {
       server.closeAllConnections();
       server.close();

@@ -164,3 +164,14 @@ test('the final result holds every output once, without its notes', async () => 
   expect(result.split(NOTE)).toHaveLength(2);
   expect(result.endsWith(NOTE)).toBe(true);
 });
+
+test('it calls a tool only when it must, with the goal as what is required', async () => {
+  const options = { signal: new AbortController().signal, fetch: () => expect.unreachable(), timeout_ms: 1000 };
+  const json_schema = { type: 'object', properties: { query: { type: 'string' } }, required: ['query'] };
+  const tools = [{ name: 'web_search', description: 'Searches.', json_schema }];
+  const request = { system: 'x', prompt: '<goal>\nFind otters.\n</goal>', tools, max_output_tokens: 100 };
+  const target = { vendor: 'demo', model: 'demo' } as const;
+  expect((await callModel(target, request, options)).tool_calls).toBeUndefined();
+  const forced = await callModel(target, { ...request, tool_choice: { name: 'web_search' } }, options);
+  expect(forced.tool_calls).toMatchObject([{ name: 'web_search', arguments: '{"query":"Find otters."}' }]);
+});
