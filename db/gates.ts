@@ -6,6 +6,9 @@ import type { Gate, OutboxMessage } from './schema.ts';
 
 type Answer = { run_id: string; gate_id: string; decision: Decision; output: string | null };
 
+/** `request_id` is the same at every try of a request with an `Idempotency-Key`. */
+type AnswerOfRequest = Answer & { task_id: string; request_id: string };
+
 /** Null when the answer is blank. */
 function outputOf({ output }: Answer): string | null {
   return output?.trim() ? output : null;
@@ -19,7 +22,7 @@ function outputOf({ output }: Answer): string | null {
 export async function settleGate(db: Db, answer: Answer): Promise<Gate> {
   const { run_id, gate_id, decision } = answer;
   const { rows } = await sql<Gate>`
-    select (gate).* from settle_gate(${run_id}, ${gate_id}, ${decision}, ${outputOf(answer)})`.execute(db);
+    select (gate).* from settle_gate(${run_id}, ${gate_id}, ${decision}, ${outputOf(answer)}, null)`.execute(db);
   return rows[0]!;
 }
 
@@ -29,13 +32,13 @@ export async function settleGate(db: Db, answer: Answer): Promise<Gate> {
  */
 export async function answerGate(
   db: Db,
-  answer: Answer & { task_id: string },
+  answer: AnswerOfRequest,
 ): Promise<{ won: boolean; gate: Gate; entry: OutboxEntry | undefined }> {
-  const { run_id, task_id, gate_id, decision } = answer;
+  const { run_id, task_id, gate_id, decision, request_id } = answer;
   const message = JSON.stringify({ kind: 'complete_task', task_id, gate_id, decision });
   const { rows } = await sql<Gate & { won: boolean; waits: boolean; outbox_id: string; message: OutboxMessage }>`
     with settled as materialized (
-      select won, (gate).* from settle_gate(${run_id}, ${gate_id}, ${decision}, ${outputOf(answer)})
+      select won, (gate).* from settle_gate(${run_id}, ${gate_id}, ${decision}, ${outputOf(answer)}, ${request_id})
     ), entry as (
       insert into outbox (run_id, message, next_attempt_at)
       select run_id, ${message}::jsonb || jsonb_build_object('output_id', answer_id), ${nextAttempt(run_id)}
@@ -45,6 +48,16 @@ export async function answerGate(
     select settled.*, entry.* from settled left join entry on true`.execute(db);
   const { won, waits, outbox_id, message: stored, ...gate } = rows[0]!;
   return { won, gate, entry: won && !waits ? { outbox_id, run_id, message: stored, attempts: 0 } : undefined };
+}
+
+/** The gate that this request has answered, or undefined when it has answered none. */
+export function findGateAnsweredBy(db: Db, run_id: string, request_id: string): Promise<Gate | undefined> {
+  return db
+    .selectFrom('gates')
+    .selectAll()
+    .where('run_id', '=', run_id)
+    .where('answered_by', '=', request_id)
+    .executeTakeFirst();
 }
 
 /** The newest gate of a task, open or not, or undefined when it never waited. */

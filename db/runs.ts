@@ -128,9 +128,10 @@ export async function completeTask(
     gate_id?: string;
     decision: Decision;
     output: string | null;
+    request_id: string;
   },
 ): Promise<Completion> {
-  const { account_id, run_id, task_id, decision, output } = answer;
+  const { account_id, run_id, task_id, decision, output, request_id } = answer;
   const [task, gate] = await Promise.all([
     findTask(db, account_id, run_id, task_id),
     findLatestGate(db, run_id, task_id),
@@ -149,7 +150,14 @@ export async function completeTask(
   const read = gate.kind === 'human_step' ? await readForm(db, gate, output ?? '') : undefined;
   if (read && 'faults' in read) return { result: 'unfit', faults: read.faults };
   const text = read ? JSON.stringify(read.value) : output;
-  const answered = await answerGate(db, { run_id, task_id, gate_id: gate.gate_id, decision, output: text });
+  const answered = await answerGate(db, {
+    run_id,
+    task_id,
+    gate_id: gate.gate_id,
+    decision,
+    output: text,
+    request_id,
+  });
   if (!answered.won) return notWaiting(answered.gate);
   return { result: 'accepted', gate: answered.gate, entry: answered.entry };
 }

@@ -176,6 +176,8 @@ interface GateTable {
   answer_id: string | null;
   opened_at: Generated<string>;
   due_at: string | null;
+  /** The request that answered it; null when a signal did. */
+  answered_by: string | null;
   answered_at: string | null;
 }
 

@@ -42,17 +42,17 @@ test('at the limit one person decides for all tasks; each approval grants it aga
     { dependencies: { T2: ['T1'], T3: ['T1'] }, execute: ({ task_id }) => (task_id === 'T1' ? longText : undefined) },
     { max_tokens: 12_500 },
   );
-  const waiting = await run.untilWaiting('budget');
+  const waiting = await run.untilWaiting('_budget_1');
   expect(waiting.tasks.at(-1)).toMatchObject({
-    id: 'budget',
+    id: '_budget_1',
     kind: 'human',
     gate: { kind: 'budget', status: 'open', decisions: ['approve', 'reject'] },
   });
   expect(waiting.tasks.at(-1)!.gate!.reason).toMatch(/^Token limit exceeded: \d+ > max 12500 \(\d+ used/);
   expect(waiting.tasks[0]).toMatchObject({ status: 'running', attempts: 1, error: null });
   expect(await warningsOf(run)).toMatchObject([{ data: { max_tokens: 12_500, max_cost_usd: null } }]);
-  expect(await run.complete('budget', { decision: 'edit', output: 'More.' })).toMatchObject({ status: 422 });
-  await run.complete('budget', {});
+  expect(await run.complete('_budget_1', { decision: 'edit', output: 'More.' })).toMatchObject({ status: 422 });
+  await run.complete('_budget_1', {});
 
   await run.until(({ tasks }) => tasks.slice(1).every((task) => task.status !== 'pending') && isAsked(tasks));
   expect(await openingsOf(run)).toBe(2);
@@ -61,7 +61,7 @@ test('at the limit one person decides for all tasks; each approval grants it aga
   const asked = new Set<string>();
   for (let view = await run.get(); view.status !== 'completed';) {
     asked.add(view.tasks.at(-1)!.gate!.gate_id);
-    await run.complete('budget', {});
+    await run.complete(view.tasks.at(-1)!.id, {});
     view = await run.until(({ status, tasks }) => status === 'completed' || isAsked(tasks, asked));
   }
   const done = await run.get();
@@ -69,7 +69,7 @@ test('at the limit one person decides for all tasks; each approval grants it aga
     ['T1', 'completed', 1],
     ['T2', 'completed', 1],
     ['T3', 'completed', 1],
-    ['budget', 'completed', 0],
+    ...Array.from({ length: asked.size + 1 }, (_, index) => [`_budget_${index + 1}`, 'completed', 0]),
   ]);
   expect(done.usage.llm_calls).toBe(9);
 });
@@ -89,16 +89,16 @@ test('with on_budget "fail" the run fails before it spends more, and says how mu
 
 test('a budget that does not even cover the plan asks before anything is spent; a rejection fails the run', async () => {
   const run = await story.start({}, { max_tokens: 3_000 });
-  const waiting = await run.untilWaiting('budget');
-  expect(waiting).toMatchObject({ phase: 'split_tasks', waiting_tasks: ['budget'], usage: { llm_calls: 0 } });
+  const waiting = await run.untilWaiting('_budget_1');
+  expect(waiting).toMatchObject({ phase: 'split_tasks', waiting_tasks: ['_budget_1'], usage: { llm_calls: 0 } });
   const { gate_id } = waiting.tasks[0]!.gate!;
-  await run.complete('budget', {});
+  await run.complete('_budget_1', {});
   const planned = await run.until(({ tasks }) => isAsked(tasks, new Set([gate_id])));
-  expect(planned.tasks.map(({ id }) => id)).toEqual(['T1', 'T2', 'T3', 'budget']);
-  await run.complete('budget', { decision: 'reject' });
+  expect(planned.tasks.map(({ id }) => id)).toEqual(['T1', 'T2', 'T3', '_budget_1', '_budget_2']);
+  await run.complete('_budget_2', { decision: 'reject' });
   const failed = await run.until('failed');
   expect(failed.error).toMatch(/^Token limit exceeded: \d+ > max 6000/);
-  expect(failed.tasks.map((task) => task.status)).toEqual(Array(4).fill('skipped'));
+  expect(failed.tasks.map((task) => task.status)).toEqual([...Array(3).fill('skipped'), 'completed', 'skipped']);
 });
 
 test('what a lost worker had reserved is found again by the retry, not doubled', async () => {

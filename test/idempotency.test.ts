@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { sql } from 'kysely';
 import { startOrchflow, type Orchflow, type User } from './harness.ts';
+import { runSteps } from './orchestration.ts';
 import { send } from './raw.ts';
 
 let orchflow: Orchflow;
@@ -89,8 +90,22 @@ test('when the first try died after its work, a retry finds the run, the provide
   await loseAnswers();
   const again = await post(path, { output: 'Blue.' }, 'k7');
   expect(again).toMatchObject({ status: 200, body: answered.body });
+  // Another person who says the same is too late, also at a second try.
+  expect((await post(path, { output: 'Blue.' }, 'k8')).status).toBe(409);
+  await loseAnswers();
   expect((await post(path, { output: 'Blue.' }, 'k8')).status).toBe(409);
   await run.until('completed');
+});
+
+test('a retry of an answer to an orchestration is not taken for an answer to its next question', async () => {
+  const steps = ['first', 'second'].map((id) => ({ id, type: 'human', human_prompt: id, output_key: id }));
+  const paused = await runSteps(user, steps);
+  const path = `/orchestrations/runs/${paused.body.run_id}/resume`;
+  const next = await post(path, { response: 'one' }, 'k10');
+  expect(next.body).toMatchObject({ status: 'paused', human_input_required: { step_id: 'second' } });
+  await loseAnswers();
+  const again = await post(path, { response: 'one' }, 'k10');
+  expect(again.body).toEqual(next.body);
 });
 
 test('answers are kept encrypted', async () => {

@@ -44,8 +44,12 @@ test('people are asked inside branches and loops, one after the other, and nothi
   expect(paused.body.human_input_required).toMatchObject({ step_id: 'round', task_id: 'round' });
   paused = await resume(user, paused, 'one');
   expect(paused.body.human_input_required).toMatchObject({ step_id: 'round', task_id: 'round.2' });
-  const done = await resume(user, paused, 'two');
-  expect(done.body).toMatchObject({ status: 'completed' });
+  // Like any task of a run.
+  expect(await user.post(`/runs/${paused.body.run_id}/tasks/round.2/complete`, { output: 'two' })).toMatchObject({
+    status: 200,
+  });
+  await user.openRun(paused.body.run_id).until('completed');
+  const done = await user.get(path);
   expect(done.body.shared_state).toMatchObject({
     left: { any: ['thing', 1] },
     right: { response: 'from the right' },

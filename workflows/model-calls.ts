@@ -1,8 +1,8 @@
 import { ActivityFailure, ApplicationFailure } from '@temporalio/workflow';
 import type { createGates } from './gate.ts';
 import { withoutApproval } from './gate-policy.ts';
-import type { GatePolicy, Progress, RunInput } from './messages.ts';
-import { budgetTask, newTask } from './plan.ts';
+import type { GatePolicy, Progress, RunInput, TaskState } from './messages.ts';
+import { budgetTask, isBudgetTask } from './plan.ts';
 import type { ProgressTracker } from './progress.ts';
 
 /** However often a provider says so, and for days: it is no reason to give up. */
@@ -20,9 +20,9 @@ export function createModelCalls(
 ) {
   /** As Postgres counts them, also those of the runs before this one continued as new. */
   let approvals = 0;
-  const asked = run.state.tasks.find(({ id, gate }) => id === budgetTask.id && gate?.status === 'open');
+  const asked = run.state.tasks.find((task) => isBudgetTask(task) && task.gate?.status === 'open');
   /** A run that continues as new goes on asking. */
-  const asking = asked && askPerson(asked.gate!.reason ?? '');
+  const asking = asked && askPerson(asked, asked.gate!.reason ?? '');
   asking?.catch(() => {});
   let decision: Promise<void> | undefined;
 
@@ -46,7 +46,7 @@ export function createModelCalls(
     const before = Number(details?.[0]);
     // Refused before the last approval.
     if (before < approvals) return;
-    decision ??= askPerson(message)
+    decision ??= askPerson(budgetTask(run.state.tasks), message)
       .then(() => void (approvals = before + 1))
       .finally(() => {
         decision = undefined;
@@ -54,10 +54,8 @@ export function createModelCalls(
     return decision;
   }
 
-  async function askPerson(reason: string): Promise<void> {
-    const { tasks } = run.state;
-    const task = tasks.find(({ id }) => id === budgetTask.id) ?? newTask(budgetTask);
-    if (!tasks.includes(task)) tasks.push(task);
+  async function askPerson(task: TaskState, reason: string): Promise<void> {
+    if (!run.state.tasks.includes(task)) run.state.tasks.push(task);
     const answer = await gates.awaitAnswer(task, 'budget', withoutApproval(policy), reason);
     if (answer.decision === 'reject') throw overBudget(reason);
     run.changeTask(task, { status: 'completed' });

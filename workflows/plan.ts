@@ -84,19 +84,19 @@ export function outputsBefore(tasks: TaskState[], { id }: TaskState) {
   });
 }
 
-/** The task in which a person decides when the run's budget is used up. */
-export const budgetTask = {
-  id: 'budget',
-  title: 'Decide on the budget',
-  kind: 'human' as const,
-  agent: null,
-  model: null,
-  depends_on: [],
-};
+/** The task in which a person decides this time that the run's budget is used up. No step of a user has such an id. */
+export function budgetTask(tasks: TaskState[]): TaskState {
+  const id = `_budget_${tasks.filter(isBudgetTask).length + 1}`;
+  return newTask({ id, title: 'Decide on the budget', kind: 'human', agent: null, model: null, depends_on: [] });
+}
+
+export function isBudgetTask({ id }: Pick<TaskState, 'id'>): boolean {
+  return id.startsWith('_budget_');
+}
 
 /** The task in which a person helps when the final output cannot be written. */
 export function finalOutputTask(tasks: TaskState[]): TaskState {
-  const depends_on = tasks.map(({ id }) => id).filter((id) => id !== budgetTask.id);
+  const depends_on = tasks.map(({ id }) => id);
   const id = `T${depends_on.length + 1}`;
   return newTask({ id, title: 'Final output', kind: 'human', agent: null, model: null, depends_on });
 }

@@ -9,7 +9,7 @@ import {
 import { defineSearchAttributeKey } from '@temporalio/common';
 import type { Activities } from '../activities/index.ts';
 import { describeRun } from './details.ts';
-import { budgetTask } from './plan.ts';
+import { isBudgetTask } from './plan.ts';
 import type { GateState, Progress, RunEvent, RunState, RunStatus, TaskState } from './messages.ts';
 
 const { saveProgress } = proxyLocalActivities<Activities>({
@@ -130,9 +130,10 @@ export function trackProgress(run_id: string, carried?: { state: RunState; versi
     return cargo;
   }
 
-  /** The budget's task comes last, also when it comes before the plan. */
-  function positionOf({ id }: Pick<TaskState, 'id'>): number {
-    return id === budgetTask.id ? 1_000 : state.tasks.findIndex((task) => task.id === id);
+  /** What is asked of the budget comes last, also when it comes before the plan. */
+  function positionOf(task: Pick<TaskState, 'id'>): number {
+    const index = state.tasks.findIndex(({ id }) => id === task.id);
+    return isBudgetTask(task) ? 1_000 + index : index;
   }
 
   function lowestVersion(): number {

@@ -8,7 +8,7 @@ import { watchHistory } from './history.ts';
 import { noGatePolicy, runStateQuery, waitingTasksQuery } from './messages.ts';
 import type { PlannedTask, RunInput, RunResult, TakenTask, TaskState } from './messages.ts';
 import { createModelCalls } from './model-calls.ts';
-import { connectTasks, finalOutputTask, outline, takenTask } from './plan.ts';
+import { connectTasks, finalOutputTask, isBudgetTask, outline, takenTask } from './plan.ts';
 import { trackProgress } from './progress.ts';
 import { finalizeRun, inferDeps, refusal, splitTasks } from './steps.ts';
 import { createWebhooks } from './webhook.ts';
@@ -63,7 +63,7 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
     split.warnings.forEach(run.warn);
 
     // Readers see the tasks from here on, so they end with the run also when it ends before they are connected.
-    run.state.tasks = connectTasks(split.tasks, [], input.agents);
+    run.state.tasks = [...connectTasks(split.tasks, [], input.agents), ...run.state.tasks.filter(isBudgetTask)];
     run.changeRun({ phase: 'infer_deps' });
     run.record('run.phase', { phase: 'infer_deps' });
     const between = split.tasks.filter((task) => task.place === 'planned');
@@ -75,19 +75,20 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
     inferred.warnings.forEach(run.warn);
 
     run.changeRun({ phase: 'assign_agents' });
-    run.state.tasks = connectTasks(split.tasks, inferred.dependencies, input.agents);
-    for (const task of run.state.tasks) run.changeTask(task, {});
-    for (const task of split.tasks) planned.set(task.id, task);
-    run.record('run.planned', { tasks: run.state.tasks.map(outline) });
+    usePlan(split.tasks, connectTasks(split.tasks, inferred.dependencies, input.agents));
   }
 
   /** The plan of another run. Its outputs that stand are completed tasks here. */
   function takeOver(tasks: TakenTask[]): void {
     run.record('run.started', { phase: 'execute' });
-    for (const task of tasks) planned.set(task.id, task);
-    run.state.tasks = tasks.map(takenTask);
-    for (const task of run.state.tasks) run.changeTask(task, {});
-    run.record('run.planned', { tasks: run.state.tasks.map(outline) });
+    usePlan(tasks, tasks.map(takenTask));
+  }
+
+  function usePlan(plan: PlannedTask[], tasks: TaskState[]): void {
+    for (const task of plan) planned.set(task.id, task);
+    run.state.tasks = [...tasks, ...run.state.tasks.filter(isBudgetTask)];
+    for (const task of tasks) run.changeTask(task, {});
+    run.record('run.planned', { tasks: tasks.map(outline) });
   }
 
   /** Every task starts as soon as the tasks that it depends on are done. */

@@ -1,8 +1,10 @@
 import { findOrchestrationRun, type OpenGate } from '../../db/orchestration-runs.ts';
+import { findGateAnsweredBy } from '../../db/gates.ts';
 import { completeTask } from '../../db/runs.ts';
 import type { Decision } from '../../workflows/messages.ts';
 import type { AppDeps } from '../deps.ts';
 import { ApiError, invalid, notFound } from '../errors.ts';
+import { newId, type IdSeed } from '../ids.ts';
 import { wireStatus } from './run-view.ts';
 
 type Response = string | Record<string, unknown>;
@@ -17,16 +19,18 @@ export async function resumeRun(
   account_id: string,
   run_id: string,
   { response, step_id, gate_id }: Resume,
-  isRetry = false,
+  idempotency: IdSeed | undefined,
 ): Promise<void> {
   const run = await findOrchestrationRun(db, account_id, run_id);
   if (!run) throw notFound('Run');
+  const request_id = newId('request', idempotency);
+  // The run may wait at its next gate by now, which this answer is not for.
+  if (idempotency?.isRetry && (await findGateAnsweredBy(db, run_id, request_id))) return;
   const gate = run.gates.find(
     (open) =>
       (!step_id || open.step_id === step_id || open.task_id === step_id) && (!gate_id || open.gate_id === gate_id),
   );
   if (!gate) {
-    if (isRetry) return;
     const which = step_id
       ? `Step "${step_id}" does not wait`
       : `The run is ${wireStatus(run.status)} and waits for nobody`;
@@ -35,7 +39,7 @@ export async function resumeRun(
     });
   }
   const { task_id } = gate;
-  const answer = { account_id, run_id, task_id, gate_id: gate.gate_id, ...answerTo(gate, response) };
+  const answer = { account_id, run_id, task_id, gate_id: gate.gate_id, request_id, ...answerTo(gate, response) };
   const completion = await completeTask(db, answer);
   switch (completion.result) {
     case 'accepted':
@@ -49,6 +53,7 @@ export async function resumeRun(
     case 'fault':
       throw invalid([{ pointer: `/response/${completion.field}`, detail: completion.detail }]);
     case 'not_waiting':
+      if (completion.gate?.answered_by === request_id) return;
       throw new ApiError('RUN_NOT_PAUSED', 'Another answer came first.', { run_status: 'running' });
   }
 }

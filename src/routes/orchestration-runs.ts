@@ -77,7 +77,7 @@ const resume = route({
 orchestrationRunsRouter.openapi(resume, async (c) => {
   const { run_id } = c.req.valid('param');
   const { deps, accountId, idempotency } = c.var;
-  await resumeRun(deps, accountId, run_id, c.req.valid('json'), idempotency?.isRetry);
+  await resumeRun(deps, accountId, run_id, c.req.valid('json'), idempotency);
   return answerOf(c, run_id, c.req.valid('query').wait);
 });
 
@@ -129,7 +129,7 @@ orchestrationRunsRouter.openapi(resumeStream, async (c) => {
   const { deps, accountId, idempotency } = c.var;
   const place = await findRunPlace(deps.db, accountId, run_id);
   if (!place) throw notFound('Run');
-  await resumeRun(deps, accountId, run_id, c.req.valid('json'), idempotency?.isRetry);
+  await resumeRun(deps, accountId, run_id, c.req.valid('json'), idempotency);
   return streamOf(c, run_id, place.event_seq);
 });
 

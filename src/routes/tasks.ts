@@ -1,14 +1,15 @@
 import { z } from '@hono/zod-openapi';
 import { findTaskViews, type TaskView } from '../../db/run-views.ts';
+import { findGateAnsweredBy } from '../../db/gates.ts';
 import { completeTask } from '../../db/runs.ts';
 import type { Gate } from '../../db/schema.ts';
 import { listTexts } from '../../db/texts.ts';
-import type { Decision } from '../../workflows/messages.ts';
 import type { Db } from '../../db/index.ts';
 import { ApiError, invalid, notFound } from '../errors.ts';
+import { newId } from '../ids.ts';
 import { body, createRouter, json, route, sendJson } from '../openapi.ts';
 import { completeTaskSchema, taskCompletedSchema, taskListSchema } from '../schemas/task.ts';
-import { id } from '../schemas/text.ts';
+import { id, taskId } from '../schemas/text.ts';
 
 export const tasksRouter = createRouter();
 
@@ -34,7 +35,7 @@ const complete = route({
   path: '/{run_id}/tasks/{task_id}/complete',
   tags: ['Tasks'],
   summary: 'Answer a task that waits for a person; the run goes on by itself',
-  request: { params: z.object({ run_id: id, task_id: id }), body: body(completeTaskSchema) },
+  request: { params: z.object({ run_id: id, task_id: taskId }), body: body(completeTaskSchema) },
   responses: { 200: json(taskCompletedSchema, 'The answer was taken') },
   problems: [404, 409],
 });
@@ -43,6 +44,9 @@ tasksRouter.openapi(complete, async (c) => {
   const { run_id, task_id } = c.req.valid('param');
   const { output, decision, gate_id } = c.req.valid('json');
   const { db, outbox, live } = c.var.deps;
+  const request_id = newId('request', c.var.idempotency);
+  const gateBefore = c.var.idempotency?.isRetry ? await findGateAnsweredBy(db, run_id, request_id) : undefined;
+  if (gateBefore) return c.json(answered(gateBefore), 200);
   const completion = await completeTask(db, {
     account_id: c.var.accountId,
     run_id,
@@ -50,6 +54,7 @@ tasksRouter.openapi(complete, async (c) => {
     gate_id: gate_id ?? undefined,
     decision,
     output: output ?? null,
+    request_id,
   });
   switch (completion.result) {
     case 'unknown':
@@ -65,8 +70,7 @@ tasksRouter.openapi(complete, async (c) => {
       throw invalid([{ pointer: `/${completion.field}`, detail: completion.detail }]);
     case 'not_waiting': {
       const { task, gate } = completion;
-      const isOwn = c.var.idempotency?.isRetry && gate && (await isAnsweredBy(db, gate, { decision, output }));
-      if (!isOwn) throw await notWaiting(db, task.status, gate);
+      if (gate?.answered_by !== request_id) throw await notWaiting(db, task.status, gate);
       return c.json(answered(gate), 200);
     }
     case 'accepted':
@@ -78,16 +82,6 @@ tasksRouter.openapi(complete, async (c) => {
 
 function answered({ run_id, task_id, gate_id, decision }: Gate) {
   return { run_id, task_id, gate_id, decision: decision!, message: `Task ${task_id} answered. The run goes on.` };
-}
-
-/** True when this is the answer that stands: the first try of the request gave it. */
-async function isAnsweredBy(
-  db: Db,
-  gate: Gate,
-  given: { decision: Decision; output?: string | null },
-): Promise<boolean> {
-  if (gate.status !== 'answered' || gate.decision !== given.decision) return false;
-  return (await findAnswer(db, gate)) === (given.output?.trim() ? given.output : null);
 }
 
 async function findAnswer(db: Db, { answer_id }: Gate): Promise<string | null> {

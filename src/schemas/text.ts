@@ -47,4 +47,6 @@ export const cursor = z.string().max(300).optional();
 
 /** An id as it stands in a path. */
 export const id = z.string().regex(/^[\w-]{1,64}$/);
+/** Executions of a step after its first are tasks like `draft.2`. */
+export const taskId = z.string().regex(/^[\w.-]{1,64}$/);
 export const timestamp = z.string().openapi({ format: 'date-time', example: '2026-11-22T09:30:00.000Z' });
