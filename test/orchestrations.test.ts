@@ -149,6 +149,12 @@ test.each([
     'leads back to this step',
   ],
   ['a parallel step without branches', define(parallel([])), '/steps/0/parallel_branches', 'no branches'],
+  [
+    'a branch that is the join',
+    define(parallel([['b']], 'b'), llm('b')),
+    '/steps/0/parallel_branches/0',
+    'begins with the join',
+  ],
   ['an empty branch', define(parallel([[]])), '/steps/0/parallel_branches/0', 'without steps'],
   [
     'branches that share a step',

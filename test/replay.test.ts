@@ -6,6 +6,7 @@ import { afterAll, expect, inject, test } from 'vitest';
 import { startFakeWebhook, type FakeWebhook } from './fakes/webhook.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import type { TestRun } from './harness.ts';
+import { resume, runSteps } from './orchestration.ts';
 import { fetchHistories } from './replay.ts';
 import { inTurn } from './script.ts';
 import { useStory } from './story.ts';
@@ -140,4 +141,22 @@ test('a run that continues as new', async () => {
   await handle.result();
   expect((await fetchHistories(story.orchflow.client, run.run_id)).length).toBeGreaterThan(1);
   await keep('continued', run);
+});
+
+test('an orchestration with branches, a loop, a route and people, that is tried again', async () => {
+  story.model.on(({ purpose }) => (purpose === 'route' ? { route: 'on', reasoning: 'So.' } : 'Text.'));
+  const failed = await runSteps(story.user, [
+    { id: 'fork', type: 'parallel', parallel_branches: [['a'], ['ask']], next_step_id: 'loop' },
+    { id: 'a', type: 'llm', output_key: 'a', next_step_id: 'loop' },
+    { id: 'ask', type: 'human', output_key: 'ask', next_step_id: 'loop' },
+    { id: 'loop', type: 'loop', loop_count: 2, loop_step_ids: ['b'], next_step_id: 'route' },
+    { id: 'b', type: 'llm', output_key: 'b', next_step_id: null },
+    { id: 'route', type: 'evaluator', route_map: { on: 'bad', off: null } },
+    { id: 'bad', type: 'transform', transform_code: 'if (Math.random() < 2) throw new Error("no")' },
+  ]).then((paused) => resume(story.user, paused, 'Yes.'));
+  expect(failed.body.status).toBe('failed');
+  const run = story.user.openRun(failed.body.run_id);
+  await keep('orchestration', run);
+  await story.user.post(`/orchestrations/runs/${run.run_id}/retry`, {});
+  await keep('orchestration-again', run);
 });

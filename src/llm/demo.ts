@@ -94,8 +94,9 @@ function route(blocks: Block[]) {
   return { route: best?.label ?? '', reasoning: "Chosen by its words alone (Orchflow's offline demo model)." };
 }
 
+/** Their beginnings: "invoice" and "invoices" are one word. */
 function wordsOf(text: string): string[] {
-  return text.toLowerCase().match(/[\p{L}\p{N}]{4,}/gu) ?? [];
+  return (text.toLowerCase().match(/[\p{L}\p{N}]{4,}/gu) ?? []).map((word) => word.slice(0, 6));
 }
 
 function taskOutput(blocks: Block[]): string {

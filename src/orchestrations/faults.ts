@@ -63,6 +63,7 @@ function stepFaults(graph: Graph, step: Step, at: number): FieldFault[] {
       if (step.parallel_branches.length === 0) here(['parallel_branches'], 'has no branches');
       step.parallel_branches.forEach((branch, index) => {
         if (branch.length === 0) here(['parallel_branches', index], 'is a branch without steps');
+        if (branch[0] === step.next_step_id) here(['parallel_branches', index], 'begins with the join, `next_step_id`');
       });
       break;
     case 'merge':
