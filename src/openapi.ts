@@ -100,9 +100,17 @@ export function json<T extends z.ZodType>(schema: T, description: string) {
   return { description, content: { 'application/json': { schema } } };
 }
 
-/** An answer of server-sent events. */
+const serverSentEvent = z
+  .object({
+    id: z.string().optional(),
+    event: z.string().optional(),
+    data: z.string().openapi({ description: 'JSON.' }),
+  })
+  .openapi('ServerSentEvent');
+
+/** An answer of server-sent events. Its schema is that of one event, as is usual. */
 export function eventStream(description: string) {
-  return { description, content: { 'text/event-stream': { schema: z.string() } } };
+  return { description, content: { 'text/event-stream': { schema: serverSentEvent } } };
 }
 
 /** A required JSON body. */

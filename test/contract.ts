@@ -39,10 +39,18 @@ export function createContract(document: Json) {
       const type = headers.get('content-type')!.split(';')[0]!;
       expect(Object.keys(documented!.content), name).toContain(type);
       const validate = validatorOf(name, documented!.content[type].schema);
-      validate(body);
-      expect(validate.errors ?? [], `${name}: ${JSON.stringify(body)}`).toEqual([]);
+      for (const value of type === 'text/event-stream' ? eventsOf(body) : [body]) {
+        validate(value);
+        expect(validate.errors ?? [], `${name}: ${JSON.stringify(value)}`).toEqual([]);
+      }
     },
   };
+}
+
+/** The server-sent events of a stream. */
+function eventsOf(stream: string): Json[] {
+  const blocks = stream.split('\n\n').map((block) => block.split('\n').map((line) => line.split(/: (.*)/s, 2)));
+  return blocks.map((fields) => Object.fromEntries(fields) as Json).filter(({ data }) => data !== undefined);
 }
 
 /** The schema with every object closed, so that a member that is not documented is an error. Problems may be extended. */

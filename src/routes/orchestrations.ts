@@ -75,7 +75,7 @@ const validate = route({
   path: '/validate',
   tags,
   summary: 'Check a definition without saving it',
-  request: { body: body(z.unknown().openapi({ type: 'object', description: 'An OrchestrationDefinition.' })) },
+  request: { body: body(z.unknown().openapi({ description: 'An OrchestrationDefinition, or what may be none.' })) },
   responses: { 200: json(validationSchema, 'Whether it can be saved, and all that is wrong with it') },
 });
 

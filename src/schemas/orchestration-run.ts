@@ -1,15 +1,17 @@
 import { z } from '@hono/zod-openapi';
 import { usageSchema } from './task.ts';
-import { id, text, timestamp, url } from './text.ts';
+import { id, limit, queryNumber, text, timestamp, url } from './text.ts';
 
 export const runParams = z.object({ run_id: id });
 
 const maxWaitSeconds = 3_600;
 
 export const waitQuery = z.object({
-  wait: z.coerce.number().min(0).max(maxWaitSeconds).default(600).openapi({
-    description: 'Seconds. A run that goes on for longer is answered with 202 and its id; it goes on.',
-  }),
+  wait: queryNumber(
+    z.number().min(0).max(maxWaitSeconds).default(600).openapi({
+      description: 'Seconds. A run that goes on for longer is answered with 202 and its id; it goes on.',
+    }),
+  ),
 });
 
 export const startOrchestrationSchema = z
@@ -129,7 +131,7 @@ export const orchestrationRunSchema = z
   .openapi('OrchestrationRun');
 
 export const runListQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(100).default(20),
+  limit,
   orchestration_id: text(1, 64).optional(),
   status: runStatus.optional(),
 });
