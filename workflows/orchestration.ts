@@ -244,10 +244,11 @@ export async function orchestrationRun(input: OrchestrationInput): Promise<RunRe
     return target_step_id;
   }
 
-  /** The newest output that stands in the state. */
+  /** The newest output that stands in the state; what a person answers is none. */
   function lastOutput(): string | null {
     const last = run.state.tasks.findLast(
-      ({ status, output_id, step }) => status === 'completed' && output_id && step?.output_key,
+      ({ status, kind, output_id, step }) =>
+        status === 'completed' && kind !== 'human' && output_id && step?.output_key,
     );
     return last?.output_id ?? null;
   }

@@ -95,7 +95,10 @@ export function responseOf(run: OrchestrationRun): string | null {
     case 'completed': {
       const state = sharedState(run);
       const done = run.steps.filter(({ status }) => status === 'completed');
-      const last = done.findLast(({ step: { output_key } }) => output_key !== null && Boolean(state[output_key]));
+      // What a person answers is no result.
+      const last = done.findLast(
+        ({ step: { type, output_key } }) => type !== 'human' && output_key !== null && Boolean(state[output_key]),
+      );
       if (!last) return `Orchestration completed. ${done.length} steps executed.`;
       const value = state[last.step.output_key!];
       return typeof value === 'string' ? value : JSON.stringify(value);

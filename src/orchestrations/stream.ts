@@ -100,7 +100,7 @@ export async function* tellOrchestration(
         return ended();
       default:
         if (!type.startsWith('step.')) return [];
-        return [{ ...data, type: type.slice('step.'.length), orch_step_id: data.step_id }];
+        return [{ ...data, n: undefined, type: type.slice('step.'.length), orch_step_id: data.step_id }];
     }
   }
 
