@@ -72,7 +72,7 @@ function openRun(call: (method: string, path: string, body?: unknown) => Promise
     cancel: () => call('DELETE', `/runs/${run_id}`),
 
     /** The run, as soon as it is in this state: a status, or any condition. Fails at once when it ended in another. */
-    async until(state: RunView['status'] | ((run: RunView) => boolean), deadline_ms = 30_000): Promise<RunView> {
+    async until(state: RunView['status'] | ((run: RunView) => boolean), deadline_ms = 60_000): Promise<RunView> {
       const holds = typeof state === 'string' ? (run: RunView) => run.status === state : state;
       let run = await get();
       await until(
@@ -103,7 +103,7 @@ function describe(run: RunView): string {
 export async function until(
   holds: () => boolean | Promise<boolean>,
   what: string | (() => string),
-  deadline_ms = 20_000,
+  deadline_ms = 60_000,
 ): Promise<void> {
   const end = performance.now() + deadline_ms;
   while (!(await holds())) {

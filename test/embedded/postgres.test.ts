@@ -9,7 +9,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { startPostgres } from '../../src/embedded/postgres.ts';
 import type { StartPostgresOptions } from '../../src/embedded/postgres.ts';
 
-vi.setConfig({ testTimeout: 30_000 });
+vi.setConfig({ testTimeout: 120_000 });
 
 const settings = { fsync: 'off' };
 

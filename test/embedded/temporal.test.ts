@@ -11,7 +11,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { findTemporal, startTemporal } from '../../src/embedded/temporal.ts';
 import type { StartTemporalOptions } from '../../src/embedded/temporal.ts';
 
-vi.setConfig({ testTimeout: 30_000 });
+vi.setConfig({ testTimeout: 120_000 });
 
 const works = '#!/bin/sh\nexit 0\n';
 const fakeGo = `#!/bin/sh\nsleep 0.2\nprintf '%s' '${works}' > "$GOBIN/temporal"\nchmod +x "$GOBIN/temporal"\n`;
