@@ -156,7 +156,10 @@ test('an orchestration with branches, a loop, a route and people, that is tried 
   ]).then((paused) => resume(story.user, paused, 'Yes.'));
   expect(failed.body.status).toBe('failed');
   const run = story.user.openRun(failed.body.run_id);
+  const ended = () => expect(story.orchflow.client.workflow.getHandle(run.run_id).result()).rejects.toThrow();
+  await ended();
   await keep('orchestration', run);
   await story.user.post(`/orchestrations/runs/${run.run_id}/retry`, {});
+  await ended();
   await keep('orchestration-again', run);
 });
