@@ -1,6 +1,7 @@
+import { afterAll, afterEach } from 'vitest';
 import { createGuardedFetch } from '../../src/fetch.ts';
 import { callModel, type ModelRequest, type ModelTarget } from '../../src/llm/index.ts';
-import type { FakeModel } from './model.ts';
+import { startFakeModel, type FakeModel } from './model.ts';
 import type { FakeVendor } from './wire.ts';
 
 export const VENDORS: FakeVendor[] = ['openai', 'anthropic', 'gemini', 'ollama'];
@@ -17,6 +18,21 @@ export function localFetch(options: Partial<Parameters<typeof createGuardedFetch
     max_body_bytes: 1_000_000,
     ...options,
   });
+}
+
+/** A fake for all tests of a file, forgetful between them, and a fetch that may reach it. */
+export async function useFakeModel() {
+  const fake = await startFakeModel();
+  const { fetch, close } = localFetch();
+  afterEach(() => {
+    fake.assertNothingUnscripted();
+    fake.reset();
+  });
+  afterAll(async () => {
+    await close();
+    await fake.close();
+  });
+  return { fake, fetch };
 }
 
 /** Asks the fake as a vendor. What is not given is a plain question with the key, and 5 seconds to answer. */

@@ -2,34 +2,27 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { callModel } from '../../src/llm/index.ts';
-import { API_KEY, ask, localFetch, VENDORS } from '../fakes/ask.ts';
-import { startFakeModel, type FakeModel } from '../fakes/model.ts';
+import { API_KEY, ask, useFakeModel, VENDORS } from '../fakes/ask.ts';
 
-let fake: FakeModel;
+const { fake, fetch } = await useFakeModel();
 let elsewhere: string;
 const strayRequests: string[] = [];
 const stray = createServer((request, response) => {
   strayRequests.push(`${request.method} ${request.url} ${JSON.stringify(request.headers)}`);
   response.writeHead(500).end();
 });
-const { fetch, close } = localFetch();
 beforeAll(async () => {
-  fake = await startFakeModel();
   await new Promise<void>((resolve) => stray.listen(0, '127.0.0.1', resolve));
   elsewhere = `http://127.0.0.1:${(stray.address() as AddressInfo).port}`;
 });
 afterEach(() => {
   vi.unstubAllEnvs();
   vi.restoreAllMocks();
-  fake.assertNothingUnscripted();
-  fake.reset();
   strayRequests.length = 0;
 });
-afterAll(async () => {
+afterAll(() => {
   stray.closeAllConnections();
   stray.close();
-  await close();
-  await fake.close();
 });
 
 function poisonEnvironment() {

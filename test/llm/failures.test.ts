@@ -1,24 +1,12 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { LlmError } from '../../src/llm/index.ts';
-import { API_KEY, ask, localFetch, VENDORS } from '../fakes/ask.ts';
-import { startFakeModel, type FakeModel, type Reply } from '../fakes/model.ts';
+import { API_KEY, ask, localFetch, useFakeModel, VENDORS } from '../fakes/ask.ts';
+import type { Reply } from '../fakes/model.ts';
 import type { FakeVendor } from '../fakes/wire.ts';
 
-let fake: FakeModel;
-const { fetch, close } = localFetch();
-beforeAll(async () => {
-  fake = await startFakeModel();
-});
-afterEach(() => {
-  fake.assertNothingUnscripted();
-  fake.reset();
-});
-afterAll(async () => {
-  await close();
-  await fake.close();
-});
+const { fake, fetch } = await useFakeModel();
 
 async function failure(vendor: FakeVendor, reply?: Reply, given: object = {}): Promise<LlmError> {
   if (reply !== undefined) fake.on(() => reply);

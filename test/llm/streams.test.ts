@@ -1,21 +1,9 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { API_KEY, ask, localFetch, VENDORS } from '../fakes/ask.ts';
-import { startFakeModel, type FakeModel, type Reply } from '../fakes/model.ts';
+import { expect, test } from 'vitest';
+import { API_KEY, ask, localFetch, useFakeModel, VENDORS } from '../fakes/ask.ts';
+import type { Reply } from '../fakes/model.ts';
 import type { FakeVendor } from '../fakes/wire.ts';
 
-let fake: FakeModel;
-const { fetch, close } = localFetch();
-beforeAll(async () => {
-  fake = await startFakeModel();
-});
-afterEach(() => {
-  fake.assertNothingUnscripted();
-  fake.reset();
-});
-afterAll(async () => {
-  await close();
-  await fake.close();
-});
+const { fake, fetch } = await useFakeModel();
 
 const TEXT = 'Größe zählt: 😀 some sentences of text, in more than one piece.';
 

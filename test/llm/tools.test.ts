@@ -1,23 +1,10 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { parseToolArguments, type ToolTurn } from '../../src/llm/index.ts';
-import { ask, localFetch, VENDORS } from '../fakes/ask.ts';
-import { startFakeModel, type FakeModel } from '../fakes/model.ts';
+import { ask, useFakeModel, VENDORS } from '../fakes/ask.ts';
 
 /** Tools as each vendor wants them, whole and streamed. */
 
-let fake: FakeModel;
-const { fetch, close } = localFetch();
-beforeAll(async () => {
-  fake = await startFakeModel();
-});
-afterEach(() => {
-  fake.assertNothingUnscripted();
-  fake.reset();
-});
-afterAll(async () => {
-  await close();
-  await fake.close();
-});
+const { fake, fetch } = await useFakeModel();
 
 const weather = {
   name: 'weather',

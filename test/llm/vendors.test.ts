@@ -1,22 +1,9 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { callModel } from '../../src/llm/index.ts';
-import { API_KEY, ask, localFetch, VENDORS } from '../fakes/ask.ts';
-import { startFakeModel, type FakeModel } from '../fakes/model.ts';
+import { API_KEY, ask, useFakeModel, VENDORS } from '../fakes/ask.ts';
 
-let fake: FakeModel;
-const { fetch, close } = localFetch();
-beforeAll(async () => {
-  fake = await startFakeModel();
-});
-afterEach(() => {
-  fake.assertNothingUnscripted();
-  fake.reset();
-});
-afterAll(async () => {
-  await close();
-  await fake.close();
-});
+const { fake, fetch } = await useFakeModel();
 
 const schema = {
   name: 'evaluate_task',
