@@ -29,4 +29,4 @@ cd "$work" # it keeps its examples beside it
 # A read with ?wait= may take a minute.
 schemathesis run "$url/openapi.json" -H "X-API-Key: $key" --checks all \
   --exclude-checks positive_data_acceptance,unsupported_method,use_after_free \
-  --continue-on-failure --request-timeout 65 --max-examples 100 "$@"
+  --continue-on-failure --request-timeout 65 --max-examples 40 "$@"
