@@ -64,6 +64,7 @@ await Promise.race([quiet, sleep(patience)]);
 const recovery = Date.now() - healedAt;
 clients.stop();
 await Promise.all(driven);
+await Promise.all(servers.apis.map(({ url }) => untilUp(url)));
 const lists = await Promise.all(accounts.map((account) => clients.walk(account)));
 const evidence = await gatherEvidence({ servers, outside, journal, fallen, accounts, lists });
 

@@ -64,18 +64,23 @@ test('an agent that must not go on for ever answers in its last turn, or its ste
   );
 });
 
-test('tool: the model writes the arguments of one call, whose result is the output; one that fails, fails the step', async () => {
+test('tool: the model writes the arguments of a call, whose result is the output; one that fails is written anew, so often', async () => {
   story.model.on(({ prompt }) => ({ call: [code(prompt.includes('Add up') ? '[1, 2].length' : 'nope()')] }));
   const { body } = await runSteps(story.user, [tool({ prompt_template: 'Add up.' })]);
   expect(body).toMatchObject({ status: 'completed', response: '2', shared_state: { sum: '2' } });
   expect(story.model.calls).toMatchObject([{ tool_choice: 'run_javascript' }]);
 
-  const failed = (await runSteps(story.user, [tool({ prompt_template: 'Divide.' })])).body;
+  const failed = (await runSteps(story.user, [tool({ prompt_template: 'Divide.', max_turns: 2 })])).body;
   expect(failed.status).toBe('failed');
-  expect(failed.response).toContain("Step 'sum' failed: ReferenceError");
+  expect(failed.response).toContain("Tool step 'sum' failed after 2 attempt(s): ReferenceError");
+
+  callInTurn(code('nope()'), code('1 + 2'));
+  const mended = (await runSteps(story.user, [tool()])).body;
+  expect(mended).toMatchObject({ status: 'completed', response: '3' });
 
   story.model.on(() => 'I would rather not.');
-  expect((await runSteps(story.user, [tool()])).body.response).toContain('the model did not call the tool');
+  const refused = (await runSteps(story.user, [tool({ max_turns: 1 })])).body;
+  expect(refused.response).toContain('the model did not call the tool');
 });
 
 test('a call that must be approved pauses the run, and shows its arguments', async () => {

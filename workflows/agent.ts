@@ -54,14 +54,15 @@ export async function makeToolCall(agent: Agent, call: ToolRequest) {
   const { answer_id, position, tool, preview } = call;
   const event = { ...namesOf(task), call_id: `${answer_id}/${position}`, tool_name: tool };
   const ruling = call.arguments_id ? await askPerson(agent, tool, call.arguments_id) : {};
-  if (!('refused_id' in ruling)) run.record('tool.called', { ...event, args: preview });
+  const is_refused = 'refused_id' in ruling;
+  if (!is_refused) run.record('tool.called', { ...event, args: preview });
   const result = await run.carry((progress) =>
     callTool.executeWithOptions({ summary: `${task.id} ${task.agent ?? ''}: ${tool}` }, [
       { run_id: run.state.run_id, answer_id, position, ...ruling, progress },
     ]),
   );
   run.record('tool.result', { ...event, is_error: result.is_error, preview: result.preview });
-  return result;
+  return { ...result, is_refused };
 }
 
 /** A task that is a step of an orchestration has two names. */

@@ -61,7 +61,13 @@ export type AgentWork = {
 };
 
 /** An agent between its turns: the next one, calls that must be made before it, and the draft that it works from. */
-export type AgentLoop = { turn: number; pending: ToolRequest[]; draft_id: string | null };
+export type AgentLoop = {
+  turn: number;
+  pending: ToolRequest[];
+  draft_id: string | null;
+  /** What the turns of a step took so far. */
+  worked_ms?: number;
+};
 
 /** All that is to be known of any run that is at rest. */
 export type Carried = {

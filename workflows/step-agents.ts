@@ -31,31 +31,50 @@ export function createStepAgents(
     return { run, gates, policy: noGatePolicy, history, task, loop };
   }
 
-  function takeTurn(step: StepOutline, task: TaskState, work: StepWork, turn: number) {
-    return makeCall((progress) => callStep.executeWithOptions(optionsOf(step, task), [{ ...work, turn, progress }]));
+  /** The step's own time bounds its turns together; people who are asked meanwhile, and tools, have theirs. */
+  function takeTurn(step: StepOutline, { task, loop }: Agent, work: StepWork) {
+    return makeCall(async (progress) => {
+      const since = Date.now();
+      const scheduleToCloseTimeout = Math.max(1, step.timeout_seconds * 1_000 - (loop.worked_ms ?? 0));
+      const options = { ...optionsOf(step, task), scheduleToCloseTimeout };
+      try {
+        return await callStep.executeWithOptions(options, [{ ...work, turn: loop.turn, progress }]);
+      } finally {
+        loop.worked_ms = (loop.worked_ms ?? 0) + Date.now() - since;
+      }
+    });
   }
 
   return {
     async doByAgent(step: StepOutline, task: TaskState, work: StepWork): Promise<Outcome> {
       const agent = agentOf(task);
-      const { output_id, calls } = await agentLoop(agent, (turn) => takeTurn(step, task, work, turn));
+      const { output_id, calls } = await agentLoop(agent, () => takeTurn(step, agent, work));
       delete task.step!.loop;
       const names = { task_id: task.id, step_id: step.id, step_name: step.name };
       if (!calls) run.record('agent.turn', { ...names, attempt: 1, output_id });
       return outcomeOf(step, { text: output_id });
     },
 
-    /** The model writes the arguments; the output is what the tool returns. A call that fails, fails the step. */
-    async callForcedTool(step: StepOutline, task: TaskState, work: StepWork): Promise<Outcome> {
+    /** The model writes the arguments; the output is what the tool returns. A call that fails is written anew, knowing why. */
+    async callForcedTool(step: StepOutline & { type: 'tool' }, task: TaskState, work: StepWork): Promise<Outcome> {
       const agent = agentOf(task);
-      const { calls, warnings } = await takeTurn(step, task, work, 1);
-      warnings.forEach(run.warn);
-      const [call] = calls ?? [];
-      if (!call) throw stopped(`Step '${step.name}' failed: the model did not call the tool.`);
-      const result = await makeToolCall(agent, call);
-      delete task.step!.loop;
-      if (result.is_error) throw stopped(`Step '${step.name}' failed: ${result.preview}`);
-      return outcomeOf(step, { text: result.result_id });
+      const { loop } = agent;
+      for (;;) {
+        const { calls, warnings } = await takeTurn(step, agent, work);
+        warnings.forEach(run.warn);
+        const [call] = calls ?? [];
+        const result = call && (await makeToolCall(agent, call));
+        if (result && !result.is_error) {
+          delete task.step!.loop;
+          return outcomeOf(step, { text: result.result_id });
+        }
+        if (result?.is_refused) throw stopped(`Step '${step.name}' failed: ${result.preview}`);
+        if (loop.turn >= step.max_turns) {
+          const reason = result?.preview ?? 'the model did not call the tool.';
+          throw stopped(`Tool step '${step.name}' failed after ${loop.turn} attempt(s): ${reason}`);
+        }
+        loop.turn += 1;
+      }
     },
   };
 }

@@ -128,8 +128,10 @@ export const nothingGoesBack: Invariant = (e) => {
     const grants = e.gates.filter(
       (gate) => gate.run_id === run_id && gate.kind === 'budget' && gate.decision === 'approve',
     );
+    // No reservation covers a model that writes more than it was allowed.
+    const boundless = new Set(e.calls.filter(({ fault }) => fault === '5 MB').map(({ call_id }) => call_id));
     const used = e.llm_calls
-      .filter((call) => call.run_id === run_id)
+      .filter((call) => call.run_id === run_id && !boundless.has(call.call_id))
       .reduce((sum, call) => sum + call.input_tokens + call.output_tokens, 0);
     const most = max_tokens * (1 + grants.length);
     if (used > most) faults.push(`${run_id} has used ${used} tokens, and ${most} were granted`);
