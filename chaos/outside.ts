@@ -77,7 +77,7 @@ export async function startOutside(random: Random) {
     execute: (call) => `A text about the goal. ${outputMark(callId(call))}`,
     evaluate: () => (random.chance(0.08) ? { passed: false, score: 0.2, feedback: 'Too short.' } : undefined),
     // T1 is a person's when context is asked for, and the plan begins at T2.
-    infer: ({ prompt }) => ({ dependencies: shifted(Number(/T(\d+): Research/.exec(prompt)![1]) - 1) }),
+    infer: ({ prompt }) => ({ dependencies: shifted(Number(/T(\d+): Research/.exec(prompt)?.[1] ?? 1) - 1) }),
   });
   model.on(async (call) => {
     await sleep(random.chance(0.3) ? random.between(300, 1_500) : random.between(20, 150));

