@@ -8,16 +8,12 @@ import { createActivities } from '../activities/index.ts';
 import { createDb } from '../db/index.ts';
 import { createLiveSender } from '../db/live.ts';
 import { createApp } from '../src/app.ts';
+import { startAppDeps } from '../src/app-deps.ts';
 import { loadConfig } from '../src/config.ts';
-import { createEngine } from '../src/engine.ts';
 import { createGuardedFetch } from '../src/fetch.ts';
-import { startHousekeeping } from '../src/housekeeping.ts';
 import { listen } from '../src/listen.ts';
 import { managedModels } from '../src/managed.ts';
-import { createOutbox } from '../src/outbox.ts';
-import { createRunEvents } from '../src/run-events.ts';
-import { createRateLimits } from '../src/rate-limits.ts';
-import { createTemporalClient, dataConverter } from '../src/temporal.ts';
+import { dataConverter } from '../src/temporal.ts';
 import { builtInTools } from '../src/tools/index.ts';
 import { workerOptions } from '../src/worker-options.ts';
 import { assertNothingLeaked } from './canaries.ts';
@@ -62,35 +58,9 @@ export async function startOrchflow({
   const lines: string[] = [];
   const kept = { level: 'debug', stream: { write: (line: string) => void lines.push(line) } };
   const log = pino({ level: 'debug' }, pino.multistream([kept, { level: 'error', stream: process.stdout }]));
-  const db = createDb(config.DATABASE_URL);
-  const client = createTemporalClient(config);
-  const { TEMPORAL_TASK_QUEUE: taskQueue, RUN_HISTORY_LIMIT: historyLimit } = config;
-  const engine = createEngine({ client, db, taskQueue, historyLimit });
-  const outbox = createOutbox({ db, engine, log });
-  const managed = managedModels(config);
-  const limits = createRateLimits(config);
-  const runEvents = createRunEvents({ db, url: config.DATABASE_URL, log });
-  const guarded = createGuardedFetch({
-    allowedPrivateCidrs: config.ORCHFLOW_ALLOWED_PRIVATE_CIDRS,
-    headers_timeout_ms: 10_000,
-    idle_timeout_ms: 10_000,
-    max_body_bytes: 4 * 1024 * 1024,
-  });
-  const app = createApp({
-    db,
-    engine,
-    outbox,
-    live: createLiveSender(db),
-    runEvents,
-    config,
-    managed,
-    fetch: guarded.fetch,
-    tools: builtInTools(config, guarded.fetch),
-    limits,
-    log,
-    version: 'test',
-  });
-  const housekeeping = startHousekeeping({ db, log });
+  const { deps, client, close } = startAppDeps({ config, log, version: 'test' });
+  const { db, runEvents } = deps;
+  const app = createApp(deps);
   const server = listen(app, config);
   await new Promise((resolve) => server.once('listening', resolve));
   const address = server.address() as { port: number };
@@ -117,8 +87,7 @@ export async function startOrchflow({
       server.close();
       await runEvents.stop();
       await worker?.stop();
-      await Promise.all([outbox.stop(), housekeeping.stop()]);
-      await Promise.all([client.connection.close(), db.destroy(), limits.close()]);
+      await close();
       await assertNothingLeaked(env, [...lines, ...workerLines].join('\n'));
     },
   };
