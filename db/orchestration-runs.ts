@@ -125,6 +125,18 @@ export async function findOrchestrationRun(
   return run;
 }
 
+/** Whether this account has a run of an orchestration of this id. */
+export async function isOrchestrationRun(db: Db, account_id: string, run_id: string): Promise<boolean> {
+  const run = await db
+    .selectFrom('runs')
+    .select('run_id')
+    .where('run_id', '=', run_id)
+    .where('account_id', '=', account_id)
+    .where('orchestration_id', 'is not', null)
+    .executeTakeFirst();
+  return run !== undefined;
+}
+
 export type OrchestrationRunItem = {
   run_id: string;
   orchestration_id: string;

@@ -15,7 +15,7 @@ type Resume = { response: Response; step_id?: string | null; gate_id?: string | 
  * taken for it. Throws 404, 409 when the run does not wait, and 422 naming the field that is wrong.
  */
 export async function resumeRun(
-  { db, outbox }: AppDeps,
+  { db, outbox, live }: AppDeps,
   account_id: string,
   run_id: string,
   { response, step_id, gate_id }: Resume,
@@ -43,7 +43,8 @@ export async function resumeRun(
   const completion = await completeTask(db, answer);
   switch (completion.result) {
     case 'accepted':
-      return outbox.send(completion.entry);
+      outbox.send(completion.entry);
+      return live.changed(run_id);
     case 'unknown':
       throw notFound('Run');
     case 'unfit':

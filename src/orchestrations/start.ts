@@ -1,11 +1,11 @@
 import { keepDefinition } from '../../db/orchestrations.ts';
 import { listProviders } from '../../db/providers.ts';
-import { insertRun } from '../../db/runs.ts';
 import { insertTexts } from '../../db/texts.ts';
 import type { Definition, Step } from '../../workflows/definition.ts';
 import type { AppDeps } from '../deps.ts';
 import { newId, type IdSeed } from '../ids.ts';
-import { chooseModels, overQuota, quotaOf } from '../policy.ts';
+import { chooseModels } from '../policy.ts';
+import { startRun } from '../start-run.ts';
 import { findTemplate } from '../templates.ts';
 import { checkTools } from './check-tools.ts';
 import type { Orchestration } from './find.ts';
@@ -15,12 +15,13 @@ export type RunRequest = { message: string; provider_id?: string | null; webhook
 
 /** Accepts a run of an orchestration, with the definition as it is now, and returns its id. It will not be lost. */
 export async function startOrchestration(
-  { db, config, managed, tools, outbox }: AppDeps,
+  deps: AppDeps,
   account_id: string,
   { id, hash, definition }: Orchestration,
   request: RunRequest,
   idempotency: IdSeed | undefined,
 ): Promise<string> {
+  const { db, config, managed, tools } = deps;
   const provider_id = request.provider_id === undefined ? await ownProvider(db, account_id) : request.provider_id;
   const agents = agentsOf(definition);
   const chosen = await chooseModels({ db, config, managed, tools }, account_id, provider_id, agents, (index) => {
@@ -47,11 +48,7 @@ export async function startOrchestration(
     definition_hash: hash,
     shared_state: JSON.stringify(refs),
   };
-  const accepted = await insertRun(db, run, quotaOf(config, provider_id), idempotency?.isRetry, (trx) =>
-    insertTexts(trx, texts),
-  );
-  if (accepted.refused) throw overQuota(accepted.refused, config);
-  outbox.send(accepted.entry);
+  await startRun(deps, run, idempotency, (trx) => insertTexts(trx, texts));
   return run_id;
 }
 

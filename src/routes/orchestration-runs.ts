@@ -1,8 +1,14 @@
 import type { Context } from 'hono';
-import { findOrchestrationRun, listOrchestrationRuns, retryRun } from '../../db/orchestration-runs.ts';
+import {
+  findOrchestrationRun,
+  isOrchestrationRun,
+  listOrchestrationRuns,
+  retryRun,
+} from '../../db/orchestration-runs.ts';
 import { findDefinition } from '../../db/orchestrations.ts';
 import { findRunPlace } from '../../db/run-events.ts';
-import { cancelRun, getRun } from '../../db/runs.ts';
+import { getRun } from '../../db/runs.ts';
+import { answerCancelled } from '../cancel-run.ts';
 import { besides } from '../deadline.ts';
 import type { AppEnv } from '../deps.ts';
 import { ApiError, notFound } from '../errors.ts';
@@ -146,7 +152,7 @@ const retry = route({
 
 orchestrationRunsRouter.openapi(retry, async (c) => {
   const { run_id } = c.req.valid('param');
-  const { db, outbox } = c.var.deps;
+  const { db, outbox, live } = c.var.deps;
   const retried = await retryRun(db, c.var.accountId, run_id);
   if (!retried) throw notFound('Run');
   if (retried.before !== 'failed' && !c.var.idempotency?.isRetry) {
@@ -156,6 +162,7 @@ orchestrationRunsRouter.openapi(retry, async (c) => {
     });
   }
   outbox.send(retried.entry);
+  live.changed(run_id);
   return answerOf(c, run_id, c.req.valid('query').wait);
 });
 
@@ -215,13 +222,6 @@ const cancel = route({
 
 orchestrationRunsRouter.openapi(cancel, async (c) => {
   const { run_id } = c.req.valid('param');
-  const { db, outbox } = c.var.deps;
-  const isOrchestration = await findOrchestrationRun(db, c.var.accountId, run_id);
-  const cancelled = isOrchestration && (await cancelRun(db, c.var.accountId, run_id));
-  if (!cancelled) throw notFound('Run');
-  if (cancelled.before === 'completed' || cancelled.before === 'failed') {
-    throw new ApiError('RUN_FINISHED', `The run is ${cancelled.before}.`, { run_status: cancelled.before });
-  }
-  outbox.send(cancelled.entry);
-  return c.json({ run_id, status: 'cancelled' as const, message: 'Run cancelled.' }, 200);
+  if (!(await isOrchestrationRun(c.var.deps.db, c.var.accountId, run_id))) throw notFound('Run');
+  return answerCancelled(c, run_id);
 });

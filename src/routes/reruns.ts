@@ -1,13 +1,13 @@
 import { z } from '@hono/zod-openapi';
 import { findSource, insertTakenTasks } from '../../db/reruns.ts';
-import { insertRun } from '../../db/runs.ts';
 import { notFound } from '../errors.ts';
 import { newId } from '../ids.ts';
 import { body, createRouter, json, route } from '../openapi.ts';
-import { chooseModels, overQuota, quotaOf } from '../policy.ts';
+import { chooseModels } from '../policy.ts';
 import { planRerun } from '../reruns.ts';
 import { rerunSchema, runStartedSchema } from '../schemas/run.ts';
 import { id } from '../schemas/text.ts';
+import { answerStarted, startRun } from '../start-run.ts';
 
 export const rerunsRouter = createRouter();
 
@@ -23,7 +23,7 @@ const rerun = route({
 
 rerunsRouter.openapi(rerun, async (c) => {
   const input = c.req.valid('json');
-  const { db, config, managed, tools, outbox } = c.var.deps;
+  const { db, config, managed, tools } = c.var.deps;
   const account_id = c.var.accountId;
   const source = await findSource(db, account_id, c.req.valid('param').run_id);
   if (!source) throw notFound('Run');
@@ -33,8 +33,8 @@ rerunsRouter.openapi(rerun, async (c) => {
   const { run, tasks } = source;
   const provider_id = input.provider_id ?? run.provider_id;
   const agents = await chooseModels({ db, config, managed, tools }, account_id, provider_id, run.agents);
-  const accepted = await insertRun(
-    db,
+  await startRun(
+    c.var.deps,
     {
       run_id,
       account_id,
@@ -56,15 +56,8 @@ rerunsRouter.openapi(rerun, async (c) => {
       forked_from: run.run_id,
       plan: JSON.stringify(plan),
     },
-    quotaOf(config, provider_id),
-    c.var.idempotency?.isRetry,
+    c.var.idempotency,
     (trx) => insertTakenTasks(trx, run_id, tasks, { plan, edits: input.edits }),
   );
-  if (accepted.refused) throw overQuota(accepted.refused, config);
-  outbox.send(accepted.entry);
-  c.header('Location', `/api/v1/runs/${run_id}`);
-  return c.json(
-    { run_id, status: 'pending' as const, message: `Run started. Poll GET /runs/${run_id} for status.` },
-    201,
-  );
+  return answerStarted(c, run_id);
 });

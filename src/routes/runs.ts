@@ -1,15 +1,16 @@
 import { z } from '@hono/zod-openapi';
 import { findRunView, listRuns, type RunView } from '../../db/run-views.ts';
 import { findRunPlace } from '../../db/run-events.ts';
-import { cancelRun, insertRun, isFinished } from '../../db/runs.ts';
+import { isFinished } from '../../db/runs.ts';
 import type { RunStatus } from '../../workflows/messages.ts';
 import { readCursor, writeCursor } from './cursor.ts';
 import { besides } from '../deadline.ts';
-import { ApiError, notFound } from '../errors.ts';
+import { answerCancelled } from '../cancel-run.ts';
+import { notFound } from '../errors.ts';
 import { checkGateTerms } from '../gate-policy.ts';
 import { newId } from '../ids.ts';
 import { body, createRouter, json, route, sendJson } from '../openapi.ts';
-import { checkFallbacks, chooseModels, overQuota, quotaOf } from '../policy.ts';
+import { checkFallbacks, chooseModels } from '../policy.ts';
 import {
   createRunSchema,
   runCancelledSchema,
@@ -20,6 +21,7 @@ import {
 } from '../schemas/run.ts';
 import { runWaitQuery } from '../schemas/run-events.ts';
 import { id } from '../schemas/text.ts';
+import { answerStarted, startRun } from '../start-run.ts';
 import { agentTemplates } from '../templates.ts';
 
 export const runsRouter = createRouter();
@@ -36,7 +38,7 @@ const create = route({
 
 runsRouter.openapi(create, async (c) => {
   const input = c.req.valid('json');
-  const { db, config, managed, tools, outbox } = c.var.deps;
+  const { db, config, managed, tools } = c.var.deps;
   const account_id = c.var.accountId;
   checkGateTerms(input, config.REMIND_EVERY_MIN_SECONDS);
   const provider_id = input.provider_id ?? null;
@@ -44,8 +46,8 @@ runsRouter.openapi(create, async (c) => {
   const given = input.agents.length > 0 ? input.agents : agentTemplates;
   const agents = await chooseModels({ db, config, managed, tools }, account_id, provider_id, given);
   const run_id = newId('run', c.var.idempotency);
-  const accepted = await insertRun(
-    db,
+  await startRun(
+    c.var.deps,
     {
       run_id,
       account_id,
@@ -65,16 +67,9 @@ runsRouter.openapi(create, async (c) => {
       max_tokens: input.max_tokens ?? null,
       on_budget: input.on_budget,
     },
-    quotaOf(config, provider_id),
-    c.var.idempotency?.isRetry,
+    c.var.idempotency,
   );
-  if (accepted.refused) throw overQuota(accepted.refused, config);
-  outbox.send(accepted.entry);
-  c.header('Location', `/api/v1/runs/${run_id}`);
-  return c.json(
-    { run_id, status: 'pending' as const, message: `Run started. Poll GET /runs/${run_id} for status.` },
-    201,
-  );
+  return answerStarted(c, run_id);
 });
 
 const list = route({
@@ -144,15 +139,4 @@ const cancel = route({
   problems: [404, 409],
 });
 
-runsRouter.openapi(cancel, async (c) => {
-  const { run_id } = c.req.valid('param');
-  const { db, outbox, live } = c.var.deps;
-  const cancelled = await cancelRun(db, c.var.accountId, run_id);
-  if (!cancelled) throw notFound('Run');
-  if (cancelled.before === 'completed' || cancelled.before === 'failed') {
-    throw new ApiError('RUN_FINISHED', `The run is ${cancelled.before}.`, { run_status: cancelled.before });
-  }
-  outbox.send(cancelled.entry);
-  live.changed(run_id);
-  return c.json({ run_id, status: 'cancelled' as const, message: 'Run cancelled.' }, 200);
-});
+runsRouter.openapi(cancel, (c) => answerCancelled(c, c.req.valid('param').run_id));
