@@ -1,8 +1,9 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
+import { valueOf, type StateRefs, type StateValues } from '../db/shared-state.ts';
 import { JavaScriptError, runJavaScript } from '../src/javascript/index.ts';
 import type { Definition, StepOf } from '../workflows/definition.ts';
 import { jsonIn } from './extract-json.ts';
-import { asText, render, valueOf, type StateRefs, type StateValues } from './state.ts';
+import { asText, render } from './state.ts';
 import type { StepWork } from './steps.ts';
 
 /** What a step that needs no model makes of the state. `decision` is that of `if_else` and `switch`. */

@@ -1,4 +1,5 @@
 import { findDefinition } from '../db/orchestrations.ts';
+import { textIdsOf, valuesOf, type StateRefs, type StateValues } from '../db/shared-state.ts';
 import { insertText } from '../db/texts.ts';
 import type { Work } from '../db/work.ts';
 import type { Definition, Step, StepOf } from '../workflows/definition.ts';
@@ -11,7 +12,7 @@ import { askForJson, atWork } from './model.ts';
 import type { Material } from './prompts/blocks.ts';
 import { chooseRouteAnswer, chooseRoutePrompt } from './prompts/choose-route.ts';
 import { stepPrompt } from './prompts/step.ts';
-import { asText, keysIn, render, textIdsOf, valuesOf, type StateRefs, type StateValues } from './state.ts';
+import { asText, keysIn, render } from './state.ts';
 
 const max_output_tokens = 8_192;
 const previewLength = 300;

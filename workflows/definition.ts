@@ -147,6 +147,11 @@ export function nextSteps(step: Step): Target[] {
   }
 }
 
+/** True when a model works on steps of this type. */
+export function asksModel({ type }: { type: StepType }): boolean {
+  return type === 'agent' || type === 'llm' || type === 'tool' || type === 'evaluator';
+}
+
 /** The steps that run inside this one. */
 export function innerSteps(step: Step): Target[] {
   if (step.type === 'parallel') {

@@ -1,8 +1,6 @@
-import type { StepOutline } from './definition.ts';
+import { asksModel, type StepOutline } from './definition.ts';
 import type { TaskState } from './messages.ts';
 import { newTask } from './plan.ts';
-
-const byModels = new Set(['agent', 'llm', 'tool', 'evaluator']);
 
 /** The task of one execution of a step. Its id is that of the step, and `step.2`, … when it is executed again. */
 export function newStepTask(step: StepOutline, path: string, tasks: TaskState[]): TaskState {
@@ -10,7 +8,7 @@ export function newStepTask(step: StepOutline, path: string, tasks: TaskState[])
   const task = newTask({
     id: before === 0 ? step.id : `${step.id}.${before + 1}`,
     title: step.name,
-    kind: step.type === 'human' ? 'human' : byModels.has(step.type) ? 'ai' : 'code',
+    kind: step.type === 'human' ? 'human' : asksModel(step) ? 'ai' : 'code',
     agent: 'agent_id' in step ? step.agent_id : null,
     model: 'model' in step ? step.model : null,
     depends_on: [],

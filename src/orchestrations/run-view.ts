@@ -1,7 +1,7 @@
 import type { Form, OpenGate, OrchestrationRun } from '../../db/orchestration-runs.ts';
+import { valuesOf, type StateValues } from '../../db/shared-state.ts';
 import type { HumanField } from '../../workflows/definition.ts';
 import { describeGate, type RunStatus } from '../../workflows/messages.ts';
-import type { ValueRef } from '../../workflows/orchestration-state.ts';
 
 /** The run of an orchestration as its clients see it. */
 
@@ -58,16 +58,8 @@ function decisionForm({ step_id, task_id, kind, reason, draft, decisions, title 
 }
 
 /** The values of the state, by key. */
-export function sharedState({ shared_state, texts }: OrchestrationRun): Record<string, unknown> {
-  const byId = new Map(texts.map(({ text_id, text }) => [text_id, text]));
-  const entries = Object.entries(shared_state).map(([key, ref]) => [key, valueOf(ref, byId)] as const);
-  return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
-}
-
-function valueOf(ref: ValueRef, texts: Map<string, string>): unknown {
-  if ('value' in ref) return ref.value;
-  const text = texts.get('text' in ref ? ref.text : ref.json);
-  return 'text' in ref || text === undefined ? text : (JSON.parse(text) as unknown);
+export function sharedState({ shared_state, texts }: OrchestrationRun): StateValues {
+  return valuesOf(shared_state, new Map(texts.map(({ text_id, text }) => [text_id, text])));
 }
 
 /** Every execution of a step, in the order in which they began. */
@@ -89,11 +81,10 @@ export function stepHistory({ steps }: OrchestrationRun) {
   }));
 }
 
-/** What the run has come to, in words. Null while it goes on. */
-export function responseOf(run: OrchestrationRun): string | null {
+/** What the run has come to, in words; `state` is its `sharedState`. Null while it goes on. */
+export function responseOf(run: OrchestrationRun, state: StateValues): string | null {
   switch (run.status) {
     case 'completed': {
-      const state = sharedState(run);
       const done = run.steps.filter(({ status }) => status === 'completed');
       // What a person answers is no result.
       const last = done.findLast(
@@ -115,14 +106,15 @@ export function responseOf(run: OrchestrationRun): string | null {
 /** The whole run. */
 export function runToWire(run: OrchestrationRun) {
   const waiting = run.gates.map(humanInput);
+  const shared_state = sharedState(run);
   return {
     run_id: run.run_id,
     orchestration_id: run.orchestration_id,
     status: wireStatus(run.status),
     message: run.task,
-    response: responseOf(run),
+    response: responseOf(run, shared_state),
     error: run.error,
-    shared_state: sharedState(run),
+    shared_state,
     step_history: stepHistory(run),
     human_input_required: waiting[0] ?? null,
     waiting,
@@ -149,8 +141,9 @@ export function toAnswer(run: OrchestrationRun) {
     case 'completed':
     case 'failed':
     case 'cancelled': {
-      const response = responseOf(run)!;
-      return { status, run_id, response, shared_state: sharedState(run), step_history: stepHistory(run) };
+      const shared_state = sharedState(run);
+      const response = responseOf(run, shared_state)!;
+      return { status, run_id, response, shared_state, step_history: stepHistory(run) };
     }
   }
 }

@@ -1,7 +1,7 @@
 import { findOrchestrationRun, findStepResult, type StepResult } from '../../db/orchestration-runs.ts';
 import type { Delta } from '../../db/live.ts';
 import type { StoredEvent } from '../../db/run-events.ts';
-import type { Definition, Step } from '../../workflows/definition.ts';
+import { asksModel, type Definition, type Step } from '../../workflows/definition.ts';
 import type { AppDeps } from '../deps.ts';
 import type { RunStreamItem } from '../run-events.ts';
 import type { ServerSentEvent } from '../sse.ts';
@@ -65,7 +65,7 @@ export async function* tellOrchestration(
         if (!step) return [];
         return [
           { type: 'step_start', ...at, step_type: step.type },
-          ...(isThinking(step) ? [{ type: 'thinking', message: `${step.name} is at work.`, ...at }] : []),
+          ...(asksModel(step) ? [{ type: 'thinking', message: `${step.name} is at work.`, ...at }] : []),
         ];
       case 'agent.turn': {
         const thought = (await result(data))?.texts.get(data.output_id as string) ?? '';
@@ -163,14 +163,10 @@ export async function* tellOrchestration(
     return [
       ...(error ? [error] : []),
       { type: 'orchestration_complete', run_id: run.run_id, status, final_state: shared_state },
-      { type: 'final', response: responseOf(found), intent: 'orchestration', data, tool_name: null },
+      { type: 'final', response: responseOf(found, shared_state), intent: 'orchestration', data, tool_name: null },
       { type: 'done' },
     ];
   }
-}
-
-function isThinking({ type }: Step): boolean {
-  return type === 'agent' || type === 'llm' || type === 'tool' || type === 'evaluator';
 }
 
 /** What a step of this type tells of itself before it is complete. */
