@@ -17,15 +17,34 @@ const types = {
 };
 
 const readTimeout = 'Query read timeout';
+const stalePlan = 'cached plan must not change result type';
 
-/** A connection on which an answer did not come in time may be dead for ever: it is not used again. */
-class DisposableClient extends pg.Client {
+/** More are not prepared: texts that vary without end, as with the length of a list, must not fill Postgres's memory. */
+const maxPrepared = 500;
+let preparations = 0;
+const preparedNames = new Map<string, string>();
+
+/** The name under which a connection prepares a statement: parsed and planned once, and not each time. */
+function preparedName(text: string): string | undefined {
+  if (!preparedNames.has(text) && preparedNames.size < maxPrepared) {
+    preparations += 1;
+    preparedNames.set(text, `orchflow_${preparations}`);
+  }
+  return preparedNames.get(text);
+}
+
+/** Prepares statements, and disposes of itself when an answer did not come in time: it may be dead for ever. */
+class Client extends pg.Client {
   override query(...args: unknown[]): any {
-    const result: unknown = super.query(...(args as [string]));
+    const [text, values] = args;
+    const isStatement = typeof text === 'string' && Array.isArray(values) && values.length > 0;
+    const query = isStatement ? [{ name: preparedName(text), text, values }] : args;
+    const result: unknown = super.query(...(query as [string]));
     if (result instanceof Promise) {
-      result.catch((error: Error) => {
-        if (error.message === readTimeout)
-          (this as unknown as { connection: pg.Connection }).connection.stream.destroy();
+      result.catch(({ message }: Error) => {
+        if (message === readTimeout) (this as unknown as { connection: pg.Connection }).connection.stream.destroy();
+        // A migration has changed a table below us: all statements are prepared anew.
+        if (message === stalePlan) preparedNames.clear();
       });
     }
     return result;
@@ -34,7 +53,7 @@ class DisposableClient extends pg.Client {
 
 /** A pool whose connections may be lost at any time. */
 export function createPool(url: string, options: pg.PoolConfig): pg.Pool {
-  const pool = new pg.Pool({ Client: DisposableClient, connectionString: url, keepAlive: true, ...options });
+  const pool = new pg.Pool({ Client, connectionString: url, keepAlive: true, ...options });
   // A connection that is lost is replaced at the next use. Unhandled, its 'error' event would end the process: the pool
   // listens only while it is idle, and a transaction holds it.
   pool.on('error', () => {});
@@ -57,7 +76,7 @@ export function createDb(url: string, poolSize = 10): Db {
 // SQLSTATE classes 08 (connection), 53 (resources), 57 (operator intervention), and Node's own socket errors.
 const unavailable = /^(08|53|57)|^E(CONNREFUSED|CONNRESET|PIPE|TIMEDOUT|HOSTUNREACH|AI_AGAIN|NOTFOUND)|ENOTFOUND$/;
 const unavailableMessages =
-  /timeout exceeded when trying to connect|Connection terminated|connection error and is not queryable|Query read timeout/;
+  /timeout exceeded when trying to connect|Connection terminated|connection error and is not queryable|Query read timeout|cached plan must not change/;
 
 /** True when Postgres could not be reached or asked to come back later: the statement may be tried again. */
 export function isUnavailable(error: unknown): boolean {

@@ -1,3 +1,4 @@
+import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { createMiddleware } from 'hono/factory';
 import type { AppEnv } from './deps.ts';
@@ -7,22 +8,30 @@ import { ApiError, invalid } from './errors.ts';
 
 const maxDepth = 32;
 
+/** Whether a body comes, by the headers. Node reads none that they do not announce, and no more than they say. */
+export function hasBody(c: Context): boolean {
+  return Number(c.req.header('content-length') ?? 0) > 0 || c.req.header('transfer-encoding') !== undefined;
+}
+
 /** At most so many MiB, also when it does not say how long it is. */
 export function limitBody(mebibytes: number) {
-  return bodyLimit({
-    maxSize: mebibytes * 1024 * 1024,
-    onError() {
-      throw new ApiError('BODY_TOO_LARGE', `The body is larger than ${mebibytes} MiB.`);
-    },
+  const maxSize = mebibytes * 1024 * 1024;
+  function refuse(): never {
+    throw new ApiError('BODY_TOO_LARGE', `The body is larger than ${mebibytes} MiB.`);
+  }
+  const count = bodyLimit({ maxSize, onError: refuse });
+  return createMiddleware<AppEnv>(async function limitBody(c, next) {
+    // Counting makes a web stream of the request, which is slow: only for a body that does not say how long it is.
+    if (c.req.header('transfer-encoding') !== undefined) return count(c, next);
+    if (Number(c.req.header('content-length') ?? 0) > maxSize) refuse();
+    await next();
   });
 }
 
 /** JSON; a body of another kind would pass validation as an empty object. */
 export function requireJson() {
   return createMiddleware<AppEnv>(async function requireJson(c, next) {
-    const length = Number(c.req.header('content-length') ?? 0);
-    const hasBody = length > 0 || c.req.header('transfer-encoding') !== undefined;
-    if (hasBody && !/^application\/([\w.-]+\+)?json\b/i.test(c.req.header('content-type') ?? '')) {
+    if (hasBody(c) && !/^application\/([\w.-]+\+)?json\b/i.test(c.req.header('content-type') ?? '')) {
       throw new ApiError(
         'UNSUPPORTED_MEDIA_TYPE',
         'Send the body as JSON, with the header Content-Type: application/json.',

@@ -1,5 +1,6 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
+import { hasBody } from './body.ts';
 import type { AppEnv } from './deps.ts';
 import { ApiError } from './errors.ts';
 
@@ -59,7 +60,7 @@ export async function besides<T>(c: Context<AppEnv>, work: Promise<T>): Promise<
 /** `inTime` for all that comes after, once the body is there: a client that sends it slowly takes its own time. */
 export function answerInTime() {
   return createMiddleware<AppEnv>(async function answerInTime(c, next) {
-    await c.req.text();
+    if (hasBody(c)) await c.req.text();
     await inTime(c, next());
   });
 }

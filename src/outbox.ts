@@ -5,9 +5,11 @@ import { claimOutboxEntries, deleteOutboxEntry, postponeOutboxEntry, type Outbox
 import { failLostRun, listUnfinished } from '../db/runs.ts';
 import type { Engine } from './engine.ts';
 
-/** A burst of requests is answered before Temporal has heard of all of it. */
 const maxUnderway = 2;
 const maxQueued = 1_000;
+/** In milliseconds: a burst of requests has ended when none came for so long, and is given way for no longer than this. */
+const lull = 10;
+const longestBurst = 100;
 const sweepInterval = 500;
 const sweepSize = 50;
 const reconcileInterval = 10_000;
@@ -20,7 +22,8 @@ export type Outbox = ReturnType<typeof createOutbox>;
 export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log: Logger }) {
   const stopping = new AbortController();
   const queue: OutboxEntry[] = [];
-  const underway = new Set<Promise<void>>();
+  let sending: Promise<void> | undefined;
+  let lastSent = 0;
 
   async function deliver(entry: OutboxEntry): Promise<void> {
     try {
@@ -38,18 +41,29 @@ export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log:
 
   /** Delivers an entry that was just committed, in the background. Beyond a full queue the sweep takes over. */
   function send(entry: OutboxEntry | undefined): void {
-    if (entry && queue.length < maxQueued) queue.push(entry);
-    if (underway.size < maxUnderway) deliverNext();
+    if (!entry || queue.length >= maxQueued) return;
+    queue.push(entry);
+    lastSent = performance.now();
+    sending ??= deliverQueued();
   }
 
-  function deliverNext(): void {
-    const entry = queue.shift();
-    if (!entry) return;
-    const delivery = deliver(entry).finally(() => {
-      underway.delete(delivery);
-      deliverNext();
-    });
-    underway.add(delivery);
+  /** The first at once. Temporal and the workers hear of the others when the requests that came with it are answered. */
+  async function deliverQueued(): Promise<void> {
+    while (queue.length > 0) {
+      await deliver(queue.shift()!);
+      await burstEnds();
+      await Promise.all(Array.from({ length: maxUnderway }, deliverInTurn));
+    }
+    sending = undefined;
+  }
+
+  async function burstEnds(): Promise<void> {
+    const latest = performance.now() + longestBurst;
+    while (performance.now() < Math.min(lastSent + lull, latest)) await sleep(lull / 2);
+  }
+
+  async function deliverInTurn(): Promise<void> {
+    for (let entry = queue.shift(); entry; entry = queue.shift()) await deliver(entry);
   }
 
   async function sweep(): Promise<void> {
@@ -85,7 +99,7 @@ export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log:
   async function stop(): Promise<void> {
     stopping.abort();
     await loops;
-    while (underway.size > 0) await Promise.all(underway);
+    await sending;
   }
 
   return { send, stop };

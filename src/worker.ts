@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import { pino } from 'pino';
+import { pino, stdSerializers } from 'pino';
 import { createActivities } from '../activities/index.ts';
 import { createDb } from '../db/index.ts';
 import { createLiveSender } from '../db/live.ts';
@@ -13,7 +13,8 @@ import { workerOptions } from './worker-options.ts';
 
 /** The worker process: workflows and activities. SIGTERM lets calls in flight end for a while, then hands them over. */
 const config = loadConfig();
-const log = pino({ level: config.LOG_LEVEL, name: 'worker' });
+// The SDK logs failures as `error`.
+const log = pino({ level: config.LOG_LEVEL, name: 'worker', serializers: { error: stdSerializers.err } });
 Runtime.install({
   logger: new DefaultLogger('INFO', ({ level, message, meta }) => {
     const severity = level === 'TRACE' ? 'debug' : (level.toLowerCase() as 'debug' | 'info' | 'warn' | 'error');

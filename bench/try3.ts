@@ -1,0 +1,16 @@
+import autocannon from 'autocannon';
+import { execSync } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { overhead } from './measures.ts';
+import { startServers } from './servers.ts';
+const servers = await startServers({ latency_ms: 50 });
+const { url, user, worker } = servers;
+await overhead(servers, 3);
+if (process.argv[2] === 'stop') worker.kill('SIGSTOP');
+const r = await autocannon({ url: `${url}/api/v1/runs`, connections: 20, duration: 6, method: 'POST', headers: { 'x-api-key': user.api_key, 'content-type': 'application/json' }, body: JSON.stringify({ task: 'Compare the market and write a report.', agents: [{ name: 'research' }, { name: 'analyst' }, { name: 'writer' }] }) });
+console.log(r.requests.average, 'per s; p50', r.latency.p50, 'p99', r.latency.p99);
+const pid = execSync(`pgrep -f "src/api.ts"`).toString().split('\n')[0];
+console.log(execSync(`cat /proc/${pid}/stat`).toString().split(' ').slice(13,15));
+execSync(`kill -TERM ${pid}`); await sleep(6000);
+worker.kill('SIGCONT');
+await servers.stop(); process.exit(0);
