@@ -222,6 +222,9 @@ export async function findStepResult(
   };
 }
 
+/** A workflow task that was lost with its worker is made again, and writes anew that the try before has failed. */
+const versionsPerTry = 1_000_000;
+
 /**
  * Begins a failed run anew, where it stopped. Returns the status that it had, or undefined when this account has no such
  * run of an orchestration; only one that has failed is begun again.
@@ -244,7 +247,7 @@ export function retryRun(
     const attempt = run.attempt + 1;
     await trx
       .updateTable('runs')
-      .set({ status: 'pending', error: null, completed_at: null, attempt })
+      .set({ status: 'pending', error: null, completed_at: null, attempt, version: sql`version + ${versionsPerTry}` })
       .where('run_id', '=', run_id)
       .execute();
     await appendEvents(trx, run_id, [{ key: `retried/${attempt}`, type: 'run.retried', data: { attempt } }]);

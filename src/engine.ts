@@ -70,8 +70,10 @@ export function createEngine({
 
   /** Again, when it failed and is tried anew: with what it has done so far. */
   async function startOrchestration(run: Run): Promise<void> {
-    if (isFinished(run.status)) return;
     const { run_id, attempt } = run;
+    // Started before, and ended: Temporal would take it for yet another try. One that was cancelled before it could start
+    // starts all the same: it has its end to tell.
+    if (attempt > 1 && isFinished(run.status) && (await startedAttempt(run)) === attempt) return;
     const definition_hash = run.definition_hash!;
     const definition = await findDefinition(db, definition_hash);
     const input: OrchestrationInput = {
@@ -119,10 +121,15 @@ export function createEngine({
   }
 
   /** Throws while the try before this one has yet to end in Temporal. */
-  async function requireAttempt({ run_id, attempt }: Run): Promise<void> {
-    if (attempt === 1) return;
+  async function requireAttempt(run: Run): Promise<void> {
+    if (run.attempt > 1 && (await startedAttempt(run)) !== run.attempt)
+      throw new Error('The try before this one has yet to end.');
+  }
+
+  /** The newest try that Temporal knows. */
+  async function startedAttempt({ run_id }: Run): Promise<unknown> {
     const { memo } = await client.workflow.getHandle(run_id).describe();
-    if (memo?.attempt !== attempt) throw new Error('The try before this one has yet to end.');
+    return memo?.attempt;
   }
 
   /** For what the run itself does not send: the end of one that is gone, and what a person has sent again. */

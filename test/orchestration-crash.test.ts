@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startFakeModel, type FakeModel } from './fakes/model.ts';
 import { startOrchflow, until, type Orchflow, type User } from './harness.ts';
@@ -70,4 +71,32 @@ test('a worker killed in the middle of parallel branches: another goes on, and o
   const asked = model.calls.map(({ task_id }) => task_id!).toSorted();
   expect(asked).toEqual(['first', 'quick', 'slow', 'slow', 'slower', 'slower']);
   expect(done.usage.llm_calls).toBe(4);
+});
+
+test('a failed run that is tried again before Temporal knows of its end: the worker died with the news, and the try stands', async () => {
+  const refusal = Promise.withResolvers<void>();
+  model.on(async () => {
+    await refusal.promise;
+    return model.calls.length === 1 ? { finish: 'refusal', text: 'No.' } : 'Yes.';
+  });
+  const id = await define(user, [{ id: 'only', type: 'llm', output_key: 'only' }]);
+  const worker = await startWorkerProcess(orchflow.env);
+  const { body } = await user.post(`/orchestrations/${id}/run?wait=0`, { message: 'Go' });
+  const path = `/orchestrations/runs/${body.run_id}`;
+  await until(async () => (await user.get(path)).body.step_history[0]?.status === 'running', 'the step is shown');
+  await model.until(() => model.openCalls === 1, 'the call', 10_000);
+  await orchflow.db.transaction().execute(async (lock) => {
+    await sql`lock table runs in share mode`.execute(lock);
+    refusal.resolve();
+    const isBlocked = sql`
+      select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
+    await until(async () => (await isBlocked.execute(orchflow.db)).rows.length > 0, 'the failure is being written');
+    await worker.kill();
+  });
+  await until(async () => (await user.get(path)).body.status === 'failed', 'readers see the failure');
+
+  expect(await user.post(`${path}/retry?wait=0`, undefined)).toMatchObject({ status: 202 });
+  await startWorkerProcess(orchflow.env);
+  await user.openRun(body.run_id).until('completed', 60_000);
+  expect((await user.get(path)).body).toMatchObject({ attempt: 2, shared_state: { only: 'Yes.' } });
 });

@@ -10,7 +10,9 @@ import { askedAgain, isFirst } from './asked.ts';
 import { assertNothingLeaked } from './canaries.ts';
 import type { TestRun, User } from './client.ts';
 import { startFakeModel, type FakeModel } from './fakes/model.ts';
+import { startFakeWebhook } from './fakes/webhook.ts';
 import { createEnvironment, until } from './harness.ts';
+import { define } from './orchestration.ts';
 import { killProcesses, promptly, startApiProcess, startWorkerProcess } from './processes.ts';
 import { scriptRun } from './script.ts';
 
@@ -154,6 +156,22 @@ test('an API killed right after it took a start, an answer and a cancel: the nex
   await startApi(api.port);
   await expectAllDone({ started, answered, cancelled });
   expect(worker.isRunning(), worker.log()).toBe(true);
+});
+
+test('an orchestration that is cancelled before Temporal has heard of it ends there too, and tells its webhook', async () => {
+  const [api, webhook] = await Promise.all([startApi(), startFakeWebhook()]);
+  const user = await api.register();
+  await user.addProvider(model);
+  const id = await define(user, [{ id: 'ask', type: 'human', output_key: 'ask' }]);
+  await killTemporal();
+  const { body } = await user.post(`/orchestrations/${id}/run?wait=0`, { message: 'Go', webhook_url: webhook.url });
+  expect(await user.openRun(body.run_id).cancel()).toMatchObject({ status: 200 });
+  await until(async () => (await listOutbox()).some(({ attempts }) => attempts > 0), 'the start was tried in vain');
+
+  await startTemporalAgain();
+  await startWorkerProcess(env);
+  await webhook.untilReceived('cancelled');
+  await webhook.close();
 });
 
 test('a worker outlives Temporal: an answer that comes meanwhile is kept, and the run goes on', async () => {
