@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { serialize } from 'node:v8';
 import { check, coverage } from './checker.ts';
-import { createClients, openAccount } from './clients.ts';
+import { openAccount } from './accounts.ts';
+import { createClients } from './clients.ts';
 import { gatherEvidence, startAudit } from './evidence.ts';
 import { openJournal } from './journal.ts';
 import { describe, unleash } from './nemesis.ts';
@@ -41,7 +42,7 @@ const servers = await startServers(report);
 const outside = await startOutside(random.fork('outside'));
 await startAudit(servers.db);
 const journal = openJournal(path.join(servers.dir, 'journal.jsonl'));
-const clients = createClients({ apis: servers.apis, journal, random: random.fork('clients') });
+const clients = createClients({ apis: servers.apis, journal, random: random.fork('clients'), web: outside.web.url });
 await untilUp(servers.apis[0]!.url);
 const accounts = await Promise.all(['a', 'b'].map((name) => openAccount(servers.apis[0]!.url, name, outside)));
 
@@ -70,8 +71,9 @@ const evidence = await gatherEvidence({ servers, outside, journal, fallen, accou
 
 const started = new Set(journal.entries.flatMap((entry) => (entry.op === 'start' ? [entry.run] : []))).size;
 print(
-  `${started} runs, ${journal.entries.length} journal entries, ${journal.reads()} reads, ${evidence.calls.length} model calls`,
+  `${started} runs, ${journal.entries.length} journal entries, ${journal.reads()} reads, ${evidence.calls.length} model calls, ${evidence.orders.length} tool calls`,
 );
+print(`${evidence.continued} times a run continued as new`);
 print(`${fallen.length} faults; servers that ended by themselves: ${servers.crashes().length}`);
 for (const crash of servers.crashes()) print(`  ${crash}`);
 const fell = coverage(fallen);

@@ -1,19 +1,33 @@
 import type { Evidence } from './evidence.ts';
+import { budgetsHold } from './invariants/budget.ts';
+import * as calls from './invariants/calls.ts';
 import * as effects from './invariants/effects.ts';
+import * as gates from './invariants/gates.ts';
+import { rerunsLeaveTheirSource } from './invariants/reruns.ts';
 import * as runs from './invariants/runs.ts';
+import * as steps from './invariants/steps.ts';
+import { timersKeepTheirTerms } from './invariants/timers.ts';
 import type { Fallen } from './nemesis.ts';
 
 const invariants: [string, runs.Invariant][] = [
   ['1 an acknowledged start is never lost or doubled', runs.startsAreKept],
   ['2 every run has ended, or says what it waits for', runs.runsEndOrWait],
   ['3 an acknowledged answer counts exactly once', runs.answersCountOnce],
-  ['4 a model call is accepted once, and repeated only for a fault', runs.callsArePaidOnce],
+  ['4 a model call is accepted once, and repeated only for a fault', calls.callsArePaidOnce],
   ['5 tasks keep the order of their graph', runs.orderIsKept],
-  ['6 no machine passes a gate', effects.gatesArePassedByPeople],
+  ['6 no machine passes a gate', gates.gatesArePassedByPeople],
   ['7 a cancellation is final', effects.cancelsAreFinal],
   ['8 every event is delivered, the same each time', effects.eventsAreDelivered],
   ['9 nothing goes back, and use is what was answered', effects.nothingGoesBack],
   ['10 no secret leaks, and every history replays', effects.nothingLeaks],
+  ['11 a tool call is made once, and has one result', calls.toolsAreCalledOnce],
+  ['12 a fallback answers what was refused, and only that', calls.fallbacksStepIn],
+  ['13 a tool that people approve waits for them', gates.toolsAreApproved],
+  ['14 a timeout and an answer exclude each other', timersKeepTheirTerms],
+  ['15 no budget is overshot', budgetsHold],
+  ['16 a rerun leaves its source as it was', rerunsLeaveTheirSource],
+  ['17 an orchestration keeps the order of its steps', steps.stepsKeepTheirOrder],
+  ['18 its state is what its steps were given', steps.stateIsWhatWasGiven],
   ['every request is answered within 3 s', effects.answersArePrompt],
 ];
 
@@ -21,10 +35,11 @@ const invariants: [string, runs.Invariant][] = [
 export function coverage(fallen: Fallen[]): Record<string, number> {
   const kills = fallen.filter(({ kind }) => kind.startsWith('kill'));
   const hitsWorker = (fault: Fallen) =>
-    'target' in fault ? fault.target.startsWith('worker') : /call|delivery/.test(fault.kind);
+    'target' in fault ? fault.target.startsWith('worker') : /call|tool|delivery/.test(fault.kind);
   const workerKills = kills.filter(hitsWorker);
   return {
     'worker killed inside a model call': workerKills.filter(({ open_calls }) => open_calls > 0).length,
+    'worker killed inside a tool call': workerKills.filter(({ open_tools }) => open_tools > 0).length,
     'API killed between commit and signal': kills.filter(({ unsent = 0 }) => unsent > 0).length,
     'worker killed during a webhook': workerKills.filter(({ open_deliveries }) => open_deliveries > 0).length,
   };

@@ -1,42 +1,25 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunView, TaskView } from '../db/run-views.ts';
-import type { Decision } from '../workflows/messages.ts';
-import { register } from '../test/client.ts';
+import type { Account } from './accounts.ts';
 import type { Entry, Journal, Operation } from './journal.ts';
-import type { Outside } from './outside.ts';
+import { definition } from './orchestration.ts';
 import type { Random } from './random.ts';
+import { answerTo, createShapes, requestOf, rerunOf, type Answer } from './shapes.ts';
 
 /** Longer than the API may take, so that a hang is seen as one. */
 const patience = 8_000;
-const shapes = ['plain', 'context', 'gated', 'approvals', 'timed', 'budgeted', 'cancelled', 'keyless'] as const;
-type Shape = (typeof shapes)[number];
+/** Of one orchestration that fails. */
+const maxRetries = 3;
 
 export type Api = { name: string; url: string };
-export type Account = {
-  name: string;
-  api_key: string;
-  webhook_secret: string;
-  providers: string[];
-  webhook_url: string;
-};
-
-/** An account with two providers, while all is well. */
-export async function openAccount(api: string, name: string, outside: Outside): Promise<Account> {
-  const user = await register(api);
-  const api_key = `sk-canary${name}0123456789`;
-  const providers = [
-    await user.addProvider(outside.model, 'openai', { api_key }),
-    await user.addProvider(outside.model, 'anthropic', { api_key }),
-  ];
-  const webhook_url = outside.endpoint(name, user.webhook_secret);
-  return { name, api_key: user.api_key, webhook_secret: user.webhook_secret, providers, webhook_url };
-}
 
 /**
  * Clients of both APIs that try again as careful ones do: after a 5xx or no answer, at the other API, a start with the
- * same Idempotency-Key and an answer with its gate's id.
+ * same Idempotency-Key and an answer with its gate's id. `web` is where people send agents.
  */
-export function createClients({ apis, journal, random }: { apis: Api[]; journal: Journal; random: Random }) {
+export function createClients(given: { apis: Api[]; journal: Journal; random: Random; web: string }) {
+  const { apis, journal, random, web } = given;
+  const nextShape = createShapes(random);
   let turn = 0;
   let stopped = false;
 
@@ -71,9 +54,9 @@ export function createClients({ apis, journal, random }: { apis: Api[]; journal:
   }
 
   /** Tries until the answer is definite, or the clients are stopped. */
-  async function insist(...given: Parameters<typeof attempt>): Promise<Entry> {
+  async function insist(...request: Parameters<typeof attempt>): Promise<Entry> {
     for (;;) {
-      const entry = await attempt(...given);
+      const entry = await attempt(...request);
       const inFlight = entry.body?.code === 'IDEMPOTENCY_KEY_IN_FLIGHT';
       if ((entry.outcome !== 'unknown' && !inFlight) || stopped) return entry;
       await sleep(random.between(200, 1_000));
@@ -82,42 +65,68 @@ export function createClients({ apis, journal, random }: { apis: Api[]; journal:
 
   /** Starts one run and brings it to its end, as the person behind it. */
   async function drive(account: Account, run: string): Promise<void> {
-    const shape = random.pick(shapes);
+    const shape = nextShape();
     const key = shape === 'keyless' ? undefined : `start-${run}`;
-    const body = {
-      task: `[run:${run}] Compare the market and write a report.`,
-      provider_id: random.pick(account.providers),
-      agents: [{ name: 'research' }, { name: 'writer' }],
-      ...(random.chance(0.8) && { webhook_url: account.webhook_url }),
-      ...shapeOf(shape, random),
-    };
-    const request = { method: 'POST', path: '/runs', body, key };
-    const started = await (key ? insist : attempt)(account, { op: 'start', run, key }, request);
+    const isOrchestration = shape === 'orchestrated';
+    const wait = isOrchestration ? random.pick([0, 2]) : undefined;
+    const { task, provider_id, webhook_url, ...more } = requestOf(shape, run, account, random);
+    const request = isOrchestration
+      ? { path: `/orchestrations/${definition.id}/run?wait=${wait}`, body: { message: task, provider_id, webhook_url } }
+      : { path: '/runs', body: { task, provider_id, webhook_url, ...more } };
+    const operation = { op: 'start' as const, run, key, wait };
+    const started = await (key ? insist : attempt)(account, operation, { method: 'POST', key, ...request });
     if (started.outcome !== 'ok') return;
     const { run_id } = started.body;
-    const regret = shape === 'cancelled' && sleep(random.between(0, 8_000)).then(() => cancel(account, run_id));
-    await Promise.all([attend(account, run_id), regret]);
+    const regrets = shape === 'cancelled' || (isOrchestration && random.chance(0.15));
+    const regret = regrets && sleep(random.between(0, 8_000)).then(() => cancel(account, run_id, isOrchestration));
+    const [ended] = await Promise.all([attend(account, run_id), regret]);
+    if (shape === 'rerun' && ended) await rerun(account, run, ended);
   }
 
-  function cancel(account: Account, run_id: string): Promise<Entry> {
-    return insist(account, { op: 'cancel', run_id }, { method: 'DELETE', path: `/runs/${run_id}` });
+  function cancel(account: Account, run_id: string, isOrchestration: boolean): Promise<Entry> {
+    const request = isOrchestration
+      ? { method: 'POST', path: `/orchestrations/runs/${run_id}/cancel` }
+      : { method: 'DELETE', path: `/runs/${run_id}` };
+    return insist(account, { op: 'cancel', run_id }, request);
   }
 
-  /** Looks at the run and answers what waits, until it has ended. */
-  async function attend(account: Account, run_id: string): Promise<void> {
+  /** Has a part of an ended run done again, by a run of its own. */
+  async function rerun(account: Account, run: string, source: RunView): Promise<void> {
+    const key = `rerun-${run}`;
+    const body = rerunOf(source, `edited-${source.run_id}`, random);
+    if (!body) return;
+    const operation = { op: 'start' as const, run: `${run}-again`, key, rerun: { source, ...body } };
+    const path = `/runs/${source.run_id}/rerun`;
+    const started = await insist(account, operation, { method: 'POST', path, body, key });
+    if (started.outcome === 'ok') await attend(account, started.body.run_id);
+  }
+
+  /** Looks at the run and answers what waits, until it has ended; a failed orchestration is tried again. */
+  async function attend(account: Account, run_id: string): Promise<RunView | undefined> {
     const rejected = new Map<string, number>();
+    let retries = 0;
     while (!stopped) {
-      const { outcome, body } = await attempt(
-        account,
-        { op: 'get', run_id },
-        { method: 'GET', path: `/runs/${run_id}` },
-      );
+      const request = { method: 'GET', path: `/runs/${run_id}` };
+      const { outcome, body } = await attempt(account, { op: 'get', run_id }, request);
       const view = outcome === 'ok' ? (body as RunView) : undefined;
-      if (view && ['completed', 'failed', 'cancelled'].includes(view.status)) return;
+      if (view?.status === 'failed' && view.orchestration_id && retries < maxRetries) {
+        retries += 1;
+        await retry(account, run_id, retries);
+      } else if (view && ['completed', 'failed', 'cancelled'].includes(view.status)) return view;
       const waiting = view?.tasks.filter(({ id }) => view.waiting_tasks.includes(id)) ?? [];
       await Promise.all(waiting.map((task) => answer(account, run_id, task, rejected)));
       await sleep(random.between(200, 600));
     }
+    return undefined;
+  }
+
+  function retry(account: Account, run_id: string, n: number): Promise<Entry> {
+    const request = {
+      method: 'POST',
+      path: `/orchestrations/runs/${run_id}/retry?wait=0`,
+      key: `retry-${run_id}-${n}`,
+    };
+    return insist(account, { op: 'retry', run_id, n }, request);
   }
 
   /** Sometimes two people answer at once, at both APIs; one of them must be told that the other was first. */
@@ -128,21 +137,30 @@ export function createClients({ apis, journal, random }: { apis: Api[]; journal:
     rejected: Map<string, number>,
   ): Promise<void> {
     await sleep(random.between(0, 4_000));
-    const mayReject = (rejected.get(task.id) ?? 0) < 2;
+    const step = task.step_id ?? task.id;
+    const mayReject = (rejected.get(step) ?? 0) < 2;
     const people = random.chance(0.25) ? ['ann', 'bob'] : ['ann'];
     const { gate_id } = task.gate!;
     const send = (person: string) => {
-      const decision = choose(task, mayReject, random);
-      if (decision === 'reject') rejected.set(task.id, (rejected.get(task.id) ?? 0) + 1);
-      const isWork = task.gate!.kind !== 'budget' && decision !== 'retry';
-      const needsText = isWork && (decision !== 'approve' || task.kind === 'human');
-      const output = needsText ? `${person}-says-${gate_id}` : undefined;
+      const text = `${person}-says-${gate_id}`;
+      const said = answerTo(task, { mayReject, text, web }, random);
+      if (said.decision === 'reject' || said.output?.includes('"again"'))
+        rejected.set(step, (rejected.get(step) ?? 0) + 1);
       const key = random.chance(0.5) ? `${person}-${gate_id}` : undefined;
-      const operation = { op: 'complete' as const, run_id, task_id: task.id, gate_id, decision, output, key };
-      const path = `/runs/${run_id}/tasks/${task.id}/complete`;
-      return insist(account, operation, { method: 'POST', path, body: { decision, output, gate_id }, key });
+      const operation = { op: 'complete' as const, run_id, task_id: task.id, gate_id, ...said, key };
+      return insist(account, operation, { method: 'POST', key, ...throughDoor(run_id, task, said) });
     };
     await Promise.all(people.map(send));
+  }
+
+  /** A step of an orchestration is answered as any task, or by resuming the run. */
+  function throughDoor(run_id: string, task: TaskView, { decision, output }: Answer) {
+    const { gate_id, kind } = task.gate!;
+    if (task.step_id === null || random.chance(0.5)) {
+      return { path: `/runs/${run_id}/tasks/${task.id}/complete`, body: { decision, output, gate_id } };
+    }
+    const response = kind === 'human_step' ? (JSON.parse(output!) as object) : { decision, output };
+    return { path: `/orchestrations/runs/${run_id}/resume?wait=0`, body: { response, gate_id } };
   }
 
   return {
@@ -162,27 +180,4 @@ export function createClients({ apis, journal, random }: { apis: Api[]; journal:
     /** Nobody tries again, and nobody looks any more. */
     stop: () => (stopped = true),
   };
-}
-
-function shapeOf(shape: Shape, random: Random): object {
-  if (shape === 'context') return { ask_me_about: ['the audience'], human_gates: ['sign-off'] };
-  if (shape === 'gated') return { human_gates: ['sign-off', 'write the report'] };
-  if (shape === 'approvals') return { require_approval: true };
-  if (shape === 'timed') {
-    const on_timeout = random.pick(['wait', 'approve', 'reject', 'cancel'] as const);
-    return { ask_me_about: ['the audience'], gate_due_in: '3s', remind_every: '1s', on_timeout };
-  }
-  // Enough for the plan and one call of a task, of which the next asks for more.
-  if (shape === 'budgeted') return { max_tokens: 9_500 };
-  return {};
-}
-
-function choose(task: TaskView, mayReject: boolean, random: Random): Decision {
-  const { kind } = task.gate!;
-  if (kind === 'escalation')
-    return task.output !== null && random.chance(0.3) ? 'approve' : random.pick(['retry', 'edit'] as const);
-  if (kind === 'budget') return random.chance(0.9) ? 'approve' : 'reject';
-  if (kind !== 'approval') return random.pick(['approve', 'edit'] as const);
-  const roll = random.next();
-  return roll < 0.6 ? 'approve' : roll < 0.8 || !mayReject ? 'edit' : 'reject';
 }

@@ -4,8 +4,9 @@ import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { sql } from 'kysely';
 import type { Db } from '../db/index.ts';
+import { findRunView, type RunView } from '../db/run-views.ts';
 import { workerOptions } from '../src/worker-options.ts';
-import type { Account } from './clients.ts';
+import type { Account } from './accounts.ts';
 import type { Journal } from './journal.ts';
 import type { Fallen } from './nemesis.ts';
 import type { Outside } from './outside.ts';
@@ -53,12 +54,13 @@ export async function gatherEvidence(given: {
   const { db } = servers;
   const connection = await Connection.connect({ address: servers.temporalAddress });
   const executions = await readExecutions(new Client({ connection })).finally(() => connection.close());
-  const [runs, tasks, gates, texts, llm_calls, events, deliveries, outbox] = await Promise.all([
+  const [runs, tasks, gates, texts, llm_calls, tool_calls, events, deliveries, outbox] = await Promise.all([
     db.selectFrom('runs').selectAll().orderBy('created_at').execute(),
     db.selectFrom('tasks').selectAll().orderBy('run_id').orderBy('position').execute(),
     db.selectFrom('gates').selectAll().orderBy('opened_at').execute(),
     db.selectFrom('texts').selectAll().execute(),
     db.selectFrom('llm_calls').selectAll().execute(),
+    db.selectFrom('tool_calls').selectAll().orderBy('answer_id').orderBy('position').execute(),
     db.selectFrom('run_events').selectAll().orderBy('run_id').orderBy('seq').execute(),
     db.selectFrom('webhook_deliveries').selectAll().execute(),
     db.selectFrom('outbox').selectAll().execute(),
@@ -70,16 +72,21 @@ export async function gatherEvidence(given: {
     accounts,
     lists,
     calls: outside.calls(),
+    orders: outside.web.orders,
     received: outside.deliveries,
     runs,
     tasks,
     gates,
     texts: new Map(texts.map(({ text_id, text }) => [text_id, text])),
     llm_calls,
+    tool_calls,
     events,
     deliveries,
     outbox,
     changes,
+    /** Of the runs of which a part was done again, as their clients see them now. */
+    sources: await readSources(db, journal, runs),
+    continued: executions.filter(({ status }) => status === 'CONTINUED_AS_NEW').length,
     /** Each with the text of all that it continues. */
     workflows: joinChains(executions),
     unreplayable: await replay(executions),
@@ -101,28 +108,44 @@ export async function gatherEvidence(given: {
 
 type Execution = Awaited<ReturnType<typeof readExecutions>>[number];
 
+/** The newest execution of each workflow: a run continues as new, and one that has failed may be tried again. */
 function joinChains(executions: Execution[]): Execution[] {
   const chains = Map.groupBy(executions, ({ workflow_id }) => workflow_id);
-  return executions
-    .filter(({ status }) => status !== 'CONTINUED_AS_NEW')
-    .map((last) => ({
-      ...last,
-      text: chains
-        .get(last.workflow_id)!
-        .map(({ text }) => text)
-        .join('\n'),
-    }));
+  return [...chains.values()].map((chain) => {
+    const inOrder = chain.toSorted((a, b) => a.started_at - b.started_at);
+    return { ...inOrder.at(-1)!, text: inOrder.map(({ text }) => text).join('\n') };
+  });
+}
+
+async function readSources(db: Db, { entries }: Journal, runs: { run_id: string; account_id: string }[]) {
+  const ids = new Set(entries.flatMap((entry) => (entry.op === 'start' && entry.rerun?.source.run_id) || []));
+  const sources = runs.filter(({ run_id }) => ids.has(run_id));
+  const views = sources.map(async ({ run_id, account_id }) => {
+    const view = await findRunView(db, account_id, run_id);
+    return [run_id, JSON.parse(view!) as RunView] as const;
+  });
+  return new Map(await Promise.all(views));
 }
 
 async function readExecutions({ workflow }: Client) {
   const executions = [];
-  for await (const { workflowId, type, status, runId } of workflow.list()) {
+  for await (const { workflowId, type, status, runId, startTime, memo } of workflow.list()) {
     const handle = workflow.getHandle(workflowId, runId);
     const history = await handle.fetchHistory();
     const pending =
       status.name === 'RUNNING' ? JSON.stringify((await handle.describe()).raw.pendingActivities ?? []) : '';
     const name = status.name as string;
-    executions.push({ workflow_id: workflowId, type, status: name, pending, history, text: textOf(history) });
+    const [started_at, attempt] = [startTime.getTime(), Number(memo?.attempt ?? 1)];
+    executions.push({
+      workflow_id: workflowId,
+      type,
+      status: name,
+      attempt,
+      started_at,
+      pending,
+      history,
+      text: textOf(history),
+    });
   }
   return executions;
 }

@@ -1,9 +1,20 @@
 import { appendFileSync } from 'node:fs';
+import type { RunView } from '../db/run-views.ts';
 import type { Decision } from '../workflows/messages.ts';
 
-/** What a client did: start a run, answer a gate, cancel, read one, walk the list. */
+/** An ended run as it was when a part of it was asked for again. */
+export type Rerun = { source: RunView; from_task: string; edits: Record<string, string> };
+
+/** What a client did: start a run, answer a gate, cancel, try a failed one again, read one, walk the list. */
 export type Operation =
-  | { op: 'start'; run: string; key?: string }
+  | {
+      op: 'start';
+      run: string;
+      key?: string;
+      /** Seconds that the API was asked to wait for the run. */
+      wait?: number;
+      rerun?: Rerun;
+    }
   | {
       op: 'complete';
       run_id: string;
@@ -14,6 +25,7 @@ export type Operation =
       key?: string;
     }
   | { op: 'cancel'; run_id: string }
+  | { op: 'retry'; run_id: string; n: number }
   | { op: 'get'; run_id: string }
   | { op: 'list' };
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { modelFaults, webhookFaults, type ModelFault, type Outside, type WebhookFault } from './outside.ts';
 import type { Random } from './random.ts';
+import { webFaults, type WebFault } from './web.ts';
 import type { Link, ServerName, Servers, ServiceName } from './servers.ts';
 import { serviceNames } from './servers.ts';
 
@@ -11,8 +12,11 @@ type Fault =
   | { kind: 'cut' | 'silence' | 'slow'; from: ServiceName; to: Link['to']; lasts: number; delay_ms?: number }
   | { kind: 'model'; weather: ModelFault; lasts: number }
   | { kind: 'webhook'; weather: WebhookFault; lasts: number }
+  | { kind: 'web'; weather: WebFault; lasts: number }
   // Aimed: each waits for its moment, so that no run of this program goes without it.
-  | { kind: 'kill in a call' | 'kill before the signal' | 'kill in a delivery'; lasts: number };
+  | { kind: (typeof aimed)[number]; lasts: number };
+
+const aimed = ['kill in a call', 'kill in a tool', 'kill before the signal', 'kill in a delivery'] as const;
 
 /** A fault as it fell. Times are milliseconds since 1970. */
 export type Fallen = Fault & {
@@ -20,6 +24,7 @@ export type Fallen = Fault & {
   ended: number;
   /** What was under way when it fell. */
   open_calls: number;
+  open_tools: number;
   open_deliveries: number;
   /** Rows of the outbox just after an API was killed: committed, and Temporal has not heard of it. */
   unsent?: number;
@@ -39,7 +44,9 @@ const weighted: [number, (random: Random) => Omit<Fault, 'lasts'>][] = [
   [2, (random) => ({ kind: 'slow', ...end(random), delay_ms: Math.round(random.between(30, 500)) })],
   [6, (random) => ({ kind: 'model', weather: random.pick(Object.keys(modelFaults) as ModelFault[]) })],
   [2, (random) => ({ kind: 'webhook', weather: random.pick(Object.keys(webhookFaults) as WebhookFault[]) })],
+  [1, (random) => ({ kind: 'web', weather: random.pick(Object.keys(webFaults) as WebFault[]) })],
   [2, () => ({ kind: 'kill in a call' })],
+  [2, () => ({ kind: 'kill in a tool' })],
   [1, () => ({ kind: 'kill before the signal' })],
   [1, () => ({ kind: 'kill in a delivery' })],
 ];
@@ -48,7 +55,7 @@ function end(random: Random) {
   return { from: random.pick(serviceNames), to: random.pick(['postgres', 'temporal'] as const) };
 }
 
-/** Draws faults from the seed, with the pauses before them: first the three aimed ones, then any. */
+/** Draws faults from the seed, with the pauses before them: first the aimed ones, then any. */
 function* schedule(random: Random): Generator<{ pause: number; fault: Fault; alone?: boolean }> {
   const total = weighted.reduce((sum, [weight]) => sum + weight, 0);
   const lasts = () => Math.round(random.between(500, random.chance(0.2) ? 12_000 : 5_000));
@@ -58,7 +65,7 @@ function* schedule(random: Random): Generator<{ pause: number; fault: Fault; alo
     return { ...make(random), lasts: lasts() } as Fault;
   };
   const pause = () => random.between(500, 4_000);
-  for (const kind of ['kill in a call', 'kill before the signal', 'kill in a delivery'] as const) {
+  for (const kind of aimed) {
     yield { pause: pause(), fault: { kind, lasts: lasts() }, alone: true };
   }
   for (;;) yield { pause: pause(), fault: drawn() };
@@ -91,7 +98,11 @@ export async function unleash(
   }
 
   function mark(fault: Fault): Fallen {
-    const under = { open_calls: outside.model.openCalls, open_deliveries: outside.openDeliveries() };
+    const under = {
+      open_calls: outside.model.openCalls,
+      open_tools: outside.web.openOrders(),
+      open_deliveries: outside.openDeliveries(),
+    };
     const record = { ...fault, began: Date.now(), ended: Number.POSITIVE_INFINITY, ...under };
     fallen.push(record);
     report(describe(record));
@@ -146,6 +157,21 @@ export async function unleash(
         outside.setWebhook(undefined);
         return over(record);
       }
+      case 'web': {
+        const record = mark(fault);
+        outside.web.setWeather(fault.weather);
+        await sleep(lasts);
+        outside.web.setWeather(undefined);
+        return over(record);
+      }
+      case 'kill in a tool': {
+        outside.web.hold(true);
+        await awaitMoment(() => outside.web.openOrders() > 0);
+        const record = mark(fault);
+        await killFor(['worker1', 'worker2'], Math.min(lasts, 3_000));
+        outside.web.hold(false);
+        return over(record);
+      }
       case 'kill in a call': {
         await awaitMoment(() => outside.model.openCalls > 0);
         const record = mark(fault);
@@ -192,7 +218,8 @@ function over(record: Fallen): void {
 
 /** Such as "freeze postgres 2.1 s". */
 export function describe(fault: Fallen): string {
-  const { kind, lasts, began: _, ended: __, open_calls, open_deliveries, unsent, ...what } = fault;
-  const under = `calls=${open_calls} deliveries=${open_deliveries}${unsent === undefined ? '' : ` unsent=${unsent}`}`;
+  const { kind, lasts, began: _, ended: __, open_calls, open_tools, open_deliveries, unsent, ...what } = fault;
+  const open = `calls=${open_calls} tools=${open_tools} deliveries=${open_deliveries}`;
+  const under = unsent === undefined ? open : `${open} unsent=${unsent}`;
   return `${kind} ${Object.values(what).join(' ')} ${(lasts / 1000).toFixed(1)} s [${under}]`;
 }

@@ -1,17 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Webhook } from 'standardwebhooks';
 import { startFakeModel, type ModelCall, type Purpose, type Reply } from '../test/fakes/model.ts';
+import { fakeTokens, type FakeVendor } from '../test/fakes/wire.ts';
 import { startFakeWebhook, type WebhookReply } from '../test/fakes/webhook.ts';
 import { scriptRun } from '../test/script.ts';
+import { agentReply } from './agent.ts';
 import type { Random } from './random.ts';
+import { startWeb } from './web.ts';
 
-/** The world outside Orchflow: model servers and a customer's webhook endpoint, each with its bad hours. */
+/** The world outside Orchflow: model servers, a customer's webhook endpoint and the web, each with its bad hours. */
 
 export const modelFaults = {
   'rate limit, seconds': () => ({ status: 429, headers: { 'retry-after': '2' } }),
   'rate limit, date': () => ({ status: 429, headers: { 'retry-after': new Date(Date.now() + 3_000).toUTCString() } }),
   'rate limit': () => ({ status: 429 }),
   'error 500': () => ({ status: 500, body: '<html>Internal Server Error</html>' }),
+  'key refused': () => ({ status: 401 }),
   overloaded: () => ({ status: 529 }),
   'hang before headers': () => ({ hang: 'before_headers' as const }),
   'hang after headers': () => ({ hang: 'after_headers' as const }),
@@ -38,8 +42,13 @@ export type CallEntry = {
   call_id: string;
   run_id: string;
   purpose: Purpose;
+  vendor: FakeVendor;
   task_id?: string;
   prompt: string;
+  /** The tokens that it may use: what it is asked, and the longest answer that it allows. */
+  most_tokens: number;
+  /** What it was told of the tools that it had called, in their order. */
+  results: string[];
   received_at: number;
   /** When the answer was sent; undefined while none was. */
   answered_at?: number;
@@ -69,12 +78,12 @@ export const outputMark = (call_id: string) => `made-by-${call_id}`;
 export type Outside = Awaited<ReturnType<typeof startOutside>>;
 
 export async function startOutside(random: Random) {
-  const model = await startFakeModel();
+  const [model, web] = await Promise.all([startFakeModel(), startWeb(random.fork('web'))]);
   const faults = new Map<ModelCall, ModelFault>();
   let modelWeather: ModelFault | undefined;
   scriptRun(model, {
     plan,
-    execute: (call) => `A text about the goal. ${outputMark(callId(call))}`,
+    execute: (call) => agentReply(call, web.url, random) ?? `A text about the goal. ${outputMark(callId(call))}`,
     evaluate: () => (random.chance(0.08) ? { passed: false, score: 0.2, feedback: 'Too short.' } : undefined),
     // T1 is a person's when context is asked for, and the plan begins at T2.
     infer: ({ prompt }) => ({ dependencies: shifted(Number(/T(\d+): Research/.exec(prompt)?.[1] ?? 1) - 1) }),
@@ -82,6 +91,8 @@ export async function startOutside(random: Random) {
   model.on(async (call) => {
     await sleep(random.chance(0.3) ? random.between(300, 1_500) : random.between(20, 150));
     if (!modelWeather || random.chance(0.3)) return undefined;
+    // The key of the other provider is good: runs that name it as their fallback go on.
+    if (modelWeather === 'key refused' && call.vendor !== 'openai') return undefined;
     faults.set(call, modelWeather);
     return modelFaults[modelWeather]();
   });
@@ -103,6 +114,7 @@ export async function startOutside(random: Random) {
 
   return {
     model,
+    web,
     openDeliveries: () =>
       deliveries.filter(({ status, at }) => status === undefined && at > Date.now() - 10_000).length,
     setModel: (weather: ModelFault | undefined) => (modelWeather = weather),
@@ -119,13 +131,16 @@ export async function startOutside(random: Random) {
       model.calls.map((call) => {
         const epoch = (time?: number) => (time === undefined ? undefined : performance.timeOrigin + time);
         const call_id = callId(call);
-        const { purpose, task_id, prompt, received_at, answered_at, closed_at, client_closed } = call;
+        const { purpose, vendor, task_id, prompt, received_at, answered_at, closed_at, client_closed } = call;
         return {
           call_id,
           run_id: call_id.split('/')[0]!,
           purpose,
+          vendor,
           task_id,
           prompt,
+          most_tokens: fakeTokens(call.system + call.prompt) + call.max_output_tokens!,
+          results: call.calls.map(({ result }) => result ?? ''),
           received_at: epoch(received_at)!,
           answered_at: epoch(answered_at),
           closed_at: epoch(closed_at),
@@ -134,6 +149,7 @@ export async function startOutside(random: Random) {
         };
       }),
     async close() {
+      web.down();
       await Promise.all([model.close(), webhook.close()]);
     },
   };

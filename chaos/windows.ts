@@ -17,6 +17,7 @@ export function hurtsWorkers(fault: Fallen): boolean {
     case 'slow':
       return fault.from.startsWith('worker');
     case 'kill in a call':
+    case 'kill in a tool':
     case 'kill in a delivery':
       return true;
     default:
@@ -38,7 +39,7 @@ export function during({ fallen }: Evidence, from: number, to: number, is: (faul
 export function excusedUntil(evidence: Evidence, moment: number, bound: number): number {
   let until = moment + bound;
   for (const fault of evidence.fallen.filter(hurtsWorkers).toSorted((a, b) => a.began - b.began)) {
-    if (fault.began <= until && fault.ended >= moment) until = Math.max(until, fault.ended + aftermath);
+    if (fault.began <= until && fault.ended + aftermath >= moment) until = Math.max(until, fault.ended + aftermath);
   }
   return until;
 }

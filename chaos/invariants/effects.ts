@@ -1,47 +1,6 @@
 import { describe } from '../nemesis.ts';
 import { during, excusedUntil, hurtsApi } from '../windows.ts';
-import { entries, isEnded, time, type Invariant } from './runs.ts';
-
-/**
- * 6. No machine passes a gate, unless it was asked to when nobody answers in time: each answer at one was given by a
- * person, and before what depends on the task.
- */
-export const gatesArePassedByPeople: Invariant = (e) => {
-  const faults: string[] = [];
-  for (const gate of e.gates) {
-    const { gate_id, run_id, task_id, status, decision } = gate;
-    const run = e.runs.find((row) => row.run_id === run_id)!;
-    if (status === 'open' && isEnded(run.status)) faults.push(`${gate_id} is open, and its run ${run.status}`);
-    if (status === 'closed' && !['cancelled', 'failed'].includes(run.status)) {
-      faults.push(`${gate_id} was closed by nobody; its run is ${run.status}`);
-    }
-    if (status === 'expired' && (run.on_timeout === 'wait' || gate.kind === 'budget')) {
-      faults.push(`${gate_id} expired, which nobody asked for`);
-    }
-    if (status !== 'answered') continue;
-    const given = entries(e, 'complete').filter((entry) => entry.gate_id === gate_id && entry.outcome !== 'fail');
-    if (!given.some((entry) => entry.decision === decision)) faults.push(`${gate_id}: nobody sent ${decision}`);
-    if (decision === 'reject' || decision === 'retry') continue;
-    const after = e.tasks.filter((task) => task.run_id === run_id && task.depends_on.includes(task_id));
-    for (const { id } of after) {
-      const first = e.calls.find((call) => call.run_id === run_id && call.purpose === 'execute' && call.task_id === id);
-      if (first && first.received_at < time(gate.answered_at!) - 50) {
-        faults.push(
-          `${run_id} ${id} began at ${first.received_at}, before ${gate_id} was answered at ${gate.answered_at}`,
-        );
-      }
-    }
-  }
-  for (const { run_id } of e.runs.filter((run) => run.require_approval && run.status === 'completed')) {
-    for (const { id } of e.tasks.filter((task) => task.run_id === run_id && task.kind === 'ai')) {
-      const passed = e.gates.some(
-        (gate) => gate.run_id === run_id && gate.task_id === id && gate.status === 'answered',
-      );
-      if (!passed) faults.push(`${run_id} ${id} was completed without approval`);
-    }
-  }
-  return faults;
-};
+import { entries, isEnded, type Invariant } from './runs.ts';
 
 /** 7. An acknowledged cancellation is final: nothing is asked or told after it, and calls in flight are closed. */
 export const cancelsAreFinal: Invariant = (e) => {
@@ -59,11 +18,14 @@ export const cancelsAreFinal: Invariant = (e) => {
         faults.push(`${call.call_id} was asked at ${call.received_at}, cancelled at ${ended}`);
       else if (last > until) faults.push(`${call.call_id} was open until ${last}, cancelled at ${ended}`);
     }
+    const orders = e.orders.filter((order) => order.call_id.startsWith(`${run_id}/`) && order.at > until);
+    for (const { call_id, at } of orders) faults.push(`${call_id} was ordered at ${at}, cancelled at ${ended}`);
     const told = e.events.filter((event) => event.run_id === run_id).map(({ type }) => type);
-    if (told.includes('run.completed') || told.includes('run.failed'))
+    const isAgain = told.includes('run.retried');
+    if (told.includes('run.completed') || (told.includes('run.failed') && !isAgain))
       faults.push(`${run_id} was cancelled: ${told.join()}`);
     const sent = e.received.filter(({ payload }) => payload.run_id === run_id).map(({ payload }) => payload.event);
-    if (sent.includes('completed') || sent.includes('failed'))
+    if (sent.includes('completed') || (sent.includes('failed') && !isAgain))
       faults.push(`${run_id} was cancelled, and sent ${sent.join()}`);
   }
   return faults;
@@ -87,7 +49,10 @@ export const eventsAreDelivered: Invariant = (e) => {
     const numbers = started
       .map(({ workflow_id }) => Number(workflow_id.slice(prefix.length)))
       .toSorted((a, b) => a - b);
-    if (numbers.some((number, index) => number !== index + 1)) faults.push(`${run_id} has webhooks ${numbers.join()}`);
+    // Each try of an orchestration has a million of its own.
+    const isNext = (number: number, before = 0) => number === before + 1 || number % 1_000_000 === 1;
+    if (numbers.some((number, index) => !isNext(number, numbers[index - 1])))
+      faults.push(`${run_id} has webhooks ${numbers.join()}`);
     const rows = e.deliveries.filter((row) => row.run_id === run_id);
     for (const workflow of started) {
       const delivery_id = `msg_${run_id}_${workflow.workflow_id.slice(prefix.length)}`;
@@ -102,39 +67,30 @@ export const eventsAreDelivered: Invariant = (e) => {
   for (const [run_id, events] of Map.groupBy(e.events, (event) => event.run_id)) {
     if (events.some(({ seq }, index) => seq !== index + 1))
       faults.push(`${run_id}: gaps in ${events.map(({ seq }) => seq).join()}`);
-    const { status } = e.runs.find((run) => run.run_id === run_id)!;
+    const { status, attempt } = e.runs.find((run) => run.run_id === run_id)!;
     const ends = events.filter(({ type }) => type === `run.${status}`).length;
-    if (isEnded(status) && ends !== 1) faults.push(`${run_id} is ${status}, with ${ends} such events`);
+    if (isEnded(status) && ends !== (status === 'failed' ? attempt : 1))
+      faults.push(`${run_id} is ${status}, with ${ends} such events`);
   }
   return faults;
 };
 
 const taskEnds = ['completed', 'skipped', 'cancelled'];
 
-/** 9. No status goes back from an end, no version falls; what was used is what was answered, and within the budget. */
+/** 9. No status goes back from an end, no version falls; what was used is what was answered. */
 export const nothingGoesBack: Invariant = (e) => {
+  const retried = new Set(entries(e, 'retry').map(({ run_id }) => run_id));
   const faults = e.changes
-    .filter(({ task_id, before, after, versions: [from, to] }) => {
+    .filter(({ run_id, task_id, before, after, versions: [from, to] }) => {
       const isEnd = task_id === null ? isEnded(before) : taskEnds.includes(before);
+      // An orchestration that is tried again.
+      if (task_id === null && before === 'failed' && after === 'pending') return !retried.has(run_id);
       return to < from || (isEnd && before !== after) || (after === 'pending' && before !== after);
     })
     .map((change) => JSON.stringify(change));
   for (const { call_id } of e.llm_calls) {
     const answered = e.calls.some((call) => call.call_id === call_id && call.answered_at !== undefined);
     if (!answered) faults.push(`${call_id} is in the journal, and the model never answered it`);
-  }
-  for (const { run_id, max_tokens } of e.runs) {
-    if (max_tokens === null) continue;
-    const grants = e.gates.filter(
-      (gate) => gate.run_id === run_id && gate.kind === 'budget' && gate.decision === 'approve',
-    );
-    // No reservation covers a model that writes more than it was allowed.
-    const boundless = new Set(e.calls.filter(({ fault }) => fault === '5 MB').map(({ call_id }) => call_id));
-    const used = e.llm_calls
-      .filter((call) => call.run_id === run_id && !boundless.has(call.call_id))
-      .reduce((sum, call) => sum + call.input_tokens + call.output_tokens, 0);
-    const most = max_tokens * (1 + grants.length);
-    if (used > most) faults.push(`${run_id} has used ${used} tokens, and ${most} were granted`);
   }
   for (const { run_id, message } of e.outbox)
     faults.push(`${run_id}: Temporal has not heard of ${JSON.stringify(message)}`);
@@ -149,7 +105,8 @@ export const nothingLeaks: Invariant = (e) => {
   }
   for (const { path, payload, id } of e.received) {
     const run = e.runs.find(({ run_id }) => run_id === payload.run_id);
-    if (!run?.webhook_url?.endsWith(path)) faults.push(`${id} came to ${path}`);
+    const isEscalation = payload.event === 'gate.overdue' && run?.escalation_webhook_url?.endsWith(path);
+    if (!run?.webhook_url?.endsWith(path) && !isEscalation) faults.push(`${id} came to ${path}`);
   }
   return faults;
 };
@@ -158,10 +115,11 @@ export const nothingLeaks: Invariant = (e) => {
 export const answersArePrompt: Invariant = (e) =>
   e.journal.flatMap((entry) => {
     const { op, api, invoked, ended, status, body } = entry;
+    const asked = entry.op === 'start' ? (entry.wait ?? 0) * 1_000 : 0;
     const took = `${status ?? 'no answer'} after ${ended - invoked} ms`;
     const under = during(e, invoked - 1_000, ended, () => true).map(describe);
     const what = `${op} at ${new Date(invoked).toISOString()} by ${api}: ${took}, during ${under.join('; ') || 'nothing'}`;
     if (status === 500) return [`${what}: ${JSON.stringify(body)}`];
-    if (ended - invoked <= 3_000) return [];
+    if (ended - invoked <= asked + 3_000) return [];
     return during(e, invoked, ended, (fault) => hurtsApi(fault, api), 5_000).length > 0 ? [] : [what];
   });

@@ -1,11 +1,11 @@
 import type { Evidence } from '../evidence.ts';
 import type { Entry } from '../journal.ts';
 import { ancestors, topologicalOrder } from '../../workflows/graph.ts';
-import { excusedUntil, workersWereHurt } from '../windows.ts';
 
 /** What must hold after any run of chaos: each function returns the violations, with their evidence. */
 export type Invariant = (evidence: Evidence) => string[];
 
+export type Run = Evidence['runs'][number];
 type Of<O extends Entry['op']> = Extract<Entry, { op: O }>;
 export function entries<O extends Entry['op']>({ journal }: Evidence, op: O): Of<O>[] {
   return journal.filter((entry): entry is Of<O> => entry.op === op);
@@ -14,20 +14,26 @@ export function entries<O extends Entry['op']>({ journal }: Evidence, op: O): Of
 export const isEnded = (status: string) => ['completed', 'failed', 'cancelled'].includes(status);
 export const time = (timestamp: string) => new Date(timestamp).getTime();
 
-/** 1. Every acknowledged start is one row, one workflow and one entry of the list; no key started two. */
+/** 1. Every start is taken, and is one row, one workflow and one entry of the list; no key started two. */
 export const startsAreKept: Invariant = (e) => {
   const faults: string[] = [];
   const tries = Map.groupBy(entries(e, 'start'), ({ run }) => run);
   for (const [run, all] of tries) {
-    const rows = e.runs.filter(({ task }) => task.startsWith(`[run:${run}]`)).map(({ run_id }) => run_id);
-    const most = all[0]!.key ? 1 : all.filter(({ outcome }) => outcome !== 'fail').length;
+    const { key, rerun } = all[0]!;
+    const isIts = rerun
+      ? ({ forked_from }: Run) => forked_from === rerun.source.run_id
+      : ({ task, forked_from }: Run) => task.startsWith(`[run:${run}]`) && forked_from === null;
+    const rows = e.runs.filter(isIts).map(({ run_id }) => run_id);
+    const most = key ? 1 : all.filter(({ outcome }) => outcome !== 'fail').length;
     if (rows.length > most) faults.push(`${run} was started ${rows.length} times: ${rows.join()}`);
-    for (const { outcome, body } of all) {
+    for (const { outcome, status, body } of all) {
       if (outcome === 'ok' && !rows.includes(body.run_id))
         faults.push(`${run}: ${body.run_id} was acknowledged and is gone`);
+      // One can do again only what comes after what is done; and a key may be busy.
+      if (outcome === 'fail' && status !== 409) faults.push(`${run} was refused: ${JSON.stringify(body)}`);
     }
   }
-  const workflows = e.workflows.filter(({ type }) => type === 'orchflowRun').map(({ workflow_id }) => workflow_id);
+  const workflows = e.workflows.filter(({ type }) => type.endsWith('Run')).map(({ workflow_id }) => workflow_id);
   const listed = e.lists.flatMap((ids) => ids ?? ['a list that could not be read']);
   const ids = new Set([...e.runs.map(({ run_id }) => run_id), ...workflows, ...listed]);
   for (const id of ids) {
@@ -44,10 +50,17 @@ const statusInTemporal = { completed: 'COMPLETED', failed: 'FAILED', cancelled: 
 /** 2. Every run has ended as its workflow has, or waits for a person. It failed only for a good reason. */
 export const runsEndOrWait: Invariant = (e) =>
   e.runs.flatMap((run) => {
-    const { run_id, status, phase, error } = run;
+    const { run_id, status, phase, error, attempt } = run;
     const workflow = e.workflows.find(({ workflow_id }) => workflow_id === run_id);
     if (!workflow) return [`${run_id} has no workflow`];
     const told = `${run_id} is ${status} (${phase}) and its workflow ${workflow.status} ${workflow.pending}`;
+    const retries = entries(e, 'retry').filter((entry) => entry.run_id === run_id);
+    const [taken, sent] = [['ok'], ['ok', 'unknown']].map(
+      (outcomes) => new Set(retries.filter(({ outcome }) => outcomes.includes(outcome)).map(({ n }) => n)).size,
+    );
+    if (attempt - 1 < taken! || attempt - 1 > sent!)
+      return [`${told}, tried ${attempt} times, of ${taken}-${sent} asked for`];
+    if (workflow.attempt !== attempt) return [`${told}, at try ${attempt}, and its workflow at ${workflow.attempt}`];
     if (status === 'waiting_human') {
       const waits = e.gates.some((gate) => gate.run_id === run_id && gate.status === 'open');
       return waits && workflow.status === 'RUNNING' ? [] : [told];
@@ -57,13 +70,21 @@ export const runsEndOrWait: Invariant = (e) =>
     return status === 'failed' && !mayFail(e, run) ? [`${told}, for no good reason: ${error}`] : [];
   });
 
-/** Planning was refused, nobody answered in time, or a person granted no more money. */
-function mayFail(e: Evidence, { run_id, on_timeout }: Evidence['runs'][number]): boolean {
+/** Planning was refused, nobody answered in time, no more money was granted; for an orchestration, any step may fail. */
+function mayFail(e: Evidence, { run_id, on_timeout, on_budget, human_gates, orchestration_id, error }: Run): boolean {
   const gates = e.gates.filter((gate) => gate.run_id === run_id);
+  const calls = e.calls.filter((call) => call.run_id === run_id && call.fault);
+  if (orchestration_id !== null) {
+    const isRefused = gates.some(({ kind, decision }) => kind === 'tool_approval' && decision === 'reject');
+    const hasFaults = calls.length > 0 || e.orders.some((order) => order.fault && order.call_id.startsWith(run_id));
+    return isRefused || hasFaults;
+  }
+  const mayExpire = [on_timeout, ...human_gates.map((gate) => (typeof gate === 'string' ? '' : gate.on_timeout))];
   return (
-    e.calls.some((call) => call.run_id === run_id && /split|infer/.test(call.purpose) && call.fault) ||
+    calls.some(({ purpose }) => /split|infer/.test(purpose)) ||
     gates.some(({ kind, decision }) => kind === 'budget' && decision === 'reject') ||
-    (on_timeout === 'reject' && gates.some(({ status }) => status === 'expired'))
+    (on_budget === 'fail' && /limit exceeded/.test(error ?? '')) ||
+    (mayExpire.includes('reject') && gates.some(({ status }) => status === 'expired'))
   );
 }
 
@@ -92,36 +113,10 @@ export const answersCountOnce: Invariant = (e) => {
   return faults;
 };
 
-/** 4. A model call is accepted once, and made again only when a fault fell into it: never after its answer was kept. */
-export const callsArePaidOnce: Invariant = (e) => {
-  const faults: string[] = [];
-  for (const [call_id, calls] of Map.groupBy(e.calls, (call) => call.call_id)) {
-    const kept = e.llm_calls.find((row) => row.call_id === call_id);
-    for (const [index, call] of calls.entries()) {
-      const before = calls[index - 1];
-      const at = call.received_at;
-      if (kept && time(kept.created_at) < at - 100 && !workersWereHurt(e, time(kept.created_at), at)) {
-        faults.push(`${call_id} was asked again at ${at}, after its answer was kept at ${kept.created_at}`);
-      }
-      if (before && !before.fault && !before.client_closed && !workersWereHurt(e, before.received_at - 1_000, at)) {
-        faults.push(`${call_id} was asked again at ${at}, with no fault since ${before.received_at}`);
-      }
-    }
-  }
-  for (const run of e.runs.filter(({ status }) => isEnded(status))) {
-    const end = excusedUntil(e, time(run.completed_at!), 11_000);
-    for (const { call_id, received_at } of e.calls.filter((call) => call.run_id === run.run_id)) {
-      if (received_at > end)
-        faults.push(`${call_id} was asked at ${received_at}; the run was ${run.status} at ${run.completed_at}`);
-    }
-  }
-  return faults;
-};
-
 /** 5. The plan is a graph, the one in the history; no task began before all before it were done, and each saw them. */
 export const orderIsKept: Invariant = (e) => {
   const faults: string[] = [];
-  for (const { run_id, status } of e.runs) {
+  for (const { run_id, status, plan, attempt } of e.runs) {
     const tasks = e.tasks.filter((task) => task.run_id === run_id);
     if (!topologicalOrder(tasks)) faults.push(`${run_id}: the dependencies form a cycle`);
     const history = e.workflows.find(({ workflow_id }) => workflow_id === run_id)?.text ?? '';
@@ -135,7 +130,8 @@ export const orderIsKept: Invariant = (e) => {
       );
       const [first] = calls;
       if (!first) {
-        if (task.kind === 'ai' && task.status === 'completed' && !wasAnswered(e, run_id, task.id)) {
+        const isDone = wasAnswered(e, run_id, task.id) || isReused(plan, task.id);
+        if (task.kind === 'ai' && task.status === 'completed' && !isDone) {
           faults.push(`${run_id} ${task.id} is completed, and nobody did it`);
         }
         continue;
@@ -154,7 +150,8 @@ export const orderIsKept: Invariant = (e) => {
           faults.push(`${run_id} ${task.id} was not told what ${id} said`);
       }
     }
-    if (status === 'completed' && tasks.some((task) => task.status !== 'completed')) {
+    // Of an orchestration that was tried again, those that had failed stay so.
+    if (status === 'completed' && attempt === 1 && tasks.some((task) => task.status !== 'completed')) {
       faults.push(`${run_id} is completed with tasks that are not`);
     }
   }
@@ -169,6 +166,10 @@ function lastWork(e: Evidence, run_id: string, task_id: string): number {
   const of = (row: { run_id: string; task_id: string | null }) => row.run_id === run_id && row.task_id === task_id;
   const calls = e.llm_calls.filter(of).map(({ created_at }) => time(created_at));
   return Math.max(0, ...calls, ...e.gates.filter(of).map(({ answered_at }) => time(answered_at ?? '0001')));
+}
+
+export function isReused(plan: Run['plan'], task_id: string): boolean {
+  return plan?.some(({ id, is_reused }) => id === task_id && is_reused) ?? false;
 }
 
 function wasAnswered(e: Evidence, run_id: string, task_id: string): boolean {

@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { register } from '../test/client.ts';
+import { definition } from './orchestration.ts';
+import type { Outside } from './outside.ts';
+
+export type Account = {
+  name: string;
+  api_key: string;
+  webhook_secret: string;
+  /** The first speaks as OpenAI, the second as Anthropic. */
+  providers: [string, string];
+  webhook_url: string;
+  escalation_url: string;
+};
+
+/** An account with two providers and an orchestration, while all is well. */
+export async function openAccount(api: string, name: string, outside: Outside): Promise<Account> {
+  const user = await register(api);
+  const api_key = `sk-canary${name}0123456789`;
+  const providers: [string, string] = [
+    await user.addProvider(outside.model, 'openai', { api_key }),
+    await user.addProvider(outside.model, 'anthropic', { api_key }),
+  ];
+  const saved = await user.post('/orchestrations', definition);
+  assert.equal(saved.status, 201, JSON.stringify(saved.body));
+  return {
+    name,
+    api_key: user.api_key,
+    webhook_secret: user.webhook_secret,
+    providers,
+    webhook_url: outside.endpoint(name, user.webhook_secret),
+    escalation_url: outside.endpoint(`${name}-escalation`, user.webhook_secret),
+  };
+}

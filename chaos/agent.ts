@@ -1,0 +1,35 @@
+import type { ModelCall, Reply } from '../test/fakes/model.ts';
+import type { Random } from './random.ts';
+
+/** Told from all others, so that a call of a tool is known again wherever it comes to light. */
+let orders = 0;
+
+/** What the model of an agent with tools answers: it calls some. Undefined when it has none, or enough. */
+export function agentReply(call: ModelCall, web: string, random: Random): Reply | undefined {
+  const { tools, tool_choice, calls, system } = call;
+  if (tools.length === 0 || tool_choice === 'none') return undefined;
+  // Where people approve each call: the agent of that name, and the step.
+  const place = /the agent "writer"|workflow: "publish"/.test(system) ? 'careful' : 'free';
+  const order = () => {
+    orders += 1;
+    return { name: 'http_request', arguments: { url: `${web}/${place}`, method: 'POST', body: `order-${orders}` } };
+  };
+  if (tool_choice === 'http_request') return { call: [order()] };
+  const made = calls.length;
+  if (made === 0) {
+    const computes = tools.some(({ name }) => name === 'run_javascript');
+    return { text: 'First I look.', call: computes ? [order(), computation(random)] : [order()] };
+  }
+  return made < 3 && random.chance(0.4) ? { call: [order()] } : undefined;
+}
+
+function computation(random: Random) {
+  const [a, b] = [random, random].map(({ between }) => Math.floor(between(100, 1_000)));
+  return { name: 'run_javascript', arguments: { code: `({ product: ${a} * ${b} })` } };
+}
+
+/** What the code of such a call comes to. */
+export function productOf(code: string): number {
+  const [a, b] = code.match(/\d+/g)!.map(Number);
+  return a! * b!;
+}

@@ -1,0 +1,38 @@
+import { isDeepStrictEqual } from 'node:util';
+import { ancestors } from '../../workflows/graph.ts';
+import { entries, isReused, time, type Invariant } from './runs.ts';
+
+/** 16. A rerun does the task again and all after it, from outputs that stand or were given; its source stays as it was. */
+export const rerunsLeaveTheirSource: Invariant = (e) => {
+  const faults: string[] = [];
+  for (const { outcome, rerun, body, invoked } of entries(e, 'start')) {
+    if (!rerun || outcome !== 'ok') continue;
+    const { source, from_task, edits } = rerun;
+    const { run_id } = e.runs.find((run) => run.run_id === body.run_id)!;
+    const now = Object.entries(e.sources.get(source.run_id)!);
+    const changed = now.filter(([name, value]) => !isDeepStrictEqual(value, source[name as keyof typeof source]));
+    for (const [name, value] of changed) faults.push(`${source.run_id}: ${name} became ${JSON.stringify(value)}`);
+    const late = e.events.filter((event) => event.run_id === source.run_id && time(event.created_at) > invoked);
+    for (const { type } of late) faults.push(`${source.run_id} had ${type} after it had ended`);
+
+    const { plan, status } = e.runs.find((run) => run.run_id === run_id)!;
+    for (const task of e.tasks.filter((row) => row.run_id === run_id && /^T[1-4]$/.test(row.id))) {
+      const was = source.tasks.find(({ id }) => id === task.id)!;
+      const again = task.id === from_task || ancestors(source.tasks, task.id).includes(from_task);
+      const calls = e.calls.filter((call) => call.run_id === run_id && call.task_id === task.id);
+      const given = edits[task.id] ?? was.output;
+      if (task.title !== was.title || task.depends_on.join() !== was.depends_on.join()) {
+        faults.push(`${run_id} ${task.id} is "${task.title}" after ${task.depends_on.join()}, not as in the source`);
+      }
+      if (again && isReused(plan, task.id)) faults.push(`${run_id} ${task.id} was to be done again`);
+      if (again && status === 'completed' && task.kind === 'ai' && calls.length === 0) {
+        faults.push(`${run_id} ${task.id} was to be done again, and was not`);
+      }
+      if (again || !isReused(plan, task.id)) continue;
+      const stands = e.texts.get(task.output_id ?? '') ?? null;
+      if (calls.length) faults.push(`${run_id} ${task.id} stands, and was done again`);
+      if (stands !== given) faults.push(`${run_id} ${task.id} is ${stands?.slice(0, 80)}, not ${given?.slice(0, 80)}`);
+    }
+  }
+  return faults;
+};

@@ -1,0 +1,125 @@
+import type { RunView, TaskView } from '../db/run-views.ts';
+import { timeoutActions, type Decision } from '../workflows/messages.ts';
+import type { Account } from './accounts.ts';
+import type { Random } from './random.ts';
+
+/** What clients ask for, and what people answer. */
+
+const shapes = [
+  'plain',
+  'context',
+  'gated',
+  'approvals',
+  'timed',
+  'budgeted',
+  'cancelled',
+  'keyless',
+  'failover',
+  'rerun',
+  'orchestrated',
+] as const;
+export type Shape = (typeof shapes)[number];
+
+/** One after another from a place that the seed draws, so that a few runs have all of them. Orchestrations come twice. */
+export function createShapes(random: Random): () => Shape {
+  const order = [...shapes, 'orchestrated' as const];
+  for (let last = order.length - 1; last > 0; last -= 1) {
+    const other = Math.floor(random.between(0, last + 1));
+    [order[last], order[other]] = [order[other]!, order[last]!];
+  }
+  let turn = 0;
+  return () => order[turn++ % order.length]!;
+}
+
+/** The body of `POST /runs`. Its agents have tools more often than not; those of the writer are approved by people. */
+export function requestOf(shape: Shape, run: string, account: Account, random: Random): Record<string, unknown> {
+  const tools = random.chance(0.6) ? ['run_javascript', 'http_request'] : undefined;
+  const careful = tools && [{ name: 'http_request', require_approval: true }];
+  return {
+    task: `[run:${run}] Compare the market and write a report.`,
+    provider_id: random.pick(account.providers),
+    agents: [
+      { name: 'research', tools },
+      { name: 'writer', tools: careful },
+    ],
+    ...(random.chance(0.8) && { webhook_url: account.webhook_url }),
+    ...partsOf(shape, account, random),
+  };
+}
+
+function partsOf(shape: Shape, account: Account, random: Random): object {
+  switch (shape) {
+    case 'context':
+      return { ask_me_about: ['the audience'], human_gates: ['sign-off'] };
+    case 'gated':
+      return { human_gates: ['sign-off', 'write the report'] };
+    case 'approvals':
+      return { require_approval: true };
+    case 'timed':
+      return {
+        ask_me_about: ['the audience'],
+        human_gates: [{ name: 'sign-off', gate_due_in: '2s', on_timeout: random.pick(timeoutActions) }],
+        gate_due_in: '3s',
+        remind_every: '1s',
+        on_timeout: random.pick(timeoutActions),
+        escalation_webhook_url: account.escalation_url,
+      };
+    case 'budgeted':
+      // Enough for the plan and one call of a task, of which the next asks for more.
+      return { max_tokens: 9_500, on_budget: random.chance(0.85) ? 'gate' : 'fail' };
+    case 'failover': {
+      const [wanted, other] = account.providers;
+      return { provider_id: wanted, fallback_provider_ids: [other] };
+    }
+    default:
+      return {};
+  }
+}
+
+/** What a person says at a gate: the body of the request that answers it. */
+export type Answer = { decision: Decision; output?: string };
+
+/** `mayReject`: whether it may be sent back; a run must end. `text` is told from all other answers. */
+export function answerTo(
+  task: TaskView,
+  { mayReject, text, web }: { mayReject: boolean; text: string; web: string },
+  random: Random,
+): Answer {
+  const { kind } = task.gate!;
+  if (kind === 'human_step')
+    return { decision: 'approve', output: JSON.stringify(formOf(task, mayReject, text, random)) };
+  const decision = choose(task, mayReject, random);
+  if (kind === 'tool_approval' && decision === 'edit') {
+    return { decision, output: JSON.stringify({ url: `${web}/careful`, method: 'POST', body: text }) };
+  }
+  const isWork = kind !== 'budget' && decision !== 'retry';
+  const isEnough = decision === 'approve' && (task.kind !== 'human' || kind === 'tool_approval');
+  return isWork && !isEnough ? { decision, output: text } : { decision };
+}
+
+function formOf(task: TaskView, mayReject: boolean, text: string, random: Random): object {
+  if (task.step_id !== 'review') return { audience: text };
+  return { decision: mayReject && random.chance(0.3) ? 'again' : 'approve', notes: text };
+}
+
+function choose(task: TaskView, mayReject: boolean, random: Random): Decision {
+  const { kind } = task.gate!;
+  if (kind === 'escalation')
+    return task.output !== null && random.chance(0.3) ? 'approve' : random.pick(['retry', 'edit'] as const);
+  if (kind === 'budget') return random.chance(0.9) ? 'approve' : 'reject';
+  if (kind !== 'approval' && kind !== 'tool_approval') return random.pick(['approve', 'edit'] as const);
+  const roll = random.next();
+  return roll < 0.6 ? 'approve' : roll < 0.8 || !mayReject ? 'edit' : 'reject';
+}
+
+/**
+ * Asks for a task of an ended run to be done again, and sometimes gives another text in place of what stands before it.
+ * Undefined when nothing was planned.
+ */
+export function rerunOf({ tasks }: RunView, text: string, random: Random) {
+  const planned = tasks.filter(({ id }) => /^T[1-4]$/.test(id));
+  if (planned.length < 2) return undefined;
+  const from = random.pick(planned.slice(1));
+  const before = planned.filter(({ id }) => from.depends_on.includes(id));
+  return { from_task: from.id, edits: random.chance(0.4) && before[0] ? { [before[0].id]: text } : {} };
+}
