@@ -66,7 +66,7 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
   const call_id = callIdOf(call, ask);
   // What the work was loaded with may be old by the second ask: another worker may have taken this over meanwhile.
   const paid = ask > 1 || work.paid_calls.has(call_id) ? await findLlmCall(deps.db, call_id) : undefined;
-  const answer = paid ?? (await withProvider(deps, run, agent, (model) => makeCall(deps, call, call_id, model)));
+  const answer = paid ?? (await withProvider(deps, work, agent, (model) => makeCall(deps, call, call_id, model)));
   return { ...answer, warnings: failoverWarnings(run, agent, answer) };
 }
 

@@ -1,7 +1,8 @@
 import { ApplicationFailure } from '@temporalio/activity';
-import { blockProvider, findBlock } from '../db/provider-cooldowns.ts';
+import { blockProvider, type Cooldown } from '../db/provider-cooldowns.ts';
 import { findUsableProvider } from '../db/providers.ts';
 import type { Provider, Run, RunAgent } from '../db/schema.ts';
+import type { Work } from '../db/work.ts';
 import { decrypt, OtherKeyError, providerKeyContext, type KeyRing } from '../src/crypto.ts';
 import { LlmError, vendorOfModel, type ModelTarget } from '../src/llm/index.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -21,7 +22,7 @@ const longestDelay_ms = 5 * 60_000;
  */
 export async function withProvider<T>(
   deps: ActivityDeps,
-  run: Run,
+  { run, cooldowns }: Work,
   agent: RunAgent | undefined,
   makeCall: (model: Model) => Promise<T>,
 ): Promise<T> {
@@ -33,7 +34,7 @@ export async function withProvider<T>(
   for (const find of [() => findModel(deps, run, agent), ...fallbacks]) {
     try {
       const model = await find();
-      await refuseWhileBlocked(deps, model);
+      refuseWhileBlocked(model, cooldowns);
       return await makeCall(model);
     } catch (error) {
       if (!(error instanceof ApplicationFailure) || !refusals.includes(error.type!)) throw error;
@@ -98,8 +99,8 @@ function blockedId({ provider_id, target }: Model): string {
   return provider_id ?? `managed/${target.vendor}`;
 }
 
-async function refuseWhileBlocked({ db }: ActivityDeps, model: Model): Promise<void> {
-  const block = await findBlock(db, blockedId(model));
+function refuseWhileBlocked(model: Model, cooldowns: Cooldown[]): void {
+  const block = cooldowns.find(({ provider_id }) => provider_id === blockedId(model));
   if (!block) return;
   throw ApplicationFailure.create({
     type: 'ProviderBlocked',

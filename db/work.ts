@@ -1,5 +1,6 @@
 import { jsonArrayFrom } from 'kysely/helpers/postgres';
 import type { Db } from './index.ts';
+import { cooldownsOfAccount, type Cooldown } from './provider-cooldowns.ts';
 import type { Run, Task } from './schema.ts';
 
 /** What an activity works from. */
@@ -11,11 +12,13 @@ export type Work = {
   texts: Map<string, string>;
   /** The journalled model calls of the run. */
   paid_calls: Set<string>;
+  /** Of the providers that may be asked. */
+  cooldowns: Cooldown[];
 };
 
 /** Loads a run with what an activity needs of it, in one round trip. Throws when there is no such run. */
 export async function loadWork(db: Db, run_id: string, text_ids: string[]): Promise<Work> {
-  const { tasks, texts, paid_calls, ...run } = await db
+  const { tasks, texts, paid_calls, cooldowns, ...run } = await db
     .selectFrom('runs')
     .selectAll('runs')
     .select((eb) => [
@@ -35,6 +38,7 @@ export async function loadWork(db: Db, run_id: string, text_ids: string[]): Prom
       jsonArrayFrom(eb.selectFrom('llm_calls').select('call_id').whereRef('llm_calls.run_id', '=', 'runs.run_id')).as(
         'paid_calls',
       ),
+      jsonArrayFrom(cooldownsOfAccount(eb)).as('cooldowns'),
     ])
     .where('runs.run_id', '=', run_id)
     .executeTakeFirstOrThrow();
@@ -43,5 +47,6 @@ export async function loadWork(db: Db, run_id: string, text_ids: string[]): Prom
     tasks,
     texts: new Map(texts.map(({ text_id, text }) => [text_id, text])),
     paid_calls: new Set(paid_calls.map(({ call_id }) => call_id)),
+    cooldowns,
   };
 }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { deleteOldIdempotencyKeys } from '../db/idempotency-keys.ts';
 import type { Db } from '../db/index.ts';
+import { deleteExpiredCooldowns } from '../db/provider-cooldowns.ts';
 import { deleteRetiredSecrets } from '../db/webhooks.ts';
 
 const interval = 10 * 60_000;
@@ -12,9 +13,8 @@ export function startHousekeeping({ db, log }: { db: Db; log: Logger }) {
 
   async function loop(): Promise<void> {
     while (!stopping.signal.aborted) {
-      await Promise.all([deleteOldIdempotencyKeys(db), deleteRetiredSecrets(db)]).catch((error) =>
-        log.warn({ err: error }, 'what has expired was not deleted'),
-      );
+      const deletions = [deleteOldIdempotencyKeys(db), deleteRetiredSecrets(db), deleteExpiredCooldowns(db)];
+      await Promise.all(deletions).catch((error) => log.warn({ err: error }, 'what has expired was not deleted'));
       await sleep(interval, undefined, { signal: stopping.signal }).catch(() => {});
     }
   }

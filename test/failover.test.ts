@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
+import type { TestRun } from './client.ts';
 import { startFakeModel, type FakeModel } from './fakes/model.ts';
 import { until } from './harness.ts';
 import { inTurn, scriptRun } from './script.ts';
@@ -27,6 +28,15 @@ async function wakeActivities(workflowId: string) {
   }
 }
 
+async function untilItWaits(run: TestRun) {
+  await run.until('running');
+  const handle = story.orchflow.client.workflow.getHandle(run.run_id);
+  await until(async () => {
+    const { raw } = await handle.describe();
+    return raw.pendingActivities?.[0]?.lastFailure?.applicationFailureInfo?.type === 'ProviderBlocked';
+  }, 'the call that waits');
+}
+
 const blockOf = async () => (await story.user.get('/providers')).body.providers[0].blocked_until as string | undefined;
 
 test('a provider that says 429 for an hour is left alone by all runs, none fails, and they go on when it is over', async () => {
@@ -40,12 +50,7 @@ test('a provider that says 429 for an hour is left alone by all runs, none fails
 
   const calls = model.calls.length;
   const second = await story.user.startRun({ task: 'Another.', provider_id });
-  await second.until('running');
-  const handle = orchflow.client.workflow.getHandle(second.run_id);
-  await until(async () => {
-    const { raw } = await handle.describe();
-    return raw.pendingActivities?.[0]?.lastFailure?.applicationFailureInfo?.type === 'ProviderBlocked';
-  }, 'the call that waits');
+  await untilItWaits(second);
   expect(model.calls).toHaveLength(calls);
   for (const run of [first, second]) expect(await run.get()).toMatchObject({ status: 'running', error: null });
 
@@ -54,6 +59,17 @@ test('a provider that says 429 for an hour is left alone by all runs, none fails
   for (const { run_id } of [first, second]) await wakeActivities(run_id);
   expect((await first.until('completed')).tasks.map((task) => task.attempts)).toEqual([1, 1, 1]);
   await second.until('completed');
+});
+
+test("the operator's own model is left alone as well", async () => {
+  const { db } = story.orchflow;
+  const blocked_until = new Date(Date.now() + 3_600_000).toISOString();
+  await db.insertInto('provider_cooldowns').values({ provider_id: 'managed/demo', blocked_until }).execute();
+  const run = await story.user.startRun({ task: 'Compare the market.' });
+  await untilItWaits(run);
+  await db.deleteFrom('provider_cooldowns').execute();
+  await wakeActivities(run.run_id);
+  await run.until('completed');
 });
 
 test('waiting for a provider does not count as trying: a call that fails later is tried again as often', async () => {
