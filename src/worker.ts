@@ -2,13 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { pino, stdSerializers } from 'pino';
 import { createActivities } from '../activities/index.ts';
-import { createDb } from '../db/index.ts';
-import { createLiveSender } from '../db/live.ts';
 import { loadConfig } from './config.ts';
-import { createGuardedFetch } from './fetch.ts';
-import { managedModels } from './managed.ts';
 import { connectionOptions, dataConverter } from './temporal.ts';
-import { builtInTools } from './tools/index.ts';
+import { createWorkerDeps } from './worker-deps.ts';
 import { workerOptions } from './worker-options.ts';
 
 /** The worker process: workflows and activities. SIGTERM lets calls in flight end for a while, then hands them over. */
@@ -24,22 +20,7 @@ Runtime.install({
   shutdownSignals: [],
 });
 
-const db = createDb(config.DATABASE_URL, config.DATABASE_POOL_SIZE);
-const { fetch } = createGuardedFetch({
-  allowedPrivateCidrs: config.ORCHFLOW_ALLOWED_PRIVATE_CIDRS,
-  headers_timeout_ms: config.LLM_TIMEOUT_SECONDS * 1000,
-  idle_timeout_ms: config.LLM_IDLE_TIMEOUT_SECONDS * 1000,
-  max_body_bytes: 16 * 1024 * 1024,
-});
-const activities = createActivities({
-  db,
-  live: createLiveSender(db),
-  fetch,
-  encryptionKey: config.ENCRYPTION_KEY,
-  managed: managedModels(config),
-  llm_timeout_ms: config.LLM_TIMEOUT_SECONDS * 1000,
-  tools: builtInTools(config, fetch),
-});
+const { deps, close } = createWorkerDeps(config);
 
 /** Temporal may come up after us. */
 async function connect(): Promise<NativeConnection> {
@@ -59,7 +40,7 @@ const worker = await Worker.create({
   connection,
   namespace: config.TEMPORAL_NAMESPACE,
   taskQueue: config.TEMPORAL_TASK_QUEUE,
-  activities,
+  activities: createActivities(deps),
   dataConverter: dataConverter(config),
 });
 for (const signal of ['SIGTERM', 'SIGINT']) {
@@ -68,5 +49,5 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
 }
 log.info({ task_queue: config.TEMPORAL_TASK_QUEUE }, 'worker started');
 await worker.run();
-await Promise.all([connection.close(), db.destroy()]);
+await Promise.all([connection.close(), close()]);
 process.exit(0);

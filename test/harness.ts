@@ -6,15 +6,12 @@ import { pino } from 'pino';
 import { inject } from 'vitest';
 import { createActivities } from '../activities/index.ts';
 import { createDb } from '../db/index.ts';
-import { createLiveSender } from '../db/live.ts';
 import { createApp } from '../src/app.ts';
 import { startAppDeps } from '../src/app-deps.ts';
 import { loadConfig } from '../src/config.ts';
-import { createGuardedFetch } from '../src/fetch.ts';
 import { listen } from '../src/listen.ts';
-import { managedModels } from '../src/managed.ts';
 import { dataConverter } from '../src/temporal.ts';
-import { builtInTools } from '../src/tools/index.ts';
+import { createWorkerDeps } from '../src/worker-deps.ts';
 import { workerOptions } from '../src/worker-options.ts';
 import { assertNothingLeaked } from './canaries.ts';
 import { register } from './client.ts';
@@ -105,13 +102,7 @@ Runtime.install({
 
 async function startWorker(env: Environment) {
   const config = loadConfig(env);
-  const db = createDb(config.DATABASE_URL);
-  const guarded = createGuardedFetch({
-    allowedPrivateCidrs: config.ORCHFLOW_ALLOWED_PRIVATE_CIDRS,
-    headers_timeout_ms: 60_000,
-    idle_timeout_ms: 60_000,
-    max_body_bytes: 16 * 1024 * 1024,
-  });
+  const { deps, close } = createWorkerDeps(config);
   const connection = await NativeConnection.connect({ address: config.TEMPORAL_ADDRESS });
   const { workflowsPath, ...options } = workerOptions;
   // The bundle that all tests share is for payloads in the clear.
@@ -125,22 +116,14 @@ async function startWorker(env: Environment) {
     dataConverter: dataConverter(config),
     connection,
     taskQueue: config.TEMPORAL_TASK_QUEUE,
-    activities: createActivities({
-      db,
-      live: createLiveSender(db),
-      fetch: guarded.fetch,
-      encryptionKey: config.ENCRYPTION_KEY,
-      managed: managedModels(config),
-      llm_timeout_ms: config.LLM_TIMEOUT_SECONDS * 1000,
-      tools: builtInTools(config, guarded.fetch),
-    }),
+    activities: createActivities(deps),
   });
   const running = worker.run();
   return {
     async stop() {
       worker.shutdown();
       await running;
-      await Promise.all([connection.close(), db.destroy(), guarded.close()]);
+      await Promise.all([connection.close(), close()]);
     },
   };
 }
