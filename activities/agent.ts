@@ -1,8 +1,9 @@
 import { ApplicationFailure } from '@temporalio/activity';
-import type { AgentTool, RequestedCall } from '../db/schema.ts';
+import type { RequestedCall } from '../db/schema.ts';
 import { insertText } from '../db/texts.ts';
 import { listTurns } from '../db/tool-calls.ts';
 import { parseToolArguments, type ToolTurn } from '../src/llm/index.ts';
+import type { AgentTool } from '../workflows/definition.ts';
 import type { ToolRequest } from '../workflows/messages.ts';
 import type { ActivityDeps } from './deps.ts';
 import { askModel, callIdOf, warningsOf, type Answer, type Call } from './model.ts';

@@ -5,7 +5,7 @@ import { isUnavailable } from '../db/index.ts';
 import { findLlmCall, insertLlmCall, type JournalledCall } from '../db/llm-calls.ts';
 import { saveProgress } from '../db/progress.ts';
 import { isFinished } from '../db/runs.ts';
-import type { AgentTool, RequestedCall, RunAgent } from '../db/schema.ts';
+import type { RequestedCall, RunAgent } from '../db/schema.ts';
 import { loadWork, type Work } from '../db/work.ts';
 import {
   callModel,
@@ -17,6 +17,7 @@ import {
   type ToolCall,
   type ToolDefinition,
 } from '../src/llm/index.ts';
+import type { AgentTool } from '../workflows/definition.ts';
 import type { Progress } from '../workflows/messages.ts';
 import { withinBudget } from './budget.ts';
 import type { ActivityDeps } from './deps.ts';

@@ -2,7 +2,7 @@ import { findDefinition } from '../db/orchestrations.ts';
 import { textIdsOf, valuesOf, type StateRefs, type StateValues } from '../db/shared-state.ts';
 import { insertText } from '../db/texts.ts';
 import type { Work } from '../db/work.ts';
-import type { Definition, Step, StepOf } from '../workflows/definition.ts';
+import { asAgentTool, type Definition, type Step, type StepOf } from '../workflows/definition.ts';
 import type { Progress } from '../workflows/messages.ts';
 import type { ValueRef } from '../workflows/orchestration-state.ts';
 import { collect, compute, type Computed } from './compute.ts';
@@ -208,10 +208,7 @@ function toolsOf(step: Step) {
     return { tools: [{ name: forced_tool, require_approval }], forced_tool };
   }
   if (step.type !== 'agent') return {};
-  const tools = (step.allowed_tools ?? []).map((tool) =>
-    typeof tool === 'string' ? { name: tool, require_approval: false } : tool,
-  );
-  return { tools, max_turns: step.max_turns };
+  return { tools: (step.allowed_tools ?? []).map(asAgentTool), max_turns: step.max_turns };
 }
 
 /** The model of the step, as the run froze it; undefined is the run's own. */

@@ -1,12 +1,13 @@
 import { Context } from '@temporalio/activity';
 import { findLlmCall } from '../db/llm-calls.ts';
 import { findMcpServer } from '../db/mcp-servers.ts';
-import type { AgentTool, McpServer, RequestedCall } from '../db/schema.ts';
+import type { McpServer, RequestedCall } from '../db/schema.ts';
 import { findToolResult, insertToolResult, type ToolResult } from '../db/tool-calls.ts';
 import { isUnavailable } from '../db/index.ts';
 import { decrypt, mcpServerContext, OtherKeyError, type KeyRing } from '../src/crypto.ts';
 import { parseToolArguments } from '../src/llm/index.ts';
 import { callMcpTool, maxResultLength, ToolError, wireName, type McpTarget, type Tool } from '../src/tools/index.ts';
+import type { AgentTool } from '../workflows/definition.ts';
 import type { Progress, ToolRequest } from '../workflows/messages.ts';
 import type { ActivityDeps } from './deps.ts';
 import { atWork, keep, type OfferedTool } from './model.ts';

@@ -1,5 +1,5 @@
 import type { ColumnType, Generated, Insertable, Selectable } from 'kysely';
-import type { Definition } from '../workflows/definition.ts';
+import type { AgentTool, Definition } from '../workflows/definition.ts';
 import type {
   Decision,
   GateKind,
@@ -83,9 +83,6 @@ export type RunAgent = {
   /** How often it may be asked for one output; the last time it must answer. */
   max_turns?: number;
 };
-
-/** A tool by its name: `http_request`, or `server.tool` of an MCP server. */
-export type AgentTool = { name: string; require_approval: boolean };
 
 /** How long gates wait, as it was asked for: durations such as "48h". */
 export type GateTerms = {

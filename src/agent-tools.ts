@@ -1,15 +1,12 @@
 import type { Db } from '../db/index.ts';
 import { listMcpServers } from '../db/mcp-servers.ts';
-import type { AgentTool } from '../db/schema.ts';
+import { asAgentTool, type AgentTool, type ToolChoice } from '../workflows/definition.ts';
 import { invalid, type FieldFault } from './errors.ts';
 import type { Tool } from './tools/index.ts';
 
 /** Which tools there are for an account, and which of them an agent may call. */
 
 type Deps = { db: Db; tools: Tool[] };
-
-/** Tools as an agent is given them: a name alone needs no approval. */
-export type ToolsInput = (string | AgentTool)[];
 
 export type AvailableTool = {
   name: string;
@@ -41,12 +38,10 @@ function available(
 export async function chooseTools(
   deps: Deps,
   account_id: string,
-  agents: { tools?: ToolsInput }[],
+  agents: { tools?: ToolChoice[] }[],
   pointerTo = (agent: number, tool: number) => `/agents/${agent}/tools/${tool}`,
 ): Promise<AgentTool[][]> {
-  const wanted = agents.map(({ tools = [] }) =>
-    tools.map((tool) => (typeof tool === 'string' ? { name: tool, require_approval: false } : tool)),
-  );
+  const wanted = agents.map(({ tools = [] }) => tools.map(asAgentTool));
   if (!wanted.some((tools) => tools.length)) return wanted;
   const available = new Set((await listTools(deps, account_id)).map(({ name }) => name));
   const faults: FieldFault[] = wanted.flatMap((tools, agent) =>

@@ -2,8 +2,9 @@ import type { Db } from '../db/index.ts';
 import { findActiveProvider, findNewestProvider, listProviders } from '../db/providers.ts';
 import type { RunQuota } from '../db/runs.ts';
 import type { RunAgent } from '../db/schema.ts';
+import type { ToolChoice } from '../workflows/definition.ts';
 import type { Config } from './config.ts';
-import { chooseTools, type ToolsInput } from './agent-tools.ts';
+import { chooseTools } from './agent-tools.ts';
 import { ApiError, invalid } from './errors.ts';
 import { vendorOfModel, type ModelTarget } from './llm/index.ts';
 import { findTemplate } from './templates.ts';
@@ -16,7 +17,7 @@ type AgentInput = {
   name: string;
   system_prompt?: string | null;
   model?: string | null;
-  tools?: ToolsInput;
+  tools?: ToolChoice[];
   max_turns?: number;
 };
 

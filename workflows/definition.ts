@@ -22,8 +22,16 @@ type Common = {
 
 export type AgentSpec = { name: string; system_prompt: string | null; model: string | null };
 
-/** A tool by its name, or with whether a person approves its calls. */
-export type ToolChoice = string | { name: string; require_approval: boolean };
+/** A tool by its name, `http_request` or `server.tool` of an MCP server, and whether a person approves its calls. */
+export type AgentTool = { name: string; require_approval: boolean };
+
+/** As it may be given. */
+export type ToolChoice = string | AgentTool;
+
+/** A name alone needs no approval. */
+export function asAgentTool(choice: ToolChoice): AgentTool {
+  return typeof choice === 'string' ? { name: choice, require_approval: false } : choice;
+}
 
 export type StepByType = {
   agent: {

@@ -65,8 +65,6 @@ export type AgentLoop = {
   turn: number;
   pending: ToolRequest[];
   draft_id: string | null;
-  /** What the turns of a step took so far. */
-  worked_ms?: number;
 };
 
 /** All that is to be known of any run that is at rest. */

@@ -36,5 +36,8 @@ export type StepMark = {
   writes: Record<string, ValueRef>;
   next: string | null;
   /** How far its agent is, while it is at work. */
-  loop?: AgentLoop;
+  loop?: StepLoop;
 };
+
+/** `worked_ms` is what its turns took so far. */
+export type StepLoop = AgentLoop & { worked_ms: number };

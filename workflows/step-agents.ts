@@ -3,9 +3,9 @@ import type { StepOutline } from './definition.ts';
 import type { createGates } from './gate.ts';
 import { stopped } from './guards.ts';
 import type { History } from './history.ts';
-import { noGatePolicy, type AgentLoop, type TaskState } from './messages.ts';
+import { noGatePolicy, type TaskState } from './messages.ts';
 import type { createModelCalls } from './model-calls.ts';
-import type { ValueRef } from './orchestration-state.ts';
+import type { StepLoop, ValueRef } from './orchestration-state.ts';
 import { optionsOf, outcomeOf, type Outcome } from './outcome.ts';
 import type { ProgressTracker } from './progress.ts';
 import { callStep } from './steps.ts';
@@ -18,6 +18,8 @@ type StepWork = {
   state: Record<string, ValueRef>;
 };
 
+type StepAgent = Agent & { loop: StepLoop };
+
 /** How models do steps: an agent in turns, with tools or without; a tool by one call that must be made. */
 export function createStepAgents(
   run: ProgressTracker,
@@ -25,22 +27,22 @@ export function createStepAgents(
   makeCall: ReturnType<typeof createModelCalls>,
   history: History,
 ) {
-  function agentOf(task: TaskState): Agent {
+  function agentOf(task: TaskState): StepAgent {
     // It stays with the task when the run continues as new.
-    const loop: AgentLoop = (task.step!.loop ??= { turn: 1, pending: [], draft_id: null });
+    const loop = (task.step!.loop ??= { turn: 1, pending: [], draft_id: null, worked_ms: 0 });
     return { run, gates, policy: noGatePolicy, history, task, loop };
   }
 
   /** The step's own time bounds its turns together; people who are asked meanwhile, and tools, have theirs. */
-  function takeTurn(step: StepOutline, { task, loop }: Agent, work: StepWork) {
+  function takeTurn(step: StepOutline, { task, loop }: StepAgent, work: StepWork) {
     return makeCall(async (progress) => {
       const since = Date.now();
-      const scheduleToCloseTimeout = Math.max(1, step.timeout_seconds * 1_000 - (loop.worked_ms ?? 0));
+      const scheduleToCloseTimeout = Math.max(1, step.timeout_seconds * 1_000 - loop.worked_ms);
       const options = { ...optionsOf(step, task), scheduleToCloseTimeout };
       try {
         return await callStep.executeWithOptions(options, [{ ...work, turn: loop.turn, progress }]);
       } finally {
-        loop.worked_ms = (loop.worked_ms ?? 0) + Date.now() - since;
+        loop.worked_ms += Date.now() - since;
       }
     });
   }
