@@ -125,6 +125,39 @@ export async function findOrchestrationRun(
   return run;
 }
 
+/** What is needed to answer a gate. */
+export type WaitingGate = Pick<OpenGate, 'gate_id' | 'task_id' | 'kind' | 'decisions' | 'step_id'>;
+
+/** The open gates of the run of an orchestration, the oldest first; undefined when this account has none of this id. */
+export async function findWaitingGates(
+  db: Db,
+  account_id: string,
+  run_id: string,
+): Promise<{ status: RunStatus; gates: WaitingGate[] } | undefined> {
+  return db
+    .selectFrom('runs')
+    .select('status')
+    .select((eb) =>
+      jsonArrayFrom(
+        eb
+          .selectFrom('gates')
+          .innerJoin('tasks', (join) =>
+            join.onRef('tasks.run_id', '=', 'gates.run_id').onRef('tasks.id', '=', 'gates.task_id'),
+          )
+          .select(['gate_id', 'task_id', 'gates.kind', 'decisions'])
+          .select(sql<string | null>`step ->> 'step_id'`.as('step_id'))
+          .whereRef('gates.run_id', '=', 'runs.run_id')
+          .where('gates.status', '=', 'open')
+          .orderBy('opened_at')
+          .orderBy('position'),
+      ).as('gates'),
+    )
+    .where('account_id', '=', account_id)
+    .where('run_id', '=', run_id)
+    .where('orchestration_id', 'is not', null)
+    .executeTakeFirst();
+}
+
 /** Whether this account has a run of an orchestration of this id. */
 export async function isOrchestrationRun(db: Db, account_id: string, run_id: string): Promise<boolean> {
   const run = await db

@@ -1,4 +1,4 @@
-import { findOrchestrationRun, type OpenGate } from '../../db/orchestration-runs.ts';
+import { findWaitingGates, type WaitingGate } from '../../db/orchestration-runs.ts';
 import { findGateAnsweredBy } from '../../db/gates.ts';
 import { completeTask } from '../../db/runs.ts';
 import type { Decision } from '../../workflows/messages.ts';
@@ -21,7 +21,7 @@ export async function resumeRun(
   { response, step_id, gate_id }: Resume,
   idempotency: IdSeed | undefined,
 ): Promise<void> {
-  const run = await findOrchestrationRun(db, account_id, run_id);
+  const run = await findWaitingGates(db, account_id, run_id);
   if (!run) throw notFound('Run');
   const request_id = newId('request', idempotency);
   // The run may wait at its next gate by now, which this answer is not for.
@@ -60,7 +60,7 @@ export async function resumeRun(
 }
 
 /** Human steps take the fields, other gates a decision and a text. A tool is not called because something was said. */
-function answerTo(gate: OpenGate, response: Response): { decision: Decision; output: string | null } {
+function answerTo(gate: WaitingGate, response: Response): { decision: Decision; output: string | null } {
   if (gate.kind === 'human_step') {
     return { decision: 'approve', output: typeof response === 'string' ? response : JSON.stringify(response) };
   }
