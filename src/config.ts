@@ -11,7 +11,10 @@ const csv = z.string().transform((text) =>
     .map((part) => part.trim())
     .filter(Boolean),
 );
-const cidrs = csv.refine((list) => list.every(ipaddr.isValidCIDR), 'must be CIDRs such as 10.0.0.0/8,::1/128');
+/** `none` for those who mean it: an empty value is one that is not set. */
+const cidrs = csv
+  .transform((list) => (list.join() === 'none' ? [] : list))
+  .refine((list) => list.every(ipaddr.isValidCIDR), 'must be CIDRs such as 10.0.0.0/8,::1/128');
 const keyRing = csv
   .transform((keys) => keys.map((key) => Buffer.from(key, 'base64')))
   .refine(

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { loadConfig, variables } from '../src/config.ts';
+import { loadConfig, loadLauncherConfig, variables } from '../src/config.ts';
+import { makeEnvironment } from '../src/embedded/environment.ts';
 
 const read = (file: string) => readFileSync(path.join(import.meta.dirname, '..', file), 'utf8');
 const namesIn = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map((match) => match[1]!);
@@ -47,4 +48,18 @@ test('a .env made from .env.example, with the two that are needed, gives the def
     MONTHLY_RUN_LIMIT: 100,
     ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: true,
   });
+});
+
+test('npm start lets models and webhooks be on this machine; an empty setting is none at all, and `none` forbids it', async () => {
+  const key = Buffer.alloc(32).toString('base64');
+  const needed = { ENCRYPTION_KEY: key, DATABASE_URL: 'postgres://localhost/orchflow', GEMINI_API_KEY: 'not-used' };
+  const allowed = async (setting: object) => {
+    const launcher = loadLauncherConfig({ ...needed, ...setting });
+    return loadConfig(await makeEnvironment(launcher, '/nonexistent')).ORCHFLOW_ALLOWED_PRIVATE_CIDRS;
+  };
+  const own = ['127.0.0.0/8', '::1/128'];
+  expect(await allowed({})).toEqual(own);
+  expect(await allowed({ ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '' })).toEqual(own);
+  expect(await allowed({ ORCHFLOW_ALLOWED_PRIVATE_CIDRS: 'none' })).toEqual([]);
+  expect(await allowed({ ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '10.0.0.0/8' })).toEqual(['10.0.0.0/8']);
 });
