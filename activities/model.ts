@@ -160,6 +160,8 @@ export async function atWork<T>(
   const context = Context.current();
   const timer = setInterval(() => context.heartbeat(paidFailuresBefore()), heartbeatInterval);
   const ids = text_ids.filter((id) => id !== null);
+  // Without giving up: what is being paid for meanwhile would be asked for anew.
+  const save = (progress: Progress) => keep(() => saveProgress(db, input.run_id, progress));
   try {
     const [result] = await Promise.all([
       loadWork(db, input.run_id, ids).then(async (work) => {
@@ -167,7 +169,7 @@ export async function atWork<T>(
         if (isFinished(work.run.status)) await context.cancelled;
         return doIt(work);
       }),
-      input.progress && saveProgress(db, input.run_id, input.progress).then(() => live.changed(input.run_id)),
+      input.progress && save(input.progress).then(() => live.changed(input.run_id)),
     ]);
     return result;
   } finally {

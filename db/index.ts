@@ -73,12 +73,13 @@ export function createDb(url: string, poolSize = 10): Db {
   return new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
 }
 
-// SQLSTATE classes 08 (connection), 53 (resources), 57 (operator intervention), and Node's own socket errors.
-const unavailable = /^(08|53|57)|^E(CONNREFUSED|CONNRESET|PIPE|TIMEDOUT|HOSTUNREACH|AI_AGAIN|NOTFOUND)|ENOTFOUND$/;
+// SQLSTATE classes 08 (connection), 40 (deadlock, serialization), 53 (resources), 57 (operator intervention), and Node's
+// own socket errors.
+const unavailable = /^(08|40|53|57)|^E(CONNREFUSED|CONNRESET|PIPE|TIMEDOUT|HOSTUNREACH|AI_AGAIN|NOTFOUND)|ENOTFOUND$/;
 const unavailableMessages =
   /timeout exceeded when trying to connect|Connection terminated|connection error and is not queryable|Query read timeout|cached plan must not change/;
 
-/** True when Postgres could not be reached or asked to come back later: the statement may be tried again. */
+/** True when Postgres could not be reached, or undid it all and asked to come back: it may be tried again. */
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = 'code' in error ? String(error.code) : '';
@@ -96,4 +97,10 @@ export async function findServerVersion(db: Db): Promise<string | undefined> {
   } catch {
     return undefined;
   }
+}
+
+/** The time by the clock of Postgres, which all processes share. */
+export async function findTime(db: Db): Promise<Date> {
+  const { rows } = await sql<{ now: string }>`select now()`.execute(db);
+  return new Date(rows[0]!.now);
 }

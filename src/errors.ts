@@ -70,7 +70,7 @@ function toApiError(error: unknown): ApiError {
   if (isUnavailable(error)) {
     return new ApiError(
       'UNAVAILABLE',
-      'The database cannot be reached. Try again; with an Idempotency-Key, nothing is done twice.',
+      'The database cannot be reached, or is busy. Try again; with an Idempotency-Key, nothing is done twice.',
       {
         retry_after_seconds: 2,
       },
