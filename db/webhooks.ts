@@ -6,6 +6,12 @@ import type { WebhookDelivery } from './schema.ts';
 
 type NewDelivery = { delivery_id: string; run_id: string; event: string; body: string };
 
+/** Whose run it is. Throws when there is no such run. */
+export async function getAccountOf(db: Db, run_id: string): Promise<string> {
+  const run = db.selectFrom('runs').select('account_id').where('run_id', '=', run_id);
+  return (await run.executeTakeFirstOrThrow()).account_id;
+}
+
 /**
  * Counts an attempt of a delivery, creating it at the first, and returns where, what and with which secrets to send.
  * Undefined when there is nothing to do: it was delivered before, there is no webhook, or the endpoint said 410 Gone
@@ -35,7 +41,9 @@ export async function openDelivery(
     .where('delivery_id', '=', delivery.delivery_id)
     .where('webhook_deliveries.status', '=', 'pending')
     .where(url, 'is not', null)
-    .returning(['delivery_id', 'body', 'runs.account_id', url.as('url'), 'accounts.webhook_secret_encrypted'])
+    .returning(['delivery_id', 'body', 'last_attempt_at', 'runs.account_id', url.as('url')])
+    .returning('accounts.webhook_secret_encrypted')
+    .$narrowType<{ last_attempt_at: string }>()
     .executeTakeFirst();
   if (!opened) return undefined;
   const { webhook_secret_encrypted, ...rest } = opened;
@@ -78,7 +86,7 @@ export async function finishDelivery(
   delivery_id: string,
   outcome: { status: 'pending' | 'delivered' | 'failed'; last_response: string; is_gone?: boolean },
 ): Promise<void> {
-  const delivered_at = outcome.status === 'delivered' ? new Date().toISOString() : null;
+  const delivered_at = outcome.status === 'delivered' ? sql<string>`now()` : null;
   await db
     .updateTable('webhook_deliveries')
     .set({ ...outcome, delivered_at })

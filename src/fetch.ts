@@ -117,6 +117,13 @@ export function createGuardedFetch({
   return { fetch: guardedFetch, close: () => agent.destroy() };
 }
 
+/** What `Retry-After` says, in seconds or as a date: milliseconds from now. Undefined when it says nothing. */
+export function retryAfter(headers: Headers): number | undefined {
+  const after = headers.get('retry-after') ?? '';
+  const wait = /^\d+(\.\d+)?$/.test(after) ? Number(after) * 1000 : Date.parse(after) - Date.now();
+  return Number.isFinite(wait) ? Math.max(wait, 0) : undefined;
+}
+
 function capped(body: ReadableStream<Uint8Array>, max_body_bytes: number): ReadableStream<Uint8Array> {
   let size = 0;
   const cap = new TransformStream<Uint8Array, Uint8Array>({

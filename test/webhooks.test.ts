@@ -188,6 +188,63 @@ describe('endpoints with trouble', () => {
     ]);
   });
 
+  test('an endpoint that asks for more time than the schedule gives it has it, up to a day', async () => {
+    scriptRun(model);
+    const inTwoHours = new Date(Date.now() + 7_200_000).toUTCString();
+    const waits = [
+      { after: '3600', expected: 3_600 },
+      { after: '99999999', expected: 86_400 },
+      { after: inTwoHours, expected: 7_200 },
+      { after: '1', expected: 5 },
+    ];
+    let wait = async () => 0;
+    for (const { after, expected } of waits) {
+      const status = expected > 5 ? 429 : 503;
+      endpoint.answer({ status, headers: { 'retry-after': after } });
+      const run = await startRun();
+      await run.until('completed');
+      const delivery = orchflow.client.workflow.getHandle(`${run.run_id}/webhook/1`);
+      wait = async () => {
+        const { raw } = await delivery.describe().catch(() => ({ raw: undefined }));
+        return Number(raw?.pendingActivities?.[0]?.currentRetryInterval?.seconds ?? 0);
+      };
+      await until(async () => (await wait()) > 0, 'it is put off');
+      expect(await wait(), after).toBeGreaterThan(expected - 60);
+      expect(await wait(), after).toBeLessThanOrEqual(expected);
+      const last_response = `HTTP ${status}: thank you`;
+      expect(await deliveriesOf(run.run_id)).toMatchObject([{ status: 'pending', attempts: 1, last_response }]);
+    }
+    await until(async () => (await wait()) === 300, 'the second step of the schedule');
+  });
+
+  test('an endpoint that hangs, with many events before it, keeps those of others from nothing; all arrive in the end', async () => {
+    scriptRun(model);
+    endpoint.answer({ hang: true });
+    const runs = await Promise.all(Array.from({ length: 14 }, () => startRun({ ask_me_about: ['the budget'] })));
+    await Promise.all(runs.map((run) => run.untilWaiting('T1')));
+    await Promise.all(runs.map((run) => run.cancel()));
+    const places = 20;
+    await until(() => endpoint.requests.length === places, 'all places are taken');
+
+    const [other, theirs] = await Promise.all([orchflow.register(), startFakeWebhook()]);
+    const run = { task: 'Compare two.', provider_id: await other.addProvider(model), webhook_url: theirs.url };
+    await (await other.startRun(run)).until('completed');
+    await theirs.untilReceived('completed');
+    expect(endpoint.requests).toHaveLength(places);
+
+    await endpoint.down();
+    endpoint.answer({ status: 204 });
+    await endpoint.up();
+    const delivered = async () => {
+      const { deliveries } = (await user.get('/webhooks/deliveries?status=delivered&limit=100')).body;
+      return deliveries.length === 2 * runs.length;
+    };
+    await until(delivered, 'all is delivered');
+    expect(endpoint.maxOpen()).toBe(places);
+    expect(endpoint.requests).toHaveLength(places + 2 * runs.length);
+    await theirs.close();
+  });
+
   test('an endpoint that never answers does not hold the run up', async () => {
     scriptRun(model);
     endpoint.answer({ hang: true });

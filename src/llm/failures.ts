@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { BodyTooLargeError, EgressBlockedError } from '../fetch.ts';
+import { BodyTooLargeError, EgressBlockedError, retryAfter } from '../fetch.ts';
 import { LlmError, type LlmErrorType, type ModelTarget } from './model.ts';
 
 /** From what a vendor, an SDK or the network says went wrong, to the one `LlmError` that fits. */
@@ -56,7 +56,7 @@ export function statusError(target: ModelTarget, status: number, headers: Header
   const type = typeOf(status, error);
   const said = scrub(error.message, target.api_key);
   const message = `${serverName(target)} ${WORDS[type]} (HTTP ${status})${said ? `: ${said}` : '.'}`;
-  return new LlmError(type, message, { status, retry_after_ms: retryAfter(headers, error) });
+  return new LlmError(type, message, { status, retry_after_ms: waitOf(headers, error) });
 }
 
 const STATUS_OF: Record<string, number> = {
@@ -123,12 +123,11 @@ function typeOf(status: number, { message, code, type, status: rpcStatus, detail
 }
 
 /** `retry-after-ms`, `retry-after` (seconds or a date), or Gemini's `RetryInfo.retryDelay` ("34s") in the body. */
-function retryAfter(headers: Headers, { details }: VendorError): number | undefined {
-  const after = headers.get('retry-after') ?? '';
+function waitOf(headers: Headers, { details }: VendorError): number | undefined {
   const delay = details.map(({ retryDelay }) => retryDelay).find((value) => typeof value === 'string') ?? '';
   const waits = [
     Number.parseFloat(headers.get('retry-after-ms') ?? ''),
-    /^\d+(\.\d+)?$/.test(after) ? Number(after) * 1000 : Date.parse(after) - Date.now(),
+    retryAfter(headers) ?? Number.NaN,
     Number.parseFloat(delay) * 1000,
   ];
   const wait = waits.find(Number.isFinite);

@@ -22,9 +22,13 @@ export async function startFakeWebhook() {
   let reply: (request: WebhookRequest) => WebhookReply = () => ({ status: 204 });
   let server: Server | undefined;
   let port = 0;
+  let open = 0;
+  let maxOpen = 0;
 
   async function up() {
     server = createServer((request, response) => {
+      maxOpen = Math.max(maxOpen, (open += 1));
+      response.once('close', () => (open -= 1));
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () => {
@@ -53,6 +57,8 @@ export async function startFakeWebhook() {
   return {
     url: `http://127.0.0.1:${port}/hook`,
     requests,
+    /** The most requests that were in flight at once. */
+    maxOpen: () => maxOpen,
     up,
     down,
     /** What the next requests are answered; 204 unless told otherwise. */
