@@ -29,11 +29,11 @@ export function createLiveSender(db: Db) {
   let pendingText = 0;
   let timer: NodeJS.Timeout | undefined;
   let isSending = false;
-  let sentAt = 0;
+  let sentAt = -interval;
 
   function push(key: string, message: LiveMessage): void {
     pending.set(key, message);
-    if (!isSending) timer ??= setTimeout(() => void send(), Math.max(0, sentAt + interval - Date.now())).unref();
+    if (!isSending) timer ??= setTimeout(() => void send(), Math.max(0, sentAt + interval - performance.now())).unref();
   }
 
   async function send(): Promise<void> {
@@ -42,7 +42,7 @@ export function createLiveSender(db: Db) {
     pending = new Map();
     pendingText = 0;
     isSending = true;
-    sentAt = Date.now();
+    sentAt = performance.now();
     await sql`select pg_notify(${channel}, payload) from unnest(${payloads}::text[]) as payload`
       .execute(db)
       .catch(() => {});

@@ -40,7 +40,6 @@ export async function insertTakenTasks(
   taken: { plan: TakenTask[]; edits: Record<string, string> },
 ): Promise<void> {
   const edits = new Map(Object.entries(taken.edits));
-  const now = new Date().toISOString();
   for (const { id, position, title, description, kind, agent, model, depends_on, ...was } of source) {
     const { is_reused, output_id } = taken.plan.find((task) => task.id === id)!;
     const given = edits.get(id);
@@ -49,7 +48,7 @@ export async function insertTakenTasks(
       await sql`insert into texts (text_id, run_id, text) select ${output_id}, ${run_id}, ${text}`.execute(trx);
     }
     const row = { run_id, id, position, title, description, kind, agent, model, output_id };
-    const state = is_reused ? { status: 'completed' as const, completed_at: now } : {};
+    const state = is_reused ? { status: 'completed' as const, completed_at: sql<string>`now()` } : {};
     await trx
       .insertInto('tasks')
       .values({ ...row, ...state, depends_on: JSON.stringify(depends_on) })

@@ -242,7 +242,7 @@ export async function endRun(
   run_id: string,
   end: { status: 'cancelled' | 'failed'; error: string | null },
 ): Promise<void> {
-  const completed_at = new Date().toISOString();
+  const completed_at = sql<string>`now()`;
   await trx
     .updateTable('runs')
     .set({ ...end, completed_at })

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { Db } from '../db/index.ts';
+import { findTime, type Db } from '../db/index.ts';
 import { claimOutboxEntries, deleteOutboxEntry, postponeOutboxEntry, type OutboxEntry } from '../db/outbox.ts';
 import { failLostRun, listUnfinished } from '../db/runs.ts';
 import type { Engine } from './engine.ts';
@@ -77,8 +77,8 @@ export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log:
   /** Looks for runs that were ended in Temporal behind our back, so that none stays running for ever. */
   async function reconcile(): Promise<void> {
     while (!stopping.signal.aborted) {
-      const since = new Date(Date.now() - lostRunsWindow);
       try {
+        const since = new Date((await findTime(db)).getTime() - lostRunsWindow);
         for (const run_id of await listUnfinished(db, await engine.listTerminated(since))) {
           if (await engine.isGone(run_id)) send(await failLostRun(db, run_id));
         }

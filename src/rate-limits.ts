@@ -39,7 +39,7 @@ function createRateLimit(
 
   function leaseOf(key: string): Lease {
     const known = leases.get(key);
-    if (known && known.ends_at > Date.now()) return known;
+    if (known && known.ends_at > performance.now()) return known;
     if (leases.size >= maxLeases) leases.clear();
     const lease: Lease = { points: 0, elsewhere: limit, ends_at: Infinity };
     leases.set(key, lease);
@@ -50,7 +50,7 @@ function createRateLimit(
     const { consumedPoints, msBeforeNext } = await store.penalty(key, batch);
     lease.points = Math.max(Math.min(batch, limit - (consumedPoints - batch)), 0);
     lease.elsewhere = Math.max(limit - consumedPoints, 0);
-    lease.ends_at = Date.now() + msBeforeNext;
+    lease.ends_at = performance.now() + msBeforeNext;
     lease.refill = undefined;
   }
 
@@ -61,7 +61,7 @@ function createRateLimit(
       const allowed = lease.points > 0;
       if (allowed) lease.points -= 1;
       if (allowed || lease.elsewhere === 0) {
-        const reset_seconds = Math.max(Math.ceil((lease.ends_at - Date.now()) / 1000), 1);
+        const reset_seconds = Math.max(Math.ceil((lease.ends_at - performance.now()) / 1000), 1);
         return { allowed, limit, remaining: lease.points + lease.elsewhere, reset_seconds };
       }
       await (lease.refill ??= refill(key, lease));
