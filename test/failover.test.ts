@@ -37,6 +37,25 @@ async function untilItWaits(run: TestRun) {
   }, 'the call that waits');
 }
 
+/** Lets the activity that waits for its next attempt make it soon, and none after that: as after the last of many. */
+async function makeNextAttemptTheLast(workflowId: string) {
+  const { client } = story.orchflow;
+  const { raw } = await client.workflow.getHandle(workflowId).describe();
+  const [{ activityId, attempt } = {}] = raw.pendingActivities ?? [];
+  const second = { seconds: 1 as unknown as Long };
+  await client.workflowService.updateActivityOptions({
+    namespace: client.options.namespace,
+    execution: { workflowId },
+    id: activityId,
+    activityOptions: {
+      retryPolicy: { maximumAttempts: Number(attempt), initialInterval: second, maximumInterval: second },
+    },
+    updateMask: {
+      paths: ['retry_policy.maximum_attempts', 'retry_policy.initial_interval', 'retry_policy.maximum_interval'],
+    },
+  });
+}
+
 const blockOf = async () => (await story.user.get('/providers')).body.providers[0].blocked_until as string | undefined;
 
 test('a provider that says 429 for an hour is left alone by all runs, none fails, and they go on when it is over', async () => {
@@ -70,6 +89,27 @@ test("the operator's own model is left alone as well", async () => {
   await db.deleteFrom('provider_cooldowns').execute();
   await wakeActivities(run.run_id);
   await run.until('completed');
+});
+
+test('a call that was put off as often as an activity is tried is asked for anew, and nobody is bothered', async () => {
+  const { model, orchflow, provider_id } = story;
+  const limited = inTurn({ status: 429, headers: { 'retry-after': '3600' } });
+  const run = await story.start({ split: limited });
+  await run.until('running');
+  const handle = orchflow.client.workflow.getHandle(run.run_id);
+  const pending = async () => (await handle.describe()).raw.pendingActivities?.[0];
+  await until(async () => Boolean((await pending())?.lastFailure), 'it is put off');
+  const before = (await pending())!.activityId;
+  await makeNextAttemptTheLast(run.run_id);
+  await until(async () => ![before, undefined].includes((await pending())?.activityId), 'another activity');
+
+  await orchflow.db.deleteFrom('provider_cooldowns').where('provider_id', '=', provider_id).execute();
+  await until(async () => Boolean((await pending())?.lastFailure), 'it is put off too');
+  await wakeActivities(run.run_id);
+  const done = await run.until('completed');
+  expect(done).toMatchObject({ warnings: [], error: null });
+  expect(done.tasks.map(({ attempts, gate }) => [attempts, gate])).toEqual(Array(3).fill([1, null]));
+  expect(model.callsFor('split')).toHaveLength(2);
 });
 
 test('waiting for a provider does not count as trying: a call that fails later is tried again as often', async () => {

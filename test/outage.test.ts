@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { Client, Connection } from '@temporalio/client';
 import { createDb, type Db } from '../db/index.ts';
 import { killRecorded } from '../src/embedded/processes.ts';
 import { findTemporal, startTemporal, type Temporal } from '../src/embedded/temporal.ts';
@@ -23,6 +24,7 @@ let temporal: Temporal;
 let options: Parameters<typeof startTemporal>[0];
 let env: Record<string, string>;
 let db: Db;
+let client: Client;
 let model: FakeModel;
 
 beforeAll(async () => {
@@ -42,9 +44,11 @@ beforeAll(async () => {
   temporal = await startTemporal(options);
   env = await createEnvironment({ TEMPORAL_ADDRESS: temporal.address });
   db = createDb(env.DATABASE_URL!, 2);
+  client = new Client({ connection: Connection.lazy({ address: temporal.address }) });
 });
 afterAll(async () => {
   await assertNothingLeaked(env, await readFile(options.logFile!, 'utf8'));
+  await client.connection.close();
   await Promise.all([temporal.stop(), db.destroy()]);
   await rm(dir, { recursive: true, force: true });
 });
@@ -235,4 +239,44 @@ test('a frozen worker that comes back has lost its task, and its late answer is 
   expect(done.tasks[0]).toMatchObject({ output: 'From the second worker.', attempts: 1 });
   expect(askedAgain(model)).toEqual(['execute T1']);
   for (const call of model.calls) expect(call.prompt).not.toContain('From the frozen worker.');
+});
+
+/** A worker whose event loop stands still, at SIGUSR2, for longer than the server waits for a heartbeat. */
+function withBlock(): Record<string, string> {
+  const block = `import { isMainThread } from 'node:worker_threads';
+    if (isMainThread) process.on('SIGUSR2', () => {
+      console.log('blocked');
+      for (const end = performance.now() + 9_000; performance.now() < end;);
+    });`;
+  return { ...env, NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(block)}` };
+}
+
+test('a worker whose event loop was blocked goes on: each task has one outcome, and each answer is kept once', async () => {
+  const answers = Promise.withResolvers<undefined>();
+  scriptRun(model, {
+    execute: (call) => (isFirst(model, call) && call.task_id !== 'T3' ? answers.promise : 'Again.'),
+  });
+  const [api, worker] = await Promise.all([startApi(), startWorkerProcess(withBlock())]);
+  const user = await api.register();
+  const run = await user.startRun({ task: 'Launch a newsletter', provider_id: await user.addProvider(model) });
+  await run.until(({ tasks }) => tasks[2]?.status === 'completed');
+  worker.signal('SIGUSR2');
+  await until(() => worker.log().includes('blocked'), 'it is blocked');
+  answers.resolve(undefined);
+
+  const handle = client.workflow.getHandle(run.run_id);
+  const attempts = async () => (await handle.describe()).raw.pendingActivities?.map(({ attempt }) => attempt) ?? [];
+  await until(async () => (await attempts()).join() === '2,2', 'the server waits for the worker no more');
+  const done = await run.until('completed');
+  const again = askedAgain(model);
+  expect(again).toEqual([...new Set(again)]);
+  for (const step of again) expect(['execute T1', 'execute T2']).toContain(step);
+  expect(done).toMatchObject({ warnings: [], usage: { llm_calls: 9 } });
+  expect(done.tasks.map(({ attempts }) => attempts)).toEqual([1, 1, 1]);
+  const [evaluated, finalized] = [model.callsFor('evaluate'), model.callsFor('finalize')];
+  for (const { id, output } of done.tasks) {
+    expect(evaluated.find(({ task_id }) => task_id === id)!.prompt).toContain(output);
+    expect(finalized[0]!.prompt).toContain(output);
+  }
+  expect(worker.isRunning(), worker.log()).toBe(true);
 });

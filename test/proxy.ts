@@ -9,16 +9,21 @@ export async function startProxy(targetPort: number) {
   let isCut = false;
   let delay_ms = 0;
   let silence: PromiseWithResolvers<void> | undefined;
+  let isServerSilent = false;
+  let held = 0;
   const sockets = new Set<Socket>();
 
   /** What is sent into the silence arrives when it ends, as TCP would send it again. */
-  async function forward(from: Socket, to: Socket): Promise<void> {
+  async function forward(from: Socket, to: Socket, isReply: boolean): Promise<void> {
     for await (const chunk of from) {
-      await silence?.promise;
+      if (isReply || !isServerSilent) {
+        if (silence && !isReply) held += 1;
+        await silence?.promise;
+      }
       if (delay_ms) await sleep(delay_ms);
       if (!to.write(chunk)) await new Promise((resolve) => to.once('drain', resolve).once('close', resolve));
     }
-    await silence?.promise;
+    if (isReply || !isServerSilent) await silence?.promise;
     to.end();
   }
 
@@ -26,13 +31,13 @@ export async function startProxy(targetPort: number) {
     if (isCut) return void client.resetAndDestroy();
     const upstream = connect({ port: targetPort, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
     client.setNoDelay();
-    for (const [from, to] of [
-      [client, upstream],
-      [upstream, client],
+    for (const [from, to, isReply] of [
+      [client, upstream, false],
+      [upstream, client, true],
     ] as const) {
       sockets.add(from);
       from.on('error', () => to.destroy()).on('close', () => sockets.delete(from));
-      forward(from, to).catch(() => (from.destroy(), to.destroy()));
+      forward(from, to, isReply).catch(() => (from.destroy(), to.destroy()));
     }
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -48,12 +53,20 @@ export async function startProxy(targetPort: number) {
     silence() {
       silence ??= Promise.withResolvers();
     },
+    /** What the process sends arrives, and it never hears of it. */
+    silenceServer() {
+      isServerSilent = true;
+      silence ??= Promise.withResolvers();
+    },
+    /** How often the process has sent something into the silence. */
+    held: () => held,
     /** Delays what goes either way, in milliseconds. */
     slow(milliseconds: number) {
       delay_ms = milliseconds;
     },
     heal() {
       isCut = false;
+      isServerSilent = false;
       delay_ms = 0;
       silence?.resolve();
       silence = undefined;
