@@ -62,7 +62,10 @@ const problems = {
 type ProblemStatus = keyof typeof problems;
 
 type Spec<R extends RouteConfig['responses']> = Omit<RouteConfig, 'responses' | 'security'> & {
+  /** The name that generated clients give it, and that links go by. */
+  operationId: string;
   responses: R;
+  links?: Links;
   problems?: ProblemStatus[];
   isPublic?: boolean;
 };
@@ -74,8 +77,25 @@ const idempotencyHeader = z.object({
   }),
 });
 
+type Links = ReturnType<typeof links>;
+
+/**
+ * OpenAPI links: the body of the answer has what these operations take as parameters. It is found there by JSON pointers;
+ * `/runs/0/run_id` is that of the first in a list.
+ */
+export function links(pointers: Record<string, string>, ...operationIds: string[]) {
+  const values = Object.entries(pointers).map(([name, pointer]) => [name, `$response.body#${pointer}`]);
+  const parameters: Record<string, string> = Object.fromEntries(values);
+  return Object.fromEntries(operationIds.map((operationId) => [operationId, { operationId, parameters }]));
+}
+
 /** A route of the API with its problems and, where a POST changes something, its `Idempotency-Key`: 401 and 429 unless public, 413, 415 and 422 for a POST and where there is a body, 503 always. */
-export function route<const S extends Spec<RouteConfig['responses']>>({ problems: own = [], isPublic, ...spec }: S) {
+export function route<const S extends Spec<RouteConfig['responses']>>({
+  problems: own = [],
+  isPublic,
+  links: leads,
+  ...spec
+}: S) {
   const isIdempotent = spec.method === 'post' && !isPublic;
   const withBody: ProblemStatus[] = spec.method === 'post' || spec.request?.body ? [413, 415, 422] : [];
   const withKey: ProblemStatus[] = isIdempotent ? [409] : [];
@@ -87,12 +107,13 @@ export function route<const S extends Spec<RouteConfig['responses']>>({ problems
       { description: problems[status], content: { 'application/problem+json': { schema: problemSchema } } },
     ]),
   );
+  const answers = Object.entries(spec.responses).map(([status, answer]) => [status, { ...answer, links: leads }]);
   return createRoute({
     ...spec,
     request: isIdempotent ? { ...spec.request, headers: idempotencyHeader } : spec.request,
     security: isPublic ? [] : [{ apiKey: [] }, { bearer: [] }],
-    responses: { ...responses, ...spec.responses },
-  } as Omit<S, 'problems' | 'isPublic'>);
+    responses: { ...responses, ...Object.fromEntries(answers) },
+  } as Omit<S, 'problems' | 'isPublic' | 'links'>);
 }
 
 /** A JSON answer. */

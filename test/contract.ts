@@ -14,6 +14,7 @@ export function createContract(document: Json) {
   });
   const { schemas } = withoutExtras(document.components) as { schemas: Json };
   const compiled = new Map<string, ValidateFunction>();
+  const followed = new Set<string>();
 
   function validatorOf(name: string, schema: Json): ValidateFunction {
     const known = compiled.get(name);
@@ -36,6 +37,9 @@ export function createContract(document: Json) {
       const documented: Json | undefined = document.paths[path]?.[method.toLowerCase()]?.responses[status];
       expect(documented, `${name} is documented`).toBeDefined();
       if (!documented!.content) return expect([body, headers.get('content-type')], name).toEqual(['', null]);
+      for (const [link, { parameters }] of Object.entries<Json>(documented!.links ?? {})) {
+        if (Object.values<string>(parameters).every((value) => findIn(body, value))) followed.add(`${name} ${link}`);
+      }
       const type = headers.get('content-type')!.split(';')[0]!;
       expect(Object.keys(documented!.content), name).toContain(type);
       const validate = validatorOf(name, documented!.content[type].schema);
@@ -44,7 +48,25 @@ export function createContract(document: Json) {
         expect(validate.errors ?? [], `${name}: ${JSON.stringify(value)}`).toEqual([]);
       }
     },
+
+    /** The links that no answer so far had the values for. */
+    listUnfollowed() {
+      const links = Object.entries<Json>(document.paths).flatMap(([path, item]) =>
+        Object.entries<Json>(item).flatMap(([method, { responses }]) =>
+          Object.entries<Json>(responses).flatMap(([status, { links = {} }]) =>
+            Object.keys(links).map((link) => `${method.toUpperCase()} ${path} ${status} ${link}`),
+          ),
+        ),
+      );
+      return links.filter((link) => !followed.has(link));
+    },
   };
+}
+
+/** What a runtime expression of a link, such as `$response.body#/runs/0/run_id`, finds in an answer. */
+function findIn(body: Json, expression: string): unknown {
+  const [, ...members] = expression.replace('$response.body#', '').split('/');
+  return members.reduce<Json | undefined>((value, member) => value?.[member], body);
 }
 
 /** The server-sent events of a stream. */

@@ -82,6 +82,19 @@ describe('/openapi.json', () => {
     }
   });
 
+  test('has a name of its own for each operation, and links that lead to one by parameters that it takes', () => {
+    const byName = new Map(operations().map((operation) => [operation.operationId, operation]));
+    expect(byName.size).toBe(operations().length);
+    const links = operations().flatMap(({ responses }) =>
+      Object.values<Record<string, any>>(responses).flatMap((answer) => Object.values<any>(answer.links ?? {})),
+    );
+    expect(links).toContainEqual({ operationId: 'getRun', parameters: { run_id: '$response.body#/run_id' } });
+    for (const { operationId, parameters } of links) {
+      const taken = byName.get(operationId)?.parameters.map(({ name }: { name: string }) => name);
+      expect(taken, operationId).toEqual(expect.arrayContaining(Object.keys(parameters)));
+    }
+  });
+
   test('refers to schemas that exist and are JSON Schema', () => {
     const names = createContract(document).compileAll();
     expect(names).toEqual(expect.arrayContaining(['CreateRun', 'Run', 'Task', 'Gate', 'Problem', 'Provider']));
@@ -156,9 +169,15 @@ test('every answer in the life of an account is as documented, member by member'
     .executeTakeFirstOrThrow();
   await orchflow.db
     .insertInto('webhook_deliveries')
-    .values({ ...delivery, account_id, status: 'failed' })
+    .values(
+      [delivery, { ...delivery, delivery_id: `msg_${run_id}_2` }].map((row) => ({
+        ...row,
+        account_id,
+        status: 'failed' as const,
+      })),
+    )
     .execute();
-  await call('GET', '/api/v1/webhooks/deliveries');
+  await call('GET', '/api/v1/webhooks/deliveries?limit=1');
   const redeliver = '/api/v1/webhooks/deliveries/{delivery_id}/redeliver';
   await call('POST', redeliver, delivery);
   await call('POST', redeliver, { delivery_id: 'unknown' });
@@ -172,6 +191,7 @@ test('every answer in the life of an account is as documented, member by member'
   await call('DELETE', run, ids);
   const other = (await call('POST', '/api/v1/runs', {}, goal)).body.run_id;
   await call('DELETE', run, { run_id: other });
+  await call('GET', '/api/v1/runs?limit=1');
 
   for (const [method, path] of [
     ['GET', run],
@@ -215,6 +235,7 @@ test('every answer in the life of an account is as documented, member by member'
       .filter((name) => !seen.has(name)),
   );
   expect(unseen).toEqual([]);
+  expect(contract.listUnfollowed()).toEqual([]);
 });
 
 describe('/docs', () => {

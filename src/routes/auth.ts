@@ -11,6 +11,7 @@ export const authRouter = createRouter();
 const register = route({
   method: 'post',
   path: '/register',
+  operationId: 'registerAccount',
   tags: ['Auth'],
   summary: 'Create an account and get its API key, once',
   isPublic: true,

@@ -20,6 +20,7 @@ const healthSchema = z
 const health = route({
   method: 'get',
   path: '/health',
+  operationId: 'getHealth',
   tags: ['Health'],
   summary: 'Health of the API, its database and Temporal',
   isPublic: true,

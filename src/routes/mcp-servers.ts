@@ -3,7 +3,7 @@ import { deleteMcpServer, listMcpServers, upsertMcpServer } from '../../db/mcp-s
 import type { McpServer } from '../../db/schema.ts';
 import { encrypt, mcpServerContext } from '../crypto.ts';
 import { invalid, notFound } from '../errors.ts';
-import { body, createRouter, json, route } from '../openapi.ts';
+import { body, createRouter, json, links, route } from '../openapi.ts';
 import {
   createMcpServerSchema,
   mcpServerDeletedSchema,
@@ -26,10 +26,12 @@ function toWire({ name, url, command, args, tools, created_at }: McpServer) {
 const create = route({
   method: 'post',
   path: '/',
+  operationId: 'createMcpServer',
   tags: ['Tools'],
   summary: 'Register an MCP server, in place of one of its name: its tools are listed now',
   request: { body: body(createMcpServerSchema) },
   responses: { 201: json(mcpServerSchema, 'The server with its tools, without its secrets') },
+  links: links({ server_name: '/name' }, 'deleteMcpServer'),
 });
 
 mcpServersRouter.openapi(create, async (c) => {
@@ -62,9 +64,11 @@ mcpServersRouter.openapi(create, async (c) => {
 const list = route({
   method: 'get',
   path: '/',
+  operationId: 'listMcpServers',
   tags: ['Tools'],
   summary: 'The MCP servers of this account',
   responses: { 200: json(mcpServerListSchema, 'The servers with their tools, without their secrets') },
+  links: links({ server_name: '/servers/0/name' }, 'deleteMcpServer'),
 });
 
 mcpServersRouter.openapi(list, async (c) => {
@@ -75,6 +79,7 @@ mcpServersRouter.openapi(list, async (c) => {
 const remove = route({
   method: 'delete',
   path: '/{server_name}',
+  operationId: 'deleteMcpServer',
   tags: ['Tools'],
   summary: 'Remove an MCP server; agents that have its tools go on without them',
   request: { params: z.object({ server_name: mcpServerName }) },

@@ -20,6 +20,7 @@ import { startOrchestration } from '../orchestrations/start.ts';
 import { tellOrchestration } from '../orchestrations/stream.ts';
 import { waitForAnswer } from '../orchestrations/wait.ts';
 import { sendEvents } from '../sse.ts';
+import { orchestrationRunLinks } from './links.ts';
 import { orchestrationParams } from '../schemas/orchestration.ts';
 import {
   orchestrationRunCancelledSchema,
@@ -56,10 +57,12 @@ async function answerOf(c: Context<AppEnv>, run_id: string, seconds: number) {
 const run = route({
   method: 'post',
   path: '/{orch_id}/run',
+  operationId: 'runOrchestration',
   tags,
   summary: 'Start an orchestration and wait until it has completed, paused or failed',
   request: { params: orchestrationParams, query: waitQuery, body: body(startOrchestrationSchema) },
   responses: answers,
+  links: orchestrationRunLinks(),
   problems: [402, 404, 429],
 });
 
@@ -73,10 +76,12 @@ orchestrationRunsRouter.openapi(run, async (c) => {
 const resume = route({
   method: 'post',
   path: '/runs/{run_id}/resume',
+  operationId: 'resumeOrchestrationRun',
   tags,
   summary: 'Answer the step at which a run has paused, and wait until it has completed, paused again or failed',
   request: { params: runParams, query: waitQuery, body: body(resumeSchema) },
   responses: answers,
+  links: orchestrationRunLinks(),
   problems: [404, 409],
 });
 
@@ -101,6 +106,7 @@ async function streamOf(c: Context<AppEnv>, run_id: string, seq: number) {
 const runStream = route({
   method: 'post',
   path: '/{orch_id}/run/stream',
+  operationId: 'streamOrchestration',
   tags,
   summary: 'Start an orchestration and follow it as server-sent events',
   description: `Each event is JSON in \`data\` with its \`type\`: \`orchestration_start\`, \`step_start\`, \`step_complete\` (with \`output\`),
@@ -123,6 +129,7 @@ orchestrationRunsRouter.openapi(runStream, async (c) => {
 const resumeStream = route({
   method: 'post',
   path: '/runs/{run_id}/resume/stream',
+  operationId: 'streamResumedRun',
   tags,
   summary: 'Answer the step at which a run has paused, and follow it as server-sent events',
   request: { params: runParams, body: body(resumeSchema) },
@@ -142,11 +149,13 @@ orchestrationRunsRouter.openapi(resumeStream, async (c) => {
 const retry = route({
   method: 'post',
   path: '/runs/{run_id}/retry',
+  operationId: 'retryOrchestrationRun',
   tags,
   summary:
     'Go on with a run that has failed, where it stopped, and wait for it; steps that are done are not done again',
   request: { params: runParams, query: waitQuery },
   responses: answers,
+  links: orchestrationRunLinks(),
   problems: [404, 409],
 });
 
@@ -169,10 +178,12 @@ orchestrationRunsRouter.openapi(retry, async (c) => {
 const list = route({
   method: 'get',
   path: '/runs',
+  operationId: 'listOrchestrationRuns',
   tags,
   summary: 'The newest runs of orchestrations',
   request: { query: runListQuery },
   responses: { 200: json(orchestrationRunListSchema, 'The runs') },
+  links: orchestrationRunLinks('/runs/0/run_id'),
   problems: [422],
 });
 
@@ -197,10 +208,12 @@ orchestrationRunsRouter.openapi(list, async (c) => {
 const get = route({
   method: 'get',
   path: '/runs/{run_id}',
+  operationId: 'getOrchestrationRun',
   tags,
   summary: 'A run of an orchestration: its state, its steps, and what it waits for',
   request: { params: runParams },
   responses: { 200: json(orchestrationRunSchema, 'The run') },
+  links: orchestrationRunLinks(),
   problems: [404],
 });
 
@@ -213,10 +226,12 @@ orchestrationRunsRouter.openapi(get, async (c) => {
 const cancel = route({
   method: 'post',
   path: '/runs/{run_id}/cancel',
+  operationId: 'cancelOrchestrationRun',
   tags,
   summary: 'Cancel a run that is still active',
   request: { params: runParams },
   responses: { 200: json(orchestrationRunCancelledSchema, 'The run is cancelled; calls in flight are being aborted') },
+  links: orchestrationRunLinks(),
   problems: [404, 409],
 });
 

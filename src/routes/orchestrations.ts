@@ -15,6 +15,7 @@ import { hashOf, isShipped, shippedOrchestrations, toDefinition } from '../orche
 import { definitionFaults } from '../orchestrations/faults.ts';
 import { getOrchestration } from '../orchestrations/find.ts';
 import { toWire } from '../orchestrations/view.ts';
+import { orchestrationLinks } from './links.ts';
 import {
   definitionSchema,
   orchestrationDeletedSchema,
@@ -32,9 +33,11 @@ const params = orchestrationParams;
 const list = route({
   method: 'get',
   path: '/',
+  operationId: 'listOrchestrations',
   tags,
   summary: 'All orchestrations: those that ship with Orchflow, then your own',
   responses: { 200: json(orchestrationListSchema, 'The orchestrations; `steps` is how many each has') },
+  links: orchestrationLinks('/0/id'),
 });
 
 orchestrationsRouter.openapi(list, async (c) => {
@@ -49,10 +52,12 @@ orchestrationsRouter.openapi(list, async (c) => {
 const create = route({
   method: 'post',
   path: '/',
+  operationId: 'createOrchestration',
   tags,
   summary: 'Create an orchestration, checked whole',
   request: { body: body(definitionSchema) },
   responses: { 201: json(orchestrationSchema, 'The orchestration') },
+  links: orchestrationLinks(),
 });
 
 orchestrationsRouter.openapi(create, async (c) => {
@@ -73,6 +78,7 @@ orchestrationsRouter.openapi(create, async (c) => {
 const validate = route({
   method: 'post',
   path: '/validate',
+  operationId: 'validateOrchestration',
   tags,
   summary: 'Check a definition without saving it',
   request: { body: body(z.unknown().openapi({ description: 'An OrchestrationDefinition, or what may be none.' })) },
@@ -88,10 +94,12 @@ orchestrationsRouter.openapi(validate, async (c) => {
 const get = route({
   method: 'get',
   path: '/{orch_id}',
+  operationId: 'getOrchestration',
   tags,
   summary: 'An orchestration with all its steps',
   request: { params },
   responses: { 200: json(orchestrationSchema, 'The orchestration') },
+  links: orchestrationLinks(),
   problems: [404],
 });
 
@@ -103,10 +111,12 @@ orchestrationsRouter.openapi(get, async (c) => {
 const replace = route({
   method: 'put',
   path: '/{orch_id}',
+  operationId: 'replaceOrchestration',
   tags,
   summary: 'Replace an orchestration, checked whole; runs under way keep the one that they began with',
   request: { params, body: body(definitionSchema) },
   responses: { 200: json(orchestrationSchema, 'The orchestration') },
+  links: orchestrationLinks(),
   problems: [404, 409],
 });
 
@@ -126,6 +136,7 @@ orchestrationsRouter.openapi(replace, async (c) => {
 const remove = route({
   method: 'delete',
   path: '/{orch_id}',
+  operationId: 'deleteOrchestration',
   tags,
   summary: 'Delete an orchestration; runs under way go on',
   request: { params },

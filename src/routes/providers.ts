@@ -5,7 +5,7 @@ import { encrypt, providerKeyContext } from '../crypto.ts';
 import { notFound } from '../errors.ts';
 import { newId } from '../ids.ts';
 import { DEFAULT_MODELS } from '../llm/index.ts';
-import { body, createRouter, json, route } from '../openapi.ts';
+import { body, createRouter, json, links, route } from '../openapi.ts';
 import {
   createProviderSchema,
   providerDeactivatedSchema,
@@ -24,10 +24,12 @@ function toWire(row: Provider & { blocked_until?: string | null }) {
 const create = route({
   method: 'post',
   path: '/',
+  operationId: 'createProvider',
   tags: ['Providers'],
   summary: 'Register an LLM provider',
   request: { body: body(createProviderSchema) },
   responses: { 201: json(providerSchema, 'The provider, without its key') },
+  links: links({ provider_id: '/provider_id' }, 'deactivateProvider'),
 });
 
 providersRouter.openapi(create, async (c) => {
@@ -51,9 +53,11 @@ providersRouter.openapi(create, async (c) => {
 const list = route({
   method: 'get',
   path: '/',
+  operationId: 'listProviders',
   tags: ['Providers'],
   summary: 'Active providers, newest first',
   responses: { 200: json(providerListSchema, 'The providers, without their keys') },
+  links: links({ provider_id: '/providers/0/provider_id' }, 'deactivateProvider'),
 });
 
 providersRouter.openapi(list, async (c) => {
@@ -64,6 +68,7 @@ providersRouter.openapi(list, async (c) => {
 const remove = route({
   method: 'delete',
   path: '/{provider_id}',
+  operationId: 'deactivateProvider',
   tags: ['Providers'],
   summary: 'Deactivate a provider',
   request: { params: z.object({ provider_id: id }) },

@@ -5,6 +5,7 @@ import { newId } from '../ids.ts';
 import { body, createRouter, json, route } from '../openapi.ts';
 import { chooseModels } from '../policy.ts';
 import { planRerun } from '../reruns.ts';
+import { runLinks } from './links.ts';
 import { rerunSchema, runStartedSchema } from '../schemas/run.ts';
 import { id } from '../schemas/text.ts';
 import { answerStarted, startRun } from '../start-run.ts';
@@ -14,10 +15,12 @@ export const rerunsRouter = createRouter();
 const rerun = route({
   method: 'post',
   path: '/{run_id}/rerun',
+  operationId: 'rerun',
   tags: ['Runs'],
   summary: 'Start a new run that does a task of this one again, and all after it; this one stays as it is',
   request: { params: z.object({ run_id: id }), body: body(rerunSchema) },
   responses: { 201: json(runStartedSchema, 'The new run is accepted and will not be lost') },
+  links: runLinks(),
   problems: [402, 404, 409],
 });
 

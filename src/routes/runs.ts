@@ -4,12 +4,13 @@ import { findRunPlace } from '../../db/run-events.ts';
 import { isFinished } from '../../db/runs.ts';
 import type { RunStatus } from '../../workflows/messages.ts';
 import { readCursor, writeCursor } from './cursor.ts';
+import { runLinks } from './links.ts';
 import { besides } from '../deadline.ts';
 import { answerCancelled } from '../cancel-run.ts';
 import { notFound } from '../errors.ts';
 import { checkGateTerms } from '../gate-policy.ts';
 import { newId } from '../ids.ts';
-import { body, createRouter, json, route, sendJson } from '../openapi.ts';
+import { body, createRouter, json, links, route, sendJson } from '../openapi.ts';
 import { checkFallbacks, chooseModels } from '../policy.ts';
 import {
   createRunSchema,
@@ -29,10 +30,12 @@ export const runsRouter = createRouter();
 const create = route({
   method: 'post',
   path: '/',
+  operationId: 'createRun',
   tags: ['Runs'],
   summary: 'Start a run in the background',
   request: { body: body(createRunSchema) },
   responses: { 201: json(runStartedSchema, 'The run is accepted and will not be lost') },
+  links: runLinks(),
   problems: [402],
 });
 
@@ -75,10 +78,12 @@ runsRouter.openapi(create, async (c) => {
 const list = route({
   method: 'get',
   path: '/',
+  operationId: 'listRuns',
   tags: ['Runs'],
   summary: 'The history of runs, newest first',
   request: { query: runListQuery },
   responses: { 200: json(runListSchema, 'A page of runs') },
+  links: { ...runLinks('/runs/0/run_id'), ...links({ cursor: '/next_cursor' }, 'listRuns') },
   problems: [422],
 });
 
@@ -96,6 +101,7 @@ runsRouter.openapi(list, async (c) => {
 const get = route({
   method: 'get',
   path: '/{run_id}',
+  operationId: 'getRun',
   tags: ['Runs'],
   summary: 'Status, tasks and final output of a run',
   request: {
@@ -109,6 +115,7 @@ const get = route({
     }),
   },
   responses: { 200: json(runSchema, 'The run') },
+  links: { ...runLinks(), ...links({ run_id: '/run_id', task_id: '/waiting_tasks/0' }, 'completeTask') },
   problems: [404, 422],
 });
 
@@ -132,10 +139,12 @@ runsRouter.openapi(get, async (c) => {
 const cancel = route({
   method: 'delete',
   path: '/{run_id}',
+  operationId: 'cancelRun',
   tags: ['Runs'],
   summary: 'Cancel a run that is still active',
   request: { params: z.object({ run_id: id }) },
   responses: { 200: json(runCancelledSchema, 'The run is cancelled; calls in flight are being aborted') },
+  links: runLinks(),
   problems: [404, 409],
 });
 

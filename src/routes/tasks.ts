@@ -8,6 +8,7 @@ import type { Db } from '../../db/index.ts';
 import { ApiError, invalid, notFound } from '../errors.ts';
 import { newId } from '../ids.ts';
 import { body, createRouter, json, route, sendJson } from '../openapi.ts';
+import { runLinks } from './links.ts';
 import { completeTaskSchema, taskCompletedSchema, taskListSchema } from '../schemas/task.ts';
 import { id, taskId } from '../schemas/text.ts';
 
@@ -16,10 +17,12 @@ export const tasksRouter = createRouter();
 const list = route({
   method: 'get',
   path: '/{run_id}/tasks',
+  operationId: 'listTasks',
   tags: ['Tasks'],
   summary: 'All tasks of a run, also while it runs',
   request: { params: z.object({ run_id: id }) },
   responses: { 200: json(taskListSchema, 'The tasks in the order of the plan') },
+  links: runLinks(),
   problems: [404],
 });
 
@@ -33,10 +36,12 @@ tasksRouter.openapi(list, async (c) => {
 const complete = route({
   method: 'post',
   path: '/{run_id}/tasks/{task_id}/complete',
+  operationId: 'completeTask',
   tags: ['Tasks'],
   summary: 'Answer a task that waits for a person; the run goes on by itself',
   request: { params: z.object({ run_id: id, task_id: taskId }), body: body(completeTaskSchema) },
   responses: { 200: json(taskCompletedSchema, 'The answer was taken') },
+  links: runLinks(),
   problems: [404, 409],
 });
 

@@ -7,6 +7,7 @@ export const templatesRouter = createRouter();
 const list = route({
   method: 'get',
   path: '/templates',
+  operationId: 'listAgentTemplates',
   tags: ['Agents'],
   summary: 'The built-in agents, with their prompts and use cases',
   isPublic: true,

@@ -7,6 +7,7 @@ export const toolsRouter = createRouter();
 const list = route({
   method: 'get',
   path: '/',
+  operationId: 'listTools',
   tags: ['Tools'],
   summary: 'The tools that agents of this account may be given',
   responses: { 200: json(toolListSchema, 'The tools, with the arguments that they take') },

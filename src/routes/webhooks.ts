@@ -3,7 +3,7 @@ import { listDeliveries, redeliver, rotateWebhookSecret } from '../../db/webhook
 import { encrypt, newWebhookSecret, webhookSecretContext } from '../crypto.ts';
 import { readCursor, writeCursor } from './cursor.ts';
 import { notFound } from '../errors.ts';
-import { createRouter, json, route } from '../openapi.ts';
+import { createRouter, json, links, route } from '../openapi.ts';
 import { id } from '../schemas/text.ts';
 import { deliveryListQuery, deliveryListSchema, deliverySchema, secretRotatedSchema } from '../schemas/webhook.ts';
 
@@ -12,6 +12,7 @@ export const webhooksRouter = createRouter();
 const rotate = route({
   method: 'post',
   path: '/secret/rotate',
+  operationId: 'rotateWebhookSecret',
   tags: ['Webhooks'],
   summary: 'A new secret for the signatures, shown once; the one before signs beside it for 24 hours',
   responses: { 200: json(secretRotatedSchema, 'The new secret') },
@@ -29,10 +30,16 @@ webhooksRouter.openapi(rotate, async (c) => {
 const list = route({
   method: 'get',
   path: '/deliveries',
+  operationId: 'listWebhookDeliveries',
   tags: ['Webhooks'],
   summary: 'What was sent to webhooks, and how that went, newest first',
   request: { query: deliveryListQuery },
   responses: { 200: json(deliveryListSchema, 'A page of deliveries') },
+  links: {
+    ...links({ delivery_id: '/deliveries/0/delivery_id' }, 'redeliver'),
+    ...links({ run_id: '/deliveries/0/run_id' }, 'getRun'),
+    ...links({ cursor: '/next_cursor' }, 'listWebhookDeliveries'),
+  },
   problems: [422],
 });
 
@@ -50,10 +57,12 @@ webhooksRouter.openapi(list, async (c) => {
 const again = route({
   method: 'post',
   path: '/deliveries/{delivery_id}/redeliver',
+  operationId: 'redeliver',
   tags: ['Webhooks'],
   summary: 'Send an event again: the same id and body, a new time',
   request: { params: z.object({ delivery_id: id }) },
   responses: { 200: json(deliverySchema, 'It will be sent') },
+  links: links({ run_id: '/run_id' }, 'listWebhookDeliveries'),
   problems: [404],
 });
 
