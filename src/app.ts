@@ -1,5 +1,6 @@
 import { serveStatic } from '@hono/node-server/serve-static';
 import { createMiddleware } from 'hono/factory';
+import { methodNotAllowed } from 'hono/method-not-allowed';
 import { secureHeaders } from 'hono/secure-headers';
 import { requireApiKey } from './auth.ts';
 import { limitBody, limitDepth, requireJson } from './body.ts';
@@ -7,7 +8,7 @@ import { clientAddress } from './client-address.ts';
 import { answerInTime } from './deadline.ts';
 import type { AppDeps, AppEnv } from './deps.ts';
 import { docsPage, swaggerAssets } from './docs.ts';
-import { notFound, toResponse } from './errors.ts';
+import { notAllowed, notFound, toResponse } from './errors.ts';
 import { idempotency } from './idempotency.ts';
 import { newId } from './ids.ts';
 import { limit } from './limit.ts';
@@ -36,6 +37,7 @@ export function createApp(deps: AppDeps) {
     provide(deps),
     secureHeaders({ strictTransportSecurity: false, crossOriginResourcePolicy: false, xXssProtection: false }),
     logRequests(),
+    methodNotAllowed({ app, onMethodNotAllowed: (c, allow) => toResponse(notAllowed(c.req.method, allow), c) }),
   );
   app.use('/api/*', limitBody(1), requireJson());
 

@@ -8,6 +8,7 @@ const problems = {
   UNAUTHORIZED: [401, 'Missing or invalid API key'],
   PROVIDER_REQUIRED: [402, 'A provider of your own is required'],
   NOT_FOUND: [404, 'Not found'],
+  METHOD_NOT_ALLOWED: [405, 'Method not allowed'],
   EMAIL_TAKEN: [409, 'This e-mail has an account'],
   TASK_NOT_WAITING: [409, 'The task is not waiting for a person'],
   RUN_FINISHED: [409, 'The run has ended'],
@@ -32,7 +33,13 @@ export type ErrorCode = keyof typeof problems;
 /** A fault at one place of the body: a JSON pointer (RFC 6901) and what is wrong there. */
 export type FieldFault = { pointer: string; detail: string };
 
-type Extra = { errors?: FieldFault[]; retry_after_seconds?: number; authenticate?: string; [member: string]: unknown };
+type Extra = {
+  errors?: FieldFault[];
+  retry_after_seconds?: number;
+  authenticate?: string;
+  allow?: string[];
+  [member: string]: unknown;
+};
 
 /** An error that the client is told: its code decides the status. `extra` becomes members of the body. */
 export class ApiError extends Error {
@@ -61,6 +68,11 @@ export function notFound(
   return new ApiError('NOT_FOUND', `${what} not found.`);
 }
 
+/** What is there, but not for this method. */
+export function notAllowed(method: string, allow: string[]): ApiError {
+  return new ApiError('METHOD_NOT_ALLOWED', `This takes ${allow.join(', ')}, and not ${method}.`, { allow });
+}
+
 function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof HTTPException) {
@@ -83,9 +95,10 @@ function toApiError(error: unknown): ApiError {
 export function toResponse(thrown: unknown, c: Context): Response {
   const error = toApiError(thrown);
   const [status, title] = problems[error.code];
-  const { retry_after_seconds, authenticate = 'Bearer', ...extra } = error.extra;
+  const { retry_after_seconds, authenticate = 'Bearer', allow, ...extra } = error.extra;
   if (retry_after_seconds !== undefined) c.header('Retry-After', String(Math.ceil(retry_after_seconds)));
   if (error.code === 'UNAUTHORIZED') c.header('WWW-Authenticate', authenticate);
+  if (allow) c.header('Allow', allow.join(', '));
   // The server hangs up on a body that was not read to its end; the client's next request must not be on that line.
   const isBodyLeft = c.req.raw.body && !c.req.raw.bodyUsed;
   if (isBodyLeft || error.code === 'BODY_TOO_LARGE') c.header('Connection', 'close');

@@ -121,6 +121,20 @@ describe('requests', () => {
     expect(ids[0]!.headers.get('x-request-id')).not.toBe(ids[1]!.headers.get('x-request-id'));
   });
 
+  test('a method that a path does not take is a 405 that says which ones it takes', async () => {
+    for (const [method, path, allow] of [
+      ['PATCH', '/api/v1/runs', 'POST, GET, HEAD'],
+      ['PUT', '/api/v1/runs/unknown', 'GET, HEAD, DELETE'],
+      ['GET', '/api/v1/auth/register', 'POST'],
+      ['DELETE', '/health', 'GET, HEAD'],
+    ] as const) {
+      const answer = await send(orchflow.url, method, path, { 'x-api-key': user.api_key });
+      expectProblem(answer, { status: 405, code: 'METHOD_NOT_ALLOWED' });
+      expect(answer.headers.get('allow')).toBe(allow);
+    }
+    expectProblem(await send(orchflow.url, 'PATCH', '/api/v1/runs'), { status: 401, code: 'UNAUTHORIZED' });
+  });
+
   test('an unknown path is a 404 of the same form', async () => {
     expectProblem(await send(orchflow.url, 'GET', '/api/v2/runs'), { status: 404, code: 'NOT_FOUND' });
     expectProblem(await user.get('/nothing'), { status: 404, code: 'NOT_FOUND' });
