@@ -61,7 +61,9 @@ export function createApp(deps: AppDeps) {
   if (token) {
     const codec = createPayloadCodec(ENCRYPTION_KEY, { encrypts: true });
     app.use('/codec/*', limitBody(16), requireJson(), limitDepth());
-    app.route('/codec', createCodecRouter({ codec, token, origins }));
+    // With its slash: browsers keep the token for what is below.
+    app.get('/codec', (c) => c.redirect('/codec/'));
+    app.route('/codec/', createCodecRouter({ codec, token, origins }));
   }
 
   app.use(

@@ -117,7 +117,8 @@ test('the codec wants the token, as Bearer or as the password of Basic, and tell
     for (const path of ['/codec/decode', '/codec/encode']) {
       const answer = await post(path, clear, authorization);
       expectProblem(answer, { status: 401, code: 'UNAUTHORIZED' });
-      expect(answer.headers.get('www-authenticate')).toContain('Basic realm=');
+      // Chromium asks for no password when there is a second scheme behind it.
+      expect(answer.headers.get('www-authenticate')).toBe('Basic realm="Orchflow codec", charset="UTF-8"');
     }
   }
   const encoded = await post('/codec/encode', clear, basic(token));
@@ -132,14 +133,28 @@ test('the codec wants the token, as Bearer or as the password of Basic, and tell
   expectFault(await post('/codec/decode', [{ data: 'no base64!' }], basic(token)), '/payloads');
 });
 
+test('a browser takes the token at /codec/, for all that is below', async () => {
+  const page = (headers?: Record<string, string>) => send(orchflow.url, 'GET', '/codec/', headers);
+  expectProblem(await page(), { status: 401, code: 'UNAUTHORIZED' });
+  const welcome = await page({ authorization: `Basic ${btoa(`operator:${token}`)}` });
+  expect(welcome).toMatchObject({ status: 200, body: expect.stringContaining('go back to the Temporal Web UI') });
+  expect((await fetch(`${orchflow.url}/codec`, { redirect: 'manual' })).headers.get('location')).toBe('/codec/');
+});
+
 test('browsers of other origins may not ask, and a server without a token has no codec', async () => {
   const preflight = (from: string) =>
     fetch(`${orchflow.url}/codec/decode`, {
       method: 'OPTIONS',
-      headers: { origin: from, 'access-control-request-method': 'POST' },
+      headers: {
+        origin: from,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'content-type,x-namespace',
+      },
     });
   const allowed = await preflight(origin);
+  expect(allowed.status).toBe(204);
   expect(allowed.headers.get('access-control-allow-origin')).toBe(origin);
+  expect(allowed.headers.get('access-control-allow-credentials')).toBe('true');
   expect(allowed.headers.get('access-control-allow-headers')).toBe('content-type,authorization,x-namespace');
   expect((await preflight('https://evil.example')).headers.get('access-control-allow-origin')).toBeNull();
 

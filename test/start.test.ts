@@ -41,7 +41,8 @@ function listRunning(): ProcessRecord[] {
 async function npmStart(port: number) {
   const { PATH, HOME, XDG_CACHE_HOME, ORCHFLOW_TEMPORAL_CLI } = process.env;
   const machine = { PATH, HOME, XDG_CACHE_HOME, ORCHFLOW_TEMPORAL_CLI };
-  const settings = { PORT: String(port), ORCHFLOW_DATA_DIR: dataDir, LOG_LEVEL: 'warn' };
+  const codec = { CODEC_TOKEN: 'codec-token-canary' };
+  const settings = { PORT: String(port), ORCHFLOW_DATA_DIR: dataDir, LOG_LEVEL: 'warn', ...codec };
   const managed = { OPENAI_API_KEY: 'sk-canary', OPENAI_BASE_URL: model.baseUrl('openai') };
   const child = spawn('npm', ['start'], {
     cwd: path.join(import.meta.dirname, '..'),
@@ -63,6 +64,7 @@ async function npmStart(port: number) {
   );
   expect(ended, output).toBeUndefined();
   return {
+    ui_url: /Temporal UI +(\S+)/.exec(output)![1]!,
     /** As Ctrl-C does: to npm, to its shell and to the launcher. */
     async interrupt() {
       process.kill(-child.pid!, 'SIGINT');
@@ -103,6 +105,10 @@ test(
     });
     const port = await choosePort();
     const first = await npmStart(port);
+    // Its own Web UI may ask for what is encrypted.
+    const headers = { origin: first.ui_url, 'access-control-request-method': 'POST' };
+    const preflight = await fetch(`http://127.0.0.1:${port}/codec/decode`, { method: 'OPTIONS', headers });
+    expect(preflight.headers.get('access-control-allow-origin')).toBe(first.ui_url);
     const user = await register(`http://127.0.0.1:${port}`);
     const waiting = await user.startRun({ task: 'Launch a newsletter [run:waiting]', ask_me_about: ['brand voice'] });
     await waiting.untilWaiting('T1');

@@ -35,6 +35,7 @@ export function withOwnTemporal(environment: Environment, address: string, uiUrl
     TEMPORAL_ADDRESS: address,
     TEMPORAL_NAMESPACE: 'default',
     TEMPORAL_UI_URL: uiUrl,
+    CODEC_ORIGINS: environment.CODEC_ORIGINS || uiUrl,
     TEMPORAL_CONFIG_FILE: '/nonexistent', // else ~/.config/temporalio is read
   };
 }

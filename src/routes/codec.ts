@@ -49,7 +49,8 @@ export function createCodecRouter({
   router.use(cors({ origin: origins, allowHeaders: headers, allowMethods: ['POST'], credentials: true, maxAge: 600 }));
   router.use(async function requireOperator(c, next) {
     if (isOperator(c.req.header('authorization'))) return next();
-    const authenticate = 'Basic realm="Orchflow codec", charset="UTF-8", Bearer';
+    // Browsers ask for the password only when they understand the whole header: no second scheme in it.
+    const authenticate = 'Basic realm="Orchflow codec", charset="UTF-8"';
     throw new ApiError('UNAUTHORIZED', 'Send the operator token (CODEC_TOKEN).', { authenticate });
   });
   router.get('/', (c) =>
