@@ -226,10 +226,11 @@ function describeRequest(run: Run): string {
     ['Orchestration', run.orchestration_id === null ? [] : [run.orchestration_id]],
     ['REST', [`GET /api/v1/runs/${run.run_id}`]],
   ] as const;
-  return rows
+  const lines = rows
     .filter(([, values]) => values.length > 0)
-    .map(([name, values]) => `- **${name}**: ${oneLine(values.join(', '), 2_000)}`)
-    .join('\n');
+    .map(([name, values]) => `- **${name}**: ${oneLine(values.join(', '), 2_000)}`);
+  // The Web UI cuts the panel a little short.
+  return [...lines, '\n\u00A0'].join('\n');
 }
 
 function oneLine(text: string, bytes: number): string {

@@ -222,6 +222,10 @@ export function trackProgress(run_id: string, carried?: { state: RunState; versi
   return { state, record, changeRun, changeTask, complete, warn, carry, saved, oneByOne, isAtRest, nextVersion };
 }
 
+/** "T1: gate.opened", for the Temporal Web UI. */
 function summaryOf({ run, events }: Progress): string {
-  return events.at(-1)?.type ?? `run.${run.status}`;
+  const last = events.at(-1);
+  if (!last) return `run.${run.status}`;
+  const { task_id } = last.data;
+  return typeof task_id === 'string' ? `${task_id}: ${last.type}` : last.type;
 }
