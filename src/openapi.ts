@@ -74,6 +74,7 @@ const idempotencyHeader = z.object({
   'idempotency-key': z.string().optional().openapi({
     description: 'The same key and request get the same answer, for 24 hours. 409 while the first is at work.',
     example: '0f0c8a3e-0e9b-4e0e-9d8f-3a4c5b6d7e8f',
+    pattern: '^[!-~]{1,255}$',
   }),
 });
 

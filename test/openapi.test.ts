@@ -204,6 +204,9 @@ test('every answer in the life of an account is as documented, member by member'
   }
   await call('POST', `${run}/tasks/{task_id}/complete`, { run_id, task_id: 'T99' }, { output: 'x' });
   await callOrchestrations(call);
+  const { example } = document.components.schemas.OrchestrationDefinition;
+  const validation = await call('POST', '/api/v1/orchestrations/validate', {}, example);
+  expect(validation.body).toEqual({ valid: true, errors: [] });
   await callTools(call);
 
   // A key whose first request is at work.

@@ -180,7 +180,10 @@ function withoutNulls(step: unknown): unknown {
 
 export const definitionSchema = z
   .strictObject({
-    id: orchestrationId.optional().openapi({ description: 'Made up unless given.', example: 'orch-research-report' }),
+    id: orchestrationId
+      .refine((id) => id !== 'runs', 'is the path of the runs')
+      .optional()
+      .openapi({ description: 'Made up unless given.', example: 'orch-research-report' }),
     name: text(1, 200).openapi({ example: 'Research → Report' }),
     description: text(0, 5_000).default(''),
     entry_step_id: stepId,
@@ -209,7 +212,31 @@ export const definitionSchema = z
     created_at: ignored,
     updated_at: ignored,
   })
-  .openapi('OrchestrationDefinition');
+  .openapi('OrchestrationDefinition', {
+    example: {
+      name: 'Research → Report',
+      entry_step_id: 'research',
+      steps: [
+        {
+          id: 'research',
+          name: 'Research',
+          type: 'agent',
+          agent_id: 'research',
+          prompt_template: 'Research {state.query}.',
+          output_key: 'notes',
+          next_step_id: 'report',
+        },
+        {
+          id: 'report',
+          name: 'Report',
+          type: 'llm',
+          prompt_template: 'Write a short report from these notes: {state.notes}',
+          output_key: 'report',
+        },
+      ],
+      state_schema: { query: { type: 'string' } },
+    },
+  });
 
 const storedStep = z.looseObject({
   id: z.string(),

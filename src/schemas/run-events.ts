@@ -18,7 +18,12 @@ export const runEventsHeaders = z.object({
     .regex(/^\d{1,9}(-done)?$/, 'is not an `id` of this stream')
     .transform((text) => ({ seq: Number.parseInt(text), isDone: text.endsWith('-done') }))
     .optional()
-    .openapi({ type: 'string', description: 'The last `id` that was seen.', example: '7' }),
+    .openapi({
+      type: 'string',
+      pattern: '^\\d{1,9}(-done)?$',
+      description: 'The last `id` that was seen.',
+      example: '7',
+    }),
 });
 
 const status = z.enum(['pending', 'running', 'waiting_human', 'completed', 'failed', 'cancelled']);

@@ -2,16 +2,11 @@ import { z } from '@hono/zod-openapi';
 import type { Duration } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
 
-/** A text that Postgres can store, of `min` to `max` characters, not counting the space around it. */
-export function text(min: number, max: number) {
-  return z
-    .string()
-    .max(max)
-    .refine(
-      (value) => value.trim().length >= min,
-      min === 1 ? 'must not be empty' : `must have at least ${min} characters`,
-    )
-    .refine(isStorable, unstorable);
+/** A text that Postgres can store, of at most `max` characters; with a `min` of 1 not only of space. */
+export function text(min: 0 | 1, max: number) {
+  const schema = z.string().max(max).refine(isStorable, unstorable);
+  if (min === 0) return schema;
+  return schema.refine((value) => value.trim() !== '', 'must not be empty').openapi({ pattern: '\\S' });
 }
 
 /** An http(s) URL that Postgres can store. */
