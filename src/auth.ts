@@ -13,29 +13,36 @@ function keyOf(apiKeyHeader: string | undefined, authorization: string | undefin
   return apiKeyHeader ?? /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
 }
 
+type Account = { accountId: string; keyHash: string };
+
 /** Lets in requests with an API key, in `X-API-Key` or as `Authorization: Bearer`, and sets `accountId` and `keyHash`. */
 export function requireApiKey({ db }: AppDeps) {
-  const trusted = new Map<string, { accountId: string; until: number }>();
+  const trusted = new Map<string, Account & { until: number }>();
 
-  async function findAccountId(hash: string): Promise<string | undefined> {
-    const known = trusted.get(hash);
-    if (known && known.until > performance.now()) return known.accountId;
-    const accountId = await findAccountIdByKey(db, hash);
+  function findTrusted(key: string): Account | undefined {
+    const account = trusted.get(key);
+    return account && account.until > performance.now() ? account : undefined;
+  }
+
+  async function findAccount(key: string): Promise<Account | undefined> {
+    const keyHash = sha256(key);
+    const accountId = await findAccountIdByKey(db, keyHash);
+    if (!accountId) return undefined;
     if (trusted.size >= maxTrusted) trusted.clear();
-    if (accountId) trusted.set(hash, { accountId, until: performance.now() + trustedFor });
-    return accountId;
+    trusted.set(key, { accountId, keyHash, until: performance.now() + trustedFor });
+    return { accountId, keyHash };
   }
 
   return createMiddleware<AppEnv>(async function requireApiKey(c, next) {
     const key = keyOf(c.req.header('x-api-key'), c.req.header('authorization'));
-    const keyHash = key && isWellFormedApiKey(key) ? sha256(key) : undefined;
-    const accountId = keyHash && (await inTime(c, findAccountId(keyHash)));
-    if (!accountId) {
+    const known = key === undefined ? undefined : findTrusted(key);
+    const account = known ?? (key && isWellFormedApiKey(key) ? await inTime(c, findAccount(key)) : undefined);
+    if (!account) {
       const detail = 'Send your API key in the X-API-Key header. Get one with POST /api/v1/auth/register.';
       throw new ApiError('UNAUTHORIZED', detail);
     }
-    c.set('accountId', accountId);
-    c.set('keyHash', keyHash);
+    c.set('accountId', account.accountId);
+    c.set('keyHash', account.keyHash);
     await next();
   });
 }
