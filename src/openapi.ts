@@ -56,7 +56,7 @@ const problems = {
   415: 'The body is not JSON',
   422: 'A field is missing, unknown or wrong',
   429: 'Too many requests, or the monthly limit is reached; see `Retry-After`',
-  503: 'The database cannot be reached; see `Retry-After`',
+  503: 'The database cannot be reached, or is busy; see `Retry-After`',
 } as const;
 
 type ProblemStatus = keyof typeof problems;

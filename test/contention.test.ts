@@ -134,6 +134,14 @@ test('a request that Postgres ends to resolve a deadlock is a 503, has done noth
   expect((await run.until('completed')).tasks[0]).toMatchObject({ output: 'Ten euros.', status: 'completed' });
 });
 
+/** Asks again as long as it is told to come back later. */
+async function insist(ask: () => Promise<Answer>): Promise<Answer> {
+  for (;;) {
+    const answer = await ask();
+    if (answer.status !== 503) return answer;
+  }
+}
+
 test('writes of every kind are undone again and again, by deadlocks and serialization failures: no model is paid twice for it', async () => {
   const { orchflow, user, model, provider_id } = story;
   const tables = ['runs', 'tasks', 'gates', 'texts', 'llm_calls', 'run_events', 'outbox'];
@@ -152,15 +160,14 @@ test('writes of every kind are undone again and again, by deadlocks and serializ
       orchflow.db,
     );
   }
+  scriptRun(model);
+  const started = await insist(() => user.post('/runs', { task: goal, ask_me_about: ['budget'], provider_id }));
+  expect(started.status).toBe(201);
+  const run = user.openRun(started.body.run_id);
+  await run.untilWaiting('T1');
   // Longer than a failed activity waits before it is tried again.
   model.latency_ms = 1_300;
-  const start = () => user.post('/runs', { task: goal, ask_me_about: ['budget'], provider_id });
-  scriptRun(model);
-  let answer = await start();
-  for (; answer.status !== 201; answer = await start()) expect(answer.status).toBe(503);
-  const run = user.openRun(answer.body.run_id);
-  await run.untilWaiting('T1');
-  expect(await run.complete('T1', { output: 'Ten euros.' })).toMatchObject({ status: 200 });
+  expect(await insist(() => run.complete('T1', { output: 'Ten euros.' }))).toMatchObject({ status: 200 });
   const done = await run.until('completed');
   expect(askedAgain(model)).toEqual([]);
   expect(done).toMatchObject({ warnings: [], usage: { llm_calls: 9 } });
