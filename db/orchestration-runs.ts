@@ -202,12 +202,28 @@ export function listOrchestrationRuns(
     .execute();
 }
 
-/** What a run has done so far, for one that is tried again. */
+/**
+ * What a run has done so far, for one that is tried again. The output of a human step that was not done is an answer that
+ * was accepted, and of which the try before never heard.
+ */
 export async function listStepTasks(db: Db, run_id: string): Promise<TaskState[]> {
   const rows = await db
     .selectFrom('tasks')
     .select(['id', 'title', 'kind', 'agent', 'model', 'depends_on', 'status', 'attempts'])
-    .select(['output_id', 'evaluation', 'error', 'step'])
+    .select(['evaluation', 'error', 'step'])
+    .select((eb) =>
+      eb.fn
+        .coalesce(
+          'output_id',
+          eb
+            .selectFrom('gates')
+            .select('answer_id')
+            .whereRef('gates.run_id', '=', 'tasks.run_id')
+            .whereRef('gates.task_id', '=', 'tasks.id')
+            .where('gates.kind', '=', 'human_step'),
+        )
+        .as('output_id'),
+    )
     .where('run_id', '=', run_id)
     .where('step', 'is not', null)
     .$narrowType<{ step: StepMark }>()

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
-import { resume, runSteps as start } from './orchestration.ts';
+import { completeTask } from '../db/runs.ts';
+import { until } from './harness.ts';
+import { define, resume, runSteps as start } from './orchestration.ts';
 import { useStory } from './story.ts';
 
 /** People in orchestrations. */
@@ -96,4 +98,41 @@ test('answers are held against the fields, over every way that they come', async
   expect(done.warnings).toEqual(['A signal for ask was not taken: count must be a number']);
   const { body } = await user.get(`/orchestrations/runs/${paused.body.run_id}`);
   expect(body.shared_state.ask).toEqual({ count: 3, colour: 'red' });
+});
+
+test('an answer that was accepted while the run failed stands when it is tried again: nobody is asked twice', async () => {
+  const { user, model, orchflow } = story;
+  const refusal = Promise.withResolvers<void>();
+  model.on(async () => {
+    await refusal.promise;
+    return model.calls.length === 1 ? { finish: 'refusal', text: 'No.' } : 'Yes.';
+  });
+  const id = await define(user, [
+    { id: 'fork', type: 'parallel', parallel_branches: [['ask'], ['write']], next_step_id: 'end' },
+    { id: 'ask', type: 'human', output_key: 'ask', next_step_id: 'end' },
+    { id: 'write', type: 'llm', output_key: 'write', next_step_id: 'end' },
+    { id: 'end', type: 'end' },
+  ]);
+  const { body: paused } = await user.post(`/orchestrations/${id}/run`, { message: 'Go' });
+  await model.waitForCall();
+  const { account_id, run_id } = await orchflow.db
+    .selectFrom('runs')
+    .select(['account_id', 'run_id'])
+    .where('run_id', '=', paused.run_id)
+    .executeTakeFirstOrThrow();
+  // By an API that dies before it can tell the run.
+  const answer = { decision: 'approve' as const, output: 'Warm.', request_id: 'request_1' };
+  const taken = await completeTask(orchflow.db, { account_id, run_id, task_id: 'ask', ...answer });
+  expect(taken.result).toBe('accepted');
+  refusal.resolve();
+  const path = `/orchestrations/runs/${run_id}`;
+  await until(async () => (await user.get(path)).body.status === 'failed', 'the run has failed');
+  // Its message, which is for the one who wrote it to deliver, may go now.
+  await orchflow.db.updateTable('outbox').set({ next_attempt_at: new Date().toISOString() }).execute();
+
+  const { body } = await user.post(`${path}/retry`, undefined);
+  expect(body).toMatchObject({
+    status: 'completed',
+    shared_state: { ask: { response: 'Warm.' }, human_response: { response: 'Warm.' }, write: 'Yes.' },
+  });
 });

@@ -7,10 +7,10 @@ import { createGuards } from './guards.ts';
 import { watchHistory } from './history.ts';
 import { noGatePolicy, runStateQuery, waitingTasksQuery } from './messages.ts';
 import type { RunResult, TaskState } from './messages.ts';
-import type { OrchestrationInput, ValueRef } from './orchestration-state.ts';
+import type { OrchestrationInput } from './orchestration-state.ts';
 import { createModelCalls } from './model-calls.ts';
 import { modelActivityOptions } from './steps.ts';
-import { idOf, optionsOf, outcomeOf, stepFailure, written, type Outcome, type Writes } from './outcome.ts';
+import { answerOf, idOf, optionsOf, outcomeOf, stepFailure, written, type Outcome, type Writes } from './outcome.ts';
 import { trackProgress } from './progress.ts';
 import { nextOf, withinLimits, type Decision } from './route.ts';
 import { createStepAgents } from './step-agents.ts';
@@ -228,14 +228,18 @@ export async function orchestrationRun(input: OrchestrationInput): Promise<RunRe
       state: line.state,
       last_output_id: lastOutput(),
     };
+    // Accepted while the try before failed: it stands, and nobody is asked twice.
+    const answered = run.state.tasks.find(
+      ({ status, output_id, step: mark }) => status === 'skipped' && output_id && mark?.path === task.step!.path,
+    );
+    if (answered) return answerOf(step, answered.output_id!);
     if (task.gate?.status !== 'open')
       await run.carry((progress) => openForm.executeWithOptions(optionsOf(step, task), [{ ...work, progress }]));
     const due_in = step.human_timeout_seconds && step.human_timeout_seconds * 1_000;
     const policy = { ...noGatePolicy, due_in, on_timeout: 'reject' as const };
     const { output_id } = await gates.awaitAnswer(task, 'human_step', policy, null, step.human_fields);
     guards.restartClock();
-    const answer: ValueRef = { json: output_id! };
-    return { writes: { ...written(step, answer), human_response: answer }, output_id, next: step.next_step_id };
+    return answerOf(step, output_id!);
   }
 
   function decide(step: StepOutline, task: TaskState, decision: Decision): string | null {

@@ -21,6 +21,12 @@ export function outcomeOf(step: StepOutline, output: ValueRef | null): Outcome {
   return { writes: written(step, output), output_id: idOf(output), next: step.next_step_id };
 }
 
+/** Of a step that a person has answered. */
+export function answerOf(step: StepOutline, output_id: string): Outcome {
+  const answer: ValueRef = { json: output_id };
+  return { writes: { ...written(step, answer), human_response: answer }, output_id, next: step.next_step_id };
+}
+
 /** Code has its time for itself, and this for its way to it. */
 const codeAllowance = 60;
 
