@@ -9,11 +9,16 @@ export type Account = {
   webhook_secret: string;
   /** The first speaks as OpenAI, the second as Anthropic. */
   providers: [string, string];
+  /** A provider whose key is refused most of the time. */
+  expired: string;
   webhook_url: string;
   escalation_url: string;
 };
 
-/** An account with two providers and an orchestration, while all is well. */
+/** The key of such a provider has this in it. */
+export const expiredMark = 'expired';
+
+/** An account with its providers and an orchestration, while all is well. */
 export async function openAccount(api: string, name: string, outside: Outside): Promise<Account> {
   const user = await register(api);
   const api_key = `sk-canary${name}0123456789`;
@@ -21,6 +26,7 @@ export async function openAccount(api: string, name: string, outside: Outside): 
     await user.addProvider(outside.model, 'openai', { api_key }),
     await user.addProvider(outside.model, 'anthropic', { api_key }),
   ];
+  const expired = await user.addProvider(outside.model, 'openai', { api_key: `${api_key}${expiredMark}` });
   const saved = await user.post('/orchestrations', definition);
   assert.equal(saved.status, 201, JSON.stringify(saved.body));
   return {
@@ -28,6 +34,7 @@ export async function openAccount(api: string, name: string, outside: Outside): 
     api_key: user.api_key,
     webhook_secret: user.webhook_secret,
     providers,
+    expired,
     webhook_url: outside.endpoint(name, user.webhook_secret),
     escalation_url: outside.endpoint(`${name}-escalation`, user.webhook_secret),
   };

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { serialize } from 'node:v8';
-import { check, coverage } from './checker.ts';
+import { check, coverage, seen } from './checker.ts';
 import { openAccount } from './accounts.ts';
 import { createClients } from './clients.ts';
 import { gatherEvidence, startAudit } from './evidence.ts';
@@ -69,15 +69,12 @@ await Promise.all(servers.apis.map(({ url }) => untilUp(url)));
 const lists = await Promise.all(accounts.map((account) => clients.walk(account)));
 const evidence = await gatherEvidence({ servers, outside, journal, fallen, accounts, lists });
 
-const started = new Set(journal.entries.flatMap((entry) => (entry.op === 'start' ? [entry.run] : []))).size;
-print(
-  `${started} runs, ${journal.entries.length} journal entries, ${journal.reads()} reads, ${evidence.calls.length} model calls, ${evidence.orders.length} tool calls`,
-);
-print(`${evidence.continued} times a run continued as new`);
+print(`${evidence.runs.length} runs, ${journal.entries.length} journal entries, ${journal.reads()} reads`);
+printCounts(seen(evidence));
 print(`${fallen.length} faults; servers that ended by themselves: ${servers.crashes().length}`);
 for (const crash of servers.crashes()) print(`  ${crash}`);
 const fell = coverage(fallen);
-for (const [what, times] of Object.entries(fell)) print(`${String(times).padStart(8)}  ${what}`);
+printCounts(fell);
 let violated = check(evidence, print);
 const recovered = recovery <= recoveryBound;
 print(`${recovered ? 'ok      ' : 'VIOLATED'}  recovery within 60 s of healing: ${(recovery / 1000).toFixed(1)} s`);
@@ -95,6 +92,10 @@ print(
       : `PASSED, seed ${seed}`,
 );
 process.exit(violated ? 1 : untested ? 2 : 0);
+
+function printCounts(counts: Record<string, number>): void {
+  for (const [what, times] of Object.entries(counts)) print(`${String(times).padStart(8)}  ${what}`);
+}
 
 async function untilUp(url: string): Promise<void> {
   while (

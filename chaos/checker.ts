@@ -45,6 +45,27 @@ export function coverage(fallen: Fallen[]): Record<string, number> {
   };
 }
 
+/** What of the product was there to be checked, and how often. */
+export function seen(e: Evidence): Record<string, number> {
+  const gates = (is: (gate: Evidence['gates'][number]) => boolean) => e.gates.filter(is).length;
+  const orchestrations = e.runs.filter(({ orchestration_id }) => orchestration_id !== null);
+  const providers = new Map(e.runs.map(({ run_id, provider_id }) => [run_id, provider_id]));
+  return {
+    'model calls': e.llm_calls.length,
+    'tool calls': e.tool_calls.length,
+    'gates answered': gates(({ status }) => status === 'answered'),
+    'of them for tool calls': gates(({ kind, status }) => kind === 'tool_approval' && status === 'answered'),
+    'of them for budgets': gates(({ kind, status }) => kind === 'budget' && status === 'answered'),
+    'gates expired': gates(({ status }) => status === 'expired'),
+    'answers of a fallback': e.llm_calls.filter(({ run_id, provider_id }) => provider_id !== providers.get(run_id))
+      .length,
+    reruns: e.sources.size,
+    orchestrations: orchestrations.length,
+    'tries of failed ones': orchestrations.reduce((sum, { attempt }) => sum + attempt - 1, 0),
+    'runs that continued as new': e.continued,
+  };
+}
+
 /** Checks all invariants and prints each. Returns how many are violated. */
 export function check(evidence: Evidence, print: (line: string) => void): number {
   let first: string | undefined;

@@ -4,6 +4,7 @@ import { startFakeModel, type ModelCall, type Purpose, type Reply } from '../tes
 import { fakeTokens, type FakeVendor } from '../test/fakes/wire.ts';
 import { startFakeWebhook, type WebhookReply } from '../test/fakes/webhook.ts';
 import { scriptRun } from '../test/script.ts';
+import { expiredMark } from './accounts.ts';
 import { agentReply } from './agent.ts';
 import type { Random } from './random.ts';
 import { startWeb } from './web.ts';
@@ -90,11 +91,13 @@ export async function startOutside(random: Random) {
   });
   model.on(async (call) => {
     await sleep(random.chance(0.3) ? random.between(300, 1_500) : random.between(20, 150));
-    if (!modelWeather || random.chance(0.3)) return undefined;
-    // The key of the other provider is good: runs that name it as their fallback go on.
-    if (modelWeather === 'key refused' && call.vendor !== 'openai') return undefined;
-    faults.set(call, modelWeather);
-    return modelFaults[modelWeather]();
+    const isExpired = call.api_key?.includes(expiredMark) && random.chance(0.7);
+    // Whether a key is good is a matter of one provider: runs that name the other as their fallback go on.
+    const isSpared = modelWeather === 'key refused' && call.vendor !== 'openai';
+    const fault = isExpired ? 'key refused' : isSpared || random.chance(0.3) ? undefined : modelWeather;
+    if (!fault) return undefined;
+    faults.set(call, fault);
+    return modelFaults[fault]();
   });
 
   const webhook = await startFakeWebhook();

@@ -67,10 +67,8 @@ function partsOf(shape: Shape, account: Account, random: Random): object {
     case 'budgeted':
       // Enough for the plan and one call of a task, of which the next asks for more.
       return { max_tokens: 9_500, on_budget: random.chance(0.85) ? 'gate' : 'fail' };
-    case 'failover': {
-      const [wanted, other] = account.providers;
-      return { provider_id: wanted, fallback_provider_ids: [other] };
-    }
+    case 'failover':
+      return { provider_id: account.expired, fallback_provider_ids: [account.providers[1]] };
     default:
       return {};
   }

@@ -28,6 +28,14 @@ export const stepsKeepTheirOrder: Invariant = (e) => {
     const at = (path: string) => done.find(({ step }) => step.path === path);
     const paths = done.map(({ step }) => step.path);
     if (new Set(paths).size < paths.length) faults.push(`${run_id} did a step twice: ${paths.join()}`);
+    const asked = e.tasks.filter((task): task is Done => task.run_id === run_id && task.kind === 'human');
+    for (const [path, tries] of Map.groupBy(asked, ({ step }) => step.path)) {
+      const answers = tries.flatMap(({ id }) =>
+        e.gates.filter((gate) => gate.run_id === run_id && gate.task_id === id && gate.status === 'answered'),
+      );
+      if (answers.length > 1)
+        faults.push(`${run_id} asked again at ${path}: ${answers.map(({ gate_id }) => gate_id).join()}`);
+    }
     for (const { id, step } of done) {
       const isMeant = executions.some(({ path, step_id }) => path === step.path && step_id === step.step_id);
       if (!isMeant) faults.push(`${run_id} did ${id} at ${step.path}, which nobody meant`);
@@ -128,7 +136,12 @@ function givenBy(e: Evidence, { run_id, id, step }: Done, state: Map<string, unk
       return e.texts.get(ofTask(e.tool_calls));
     case 'ask':
     case 'review': {
-      const gate = e.gates.find((row) => row.run_id === run_id && row.task_id === id && row.status === 'answered');
+      const tries = e.tasks
+        .filter((task) => task.run_id === run_id && task.step?.path === step.path)
+        .map((task) => task.id);
+      const gate = e.gates.find(
+        (row) => row.run_id === run_id && tries.includes(row.task_id) && row.status === 'answered',
+      );
       return gate && JSON.parse(e.texts.get(gate.gate_id)!);
     }
     case 'join':
