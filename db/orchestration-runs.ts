@@ -1,15 +1,13 @@
 import { sql } from 'kysely';
 import { jsonArrayFrom } from 'kysely/helpers/postgres';
 import type { HumanField } from '../workflows/definition.ts';
-import type { Decision, GateKind, RunStatus, TaskState, TaskStatus } from '../workflows/messages.ts';
+import type { Decision, GateKind, RunStatus, TaskStatus } from '../workflows/messages.ts';
 import type { StepMark, ValueRef } from '../workflows/orchestration-state.ts';
 import type { Db } from './index.ts';
-import { insertOutboxEntry, type OutboxEntry } from './outbox.ts';
-import { appendEvents } from './progress.ts';
 import type { Usage } from './run-views.ts';
 import { listTexts } from './texts.ts';
 
-/** Orchestrations as runs: what readers see of them, and what is needed to try one again. */
+/** Orchestrations as runs: what readers see of them. */
 
 /** What a person is shown at a human step; written by the step itself. */
 export type Form = { step_id: string; prompt: string; fields: HumanField[]; agent_context: string | null };
@@ -202,36 +200,6 @@ export function listOrchestrationRuns(
     .execute();
 }
 
-/**
- * What a run has done so far, for one that is tried again. The output of a human step that was not done is an answer that
- * was accepted, and of which the try before never heard.
- */
-export async function listStepTasks(db: Db, run_id: string): Promise<TaskState[]> {
-  const rows = await db
-    .selectFrom('tasks')
-    .select(['id', 'title', 'kind', 'agent', 'model', 'depends_on', 'status', 'attempts'])
-    .select(['evaluation', 'error', 'step'])
-    .select((eb) =>
-      eb.fn
-        .coalesce(
-          'output_id',
-          eb
-            .selectFrom('gates')
-            .select('answer_id')
-            .whereRef('gates.run_id', '=', 'tasks.run_id')
-            .whereRef('gates.task_id', '=', 'tasks.id')
-            .where('gates.kind', '=', 'human_step'),
-        )
-        .as('output_id'),
-    )
-    .where('run_id', '=', run_id)
-    .where('step', 'is not', null)
-    .$narrowType<{ step: StepMark }>()
-    .orderBy('position')
-    .execute();
-  return rows.map((task) => ({ ...task, gate: null }));
-}
-
 export type StepResult = {
   task_id: string;
   output: unknown;
@@ -269,37 +237,4 @@ export async function findStepResult(
     duration_seconds: duration === null ? null : duration / 1_000,
     texts,
   };
-}
-
-/** A workflow task that was lost with its worker is made again, and writes anew that the try before has failed. */
-const versionsPerTry = 1_000_000;
-
-/**
- * Begins a failed run anew, where it stopped. Returns the status that it had, or undefined when this account has no such
- * run of an orchestration; only one that has failed is begun again.
- */
-export function retryRun(
-  db: Db,
-  account_id: string,
-  run_id: string,
-): Promise<{ before: RunStatus; entry?: OutboxEntry } | undefined> {
-  return db.transaction().execute(async (trx) => {
-    const run = await trx
-      .selectFrom('runs')
-      .select(['status', 'attempt'])
-      .where('run_id', '=', run_id)
-      .where('account_id', '=', account_id)
-      .where('orchestration_id', 'is not', null)
-      .forUpdate()
-      .executeTakeFirst();
-    if (!run || run.status !== 'failed') return run && { before: run.status };
-    const attempt = run.attempt + 1;
-    await trx
-      .updateTable('runs')
-      .set({ status: 'pending', error: null, completed_at: null, attempt, version: sql`version + ${versionsPerTry}` })
-      .where('run_id', '=', run_id)
-      .execute();
-    await appendEvents(trx, run_id, [{ key: `retried/${attempt}`, type: 'run.retried', data: { attempt } }]);
-    return { before: run.status, entry: await insertOutboxEntry(trx, run_id, { kind: 'start' }) };
-  });
 }

@@ -1,10 +1,6 @@
 import type { Context } from 'hono';
-import {
-  findOrchestrationRun,
-  isOrchestrationRun,
-  listOrchestrationRuns,
-  retryRun,
-} from '../../db/orchestration-runs.ts';
+import { findOrchestrationRun, isOrchestrationRun, listOrchestrationRuns } from '../../db/orchestration-runs.ts';
+import { retryRun } from '../../db/orchestration-retries.ts';
 import { findDefinition } from '../../db/orchestrations.ts';
 import { findRunPlace } from '../../db/run-events.ts';
 import { getRun } from '../../db/runs.ts';
