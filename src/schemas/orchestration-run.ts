@@ -132,7 +132,7 @@ export const orchestrationRunSchema = z
 
 export const runListQuery = z.object({
   limit,
-  orchestration_id: text(1, 64).optional(),
+  orchestration_id: id.optional(),
   status: runStatus.optional(),
 });
 
