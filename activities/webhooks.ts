@@ -29,7 +29,7 @@ export function createWebhookActivities({ db, fetch, encryptionKey }: ActivityDe
         const message = 'Many webhooks are under way; this one waits until there is room.';
         // Not all at the same time.
         const nextRetryDelay = 1_000 + Math.round(Math.random() * 9_000);
-        throw ApplicationFailure.create({ type: 'WebhookQueued', message, nextRetryDelay });
+        throw ApplicationFailure.create({ type: 'WebhookQueued', message, nextRetryDelay, category: 'BENIGN' });
       }
       return deliver(sent).finally(leave);
     },
