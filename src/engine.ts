@@ -218,13 +218,14 @@ function ignoreStarted(error: unknown): void {
 
 /** What was asked for, as Markdown, for "Details" in the Temporal Web UI. The whole goal is in Postgres. */
 function describeRequest(run: Run): string {
+  const isOrchestration = run.orchestration_id !== null;
   const rows = [
     ['Agents', run.agents.map(({ name, model }) => (model ? `${name} (${model})` : name))],
     ['Asks a person about', run.ask_me_about],
     ['Steps for a person', run.human_gates.map(gateName)],
-    ['Every AI task waits for approval', [run.require_approval ? 'yes' : 'no']],
-    ['Orchestration', run.orchestration_id === null ? [] : [run.orchestration_id]],
-    ['REST', [`GET /api/v1/runs/${run.run_id}`]],
+    ['Every AI task waits for approval', isOrchestration ? [] : [run.require_approval ? 'yes' : 'no']],
+    ['Orchestration', isOrchestration ? [run.orchestration_id!] : []],
+    ['REST', [`GET /api/v1/${isOrchestration ? 'orchestrations/' : ''}runs/${run.run_id}`]],
   ] as const;
   const lines = rows
     .filter(([, values]) => values.length > 0)

@@ -57,7 +57,7 @@ export async function makeToolCall(agent: Agent, call: ToolRequest) {
   const is_refused = 'refused_id' in ruling;
   if (!is_refused) run.record('tool.called', { ...event, args: preview });
   const result = await run.carry((progress) =>
-    callTool.executeWithOptions({ summary: `${task.id} ${task.agent ?? ''}: ${tool}` }, [
+    callTool.executeWithOptions({ summary: `${task.agent ? `${task.id} ${task.agent}` : task.id}: ${tool}` }, [
       { run_id: run.state.run_id, answer_id, position, ...ruling, progress },
     ]),
   );

@@ -38,7 +38,9 @@ export function createStepAgents(
     return makeCall(async (progress) => {
       const since = Date.now();
       const scheduleToCloseTimeout = Math.max(1, step.timeout_seconds * 1_000 - loop.worked_ms);
-      const options = { ...optionsOf(step, task), scheduleToCloseTimeout };
+      const { summary } = optionsOf(step, task);
+      const label = loop.turn > 1 ? `${summary}, turn ${loop.turn}` : summary;
+      const options = { summary: label, scheduleToCloseTimeout };
       try {
         return await callStep.executeWithOptions(options, [{ ...work, turn: loop.turn, progress }]);
       } finally {
