@@ -83,7 +83,11 @@ const list = route({
   summary: 'The history of runs, newest first',
   request: { query: runListQuery },
   responses: { 200: json(runListSchema, 'A page of runs') },
-  links: { ...runLinks('/runs/0/run_id'), ...links({ cursor: '/next_cursor' }, 'listRuns') },
+  links: {
+    ...runLinks('/runs/0/run_id'),
+    ...links({ run_id: '/runs/0/run_id', task_id: '/runs/0/waiting_tasks/0' }, 'completeTask'),
+    ...links({ cursor: '/next_cursor' }, 'listRuns'),
+  },
   problems: [422],
 });
 
