@@ -50,7 +50,8 @@ const over = new AbortController();
 const nemesis = unleash({ servers, outside, random: random.fork('nemesis'), report }, over.signal);
 const arrivals = random.fork('arrivals');
 const driven = Array.from({ length: Number(values.runs) }, async (_, index) => {
-  await sleep(arrivals.between(0, duration * 0.85));
+  // Up to the end: some are under way when all is healed.
+  await sleep(arrivals.between(0, duration - 7_000));
   await clients.drive(accounts[index % accounts.length]!, `c${index}`);
 });
 await sleep(duration);
@@ -59,6 +60,7 @@ const fallen = await nemesis;
 await servers.heal();
 const healedAt = Date.now();
 report('healed');
+clients.hurry();
 
 const quiet = Promise.all([...driven, untilEnded()]);
 await Promise.race([quiet, sleep(patience)]);

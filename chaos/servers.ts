@@ -52,7 +52,7 @@ export async function startServers(report: (line: string) => void) {
       ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '127.0.0.0/8',
       HTTP_REQUEST_ALLOWED_PRIVATE_CIDRS: '127.0.0.0/8',
       REMIND_EVERY_MIN_SECONDS: '1',
-      RUN_HISTORY_LIMIT: '200',
+      RUN_HISTORY_LIMIT: '150',
       HOST: '127.0.0.1',
       PORT: String(port),
       LLM_TIMEOUT_SECONDS: '4',

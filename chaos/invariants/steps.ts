@@ -28,14 +28,7 @@ export const stepsKeepTheirOrder: Invariant = (e) => {
     const at = (path: string) => done.find(({ step }) => step.path === path);
     const paths = done.map(({ step }) => step.path);
     if (new Set(paths).size < paths.length) faults.push(`${run_id} did a step twice: ${paths.join()}`);
-    const asked = e.tasks.filter((task): task is Done => task.run_id === run_id && task.kind === 'human');
-    for (const [path, tries] of Map.groupBy(asked, ({ step }) => step.path)) {
-      const answers = tries.flatMap(({ id }) =>
-        e.gates.filter((gate) => gate.run_id === run_id && gate.task_id === id && gate.status === 'answered'),
-      );
-      if (answers.length > 1)
-        faults.push(`${run_id} asked again at ${path}: ${answers.map(({ gate_id }) => gate_id).join()}`);
-    }
+    faults.push(...askedAgain(e, run_id));
     for (const { id, step } of done) {
       const isMeant = executions.some(({ path, step_id }) => path === step.path && step_id === step.step_id);
       if (!isMeant) faults.push(`${run_id} did ${id} at ${step.path}, which nobody meant`);
@@ -57,6 +50,18 @@ export const stepsKeepTheirOrder: Invariant = (e) => {
   }
   return faults;
 };
+
+/** Steps that people have answered more than once, however often the run was tried. */
+function askedAgain(e: Evidence, run_id: string): string[] {
+  const asked = e.tasks.filter((task): task is Done => task.run_id === run_id && task.step?.type === 'human');
+  return [...Map.groupBy(asked, ({ step }) => step.path)].flatMap(([path, tries]) => {
+    const ids = tries.map(({ id }) => id);
+    const answered = e.gates.filter(
+      (gate) => gate.run_id === run_id && ids.includes(gate.task_id) && gate.status === 'answered',
+    );
+    return answered.length > 1 ? [`${run_id} asked ${answered.length} times at ${path}`] : [];
+  });
+}
 
 /** When a model, a tool, a person or code began with it. */
 function firstWork(e: Evidence, { run_id, id, started_at }: Task): number {
