@@ -39,6 +39,12 @@ function eventKey(
     .join('/');
 }
 
+/** Resolves when all that happens at once has had its effect. */
+function othersAreDone(): Promise<void> {
+  let looks = 0;
+  return CancellationScope.nonCancellable(() => condition(() => looks++ > 0));
+}
+
 export type ProgressTracker = ReturnType<typeof trackProgress>;
 
 /**
@@ -171,11 +177,15 @@ export function trackProgress(run_id: string, carried?: { state: RunState; versi
 
   /**
    * Runs local activities one after another. The SDK replays the results of several under way in other batches than
-   * they came in, and what a run does next may depend on the batch.
+   * they came in, and what a run does next may depend on the batch. The same goes for one that outlasts its workflow
+   * task: so each result has its effect after all that comes with it.
    */
   function oneByOne<T>(localActivity: () => Promise<T>): Promise<T> {
     underway += 1;
-    const result = lastLocalActivity.then(localActivity).finally(() => (underway -= 1));
+    const result = lastLocalActivity
+      .then(localActivity)
+      .finally(othersAreDone)
+      .finally(() => (underway -= 1));
     lastLocalActivity = result.catch(() => {});
     return result;
   }
