@@ -195,8 +195,12 @@ function parse<S extends z.ZodType>(schema: S, text: string): { value: z.infer<S
   }
 }
 
+const wireSchemas = new WeakMap<z.ZodType, Record<string, unknown>>();
+
 /** The subset of JSON Schema that every vendor takes; the rest is checked by zod. */
 function wireSchema(schema: z.ZodType): Record<string, unknown> {
+  const known = wireSchemas.get(schema);
+  if (known) return known;
   const { $schema: _, ...json_schema } = z.toJSONSchema(schema, {
     override: ({ jsonSchema }) => {
       for (const limit of ['minLength', 'maxLength', 'minItems', 'maxItems', 'minimum', 'maximum'] as const) {
@@ -204,6 +208,7 @@ function wireSchema(schema: z.ZodType): Record<string, unknown> {
       }
     },
   });
+  wireSchemas.set(schema, json_schema);
   return json_schema;
 }
 
