@@ -219,6 +219,25 @@ export function failLostRun(db: Db, run_id: string): Promise<OutboxEntry | undef
   });
 }
 
+/** The newest of the runs that were cancelled more than ten seconds ago, and less than ten minutes: up to 200. */
+export async function listCancelled(db: Db): Promise<string[]> {
+  const rows = await db
+    .selectFrom('runs')
+    .select('run_id')
+    .where('status', '=', 'cancelled')
+    .where('completed_at', '>', sql<string>`now() - interval '10 minutes'`)
+    .where('completed_at', '<', sql<string>`now() - interval '10 seconds'`)
+    .orderBy('completed_at', 'desc')
+    .limit(200)
+    .execute();
+  return rows.map((row) => row.run_id);
+}
+
+/** Has Temporal told once more that a run was cancelled. */
+export function cancelAgain(db: Db, run_id: string): Promise<OutboxEntry | undefined> {
+  return db.transaction().execute((trx) => insertOutboxEntry(trx, run_id, { kind: 'cancel' }));
+}
+
 /** Those of these runs that have not ended for their readers. */
 export async function listUnfinished(db: Db, run_ids: string[]): Promise<string[]> {
   if (run_ids.length === 0) return [];

@@ -209,7 +209,20 @@ export function createEngine({
     return status.name === 'TERMINATED' || status.name === 'TIMED_OUT';
   }
 
-  return { deliver, findLiveState, findServerVersion, listTerminated, isGone };
+  /** Those of these runs that go on in Temporal and were not asked to stop there. */
+  async function listUncancelled(run_ids: string[]): Promise<string[]> {
+    if (run_ids.length === 0) return [];
+    const query = `ExecutionStatus = "Running" AND WorkflowId IN (${run_ids.map((id) => `"${id}"`).join(', ')})`;
+    const running = await withDeadline(() => Array.fromAsync(client.workflow.list({ query })));
+    const uncancelled = running.map(async ({ workflowId }) => {
+      // What is listed may be old.
+      const { status, raw } = await withDeadline(() => client.workflow.getHandle(workflowId).describe());
+      return status.name === 'RUNNING' && !raw.workflowExtendedInfo?.cancelRequested ? [workflowId] : [];
+    });
+    return (await Promise.all(uncancelled)).flat();
+  }
+
+  return { deliver, findLiveState, findServerVersion, listTerminated, isGone, listUncancelled };
 }
 
 function ignoreStarted(error: unknown): void {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { findTime, type Db } from '../db/index.ts';
 import { claimOutboxEntries, deleteOutboxEntry, postponeOutboxEntry, type OutboxEntry } from '../db/outbox.ts';
-import { failLostRun, listUnfinished } from '../db/runs.ts';
+import { cancelAgain, failLostRun, listCancelled, listUnfinished } from '../db/runs.ts';
 import type { Engine } from './engine.ts';
 
 const maxUnderway = 2;
@@ -74,13 +74,20 @@ export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log:
     }
   }
 
-  /** Looks for runs that were ended in Temporal behind our back, so that none stays running for ever. */
+  /**
+   * Looks for runs that ended on one side only, so that none stays running for ever: terminated in Temporal behind our
+   * back, or cancelled here by a request that has not come through to Temporal.
+   */
   async function reconcile(): Promise<void> {
     while (!stopping.signal.aborted) {
       try {
         const since = new Date((await findTime(db)).getTime() - lostRunsWindow);
         for (const run_id of await listUnfinished(db, await engine.listTerminated(since))) {
           if (await engine.isGone(run_id)) send(await failLostRun(db, run_id));
+        }
+        for (const run_id of await engine.listUncancelled(await listCancelled(db))) {
+          log.warn({ run_id }, 'cancelled, and Temporal does not know; told again');
+          send(await cancelAgain(db, run_id));
         }
       } catch (error) {
         log.debug({ err: error }, 'cannot look for lost runs');
