@@ -17,26 +17,29 @@ type Account = { accountId: string; keyHash: string };
 
 /** Lets in requests with an API key, in `X-API-Key` or as `Authorization: Bearer`, and sets `accountId` and `keyHash`. */
 export function requireApiKey({ db }: AppDeps) {
-  const trusted = new Map<string, Account & { until: number }>();
+  const lookUps = new Map<string, { account: Promise<Account | undefined>; until: number }>();
 
-  function findTrusted(key: string): Account | undefined {
-    const account = trusted.get(key);
-    return account && account.until > performance.now() ? account : undefined;
+  /** Requests with one key that come at once, or soon after, share one look-up. */
+  function findAccount(key: string): Promise<Account | undefined> {
+    const known = lookUps.get(key);
+    if (known && known.until > performance.now()) return known.account;
+    const account = lookUp(key);
+    if (lookUps.size >= maxTrusted) lookUps.clear();
+    lookUps.set(key, { account, until: performance.now() + trustedFor });
+    const forget = () => lookUps.delete(key);
+    account.then((found) => found ?? forget(), forget);
+    return account;
   }
 
-  async function findAccount(key: string): Promise<Account | undefined> {
+  async function lookUp(key: string): Promise<Account | undefined> {
     const keyHash = sha256(key);
     const accountId = await findAccountIdByKey(db, keyHash);
-    if (!accountId) return undefined;
-    if (trusted.size >= maxTrusted) trusted.clear();
-    trusted.set(key, { accountId, keyHash, until: performance.now() + trustedFor });
-    return { accountId, keyHash };
+    return accountId ? { accountId, keyHash } : undefined;
   }
 
   return createMiddleware<AppEnv>(async function requireApiKey(c, next) {
     const key = keyOf(c.req.header('x-api-key'), c.req.header('authorization'));
-    const known = key === undefined ? undefined : findTrusted(key);
-    const account = known ?? (key && isWellFormedApiKey(key) ? await inTime(c, findAccount(key)) : undefined);
+    const account = key && isWellFormedApiKey(key) ? await inTime(c, findAccount(key)) : undefined;
     if (!account) {
       const detail = 'Send your API key in the X-API-Key header. Get one with POST /api/v1/auth/register.';
       throw new ApiError('UNAUTHORIZED', detail);

@@ -108,6 +108,8 @@ test('an answer is not lost when the worker that opened its gate was killed befo
   const first = await startWorker();
   const run = await user.startRun({ task, ask_me_about: ['brand voice'], provider_id });
   await model.waitForCall(({ purpose }) => purpose === 'infer', 30_000);
+  // What rides with that call is written: the next write is that of the gate.
+  await run.until((view) => view.phase === 'infer_deps');
   await orchflow.db.transaction().execute(async (lock) => {
     await sql`lock table gates in share mode`.execute(lock);
     inferred.resolve(undefined);
