@@ -1,10 +1,11 @@
-import { sql } from 'kysely';
+import { sql, type ExpressionBuilder } from 'kysely';
 import { jsonArrayFrom } from 'kysely/helpers/postgres';
 import type { HumanField } from '../workflows/definition.ts';
 import type { Decision, GateKind, RunStatus, TaskStatus } from '../workflows/messages.ts';
 import type { StepMark, ValueRef } from '../workflows/orchestration-state.ts';
 import type { Db } from './index.ts';
 import type { Usage } from './run-views.ts';
+import type { Database } from './schema.ts';
 import { listTexts } from './texts.ts';
 
 /** Orchestrations as runs: what readers see of them. */
@@ -80,30 +81,12 @@ export async function findOrchestrationRun(
           .orderBy('position'),
       ).as('steps'),
       jsonArrayFrom(
-        eb
-          .selectFrom('gates')
-          .innerJoin('tasks', (join) =>
-            join.onRef('tasks.run_id', '=', 'gates.run_id').onRef('tasks.id', '=', 'gates.task_id'),
-          )
+        openGatesOf(eb)
           .leftJoin('texts as draft', 'draft.text_id', 'tasks.output_id')
           .leftJoin('texts as form', (join) =>
             join.on('form.text_id', '=', sql<string>`gates.run_id || '/' || gates.task_id || '/form'`),
           )
-          .select([
-            'gate_id',
-            'task_id',
-            'gates.kind',
-            'reason',
-            'decisions',
-            'tasks.title',
-            'form.text as form',
-            'draft.text as draft',
-          ])
-          .select(sql<string | null>`step ->> 'step_id'`.as('step_id'))
-          .whereRef('gates.run_id', '=', 'runs.run_id')
-          .where('gates.status', '=', 'open')
-          .orderBy('opened_at')
-          .orderBy('position'),
+          .select(['reason', 'tasks.title', 'form.text as form', 'draft.text as draft']),
       ).as('gates'),
       jsonArrayFrom(
         eb
@@ -123,6 +106,21 @@ export async function findOrchestrationRun(
   return run;
 }
 
+/** The open gates of the run in the query, the oldest first, with the columns of a `WaitingGate`. */
+function openGatesOf(eb: ExpressionBuilder<Database, 'runs'>) {
+  return eb
+    .selectFrom('gates')
+    .innerJoin('tasks', (join) =>
+      join.onRef('tasks.run_id', '=', 'gates.run_id').onRef('tasks.id', '=', 'gates.task_id'),
+    )
+    .select(['gate_id', 'task_id', 'gates.kind', 'decisions'])
+    .select(sql<string | null>`step ->> 'step_id'`.as('step_id'))
+    .whereRef('gates.run_id', '=', 'runs.run_id')
+    .where('gates.status', '=', 'open')
+    .orderBy('opened_at')
+    .orderBy('position');
+}
+
 /** What is needed to answer a gate. */
 export type WaitingGate = Pick<OpenGate, 'gate_id' | 'task_id' | 'kind' | 'decisions' | 'step_id'>;
 
@@ -135,21 +133,7 @@ export async function findWaitingGates(
   return db
     .selectFrom('runs')
     .select('status')
-    .select((eb) =>
-      jsonArrayFrom(
-        eb
-          .selectFrom('gates')
-          .innerJoin('tasks', (join) =>
-            join.onRef('tasks.run_id', '=', 'gates.run_id').onRef('tasks.id', '=', 'gates.task_id'),
-          )
-          .select(['gate_id', 'task_id', 'gates.kind', 'decisions'])
-          .select(sql<string | null>`step ->> 'step_id'`.as('step_id'))
-          .whereRef('gates.run_id', '=', 'runs.run_id')
-          .where('gates.status', '=', 'open')
-          .orderBy('opened_at')
-          .orderBy('position'),
-      ).as('gates'),
-    )
+    .select((eb) => jsonArrayFrom(openGatesOf(eb)).as('gates'))
     .where('account_id', '=', account_id)
     .where('run_id', '=', run_id)
     .where('orchestration_id', 'is not', null)

@@ -4,7 +4,7 @@ import { portFault } from '../src/embedded/ports.ts';
 import { askedAgain, isFirst } from './asked.ts';
 import { startFakeModel, type FakeModel } from './fakes/model.ts';
 import { startOrchflow, until, type Orchflow, type User } from './harness.ts';
-import { killProcesses, startApiProcess, startWorkerProcess } from './processes.ts';
+import { endProcesses, startApiProcess, startWorkerProcess } from './processes.ts';
 import { replayHistories } from './replay.ts';
 import { scriptRun } from './script.ts';
 
@@ -24,11 +24,7 @@ beforeEach(async () => {
   [user, model] = await Promise.all([orchflow.register(), startFakeModel()]);
   provider_id = await user.addProvider(model);
 });
-afterEach(async () => {
-  await killProcesses();
-  await model.close();
-  model.assertNothingUnscripted();
-});
+afterEach(() => endProcesses(model));
 
 const task = 'Launch a newsletter';
 const startWorker = () => startWorkerProcess(orchflow.env);

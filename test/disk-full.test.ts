@@ -11,7 +11,7 @@ import { findTemporal, startTemporal } from '../src/embedded/temporal.ts';
 import type { Answer, TestRun, User } from './client.ts';
 import { startFakeModel, type FakeModel } from './fakes/model.ts';
 import { createEnvironment, until } from './harness.ts';
-import { killProcesses, promptly, startApiProcess, startWorkerProcess } from './processes.ts';
+import { endProcesses, killProcesses, promptly, startApiProcess, startWorkerProcess } from './processes.ts';
 import { scriptRun } from './script.ts';
 import { canMount, startSmallDisk } from './small-disk.ts';
 
@@ -30,11 +30,7 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 beforeEach(async () => {
   model = await startFakeModel();
 });
-afterEach(async () => {
-  await killProcesses();
-  await model.close();
-  model.assertNothingUnscripted();
-});
+afterEach(() => endProcesses(model));
 
 /** Starts it again whenever it ends by itself, until it is told to stop. */
 async function keepAlive<T extends { exited: Promise<string>; stop(): Promise<void> }>(start: () => Promise<T>) {

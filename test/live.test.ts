@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { readEvents, type Reader } from './event-stream.ts';
 import { startFakeModel, type FakeModel } from './fakes/model.ts';
 import { startOrchflow, type Orchflow, type User } from './harness.ts';
-import { killProcesses, startApiProcess, startWorkerProcess } from './processes.ts';
+import { endProcesses, startApiProcess, startWorkerProcess } from './processes.ts';
 import { replayHistories } from './replay.ts';
 import { scriptRun } from './script.ts';
 
@@ -24,9 +24,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   readers.splice(0).forEach((reader) => reader.close());
-  await killProcesses();
-  await model.close();
-  model.assertNothingUnscripted();
+  await endProcesses(model);
 });
 
 function follow(url: string, run_id: string): Reader {

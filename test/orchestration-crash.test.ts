@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { startFakeModel, type FakeModel } from './fakes/model.ts';
 import { startOrchflow, until, type Orchflow, type User } from './harness.ts';
 import { define } from './orchestration.ts';
-import { killProcesses, startWorkerProcess } from './processes.ts';
+import { endProcesses, startWorkerProcess } from './processes.ts';
 import { replayHistories } from './replay.ts';
 
 /** Workers that end in the middle of an orchestration. */
@@ -21,11 +21,7 @@ beforeEach(async () => {
   [user, model] = await Promise.all([orchflow.register(), startFakeModel()]);
   await user.addProvider(model);
 });
-afterEach(async () => {
-  await killProcesses();
-  await model.close();
-  model.assertNothingUnscripted();
-});
+afterEach(() => endProcesses(model));
 
 test('a worker killed in the middle of parallel branches: another goes on, and only open calls are made again', async () => {
   let isDown = false;

@@ -14,7 +14,7 @@ import { startFakeModel, type FakeModel } from './fakes/model.ts';
 import { startFakeWebhook } from './fakes/webhook.ts';
 import { createEnvironment, until } from './harness.ts';
 import { define } from './orchestration.ts';
-import { killProcesses, promptly, startApiProcess, startWorkerProcess } from './processes.ts';
+import { endProcesses, promptly, startApiProcess, startWorkerProcess } from './processes.ts';
 import { scriptRun } from './script.ts';
 
 /** Temporal goes away and comes back. It is this file's own, and so are all processes. */
@@ -55,11 +55,7 @@ afterAll(async () => {
 beforeEach(async () => {
   model = await startFakeModel();
 });
-afterEach(async () => {
-  await killProcesses();
-  await model.close();
-  model.assertNothingUnscripted();
-});
+afterEach(() => endProcesses(model));
 
 async function killTemporal() {
   process.kill(temporal.pid, 'SIGKILL');

@@ -12,7 +12,7 @@ import { assertNothingLeaked } from './canaries.ts';
 import type { Answer } from './client.ts';
 import { startFakeModel, type FakeModel } from './fakes/model.ts';
 import { createEnvironment, until } from './harness.ts';
-import { killProcesses, promptly, startApiProcess, startWorkerProcess } from './processes.ts';
+import { endProcesses, promptly, startApiProcess, startWorkerProcess } from './processes.ts';
 import { startProxy } from './proxy.ts';
 import { send } from './raw.ts';
 import { scriptRun } from './script.ts';
@@ -45,11 +45,7 @@ afterAll(async () => {
 beforeEach(async () => {
   model = await startFakeModel();
 });
-afterEach(async () => {
-  await killProcesses();
-  await model.close();
-  model.assertNothingUnscripted();
-});
+afterEach(() => endProcesses(model));
 
 async function killPostgres() {
   process.kill(postgres.pid, 'SIGKILL');

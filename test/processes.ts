@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { assertNoSecret } from './canaries.ts';
 import { register, until, type Answer } from './client.ts';
+import type { FakeModel } from './fakes/model.ts';
 
 /** The api and worker processes as they are deployed. None outlives its test, however that ends. */
 
@@ -24,6 +25,13 @@ const dieWithTests = `data:text/javascript,${encodeURIComponent(
 export async function killProcesses(): Promise<void> {
   await Promise.all([...running].map((child) => kill(child, 'SIGKILL')));
   for (const { script, env, log } of logs.splice(0)) assertNoSecret(log(), `the log of ${script}`, env);
+}
+
+/** For afterEach: `killProcesses`, and the end of the model that they asked. Fails when it was asked what no test scripted. */
+export async function endProcesses(model: FakeModel): Promise<void> {
+  await killProcesses();
+  await model.close();
+  model.assertNothingUnscripted();
 }
 
 /** Starts `src/worker.ts`. Resolves when it takes work. */
