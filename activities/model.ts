@@ -3,7 +3,6 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import { z } from 'zod';
 import { isUnavailable } from '../db/index.ts';
 import { findLlmCall, insertLlmCall, type JournalledCall } from '../db/llm-calls.ts';
-import { saveProgress } from '../db/progress.ts';
 import { isFinished } from '../db/runs.ts';
 import type { RequestedCall, RunAgent } from '../db/schema.ts';
 import { loadWork, type Work } from '../db/work.ts';
@@ -148,8 +147,8 @@ export async function askForJson<S extends z.ZodType>(
 }
 
 /**
- * An activity at work: loads what it works from, writes the progress that rides with it beside the work itself, and
- * heartbeats, which keeps the activity alive for the server and brings the cancellation.
+ * An activity at work: writes the progress that rides with it, loads what it works from, and heartbeats, which keeps the
+ * activity alive for the server and brings the cancellation.
  */
 export async function atWork<T>(
   { db, live }: ActivityDeps,
@@ -160,18 +159,12 @@ export async function atWork<T>(
   const context = Context.current();
   const timer = setInterval(() => context.heartbeat(paidFailuresBefore()), heartbeatInterval);
   const ids = text_ids.filter((id) => id !== null);
-  // Without giving up: what is being paid for meanwhile would be asked for anew.
-  const save = (progress: Progress) => keep(() => saveProgress(db, input.run_id, progress));
   try {
-    const [result] = await Promise.all([
-      loadWork(db, input.run_id, ids).then(async (work) => {
-        // Cancelled for its readers: Temporal's request is on its way here, and nothing more may be paid for.
-        if (isFinished(work.run.status)) await context.cancelled;
-        return doIt(work);
-      }),
-      input.progress && save(input.progress).then(() => live.changed(input.run_id)),
-    ]);
-    return result;
+    const work = await loadWork(db, input.run_id, ids, input.progress);
+    if (input.progress) live.changed(input.run_id);
+    // Cancelled for its readers: Temporal's request is on its way here, and nothing more may be paid for.
+    if (isFinished(work.run.status)) await context.cancelled;
+    return await doIt(work);
   } finally {
     clearInterval(timer);
   }

@@ -1,4 +1,4 @@
-import { sql, type Transaction } from 'kysely';
+import { sql, type RawBuilder, type Transaction } from 'kysely';
 import type { Progress, RunEvent, RunStatus } from '../workflows/messages.ts';
 import type { Db } from './index.ts';
 import type { Database } from './schema.ts';
@@ -8,10 +8,13 @@ import type { Database } from './schema.ts';
  * never overwrites a newer one, an event is written once, and nothing changes in a run that is finished here.
  * Returns the status that stands.
  */
-export async function saveProgress(db: Db, run_id: string, progress: Progress): Promise<{ status: RunStatus }> {
-  const { rows } = await sql<{ status: RunStatus }>`
-    select save_progress(${run_id}, ${JSON.stringify(progress)}::jsonb) as status`.execute(db);
-  return rows[0]!;
+export function saveProgress(db: Db, run_id: string, progress: Progress): Promise<{ status: RunStatus }> {
+  return db.selectNoFrom(savedStatus(run_id, progress).as('status')).executeTakeFirstOrThrow();
+}
+
+/** The same as part of a statement that does more: its value is the status that stands. */
+export function savedStatus(run_id: string, progress: Progress): RawBuilder<RunStatus> {
+  return sql<RunStatus>`save_progress(${run_id}, ${JSON.stringify(progress)}::jsonb)`;
 }
 
 /** Locks the run's row, which orders all that is written about a run. Throws when there is no such run. */

@@ -1,6 +1,9 @@
+import { sql } from 'kysely';
 import { jsonArrayFrom } from 'kysely/helpers/postgres';
+import type { Progress, RunStatus } from '../workflows/messages.ts';
 import type { Db } from './index.ts';
 import { cooldownsOfAccount, type Cooldown } from './provider-cooldowns.ts';
+import { savedStatus } from './progress.ts';
 import type { Run, Task } from './schema.ts';
 
 /** What an activity works from. */
@@ -16,8 +19,12 @@ export type Work = {
   cooldowns: Cooldown[];
 };
 
-/** Loads a run with what an activity needs of it, in one round trip. Throws when there is no such run. */
-export async function loadWork(db: Db, run_id: string, text_ids: string[]): Promise<Work> {
+/**
+ * Saves the progress that came with an activity, and loads the run with what the activity needs of it, in one round trip.
+ * `run.status` is the one that stands after that. Throws when there is no such run.
+ */
+export async function loadWork(db: Db, run_id: string, text_ids: string[], progress?: Progress): Promise<Work> {
+  const status = progress ? savedStatus(run_id, progress) : sql<RunStatus>`runs.status`;
   const { tasks, texts, paid_calls, cooldowns, ...run } = await db
     .selectFrom('runs')
     .selectAll('runs')
@@ -39,6 +46,7 @@ export async function loadWork(db: Db, run_id: string, text_ids: string[]): Prom
         'paid_calls',
       ),
       jsonArrayFrom(cooldownsOfAccount(eb)).as('cooldowns'),
+      status.as('status'),
     ])
     .where('runs.run_id', '=', run_id)
     .executeTakeFirstOrThrow();

@@ -146,38 +146,44 @@ export function createEngine({
 
   /**
    * Tells Temporal what an outbox entry says. Telling it twice changes nothing: a run starts once by its id, a gate is
-   * answered once by its id. A run that has ended needs no answer and no cancellation any more.
+   * answered once by its id. A run that has ended needs no answer and no cancellation any more: then it resolves to false.
    * @throws when Temporal did not take it.
    */
-  async function deliver({ run_id, message }: OutboxEntry): Promise<void> {
-    const handle = client.workflow.getHandle(run_id);
-    await withDeadline(async () => {
-      switch (message.kind) {
-        case 'start':
-          return start(await getRun(db, run_id));
-        case 'complete_task': {
-          const { kind: _, ...answer } = message;
-          return handle.signal(completeTaskSignal, answer);
-        }
-        case 'cancel':
-          return void (await handle.cancel());
-        case 'webhook':
-          return sendWebhook(`${run_id}/webhook/${message.event}`, {
-            run_id,
-            sequence: message.event,
-            event: message.event,
-            waiting_tasks: [],
-          });
-        case 'redeliver': {
-          const { delivery_id, event, redelivery } = message;
-          const sequence = delivery_id.slice(`msg_${run_id}_`.length);
-          const workflowId = `${run_id}/webhook/${sequence}/redelivery/${redelivery}`;
-          return sendWebhook(workflowId, { run_id, sequence, event, waiting_tasks: [], redelivery });
-        }
-      }
-    }).catch((error) => {
+  async function deliver(entry: OutboxEntry): Promise<boolean> {
+    try {
+      await withDeadline(() => tell(entry));
+      return true;
+    } catch (error) {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
-    });
+      return false;
+    }
+  }
+
+  async function tell({ run_id, message }: OutboxEntry): Promise<void> {
+    const handle = client.workflow.getHandle(run_id);
+    switch (message.kind) {
+      case 'start':
+        return start(await getRun(db, run_id));
+      case 'complete_task': {
+        const { kind: _, ...answer } = message;
+        return handle.signal(completeTaskSignal, answer);
+      }
+      case 'cancel':
+        return void (await handle.cancel());
+      case 'webhook':
+        return sendWebhook(`${run_id}/webhook/${message.event}`, {
+          run_id,
+          sequence: message.event,
+          event: message.event,
+          waiting_tasks: [],
+        });
+      case 'redeliver': {
+        const { delivery_id, event, redelivery } = message;
+        const sequence = delivery_id.slice(`msg_${run_id}_`.length);
+        const workflowId = `${run_id}/webhook/${sequence}/redelivery/${redelivery}`;
+        return sendWebhook(workflowId, { run_id, sequence, event, waiting_tasks: [], redelivery });
+      }
+    }
   }
 
   /** The state that the workflow itself holds, or undefined when it cannot be asked: no worker, no Temporal, no history. */

@@ -7,8 +7,8 @@ import type { Engine } from './engine.ts';
 
 const maxUnderway = 2;
 const maxQueued = 1_000;
-/** In milliseconds: a burst of requests has ended when none came for so long, and is given way for no longer than this. */
-const lull = 10;
+/** In milliseconds: what is being accepted is looked at so often, and is given way for no longer than this. */
+const giveWayInterval = 5;
 const longestBurst = 100;
 const sweepInterval = 500;
 const sweepSize = 50;
@@ -23,11 +23,13 @@ export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log:
   const stopping = new AbortController();
   const queue: OutboxEntry[] = [];
   let sending: Promise<void> | undefined;
-  let lastSent = 0;
+  let accepting = 0;
 
   async function deliver(entry: OutboxEntry): Promise<void> {
     try {
-      await engine.deliver(entry);
+      const { run_id, message } = entry;
+      if (!(await engine.deliver(entry)))
+        log.info({ run_id, message: message.kind }, 'ended in Temporal, or not known there');
       await deleteOutboxEntry(db, entry.outbox_id);
     } catch (error) {
       log.warn(
@@ -39,27 +41,34 @@ export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log:
     }
   }
 
+  /** What commits an entry. Nothing is delivered meanwhile: a burst is answered before Temporal and the workers hear of it. */
+  async function accept<T>(commit: Promise<T>): Promise<T> {
+    accepting += 1;
+    try {
+      return await commit;
+    } finally {
+      accepting -= 1;
+    }
+  }
+
   /** Delivers an entry that was just committed, in the background. Beyond a full queue the sweep takes over. */
   function send(entry: OutboxEntry | undefined): void {
     if (!entry || queue.length >= maxQueued) return;
     queue.push(entry);
-    lastSent = performance.now();
     sending ??= deliverQueued();
   }
 
-  /** The first at once. Temporal and the workers hear of the others when the requests that came with it are answered. */
   async function deliverQueued(): Promise<void> {
     while (queue.length > 0) {
-      await deliver(queue.shift()!);
-      await burstEnds();
+      await giveWay();
       await Promise.all(Array.from({ length: maxUnderway }, deliverInTurn));
     }
     sending = undefined;
   }
 
-  async function burstEnds(): Promise<void> {
+  async function giveWay(): Promise<void> {
     const latest = performance.now() + longestBurst;
-    while (performance.now() < Math.min(lastSent + lull, latest)) await sleep(lull / 2);
+    while (accepting > 0 && performance.now() < latest) await sleep(giveWayInterval);
   }
 
   async function deliverInTurn(): Promise<void> {
@@ -109,5 +118,5 @@ export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log:
     await sending;
   }
 
-  return { send, stop };
+  return { accept, send, stop };
 }

@@ -16,7 +16,7 @@ export async function startRun(
   insertMore?: Parameters<typeof insertRun>[4],
 ): Promise<void> {
   const quota = quotaOf(config, run.provider_id ?? null);
-  const accepted = await insertRun(db, run, quota, idempotency?.isRetry, insertMore);
+  const accepted = await outbox.accept(insertRun(db, run, quota, idempotency?.isRetry, insertMore));
   if (accepted.refused) throw overQuota(accepted.refused, config);
   outbox.send(accepted.entry);
 }

@@ -102,9 +102,8 @@ test('a call that was put off as often as an activity is tried is asked for anew
   const before = (await pending())!.activityId;
   await makeNextAttemptTheLast(run.run_id);
   await until(async () => ![before, undefined].includes((await pending())?.activityId), 'another activity');
-
-  await orchflow.db.deleteFrom('provider_cooldowns').where('provider_id', '=', provider_id).execute();
   await until(async () => Boolean((await pending())?.lastFailure), 'it is put off too');
+  await orchflow.db.deleteFrom('provider_cooldowns').where('provider_id', '=', provider_id).execute();
   await wakeActivities(run.run_id);
   const done = await run.until('completed');
   expect(done).toMatchObject({ warnings: [], error: null });

@@ -17,6 +17,9 @@ const chat = z.object({
   eval_count: z.number().optional(),
 });
 
+/** An error may come in the middle of an answer. */
+const failedChat = z.object({ error: z.string() });
+
 /** Ollama's `/api/chat` (https://docs.ollama.com/api/chat). Versions before 0.5 know only `format: "json"`. */
 export async function callOllama(target: ModelTarget, request: ModelRequest, wire: Wire): Promise<ModelAnswer> {
   const modes: JsonMode[] = ['schema', 'json', 'words'];
@@ -96,7 +99,7 @@ async function* readLines(target: ModelTarget, { body }: Response): AsyncGenerat
 
 function readLine(target: ModelTarget, line: string): unknown {
   const value: unknown = JSON.parse(line);
-  if (z.object({ error: z.string() }).safeParse(value).success) throw reportedError(target, value);
+  if (failedChat.safeParse(value).success) throw reportedError(target, value);
   return value;
 }
 

@@ -55,6 +55,9 @@ const chunk = z.object({
   usage: completion.shape.usage,
 });
 
+/** OpenRouter and others answer 200 and then say that it failed. */
+const failedCompletion = z.object({ error: z.looseObject({}) });
+
 /** OpenAI chat completions, which most other servers speak too (vLLM, LM Studio, OpenRouter, …). */
 export async function callOpenAI(target: ModelTarget, request: ModelRequest, wire: Wire): Promise<ModelAnswer> {
   return withJsonModes(['schema', 'json', 'words'], request, wire, (asked, mode) =>
@@ -167,8 +170,7 @@ function responseFormat({ schema }: ModelRequest, mode: JsonMode) {
 }
 
 function fromCompletion(target: ModelTarget, request: ModelRequest, body: unknown): ModelAnswer {
-  // OpenRouter and others answer 200 and then say that it failed.
-  if (z.object({ error: z.looseObject({}) }).safeParse(body).success) throw reportedError(target, body);
+  if (failedCompletion.safeParse(body).success) throw reportedError(target, body);
   const { model, choices, usage } = readAnswer(target, completion, body);
   const { message, finish_reason } = choices[0]!;
   const text = message.content ?? '';
