@@ -39,12 +39,6 @@ function eventKey(
     .join('/');
 }
 
-/** Resolves when all that happens at once has had its effect. */
-function othersAreDone(): Promise<void> {
-  let looks = 0;
-  return CancellationScope.nonCancellable(() => condition(() => looks++ > 0));
-}
-
 export type ProgressTracker = ReturnType<typeof trackProgress>;
 
 /**
@@ -72,6 +66,8 @@ export function trackProgress(run_id: string, carried?: { state: RunState; versi
   let lastLocalActivity: Promise<unknown> = Promise.resolve();
   let saving: Promise<RunStatus> = Promise.resolve('running');
   let shown: { status: RunStatus; waiting: string } = { status: 'pending', waiting: '' };
+  /** What is written is written also when the run is cancelled. */
+  const regardless = new CancellationScope({ cancellable: false });
 
   function waitingTasks(): string[] {
     return state.tasks.filter((task) => task.status === 'waiting_human').map((task) => task.id);
@@ -182,12 +178,22 @@ export function trackProgress(run_id: string, carried?: { state: RunState; versi
    */
   function oneByOne<T>(localActivity: () => Promise<T>): Promise<T> {
     underway += 1;
-    const result = lastLocalActivity
-      .then(localActivity)
-      .finally(othersAreDone)
-      .finally(() => (underway -= 1));
+    const result = lastLocalActivity.then(async () => {
+      try {
+        return await localActivity();
+      } finally {
+        await othersAreDone();
+        underway -= 1;
+      }
+    });
     lastLocalActivity = result.catch(() => {});
     return result;
+  }
+
+  /** Resolves when all that happens at once has had its effect. */
+  function othersAreDone(): Promise<void> {
+    let looks = 0;
+    return regardless.run(() => condition(() => looks++ > 0));
   }
 
   /**
@@ -198,7 +204,7 @@ export function trackProgress(run_id: string, carried?: { state: RunState; versi
     const cargo = take();
     if (cargo) {
       const write = () => saveProgress.executeWithOptions({ summary: summaryOf(cargo) }, [run_id, cargo]);
-      saving = oneByOne(() => CancellationScope.nonCancellable(write)).then(({ status }) => {
+      saving = oneByOne(() => regardless.run(write)).then(({ status }) => {
         markSaved(cargo);
         return status;
       });
@@ -222,7 +228,7 @@ export function trackProgress(run_id: string, carried?: { state: RunState; versi
   }
 
   if (carried) showToOperators();
-  void CancellationScope.nonCancellable(async () => {
+  void regardless.run(async () => {
     for (;;) {
       await condition(() => runChanged);
       await saved();
