@@ -65,15 +65,17 @@ test('a worker killed in the middle of model calls: another goes on, and only th
 });
 
 test('a worker killed after an answer was accepted, before it could report it: the answer is not paid for again', async () => {
-  scriptRun(model);
+  const split = Promise.withResolvers<undefined>();
+  scriptRun(model, { split: () => split.promise });
   const first = await startWorker();
-  const run = await orchflow.db.transaction().execute(async (lock) => {
+  const run = await user.startRun({ task, provider_id });
+  await model.waitForCall(({ purpose }) => purpose === 'split', 30_000);
+  await orchflow.db.transaction().execute(async (lock) => {
     // Whoever has split the goal journals the answer, and then cannot store the tasks.
     await sql`lock table tasks in share mode`.execute(lock);
-    const started = await user.startRun({ task, provider_id });
-    await until(async () => (await journal(started.run_id)).length === 1, 'the answer in the journal');
+    split.resolve(undefined);
+    await until(async () => (await journal(run.run_id)).length === 1, 'the answer in the journal');
     await first.kill();
-    return started;
   });
 
   await startWorker();

@@ -7,7 +7,7 @@ export const modelActivityOptions = {
   startToCloseTimeout: '30 minutes',
   heartbeatTimeout: '6s',
   // About a day of failures. Not a time: a server that was switched off over a weekend has lost none of its runs.
-  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1 minute', maximumAttempts: 1_440 },
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s', maximumAttempts: 2_880 },
   cancellationType: 'TRY_CANCEL',
 } as const;
 

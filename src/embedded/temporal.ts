@@ -51,6 +51,8 @@ const singleServerConfig = {
   'matching.numTaskqueueReadPartitions': 1,
   'matching.numTaskqueueWritePartitions': 1,
   'system.enableActivityEagerExecution': true,
+  // A run whose worker died in the middle of a workflow task for the fourth time waits so much longer, and not up to 10 min.
+  'history.workflowTaskRetryMaxInterval': '10s',
 };
 
 const namespace = 'default';
