@@ -6,7 +6,7 @@ import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Connection } from '@temporalio/client';
+import { Client, Connection } from '@temporalio/client';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { findTemporal, startTemporal } from '../../src/embedded/temporal.ts';
 import type { StartTemporalOptions } from '../../src/embedded/temporal.ts';
@@ -171,6 +171,27 @@ test('the server starts with our namespace settings, from nothing, after a kill,
 
   const second = await start({ dbFile, logFile });
   expect(await describe(second.address)).toEqual(expected);
+});
+
+test('a run that loses one worker after another waits ten seconds more for the next, at most', async () => {
+  const { address } = await start({ logFile: join(makeFolder(), 'temporal.log') });
+  const connection = await Connection.connect({ address });
+  onTestFinished(() => connection.close());
+  await new Client({ connection }).workflow.start('any', {
+    workflowId: 'run_of_doomed_workers',
+    taskQueue: 'doomed',
+    workflowTaskTimeout: '1s',
+  });
+  // Takes the workflow task, and is never heard of again.
+  const poll = () =>
+    connection.withDeadline(Date.now() + 60_000, () =>
+      connection.workflowService.pollWorkflowTaskQueue({ namespace: 'default', taskQueue: { name: 'doomed' } }),
+    );
+  let given = await poll();
+  while (given.attempt < 6) given = await poll();
+  const scheduled = given.history!.events!.findLast((event) => event.workflowTaskScheduledEventAttributes);
+  const { startToCloseTimeout } = scheduled!.workflowTaskScheduledEventAttributes!;
+  expect(Number(startToCloseTimeout!.seconds)).toBeLessThanOrEqual(11);
 });
 
 test('a server that ends at once is an error with its last words', async () => {
