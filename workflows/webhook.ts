@@ -74,7 +74,7 @@ export function createWebhooks(run_id: string, enabled: boolean, sent = 0) {
   return {
     send,
     escalate,
-    started: () => CancellationScope.nonCancellable(() => Promise.all(starts)),
+    started: () => Promise.all(starts),
     isAtRest: () => starts.size === 0,
     sent: () => sent,
   };
