@@ -163,7 +163,8 @@ export async function atWork<T>(
     const work = await loadWork(db, input.run_id, ids, input.progress);
     if (input.progress) live.changed(input.run_id);
     // Cancelled for its readers: Temporal's request is on its way here, and nothing more may be paid for.
-    if (isFinished(work.run.status)) await context.cancelled;
+    // Completed, it is by an attempt of this activity that could not report it.
+    if (isFinished(work.run.status) && work.run.status !== 'completed') await context.cancelled;
     return await doIt(work);
   } finally {
     clearInterval(timer);

@@ -1,9 +1,10 @@
+import { saveProgress } from '../db/progress.ts';
 import { insertText } from '../db/texts.ts';
 import type { Work } from '../db/work.ts';
-import type { Progress } from '../workflows/messages.ts';
+import type { Progress, RunStatus } from '../workflows/messages.ts';
 import { takeTurn, type Turn } from './agent.ts';
 import type { ActivityDeps } from './deps.ts';
-import { askForJson, askModel, atWork, warningsOf } from './model.ts';
+import { askForJson, askModel, atWork, keep, warningsOf } from './model.ts';
 import type { Material } from './prompts/blocks.ts';
 import { evaluateTaskAnswer, evaluateTaskPrompt } from './prompts/evaluate-task.ts';
 import { executeTaskPrompt } from './prompts/execute-task.ts';
@@ -17,6 +18,7 @@ const previewLength = 300;
 type OutputRef = { task_id: string; output_id: string | null };
 type TaskCall = { run_id: string; task_id: string; attempt: number; agent: string; progress?: Progress };
 type Written = { output_id: string; warnings: string[] };
+type Finalized = Written & { status?: RunStatus };
 
 export function createTaskActivities(deps: ActivityDeps) {
   const { db } = deps;
@@ -81,13 +83,17 @@ export function createTaskActivities(deps: ActivityDeps) {
         };
       }),
 
-    /** Writes the final output from the outputs of all tasks. */
+    /**
+     * Writes the final output from the outputs of all tasks, and with `ending` completes the run. Returns the status that
+     * stands then, or none when there are warnings, which come before the end.
+     */
     finalizeRun: (input: {
       run_id: string;
       attempt: number;
       outputs: OutputRef[];
       progress?: Progress;
-    }): Promise<Written> =>
+      ending?: Progress;
+    }): Promise<Finalized> =>
       atWork(
         deps,
         input,
@@ -97,7 +103,13 @@ export function createTaskActivities(deps: ActivityDeps) {
           const request = { ...finalizeRunPrompt({ goal: work.run.task, material }), max_output_tokens };
           const call = { work, task_id: null, purpose: 'finalize_run' as const, attempt: input.attempt, request };
           const answer = await askModel(deps, call);
-          return { output_id: answer.call_id, warnings: warningsOf(answer, 'final output') };
+          const written = { output_id: answer.call_id, warnings: warningsOf(answer, 'final output') };
+          const { run_id, ending } = input;
+          if (!ending || written.warnings.length) return written;
+          const end = { ...ending, run: { ...ending.run, final_output_id: written.output_id } };
+          const { status } = await keep(() => saveProgress(deps.db, run_id, end));
+          deps.live.changed(run_id);
+          return { ...written, status };
         },
       ),
   };

@@ -5,6 +5,7 @@ import { askedAgain, isFirst } from './asked.ts';
 import { startFakeModel, type FakeModel } from './fakes/model.ts';
 import { startOrchflow, until, type Orchflow, type User } from './harness.ts';
 import { endProcesses, startApiProcess, startWorkerProcess } from './processes.ts';
+import { startProxy } from './proxy.ts';
 import { replayHistories } from './replay.ts';
 import { scriptRun } from './script.ts';
 
@@ -80,6 +81,28 @@ test('a worker killed after an answer was accepted, before it could report it: t
 
   await startWorker();
   await run.until('completed');
+  expect(askedAgain(model)).toEqual([]);
+});
+
+test('a worker killed when it had completed the run for its readers, and Temporal did not know: it completes there too', async () => {
+  const final = Promise.withResolvers<undefined>();
+  scriptRun(model, { finalize: () => final.promise });
+  const line = await startProxy(Number(orchflow.env.TEMPORAL_ADDRESS!.split(':')[1]));
+  const first = await startWorkerProcess({ ...orchflow.env, TEMPORAL_ADDRESS: `127.0.0.1:${line.port}` });
+  const run = await user.startRun({ task, provider_id });
+  await model.waitForCall(({ purpose }) => purpose === 'finalize', 30_000);
+  line.silence();
+  final.resolve(undefined);
+  const done = await run.until('completed');
+  const handle = orchflow.client.workflow.getHandle(run.run_id);
+  expect((await handle.describe()).status.name).toBe('RUNNING');
+  await first.kill();
+  line.close();
+
+  await startWorker();
+  expect(await handle.result()).toMatchObject({ status: 'completed' });
+  expect(await run.get()).toEqual(done);
+  expect(done.completed_at! > done.tasks.at(-1)!.completed_at!).toBe(true);
   expect(askedAgain(model)).toEqual([]);
 });
 

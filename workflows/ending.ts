@@ -53,8 +53,9 @@ export async function toTheEnd(
     closeTasks('cancelled');
     run.changeRun({ status: 'cancelled' });
     run.record('run.cancelled', again);
-    await run.saved();
-    webhooks.send('cancelled', []);
+    // By an operator, in the moment after it was completed for its readers.
+    const isTooLate = (await run.saved()) === 'completed';
+    webhooks.send(isTooLate ? 'completed' : 'cancelled', []);
   }
 
   async function fail(failure: ApplicationFailure): Promise<void> {

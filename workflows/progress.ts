@@ -65,6 +65,7 @@ export function trackProgress(run_id: string, carried?: { state: RunState; versi
   let unsavedEvents: RunEvent[] = [];
   let lastLocalActivity: Promise<unknown> = Promise.resolve();
   let saving: Promise<RunStatus> = Promise.resolve('running');
+  let ended: RunStatus | undefined;
   let shown: { status: RunStatus; waiting: string } = { status: 'pending', waiting: '' };
   /** What is written is written also when the run is cancelled. */
   const regardless = new CancellationScope({ cancellable: false });
@@ -202,6 +203,10 @@ export function trackProgress(run_id: string, carried?: { state: RunState; versi
    */
   function saved(): Promise<RunStatus> {
     const cargo = take();
+    if (ended) {
+      unsavedEvents = [];
+      return Promise.resolve(ended);
+    }
     if (cargo) {
       const write = () => saveProgress.executeWithOptions({ summary: summaryOf(cargo) }, [run_id, cargo]);
       saving = oneByOne(() => regardless.run(write)).then(({ status }) => {
@@ -210,6 +215,28 @@ export function trackProgress(run_id: string, carried?: { state: RunState; versi
       });
     }
     return saving;
+  }
+
+  /**
+   * What completes the run, but for its final output: the activity that writes that can write this too. Asked for as the
+   * activity is made, it counts as newer than what rides with it.
+   */
+  function ending(): Progress {
+    version += 1;
+    const { warnings, shared_state } = state;
+    return {
+      version,
+      at: null,
+      run: { status: 'completed', phase: 'done', warnings, error: null, final_output_id: null, shared_state },
+      tasks: [],
+      gates: [],
+      events: [{ key: eventKey('run.completed', {}), type: 'run.completed', data: {} }],
+    };
+  }
+
+  /** The activity has written it. With the status that stands, there is nothing more to write. */
+  function endSaved(status: RunStatus): void {
+    ended = status;
   }
 
   function complete(task: TaskState, output_id: string | null): void {
@@ -235,7 +262,21 @@ export function trackProgress(run_id: string, carried?: { state: RunState; versi
     }
   });
 
-  return { state, record, changeRun, changeTask, complete, warn, carry, saved, oneByOne, isAtRest, nextVersion };
+  return {
+    state,
+    record,
+    changeRun,
+    changeTask,
+    complete,
+    warn,
+    carry,
+    saved,
+    ending,
+    endSaved,
+    oneByOne,
+    isAtRest,
+    nextVersion,
+  };
 }
 
 /** "T1: gate.opened", for the Temporal Web UI. */

@@ -157,9 +157,13 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
     ];
     const summary = `Write the final output${attempt > 1 ? `, attempt ${attempt}` : ''}`;
     try {
-      const { output_id, warnings } = await makeCall((progress) =>
-        finalizeRun.executeWithOptions({ summary }, [{ run_id, attempt, outputs, progress }]),
+      const { output_id, warnings, status } = await makeCall((progress) =>
+        finalizeRun.executeWithOptions({ summary }, [
+          // Where a person has helped, the task of that person is completed first.
+          { run_id, attempt, outputs, progress, ending: attempt === 1 ? run.ending() : undefined },
+        ]),
       );
+      if (status) run.endSaved(status);
       warnings.forEach(run.warn);
       return { output_id };
     } catch (error) {
