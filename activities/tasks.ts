@@ -1,4 +1,5 @@
-import { saveProgress } from '../db/progress.ts';
+import { Context } from '@temporalio/activity';
+import { saveFollowing } from '../db/progress.ts';
 import { insertText } from '../db/texts.ts';
 import type { Work } from '../db/work.ts';
 import type { Progress, RunStatus } from '../workflows/messages.ts';
@@ -18,7 +19,7 @@ const previewLength = 300;
 type OutputRef = { task_id: string; output_id: string | null };
 type TaskCall = { run_id: string; task_id: string; attempt: number; agent: string; progress?: Progress };
 type Written = { output_id: string; warnings: string[] };
-type Finalized = Written & { status?: RunStatus };
+type Finalized = Written & { status?: RunStatus | null };
 
 export function createTaskActivities(deps: ActivityDeps) {
   const { db } = deps;
@@ -85,18 +86,24 @@ export function createTaskActivities(deps: ActivityDeps) {
 
     /**
      * Writes the final output from the outputs of all tasks, and with `ending` completes the run. Returns the status that
-     * stands then, or none when there are warnings, which come before the end.
+     * stands then. None when there are warnings, which come before the end, and when the run has gone on without this attempt.
      */
-    finalizeRun: (input: {
+    finalizeRun: ({
+      progress,
+      ending,
+      ...input
+    }: {
       run_id: string;
       attempt: number;
       outputs: OutputRef[];
       progress?: Progress;
       ending?: Progress;
-    }): Promise<Finalized> =>
-      atWork(
+    }): Promise<Finalized> => {
+      const { run_id } = input;
+      const rides = { run_id, progress: progress && asTried(progress) };
+      return atWork(
         deps,
-        input,
+        rides,
         input.outputs.map((output) => output.output_id),
         async (work) => {
           const material = collect(work, input.outputs);
@@ -104,15 +111,22 @@ export function createTaskActivities(deps: ActivityDeps) {
           const call = { work, task_id: null, purpose: 'finalize_run' as const, attempt: input.attempt, request };
           const answer = await askModel(deps, call);
           const written = { output_id: answer.call_id, warnings: warningsOf(answer, 'final output') };
-          const { run_id, ending } = input;
           if (!ending || written.warnings.length) return written;
-          const end = { ...ending, run: { ...ending.run, final_output_id: written.output_id } };
-          const { status } = await keep(() => saveProgress(deps.db, run_id, end));
+          const end = asTried({ ...ending, run: { ...ending.run, final_output_id: written.output_id } });
+          const status = await keep(() => saveFollowing(deps.db, run_id, end));
           deps.live.changed(run_id);
           return { ...written, status };
         },
-      ),
+      );
+    },
   };
+}
+
+/** Each attempt writes a version of its own: one that comes too late does not end a run that another has taken over. */
+function asTried(progress: Progress): Progress {
+  const { version, follows } = progress;
+  const tries = Context.current().info.attempt - 1;
+  return { ...progress, version: version + tries, ...(follows !== undefined && { follows: follows + tries }) };
 }
 
 function textsOf(input: { inputs: OutputRef[]; feedback_id: string | null; previous_output_id: string | null }) {

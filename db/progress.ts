@@ -12,6 +12,12 @@ export function saveProgress(db: Db, run_id: string, progress: Progress): Promis
   return db.selectNoFrom(savedStatus(run_id, progress).as('status')).executeTakeFirstOrThrow();
 }
 
+/** Writes progress that follows a version. Null, and nothing is written, when the run is not at that version any more. */
+export async function saveFollowing(db: Db, run_id: string, progress: Progress): Promise<RunStatus | null> {
+  const { status } = await saveProgress(db, run_id, progress);
+  return status;
+}
+
 /** The same as part of a statement that does more: its value is the status that stands. */
 export function savedStatus(run_id: string, progress: Progress): RawBuilder<RunStatus> {
   return sql<RunStatus>`save_progress(${run_id}, ${JSON.stringify(progress)}::jsonb)`;

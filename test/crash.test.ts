@@ -106,6 +106,35 @@ test('a worker killed when it had completed the run for its readers, and Tempora
   expect(askedAgain(model)).toEqual([]);
 });
 
+test('a worker that was cut off, and writes the final output when a person is asked for it already, does not end the run', async () => {
+  const late = Promise.withResolvers<undefined>();
+  scriptRun(model, { finalize: (call) => (isFirst(model, call) ? late.promise : { finish: 'refusal', text: 'No.' }) });
+  const line = await startProxy(Number(orchflow.env.TEMPORAL_ADDRESS!.split(':')[1]));
+  const TEMPORAL_ADDRESS = `127.0.0.1:${line.port}`;
+  const first = await startWorkerProcess({ ...orchflow.env, TEMPORAL_ADDRESS });
+  const run = await user.startRun({ task, provider_id });
+  await model.waitForCall(({ purpose }) => purpose === 'finalize', 30_000);
+  line.cut();
+  await startWorker();
+  await run.untilWaiting('T4');
+
+  late.resolve(undefined);
+  await until(() => first.log().includes('respond_activity_task_completed'), 'the late answer, reported in vain');
+  expect(await run.get()).toMatchObject({ status: 'waiting_human', final_output: null, completed_at: null });
+  await run.complete('T4', { decision: 'edit', output: 'Written by hand.' });
+  expect(await run.until('completed')).toMatchObject({ final_output: 'Written by hand.' });
+  const { db } = orchflow;
+  const events = await db
+    .selectFrom('run_events')
+    .select('type')
+    .where('run_id', '=', run.run_id)
+    .orderBy('seq')
+    .execute();
+  expect(events.at(-1)).toEqual({ type: 'run.completed' });
+  await first.kill();
+  line.close();
+});
+
 test('a run that waits for a person needs no worker to be answered, and goes on with the next one', async () => {
   scriptRun(model);
   const first = await startWorker();

@@ -108,7 +108,9 @@ test('a cut stream is never an answer: the call is made again, and the text begi
   const reader = follow(run);
   await reader.untilDone();
   expect(await run.task('T1')).toMatchObject({ output: 'Output of T1.', attempts: 1 });
-  expect(reader.deltas.filter(({ task_id, offset }) => task_id === 'T1' && offset === 0)).toHaveLength(3);
+  const beginnings = reader.deltas.filter(({ task_id, offset }) => task_id === 'T1' && offset === 0);
+  // What was sent before a reset may be lost with it.
+  expect([2, 3]).toContain(beginnings.length);
   expect(reader.streamed('T1')).toBe('Output of T1.');
 });
 

@@ -217,16 +217,13 @@ export function trackProgress(run_id: string, carried?: { state: RunState; versi
     return saving;
   }
 
-  /**
-   * What completes the run, but for its final output: the activity that writes that can write this too. Asked for as the
-   * activity is made, it counts as newer than what rides with it.
-   */
-  function ending(): Progress {
-    version += 1;
+  /** What completes the run after this progress, but for the final output: for the activity that writes that. */
+  function endingAfter({ version: follows }: Progress): Progress {
     const { warnings, shared_state } = state;
     return {
-      version,
+      version: follows + 1,
       at: null,
+      follows,
       run: { status: 'completed', phase: 'done', warnings, error: null, final_output_id: null, shared_state },
       tasks: [],
       gates: [],
@@ -271,7 +268,7 @@ export function trackProgress(run_id: string, carried?: { state: RunState; versi
     warn,
     carry,
     saved,
-    ending,
+    endingAfter,
     endSaved,
     oneByOne,
     isAtRest,
