@@ -7,6 +7,7 @@ import type { Servers } from './servers.ts';
 import { compare, median, ms, percentile, type Row } from './table.ts';
 
 const latency_ms = 50;
+const rest_ms = 500;
 /** split, infer, three times execute and evaluate, finalize: one after another. */
 const criticalCalls = 9;
 const agents = [{ name: 'research' }, { name: 'analyst' }, { name: 'writer' }];
@@ -67,20 +68,24 @@ export async function overhead(servers: Servers, rounds: number): Promise<Row[]>
   ];
 }
 
-/** From the answer to the last gate until the run is completed, minus the latency of the one call between. */
+/**
+ * From the answer to the last gate until the run is completed, minus the latency of the one call between. Both have rested
+ * at the gate by then: nothing of what opened it is under way any more.
+ */
 export async function gateToEnd(servers: Servers, rounds: number): Promise<Row[]> {
   const ours: number[] = [];
   const theirs: number[] = [];
   for (let round = 0; round < rounds; round += 1) {
     const waiting = await startRun(servers, { human_gates: [signOff] });
     await waiting.untilWaiting('T5');
+    await sleep(rest_ms);
     const took = await time(async () => {
       await waiting.complete('T5', { output: 'Signed.' });
       await ended(servers, waiting.run_id);
     });
     ours.push(took - latency_ms);
     const handle = await startBare(servers, true);
-    await sleep(took + criticalCalls * latency_ms);
+    await sleep(2 * criticalCalls * latency_ms + rest_ms);
     theirs.push(
       (await time(async () => {
         await handle.signal(answerSignal, 'Signed.');
