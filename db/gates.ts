@@ -59,15 +59,3 @@ export function findGateAnsweredBy(db: Db, run_id: string, request_id: string): 
     .where('answered_by', '=', request_id)
     .executeTakeFirst();
 }
-
-/** The newest gate of a task, open or not, or undefined when it never waited. */
-export function findLatestGate(db: Db, run_id: string, task_id: string): Promise<Gate | undefined> {
-  return db
-    .selectFrom('gates')
-    .selectAll()
-    .where('run_id', '=', run_id)
-    .where('task_id', '=', task_id)
-    .orderBy('opened_at', 'desc')
-    .limit(1)
-    .executeTakeFirst();
-}

@@ -13,8 +13,8 @@ export type Delta = { task_id: string | null; attempt: number; offset: number; t
 export type LiveMessage = { run_id: string; delta?: Delta };
 
 const channel = 'orchflow_live';
-/** NOTIFY takes a lock that all of them share, so a process sends all it has at once, at most this often. */
-const interval = 50;
+/** NOTIFY takes a lock that all of them share, so a process gathers for so long, in milliseconds, what it sends at once. */
+const interval = 25;
 /** In UTF-16 code units; what comes beyond it while Postgres is slow is dropped. */
 const maxPending = 256 * 1024;
 /** NOTIFY takes less than 8000 bytes, and JSON makes up to six bytes of a code unit. */
@@ -28,26 +28,20 @@ export function createLiveSender(db: Db) {
   let pending = new Map<string, LiveMessage>();
   let pendingText = 0;
   let timer: NodeJS.Timeout | undefined;
-  let isSending = false;
-  let sentAt = -interval;
 
   function push(key: string, message: LiveMessage): void {
     pending.set(key, message);
-    if (!isSending) timer ??= setTimeout(() => void send(), Math.max(0, sentAt + interval - performance.now())).unref();
+    timer ??= setTimeout(() => void send(), interval).unref();
   }
 
   async function send(): Promise<void> {
     const payloads = payloadsOf(pending.values());
-    timer = undefined;
     pending = new Map();
     pendingText = 0;
-    isSending = true;
-    sentAt = performance.now();
     await sql`select pg_notify(${channel}, payload) from unnest(${payloads}::text[]) as payload`
       .execute(db)
       .catch(() => {});
-    isSending = false;
-    if (pending.size) timer ??= setTimeout(() => void send(), interval).unref();
+    timer = pending.size ? setTimeout(() => void send(), interval).unref() : undefined;
   }
 
   return {

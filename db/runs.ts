@@ -1,13 +1,13 @@
 import { sql, type Kysely, type Transaction } from 'kysely';
-import { answerFault, type Decision, type RunStatus } from '../workflows/messages.ts';
-import { answerGate, findLatestGate } from './gates.ts';
+import { answerFault, type Decision, type RunStatus, type TaskStatus } from '../workflows/messages.ts';
+import { answerGate } from './gates.ts';
 import type { HumanField } from '../workflows/definition.ts';
 import { readTextAnswer, type FormAnswer, type FormFault } from '../workflows/form.ts';
 import type { Db } from './index.ts';
 import { claimedEntry, insertOutboxEntry, outboxColumns, type OutboxEntry } from './outbox.ts';
 import { appendEvents } from './progress.ts';
 import { listTexts } from './texts.ts';
-import type { Database, Gate, NewRun, Run, Task } from './schema.ts';
+import type { Database, Gate, NewRun, Run } from './schema.ts';
 
 /** The run's row, for those who work on it. Throws when there is none. */
 export function getRun(db: Db, run_id: string): Promise<Run> {
@@ -113,7 +113,7 @@ async function lockOwnRun(trx: Transaction<Database>, account_id: string, run_id
 
 export type Completion =
   | { result: 'unknown' }
-  | { result: 'not_waiting'; task: Task; gate: Gate | undefined }
+  | { result: 'not_waiting'; task_status: TaskStatus; gate: Gate | undefined }
   | { result: 'unfit'; faults: FormFault[] }
   | { result: 'fault'; field: 'decision' | 'output'; detail: string }
   | { result: 'accepted'; gate: Gate; entry: OutboxEntry | undefined };
@@ -131,21 +131,14 @@ export async function completeTask(
     request_id: string;
   },
 ): Promise<Completion> {
-  const { account_id, run_id, task_id, decision, output, request_id } = answer;
-  const [task, gate] = await Promise.all([
-    findTask(db, account_id, run_id, task_id),
-    findLatestGate(db, run_id, task_id),
-  ]);
+  const { run_id, task_id, decision, output, request_id } = answer;
+  const task = await findAnswerable(db, answer);
   if (!task) return { result: 'unknown' };
-  const stale = gate && answer.gate_id !== undefined && answer.gate_id !== gate.gate_id;
-  // The task as it is after what made its gate so.
-  const notWaiting = async (standing: Gate | undefined): Promise<Completion> => {
-    const current = (await findTask(db, account_id, run_id, task_id)) ?? task;
-    return { result: 'not_waiting', task: current, gate: standing };
-  };
-  if (gate?.status !== 'open' || stale) return notWaiting(gate);
+  const { task_status, has_draft, gate } = task;
+  const isStale = gate && answer.gate_id !== undefined && answer.gate_id !== gate.gate_id;
+  if (gate?.status !== 'open' || isStale) return { result: 'not_waiting', task_status, gate };
 
-  const fault = answerFault({ kind: gate.kind, has_draft: task.output_id !== null }, { decision, output });
+  const fault = answerFault({ kind: gate.kind, has_draft }, { decision, output });
   if (fault) return { result: 'fault', ...fault };
   const read = gate.kind === 'human_step' ? await readForm(db, gate, output ?? '') : undefined;
   if (read && 'faults' in read) return { result: 'unfit', faults: read.faults };
@@ -158,7 +151,11 @@ export async function completeTask(
     output: text,
     request_id,
   });
-  if (!answered.won) return notWaiting(answered.gate);
+  if (!answered.won) {
+    // The task as it is after what was first.
+    const after = await findAnswerable(db, answer);
+    return { result: 'not_waiting', task_status: after?.task_status ?? task_status, gate: answered.gate };
+  }
   return { result: 'accepted', gate: answered.gate, entry: answered.entry };
 }
 
@@ -169,15 +166,28 @@ async function readForm(db: Db, { run_id, task_id }: Gate, text: string): Promis
   return readTextAnswer(form === undefined ? [] : (JSON.parse(form) as { fields: HumanField[] }).fields, text);
 }
 
-function findTask(db: Db, account_id: string, run_id: string, task_id: string): Promise<Task | undefined> {
-  return db
+/** A task with its newest gate, open or not. Undefined when this account has none of this id. */
+async function findAnswerable(
+  db: Db,
+  { account_id, run_id, task_id }: { account_id: string; run_id: string; task_id: string },
+): Promise<{ task_status: TaskStatus; has_draft: boolean; gate: Gate | undefined } | undefined> {
+  const task = await db
     .selectFrom('tasks')
     .innerJoin('runs', 'runs.run_id', 'tasks.run_id')
-    .selectAll('tasks')
+    .leftJoin('gates', (join) =>
+      join.onRef('gates.run_id', '=', 'tasks.run_id').onRef('gates.task_id', '=', 'tasks.id'),
+    )
+    .selectAll('gates')
+    .select(['tasks.status as task_status', 'tasks.output_id'])
     .where('tasks.run_id', '=', run_id)
     .where('tasks.id', '=', task_id)
     .where('runs.account_id', '=', account_id)
+    .orderBy('gates.opened_at', 'desc')
+    .limit(1)
     .executeTakeFirst();
+  if (!task) return undefined;
+  const { task_status, output_id, ...gate } = task;
+  return { task_status, has_draft: output_id !== null, gate: gate.gate_id === null ? undefined : (gate as Gate) };
 }
 
 /**

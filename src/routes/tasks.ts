@@ -74,8 +74,8 @@ tasksRouter.openapi(complete, async (c) => {
     case 'fault':
       throw invalid([{ pointer: `/${completion.field}`, detail: completion.detail }]);
     case 'not_waiting': {
-      const { task, gate } = completion;
-      if (gate?.answered_by !== request_id) throw await notWaiting(db, task.status, gate);
+      const { task_status, gate } = completion;
+      if (gate?.answered_by !== request_id) throw await notWaiting(db, task_status, gate);
       return c.json(answered(gate), 200);
     }
     case 'accepted':
