@@ -1,5 +1,5 @@
 import { Context } from '@temporalio/activity';
-import { saveFollowing } from '../db/progress.ts';
+import { completeRun } from '../db/progress.ts';
 import { insertText } from '../db/texts.ts';
 import type { Work } from '../db/work.ts';
 import type { Progress, RunStatus } from '../workflows/messages.ts';
@@ -85,48 +85,38 @@ export function createTaskActivities(deps: ActivityDeps) {
       }),
 
     /**
-     * Writes the final output from the outputs of all tasks, and with `ending` completes the run. Returns the status that
-     * stands then. None when there are warnings, which come before the end, and when the run has gone on without this attempt.
+     * Writes the final output from the outputs of all tasks and, if it `completes` the run, that it is completed. Returns
+     * the status that stands then. None when there are warnings, which come before the end, and when the run has gone on
+     * without this attempt.
      */
-    finalizeRun: ({
-      progress,
-      ending,
-      ...input
-    }: {
+    finalizeRun: (input: {
       run_id: string;
       attempt: number;
       outputs: OutputRef[];
+      completes?: boolean;
       progress?: Progress;
-      ending?: Progress;
     }): Promise<Finalized> => {
-      const { run_id } = input;
-      const rides = { run_id, progress: progress && asTried(progress) };
-      return atWork(
-        deps,
-        rides,
-        input.outputs.map((output) => output.output_id),
-        async (work) => {
-          const material = collect(work, input.outputs);
-          const request = { ...finalizeRunPrompt({ goal: work.run.task, material }), max_output_tokens };
-          const call = { work, task_id: null, purpose: 'finalize_run' as const, attempt: input.attempt, request };
-          const answer = await askModel(deps, call);
-          const written = { output_id: answer.call_id, warnings: warningsOf(answer, 'final output') };
-          if (!ending || written.warnings.length) return written;
-          const end = asTried({ ...ending, run: { ...ending.run, final_output_id: written.output_id } });
-          const status = await keep(() => saveFollowing(deps.db, run_id, end));
-          deps.live.changed(run_id);
-          return { ...written, status };
-        },
-      );
+      const { run_id, attempt, outputs, completes } = input;
+      const progress = input.progress && asTried(input.progress);
+      const ids = outputs.map(({ output_id }) => output_id);
+      return atWork(deps, { run_id, progress }, ids, async (work) => {
+        const material = collect(work, outputs);
+        const request = { ...finalizeRunPrompt({ goal: work.run.task, material }), max_output_tokens };
+        const call = { work, task_id: null, purpose: 'finalize_run' as const, attempt, request };
+        const answer = await askModel(deps, call);
+        const written = { output_id: answer.call_id, warnings: warningsOf(answer, 'final output') };
+        if (!completes || !progress || written.warnings.length) return written;
+        const status = await keep(() => completeRun(db, run_id, progress, written.output_id));
+        deps.live.changed(run_id);
+        return { ...written, status };
+      });
     },
   };
 }
 
 /** Each attempt writes a version of its own: one that comes too late does not end a run that another has taken over. */
 function asTried(progress: Progress): Progress {
-  const { version, follows } = progress;
-  const tries = Context.current().info.attempt - 1;
-  return { ...progress, version: version + tries, ...(follows !== undefined && { follows: follows + tries }) };
+  return { ...progress, version: progress.version + Context.current().info.attempt - 1 };
 }
 
 function textsOf(input: { inputs: OutputRef[]; feedback_id: string | null; previous_output_id: string | null }) {

@@ -12,15 +12,32 @@ export function saveProgress(db: Db, run_id: string, progress: Progress): Promis
   return db.selectNoFrom(savedStatus(run_id, progress).as('status')).executeTakeFirstOrThrow();
 }
 
-/** Writes progress that follows a version. Null, and nothing is written, when the run is not at that version any more. */
-export async function saveFollowing(db: Db, run_id: string, progress: Progress): Promise<RunStatus | null> {
-  const { status } = await saveProgress(db, run_id, progress);
-  return status;
-}
-
 /** The same as part of a statement that does more: its value is the status that stands. */
 export function savedStatus(run_id: string, progress: Progress): RawBuilder<RunStatus> {
   return sql<RunStatus>`save_progress(${run_id}, ${JSON.stringify(progress)}::jsonb)`;
+}
+
+/**
+ * Completes a run of which `latest` was written last. Returns the status that stands; null, and nothing is written, when
+ * the run has gone on since.
+ */
+export async function completeRun(
+  db: Db,
+  run_id: string,
+  latest: Progress,
+  final_output_id: string,
+): Promise<RunStatus | null> {
+  const completion = {
+    version: latest.version + 1,
+    follows: latest.version,
+    run: { ...latest.run, status: 'completed', phase: 'done', final_output_id },
+    tasks: [],
+    gates: [],
+    events: [{ key: 'run.completed', type: 'run.completed', data: {} }],
+  };
+  const { rows } = await sql<{ status: RunStatus | null }>`
+    select save_progress(${run_id}, ${JSON.stringify(completion)}::jsonb) as status`.execute(db);
+  return rows[0]!.status;
 }
 
 /** Locks the run's row, which orders all that is written about a run. Throws when there is no such run. */

@@ -21,12 +21,19 @@ export function watchHistory(limit: number | undefined) {
   async function longAndAtRest(isAtRest: () => boolean): Promise<void> {
     for (;;) {
       await condition(() => isLong() && isAtRest());
-      // Conditions are looked at after each of the things that happen at once. Look again when they all have had their effect.
-      let looks = 0;
-      await condition(() => looks++ > 0);
+      await othersAreDone();
       if (isAtRest()) return;
     }
   }
 
   return { isLong, toContinue, longAndAtRest };
+}
+
+/**
+ * Resolves when all that happens at once has had its effect: conditions are looked at after each of these things, and
+ * this one holds at the second look.
+ */
+export function othersAreDone(): Promise<void> {
+  let looks = 0;
+  return condition(() => looks++ > 0);
 }

@@ -170,10 +170,8 @@ export type RunState = {
  */
 export type Progress = {
   version: number;
-  /** Workflow time, in milliseconds since 1970; null is the time at which it is written. */
-  at: number | null;
-  /** With it, this is written only while the run is at that version. */
-  follows?: number;
+  /** Workflow time, in milliseconds since 1970. */
+  at: number;
   run: Pick<RunState, 'status' | 'phase' | 'warnings' | 'error' | 'final_output_id' | 'shared_state'>;
   tasks: (Omit<TaskState, 'gate'> & { position: number })[];
   gates: GateState[];

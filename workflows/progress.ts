@@ -9,6 +9,7 @@ import {
 import { defineSearchAttributeKey } from '@temporalio/common';
 import type { Activities } from '../activities/index.ts';
 import { describeRun } from './details.ts';
+import { othersAreDone } from './history.ts';
 import { isBudgetTask } from './plan.ts';
 import type { GateState, Progress, RunEvent, RunState, RunStatus, TaskState } from './messages.ts';
 
@@ -183,18 +184,12 @@ export function trackProgress(run_id: string, carried?: { state: RunState; versi
       try {
         return await localActivity();
       } finally {
-        await othersAreDone();
+        await regardless.run(othersAreDone);
         underway -= 1;
       }
     });
     lastLocalActivity = result.catch(() => {});
     return result;
-  }
-
-  /** Resolves when all that happens at once has had its effect. */
-  function othersAreDone(): Promise<void> {
-    let looks = 0;
-    return regardless.run(() => condition(() => looks++ > 0));
   }
 
   /**
@@ -217,21 +212,7 @@ export function trackProgress(run_id: string, carried?: { state: RunState; versi
     return saving;
   }
 
-  /** What completes the run after this progress, but for the final output: for the activity that writes that. */
-  function endingAfter({ version: follows }: Progress): Progress {
-    const { warnings, shared_state } = state;
-    return {
-      version: follows + 1,
-      at: null,
-      follows,
-      run: { status: 'completed', phase: 'done', warnings, error: null, final_output_id: null, shared_state },
-      tasks: [],
-      gates: [],
-      events: [{ key: eventKey('run.completed', {}), type: 'run.completed', data: {} }],
-    };
-  }
-
-  /** The activity has written it. With the status that stands, there is nothing more to write. */
+  /** An activity has completed the run in Postgres. With the status that stands, there is nothing more to write. */
   function endSaved(status: RunStatus): void {
     ended = status;
   }
@@ -268,7 +249,6 @@ export function trackProgress(run_id: string, carried?: { state: RunState; versi
     warn,
     carry,
     saved,
-    endingAfter,
     endSaved,
     oneByOne,
     isAtRest,

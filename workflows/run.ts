@@ -160,13 +160,7 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
       const { output_id, warnings, status } = await makeCall((progress) =>
         finalizeRun.executeWithOptions({ summary }, [
           // Where a person has helped, the task of that person is completed first.
-          {
-            run_id,
-            attempt,
-            outputs,
-            progress,
-            ...(attempt === 1 && progress && { ending: run.endingAfter(progress) }),
-          },
+          { run_id, attempt, outputs, completes: attempt === 1, progress },
         ]),
       );
       if (status) run.endSaved(status);
