@@ -1,13 +1,19 @@
 import { sql } from 'kysely';
-import type { Decision } from '../workflows/messages.ts';
+import type { HumanField } from '../workflows/definition.ts';
+import { readTextAnswer, type FormAnswer, type FormFault } from '../workflows/form.ts';
+import { answerFault, type Decision, type TaskStatus } from '../workflows/messages.ts';
 import type { Db } from './index.ts';
 import { nextAttempt, type OutboxEntry } from './outbox.ts';
 import type { Gate, OutboxMessage } from './schema.ts';
+import { listTexts } from './texts.ts';
 
 type Answer = { run_id: string; gate_id: string; decision: Decision; output: string | null };
 
 /** `request_id` is the same at every try of a request with an `Idempotency-Key`. */
 type AnswerOfRequest = Answer & { task_id: string; request_id: string };
+
+/** Without `gate_id` it is meant for the gate that is open now. */
+type AnswerToTask = Omit<AnswerOfRequest, 'gate_id'> & { account_id: string; gate_id?: string };
 
 /** Null when the answer is blank. */
 function outputOf({ output }: Answer): string | null {
@@ -30,7 +36,7 @@ export async function settleGate(db: Db, answer: Answer): Promise<Gate> {
  * `settleGate`, and with it the outbox entry that tells the workflow, in one statement. `won` is false when another
  * was first; `entry` is undefined then, and when an older entry of the run must go before it.
  */
-export async function answerGate(
+async function answerGate(
   db: Db,
   answer: AnswerOfRequest,
 ): Promise<{ won: boolean; gate: Gate; entry: OutboxEntry | undefined }> {
@@ -58,4 +64,64 @@ export function findGateAnsweredBy(db: Db, run_id: string, request_id: string): 
     .where('run_id', '=', run_id)
     .where('answered_by', '=', request_id)
     .executeTakeFirst();
+}
+
+export type Completion =
+  | { result: 'unknown' }
+  | { result: 'not_waiting'; task_status: TaskStatus; gate: Gate | undefined }
+  | { result: 'unfit'; faults: FormFault[] }
+  | { result: 'fault'; field: 'decision' | 'output'; detail: string }
+  | { result: 'accepted'; gate: Gate; entry: OutboxEntry | undefined };
+
+/** Answers the task's open gate, in one statement that only one answer can win: gate, text, event and outbox entry. */
+export async function completeTask(db: Db, answer: AnswerToTask): Promise<Completion> {
+  const task = await findAnswerable(db, answer);
+  if (!task) return { result: 'unknown' };
+  const { task_status, has_draft, gate } = task;
+  const isStale = gate && answer.gate_id !== undefined && answer.gate_id !== gate.gate_id;
+  if (gate?.status !== 'open' || isStale) return { result: 'not_waiting', task_status, gate };
+
+  const fault = answerFault({ kind: gate.kind, has_draft }, answer);
+  if (fault) return { result: 'fault', ...fault };
+  const read = gate.kind === 'human_step' ? await readForm(db, gate, answer.output ?? '') : undefined;
+  if (read && 'faults' in read) return { result: 'unfit', faults: read.faults };
+  const output = read ? JSON.stringify(read.value) : answer.output;
+  const answered = await answerGate(db, { ...answer, gate_id: gate.gate_id, output });
+  if (!answered.won) {
+    // The task as it is after what was first.
+    const after = await findAnswerable(db, answer);
+    return { result: 'not_waiting', task_status: after?.task_status ?? task_status, gate: answered.gate };
+  }
+  return { result: 'accepted', gate: answered.gate, entry: answered.entry };
+}
+
+/** Reads an answer to a human step by the fields that it has shown. */
+async function readForm(db: Db, { run_id, task_id }: Gate, text: string): Promise<FormAnswer> {
+  const form_id = `${run_id}/${task_id}/form`;
+  const form = (await listTexts(db, [form_id])).get(form_id);
+  return readTextAnswer(form === undefined ? [] : (JSON.parse(form) as { fields: HumanField[] }).fields, text);
+}
+
+/** A task with its newest gate, open or not. Undefined when this account has none of this id. */
+async function findAnswerable(
+  db: Db,
+  { account_id, run_id, task_id }: AnswerToTask,
+): Promise<{ task_status: TaskStatus; has_draft: boolean; gate: Gate | undefined } | undefined> {
+  const task = await db
+    .selectFrom('tasks')
+    .innerJoin('runs', 'runs.run_id', 'tasks.run_id')
+    .leftJoin('gates', (join) =>
+      join.onRef('gates.run_id', '=', 'tasks.run_id').onRef('gates.task_id', '=', 'tasks.id'),
+    )
+    .selectAll('gates')
+    .select(['tasks.status as task_status', 'tasks.output_id'])
+    .where('tasks.run_id', '=', run_id)
+    .where('tasks.id', '=', task_id)
+    .where('runs.account_id', '=', account_id)
+    .orderBy('gates.opened_at', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  if (!task) return undefined;
+  const { task_status, output_id, ...gate } = task;
+  return { task_status, has_draft: output_id !== null, gate: gate.gate_id === null ? undefined : (gate as Gate) };
 }

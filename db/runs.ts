@@ -1,13 +1,9 @@
 import { sql, type Kysely, type Transaction } from 'kysely';
-import { answerFault, type Decision, type RunStatus, type TaskStatus } from '../workflows/messages.ts';
-import { answerGate } from './gates.ts';
-import type { HumanField } from '../workflows/definition.ts';
-import { readTextAnswer, type FormAnswer, type FormFault } from '../workflows/form.ts';
+import type { RunStatus } from '../workflows/messages.ts';
 import type { Db } from './index.ts';
 import { claimedEntry, insertOutboxEntry, outboxColumns, type OutboxEntry } from './outbox.ts';
 import { appendEvents } from './progress.ts';
-import { listTexts } from './texts.ts';
-import type { Database, Gate, NewRun, Run } from './schema.ts';
+import type { Database, NewRun, Run } from './schema.ts';
 
 /** The run's row, for those who work on it. Throws when there is none. */
 export function getRun(db: Db, run_id: string): Promise<Run> {
@@ -109,85 +105,6 @@ async function lockOwnRun(trx: Transaction<Database>, account_id: string, run_id
     .where('account_id', '=', account_id)
     .forUpdate()
     .executeTakeFirst();
-}
-
-export type Completion =
-  | { result: 'unknown' }
-  | { result: 'not_waiting'; task_status: TaskStatus; gate: Gate | undefined }
-  | { result: 'unfit'; faults: FormFault[] }
-  | { result: 'fault'; field: 'decision' | 'output'; detail: string }
-  | { result: 'accepted'; gate: Gate; entry: OutboxEntry | undefined };
-
-/** Answers the task's open gate, in one statement that only one answer can win: gate, text, event and outbox entry. */
-export async function completeTask(
-  db: Db,
-  answer: {
-    account_id: string;
-    run_id: string;
-    task_id: string;
-    gate_id?: string;
-    decision: Decision;
-    output: string | null;
-    request_id: string;
-  },
-): Promise<Completion> {
-  const { run_id, task_id, decision, output, request_id } = answer;
-  const task = await findAnswerable(db, answer);
-  if (!task) return { result: 'unknown' };
-  const { task_status, has_draft, gate } = task;
-  const isStale = gate && answer.gate_id !== undefined && answer.gate_id !== gate.gate_id;
-  if (gate?.status !== 'open' || isStale) return { result: 'not_waiting', task_status, gate };
-
-  const fault = answerFault({ kind: gate.kind, has_draft }, { decision, output });
-  if (fault) return { result: 'fault', ...fault };
-  const read = gate.kind === 'human_step' ? await readForm(db, gate, output ?? '') : undefined;
-  if (read && 'faults' in read) return { result: 'unfit', faults: read.faults };
-  const text = read ? JSON.stringify(read.value) : output;
-  const answered = await answerGate(db, {
-    run_id,
-    task_id,
-    gate_id: gate.gate_id,
-    decision,
-    output: text,
-    request_id,
-  });
-  if (!answered.won) {
-    // The task as it is after what was first.
-    const after = await findAnswerable(db, answer);
-    return { result: 'not_waiting', task_status: after?.task_status ?? task_status, gate: answered.gate };
-  }
-  return { result: 'accepted', gate: answered.gate, entry: answered.entry };
-}
-
-/** Reads an answer to a human step by the fields that it has shown. */
-async function readForm(db: Db, { run_id, task_id }: Gate, text: string): Promise<FormAnswer> {
-  const form_id = `${run_id}/${task_id}/form`;
-  const form = (await listTexts(db, [form_id])).get(form_id);
-  return readTextAnswer(form === undefined ? [] : (JSON.parse(form) as { fields: HumanField[] }).fields, text);
-}
-
-/** A task with its newest gate, open or not. Undefined when this account has none of this id. */
-async function findAnswerable(
-  db: Db,
-  { account_id, run_id, task_id }: { account_id: string; run_id: string; task_id: string },
-): Promise<{ task_status: TaskStatus; has_draft: boolean; gate: Gate | undefined } | undefined> {
-  const task = await db
-    .selectFrom('tasks')
-    .innerJoin('runs', 'runs.run_id', 'tasks.run_id')
-    .leftJoin('gates', (join) =>
-      join.onRef('gates.run_id', '=', 'tasks.run_id').onRef('gates.task_id', '=', 'tasks.id'),
-    )
-    .selectAll('gates')
-    .select(['tasks.status as task_status', 'tasks.output_id'])
-    .where('tasks.run_id', '=', run_id)
-    .where('tasks.id', '=', task_id)
-    .where('runs.account_id', '=', account_id)
-    .orderBy('gates.opened_at', 'desc')
-    .limit(1)
-    .executeTakeFirst();
-  if (!task) return undefined;
-  const { task_status, output_id, ...gate } = task;
-  return { task_status, has_draft: output_id !== null, gate: gate.gate_id === null ? undefined : (gate as Gate) };
 }
 
 /**

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { completeTask } from '../db/runs.ts';
+import { completeTask } from '../db/gates.ts';
 import { until } from './harness.ts';
 import { define, resume, runSteps as start } from './orchestration.ts';
 import { useStory } from './story.ts';

@@ -1,6 +1,5 @@
 import { findWaitingGates, type WaitingGate } from '../../db/orchestration-runs.ts';
-import { findGateAnsweredBy } from '../../db/gates.ts';
-import { completeTask } from '../../db/runs.ts';
+import { completeTask, findGateAnsweredBy } from '../../db/gates.ts';
 import type { Decision } from '../../workflows/messages.ts';
 import type { AppDeps } from '../deps.ts';
 import { ApiError, invalid, notFound } from '../errors.ts';

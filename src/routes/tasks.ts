@@ -1,7 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { findTaskViews, type TaskView } from '../../db/run-views.ts';
-import { findGateAnsweredBy } from '../../db/gates.ts';
-import { completeTask } from '../../db/runs.ts';
+import { completeTask, findGateAnsweredBy } from '../../db/gates.ts';
 import type { Gate } from '../../db/schema.ts';
 import { listTexts } from '../../db/texts.ts';
 import type { Db } from '../../db/index.ts';
