@@ -1,10 +1,13 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { valueOf, type StateRefs, type StateValues } from '../db/shared-state.ts';
+import type { Work } from '../db/work.ts';
 import { JavaScriptError, runJavaScript } from '../src/javascript/index.ts';
-import type { Definition, StepOf } from '../workflows/definition.ts';
+import type { Definition, Step, StepOf } from '../workflows/definition.ts';
 import { jsonIn } from './extract-json.ts';
 import { asText, render } from './state.ts';
-import type { StepWork } from './steps.ts';
+
+/** A step at work: its definition, and the values of the state that it asked for. */
+export type StepWork<S extends Step = Step> = { work: Work; definition: Definition; step: S; values: StateValues };
 
 /** What a step that needs no model makes of the state. `decision` is that of `if_else` and `switch`. */
 export type Computed = { value: unknown; decision?: string; warnings: string[] };

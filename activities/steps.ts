@@ -1,11 +1,10 @@
 import { findDefinition } from '../db/orchestrations.ts';
-import { textIdsOf, valuesOf, type StateRefs, type StateValues } from '../db/shared-state.ts';
+import { textIdsOf, valuesOf, type StateRefs } from '../db/shared-state.ts';
 import { insertText } from '../db/texts.ts';
-import type { Work } from '../db/work.ts';
 import { asAgentTool, type Definition, type Step, type StepOf } from '../workflows/definition.ts';
 import type { Progress } from '../workflows/messages.ts';
 import type { ValueRef } from '../workflows/orchestration-state.ts';
-import { collect, compute, type Computed } from './compute.ts';
+import { collect, compute, type Computed, type StepWork } from './compute.ts';
 import { takeTurn, type Turn } from './agent.ts';
 import type { ActivityDeps } from './deps.ts';
 import { askForJson, atWork } from './model.ts';
@@ -25,9 +24,6 @@ export type StepCall = {
   state: StateRefs;
   progress?: Progress;
 };
-
-/** A step at work: its definition, and the values of the state that it asked for. */
-export type StepWork<S extends Step = Step> = { work: Work; definition: Definition; step: S; values: StateValues };
 
 /** The steps of orchestrations. What they read and write are texts in Postgres; only their ids pass through Temporal. */
 export function createStepActivities(deps: ActivityDeps) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { register } from '../test/client.ts';
 import { definition } from './orchestration.ts';
-import type { Outside } from './outside.ts';
+import { expiredMark, type Outside } from './outside.ts';
 
 export type Account = {
   name: string;
@@ -14,9 +14,6 @@ export type Account = {
   webhook_url: string;
   escalation_url: string;
 };
-
-/** The key of such a provider has this in it. */
-export const expiredMark = 'expired';
 
 /** An account with its providers and an orchestration, while all is well. */
 export async function openAccount(api: string, name: string, outside: Outside): Promise<Account> {

@@ -4,7 +4,6 @@ import { startFakeModel, type ModelCall, type Purpose, type Reply } from '../tes
 import { fakeTokens, type FakeVendor } from '../test/fakes/wire.ts';
 import { startFakeWebhook, type WebhookReply } from '../test/fakes/webhook.ts';
 import { scriptRun } from '../test/script.ts';
-import { expiredMark } from './accounts.ts';
 import { agentReply } from './agent.ts';
 import type { Random } from './random.ts';
 import { startWeb } from './web.ts';
@@ -36,6 +35,9 @@ export const webhookFaults = {
   'error 500': () => ({ status: 500 }),
 } satisfies Record<string, () => WebhookReply>;
 export type WebhookFault = keyof typeof webhookFaults;
+
+/** The key of a provider that is refused most of the time has this in it. */
+export const expiredMark = 'expired';
 
 /** A call as it reached the model. Times are milliseconds since 1970. */
 export type CallEntry = {
