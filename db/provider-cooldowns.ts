@@ -1,6 +1,5 @@
-import { sql, type ExpressionBuilder } from 'kysely';
+import { sql } from 'kysely';
 import type { Db } from './index.ts';
-import type { Database } from './schema.ts';
 
 /** Holds the calls of all runs to this provider back for so long. A longer block stands. */
 export async function blockProvider(db: Db, provider_id: string, ms: number): Promise<void> {
@@ -19,23 +18,12 @@ export async function blockProvider(db: Db, provider_id: string, ms: number): Pr
 export type Cooldown = { provider_id: string; blocked_until: string; ms: number };
 
 /** What holds back calls now: of the operator's own models, and of the providers of the account of a run in the query. */
-export function cooldownsOfAccount(eb: ExpressionBuilder<Database, 'runs'>) {
-  const own = eb.selectFrom('providers').select('provider_id').whereRef('providers.account_id', '=', 'runs.account_id');
-  return eb
-    .selectFrom('provider_cooldowns')
-    .select([
-      'provider_cooldowns.provider_id',
-      'blocked_until',
-      sql<number>`extract(epoch from blocked_until - now())::float8 * 1000`.as('ms'),
-    ])
-    .where('blocked_until', '>', sql<string>`now()`)
-    .where((cooldown) =>
-      cooldown.or([
-        cooldown('provider_cooldowns.provider_id', 'like', 'managed/%'),
-        cooldown('provider_cooldowns.provider_id', 'in', own),
-      ]),
-    );
-}
+export const cooldownsOfAccount = sql<Cooldown>`
+  select provider_id, blocked_until, extract(epoch from blocked_until - now())::float8 * 1000 as ms
+  from provider_cooldowns
+  where blocked_until > now() and (
+    provider_id like 'managed/%'
+    or provider_id in (select provider_id from providers where providers.account_id = runs.account_id))`;
 
 /** Of providers that may be called again. */
 export async function deleteExpiredCooldowns(db: Db): Promise<void> {

@@ -1,5 +1,4 @@
 import { sql } from 'kysely';
-import { jsonArrayFrom } from 'kysely/helpers/postgres';
 import type { Progress, RunStatus } from '../workflows/messages.ts';
 import type { Db } from './index.ts';
 import { cooldownsOfAccount, type Cooldown } from './provider-cooldowns.ts';
@@ -19,42 +18,26 @@ export type Work = {
   cooldowns: Cooldown[];
 };
 
+type Row = Run & Pick<Work, 'tasks' | 'cooldowns'> & { texts: Record<string, string>; paid_calls: string[] };
+
 /**
  * Saves the progress that came with an activity, and loads the run with what the activity needs of it, in one round trip.
  * `run.status` is the one that stands after that. Throws when there is no such run.
  */
 export async function loadWork(db: Db, run_id: string, text_ids: string[], progress?: Progress): Promise<Work> {
   const status = progress ? savedStatus(run_id, progress) : sql<RunStatus>`runs.status`;
-  const { tasks, texts, paid_calls, cooldowns, ...run } = await db
-    .selectFrom('runs')
-    .selectAll('runs')
-    .select((eb) => [
-      jsonArrayFrom(
-        eb
-          .selectFrom('tasks')
-          .select(['id', 'title', 'description', 'kind'])
-          .whereRef('tasks.run_id', '=', 'runs.run_id')
-          .orderBy('position'),
-      ).as('tasks'),
-      jsonArrayFrom(
-        eb
-          .selectFrom('texts')
-          .select(['text_id', 'text'])
-          .where('text_id', '=', eb.fn.any(eb.val(text_ids))),
-      ).as('texts'),
-      jsonArrayFrom(eb.selectFrom('llm_calls').select('call_id').whereRef('llm_calls.run_id', '=', 'runs.run_id')).as(
-        'paid_calls',
-      ),
-      jsonArrayFrom(cooldownsOfAccount(eb)).as('cooldowns'),
-      status.as('status'),
-    ])
-    .where('runs.run_id', '=', run_id)
-    .executeTakeFirstOrThrow();
-  return {
-    run,
-    tasks,
-    texts: new Map(texts.map(({ text_id, text }) => [text_id, text])),
-    paid_calls: new Set(paid_calls.map(({ call_id }) => call_id)),
-    cooldowns,
-  };
+  // Every activity begins with it. The query builder would take longer to write it than Postgres to answer.
+  const { rows } = await sql<Row>`
+    select runs.*, ${status} as status,
+      (select coalesce(json_agg(json_build_object('id', id, 'title', title, 'description', description, 'kind', kind)
+                                order by position), '[]')
+       from tasks where tasks.run_id = runs.run_id) as tasks,
+      (select coalesce(json_object_agg(text_id, text), '{}') from texts where text_id = any(${text_ids})) as texts,
+      array(select call_id from llm_calls where llm_calls.run_id = runs.run_id) as paid_calls,
+      (select coalesce(json_agg(cooldown), '[]') from (${cooldownsOfAccount}) as cooldown) as cooldowns
+    from runs where runs.run_id = ${run_id}`.execute(db);
+  const [row] = rows;
+  if (!row) throw new Error(`There is no run ${run_id}.`);
+  const { tasks, texts, paid_calls, cooldowns, ...run } = row;
+  return { run, tasks, texts: new Map(Object.entries(texts)), paid_calls: new Set(paid_calls), cooldowns };
 }
