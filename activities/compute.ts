@@ -7,7 +7,7 @@ import { jsonIn } from './extract-json.ts';
 import { asText, render } from './state.ts';
 
 /** A step at work: its definition, and the values of the state that it asked for. */
-export type StepWork<S extends Step = Step> = { work: Work; definition: Definition; step: S; values: StateValues };
+export type StepWork = { work: Work; definition: Definition; step: Step; values: StateValues };
 
 /** What a step that needs no model makes of the state. `decision` is that of `if_else` and `switch`. */
 export type Computed = { value: unknown; decision?: string; warnings: string[] };

@@ -109,7 +109,7 @@ export async function postRuns(servers: Servers, rounds: number): Promise<Row[]>
       .limit(connections)
       .execute();
     await Promise.all(runs.map(({ run_id }) => ended(servers, run_id)));
-    await sleep(500);
+    await sleep(rest_ms);
   }
   const p99 = percentile(times, 0.99);
   return [

@@ -27,6 +27,7 @@ export type LiveSender = ReturnType<typeof createLiveSender>;
 export function createLiveSender(db: Db) {
   let pending = new Map<string, LiveMessage>();
   let pendingText = 0;
+  /** Until what it has begun is sent: one at a time. */
   let timer: NodeJS.Timeout | undefined;
 
   function push(key: string, message: LiveMessage): void {

@@ -12,8 +12,13 @@ export function saveProgress(db: Db, run_id: string, progress: Progress): Promis
   return db.selectNoFrom(savedStatus(run_id, progress).as('status')).executeTakeFirstOrThrow();
 }
 
+/** Dated when it is written, and only while the run is at the version that it `follows`: no status stands else. */
+type Following = Omit<Progress, 'at'> & { follows: number };
+
 /** The same as part of a statement that does more: its value is the status that stands. */
-export function savedStatus(run_id: string, progress: Progress): RawBuilder<RunStatus> {
+export function savedStatus(run_id: string, progress: Progress): RawBuilder<RunStatus>;
+export function savedStatus(run_id: string, progress: Following): RawBuilder<RunStatus | null>;
+export function savedStatus(run_id: string, progress: Progress | Following): RawBuilder<RunStatus | null> {
   return sql<RunStatus>`save_progress(${run_id}, ${JSON.stringify(progress)}::jsonb)`;
 }
 
@@ -27,7 +32,7 @@ export async function completeRun(
   latest: Progress,
   final_output_id: string,
 ): Promise<RunStatus | null> {
-  const completion = {
+  const completion: Following = {
     version: latest.version + 1,
     follows: latest.version,
     run: { ...latest.run, status: 'completed', phase: 'done', final_output_id },
@@ -35,9 +40,8 @@ export async function completeRun(
     gates: [],
     events: [{ key: 'run.completed', type: 'run.completed', data: {} }],
   };
-  const { rows } = await sql<{ status: RunStatus | null }>`
-    select save_progress(${run_id}, ${JSON.stringify(completion)}::jsonb) as status`.execute(db);
-  return rows[0]!.status;
+  const { status } = await db.selectNoFrom(savedStatus(run_id, completion).as('status')).executeTakeFirstOrThrow();
+  return status;
 }
 
 /** Locks the run's row, which orders all that is written about a run. Throws when there is no such run. */
