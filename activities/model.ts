@@ -16,7 +16,7 @@ import {
   type ToolCall,
   type ToolDefinition,
 } from '../src/llm/index.ts';
-import type { AgentTool } from '../workflows/definition.ts';
+import type { AgentTool } from '../workflows/contract/definition.ts';
 import type { Progress } from '../workflows/messages.ts';
 import { withinBudget } from './budget.ts';
 import type { ActivityDeps } from './deps.ts';

@@ -1,6 +1,6 @@
 import { insertPlannedTasks } from '../db/tasks.ts';
-import { chain, graphFault } from '../workflows/graph.ts';
-import { gateName, matchesGate } from '../workflows/plan.ts';
+import { chain, graphFault } from '../workflows/contract/graph.ts';
+import { gateName, matchesGate } from '../workflows/contract/plan.ts';
 import type { HumanGate } from '../db/schema.ts';
 import type { PlannedTask, Progress } from '../workflows/messages.ts';
 import type { ActivityDeps } from './deps.ts';

@@ -7,7 +7,7 @@ import { isUnavailable } from '../db/index.ts';
 import { decrypt, mcpServerContext, OtherKeyError, type KeyRing } from '../src/crypto.ts';
 import { parseToolArguments } from '../src/llm/index.ts';
 import { callMcpTool, maxResultLength, ToolError, wireName, type McpTarget, type Tool } from '../src/tools/index.ts';
-import type { AgentTool } from '../workflows/definition.ts';
+import type { AgentTool } from '../workflows/contract/definition.ts';
 import type { Progress, ToolRequest } from '../workflows/messages.ts';
 import type { ActivityDeps } from './deps.ts';
 import { atWork, keep, type OfferedTool } from './model.ts';

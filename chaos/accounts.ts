@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { register } from '../test/client.ts';
+import { register } from '../test/harness/client.ts';
 import { definition } from './orchestration.ts';
 import { expiredMark, type Outside } from './outside.ts';
 

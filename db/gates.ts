@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
-import type { HumanField } from '../workflows/definition.ts';
-import { readTextAnswer, type FormAnswer, type FormFault } from '../workflows/form.ts';
+import type { HumanField } from '../workflows/contract/definition.ts';
+import { readTextAnswer, type FormAnswer, type FormFault } from '../workflows/contract/form.ts';
 import { answerFault, type Decision, type TaskStatus } from '../workflows/messages.ts';
 import type { Db } from './index.ts';
 import { nextAttempt, type OutboxEntry } from './outbox.ts';

@@ -1,5 +1,5 @@
 import type { ColumnType, Generated, Insertable, Selectable } from 'kysely';
-import type { AgentTool, Definition } from '../workflows/definition.ts';
+import type { AgentTool, Definition } from '../workflows/contract/definition.ts';
 import type {
   Decision,
   GateKind,
@@ -11,7 +11,7 @@ import type {
   TaskKind,
   TaskStatus,
 } from '../workflows/messages.ts';
-import type { StepMark, ValueRef } from '../workflows/orchestration-state.ts';
+import type { StepMark, ValueRef } from '../workflows/contract/shared-state.ts';
 
 /** All data on one page. Timestamps are ISO 8601 texts in UTC with milliseconds; `db/index.ts` parses them so. */
 export interface Database {
@@ -318,7 +318,7 @@ interface IdempotencyKeyTable {
   created_at: Generated<string>;
 }
 
-/** Read and written by rate-limiter-flexible alone (src/rate-limits.ts). */
+/** Read and written by rate-limiter-flexible alone (src/http/rate-limits.ts). */
 interface RateLimitTable {
   key: string;
   points: Generated<number>;

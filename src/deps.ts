@@ -2,13 +2,13 @@ import type { Logger } from 'pino';
 import type { Db } from '../db/index.ts';
 import type { LiveSender } from '../db/live.ts';
 import type { Config } from './config.ts';
-import type { Deadline } from './deadline.ts';
-import type { Engine } from './engine.ts';
+import type { Deadline } from './http/deadline.ts';
+import type { Engine } from './temporal/engine.ts';
 import type { IdSeed } from './ids.ts';
 import type { ModelTarget } from './llm/index.ts';
-import type { Outbox } from './outbox.ts';
-import type { RateLimits } from './rate-limits.ts';
-import type { RunEvents } from './run-events.ts';
+import type { Outbox } from './temporal/outbox.ts';
+import type { RateLimits } from './http/rate-limits.ts';
+import type { RunEvents } from './runs/events.ts';
 import type { Tool } from './tools/index.ts';
 
 /** What the API works with. */

@@ -3,9 +3,9 @@ import type { createGates } from './gate.ts';
 import type { History } from './history.ts';
 import { noGatePolicy, type AgentWork, type RunInput, type TaskState } from './messages.ts';
 import type { createModelCalls } from './model-calls.ts';
-import { outputsBefore } from './plan.ts';
+import { outputsBefore } from './contract/plan.ts';
 import type { ProgressTracker } from './progress.ts';
-import { evaluateTask, executeTask, refusal } from './steps.ts';
+import { evaluateTask, executeTask, refusal } from './model-activities.ts';
 
 const maxEvaluationRetries = 2;
 

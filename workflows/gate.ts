@@ -20,8 +20,8 @@ import {
   type TaskAnswer,
   type TaskState,
 } from './messages.ts';
-import type { HumanField } from './definition.ts';
-import { readTextAnswer } from './form.ts';
+import type { HumanField } from './contract/definition.ts';
+import { readTextAnswer } from './contract/form.ts';
 import type { ProgressTracker } from './progress.ts';
 import type { Webhooks } from './webhook.ts';
 

@@ -1,6 +1,6 @@
 import { defineQuery, defineSignal } from '@temporalio/workflow';
-import type { HumanField } from './definition.ts';
-import type { StepMark, ValueRef } from './orchestration-state.ts';
+import type { HumanField } from './contract/definition.ts';
+import type { StepMark, ValueRef } from './contract/shared-state.ts';
 
 /** Everything that crosses the border of a run's workflow: its input, states, signals and queries. */
 

@@ -10,7 +10,7 @@ import { defineSearchAttributeKey } from '@temporalio/common';
 import type { Activities } from '../activities/index.ts';
 import { describeRun } from './details.ts';
 import { othersAreDone } from './history.ts';
-import { isBudgetTask } from './plan.ts';
+import { isBudgetTask } from './contract/plan.ts';
 import type { GateState, Progress, RunEvent, RunState, RunStatus, TaskState } from './messages.ts';
 
 const { saveProgress } = proxyLocalActivities<Activities>({

@@ -1,5 +1,5 @@
-import type { Definition, Step } from '../../workflows/definition.ts';
-import { chooseTools } from '../agent-tools.ts';
+import type { Definition, Step } from '../../workflows/contract/definition.ts';
+import { chooseTools } from '../agents/tools.ts';
 
 /** Throws a 422 that names each tool of a step that this account does not have. */
 export async function checkTools(

@@ -1,8 +1,8 @@
-import { innerSteps, mayEnd, nextSteps, type Definition, type Step } from '../../workflows/definition.ts';
-import type { FieldFault } from '../errors.ts';
+import { innerSteps, mayEnd, nextSteps, type Definition, type Step } from '../../workflows/contract/definition.ts';
+import type { FieldFault } from '../http/problems.ts';
 import { syntaxFault } from '../javascript/index.ts';
-import { pointer } from '../pointer.ts';
-import { findTemplate } from '../templates.ts';
+import { pointer } from '../http/pointer.ts';
+import { findTemplate } from '../agents/templates.ts';
 
 /**
  * All that is wrong with a definition beyond the shape of its fields: where it leads nowhere, names what is not there,

@@ -1,7 +1,7 @@
 import type { Db } from '../../db/index.ts';
 import { findOrchestration } from '../../db/orchestrations.ts';
-import type { Definition } from '../../workflows/definition.ts';
-import { notFound } from '../errors.ts';
+import type { Definition } from '../../workflows/contract/definition.ts';
+import { notFound } from '../http/problems.ts';
 import { shippedOrchestrations } from './definitions.ts';
 
 /** Without timestamps: it ships with Orchflow. */

@@ -1,12 +1,12 @@
 import { keepDefinition } from '../../db/orchestrations.ts';
 import { listProviders } from '../../db/providers.ts';
 import { insertTexts } from '../../db/texts.ts';
-import type { Definition, Step } from '../../workflows/definition.ts';
+import type { Definition, Step } from '../../workflows/contract/definition.ts';
 import type { AppDeps } from '../deps.ts';
 import { newId, type IdSeed } from '../ids.ts';
-import { chooseModels } from '../policy.ts';
-import { startRun } from '../start-run.ts';
-import { findTemplate } from '../templates.ts';
+import { chooseModels } from '../agents/models.ts';
+import { startRun } from '../runs/start.ts';
+import { findTemplate } from '../agents/templates.ts';
 import { checkTools } from './check-tools.ts';
 import type { Orchestration } from './find.ts';
 import { firstState } from './first-state.ts';

@@ -1,0 +1,35 @@
+import { z } from '@hono/zod-openapi';
+import { text } from '../../../http/text.ts';
+
+/** A tool of an agent, as the name alone or with whether people approve its calls. */
+export const agentToolsSchema = z
+  .array(
+    z.union([
+      text(1, 200),
+      z.strictObject({ name: text(1, 200), require_approval: z.boolean().default(false) }).openapi('AgentTool'),
+    ]),
+  )
+  .max(50)
+  .openapi({
+    description:
+      'What the agent may call: names of `GET /api/v1/tools`. With `require_approval` a person approves each call.',
+    example: ['web_search', { name: 'http_request', require_approval: true }],
+  });
+
+export const toolListSchema = z
+  .object({
+    tools: z.array(
+      z
+        .object({
+          name: z.string().openapi({ example: 'http_request' }),
+          description: z.string(),
+          parameters: z.record(z.string(), z.unknown()).openapi({ description: 'A JSON schema of an object.' }),
+          server: z
+            .string()
+            .nullable()
+            .openapi({ description: 'The MCP server that has it; null for tools of Orchflow.' }),
+        })
+        .openapi('Tool'),
+    ),
+  })
+  .openapi('ToolList');

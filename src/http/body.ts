@@ -1,0 +1,67 @@
+import type { Context } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { createMiddleware } from 'hono/factory';
+import type { AppEnv } from '../deps.ts';
+import { ApiError, invalid } from './problems.ts';
+
+/** What a body must be before anything parses it. */
+
+const maxDepth = 32;
+
+/** Whether a body comes, by the headers. Node reads none that they do not announce, and no more than they say. */
+export function hasBody(c: Context): boolean {
+  return Number(c.req.header('content-length') ?? 0) > 0 || c.req.header('transfer-encoding') !== undefined;
+}
+
+/** At most so many MiB, also when it does not say how long it is. */
+export function limitBody(mebibytes: number) {
+  const maxSize = mebibytes * 1024 * 1024;
+  function refuse(): never {
+    throw new ApiError('BODY_TOO_LARGE', `The body is larger than ${mebibytes} MiB.`);
+  }
+  const count = bodyLimit({ maxSize, onError: refuse });
+  return createMiddleware<AppEnv>(async function limitBody(c, next) {
+    // Counting makes a web stream of the request, which is slow: only for a body that does not say how long it is.
+    if (c.req.header('transfer-encoding') !== undefined) return count(c, next);
+    if (Number(c.req.header('content-length') ?? 0) > maxSize) refuse();
+    await next();
+  });
+}
+
+/** JSON; a body of another kind would pass validation as an empty object. */
+export function requireJson() {
+  return createMiddleware<AppEnv>(async function requireJson(c, next) {
+    if (hasBody(c) && !/^application\/([\w.-]+\+)?json\b/i.test(c.req.header('content-type') ?? '')) {
+      throw new ApiError(
+        'UNSUPPORTED_MEDIA_TYPE',
+        'Send the body as JSON, with the header Content-Type: application/json.',
+      );
+    }
+    await next();
+  });
+}
+
+/** At most 32 levels: what recurses over a body, now or later, meets no bottomless one. */
+export function limitDepth() {
+  return createMiddleware<AppEnv>(async function limitDepth(c, next) {
+    if (['POST', 'PUT'].includes(c.req.method) && nestsDeeper(await c.req.text(), maxDepth)) {
+      throw invalid([{ pointer: '', detail: `must not nest deeper than ${maxDepth} levels` }]);
+    }
+    await next();
+  });
+}
+
+/** Counts the brackets outside of strings. Of text that is no JSON it says nothing of use; the parser refuses that. */
+function nestsDeeper(json: string, levels: number): boolean {
+  let depth = 0;
+  let isString = false;
+  for (let index = 0; index < json.length; index += 1) {
+    const character = json[index];
+    if (character === '"') isString = !isString;
+    else if (isString) index += character === '\\' ? 1 : 0;
+    else if (character === '[' || character === '{') depth += 1;
+    else if (character === ']' || character === '}') depth -= 1;
+    if (depth > levels) return true;
+  }
+  return false;
+}

@@ -1,0 +1,24 @@
+import { z } from 'zod';
+import { invalid } from './problems.ts';
+import { id } from './text.ts';
+
+/** A place in a list that is sorted by time and id, newest first. */
+export type Position = { created_at: string; id: string };
+
+// Postgres knows no year 0.
+const position = z.tuple([z.iso.datetime().refine((text) => text >= '0001'), id]);
+
+/** What clients hand back to get the next page: opaque to them. */
+export function writeCursor({ created_at, id }: Position): string {
+  return Buffer.from(JSON.stringify([created_at, id])).toString('base64url');
+}
+
+/** @throws a 422 for what is no cursor. */
+export function readCursor(cursor: string): Position {
+  try {
+    const [created_at, id] = position.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()));
+    return { created_at, id };
+  } catch {
+    throw invalid([{ pointer: '/cursor', detail: 'is not a cursor of this list' }]);
+  }
+}
