@@ -45,7 +45,7 @@ const problemSchema = z
     request_id: z.string(),
     errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
   })
-  .openapi('Problem', { description: 'RFC 9457 problem details.' });
+  .meta({ id: 'Problem', description: 'RFC 9457 problem details.' });
 
 const problems = {
   401: 'Missing or invalid API key',
@@ -71,7 +71,7 @@ type Spec<R extends RouteConfig['responses']> = Omit<RouteConfig, 'responses' | 
 };
 
 const idempotencyHeader = z.object({
-  'idempotency-key': z.string().optional().openapi({
+  'idempotency-key': z.string().optional().meta({
     description: 'The same key and request get the same answer, for 24 hours. 409 while the first is at work.',
     example: '0f0c8a3e-0e9b-4e0e-9d8f-3a4c5b6d7e8f',
     pattern: '^[!-~]{1,255}$',
@@ -126,9 +126,9 @@ const serverSentEvent = z
   .object({
     id: z.string().optional(),
     event: z.string().optional(),
-    data: z.string().openapi({ description: 'JSON.' }),
+    data: z.string().meta({ description: 'JSON.' }),
   })
-  .openapi('ServerSentEvent');
+  .meta({ id: 'ServerSentEvent' });
 
 /** An answer of server-sent events. Its schema is that of one event, as is usual. */
 export function eventStream(description: string) {

@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 import type { Duration } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
 
@@ -6,7 +6,7 @@ import { msToNumber } from '@temporalio/common/lib/time.js';
 export function text(min: 0 | 1, max: number) {
   const schema = z.string().max(max).refine(isStorable, unstorable);
   if (min === 0) return schema;
-  return schema.refine((value) => value.trim() !== '', 'must not be empty').openapi({ pattern: '\\S' });
+  return schema.refine((value) => value.trim() !== '', 'must not be empty').meta({ pattern: '\\S' });
 }
 
 /** An http(s) URL that Postgres can store. */
@@ -33,7 +33,7 @@ export function duration() {
       (value) => durationPattern.test(value) && msToNumber(value as Duration) <= msToNumber('365d'),
       'must be a duration such as "90s", "30m", "48h" or "7d", of at most 365 days',
     )
-    .openapi({ pattern: durationPattern.source, example: '48h' });
+    .meta({ pattern: durationPattern.source, example: '48h' });
 }
 
 const decimal = /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i;
@@ -51,4 +51,4 @@ export const cursor = z.string().max(300).optional();
 export const id = z.string().regex(/^[\w-]{1,64}$/);
 /** Executions of a step after its first are tasks like `draft.2`. */
 export const taskId = z.string().regex(/^[\w.-]{1,64}$/);
-export const timestamp = z.string().openapi({ format: 'date-time', example: '2026-11-22T09:30:00.000Z' });
+export const timestamp = z.string().meta({ format: 'date-time', example: '2026-11-22T09:30:00.000Z' });

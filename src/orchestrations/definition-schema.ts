@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 import { text, timestamp } from '../http/text.ts';
 import { agentToolsSchema } from '../apis/orchflow/schemas/tool.ts';
 
@@ -21,21 +21,21 @@ export const orchestrationId = z.string().regex(/^[\w-]{1,64}$/);
 
 export const orchestrationParams = z.object({ orch_id: orchestrationId });
 
-const ignored = z.unknown().optional().openapi({ description: 'Ignored: answers have it, and so exports do.' });
+const ignored = z.unknown().optional().meta({ description: 'Ignored: answers have it, and so exports do.' });
 
 const common = {
-  id: stepId.openapi({ example: 'step-research' }),
-  name: text(1, 200).openapi({ example: 'Research' }),
-  input_keys: z.array(readableKey).max(50).default([]).openapi({ description: 'What the step reads of the state.' }),
-  output_key: stateKey.nullable().default(null).openapi({
+  id: stepId.meta({ example: 'step-research' }),
+  name: text(1, 200).meta({ example: 'Research' }),
+  input_keys: z.array(readableKey).max(50).default([]).meta({ description: 'What the step reads of the state.' }),
+  output_key: stateKey.nullable().default(null).meta({
     description: 'Where its result is kept in the state; without it the result is not kept there.',
     example: 'research_results',
   }),
-  next_step_id: target.openapi({ description: 'Null: the run, branch or loop body ends here.' }),
-  timeout_seconds: seconds.max(86_400).default(300).openapi({
+  next_step_id: target.meta({ description: 'Null: the run, branch or loop body ends here.' }),
+  timeout_seconds: seconds.max(86_400).default(300).meta({
     description: 'Of the step itself; people are waited for without it, and steps inside have their own.',
   }),
-  max_iterations: z.int().min(1).max(1_000).default(3).openapi({
+  max_iterations: z.int().min(1).max(1_000).default(3).meta({
     description: 'How often the step may be entered; then the run goes on with `next_step_id` instead.',
   }),
   label: ignored,
@@ -45,16 +45,16 @@ const common = {
 };
 
 const agent = z.strictObject({
-  name: text(1, 100).openapi({ example: 'researcher' }),
+  name: text(1, 100).meta({ example: 'researcher' }),
   system_prompt: text(0, 20_000).nullable().default(null),
   model,
 });
 const agent_id = text(1, 100)
   .nullable()
   .default(null)
-  .openapi({ description: 'A built-in agent.', example: 'research' });
+  .meta({ description: 'A built-in agent.', example: 'research' });
 const max_turns = z.int().min(1).max(100).default(15);
-const prompt_template = template.openapi({
+const prompt_template = template.meta({
   description: '`{state.key}` is replaced by the value. The message of the run unless given.',
   example: 'Research {state.query}.',
 });
@@ -67,8 +67,8 @@ const humanField = z.strictObject({
     .union([text(1, 5_000), z.array(text(1, 200)).min(1).max(100)])
     .nullable()
     .default(null)
-    .openapi({ description: 'Of a `select`: a list, or a text with commas.', example: 'approve,reject' }),
-  required: z.boolean().optional().openapi({ description: 'A `select` is, others are not, unless given.' }),
+    .meta({ description: 'Of a `select`: a list, or a text with commas.', example: 'approve,reject' }),
+  required: z.boolean().optional().meta({ description: 'A `select` is, others are not, unless given.' }),
 });
 
 const stepSchema = z
@@ -77,7 +77,7 @@ const stepSchema = z
       type: z.literal('agent'),
       ...common,
       agent_id,
-      agent: agent.nullable().default(null).openapi({ description: 'An agent of this orchestration.' }),
+      agent: agent.nullable().default(null).meta({ description: 'An agent of this orchestration.' }),
       prompt_template,
       model,
       max_turns,
@@ -87,10 +87,10 @@ const stepSchema = z
     z.strictObject({
       type: z.literal('tool'),
       ...common,
-      forced_tool: text(1, 200).openapi({
+      forced_tool: text(1, 200).meta({
         description: 'A name of `GET /api/v1/tools`. The model writes its arguments.',
       }),
-      require_approval: z.boolean().optional().openapi({ description: 'A person approves the call.' }),
+      require_approval: z.boolean().optional().meta({ description: 'A person approves the call.' }),
       agent_id,
       prompt_template,
       model,
@@ -99,7 +99,7 @@ const stepSchema = z
     z.strictObject({
       type: z.literal('evaluator'),
       ...common,
-      route_map: z.record(label, stepId.nullable()).openapi({ description: 'Label to step; null ends the run.' }),
+      route_map: z.record(label, stepId.nullable()).meta({ description: 'Label to step; null ends the run.' }),
       route_descriptions: z.record(label, text(0, 1_000)).default({}),
       evaluator_prompt: template,
       model,
@@ -107,7 +107,7 @@ const stepSchema = z
     z.strictObject({
       type: z.literal('parallel'),
       ...common,
-      parallel_branches: z.array(z.array(stepId).max(50)).max(50).openapi({
+      parallel_branches: z.array(z.array(stepId).max(50)).max(50).meta({
         description: 'One step: it and what follows it, up to `next_step_id`, the join. Several: exactly those.',
       }),
     }),
@@ -131,14 +131,14 @@ const stepSchema = z
         .max(366 * 86_400)
         .nullable()
         .default(null)
-        .openapi({
+        .meta({
           description: 'The step fails when nobody has answered by then. For ever unless given.',
         }),
     }),
     z.strictObject({
       type: z.literal('transform'),
       ...common,
-      transform_code: text(0, 50_000).openapi({
+      transform_code: text(0, 50_000).meta({
         description: 'JavaScript over `state`: an expression, or statements that return or assign `result`.',
       }),
     }),
@@ -146,14 +146,14 @@ const stepSchema = z
     z.strictObject({
       type: z.literal('if_else'),
       ...common,
-      if_condition: text(0, 10_000).openapi({ example: 'state.score >= 7' }),
+      if_condition: text(0, 10_000).meta({ example: 'state.score >= 7' }),
       if_true_step_id: target,
       if_false_step_id: target,
     }),
     z.strictObject({
       type: z.literal('switch'),
       ...common,
-      switch_expression: text(0, 10_000).openapi({ example: 'state.review.decision' }),
+      switch_expression: text(0, 10_000).meta({ example: 'state.review.decision' }),
       switch_cases: z.record(text(1, 200), stepId.nullable()).default({}),
       switch_default_step_id: target,
     }),
@@ -183,8 +183,8 @@ export const definitionSchema = z
     id: orchestrationId
       .refine((id) => id !== 'runs', 'is the path of the runs')
       .optional()
-      .openapi({ description: 'Made up unless given.', example: 'orch-research-report' }),
-    name: text(1, 200).openapi({ example: 'Research → Report' }),
+      .meta({ description: 'Made up unless given.', example: 'orch-research-report' }),
+    name: text(1, 200).meta({ example: 'Research → Report' }),
     description: text(0, 5_000).default(''),
     entry_step_id: stepId,
     steps: z.array(z.preprocess(withoutNulls, stepSchema)).min(1).max(200),
@@ -193,15 +193,15 @@ export const definitionSchema = z
         stateKey,
         z.strictObject({
           type: text(0, 100).nullable().default(null),
-          default: z.unknown().optional().openapi({ description: 'Any JSON value.' }),
+          default: z.unknown().optional().meta({ description: 'Any JSON value.' }),
           description: text(0, 1_000).nullable().default(null),
         }),
       )
       .default({})
-      .openapi({ description: 'What the state begins with. The message of a run goes to its first key.' }),
-    max_total_turns: z.int().min(1).max(1_000).default(100).openapi({ description: 'Step executions in one run.' }),
+      .meta({ description: 'What the state begins with. The message of a run goes to its first key.' }),
+    max_total_turns: z.int().min(1).max(1_000).default(100).meta({ description: 'Step executions in one run.' }),
     max_total_cost_usd: z.number().min(0).nullable().default(null),
-    timeout_minutes: z.number().positive().max(100_000).default(30).openapi({
+    timeout_minutes: z.number().positive().max(100_000).default(30).meta({
       description: 'Since the start, or since a person answered; waiting for people does not count.',
     }),
     edges: ignored,
@@ -212,7 +212,7 @@ export const definitionSchema = z
     created_at: ignored,
     updated_at: ignored,
   })
-  .openapi('OrchestrationDefinition', {
+  .meta({ id: 'OrchestrationDefinition',
     example: {
       name: 'Research → Report',
       entry_step_id: 'research',
@@ -244,7 +244,7 @@ const storedStep = z.looseObject({
   label: z.string(),
   type: z.string(),
   agent_id: z.string().nullable(),
-  depends_on: z.array(z.string()).openapi({ description: 'The steps that lead to it.' }),
+  depends_on: z.array(z.string()).meta({ description: 'The steps that lead to it.' }),
 });
 
 export const orchestrationSchema = z
@@ -259,21 +259,21 @@ export const orchestrationSchema = z
     max_total_turns: z.int(),
     max_total_cost_usd: z.number().nullable(),
     timeout_minutes: z.number(),
-    hash: z.string().openapi({ description: 'Of the content: a run keeps the definition that it began with.' }),
-    is_shipped: z.boolean().openapi({ description: 'Comes with Orchflow and cannot be changed.' }),
+    hash: z.string().meta({ description: 'Of the content: a run keeps the definition that it began with.' }),
+    is_shipped: z.boolean().meta({ description: 'Comes with Orchflow and cannot be changed.' }),
     created_at: timestamp.nullable(),
     updated_at: timestamp.nullable(),
   })
-  .openapi('Orchestration');
+  .meta({ id: 'Orchestration' });
 
 export const orchestrationListSchema = z
   .array(z.object({ id: z.string(), name: z.string(), description: z.string(), steps: z.int() }))
-  .openapi('OrchestrationList');
+  .meta({ id: 'OrchestrationList' });
 
 export const validationSchema = z
   .object({ valid: z.boolean(), errors: z.array(z.object({ pointer: z.string(), detail: z.string() })) })
-  .openapi('Validation');
+  .meta({ id: 'Validation' });
 
 export const orchestrationDeletedSchema = z
   .object({ id: z.string(), status: z.literal('deleted'), message: z.string() })
-  .openapi('OrchestrationDeleted');
+  .meta({ id: 'OrchestrationDeleted' });

@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 import { findServerVersion } from '../../../db/index.ts';
 import { createRouter, json, route } from '../../http/openapi.ts';
 
@@ -12,7 +12,7 @@ const healthSchema = z
     database: part,
     temporal: part,
   })
-  .openapi('Health', {
+  .meta({ id: 'Health',
     description:
       '`degraded`: Temporal does not answer; reads work, and starts, answers and cancels are accepted and kept.',
   });

@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 import {
   deleteOrchestration,
   insertOrchestration,
@@ -81,7 +81,7 @@ const validate = route({
   operationId: 'validateOrchestration',
   tags,
   summary: 'Check a definition without saving it',
-  request: { body: body(z.unknown().openapi({ description: 'An OrchestrationDefinition, or what may be none.' })) },
+  request: { body: body(z.unknown().meta({ description: 'An OrchestrationDefinition, or what may be none.' })) },
   responses: { 200: json(validationSchema, 'Whether it can be saved, and all that is wrong with it') },
 });
 

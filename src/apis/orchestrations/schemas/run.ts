@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 import { usageSchema } from '../../orchflow/schemas/task.ts';
 import { id, limit, queryNumber, text, timestamp, url } from '../../../http/text.ts';
 
@@ -8,7 +8,7 @@ const maxWaitSeconds = 3_600;
 
 export const waitQuery = z.object({
   wait: queryNumber(
-    z.number().min(0).max(maxWaitSeconds).default(600).openapi({
+    z.number().min(0).max(maxWaitSeconds).default(600).meta({
       description: 'Seconds. A run that goes on for longer is answered with 202 and its id; it goes on.',
     }),
   ),
@@ -16,34 +16,34 @@ export const waitQuery = z.object({
 
 export const startOrchestrationSchema = z
   .object({
-    message: text(0, 20_000).default('').openapi({
+    message: text(0, 20_000).default('').meta({
       description: 'Goes to `user_input`, `user_query` and the first key of the state schema.',
       example: 'Synapse AI platform',
     }),
     provider_id: text(1, 64)
       .nullish()
-      .openapi({ description: "The account's newest active provider unless given; null is the server's own model." }),
+      .meta({ description: "The account's newest active provider unless given; null is the server's own model." }),
     webhook_url: url().nullish(),
   })
-  .openapi('StartOrchestration');
+  .meta({ id: 'StartOrchestration' });
 
 export const resumeSchema = z
   .object({
     response: z
       .union([text(0, 100_000), z.record(z.string(), z.unknown())])
       .default({})
-      .openapi({
+      .meta({
         description: 'The fields by name, or a text, which answers the only field.',
         example: { decision: 'approve', notes: 'Excellent research.' },
       }),
     step_id: text(1, 64)
       .nullish()
-      .openapi({ description: 'Which step is answered, where several wait. The one that waits longest.' }),
+      .meta({ description: 'Which step is answered, where several wait. The one that waits longest.' }),
     gate_id: text(1, 200)
       .nullish()
-      .openapi({ description: 'Refuses the answer when the step waits for another one by now.' }),
+      .meta({ description: 'Refuses the answer when the step waits for another one by now.' }),
   })
-  .openapi('ResumeOrchestration');
+  .meta({ id: 'ResumeOrchestration' });
 
 const fieldSchema = z.object({
   name: z.string(),
@@ -62,14 +62,14 @@ const humanInputSchema = z
     task_id: z.string(),
     gate_id: z.string(),
   })
-  .openapi('HumanInputRequired');
+  .meta({ id: 'HumanInputRequired' });
 
 const stepHistorySchema = z
   .array(
     z.object({
       task_id: z
         .string()
-        .openapi({ description: 'The execution: the id of the step, then `.2`, … when it ran again.' }),
+        .meta({ description: 'The execution: the id of the step, then `.2`, … when it ran again.' }),
       step_id: z.string(),
       step_name: z.string(),
       type: z.string(),
@@ -84,11 +84,11 @@ const stepHistorySchema = z
       duration_seconds: z.number().nullable(),
     }),
   )
-  .openapi('StepHistory');
+  .meta({ id: 'StepHistory' });
 
 const sharedState = z
   .record(z.string(), z.unknown())
-  .openapi({ description: 'The state, also as it is at a failure.' });
+  .meta({ description: 'The state, also as it is at a failure.' });
 
 export const runAnswerSchema = z
   .union([
@@ -101,11 +101,11 @@ export const runAnswerSchema = z
       step_history: stepHistorySchema,
     }),
   ])
-  .openapi('OrchestrationAnswer');
+  .meta({ id: 'OrchestrationAnswer' });
 
 export const runGoesOnSchema = z
   .object({ status: z.literal('running'), run_id: z.string(), message: z.string() })
-  .openapi('OrchestrationGoesOn');
+  .meta({ id: 'OrchestrationGoesOn' });
 
 const runStatus = z.enum(['running', 'paused', 'completed', 'failed', 'cancelled']);
 
@@ -120,7 +120,7 @@ export const orchestrationRunSchema = z
     shared_state: sharedState,
     step_history: stepHistorySchema,
     human_input_required: z.union([humanInputSchema, z.null()]),
-    waiting: z.array(humanInputSchema).openapi({ description: 'All that people are asked for now.' }),
+    waiting: z.array(humanInputSchema).meta({ description: 'All that people are asked for now.' }),
     warnings: z.array(z.string()),
     usage: usageSchema,
     attempt: z.int(),
@@ -128,7 +128,7 @@ export const orchestrationRunSchema = z
     started_at: timestamp.nullable(),
     ended_at: timestamp.nullable(),
   })
-  .openapi('OrchestrationRun');
+  .meta({ id: 'OrchestrationRun' });
 
 export const runListQuery = z.object({
   limit,
@@ -151,8 +151,8 @@ export const orchestrationRunListSchema = z
       }),
     ),
   })
-  .openapi('OrchestrationRunList');
+  .meta({ id: 'OrchestrationRunList' });
 
 export const orchestrationRunCancelledSchema = z
   .object({ run_id: z.string(), status: z.literal('cancelled'), message: z.string() })
-  .openapi('OrchestrationRunCancelled');
+  .meta({ id: 'OrchestrationRunCancelled' });

@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 import { deleteMcpServer, listMcpServers, upsertMcpServer } from '../../../../db/mcp-servers.ts';
 import type { McpServer } from '../../../../db/schema.ts';
 import { encrypt, mcpServerContext } from '../../../crypto.ts';

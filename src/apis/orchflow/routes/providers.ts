@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 import { deactivateProvider, insertProvider, listProviders } from '../../../../db/providers.ts';
 import type { Provider } from '../../../../db/schema.ts';
 import { encrypt, providerKeyContext } from '../../../crypto.ts';

@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 import { findSource, insertTakenTasks } from '../../../../db/reruns.ts';
 import { notFound } from '../../../http/problems.ts';
 import { newId } from '../../../ids.ts';

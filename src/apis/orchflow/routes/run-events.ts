@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 import { findRunPlace } from '../../../../db/run-events.ts';
 import { isFinished } from '../../../../db/runs.ts';
 import { notFound } from '../../../http/problems.ts';

@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 import { findRunView, listRuns, type RunView } from '../../../../db/run-views.ts';
 import { findRunPlace } from '../../../../db/run-events.ts';
 import { isFinished } from '../../../../db/runs.ts';
@@ -114,7 +114,7 @@ const get = route({
       live: z
         .enum(['true', 'false'])
         .optional()
-        .openapi({ description: "Adds `live`: the workflow's own state, asked of a worker." }),
+        .meta({ description: "Adds `live`: the workflow's own state, asked of a worker." }),
       ...runWaitQuery,
     }),
   },

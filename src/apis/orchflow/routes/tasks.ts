@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 import { findTaskViews, type TaskView } from '../../../../db/run-views.ts';
 import { completeTask, findGateAnsweredBy } from '../../../../db/gates.ts';
 import type { Gate } from '../../../../db/schema.ts';

@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 import { listDeliveries, redeliver, rotateWebhookSecret } from '../../../../db/webhooks.ts';
 import { encrypt, newWebhookSecret, webhookSecretContext } from '../../../crypto.ts';
 import { readCursor, writeCursor } from '../../../http/cursor.ts';

@@ -1,20 +1,20 @@
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 import { text } from '../../../http/text.ts';
 
 export const registerSchema = z
   .strictObject({
-    name: text(1, 200).openapi({ example: 'Your Name' }),
-    email: z.email().max(320).openapi({ example: 'you@example.com' }),
+    name: text(1, 200).meta({ example: 'Your Name' }),
+    email: z.email().max(320).meta({ example: 'you@example.com' }),
   })
-  .openapi('Register');
+  .meta({ id: 'Register' });
 
 export const registeredSchema = z
   .object({
-    api_key: z.string().openapi({ description: 'Shown once. Only its hash is kept.', example: 'orch_…' }),
-    webhook_secret: z.string().openapi({
+    api_key: z.string().meta({ description: 'Shown once. Only its hash is kept.', example: 'orch_…' }),
+    webhook_secret: z.string().meta({
       description: 'Shown once. Verifies the signature of webhooks (Standard Webhooks).',
       example: 'whsec_…',
     }),
     message: z.string(),
   })
-  .openapi('Registered');
+  .meta({ id: 'Registered' });

@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 import { text, timestamp, url } from '../../../http/text.ts';
 
 /** The first part of the names of its tools. */
@@ -20,23 +20,23 @@ const secrets = (name: RegExp) =>
 
 export const createMcpServerSchema = z
   .strictObject({
-    name: mcpServerName.openapi({ description: 'Its tools are called `name.tool`.', example: 'weather' }),
-    url: url().optional().openapi({ description: 'Streamable HTTP.', example: 'https://mcp.example.com/mcp' }),
-    headers: secrets(/^[\w-]{1,100}$/).openapi({
+    name: mcpServerName.meta({ description: 'Its tools are called `name.tool`.', example: 'weather' }),
+    url: url().optional().meta({ description: 'Streamable HTTP.', example: 'https://mcp.example.com/mcp' }),
+    headers: secrets(/^[\w-]{1,100}$/).meta({
       description: 'Sent with every request. Encrypted; never returned.',
       example: { Authorization: 'Bearer …' },
     }),
-    command: text(1, 1_000).optional().openapi({
+    command: text(1, 1_000).optional().meta({
       description: 'A program that speaks MCP on stdio, in place of `url`, where the operator allows it.',
     }),
     args: z.array(text(0, 2_000)).max(50).optional(),
-    env: secrets(/^\w{1,100}$/).openapi({ description: 'Its environment. Encrypted; never returned.' }),
+    env: secrets(/^\w{1,100}$/).meta({ description: 'Its environment. Encrypted; never returned.' }),
   })
   .refine(({ url: address, command }) => (address === undefined) !== (command === undefined), {
     path: ['url'],
     error: 'must be given, or `command`, and not both',
   })
-  .openapi('CreateMcpServer');
+  .meta({ id: 'CreateMcpServer' });
 
 export const mcpServerSchema = z
   .object({
@@ -44,13 +44,13 @@ export const mcpServerSchema = z
     url: z.string().nullable(),
     command: z.string().nullable(),
     args: z.array(z.string()),
-    tools: z.array(z.object({ name: z.string().openapi({ example: 'weather.forecast' }), description: z.string() })),
+    tools: z.array(z.object({ name: z.string().meta({ example: 'weather.forecast' }), description: z.string() })),
     created_at: timestamp,
   })
-  .openapi('McpServer');
+  .meta({ id: 'McpServer' });
 
-export const mcpServerListSchema = z.object({ servers: z.array(mcpServerSchema) }).openapi('McpServerList');
+export const mcpServerListSchema = z.object({ servers: z.array(mcpServerSchema) }).meta({ id: 'McpServerList' });
 
 export const mcpServerDeletedSchema = z
   .object({ name: z.string(), status: z.literal('deleted'), message: z.string() })
-  .openapi('McpServerDeleted');
+  .meta({ id: 'McpServerDeleted' });

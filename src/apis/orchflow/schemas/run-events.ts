@@ -1,11 +1,11 @@
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 import { queryNumber } from '../../../http/text.ts';
 
 const maxSeq = 2 ** 31 - 1;
 
 export const runEventsQuery = z.object({
   after: queryNumber(
-    z.int().min(0).max(maxSeq).default(0).openapi({
+    z.int().min(0).max(maxSeq).default(0).meta({
       description: 'The last `seq` that was seen. `Last-Event-ID` goes before it.',
       example: 7,
     }),
@@ -18,7 +18,7 @@ export const runEventsHeaders = z.object({
     .regex(/^\d{1,9}(-done)?$/, 'is not an `id` of this stream')
     .transform((text) => ({ seq: Number.parseInt(text), isDone: text.endsWith('-done') }))
     .optional()
-    .openapi({
+    .meta({
       type: 'string',
       pattern: '^\\d{1,9}(-done)?$',
       description: 'The last `id` that was seen.',
@@ -35,14 +35,14 @@ export const runWaitQuery = {
       .min(0)
       .max(60)
       .optional()
-      .openapi({
+      .meta({
         description:
           'Seconds that the answer may wait for: until the run has ended or waits for a person, or, with `seen`, until its ' +
           'status is another. After that time the run is answered as it is; a run that has ended, at once.',
         example: 30,
       }),
   ),
-  seen: status.optional().openapi({
+  seen: status.optional().meta({
     description: 'With `wait`: the status that you have seen, so that no change is missed and none is told twice.',
     example: 'waiting_human',
   }),

@@ -1,11 +1,11 @@
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 
 export const templateListSchema = z
   .object({
     templates: z.array(
       z
         .object({ name: z.string(), title: z.string(), system_prompt: z.string(), use_cases: z.array(z.string()) })
-        .openapi('AgentTemplate'),
+        .meta({ id: 'AgentTemplate' }),
     ),
   })
-  .openapi('AgentTemplateList');
+  .meta({ id: 'AgentTemplateList' });

@@ -1,18 +1,18 @@
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 import { cursor, id, limit, timestamp } from '../../../http/text.ts';
 
 const deliveryStatus = z.enum(['pending', 'delivered', 'failed', 'disabled']);
 
 export const deliverySchema = z
   .object({
-    delivery_id: z.string().openapi({ description: 'The `webhook-id` of every attempt.', example: 'msg_run_abc123_1' }),
+    delivery_id: z.string().meta({ description: 'The `webhook-id` of every attempt.', example: 'msg_run_abc123_1' }),
     run_id: z.string(),
-    event: z.string().openapi({ example: 'waiting_human' }),
-    status: deliveryStatus.openapi({
+    event: z.string().meta({ example: 'waiting_human' }),
+    status: deliveryStatus.meta({
       description: '`disabled`: not sent, because the endpoint answered 410 Gone to another event of the run.',
     }),
     attempts: z.int(),
-    last_response: z.string().nullable().openapi({
+    last_response: z.string().nullable().meta({
       description: 'HTTP status and the beginning of the last answer, or why there was none.',
       example: 'HTTP 500: Internal Server Error',
     }),
@@ -20,19 +20,19 @@ export const deliverySchema = z
     last_attempt_at: timestamp.nullable(),
     delivered_at: timestamp.nullable(),
   })
-  .openapi('WebhookDelivery');
+  .meta({ id: 'WebhookDelivery' });
 
 export const deliveryListQuery = z.object({ limit, cursor, run_id: id.optional(), status: deliveryStatus.optional() });
 
 export const deliveryListSchema = z
   .object({ deliveries: z.array(deliverySchema), has_more: z.boolean(), next_cursor: z.string().nullable() })
-  .openapi('WebhookDeliveryList');
+  .meta({ id: 'WebhookDeliveryList' });
 
 export const secretRotatedSchema = z
   .object({
-    webhook_secret: z.string().openapi({ description: 'Shown once.', example: 'whsec_…' }),
-    previous_signs_until: timestamp.openapi({
+    webhook_secret: z.string().meta({ description: 'Shown once.', example: 'whsec_…' }),
+    previous_signs_until: timestamp.meta({
       description: 'Until then webhooks carry two signatures, by this secret and by the one before.',
     }),
   })
-  .openapi('WebhookSecretRotated');
+  .meta({ id: 'WebhookSecretRotated' });
