@@ -4,7 +4,7 @@ import { insertText } from '../db/texts.ts';
 import { listTurns } from '../db/tool-calls.ts';
 import { parseToolArguments, type ToolTurn } from '../src/llm/index.ts';
 import type { AgentTool } from '../workflows/contract/definition.ts';
-import type { ToolRequest } from '../workflows/messages.ts';
+import type { ToolRequest } from '../workflows/contract/states.ts';
 import type { ActivityDeps } from './deps.ts';
 import { askModel, callIdOf, warningsOf, type Answer, type Call } from './model.ts';
 import { cut } from './prompts/blocks.ts';

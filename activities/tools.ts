@@ -8,7 +8,7 @@ import { decrypt, mcpServerContext, OtherKeyError, type KeyRing } from '../src/c
 import { parseToolArguments } from '../src/llm/index.ts';
 import { callMcpTool, maxResultLength, ToolError, wireName, type McpTarget, type Tool } from '../src/tools/index.ts';
 import type { AgentTool } from '../workflows/contract/definition.ts';
-import type { Progress, ToolRequest } from '../workflows/messages.ts';
+import type { Progress, ToolRequest } from '../workflows/contract/states.ts';
 import type { ActivityDeps } from './deps.ts';
 import { atWork, keep, type OfferedTool } from './model.ts';
 import { cut } from './prompts/blocks.ts';

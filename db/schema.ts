@@ -1,17 +1,18 @@
 import type { ColumnType, Generated, Insertable, Selectable } from 'kysely';
 import type { AgentTool, Definition } from '../workflows/contract/definition.ts';
+import type { OnTimeout } from '../workflows/contract/gate-rules.ts';
+import type { TakenTask } from '../workflows/contract/inputs.ts';
 import type {
   Decision,
   GateKind,
   GateStatus,
-  OnTimeout,
   Phase,
   RunStatus,
-  TakenTask,
   TaskKind,
   TaskStatus,
-} from '../workflows/messages.ts';
-import type { StepMark, ValueRef } from '../workflows/contract/shared-state.ts';
+} from '../workflows/contract/states.ts';
+import type { ValueRef } from '../workflows/contract/shared-state.ts';
+import type { StepMark } from '../workflows/contract/states.ts';
 
 /** All data on one page. Timestamps are ISO 8601 texts in UTC with milliseconds; `db/index.ts` parses them so. */
 export interface Database {

@@ -1,6 +1,7 @@
 import type { createGates } from './gate.ts';
 import type { History } from './history.ts';
-import type { AgentLoop, GatePolicy, TaskState, ToolRequest } from './messages.ts';
+import type { GatePolicy } from './contract/gate-rules.ts';
+import type { AgentLoop, TaskState, ToolRequest } from './contract/states.ts';
 import type { ProgressTracker } from './progress.ts';
 import { callTool } from './model-activities.ts';
 

@@ -1,7 +1,9 @@
 import { ActivityFailure, ApplicationFailure } from '@temporalio/workflow';
 import type { createGates } from './gate.ts';
 import { withoutApproval } from './gate-policy.ts';
-import type { GatePolicy, Progress, RunInput, TaskState } from './messages.ts';
+import type { GatePolicy } from './contract/gate-rules.ts';
+import type { RunInput } from './contract/inputs.ts';
+import type { Progress, TaskState } from './contract/states.ts';
 import { budgetTask, isBudgetTask } from './contract/plan.ts';
 import type { ProgressTracker } from './progress.ts';
 

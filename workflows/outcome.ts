@@ -1,7 +1,7 @@
 import { ActivityFailure, ApplicationFailure, TimeoutFailure } from '@temporalio/workflow';
 import type { StepOutline } from './contract/definition.ts';
 import { stopped } from './guards.ts';
-import type { TaskState } from './messages.ts';
+import type { TaskState } from './contract/states.ts';
 import type { ValueRef } from './contract/shared-state.ts';
 
 export type Writes = Record<string, ValueRef>;

@@ -11,7 +11,7 @@ import type { Activities } from '../activities/index.ts';
 import { describeRun } from './details.ts';
 import { othersAreDone } from './history.ts';
 import { isBudgetTask } from './contract/plan.ts';
-import type { GateState, Progress, RunEvent, RunState, RunStatus, TaskState } from './messages.ts';
+import type { GateState, Progress, RunEvent, RunState, RunStatus, TaskState } from './contract/states.ts';
 
 const { saveProgress } = proxyLocalActivities<Activities>({
   startToCloseTimeout: '15s',

@@ -1,5 +1,5 @@
 import { asksModel, type StepOutline } from './contract/definition.ts';
-import type { TaskState } from './messages.ts';
+import type { TaskState } from './contract/states.ts';
 import { newTask } from './contract/plan.ts';
 
 /** The task of one execution of a step. Its id is that of the step, and `step.2`, … when it is executed again. */

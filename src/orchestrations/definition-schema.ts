@@ -49,10 +49,7 @@ const agent = z.strictObject({
   system_prompt: text(0, 20_000).nullable().default(null),
   model,
 });
-const agent_id = text(1, 100)
-  .nullable()
-  .default(null)
-  .meta({ description: 'A built-in agent.', example: 'research' });
+const agent_id = text(1, 100).nullable().default(null).meta({ description: 'A built-in agent.', example: 'research' });
 const max_turns = z.int().min(1).max(100).default(15);
 const prompt_template = template.meta({
   description: '`{state.key}` is replaced by the value. The message of the run unless given.',
@@ -212,7 +209,8 @@ export const definitionSchema = z
     created_at: ignored,
     updated_at: ignored,
   })
-  .meta({ id: 'OrchestrationDefinition',
+  .meta({
+    id: 'OrchestrationDefinition',
     example: {
       name: 'Research → Report',
       entry_step_id: 'research',

@@ -4,7 +4,7 @@ import { isUnavailable, type Db } from '../../db/index.ts';
 import { listenLive, type Delta, type LiveMessage } from '../../db/live.ts';
 import { listRunPlaces, readEvents, type StoredEvent } from '../../db/run-events.ts';
 import { isFinished } from '../../db/runs.ts';
-import type { RunStatus } from '../../workflows/messages.ts';
+import type { RunStatus } from '../../workflows/contract/states.ts';
 
 /** What is lost of NOTIFY is found this late. */
 const sweepInterval = 3_000;

@@ -1,7 +1,7 @@
 import type { Duration } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
 import type { GateTerms, HumanGate, Run } from '../../db/schema.ts';
-import type { GatePolicy } from '../../workflows/messages.ts';
+import type { GatePolicy } from '../../workflows/contract/gate-rules.ts';
 import { invalid, type FieldFault } from '../http/problems.ts';
 
 /** How long gates wait for people: what a run asks for, and what its workflow is told. */

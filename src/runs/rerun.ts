@@ -1,6 +1,6 @@
 import type { Run, Task } from '../../db/schema.ts';
 import { ancestors } from '../../workflows/contract/graph.ts';
-import type { TakenTask } from '../../workflows/messages.ts';
+import type { TakenTask } from '../../workflows/contract/inputs.ts';
 import { gateName, matchesGate } from '../../workflows/contract/plan.ts';
 import { ApiError, invalid } from '../http/problems.ts';
 

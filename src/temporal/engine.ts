@@ -9,18 +9,16 @@ import { getRun, isFinished } from '../../db/runs.ts';
 import type { Run } from '../../db/schema.ts';
 import { gateName } from '../../workflows/contract/plan.ts';
 import { outlineOf } from '../../workflows/contract/definition.ts';
+import type { Carried, RunInput, WebhookDelivery } from '../../workflows/contract/inputs.ts';
+import type { RunState } from '../../workflows/contract/states.ts';
 import {
   completeTaskSignal,
   orchestrationWorkflowType,
   runStateQuery,
   runWorkflowType,
   webhookWorkflowType,
-  type Carried,
-  type RunInput,
-  type RunState,
-  type WebhookDelivery,
 } from '../../workflows/messages.ts';
-import type { OrchestrationInput } from '../../workflows/contract/shared-state.ts';
+import type { OrchestrationInput } from '../../workflows/contract/inputs.ts';
 import { gatePolicies } from '../runs/gate-terms.ts';
 import { firstState } from '../orchestrations/first-state.ts';
 

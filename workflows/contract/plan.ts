@@ -1,5 +1,6 @@
 import { ancestors } from './graph.ts';
-import type { PlannedTask, RunInput, TakenTask, TaskState } from '../messages.ts';
+import type { PlannedTask, RunInput, TakenTask } from './inputs.ts';
+import type { TaskState } from './states.ts';
 
 /** Pure: how a plan and its dependencies become the tasks of a run. */
 

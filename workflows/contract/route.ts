@@ -1,7 +1,7 @@
 import type { StepOutline } from './definition.ts';
 
 /** What a step decided, and why. */
-export type Decision = { label: string; reasoning?: string };
+export type RouteChoice = { label: string; reasoning?: string };
 
 /** Where the line goes on after this step decided so. Null: it ends. */
 export function nextOf(step: StepOutline, label: string): string | null {

@@ -12,7 +12,8 @@ const healthSchema = z
     database: part,
     temporal: part,
   })
-  .meta({ id: 'Health',
+  .meta({
+    id: 'Health',
     description:
       '`degraded`: Temporal does not answer; reads work, and starts, answers and cancels are accepted and kept.',
   });

@@ -1,6 +1,6 @@
 import { findWaitingGates, type WaitingGate } from '../../../db/orchestration-runs.ts';
 import { completeTask, findGateAnsweredBy } from '../../../db/gates.ts';
-import type { Decision } from '../../../workflows/messages.ts';
+import type { Decision } from '../../../workflows/contract/states.ts';
 import type { AppDeps } from '../../deps.ts';
 import { ApiError, invalid, notFound } from '../../http/problems.ts';
 import { newId, type IdSeed } from '../../ids.ts';

@@ -1,7 +1,8 @@
 import type { Form, OpenGate, OrchestrationRun } from '../../../db/orchestration-runs.ts';
 import { valuesOf, type StateValues } from '../../../db/shared-state.ts';
 import type { HumanField } from '../../../workflows/contract/definition.ts';
-import { describeGate, type RunStatus } from '../../../workflows/messages.ts';
+import { describeGate } from '../../../workflows/contract/gate-rules.ts';
+import type { RunStatus } from '../../../workflows/contract/states.ts';
 
 /** The run of an orchestration as its clients see it. */
 

@@ -1,5 +1,5 @@
 import { findOrchestrationRun } from '../../../db/orchestration-runs.ts';
-import type { RunStatus } from '../../../workflows/messages.ts';
+import type { RunStatus } from '../../../workflows/contract/states.ts';
 import type { AppDeps } from '../../deps.ts';
 import { toAnswer } from './run-view.ts';
 

@@ -67,9 +67,7 @@ const humanInputSchema = z
 const stepHistorySchema = z
   .array(
     z.object({
-      task_id: z
-        .string()
-        .meta({ description: 'The execution: the id of the step, then `.2`, … when it ran again.' }),
+      task_id: z.string().meta({ description: 'The execution: the id of the step, then `.2`, … when it ran again.' }),
       step_id: z.string(),
       step_name: z.string(),
       type: z.string(),
@@ -86,9 +84,7 @@ const stepHistorySchema = z
   )
   .meta({ id: 'StepHistory' });
 
-const sharedState = z
-  .record(z.string(), z.unknown())
-  .meta({ description: 'The state, also as it is at a failure.' });
+const sharedState = z.record(z.string(), z.unknown()).meta({ description: 'The state, also as it is at a failure.' });
 
 export const runAnswerSchema = z
   .union([

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { findRunView, listRuns, type RunView } from '../../../../db/run-views.ts';
 import { findRunPlace } from '../../../../db/run-events.ts';
 import { isFinished } from '../../../../db/runs.ts';
-import type { RunStatus } from '../../../../workflows/messages.ts';
+import type { RunStatus } from '../../../../workflows/contract/states.ts';
 import { readCursor, writeCursor } from '../../../http/cursor.ts';
 import { runLinks } from '../links.ts';
 import { besides } from '../../../http/deadline.ts';

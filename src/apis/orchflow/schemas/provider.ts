@@ -4,9 +4,7 @@ import { text, timestamp, url } from '../../../http/text.ts';
 export const createProviderSchema = z
   .strictObject({
     provider: z.enum(['gemini', 'openai', 'anthropic', 'ollama']),
-    api_key: text(1, 1_000)
-      .optional()
-      .meta({ description: 'Required, except for Ollama. Encrypted; never returned.' }),
+    api_key: text(1, 1_000).optional().meta({ description: 'Required, except for Ollama. Encrypted; never returned.' }),
     label: text(0, 200).nullish(),
     model: text(1, 200).optional().meta({ description: "The vendor's default model unless given." }),
     base_url: url().nullish().meta({ description: 'For Ollama, and for servers that speak the API of the vendor.' }),

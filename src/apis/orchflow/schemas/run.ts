@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { taskSchema, usageSchema } from './task.ts';
-import { timeoutActions } from '../../../../workflows/messages.ts';
+import { timeoutActions } from '../../../../workflows/contract/gate-rules.ts';
 import { cursor, duration, limit, text, timestamp, url } from '../../../http/text.ts';
 import { agentToolsSchema } from './tool.ts';
 
