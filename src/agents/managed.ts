@@ -20,3 +20,9 @@ export function managedModels(config: Config): ModelTarget[] {
   if (targets.length === 0 && config.ORCHFLOW_EMBEDDED) targets.push({ vendor: 'demo', model: 'demo' });
   return targets;
 }
+
+/** Whether the operator's models serve runs that name no provider. */
+export function offersManaged(config: Config): boolean {
+  const { ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER, ORCHFLOW_MODE, MANAGED_TRIAL_RUNS_ENABLED } = config;
+  return ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER && (ORCHFLOW_MODE === 'self_hosted' || MANAGED_TRIAL_RUNS_ENABLED);
+}

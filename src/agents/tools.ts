@@ -1,7 +1,8 @@
 import type { Db } from '../../db/index.ts';
 import { listMcpServers } from '../../db/mcp-servers.ts';
 import { asAgentTool, type AgentTool, type ToolChoice } from '../../workflows/contract/definition.ts';
-import { invalid, type FieldFault } from '../http/problems.ts';
+import type { Principal } from '../accounts/principal.ts';
+import { requireNone, type FieldFault, type Path } from '../errors.ts';
 import type { Tool } from '../tools/index.ts';
 
 /** Which tools there are for an account, and which of them an agent may call. */
@@ -16,7 +17,7 @@ export type AvailableTool = {
 };
 
 /** The tools that agents of this account may be given. */
-export async function listTools({ db, tools }: Deps, account_id: string): Promise<AvailableTool[]> {
+export async function listTools({ db, tools }: Deps, { account_id }: Principal): Promise<AvailableTool[]> {
   const servers = await listMcpServers(db, account_id);
   return [
     ...tools.map((tool) => available(tool, tool.name, null)),
@@ -34,24 +35,25 @@ function available(
   return { name, description, parameters: json_schema, server };
 }
 
-/** The tools of each agent as a run freezes them. Throws a 422 that names each tool that is not there, or is there twice. */
+/** The tools of each agent as a run freezes them. Throws `InvalidInputError`, naming each tool that is not there, or is there twice. */
 export async function chooseTools(
   deps: Deps,
-  account_id: string,
+  principal: Principal,
   agents: { tools?: ToolChoice[] }[],
-  pointerTo = (agent: number, tool: number) => `/agents/${agent}/tools/${tool}`,
+  pathTo: (agent: number, tool: number) => Path = (agent, tool) => ['agents', agent, 'tools', tool],
 ): Promise<AgentTool[][]> {
   const wanted = agents.map(({ tools = [] }) => tools.map(asAgentTool));
   if (!wanted.some((tools) => tools.length)) return wanted;
-  const available = new Set((await listTools(deps, account_id)).map(({ name }) => name));
+  const available = new Set((await listTools(deps, principal)).map(({ name }) => name));
   const faults: FieldFault[] = wanted.flatMap((tools, agent) =>
     tools.flatMap(({ name }, index) => {
       const isTwice = tools.findIndex((other) => other.name === name) < index;
       if (available.has(name) && !isTwice) return [];
-      const unknown = `"${name}" is not a tool that this account has here; GET /api/v1/tools lists them`;
-      return [{ pointer: pointerTo(agent, index), detail: isTwice ? `"${name}" is listed twice` : unknown }];
+      const path = pathTo(agent, index);
+      if (isTwice) return [{ path, detail: `"${name}" is listed twice` }];
+      return [{ path, detail: `"${name}" is not a tool that this account has here.`, way_out: 'list_tools' as const }];
     }),
   );
-  if (faults.length) throw invalid(faults);
+  requireNone(faults);
   return wanted;
 }

@@ -1,8 +1,8 @@
 import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { createMiddleware } from 'hono/factory';
-import type { AppEnv } from '../deps.ts';
-import { ApiError, invalid } from './problems.ts';
+import { InvalidInputError } from '../errors.ts';
+import { HttpError } from './problems.ts';
 
 /** What a body must be before anything parses it. */
 
@@ -17,10 +17,10 @@ export function hasBody(c: Context): boolean {
 export function limitBody(mebibytes: number) {
   const maxSize = mebibytes * 1024 * 1024;
   function refuse(): never {
-    throw new ApiError('BODY_TOO_LARGE', `The body is larger than ${mebibytes} MiB.`);
+    throw new HttpError('BODY_TOO_LARGE', `The body is larger than ${mebibytes} MiB.`);
   }
   const count = bodyLimit({ maxSize, onError: refuse });
-  return createMiddleware<AppEnv>(async function limitBody(c, next) {
+  return createMiddleware(async function limitBody(c, next) {
     // Counting makes a web stream of the request, which is slow: only for a body that does not say how long it is.
     if (c.req.header('transfer-encoding') !== undefined) return count(c, next);
     if (Number(c.req.header('content-length') ?? 0) > maxSize) refuse();
@@ -30,9 +30,9 @@ export function limitBody(mebibytes: number) {
 
 /** JSON; a body of another kind would pass validation as an empty object. */
 export function requireJson() {
-  return createMiddleware<AppEnv>(async function requireJson(c, next) {
+  return createMiddleware(async function requireJson(c, next) {
     if (hasBody(c) && !/^application\/([\w.-]+\+)?json\b/i.test(c.req.header('content-type') ?? '')) {
-      throw new ApiError(
+      throw new HttpError(
         'UNSUPPORTED_MEDIA_TYPE',
         'Send the body as JSON, with the header Content-Type: application/json.',
       );
@@ -43,9 +43,9 @@ export function requireJson() {
 
 /** At most 32 levels: what recurses over a body, now or later, meets no bottomless one. */
 export function limitDepth() {
-  return createMiddleware<AppEnv>(async function limitDepth(c, next) {
+  return createMiddleware(async function limitDepth(c, next) {
     if (['POST', 'PUT'].includes(c.req.method) && nestsDeeper(await c.req.text(), maxDepth)) {
-      throw invalid([{ pointer: '', detail: `must not nest deeper than ${maxDepth} levels` }]);
+      throw new InvalidInputError([{ path: [], detail: `must not nest deeper than ${maxDepth} levels` }]);
     }
     await next();
   });

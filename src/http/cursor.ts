@@ -1,6 +1,11 @@
 import { z } from 'zod';
-import { invalid } from './problems.ts';
-import { id } from './text.ts';
+import { InvalidInputError } from '../errors.ts';
+import { id } from '../fields.ts';
+import { queryNumber } from './query.ts';
+
+/** What lists take. */
+export const limit = queryNumber(z.int().min(1).max(100).default(20));
+export const cursor = z.string().max(300).optional();
 
 /** A place in a list that is sorted by time and id, newest first. */
 export type Position = { created_at: string; id: string };
@@ -19,6 +24,6 @@ export function readCursor(cursor: string): Position {
     const [created_at, id] = position.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()));
     return { created_at, id };
   } catch {
-    throw invalid([{ pointer: '/cursor', detail: 'is not a cursor of this list' }]);
+    throw new InvalidInputError([{ path: ['cursor'], detail: 'is not a cursor of this list' }]);
   }
 }

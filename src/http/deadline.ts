@@ -1,8 +1,7 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { hasBody } from './body.ts';
-import type { AppEnv } from '../deps.ts';
-import { ApiError } from './problems.ts';
+import { HttpError } from './problems.ts';
 
 /** Of our own work on a request: with it, an answer or a 503 is there within three seconds. */
 const deadline_ms = 2_700;
@@ -22,7 +21,7 @@ function createDeadline() {
       began = performance.now();
       timer = setTimeout(() => {
         const detail = 'No answer in time. Try again; with an Idempotency-Key, nothing is done twice.';
-        reject(new ApiError('UNAVAILABLE', detail, { retry_after_seconds: 2 }));
+        reject(new HttpError('UNAVAILABLE', detail, { retry_after_seconds: 2 }));
       }, left);
     },
     stop() {
@@ -36,8 +35,8 @@ function createDeadline() {
  * Gives up waiting for work of a request when its time is over, with a 503: nothing that is frozen or cut off makes a
  * request hang. What was begun may still be done, as when an answer is lost on its way.
  */
-export async function inTime<T>(c: Context<AppEnv>, work: Promise<T>): Promise<T> {
-  const deadline = c.var.deadline ?? createDeadline();
+export async function inTime<T>(c: Context, work: Promise<T>): Promise<T> {
+  const deadline: Deadline = c.get('deadline') ?? createDeadline();
   c.set('deadline', deadline);
   deadline.start();
   try {
@@ -48,18 +47,19 @@ export async function inTime<T>(c: Context<AppEnv>, work: Promise<T>): Promise<T
 }
 
 /** Work within `inTime` that may last as long as the client has asked for. */
-export async function besides<T>(c: Context<AppEnv>, work: Promise<T>): Promise<T> {
-  c.var.deadline?.stop();
+export async function besides<T>(c: Context, work: Promise<T>): Promise<T> {
+  const deadline: Deadline | undefined = c.get('deadline');
+  deadline?.stop();
   try {
     return await work;
   } finally {
-    c.var.deadline?.start();
+    deadline?.start();
   }
 }
 
 /** `inTime` for all that comes after, once the body is there: a client that sends it slowly takes its own time. */
 export function answerInTime() {
-  return createMiddleware<AppEnv>(async function answerInTime(c, next) {
+  return createMiddleware(async function answerInTime(c, next) {
     if (hasBody(c)) await c.req.text();
     await inTime(c, next());
   });

@@ -1,9 +1,10 @@
 import { createMiddleware } from 'hono/factory';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { answerIdempotencyKey, releaseIdempotencyKey, takeIdempotencyKey } from '../../db/idempotency-keys.ts';
-import type { AppEnv } from '../deps.ts';
+import type { AppEnv } from './env.ts';
 import { decrypt, encrypt, sha256 } from '../crypto.ts';
-import { ApiError, invalid } from './problems.ts';
+import { InvalidInputError } from '../errors.ts';
+import { HttpError } from './problems.ts';
 
 type Kept = { body: string; headers: [string, string][] };
 
@@ -19,10 +20,10 @@ export function idempotency() {
     const idempotency_key = c.req.method === 'POST' ? c.req.header('idempotency-key') : undefined;
     if (idempotency_key === undefined) return next();
     if (!/^[\x21-\x7e]{1,255}$/.test(idempotency_key)) {
-      throw invalid([{ pointer: '/Idempotency-Key', detail: 'must be 1 to 255 visible ASCII characters' }]);
+      throw new InvalidInputError([{ path: ['Idempotency-Key'], detail: 'must be 1 to 255 visible ASCII characters' }]);
     }
     const { db, config, log } = c.var.deps;
-    const name = { account_id: c.var.accountId, idempotency_key };
+    const name = { account_id: c.var.principal.account_id, idempotency_key };
     const context = `orchflow:idempotency:${name.account_id}:${idempotency_key}`;
     const fingerprint = sha256([c.req.method, c.req.path, await c.req.text()].join('\n'));
 
@@ -30,11 +31,11 @@ export function idempotency() {
     if (!key.taken) {
       const { status, answer_encrypted, fingerprint: first } = key.row;
       if (first !== fingerprint) {
-        throw new ApiError('IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key was used for another request.');
+        throw new HttpError('IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key was used for another request.');
       }
       if (status === null || answer_encrypted === null) {
         const detail = 'The first request with this Idempotency-Key is still at work.';
-        throw new ApiError('IDEMPOTENCY_KEY_IN_FLIGHT', detail, { retry_after_seconds: 1 });
+        throw new HttpError('IDEMPOTENCY_KEY_IN_FLIGHT', detail, { retry_after_seconds: 1 });
       }
       const kept = JSON.parse(decrypt(answer_encrypted, config.ENCRYPTION_KEY, context)) as Kept;
       const headers = Object.fromEntries([...kept.headers, ['idempotency-replayed', 'true']]);

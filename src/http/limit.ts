@@ -1,8 +1,8 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { inTime } from './deadline.ts';
-import type { AppEnv } from '../deps.ts';
-import { ApiError } from './problems.ts';
+import type { AppEnv } from './env.ts';
+import { HttpError } from './problems.ts';
 import type { RateLimit } from './rate-limits.ts';
 
 /**
@@ -22,7 +22,7 @@ export function limit(rateLimit: RateLimit | undefined, keyOf: (c: Context<AppEn
     c.header('X-RateLimit-Reset', String(Math.ceil(Date.now() / 1000) + reset_seconds));
     if (!allowed) {
       const detail = `At most ${quota} ${name} in ${window_seconds} seconds. Try again in ${reset_seconds} seconds.`;
-      throw new ApiError('RATE_LIMITED', detail, { retry_after_seconds: reset_seconds });
+      throw new HttpError('RATE_LIMITED', detail, { retry_after_seconds: reset_seconds });
     }
     await next();
   });

@@ -1,16 +1,15 @@
 import { createRoute, OpenAPIHono, z, type RouteConfig } from '@hono/zod-openapi';
 import type { Context, TypedResponse } from 'hono';
 import type { JsonText } from '../../db/run-views.ts';
-import type { AppEnv } from '../deps.ts';
-import { invalid, notFound, type FieldFault } from './problems.ts';
-import { pointer } from './pointer.ts';
+import type { AppEnv } from './env.ts';
+import { InvalidInputError, notFound, type FieldFault } from '../errors.ts';
 
 /** The faults that zod found, by field. */
 export function faults(error: z.core.$ZodError): FieldFault[] {
   return error.issues.flatMap((issue) =>
     issue.code === 'unrecognized_keys'
-      ? issue.keys.map((key) => ({ pointer: pointer([...issue.path, key]), detail: 'is not a field of this request' }))
-      : [{ pointer: pointer(issue.path), detail: issue.message }],
+      ? issue.keys.map((key) => ({ path: [...issue.path, key], detail: 'is not a field of this request' }))
+      : [{ path: issue.path, detail: issue.message }],
   );
 }
 
@@ -29,8 +28,7 @@ export function createRouter(): OpenAPIHono<AppEnv> {
       if (result.target === 'param') {
         throw notFound(named[result.error.issues[0]?.path[0] as keyof typeof named] ?? 'Run');
       }
-      const errors = faults(result.error);
-      throw invalid(errors);
+      throw new InvalidInputError(faults(result.error));
     },
   });
 }

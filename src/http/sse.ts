@@ -1,5 +1,5 @@
 import type { Context } from 'hono';
-import type { AppEnv } from '../deps.ts';
+import type { AppEnv } from './env.ts';
 
 /** One server-sent event. Without `id` it leaves alone what a reader resumes from; without `event` it is a `message`. */
 export type ServerSentEvent = { id?: string; event?: string; data: unknown };

@@ -1,17 +1,25 @@
-import type { Context } from 'hono';
-import { cancelRun } from '../../db/runs.ts';
-import type { AppEnv } from '../deps.ts';
-import { ApiError, notFound } from '../http/problems.ts';
+import type { Db } from '../../db/index.ts';
+import type { LiveSender } from '../../db/live.ts';
+import { cancelRun as cancelStoredRun } from '../../db/runs.ts';
+import type { Principal } from '../accounts/principal.ts';
+import { DomainError, notFound } from '../errors.ts';
+import type { Outbox } from '../temporal/outbox.ts';
 
-/** Cancels a run for all its readers; Temporal follows. Throws 404, and 409 when it has ended otherwise. */
-export async function answerCancelled(c: Context<AppEnv>, run_id: string) {
-  const { db, outbox, live } = c.var.deps;
-  const cancelled = await cancelRun(db, c.var.accountId, run_id);
+/**
+ * Cancels a run for all its readers; Temporal follows. One that is cancelled already stays so. Throws `NOT_FOUND`, and
+ * `RUN_FINISHED` when it has ended otherwise.
+ */
+export async function cancelRun(
+  { db, outbox, live }: { db: Db; outbox: Outbox; live: LiveSender },
+  { account_id }: Principal,
+  run_id: string,
+): Promise<void> {
+  const cancelled = await cancelStoredRun(db, account_id, run_id);
   if (!cancelled) throw notFound('Run');
-  if (cancelled.before === 'completed' || cancelled.before === 'failed') {
-    throw new ApiError('RUN_FINISHED', `The run is ${cancelled.before}.`, { run_status: cancelled.before });
+  const { before } = cancelled;
+  if (before === 'completed' || before === 'failed') {
+    throw new DomainError('RUN_FINISHED', `The run is ${before}.`, { members: { run_status: before } });
   }
   outbox.send(cancelled.entry);
   live.changed(run_id);
-  return c.json({ run_id, status: 'cancelled' as const, message: 'Run cancelled.' }, 200);
 }

@@ -2,7 +2,7 @@ import type { Duration } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
 import type { GateTerms, HumanGate, Run } from '../../db/schema.ts';
 import type { GatePolicy } from '../../workflows/contract/gate-rules.ts';
-import { invalid, type FieldFault } from '../http/problems.ts';
+import { requireNone, type FieldFault, type Path } from '../errors.ts';
 
 /** How long gates wait for people: what a run asks for, and what its workflow is told. */
 
@@ -17,26 +17,25 @@ function milliseconds(duration: string | null | undefined): number | null {
   return duration ? msToNumber(duration as Duration) : null;
 }
 
-/** Throws 422 for terms that cannot work: a timeout that never comes, an escalation to nowhere, too many reminders. */
+/** Throws `InvalidInputError` for terms that cannot work: a timeout that never comes, an escalation to nowhere, too many reminders. */
 export function checkGateTerms(run: Terms & { human_gates: HumanGate[] }, minReminderSeconds: number): void {
   const own = run.human_gates.flatMap((gate, index) =>
-    typeof gate === 'string' ? [] : faultsOf(termsOf(gate, run), `/human_gates/${index}`, minReminderSeconds),
+    typeof gate === 'string' ? [] : faultsOf(termsOf(gate, run), ['human_gates', index], minReminderSeconds),
   );
-  const errors = [...faultsOf(run, '', minReminderSeconds), ...own];
-  if (errors.length > 0) throw invalid(errors);
+  requireNone([...faultsOf(run, [], minReminderSeconds), ...own]);
 }
 
-function faultsOf(terms: Terms, at: string, minReminderSeconds: number): FieldFault[] {
+function faultsOf(terms: Terms, at: Path, minReminderSeconds: number): FieldFault[] {
   const { gate_due_in, remind_every, on_timeout = 'wait', escalation_webhook_url } = terms;
   const faults: FieldFault[] = [];
   if (on_timeout !== 'wait' && !gate_due_in) {
-    faults.push({ pointer: `${at}/gate_due_in`, detail: `is needed with \`on_timeout: "${on_timeout}"\`` });
+    faults.push({ path: [...at, 'gate_due_in'], detail: `is needed with \`on_timeout: "${on_timeout}"\`` });
   }
   if (on_timeout === 'escalate' && !escalation_webhook_url) {
-    faults.push({ pointer: `${at}/escalation_webhook_url`, detail: 'is needed with `on_timeout: "escalate"`' });
+    faults.push({ path: [...at, 'escalation_webhook_url'], detail: 'is needed with `on_timeout: "escalate"`' });
   }
   if (remind_every && milliseconds(remind_every)! < minReminderSeconds * 1000) {
-    faults.push({ pointer: `${at}/remind_every`, detail: `must be at least ${minReminderSeconds} seconds` });
+    faults.push({ path: [...at, 'remind_every'], detail: `must be at least ${minReminderSeconds} seconds` });
   }
   return faults;
 }

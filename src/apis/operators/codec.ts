@@ -3,8 +3,9 @@ import { z } from 'zod';
 import type { Payload, PayloadCodec } from '@temporalio/common';
 import { Hono, type Context } from 'hono';
 import { cors } from 'hono/cors';
-import type { AppEnv } from '../../deps.ts';
-import { ApiError, invalid } from '../../http/problems.ts';
+import type { AppEnv } from '../../http/env.ts';
+import { InvalidInputError } from '../../errors.ts';
+import { HttpError } from '../../http/problems.ts';
 
 const payloadsSchema = z.object({
   payloads: z.array(z.object({ metadata: z.record(z.string(), z.base64()).default({}), data: z.base64().default('') })),
@@ -36,10 +37,11 @@ export function createCodecRouter({
 
   async function convert(c: Context<AppEnv>, how: 'encode' | 'decode'): Promise<Response> {
     const body = payloadsSchema.safeParse(await c.req.json());
-    if (!body.success) throw invalid([{ pointer: '/payloads', detail: 'must be a list of payloads in base64' }]);
+    if (!body.success)
+      throw new InvalidInputError([{ path: ['payloads'], detail: 'must be a list of payloads in base64' }]);
     const payloads = body.data.payloads.map(fromJson);
     const converted = await codec[how](payloads).catch(() => {
-      throw invalid([{ pointer: '/payloads', detail: 'were encrypted with another key, or changed' }]);
+      throw new InvalidInputError([{ path: ['payloads'], detail: 'were encrypted with another key, or changed' }]);
     });
     c.var.deps.log.info({ payloads: payloads.length, request_id: c.var.requestId }, `codec: ${how}`);
     return c.json({ payloads: converted.map(toJson) });
@@ -51,7 +53,7 @@ export function createCodecRouter({
     if (isOperator(c.req.header('authorization'))) return next();
     // Browsers ask for the password only when they understand the whole header: no second scheme in it.
     const authenticate = 'Basic realm="Orchflow codec", charset="UTF-8"';
-    throw new ApiError('UNAUTHORIZED', 'Send the operator token (CODEC_TOKEN).', { authenticate });
+    throw new HttpError('UNAUTHORIZED', 'Send the operator token (CODEC_TOKEN).', { authenticate });
   });
   router.get('/', (c) =>
     c.text('This browser may decode now: go back to the Temporal Web UI and load the page again.'),

@@ -6,24 +6,26 @@ import {
   updateOrchestration,
 } from '../../../../db/orchestrations.ts';
 import type { Definition } from '../../../../workflows/contract/definition.ts';
-import type { AppDeps } from '../../../deps.ts';
-import { ApiError, invalid, notFound } from '../../../http/problems.ts';
+import type { ModelDeps } from '../../../agents/models.ts';
+import type { Principal } from '../../../accounts/principal.ts';
+import { DomainError, InvalidInputError, notFound, requireNone } from '../../../errors.ts';
 import { newId } from '../../../ids.ts';
 import { body, createRouter, faults, json, route } from '../../../http/openapi.ts';
+import { pointer } from '../../../http/pointer.ts';
 import { checkTools } from '../../../orchestrations/check-tools.ts';
 import { hashOf, isShipped, shippedOrchestrations, toDefinition } from '../../../orchestrations/definitions.ts';
 import { definitionFaults } from '../../../orchestrations/faults.ts';
 import { getOrchestration } from '../../../orchestrations/find.ts';
 import { toWire } from '../view.ts';
-import { orchestrationLinks } from '../../orchflow/links.ts';
+import { orchestrationLinks } from '../links.ts';
+import { definitionSchema } from '../../../orchestrations/definition-schema.ts';
 import {
-  definitionSchema,
   orchestrationDeletedSchema,
   orchestrationListSchema,
   orchestrationParams,
   orchestrationSchema,
   validationSchema,
-} from '../../../orchestrations/definition-schema.ts';
+} from '../schemas/orchestration.ts';
 
 export const orchestrationsRouter = createRouter();
 
@@ -41,7 +43,7 @@ const list = route({
 });
 
 orchestrationsRouter.openapi(list, async (c) => {
-  const own = await listOrchestrations(c.var.deps.db, c.var.accountId);
+  const own = await listOrchestrations(c.var.deps.db, c.var.principal.account_id);
   const all = [...shippedOrchestrations, ...own];
   return c.json(
     all.map(({ id, definition: { name, description, steps } }) => ({ id, name, description, steps: steps.length })),
@@ -63,14 +65,14 @@ const create = route({
 orchestrationsRouter.openapi(create, async (c) => {
   const { id: given, definition } = toDefinition(c.req.valid('json'));
   const { db } = c.var.deps;
-  const account_id = c.var.accountId;
-  await requireSound(c.var.deps, account_id, definition);
+  const account_id = c.var.principal.account_id;
+  await requireSound(c.var.deps, c.var.principal, definition);
   const id = given ?? newId('orchestration', c.var.idempotency);
   const hash = hashOf(definition);
   const isNew = !isShipped(id) && (await insertOrchestration(db, { account_id, id, hash, definition }));
-  const stored = await getOrchestration(db, account_id, id);
+  const stored = await getOrchestration(db, c.var.principal, id);
   const isOwn = isNew || (c.var.idempotency?.isRetry && stored.hash === hash);
-  if (!isOwn) throw new ApiError('ORCHESTRATION_EXISTS', `There is an orchestration "${id}". Replace it with PUT.`);
+  if (!isOwn) throw exists(id);
   c.header('Location', `/api/v1/orchestrations/${id}`);
   return c.json(toWire(stored), 201);
 });
@@ -87,7 +89,8 @@ const validate = route({
 
 orchestrationsRouter.openapi(validate, async (c) => {
   const parsed = definitionSchema.safeParse(c.req.valid('json'));
-  const errors = parsed.success ? await definitionFaults(toDefinition(parsed.data).definition) : faults(parsed.error);
+  const found = parsed.success ? await definitionFaults(toDefinition(parsed.data).definition) : faults(parsed.error);
+  const errors = found.map(({ path, detail }) => ({ pointer: pointer(path), detail }));
   return c.json({ valid: errors.length === 0, errors }, 200);
 });
 
@@ -105,7 +108,7 @@ const get = route({
 
 orchestrationsRouter.openapi(get, async (c) => {
   const { orch_id } = c.req.valid('param');
-  return c.json(toWire(await getOrchestration(c.var.deps.db, c.var.accountId, orch_id)), 200);
+  return c.json(toWire(await getOrchestration(c.var.deps.db, c.var.principal, orch_id)), 200);
 });
 
 const replace = route({
@@ -124,13 +127,13 @@ orchestrationsRouter.openapi(replace, async (c) => {
   const { orch_id: id } = c.req.valid('param');
   const { id: given, definition } = toDefinition(c.req.valid('json'));
   const { db } = c.var.deps;
-  const account_id = c.var.accountId;
+  const account_id = c.var.principal.account_id;
   refuseShipped(id);
-  if (given !== undefined && given !== id) throw invalid([{ pointer: '/id', detail: `is not "${id}"` }]);
-  await requireSound(c.var.deps, account_id, definition);
+  if (given !== undefined && given !== id) throw new InvalidInputError([{ path: ['id'], detail: `is not "${id}"` }]);
+  await requireSound(c.var.deps, c.var.principal, definition);
   const isThere = await updateOrchestration(db, { account_id, id, hash: hashOf(definition), definition });
   if (!isThere) throw notFound('Orchestration');
-  return c.json(toWire(await getOrchestration(db, account_id, id)), 200);
+  return c.json(toWire(await getOrchestration(db, c.var.principal, id)), 200);
 });
 
 const remove = route({
@@ -147,18 +150,21 @@ const remove = route({
 orchestrationsRouter.openapi(remove, async (c) => {
   const { orch_id: id } = c.req.valid('param');
   refuseShipped(id);
-  if (!(await deleteOrchestration(c.var.deps.db, c.var.accountId, id))) throw notFound('Orchestration');
+  if (!(await deleteOrchestration(c.var.deps.db, c.var.principal.account_id, id))) throw notFound('Orchestration');
   return c.json({ id, status: 'deleted' as const, message: 'Orchestration deleted.' }, 200);
 });
 
-async function requireSound(deps: AppDeps, account_id: string, definition: Definition): Promise<void> {
-  const faults = await definitionFaults(definition);
-  if (faults.length > 0) throw invalid(faults);
-  await checkTools(deps, account_id, definition);
+async function requireSound(deps: ModelDeps, principal: Principal, definition: Definition): Promise<void> {
+  requireNone(await definitionFaults(definition));
+  await checkTools(deps, principal, definition);
+}
+
+function exists(id: string): DomainError {
+  const message = `There is an orchestration "${id}".`;
+  return new DomainError('ORCHESTRATION_EXISTS', message, { way_out: 'replace_orchestration' });
 }
 
 function refuseShipped(id: string): void {
   if (!isShipped(id)) return;
-  const wayOut = 'Create one of your own with POST /api/v1/orchestrations.';
-  throw new ApiError('ORCHESTRATION_SHIPPED', `"${id}" comes with Orchflow. ${wayOut}`);
+  throw new DomainError('ORCHESTRATION_SHIPPED', `"${id}" comes with Orchflow.`, { way_out: 'create_orchestration' });
 }

@@ -1,13 +1,12 @@
 import type { Context } from 'hono';
 import { findOrchestrationRun, isOrchestrationRun, listOrchestrationRuns } from '../../../../db/orchestration-runs.ts';
-import { retryRun } from '../../../../db/orchestration-retries.ts';
 import { findDefinition } from '../../../../db/orchestrations.ts';
 import { findRunPlace } from '../../../../db/run-events.ts';
 import { getRun } from '../../../../db/runs.ts';
-import { answerCancelled } from '../../../runs/cancel.ts';
+import { cancelRun } from '../../../runs/cancel.ts';
 import { besides } from '../../../http/deadline.ts';
-import type { AppEnv } from '../../../deps.ts';
-import { ApiError, notFound } from '../../../http/problems.ts';
+import type { AppEnv } from '../../../http/env.ts';
+import { notFound } from '../../../errors.ts';
 import { body, createRouter, eventStream, json, route } from '../../../http/openapi.ts';
 import { getOrchestration } from '../../../orchestrations/find.ts';
 import { resumeRun } from '../resume.ts';
@@ -16,8 +15,9 @@ import { startOrchestration } from '../../../orchestrations/start.ts';
 import { tellOrchestration } from '../stream.ts';
 import { waitForAnswer } from '../wait.ts';
 import { sendEvents } from '../../../http/sse.ts';
-import { orchestrationRunLinks } from '../../orchflow/links.ts';
-import { orchestrationParams } from '../../../orchestrations/definition-schema.ts';
+import { orchestrationRunLinks } from '../links.ts';
+import { retryOrchestration } from '../../../orchestrations/retry.ts';
+import { orchestrationParams } from '../schemas/orchestration.ts';
 import {
   orchestrationRunCancelledSchema,
   orchestrationRunListSchema,
@@ -43,7 +43,7 @@ const answers = {
 async function answerOf(c: Context<AppEnv>, run_id: string, seconds: number) {
   const answer = await besides(
     c,
-    waitForAnswer(c.var.deps, c.var.accountId, run_id, { seconds, signal: c.req.raw.signal }),
+    waitForAnswer(c.var.deps, c.var.principal.account_id, run_id, { seconds, signal: c.req.raw.signal }),
   );
   if (answer) return c.json(answer, 200);
   const message = `The run goes on. Read it with GET /api/v1/orchestrations/runs/${run_id}.`;
@@ -63,9 +63,9 @@ const run = route({
 });
 
 orchestrationRunsRouter.openapi(run, async (c) => {
-  const { deps, accountId, idempotency } = c.var;
-  const orchestration = await getOrchestration(deps.db, accountId, c.req.valid('param').orch_id);
-  const run_id = await startOrchestration(deps, accountId, orchestration, c.req.valid('json'), idempotency);
+  const { deps, principal, idempotency } = c.var;
+  const orchestration = await getOrchestration(deps.db, principal, c.req.valid('param').orch_id);
+  const run_id = await startOrchestration(deps, principal, orchestration, c.req.valid('json'), idempotency);
   return answerOf(c, run_id, c.req.valid('query').wait);
 });
 
@@ -83,8 +83,8 @@ const resume = route({
 
 orchestrationRunsRouter.openapi(resume, async (c) => {
   const { run_id } = c.req.valid('param');
-  const { deps, accountId, idempotency } = c.var;
-  await resumeRun(deps, accountId, run_id, c.req.valid('json'), idempotency);
+  const { deps, principal, idempotency } = c.var;
+  await resumeRun(deps, principal, run_id, c.req.valid('json'), idempotency);
   return answerOf(c, run_id, c.req.valid('query').wait);
 });
 
@@ -92,10 +92,10 @@ const streamed = { 200: eventStream('The events, until the run ends or waits for
 
 /** What happens in the run from after `seq`. It goes on when the client leaves. */
 async function streamOf(c: Context<AppEnv>, run_id: string, seq: number) {
-  const { deps, accountId: account_id } = c.var;
+  const { deps, principal } = c.var;
   const { orchestration_id, definition_hash } = await getRun(deps.db, run_id);
   const definition = await findDefinition(deps.db, definition_hash!);
-  const run = { account_id, run_id, orchestration_id: orchestration_id!, definition };
+  const run = { account_id: principal.account_id, run_id, orchestration_id: orchestration_id!, definition };
   return sendEvents(c, (signal) => tellOrchestration(deps, run, deps.runEvents.follow(run_id, seq, signal)));
 }
 
@@ -116,9 +116,9 @@ const runStream = route({
 });
 
 orchestrationRunsRouter.openapi(runStream, async (c) => {
-  const { deps, accountId, idempotency } = c.var;
-  const orchestration = await getOrchestration(deps.db, accountId, c.req.valid('param').orch_id);
-  const run_id = await startOrchestration(deps, accountId, orchestration, c.req.valid('json'), idempotency);
+  const { deps, principal, idempotency } = c.var;
+  const orchestration = await getOrchestration(deps.db, principal, c.req.valid('param').orch_id);
+  const run_id = await startOrchestration(deps, principal, orchestration, c.req.valid('json'), idempotency);
   return streamOf(c, run_id, 0);
 });
 
@@ -135,10 +135,10 @@ const resumeStream = route({
 
 orchestrationRunsRouter.openapi(resumeStream, async (c) => {
   const { run_id } = c.req.valid('param');
-  const { deps, accountId, idempotency } = c.var;
-  const place = await findRunPlace(deps.db, accountId, run_id);
+  const { deps, principal, idempotency } = c.var;
+  const place = await findRunPlace(deps.db, principal.account_id, run_id);
   if (!place) throw notFound('Run');
-  await resumeRun(deps, accountId, run_id, c.req.valid('json'), idempotency);
+  await resumeRun(deps, principal, run_id, c.req.valid('json'), idempotency);
   return streamOf(c, run_id, place.event_seq);
 });
 
@@ -157,17 +157,8 @@ const retry = route({
 
 orchestrationRunsRouter.openapi(retry, async (c) => {
   const { run_id } = c.req.valid('param');
-  const { db, outbox, live } = c.var.deps;
-  const retried = await retryRun(db, c.var.accountId, run_id);
-  if (!retried) throw notFound('Run');
-  if (retried.before !== 'failed' && !c.var.idempotency?.isRetry) {
-    const run_status = wireStatus(retried.before);
-    throw new ApiError('RUN_NOT_FAILED', `The run is ${run_status}; only one that has failed is tried again.`, {
-      run_status,
-    });
-  }
-  outbox.send(retried.entry);
-  live.changed(run_id);
+  const { deps, principal, idempotency } = c.var;
+  await retryOrchestration(deps, principal, run_id, idempotency);
   return answerOf(c, run_id, c.req.valid('query').wait);
 });
 
@@ -185,7 +176,7 @@ const list = route({
 
 orchestrationRunsRouter.openapi(list, async (c) => {
   const { status, ...page } = c.req.valid('query');
-  const runs = await listOrchestrationRuns(c.var.deps.db, c.var.accountId, {
+  const runs = await listOrchestrationRuns(c.var.deps.db, c.var.principal.account_id, {
     ...page,
     status: status && statusesOf(status),
   });
@@ -214,7 +205,7 @@ const get = route({
 });
 
 orchestrationRunsRouter.openapi(get, async (c) => {
-  const found = await findOrchestrationRun(c.var.deps.db, c.var.accountId, c.req.valid('param').run_id);
+  const found = await findOrchestrationRun(c.var.deps.db, c.var.principal.account_id, c.req.valid('param').run_id);
   if (!found) throw notFound('Run');
   return c.json(runToWire(found), 200);
 });
@@ -233,6 +224,8 @@ const cancel = route({
 
 orchestrationRunsRouter.openapi(cancel, async (c) => {
   const { run_id } = c.req.valid('param');
-  if (!(await isOrchestrationRun(c.var.deps.db, c.var.accountId, run_id))) throw notFound('Run');
-  return answerCancelled(c, run_id);
+  const { deps, principal } = c.var;
+  if (!(await isOrchestrationRun(deps.db, principal.account_id, run_id))) throw notFound('Run');
+  await cancelRun(deps, principal, run_id);
+  return c.json({ run_id, status: 'cancelled' as const, message: 'Run cancelled.' }, 200);
 });

@@ -1,6 +1,8 @@
 import { z } from 'zod';
-import { usageSchema } from '../../orchflow/schemas/task.ts';
-import { id, limit, queryNumber, text, timestamp, url } from '../../../http/text.ts';
+import { usageSchema } from '../../../runs/usage-schema.ts';
+import { id, text, timestamp, url } from '../../../fields.ts';
+import { limit } from '../../../http/cursor.ts';
+import { queryNumber } from '../../../http/query.ts';
 
 export const runParams = z.object({ run_id: id });
 

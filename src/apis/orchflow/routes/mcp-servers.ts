@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { deleteMcpServer, listMcpServers, upsertMcpServer } from '../../../../db/mcp-servers.ts';
 import type { McpServer } from '../../../../db/schema.ts';
 import { encrypt, mcpServerContext } from '../../../crypto.ts';
-import { invalid, notFound } from '../../../http/problems.ts';
+import { InvalidInputError, notFound } from '../../../errors.ts';
 import { body, createRouter, json, links, route } from '../../../http/openapi.ts';
 import {
   createMcpServerSchema,
@@ -37,15 +37,17 @@ const create = route({
 mcpServersRouter.openapi(create, async (c) => {
   const { name, url, headers = {}, command, args = [], env = {} } = c.req.valid('json');
   const { db, config, fetch } = c.var.deps;
-  const account_id = c.var.accountId;
+  const account_id = c.var.principal.account_id;
   if (command && !config.MCP_STDIO_ENABLED) {
-    throw invalid([{ pointer: '/command', detail: 'is not allowed: the operator has not set MCP_STDIO_ENABLED' }]);
+    throw new InvalidInputError([
+      { path: ['command'], detail: 'is not allowed: the operator has not set MCP_STDIO_ENABLED' },
+    ]);
   }
   const target: McpTarget = url ? { url, headers } : { command: command!, args, env };
   const tools = await listMcpTools(target, { fetch, signal: AbortSignal.timeout(timeout_ms) }).catch((error) => {
     const reason =
       error instanceof ToolError ? error.message : `It did not answer within ${timeout_ms / 1_000} seconds.`;
-    throw invalid([{ pointer: url ? '/url' : '/command', detail: `The tools cannot be listed. ${reason}` }]);
+    throw new InvalidInputError([{ path: [url ? 'url' : 'command'], detail: `The tools cannot be listed. ${reason}` }]);
   });
   const secrets = JSON.stringify(url ? headers : env);
   const server = await upsertMcpServer(db, {
@@ -72,7 +74,7 @@ const list = route({
 });
 
 mcpServersRouter.openapi(list, async (c) => {
-  const servers = await listMcpServers(c.var.deps.db, c.var.accountId);
+  const servers = await listMcpServers(c.var.deps.db, c.var.principal.account_id);
   return c.json({ servers: servers.map(toWire) }, 200);
 });
 
@@ -89,6 +91,6 @@ const remove = route({
 
 mcpServersRouter.openapi(remove, async (c) => {
   const { server_name: name } = c.req.valid('param');
-  if (!(await deleteMcpServer(c.var.deps.db, c.var.accountId, name))) throw notFound('MCP server');
+  if (!(await deleteMcpServer(c.var.deps.db, c.var.principal.account_id, name))) throw notFound('MCP server');
   return c.json({ name, status: 'deleted' as const, message: 'MCP server removed.' }, 200);
 });

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { deactivateProvider, insertProvider, listProviders } from '../../../../db/providers.ts';
 import type { Provider } from '../../../../db/schema.ts';
 import { encrypt, providerKeyContext } from '../../../crypto.ts';
-import { notFound } from '../../../http/problems.ts';
+import { notFound } from '../../../errors.ts';
 import { newId } from '../../../ids.ts';
 import { DEFAULT_MODELS } from '../../../llm/index.ts';
 import { body, createRouter, json, links, route } from '../../../http/openapi.ts';
@@ -12,7 +12,7 @@ import {
   providerListSchema,
   providerSchema,
 } from '../schemas/provider.ts';
-import { id } from '../../../http/text.ts';
+import { id } from '../../../fields.ts';
 
 export const providersRouter = createRouter();
 
@@ -35,7 +35,7 @@ const create = route({
 providersRouter.openapi(create, async (c) => {
   const { provider, api_key, label, model, base_url } = c.req.valid('json');
   const { db, config } = c.var.deps;
-  const account_id = c.var.accountId;
+  const account_id = c.var.principal.account_id;
   const provider_id = newId('provider', c.var.idempotency);
   const context = providerKeyContext(account_id, provider_id);
   const created = await insertProvider(db, {
@@ -61,7 +61,7 @@ const list = route({
 });
 
 providersRouter.openapi(list, async (c) => {
-  const providers = await listProviders(c.var.deps.db, c.var.accountId);
+  const providers = await listProviders(c.var.deps.db, c.var.principal.account_id);
   return c.json({ providers: providers.map(toWire) }, 200);
 });
 
@@ -78,6 +78,6 @@ const remove = route({
 
 providersRouter.openapi(remove, async (c) => {
   const { provider_id } = c.req.valid('param');
-  if (!(await deactivateProvider(c.var.deps.db, c.var.accountId, provider_id))) throw notFound('Provider');
+  if (!(await deactivateProvider(c.var.deps.db, c.var.principal.account_id, provider_id))) throw notFound('Provider');
   return c.json({ provider_id, status: 'inactive' as const, message: 'Provider deactivated.' }, 200);
 });

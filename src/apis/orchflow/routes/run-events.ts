@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { findRunPlace } from '../../../../db/run-events.ts';
 import { isFinished } from '../../../../db/runs.ts';
-import { notFound } from '../../../http/problems.ts';
+import { notFound } from '../../../errors.ts';
 import { createRouter, eventStream, route } from '../../../http/openapi.ts';
 import type { RunStreamItem } from '../../../runs/events.ts';
 import { runEventsHeaders, runEventsQuery } from '../schemas/run-events.ts';
-import { id } from '../../../http/text.ts';
+import { id } from '../../../fields.ts';
 import { sendEvents, type ServerSentEvent } from '../../../http/sse.ts';
 
 export const runEventsRouter = createRouter();
@@ -37,7 +37,7 @@ runEventsRouter.openapi(follow, async (c) => {
   const { run_id } = c.req.valid('param');
   const last = c.req.valid('header')['last-event-id'];
   const { db, runEvents } = c.var.deps;
-  const place = await findRunPlace(db, c.var.accountId, run_id);
+  const place = await findRunPlace(db, c.var.principal.account_id, run_id);
   if (!place) throw notFound('Run');
   const seq = last?.seq ?? c.req.valid('query').after;
   if (last?.isDone && isFinished(place.status) && seq >= place.event_seq) return c.body(null, 204);

@@ -1,29 +1,29 @@
 import { z } from 'zod';
-import { findRunView, listRuns, type RunView } from '../../../../db/run-views.ts';
+import type { Context } from 'hono';
 import { findRunPlace } from '../../../../db/run-events.ts';
+import { findRunView, listRuns, type RunView } from '../../../../db/run-views.ts';
 import { isFinished } from '../../../../db/runs.ts';
 import type { RunStatus } from '../../../../workflows/contract/states.ts';
+import { notFound } from '../../../errors.ts';
+import { id } from '../../../fields.ts';
 import { readCursor, writeCursor } from '../../../http/cursor.ts';
-import { runLinks } from '../links.ts';
 import { besides } from '../../../http/deadline.ts';
-import { answerCancelled } from '../../../runs/cancel.ts';
-import { notFound } from '../../../http/problems.ts';
-import { checkGateTerms } from '../../../runs/gate-terms.ts';
-import { newId } from '../../../ids.ts';
+import type { AppEnv } from '../../../http/env.ts';
 import { body, createRouter, json, links, route, sendJson } from '../../../http/openapi.ts';
-import { checkFallbacks, chooseModels } from '../../../agents/models.ts';
+import { cancelRun } from '../../../runs/cancel.ts';
+import { startGoal } from '../../../runs/goals.ts';
+import { rerunGoal } from '../../../runs/rerun.ts';
+import { runLinks } from '../links.ts';
+import { runWaitQuery } from '../schemas/run-events.ts';
 import {
   createRunSchema,
+  rerunSchema,
   runCancelledSchema,
   runListQuery,
   runListSchema,
   runSchema,
   runStartedSchema,
 } from '../schemas/run.ts';
-import { runWaitQuery } from '../schemas/run-events.ts';
-import { id } from '../../../http/text.ts';
-import { answerStarted, startRun } from '../../../runs/start.ts';
-import { agentTemplates } from '../../../agents/templates.ts';
 
 export const runsRouter = createRouter();
 
@@ -40,40 +40,34 @@ const create = route({
 });
 
 runsRouter.openapi(create, async (c) => {
-  const input = c.req.valid('json');
-  const { db, config, managed, tools } = c.var.deps;
-  const account_id = c.var.accountId;
-  checkGateTerms(input, config.REMIND_EVERY_MIN_SECONDS);
-  const provider_id = input.provider_id ?? null;
-  await checkFallbacks(db, account_id, input.fallback_provider_ids);
-  const given = input.agents.length > 0 ? input.agents : agentTemplates;
-  const agents = await chooseModels({ db, config, managed, tools }, account_id, provider_id, given);
-  const run_id = newId('run', c.var.idempotency);
-  await startRun(
-    c.var.deps,
-    {
-      run_id,
-      account_id,
-      task: input.task,
-      agents: JSON.stringify(agents),
-      human_gates: JSON.stringify(input.human_gates),
-      ask_me_about: JSON.stringify(input.ask_me_about),
-      require_approval: input.require_approval,
-      webhook_url: input.webhook_url ?? null,
-      gate_due_in: input.gate_due_in ?? null,
-      remind_every: input.remind_every ?? null,
-      on_timeout: input.on_timeout,
-      escalation_webhook_url: input.escalation_webhook_url ?? null,
-      provider_id,
-      fallback_provider_ids: JSON.stringify(input.fallback_provider_ids),
-      max_cost_usd: input.max_cost_usd ?? null,
-      max_tokens: input.max_tokens ?? null,
-      on_budget: input.on_budget,
-    },
-    c.var.idempotency,
-  );
-  return answerStarted(c, run_id);
+  const { deps, principal, idempotency } = c.var;
+  return started(c, await startGoal(deps, principal, c.req.valid('json'), idempotency));
 });
+
+const rerun = route({
+  method: 'post',
+  path: '/{run_id}/rerun',
+  operationId: 'rerun',
+  tags: ['Runs'],
+  summary: 'Start a new run that does a task of this one again, and all after it; this one stays as it is',
+  request: { params: z.object({ run_id: id }), body: body(rerunSchema) },
+  responses: { 201: json(runStartedSchema, 'The new run is accepted and will not be lost') },
+  links: runLinks(),
+  problems: [402, 404, 409],
+});
+
+runsRouter.openapi(rerun, async (c) => {
+  const { deps, principal, idempotency } = c.var;
+  const { run_id } = c.req.valid('param');
+  return started(c, await rerunGoal(deps, principal, run_id, c.req.valid('json'), idempotency));
+});
+
+/** 201, with where the run is. */
+function started(c: Context<AppEnv>, run_id: string) {
+  c.header('Location', `/api/v1/runs/${run_id}`);
+  const message = `Run started. Poll GET /runs/${run_id} for status.`;
+  return c.json({ run_id, status: 'pending' as const, message }, 201);
+}
 
 const list = route({
   method: 'get',
@@ -94,7 +88,7 @@ const list = route({
 runsRouter.openapi(list, async (c) => {
   const { limit, cursor, status } = c.req.valid('query');
   const after = cursor === undefined ? undefined : readCursor(cursor);
-  const runs = await listRuns(c.var.deps.db, c.var.accountId, { limit: limit + 1, status, after });
+  const runs = await listRuns(c.var.deps.db, c.var.principal.account_id, { limit: limit + 1, status, after });
   const page = runs.slice(0, limit);
   const has_more = runs.length > limit;
   const last = page.at(-1);
@@ -128,12 +122,12 @@ runsRouter.openapi(get, async (c) => {
   const { db, engine, runEvents } = c.var.deps;
   const { live: wantsLive, wait, seen } = c.req.valid('query');
   if (wait) {
-    if (!(await findRunPlace(db, c.var.accountId, run_id))) throw notFound('Run');
+    if (!(await findRunPlace(db, c.var.principal.account_id, run_id))) throw notFound('Run');
     const holds = (status: RunStatus) =>
       seen ? status === seen && !isFinished(status) : status === 'pending' || status === 'running';
     await besides(c, runEvents.waitWhile(run_id, holds, { timeout_ms: wait * 1_000, signal: c.req.raw.signal }));
   }
-  const run = await findRunView(db, c.var.accountId, run_id);
+  const run = await findRunView(db, c.var.principal.account_id, run_id);
   if (!run) throw notFound('Run');
   if (wantsLive !== 'true') return sendJson(c, run);
   const live = JSON.stringify((await engine.findLiveState(run_id)) ?? null);
@@ -152,4 +146,8 @@ const cancel = route({
   problems: [404, 409],
 });
 
-runsRouter.openapi(cancel, (c) => answerCancelled(c, c.req.valid('param').run_id));
+runsRouter.openapi(cancel, async (c) => {
+  const { run_id } = c.req.valid('param');
+  await cancelRun(c.var.deps, c.var.principal, run_id);
+  return c.json({ run_id, status: 'cancelled' as const, message: 'Run cancelled.' }, 200);
+});

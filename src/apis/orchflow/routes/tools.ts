@@ -14,5 +14,5 @@ const list = route({
 });
 
 toolsRouter.openapi(list, async (c) => {
-  return c.json({ tools: await listTools(c.var.deps, c.var.accountId) }, 200);
+  return c.json({ tools: await listTools(c.var.deps, c.var.principal) }, 200);
 });

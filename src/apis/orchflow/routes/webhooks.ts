@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { listDeliveries, redeliver, rotateWebhookSecret } from '../../../../db/webhooks.ts';
 import { encrypt, newWebhookSecret, webhookSecretContext } from '../../../crypto.ts';
 import { readCursor, writeCursor } from '../../../http/cursor.ts';
-import { notFound } from '../../../http/problems.ts';
+import { notFound } from '../../../errors.ts';
 import { createRouter, json, links, route } from '../../../http/openapi.ts';
-import { id } from '../../../http/text.ts';
+import { id } from '../../../fields.ts';
 import { deliveryListQuery, deliveryListSchema, deliverySchema, secretRotatedSchema } from '../schemas/webhook.ts';
 
 export const webhooksRouter = createRouter();
@@ -20,7 +20,7 @@ const rotate = route({
 
 webhooksRouter.openapi(rotate, async (c) => {
   const { db, config } = c.var.deps;
-  const account_id = c.var.accountId;
+  const account_id = c.var.principal.account_id;
   const webhook_secret = newWebhookSecret();
   const encrypted = encrypt(webhook_secret, config.ENCRYPTION_KEY, webhookSecretContext(account_id));
   const previous_signs_until = await rotateWebhookSecret(db, account_id, encrypted);
@@ -46,7 +46,7 @@ const list = route({
 webhooksRouter.openapi(list, async (c) => {
   const { limit, cursor, ...filter } = c.req.valid('query');
   const after = cursor === undefined ? undefined : readCursor(cursor);
-  const found = await listDeliveries(c.var.deps.db, c.var.accountId, { ...filter, limit: limit + 1, after });
+  const found = await listDeliveries(c.var.deps.db, c.var.principal.account_id, { ...filter, limit: limit + 1, after });
   const deliveries = found.slice(0, limit);
   const has_more = found.length > limit;
   const last = deliveries.at(-1);
@@ -69,7 +69,7 @@ const again = route({
 webhooksRouter.openapi(again, async (c) => {
   const { delivery_id } = c.req.valid('param');
   const { db, outbox } = c.var.deps;
-  const redelivered = await redeliver(db, c.var.accountId, delivery_id);
+  const redelivered = await redeliver(db, c.var.principal.account_id, delivery_id);
   if (!redelivered) throw notFound('Delivery');
   outbox.send(redelivered.entry);
   return c.json(redelivered.delivery, 200);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { text } from '../../../http/text.ts';
+import { text } from '../../../fields.ts';
 
 export const registerSchema = z
   .strictObject({

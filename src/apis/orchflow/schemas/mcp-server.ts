@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { text, timestamp, url } from '../../../http/text.ts';
+import { text, timestamp, url } from '../../../fields.ts';
 
 /** The first part of the names of its tools. */
 export const mcpServerName = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { text, timestamp, url } from '../../../http/text.ts';
+import { text, timestamp, url } from '../../../fields.ts';
 
 export const createProviderSchema = z
   .strictObject({

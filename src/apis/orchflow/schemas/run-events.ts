@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { queryNumber } from '../../../http/text.ts';
+import { queryNumber } from '../../../http/query.ts';
 
 const maxSeq = 2 ** 31 - 1;
 

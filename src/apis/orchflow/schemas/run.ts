@@ -1,8 +1,10 @@
 import { z } from 'zod';
-import { taskSchema, usageSchema } from './task.ts';
+import { usageSchema } from '../../../runs/usage-schema.ts';
+import { taskSchema } from './task.ts';
 import { timeoutActions } from '../../../../workflows/contract/gate-rules.ts';
-import { cursor, duration, limit, text, timestamp, url } from '../../../http/text.ts';
-import { agentToolsSchema } from './tool.ts';
+import { duration, text, timestamp, url } from '../../../fields.ts';
+import { cursor, limit } from '../../../http/cursor.ts';
+import { agentToolsSchema } from '../../../agents/tool-schema.ts';
 
 const agentSchema = z.strictObject({
   name: text(1, 100).meta({ example: 'research' }),

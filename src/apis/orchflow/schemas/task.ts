@@ -1,9 +1,6 @@
 import { z } from 'zod';
-import { text, timestamp } from '../../../http/text.ts';
-
-export const usageSchema = z
-  .object({ llm_calls: z.int(), input_tokens: z.int(), output_tokens: z.int(), cost_usd: z.number() })
-  .meta({ id: 'Usage', description: 'Of all model calls, also those for planning, evaluation and failed attempts.' });
+import { usageSchema } from '../../../runs/usage-schema.ts';
+import { text, timestamp } from '../../../fields.ts';
 
 export const decisionSchema = z.enum(['approve', 'edit', 'reject', 'retry']);
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { cursor, id, limit, timestamp } from '../../../http/text.ts';
+import { id, timestamp } from '../../../fields.ts';
+import { cursor, limit } from '../../../http/cursor.ts';
 
 const deliveryStatus = z.enum(['pending', 'delivered', 'failed', 'disabled']);
 

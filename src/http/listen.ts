@@ -1,6 +1,6 @@
 import { serve, type ServerType } from '@hono/node-server';
-import type { createApp } from './app.ts';
-import type { Config } from './config.ts';
+import type { createApp } from '../app.ts';
+import type { Config } from '../config.ts';
 
 type HttpSettings = Pick<
   Config,

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import type { Duration } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
 
+/** The types of fields that every room's schemas are made of. */
+
 /** A text that Postgres can store, of at most `max` characters; with a `min` of 1 not only of space. */
 export function text(min: 0 | 1, max: number) {
   const schema = z.string().max(max).refine(isStorable, unstorable);
@@ -35,17 +37,6 @@ export function duration() {
     )
     .meta({ pattern: durationPattern.source, example: '48h' });
 }
-
-const decimal = /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i;
-
-/** A number in a query, written as in JSON: to `Number`, an empty text is 0, and `0x10` is 16. */
-export function queryNumber<T extends z.ZodType>(schema: T) {
-  return z.preprocess((value) => (typeof value === 'string' && decimal.test(value) ? Number(value) : value), schema);
-}
-
-/** What lists take. */
-export const limit = queryNumber(z.int().min(1).max(100).default(20));
-export const cursor = z.string().max(300).optional();
 
 /** An id as it stands in a path. */
 export const id = z.string().regex(/^[\w-]{1,64}$/);
