@@ -25,8 +25,8 @@ let user: User;
 
 beforeAll(async () => {
   dir = await mkdtemp(path.join(tmpdir(), 'orchflow-upgrade-'));
-  const [DATABASE_URL, started] = await Promise.all([restoreDatabase(version), startTemporalOfRelease()]);
-  temporal = started;
+  const DATABASE_URL = await restoreDatabase(version);
+  temporal = await startTemporalOfRelease();
   env = await createEnvironment({
     DATABASE_URL,
     TEMPORAL_ADDRESS: temporal.address,
