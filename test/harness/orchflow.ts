@@ -22,15 +22,23 @@ export { until, type Answer, type TestRun, type User } from './client.ts';
 
 type Environment = Record<string, string>;
 
-/** The environment of an Orchflow of its own, for processes that a test starts itself. */
-export async function createEnvironment(overrides: Environment = {}): Promise<Environment> {
+/** A database of its own: migrated, or an empty one by the template `template0`. Returns its address. */
+export async function createDatabase(template = 'template'): Promise<string> {
   const name = `test_${randomBytes(6).toString('hex')}`;
   const admin = createDb(inject('postgresUrl'), 1);
-  await sql`create database ${sql.ref(name)} template template`.execute(admin).finally(() => admin.destroy());
+  await sql`create database ${sql.ref(name)} template ${sql.ref(template)}`
+    .execute(admin)
+    .finally(() => admin.destroy());
+  return Object.assign(new URL(inject('postgresUrl')), { pathname: `/${name}` }).href;
+}
+
+/** The environment of an Orchflow of its own, for processes that a test starts itself. */
+export async function createEnvironment(overrides: Environment = {}): Promise<Environment> {
+  const DATABASE_URL = overrides.DATABASE_URL ?? (await createDatabase());
   return {
-    DATABASE_URL: Object.assign(new URL(inject('postgresUrl')), { pathname: `/${name}` }).href,
+    DATABASE_URL,
     TEMPORAL_ADDRESS: inject('temporalAddress'),
-    TEMPORAL_TASK_QUEUE: name,
+    TEMPORAL_TASK_QUEUE: new URL(DATABASE_URL).pathname.slice(1),
     ENCRYPTION_KEY: randomBytes(32).toString('base64'),
     ORCHFLOW_EMBEDDED: 'true',
     ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: 'true',
