@@ -11,7 +11,7 @@ import { startAppDeps } from '../../src/deps.ts';
 import { loadConfig } from '../../src/config.ts';
 import { listen } from '../../src/http/listen.ts';
 import { dataConverter } from '../../src/temporal/client.ts';
-import { createWorkerDeps } from '../../src/worker-deps.ts';
+import { startWorkerDeps } from '../../src/worker-deps.ts';
 import { workerOptions } from '../../src/temporal/worker-options.ts';
 import { assertNothingLeaked } from './canaries.ts';
 import { register } from './client.ts';
@@ -110,8 +110,9 @@ Runtime.install({
 
 async function startWorker(env: Environment) {
   const config = loadConfig(env);
-  const { deps, close } = createWorkerDeps(config);
   const connection = await NativeConnection.connect({ address: config.TEMPORAL_ADDRESS });
+  const log = pino({ level: 'error' });
+  const { deps, close } = startWorkerDeps({ config, log, connection });
   const { workflowsPath, ...options } = workerOptions;
   // The bundle that all tests share is for payloads in the clear.
   const workflows = config.PAYLOAD_ENCRYPTION
@@ -131,7 +132,8 @@ async function startWorker(env: Environment) {
     async stop() {
       worker.shutdown();
       await running;
-      await Promise.all([connection.close(), close()]);
+      await close();
+      await connection.close();
     },
   };
 }
