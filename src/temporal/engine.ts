@@ -3,7 +3,7 @@ import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { defineSearchAttributeKey, WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { Db } from '../../db/index.ts';
 import type { OutboxEntry } from '../../db/outbox.ts';
-import { listStepTasks } from '../../db/orchestration-retries.ts';
+import { listStepTasks } from '../../db/orchestration-runs.ts';
 import { findDefinition } from '../../db/orchestrations.ts';
 import { getRun, isFinished } from '../../db/runs.ts';
 import type { Run } from '../../db/schema.ts';

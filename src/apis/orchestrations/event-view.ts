@@ -1,5 +1,5 @@
 import type { Db } from '../../../db/index.ts';
-import { findOrchestrationRun, findStepResult, type StepResult } from '../../../db/orchestration-runs.ts';
+import { findOrchestrationRun, findStepResult, type StepResult } from '../../../db/orchestration-run-views.ts';
 import type { StoredEvent } from '../../../db/run-events.ts';
 import { asksModel, type Definition, type Step } from '../../../workflows/contract/definition.ts';
 import { humanInput, responseOf, sharedState, stepHistory, wireStatus } from './run-view.ts';

@@ -1,4 +1,4 @@
-import { findOrchestrationRun } from '../../../db/orchestration-runs.ts';
+import { findOrchestrationRun } from '../../../db/orchestration-run-views.ts';
 import type { RunStatus } from '../../../workflows/contract/states.ts';
 import type { AppDeps } from '../../deps.ts';
 import { toAnswer } from './run-view.ts';
