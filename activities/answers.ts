@@ -1,5 +1,4 @@
-import { expireGate } from '../db/gate-timeouts.ts';
-import { settleGate } from '../db/gates.ts';
+import { expireGate, settleGate } from '../db/gates.ts';
 import { saveProgress } from '../db/progress.ts';
 import type { Gate } from '../db/schema.ts';
 import type { OnTimeout } from '../workflows/contract/gate-rules.ts';

@@ -5,11 +5,11 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { Client, Connection } from '@temporalio/client';
 import { sql } from 'kysely';
-import { createDb } from '../db/index.ts';
+import { createDb, type Db } from '../db/index.ts';
 import { migrateToLatest } from '../db/migrate.ts';
 import { choosePort } from '../src/embedded/ports.ts';
 import { inBackground } from '../src/embedded/processes.ts';
-import { startBackends } from '../test/harness/backends.ts';
+import { startBackends, type Backends } from '../test/harness/backends.ts';
 import { register, until } from '../test/harness/client.ts';
 
 const root = path.join(import.meta.dirname, '..');
@@ -19,20 +19,7 @@ export type Servers = Awaited<ReturnType<typeof startServers>>;
 
 /** Everything that a bench needs, each a process of its own, as `npm start` runs them: nothing is mocked but the model. */
 export async function startServers({ latency_ms }: { latency_ms: number }) {
-  const children: ChildProcess[] = [];
-  const killChildren = () => children.forEach((child) => child.kill('SIGKILL'));
-  process.once('exit', killChildren);
-
-  function start(file: string, args: string[], env: Record<string, string> = {}, background = false) {
-    const [command, ...more] = [...(background ? inBackground : []), process.execPath, path.join(root, file), ...args];
-    const child = spawn(command!, more, {
-      env: { PATH: '/usr/bin:/bin', ...env },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    children.push(child);
-    return child;
-  }
-
+  const { start, killAll } = createChildren();
   const model = start('bench/fake-model.ts', [String(latency_ms)]);
   const [backends, modelUrl, port] = await Promise.all([
     startBackends('bench', (line) => console.error(line)),
@@ -43,26 +30,9 @@ export async function startServers({ latency_ms }: { latency_ms: number }) {
   const db = createDb(postgres.url);
   await migrateToLatest(db);
 
-  const environment = {
-    DATABASE_URL: postgres.url,
-    TEMPORAL_ADDRESS: temporal.address,
-    ENCRYPTION_KEY: randomBytes(32).toString('base64'),
-    ORCHFLOW_EMBEDDED: 'true',
-    ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '127.0.0.0/8',
-    ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: 'true',
-    OPENAI_API_KEY: 'sk-bench',
-    OPENAI_BASE_URL: `${modelUrl}/openai/v1`,
-    HOST: '127.0.0.1',
-    PORT: String(port),
-    LOG_LEVEL: 'warn',
-  };
+  const environment = environmentOf({ postgres, temporal, modelUrl, port });
   const url = `http://127.0.0.1:${port}`;
   const api = start('src/api.ts', [], environment);
-  const isUp = (at: string) =>
-    fetch(`${at}/health`).then(
-      (answer) => answer.ok,
-      () => false,
-    );
   const startWorker = () => start('src/worker.ts', [], environment, true);
   const bareQueue = 'bare';
   const bareWorker = start('bench/bare/worker.ts', [temporal.address, bareQueue, modelUrl], {}, true);
@@ -97,17 +67,53 @@ export async function startServers({ latency_ms }: { latency_ms: number }) {
     },
     /** Resident memory, in bytes. */
     memory: async () => ({ api: await residentMemory(api.pid!), worker: await residentMemory(worker.pid!) }),
-    /** Bytes on disk. */
-    async storage() {
-      const { rows } = await sql<{ size: number }>`select pg_database_size(current_database()) as size`.execute(db);
-      const files = await Promise.all(['', '-wal'].map((end) => stat(temporalFile + end).catch(() => ({ size: 0 }))));
-      return { postgres: rows[0]!.size, temporal: files.reduce((sum, file) => sum + file.size, 0) };
-    },
+    storage: () => bytesOnDisk(db, temporalFile),
     async stop() {
-      killChildren();
+      killAll();
       await db.destroy();
       await backends.stop();
     },
+  };
+}
+
+/** Processes that end with this one. */
+function createChildren() {
+  const children: ChildProcess[] = [];
+  const killAll = () => children.forEach((child) => child.kill('SIGKILL'));
+  process.once('exit', killAll);
+
+  function start(file: string, args: string[], env: Record<string, string> = {}, background = false) {
+    const [command, ...more] = [...(background ? inBackground : []), process.execPath, path.join(root, file), ...args];
+    const child = spawn(command!, more, {
+      env: { PATH: '/usr/bin:/bin', ...env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    children.push(child);
+    return child;
+  }
+
+  return { start, killAll };
+}
+
+/** What API and workers are set to. */
+function environmentOf({
+  postgres,
+  temporal,
+  modelUrl,
+  port,
+}: Pick<Backends, 'postgres' | 'temporal'> & { modelUrl: string; port: number }) {
+  return {
+    DATABASE_URL: postgres.url,
+    TEMPORAL_ADDRESS: temporal.address,
+    ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+    ORCHFLOW_EMBEDDED: 'true',
+    ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '127.0.0.0/8',
+    ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: 'true',
+    OPENAI_API_KEY: 'sk-bench',
+    OPENAI_BASE_URL: `${modelUrl}/openai/v1`,
+    HOST: '127.0.0.1',
+    PORT: String(port),
+    LOG_LEVEL: 'warn',
   };
 }
 
@@ -128,4 +134,17 @@ function firstLine(child: ChildProcess): Promise<string> {
 async function residentMemory(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) * 1024;
+}
+
+async function bytesOnDisk(db: Db, temporalFile: string): Promise<{ postgres: number; temporal: number }> {
+  const { rows } = await sql<{ size: number }>`select pg_database_size(current_database()) as size`.execute(db);
+  const files = await Promise.all(['', '-wal'].map((end) => stat(temporalFile + end).catch(() => ({ size: 0 }))));
+  return { postgres: rows[0]!.size, temporal: files.reduce((sum, file) => sum + file.size, 0) };
+}
+
+function isUp(url: string): Promise<boolean> {
+  return fetch(`${url}/health`).then(
+    (answer) => answer.ok,
+    () => false,
+  );
 }

@@ -13,16 +13,12 @@ const maxRetries = 3;
 
 export type Api = { name: string; url: string };
 
-/**
- * Clients of both APIs that try again as careful ones do: after a 5xx or no answer, at the other API, a start with the
- * same Idempotency-Key and an answer with its gate's id. `web` is where people send agents.
- */
-export function createClients(given: { apis: Api[]; journal: Journal; random: Random; web: string }) {
-  const { apis, journal, random, web } = given;
-  const nextShape = createShapes(random);
+/** `web` is where people send agents. */
+type Given = { apis: Api[]; journal: Journal; random: Random; web: string };
+
+/** How clients ask: each time the next API, and each time with an entry in the journal. */
+function createRequests({ apis, journal, random }: Omit<Given, 'web'>, signal: AbortSignal) {
   let turn = 0;
-  let hurried = false;
-  let stopped = false;
 
   async function attempt(
     account: Account,
@@ -59,10 +55,25 @@ export function createClients(given: { apis: Api[]; journal: Journal; random: Ra
     for (;;) {
       const entry = await attempt(...request);
       const inFlight = entry.body?.code === 'IDEMPOTENCY_KEY_IN_FLIGHT';
-      if ((entry.outcome !== 'unknown' && !inFlight) || stopped) return entry;
+      if ((entry.outcome !== 'unknown' && !inFlight) || signal.aborted) return entry;
       await sleep(random.between(200, 1_000));
     }
   }
+
+  return { attempt, insist };
+}
+
+type Requests = ReturnType<typeof createRequests>;
+
+/**
+ * Clients of both APIs that try again as careful ones do: after a 5xx or no answer, at the other API, a start with the
+ * same Idempotency-Key and an answer with its gate's id.
+ */
+export function createClients({ apis, journal, random, web }: Given) {
+  const nextShape = createShapes(random);
+  const stopping = new AbortController();
+  const { attempt, insist } = createRequests({ apis, journal, random }, stopping.signal);
+  const { answer, hurry } = createPeople({ insist, random, web });
 
   /** Starts one run and brings it to its end, as the person behind it. */
   async function drive(account: Account, run: string): Promise<void> {
@@ -106,7 +117,7 @@ export function createClients(given: { apis: Api[]; journal: Journal; random: Ra
   async function attend(account: Account, run_id: string): Promise<RunView | undefined> {
     const rejected = new Map<string, number>();
     let retries = 0;
-    while (!stopped) {
+    while (!stopping.signal.aborted) {
       const request = { method: 'GET', path: `/runs/${run_id}` };
       const { outcome, body } = await attempt(account, { op: 'get', run_id }, request);
       const view = outcome === 'ok' ? (body as RunView) : undefined;
@@ -129,6 +140,19 @@ export function createClients(given: { apis: Api[]; journal: Journal; random: Ra
     };
     return insist(account, { op: 'retry', run_id, n }, request);
   }
+
+  return {
+    drive,
+    walk: (account: Account) => walk(attempt, account),
+    hurry,
+    /** Nobody tries again, and nobody looks any more. */
+    stop: () => stopping.abort(),
+  };
+}
+
+/** Those who answer at gates. */
+function createPeople({ insist, random, web }: { insist: Requests['insist']; random: Random; web: string }) {
+  let hurried = false;
 
   /** Sometimes two people answer at once, at both APIs; one of them must be told that the other was first. */
   async function answer(
@@ -165,22 +189,21 @@ export function createClients(given: { apis: Api[]; journal: Journal; random: Ra
   }
 
   return {
-    drive,
-    /** The ids in the whole list, page by page; undefined when a page could not be had. */
-    async walk(account: Account): Promise<string[] | undefined> {
-      const ids: string[] = [];
-      for (let cursor: string | null = ''; cursor !== null;) {
-        const path: string = `/runs?limit=7${cursor && `&cursor=${cursor}`}`;
-        const { outcome, body } = await attempt(account, { op: 'list' }, { method: 'GET', path });
-        if (outcome !== 'ok') return undefined;
-        ids.push(...body.runs.map(({ run_id }: { run_id: string }) => run_id));
-        cursor = body.next_cursor;
-      }
-      return ids;
-    },
+    answer,
     /** From now on people answer at once and send nothing back: what takes time is not theirs. */
     hurry: () => (hurried = true),
-    /** Nobody tries again, and nobody looks any more. */
-    stop: () => (stopped = true),
   };
+}
+
+/** The ids in the whole list, page by page; undefined when a page could not be had. */
+async function walk(attempt: Requests['attempt'], account: Account): Promise<string[] | undefined> {
+  const ids: string[] = [];
+  for (let cursor: string | null = ''; cursor !== null;) {
+    const path: string = `/runs?limit=7${cursor && `&cursor=${cursor}`}`;
+    const { outcome, body } = await attempt(account, { op: 'list' }, { method: 'GET', path });
+    if (outcome !== 'ok') return undefined;
+    ids.push(...body.runs.map(({ run_id }: { run_id: string }) => run_id));
+    cursor = body.next_cursor;
+  }
+  return ids;
 }

@@ -6,7 +6,7 @@ import { createDb } from '../db/index.ts';
 import { migrateToLatest } from '../db/migrate.ts';
 import { choosePort } from '../src/embedded/ports.ts';
 import { killRecorded, startProcess, type RunningProcess } from '../src/embedded/processes.ts';
-import { startBackends } from '../test/harness/backends.ts';
+import { startBackends, type Backends } from '../test/harness/backends.ts';
 import { startProxy, type Proxy } from '../test/harness/proxy.ts';
 
 const root = path.join(import.meta.dirname, '..');
@@ -24,65 +24,23 @@ export type Servers = Awaited<ReturnType<typeof startServers>>;
  */
 export async function startServers(report: (line: string) => void) {
   const backends = await startBackends('chaos', report);
-  const { dir } = backends;
   const db = createDb(backends.postgres.url, 4);
   await migrateToLatest(db);
   const secrets = { encryption_key: randomBytes(32).toString('base64') };
   const links: Link[] = [];
-
-  async function line(from: ServiceName, to: Link['to'], port: number): Promise<number> {
-    const proxy = await startProxy(port);
-    links.push({ from, to, proxy });
-    return proxy.port;
-  }
-
-  async function startService(name: ServiceName): Promise<Server & { url: string }> {
-    const database = new URL(backends.postgres.url);
-    database.port = String(await line(name, 'postgres', backends.postgres.port));
-    const temporalPort = await line(name, 'temporal', Number(backends.temporal.address.split(':')[1]));
-    const port = await choosePort();
-    const pidFile = path.join(dir, `${name}.json`);
-    process.once('exit', () => killRecorded(pidFile));
-    const env = {
-      PATH: '/usr/bin:/bin',
-      DATABASE_URL: database.href,
-      TEMPORAL_ADDRESS: `127.0.0.1:${temporalPort}`,
-      ENCRYPTION_KEY: secrets.encryption_key,
-      ORCHFLOW_EMBEDDED: 'true',
-      ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '127.0.0.0/8',
-      HTTP_REQUEST_ALLOWED_PRIVATE_CIDRS: '127.0.0.0/8',
-      REMIND_EVERY_MIN_SECONDS: '1',
-      RUN_HISTORY_LIMIT: '150',
-      HOST: '127.0.0.1',
-      PORT: String(port),
-      LLM_TIMEOUT_SECONDS: '4',
-      LLM_IDLE_TIMEOUT_SECONDS: '2',
-    };
-    const server = createServer(name, report, () =>
-      startProcess({
-        command: process.execPath,
-        args: [path.join(root, name.startsWith('api') ? 'src/api.ts' : 'src/worker.ts')],
-        env,
-        background: name.startsWith('worker'),
-        logFile: path.join(dir, `${name}.log`),
-        pidFile,
-      }),
-    );
-    await server.start();
-    return { ...server, url: `http://127.0.0.1:${port}` };
-  }
+  const surroundings = { backends, secrets, links, report };
 
   const { postgres, temporal } = backends;
   const running = {
     postgres: createServer('postgres', report, () => backends.restartPostgres(), postgres),
     temporal: createServer('temporal', report, () => backends.restartTemporal(), temporal),
-    api1: await startService('api1'),
-    api2: await startService('api2'),
-    worker1: await startService('worker1'),
-    worker2: await startService('worker2'),
+    api1: await startService('api1', surroundings),
+    api2: await startService('api2', surroundings),
+    worker1: await startService('worker1', surroundings),
+    worker2: await startService('worker2', surroundings),
   };
   return {
-    dir,
+    dir: backends.dir,
     db,
     temporalAddress: temporal.address,
     databaseUrl: postgres.url,
@@ -104,6 +62,58 @@ export async function startServers(report: (line: string) => void) {
       await backends.stop();
     },
   };
+}
+
+type Surroundings = {
+  backends: Backends;
+  secrets: { encryption_key: string };
+  /** Takes those of the service. */
+  links: Link[];
+  report: (line: string) => void;
+};
+
+/** An API or a worker that reaches PostgreSQL and Temporal by lines of its own. */
+async function startService(name: ServiceName, surroundings: Surroundings): Promise<Server & { url: string }> {
+  const { backends, secrets, links, report } = surroundings;
+  async function line(to: Link['to'], port: number): Promise<number> {
+    const proxy = await startProxy(port);
+    links.push({ from: name, to, proxy });
+    return proxy.port;
+  }
+
+  const database = new URL(backends.postgres.url);
+  database.port = String(await line('postgres', backends.postgres.port));
+  const temporalPort = await line('temporal', Number(backends.temporal.address.split(':')[1]));
+  const port = await choosePort();
+  const pidFile = path.join(backends.dir, `${name}.json`);
+  process.once('exit', () => killRecorded(pidFile));
+  const env = {
+    PATH: '/usr/bin:/bin',
+    DATABASE_URL: database.href,
+    TEMPORAL_ADDRESS: `127.0.0.1:${temporalPort}`,
+    ENCRYPTION_KEY: secrets.encryption_key,
+    ORCHFLOW_EMBEDDED: 'true',
+    ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '127.0.0.0/8',
+    HTTP_REQUEST_ALLOWED_PRIVATE_CIDRS: '127.0.0.0/8',
+    REMIND_EVERY_MIN_SECONDS: '1',
+    RUN_HISTORY_LIMIT: '150',
+    HOST: '127.0.0.1',
+    PORT: String(port),
+    LLM_TIMEOUT_SECONDS: '4',
+    LLM_IDLE_TIMEOUT_SECONDS: '2',
+  };
+  const server = createServer(name, report, () =>
+    startProcess({
+      command: process.execPath,
+      args: [path.join(root, name.startsWith('api') ? 'src/api.ts' : 'src/worker.ts')],
+      env,
+      background: name.startsWith('worker'),
+      logFile: path.join(backends.dir, `${name}.log`),
+      pidFile,
+    }),
+  );
+  await server.start();
+  return { ...server, url: `http://127.0.0.1:${port}` };
 }
 
 /** One process under our hand. It is started again when it ends by itself, as an operator's supervisor does. */

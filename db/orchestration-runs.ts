@@ -1,114 +1,36 @@
 import { sql, type ExpressionBuilder } from 'kysely';
 import { jsonArrayFrom } from 'kysely/helpers/postgres';
-import type { HumanField } from '../workflows/contract/definition.ts';
-import type { Decision, GateKind, RunStatus, TaskStatus } from '../workflows/contract/states.ts';
-import type { ValueRef } from '../workflows/contract/shared-state.ts';
-import type { StepMark } from '../workflows/contract/states.ts';
+import type { Decision, GateKind, RunStatus, StepMark, TaskState } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
-import type { Usage } from './run-views.ts';
+import { insertOutboxEntry, type OutboxEntry } from './outbox.ts';
+import { appendEvents } from './progress.ts';
 import type { Database } from './schema.ts';
-import { listTexts } from './texts.ts';
 
-/** Orchestrations as runs: what readers see of them. */
+/** Orchestrations as runs: what is done to them, and what that needs to know. */
 
-/** What a person is shown at a human step; written by the step itself. */
-export type Form = { step_id: string; prompt: string; fields: HumanField[]; agent_context: string | null };
+/** Whether this account has a run of an orchestration of this id. */
+export async function isOrchestrationRun(db: Db, account_id: string, run_id: string): Promise<boolean> {
+  const run = await db
+    .selectFrom('runs')
+    .select('run_id')
+    .where('run_id', '=', run_id)
+    .where('account_id', '=', account_id)
+    .where('orchestration_id', 'is not', null)
+    .executeTakeFirst();
+  return run !== undefined;
+}
 
-export type OpenGate = {
+/** What is needed to answer a gate. */
+export type WaitingGate = {
   gate_id: string;
   task_id: string;
   kind: GateKind;
-  reason: string | null;
   decisions: Decision[];
-  title: string;
   step_id: string | null;
-  form: string | null;
-  /** What the task has so far: at a tool's approval, its arguments. */
-  draft: string | null;
 };
-
-export type OrchestrationRun = {
-  run_id: string;
-  orchestration_id: string;
-  status: RunStatus;
-  task: string;
-  error: string | null;
-  shared_state: Record<string, ValueRef>;
-  warnings: string[];
-  attempt: number;
-  created_at: string;
-  started_at: string | null;
-  completed_at: string | null;
-  usage: Usage;
-  /** In the order in which they began. */
-  steps: {
-    id: string;
-    title: string;
-    step: StepMark;
-    status: TaskStatus;
-    error: string | null;
-    usage: Usage;
-    started_at: string | null;
-    completed_at: string | null;
-  }[];
-  /** Those that are open, the oldest first. */
-  gates: OpenGate[];
-  /** The texts that the state refers to. */
-  texts: { text_id: string; text: string }[];
-};
-
-/** The run of an orchestration, or undefined when this account has none of this id. */
-export async function findOrchestrationRun(
-  db: Db,
-  account_id: string,
-  run_id: string,
-): Promise<OrchestrationRun | undefined> {
-  const run = await db
-    .selectFrom('runs')
-    .select(['run_id', 'orchestration_id', 'status', 'task', 'error', 'shared_state', 'warnings', 'attempt'])
-    .select(['created_at', 'started_at', 'completed_at'])
-    .select(sql<Usage>`usage_of(run_id)`.as('usage'))
-    .select((eb) => [
-      jsonArrayFrom(
-        eb
-          .selectFrom('tasks')
-          .select(['id', 'title', 'step', 'tasks.status', 'tasks.error'])
-          .select(sql<Usage>`usage_of(tasks.run_id, tasks.id)`.as('usage'))
-          .select(sql<string | null>`iso(tasks.started_at)`.as('started_at'))
-          .select(sql<string | null>`iso(tasks.completed_at)`.as('completed_at'))
-          .whereRef('tasks.run_id', '=', 'runs.run_id')
-          .where('step', 'is not', null)
-          .$narrowType<{ step: StepMark }>()
-          .orderBy('position'),
-      ).as('steps'),
-      jsonArrayFrom(
-        openGatesOf(eb)
-          .leftJoin('texts as draft', 'draft.text_id', 'tasks.output_id')
-          .leftJoin('texts as form', (join) =>
-            join.on('form.text_id', '=', sql<string>`gates.run_id || '/' || gates.task_id || '/form'`),
-          )
-          .select(['reason', 'tasks.title', 'form.text as form', 'draft.text as draft']),
-      ).as('gates'),
-      jsonArrayFrom(
-        eb
-          .selectFrom('texts')
-          .select(['text_id', 'text'])
-          .where(
-            sql<boolean>`text_id in (
-              select coalesce(value ->> 'text', value ->> 'json') from jsonb_each(runs.shared_state) as state(key, value))`,
-          ),
-      ).as('texts'),
-    ])
-    .where('account_id', '=', account_id)
-    .where('run_id', '=', run_id)
-    .where('orchestration_id', 'is not', null)
-    .$narrowType<{ orchestration_id: string; shared_state: Record<string, ValueRef> }>()
-    .executeTakeFirst();
-  return run;
-}
 
 /** The open gates of the run in the query, the oldest first, with the columns of a `WaitingGate`. */
-function openGatesOf(eb: ExpressionBuilder<Database, 'runs'>) {
+export function openGatesOf(eb: ExpressionBuilder<Database, 'runs'>) {
   return eb
     .selectFrom('gates')
     .innerJoin('tasks', (join) =>
@@ -121,9 +43,6 @@ function openGatesOf(eb: ExpressionBuilder<Database, 'runs'>) {
     .orderBy('opened_at')
     .orderBy('position');
 }
-
-/** What is needed to answer a gate. */
-export type WaitingGate = Pick<OpenGate, 'gate_id' | 'task_id' | 'kind' | 'decisions' | 'step_id'>;
 
 /** The open gates of the run of an orchestration, the oldest first; undefined when this account has none of this id. */
 export async function findWaitingGates(
@@ -141,85 +60,65 @@ export async function findWaitingGates(
     .executeTakeFirst();
 }
 
-/** Whether this account has a run of an orchestration of this id. */
-export async function isOrchestrationRun(db: Db, account_id: string, run_id: string): Promise<boolean> {
-  const run = await db
-    .selectFrom('runs')
-    .select('run_id')
+/**
+ * What a run has done so far, for one that is tried again. The output of a human step that was not done is an answer that
+ * was accepted, and of which the try before never heard.
+ */
+export async function listStepTasks(db: Db, run_id: string): Promise<TaskState[]> {
+  const rows = await db
+    .selectFrom('tasks')
+    .select(['id', 'title', 'kind', 'agent', 'model', 'depends_on', 'status', 'attempts'])
+    .select(['evaluation', 'error', 'step'])
+    .select((eb) =>
+      eb.fn
+        .coalesce(
+          'output_id',
+          eb
+            .selectFrom('gates')
+            .select('answer_id')
+            .whereRef('gates.run_id', '=', 'tasks.run_id')
+            .whereRef('gates.task_id', '=', 'tasks.id')
+            .where('gates.kind', '=', 'human_step'),
+        )
+        .as('output_id'),
+    )
     .where('run_id', '=', run_id)
-    .where('account_id', '=', account_id)
-    .where('orchestration_id', 'is not', null)
-    .executeTakeFirst();
-  return run !== undefined;
+    .where('step', 'is not', null)
+    .$narrowType<{ step: StepMark }>()
+    .orderBy('position')
+    .execute();
+  return rows.map((task) => ({ ...task, gate: null }));
 }
 
-export type OrchestrationRunItem = {
-  run_id: string;
-  orchestration_id: string;
-  status: RunStatus;
-  message: string;
-  error: string | null;
-  created_at: string;
-  started_at: string | null;
-  completed_at: string | null;
-};
+/** A workflow task that was lost with its worker is made again, and writes anew that the try before has failed. */
+const versionsPerTry = 1_000_000;
 
-/** The account's runs of orchestrations, newest first; of one orchestration when given. */
-export function listOrchestrationRuns(
+/**
+ * Begins a failed run anew, where it stopped. Returns the status that it had, or undefined when this account has no such
+ * run of an orchestration; only one that has failed is begun again.
+ */
+export function retryRun(
   db: Db,
   account_id: string,
-  page: { limit: number; orchestration_id?: string; status?: RunStatus[] },
-): Promise<OrchestrationRunItem[]> {
-  return db
-    .selectFrom('runs')
-    .select(['run_id', 'orchestration_id', 'status', 'task as message', 'error'])
-    .select(['created_at', 'started_at', 'completed_at'])
-    .where('account_id', '=', account_id)
-    .where('orchestration_id', 'is not', null)
-    .$narrowType<{ orchestration_id: string }>()
-    .$if(page.orchestration_id !== undefined, (query) => query.where('orchestration_id', '=', page.orchestration_id!))
-    .$if(page.status !== undefined, (query) => query.where('status', 'in', page.status!))
-    .orderBy('created_at', 'desc')
-    .orderBy('run_id', 'desc')
-    .limit(page.limit)
-    .execute();
-}
-
-export type StepResult = {
-  task_id: string;
-  output: unknown;
-  duration_seconds: number | null;
-  texts: Map<string, string>;
-};
-
-/** What an execution of a step has come to, with the text that is asked for beside its own. */
-export async function findStepResult(
-  db: Db,
   run_id: string,
-  task_id: string,
-  text_id: string | null,
-): Promise<StepResult | undefined> {
-  const task = await db
-    .selectFrom('tasks')
-    .select(['id', 'step', 'output_id', 'started_at', 'completed_at'])
-    .where('run_id', '=', run_id)
-    .where('id', '=', task_id)
-    .executeTakeFirst();
-  if (!task) return undefined;
-  const { step, output_id, started_at, completed_at } = task;
-  const texts = await listTexts(
-    db,
-    [output_id, text_id].filter((id) => id !== null),
-  );
-  const ref = step?.output_key ? step.writes[step.output_key] : undefined;
-  const text = output_id === null ? undefined : texts.get(output_id);
-  const isJson = ref ? 'json' in ref : step?.type === 'human' || step?.type === 'loop';
-  const duration = started_at && completed_at ? Date.parse(completed_at) - Date.parse(started_at) : null;
-  return {
-    task_id,
-    output:
-      ref && 'value' in ref ? ref.value : text === undefined ? null : isJson ? (JSON.parse(text) as unknown) : text,
-    duration_seconds: duration === null ? null : duration / 1_000,
-    texts,
-  };
+): Promise<{ before: RunStatus; entry?: OutboxEntry } | undefined> {
+  return db.transaction().execute(async (trx) => {
+    const run = await trx
+      .selectFrom('runs')
+      .select(['status', 'attempt'])
+      .where('run_id', '=', run_id)
+      .where('account_id', '=', account_id)
+      .where('orchestration_id', 'is not', null)
+      .forUpdate()
+      .executeTakeFirst();
+    if (!run || run.status !== 'failed') return run && { before: run.status };
+    const attempt = run.attempt + 1;
+    await trx
+      .updateTable('runs')
+      .set({ status: 'pending', error: null, completed_at: null, attempt, version: sql`version + ${versionsPerTry}` })
+      .where('run_id', '=', run_id)
+      .execute();
+    await appendEvents(trx, run_id, [{ key: `retried/${attempt}`, type: 'run.retried', data: { attempt } }]);
+    return { before: run.status, entry: await insertOutboxEntry(trx, run_id, { kind: 'start' }) };
+  });
 }

@@ -18,6 +18,11 @@ export function claimedEntry(run_id: string, message: OutboxMessage) {
   return { run_id, message: JSON.stringify(message), next_attempt_at: claimedUntil };
 }
 
+/** An entry whose writer delivers nothing: due at once, for the sweep. */
+export function dueEntry(run_id: string, message: OutboxMessage) {
+  return { run_id, message: JSON.stringify(message), next_attempt_at: sql<string>`now()` };
+}
+
 /**
  * Commits, with the change itself, what Temporal must be told of it. The entry is claimed for its writer, who delivers
  * it at once; undefined when an older one of the run must go first, which the sweep takes care of.

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 
 const prefixes = {
   account: 'acc',
+  api_key: 'key',
   provider: 'prv',
   run: 'run',
   orchestration: 'orch',

@@ -1,6 +1,6 @@
 import type { Db } from '../../db/index.ts';
 import type { LiveSender } from '../../db/live.ts';
-import { retryRun } from '../../db/orchestration-retries.ts';
+import { retryRun } from '../../db/orchestration-runs.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { DomainError, notFound } from '../errors.ts';
 import type { IdSeed } from '../ids.ts';

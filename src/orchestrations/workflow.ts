@@ -1,5 +1,5 @@
 import type { Db } from '../../db/index.ts';
-import { listStepTasks } from '../../db/orchestration-retries.ts';
+import { listStepTasks } from '../../db/orchestration-runs.ts';
 import { findDefinition } from '../../db/orchestrations.ts';
 import type { Run } from '../../db/schema.ts';
 import { outlineOf } from '../../workflows/contract/definition.ts';

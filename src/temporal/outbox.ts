@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { findTime, type Db } from '../../db/index.ts';
+import type { Db } from '../../db/index.ts';
 import { claimOutboxEntries, deleteOutboxEntry, postponeOutboxEntry, type OutboxEntry } from '../../db/outbox.ts';
-import { cancelAgain, failLostRun, listCancelled, listUnfinished } from '../../db/runs.ts';
 import type { Engine } from './engine.ts';
+import { reconcile } from './reconcile.ts';
 
 const maxUnderway = 2;
 const maxQueued = 1_000;
@@ -12,13 +12,13 @@ const giveWayInterval = 5;
 const longestBurst = 100;
 const sweepInterval = 500;
 const sweepSize = 50;
-const reconcileInterval = 10_000;
-/** Runs lost while no API was there are found for this long. */
-const lostRunsWindow = 24 * 3_600_000;
 
 export type Outbox = ReturnType<typeof createOutbox>;
 
-/** Brings to Temporal what was committed for it: at once when all is well, again and again when it is not. */
+/**
+ * Brings to Temporal what was committed for it: at once when all is well, again and again when it is not. What
+ * reconciling finds goes the same way.
+ */
 export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log: Logger }) {
   const stopping = new AbortController();
   const queue: OutboxEntry[] = [];
@@ -79,37 +79,12 @@ export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log:
     while (!stopping.signal.aborted) {
       const entries = await claimOutboxEntries(db, sweepSize).catch(() => []);
       await Promise.all(entries.map(deliver));
-      if (entries.length < sweepSize) await pause(sweepInterval);
+      if (entries.length >= sweepSize) continue;
+      await sleep(sweepInterval, undefined, { signal: stopping.signal }).catch(() => {});
     }
   }
 
-  /**
-   * Looks for runs that ended on one side only, so that none stays running for ever: terminated in Temporal behind our
-   * back, or cancelled here by a request that has not come through to Temporal.
-   */
-  async function reconcile(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      try {
-        const since = new Date((await findTime(db)).getTime() - lostRunsWindow);
-        for (const run_id of await listUnfinished(db, await engine.listTerminated(since))) {
-          if (await engine.isGone(run_id)) send(await failLostRun(db, run_id));
-        }
-        for (const run_id of await engine.listUncancelled(await listCancelled(db))) {
-          log.warn({ run_id }, 'cancelled, and Temporal does not know; told again');
-          send(await cancelAgain(db, run_id));
-        }
-      } catch (error) {
-        log.debug({ err: error }, 'cannot look for lost runs');
-      }
-      await pause(reconcileInterval);
-    }
-  }
-
-  function pause(milliseconds: number): Promise<void> {
-    return sleep(milliseconds, undefined, { signal: stopping.signal }).catch(() => {});
-  }
-
-  const loops = Promise.all([sweep(), reconcile()]);
+  const loops = Promise.all([sweep(), reconcile({ db, engine, log, send }, stopping.signal)]);
 
   /** Resolves when nothing is being delivered any more. What is left is delivered by the next process. */
   async function stop(): Promise<void> {

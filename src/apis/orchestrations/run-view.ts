@@ -1,4 +1,4 @@
-import type { Form, OpenGate, OrchestrationRun } from '../../../db/orchestration-runs.ts';
+import type { Form, OpenGate, OrchestrationRun } from '../../../db/orchestration-run-views.ts';
 import { valuesOf, type StateValues } from '../../../db/shared-state.ts';
 import type { HumanField } from '../../../workflows/contract/definition.ts';
 import { describeGate } from '../../../workflows/contract/gate-rules.ts';

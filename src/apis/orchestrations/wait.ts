@@ -1,11 +1,12 @@
-import { findOrchestrationRun } from '../../../db/orchestration-runs.ts';
+import { findOrchestrationRun } from '../../../db/orchestration-run-views.ts';
 import type { RunStatus } from '../../../workflows/contract/states.ts';
-import type { AppDeps } from '../../deps.ts';
+import type { Db } from '../../../db/index.ts';
+import type { RunEvents } from '../../runs/events.ts';
 import { toAnswer } from './run-view.ts';
 
 /** Waits until the run has completed, failed or paused, and answers so. Undefined after the time: it goes on. */
 export async function waitForAnswer(
-  { db, runEvents }: AppDeps,
+  { db, runEvents }: { db: Db; runEvents: RunEvents },
   account_id: string,
   run_id: string,
   { seconds, signal }: { seconds: number; signal: AbortSignal },

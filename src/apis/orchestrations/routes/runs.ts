@@ -1,5 +1,6 @@
 import type { Context } from 'hono';
-import { findOrchestrationRun, isOrchestrationRun, listOrchestrationRuns } from '../../../../db/orchestration-runs.ts';
+import { findOrchestrationRun, listOrchestrationRuns } from '../../../../db/orchestration-run-views.ts';
+import { isOrchestrationRun } from '../../../../db/orchestration-runs.ts';
 import { findDefinition } from '../../../../db/orchestrations.ts';
 import { findRunPlace } from '../../../../db/run-events.ts';
 import { getRun } from '../../../../db/runs.ts';

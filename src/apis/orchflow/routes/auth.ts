@@ -1,6 +1,7 @@
 import { insertAccount } from '../../../../db/accounts.ts';
 import type { Config } from '../../../config.ts';
 import { encrypt, newApiKey, newWebhookSecret, sha256, webhookSecretContext } from '../../../crypto.ts';
+import { allScopes } from '../../../accounts/principal.ts';
 import { DomainError } from '../../../errors.ts';
 import { newId } from '../../../ids.ts';
 import { body, createRouter, json, route } from '../../../http/openapi.ts';
@@ -30,7 +31,7 @@ authRouter.openapi(register, async (c) => {
   const created = await insertAccount(
     db,
     { account_id, name, email, webhook_secret_encrypted },
-    { key_sha256: sha256(api_key), key_prefix: api_key.slice(0, 9) },
+    { key_id: newId('api_key'), key_sha256: sha256(api_key), key_prefix: api_key.slice(0, 9), scopes: allScopes },
   );
   if (!created) throw new DomainError('EMAIL_TAKEN', 'An account with this e-mail exists already.');
   return c.json({ api_key, webhook_secret, message: welcome(config) }, 201);

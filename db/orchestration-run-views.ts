@@ -1,0 +1,173 @@
+import { sql } from 'kysely';
+import { jsonArrayFrom } from 'kysely/helpers/postgres';
+import type { HumanField } from '../workflows/contract/definition.ts';
+import type { RunStatus, StepMark, TaskStatus } from '../workflows/contract/states.ts';
+import type { ValueRef } from '../workflows/contract/shared-state.ts';
+import type { Db } from './index.ts';
+import { openGatesOf, type WaitingGate } from './orchestration-runs.ts';
+import type { Usage } from './run-views.ts';
+import { listTexts } from './texts.ts';
+
+/** Orchestrations as runs: what readers see of them. */
+
+/** What a person is shown at a human step; written by the step itself. */
+export type Form = { step_id: string; prompt: string; fields: HumanField[]; agent_context: string | null };
+
+export type OpenGate = WaitingGate & {
+  reason: string | null;
+  title: string;
+  form: string | null;
+  /** What the task has so far: at a tool's approval, its arguments. */
+  draft: string | null;
+};
+
+export type OrchestrationRun = {
+  run_id: string;
+  orchestration_id: string;
+  status: RunStatus;
+  task: string;
+  error: string | null;
+  shared_state: Record<string, ValueRef>;
+  warnings: string[];
+  attempt: number;
+  created_at: string;
+  started_at: string | null;
+  completed_at: string | null;
+  usage: Usage;
+  /** In the order in which they began. */
+  steps: {
+    id: string;
+    title: string;
+    step: StepMark;
+    status: TaskStatus;
+    error: string | null;
+    usage: Usage;
+    started_at: string | null;
+    completed_at: string | null;
+  }[];
+  /** Those that are open, the oldest first. */
+  gates: OpenGate[];
+  /** The texts that the state refers to. */
+  texts: { text_id: string; text: string }[];
+};
+
+/** The run of an orchestration, or undefined when this account has none of this id. */
+export async function findOrchestrationRun(
+  db: Db,
+  account_id: string,
+  run_id: string,
+): Promise<OrchestrationRun | undefined> {
+  const run = await db
+    .selectFrom('runs')
+    .select(['run_id', 'orchestration_id', 'status', 'task', 'error', 'shared_state', 'warnings', 'attempt'])
+    .select(['created_at', 'started_at', 'completed_at'])
+    .select(sql<Usage>`usage_of(run_id)`.as('usage'))
+    .select((eb) => [
+      jsonArrayFrom(
+        eb
+          .selectFrom('tasks')
+          .select(['id', 'title', 'step', 'tasks.status', 'tasks.error'])
+          .select(sql<Usage>`usage_of(tasks.run_id, tasks.id)`.as('usage'))
+          .select(sql<string | null>`iso(tasks.started_at)`.as('started_at'))
+          .select(sql<string | null>`iso(tasks.completed_at)`.as('completed_at'))
+          .whereRef('tasks.run_id', '=', 'runs.run_id')
+          .where('step', 'is not', null)
+          .$narrowType<{ step: StepMark }>()
+          .orderBy('position'),
+      ).as('steps'),
+      jsonArrayFrom(
+        openGatesOf(eb)
+          .leftJoin('texts as draft', 'draft.text_id', 'tasks.output_id')
+          .leftJoin('texts as form', (join) =>
+            join.on('form.text_id', '=', sql<string>`gates.run_id || '/' || gates.task_id || '/form'`),
+          )
+          .select(['reason', 'tasks.title', 'form.text as form', 'draft.text as draft']),
+      ).as('gates'),
+      jsonArrayFrom(
+        eb
+          .selectFrom('texts')
+          .select(['text_id', 'text'])
+          .where(
+            sql<boolean>`text_id in (
+              select coalesce(value ->> 'text', value ->> 'json') from jsonb_each(runs.shared_state) as state(key, value))`,
+          ),
+      ).as('texts'),
+    ])
+    .where('account_id', '=', account_id)
+    .where('run_id', '=', run_id)
+    .where('orchestration_id', 'is not', null)
+    .$narrowType<{ orchestration_id: string; shared_state: Record<string, ValueRef> }>()
+    .executeTakeFirst();
+  return run;
+}
+
+export type OrchestrationRunItem = {
+  run_id: string;
+  orchestration_id: string;
+  status: RunStatus;
+  message: string;
+  error: string | null;
+  created_at: string;
+  started_at: string | null;
+  completed_at: string | null;
+};
+
+/** The account's runs of orchestrations, newest first; of one orchestration when given. */
+export function listOrchestrationRuns(
+  db: Db,
+  account_id: string,
+  page: { limit: number; orchestration_id?: string; status?: RunStatus[] },
+): Promise<OrchestrationRunItem[]> {
+  return db
+    .selectFrom('runs')
+    .select(['run_id', 'orchestration_id', 'status', 'task as message', 'error'])
+    .select(['created_at', 'started_at', 'completed_at'])
+    .where('account_id', '=', account_id)
+    .where('orchestration_id', 'is not', null)
+    .$narrowType<{ orchestration_id: string }>()
+    .$if(page.orchestration_id !== undefined, (query) => query.where('orchestration_id', '=', page.orchestration_id!))
+    .$if(page.status !== undefined, (query) => query.where('status', 'in', page.status!))
+    .orderBy('created_at', 'desc')
+    .orderBy('run_id', 'desc')
+    .limit(page.limit)
+    .execute();
+}
+
+export type StepResult = {
+  task_id: string;
+  output: unknown;
+  duration_seconds: number | null;
+  texts: Map<string, string>;
+};
+
+/** What an execution of a step has come to, with the text that is asked for beside its own. */
+export async function findStepResult(
+  db: Db,
+  run_id: string,
+  task_id: string,
+  text_id: string | null,
+): Promise<StepResult | undefined> {
+  const task = await db
+    .selectFrom('tasks')
+    .select(['id', 'step', 'output_id', 'started_at', 'completed_at'])
+    .where('run_id', '=', run_id)
+    .where('id', '=', task_id)
+    .executeTakeFirst();
+  if (!task) return undefined;
+  const { step, output_id, started_at, completed_at } = task;
+  const texts = await listTexts(
+    db,
+    [output_id, text_id].filter((id) => id !== null),
+  );
+  const ref = step?.output_key ? step.writes[step.output_key] : undefined;
+  const text = output_id === null ? undefined : texts.get(output_id);
+  const isJson = ref ? 'json' in ref : step?.type === 'human' || step?.type === 'loop';
+  const duration = started_at && completed_at ? Date.parse(completed_at) - Date.parse(started_at) : null;
+  return {
+    task_id,
+    output:
+      ref && 'value' in ref ? ref.value : text === undefined ? null : isJson ? (JSON.parse(text) as unknown) : text,
+    duration_seconds: duration === null ? null : duration / 1_000,
+    texts,
+  };
+}

@@ -1,0 +1,99 @@
+import type { Delta, LiveMessage } from '../../db/live.ts';
+
+/** Deltas that wait for a slow reader, in UTF-16 code units; those beyond are dropped. */
+const maxWaitingText = 64 * 1024;
+
+export type Watchers = ReturnType<typeof createWatchers>;
+
+/** All who wait here for news of runs, by run. Where the news comes from is no matter of theirs. */
+export function createWatchers() {
+  /** `place`: where the run stood at the last look, if there was one since somebody waits. */
+  const runs = new Map<string, { watchers: Set<Watcher>; place?: string }>();
+
+  return {
+    watch(run_id: string): Watcher {
+      const watcher = createWatcher();
+      if (!runs.has(run_id)) runs.set(run_id, { watchers: new Set() });
+      runs.get(run_id)!.watchers.add(watcher);
+      return watcher;
+    },
+
+    unwatch(run_id: string, watcher: Watcher): void {
+      const watchers = runs.get(run_id)?.watchers;
+      watchers?.delete(watcher);
+      if (!watchers?.size) runs.delete(run_id);
+    },
+
+    /** The runs that somebody waits for. */
+    runIds: () => [...runs.keys()],
+    count: (run_id: string) => runs.get(run_id)?.watchers.size ?? 0,
+
+    hear({ run_id, delta }: LiveMessage): void {
+      for (const watcher of runs.get(run_id)?.watchers ?? []) {
+        if (delta) watcher.hear(delta);
+        else watcher.wake();
+      }
+    },
+
+    /** Wakes those of a run that stands elsewhere than at the last look. */
+    wakeIfMoved(run_id: string, place: string): void {
+      const run = runs.get(run_id);
+      if (!run || run.place === place) return;
+      run.place = place;
+      for (const watcher of run.watchers) watcher.wake();
+    },
+
+    wakeAll(): void {
+      for (const { watchers } of runs.values()) for (const watcher of watchers) watcher.wake();
+    },
+  };
+}
+
+type Watcher = ReturnType<typeof createWatcher>;
+
+/** One who waits for news of a run. At first there is news: all that happened so far. */
+function createWatcher() {
+  let hasNews = true;
+  let deltas: Delta[] = [];
+  let waitingText = 0;
+  let ring: (() => void) | undefined;
+
+  return {
+    wake(): void {
+      hasNews = true;
+      ring?.();
+    },
+    hear(delta: Delta): void {
+      if (waitingText + delta.text.length > maxWaitingText) return;
+      waitingText += delta.text.length;
+      deltas.push(delta);
+      ring?.();
+    },
+    takeDelta(): Delta | undefined {
+      const delta = deltas.shift();
+      waitingText -= delta?.text.length ?? 0;
+      return delta;
+    },
+    /** Taken before a look: what comes from then on is news again. */
+    takeNews(): boolean {
+      const had = hasNews;
+      hasNews = false;
+      return had;
+    },
+    /** Resolves when something comes, after the time, or when the signal is aborted. False when nothing came. */
+    async woken(timeout_ms: number, signal: AbortSignal): Promise<boolean> {
+      const isWoken = () => hasNews || deltas.length > 0 || signal.aborted;
+      if (!isWoken()) {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        const timer = setTimeout(resolve, timeout_ms);
+        ring = resolve;
+        signal.addEventListener('abort', ring);
+        await promise;
+        clearTimeout(timer);
+        signal.removeEventListener('abort', ring);
+        ring = undefined;
+      }
+      return isWoken();
+    },
+  };
+}
