@@ -18,6 +18,7 @@ const hour = 60 * minute;
 const retryDelays = [5_000, 5 * minute, 30 * minute, 2 * hour, 5 * hour, 10 * hour, 14 * hour, 20 * hour, 24 * hour];
 const maxRetryDelay = 24 * hour;
 
+/** How the URLs that a run names are told of it. */
 export function createWebhookActivities(deps: ActivityDeps) {
   const places = createDeliveryPlaces();
 
