@@ -13,7 +13,7 @@ import {
   failoverWarnings,
   findModel,
   holdBack,
-  waitWhileBlocked,
+  putOffWhileBlocked,
   type Candidate,
   type Model,
 } from './providers.ts';
@@ -105,7 +105,7 @@ async function askCandidate(
   const tools = offered && { tools: offered.map(({ definition }) => definition) };
   const request = { ...call.request, ...tools, idempotency_key: call_id };
   const model = await findModel(deps, account_id, candidate);
-  waitWhileBlocked(model, known.cooldowns);
+  putOffWhileBlocked(model, known.cooldowns);
   const isReserved = await reserve(deps, budget, call_id, model.target, request);
   try {
     const answer = await callModel(model.target, request, {

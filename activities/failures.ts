@@ -30,7 +30,7 @@ export function refusedByAll(failures: ApplicationFailure[]): ApplicationFailure
 function toFailure({ type, message, retryable, retry_after_ms }: LlmError): ApplicationFailure {
   const isPaid = paidFailures.includes(type);
   const failures = paidFailuresBefore() + (isPaid ? 1 : 0);
-  // Nothing is awaited between this and the end of the activity: its regular heartbeats would bring back the count before.
+  // One that was paid for ends the activity at once: its regular heartbeats would bring back the count from before.
   Context.current().heartbeat(failures);
   const delay = retry_after_ms ?? (isPaid ? 1_000 * 2 ** (failures - 1) : undefined);
   const nonRetryable = !retryable || failures >= maxPaidFailures;

@@ -84,7 +84,7 @@ function blockedId({ provider_id, target }: Model): string {
  * A provider that asked to be left alone is not called: the activity is put off.
  * @throws `ProviderBlocked` when it is one of these.
  */
-export function waitWhileBlocked(model: Model, cooldowns: Cooldown[]): void {
+export function putOffWhileBlocked(model: Model, cooldowns: Cooldown[]): void {
   const block = cooldowns.find(({ provider_id }) => provider_id === blockedId(model));
   if (!block) return;
   throw ApplicationFailure.create({
