@@ -10,44 +10,48 @@ const warningShare = 0.8;
 /** On top of a call's own deadline, for journalling its answer. */
 const settleSeconds = 60;
 
+/** The run whose budget a call spends. */
+export type BudgetOfRun = Pick<Run, 'run_id' | 'max_cost_usd' | 'max_tokens'>;
+
 /**
- * Makes a call within the run's limits: what it may cost at most is reserved before it, and settled by the journal.
- * Waits while other calls hold what is left. A model without a known price counts by its tokens only.
+ * Reserves what a call may cost at most, so that the run stays within its limits; what settles it is the journal. Waits
+ * while other calls hold what is left. A model without a known price counts by its tokens only. Returns false, and
+ * nothing is reserved, for a run without limits.
  * @throws `BudgetExceeded` when what is left does not cover the call; its detail is the number of approvals so far.
  */
-export async function withinBudget<T>(
-  { db, live, llm_timeout_ms }: ActivityDeps,
-  run: Run,
-  call: { call_id: string; target: ModelTarget; request: Omit<ModelRequest, 'idempotency_key'> },
-  makeCall: () => Promise<T>,
-): Promise<T> {
-  const { run_id, max_cost_usd, max_tokens } = run;
-  if (max_cost_usd === null && max_tokens === null) return makeCall();
-
+export async function reserve(
+  { db, llm_timeout_ms }: ActivityDeps,
+  { run_id, max_cost_usd, max_tokens }: BudgetOfRun,
+  call_id: string,
+  target: ModelTarget,
+  request: ModelRequest,
+): Promise<boolean> {
+  if (max_cost_usd === null && max_tokens === null) return false;
   const { cancellationSignal } = Context.current();
-  const { call_id } = call;
-  const most = atMost(call.target, call.request);
+  const most = atMost(target, request);
   const reservation = { run_id, call_id, ...most };
   for (let delay = 100; ; delay = Math.min(delay * 2, 2_000)) {
     const { outcome, ...budget } = await reserveBudget(db, reservation, llm_timeout_ms / 1_000 + settleSeconds);
-    if (outcome === 'reserved') break;
+    if (outcome === 'reserved') return true;
     if (outcome === 'exceeded') throw exceeded(budget, most);
     await sleep(delay, undefined, { signal: cancellationSignal });
   }
-  try {
-    const result = await makeCall();
-    await warnOfBudget(db, run_id, warningShare);
-    live.changed(run_id);
-    return result;
-  } catch (error) {
-    // One that cannot be released ends by itself.
-    await releaseBudget(db, call_id).catch(() => {});
-    throw error;
-  }
+}
+
+/** Gives back what was reserved for a call that failed. */
+export async function release({ db }: ActivityDeps, call_id: string): Promise<void> {
+  // One that cannot be released ends by itself.
+  await releaseBudget(db, call_id).catch(() => {});
+}
+
+/** Tells the readers of a run when a call has brought it near one of its limits. */
+export async function warnOfSpending({ db, live }: ActivityDeps, { run_id }: BudgetOfRun): Promise<void> {
+  await warnOfBudget(db, run_id, warningShare);
+  live.changed(run_id);
 }
 
 /** The most that a call can use. Three bytes a token: four are usual in English, three in Chinese. */
-function atMost({ vendor, model }: ModelTarget, request: Omit<ModelRequest, 'idempotency_key'>) {
+function atMost({ vendor, model }: ModelTarget, request: ModelRequest) {
   const { max_output_tokens } = request;
   const input_tokens = Math.ceil(Buffer.byteLength(inputText(request)) / 3);
   const cost_usd = costUsd({ vendor, model, input_tokens, output_tokens: max_output_tokens }) ?? 0;

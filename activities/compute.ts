@@ -1,13 +1,10 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { valueOf, type StateRefs, type StateValues } from '../db/shared-state.ts';
-import type { Work } from '../db/work.ts';
 import { JavaScriptError, runJavaScript } from '../src/javascript/index.ts';
-import type { Definition, Step, StepOf } from '../workflows/contract/definition.ts';
+import type { Definition, StepOf } from '../workflows/contract/definition.ts';
 import { jsonIn } from './extract-json.ts';
 import { asText, render } from './state.ts';
-
-/** A step at work: its definition, and the values of the state that it asked for. */
-export type StepWork = { work: Work; definition: Definition; step: Step; values: StateValues };
+import type { LoadedStep } from './step-reads.ts';
 
 /** What a step that needs no model makes of the state. `decision` is that of `if_else` and `switch`. */
 export type Computed = { value: unknown; decision?: string; warnings: string[] };
@@ -15,7 +12,8 @@ export type Computed = { value: unknown; decision?: string; warnings: string[] }
 const maxCodeSeconds = 60;
 const maxDecisionLength = 200;
 
-export async function compute({ step, definition, values }: StepWork): Promise<Computed> {
+/** Does a step that needs no model. Code that fails is a `JavaScriptError`, which is not tried again. */
+export async function compute({ step, definition, values }: LoadedStep): Promise<Computed> {
   switch (step.type) {
     case 'merge':
       return { value: merge(definition, step, values), warnings: [] };

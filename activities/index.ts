@@ -1,6 +1,7 @@
-import { createAnswerActivities } from './answers.ts';
 import type { ActivityDeps } from './deps.ts';
+import { createGateActivities } from './gates.ts';
 import { createPlanningActivities } from './planning.ts';
+import { createProgressActivities } from './progress.ts';
 import { createStepActivities } from './steps.ts';
 import { createTaskActivities } from './tasks.ts';
 import { createToolActivities } from './tools.ts';
@@ -13,7 +14,8 @@ export function createActivities(deps: ActivityDeps) {
     ...createTaskActivities(deps),
     ...createToolActivities(deps),
     ...createStepActivities(deps),
-    ...createAnswerActivities(deps),
+    ...createGateActivities(deps),
+    ...createProgressActivities(deps),
     ...createWebhookActivities(deps),
   };
 }

@@ -1,11 +1,14 @@
-import { insertPlannedTasks } from '../db/tasks.ts';
-import { chain, graphFault } from '../workflows/contract/graph.ts';
-import { gateName, matchesGate } from '../workflows/contract/plan.ts';
 import type { HumanGate } from '../db/schema.ts';
+import { insertPlannedTasks } from '../db/tasks.ts';
+import type { Work } from '../db/work.ts';
+import { chain, graphFault } from '../workflows/contract/graph.ts';
 import type { PlannedTask } from '../workflows/contract/inputs.ts';
+import { gateName, matchesGate } from '../workflows/contract/plan.ts';
 import type { Progress } from '../workflows/contract/states.ts';
+import { askForJson } from './ask-json.ts';
+import { callOf } from './ask.ts';
+import { atWork } from './at-work.ts';
 import type { ActivityDeps } from './deps.ts';
-import { askForJson, atWork } from './model.ts';
 import { inferDepsAnswer, inferDepsPrompt } from './prompts/infer-deps.ts';
 import { splitTasksAnswer, splitTasksPrompt } from './prompts/split-tasks.ts';
 
@@ -14,58 +17,55 @@ const maxTasks = 6;
 
 type Draft = Omit<PlannedTask, 'id'> & { description: string };
 
-export function createPlanningActivities(deps: ActivityDeps) {
-  const { db } = deps;
-  return {
-    /** Splits the goal into tasks, with those that `ask_me_about` and `human_gates` add, and stores their descriptions. */
-    splitTasks: (input: {
-      run_id: string;
-      progress?: Progress;
-    }): Promise<{ tasks: PlannedTask[]; warnings: string[] }> =>
-      atWork(deps, input, [], async (work) => {
-        const { run } = work;
-        const agents = run.agents.map((agent) => agent.name);
-        const prompt = splitTasksPrompt({ task: run.task, agents, human_steps: run.human_gates.map(gateName) });
-        const plan = await askForJson(
-          deps,
-          { work, task_id: null, purpose: 'split_tasks', attempt: 1, request: { ...prompt, max_output_tokens: 4_096 } },
-          splitTasksAnswer,
-          ({ tasks }) => planFault(tasks.length, run.human_gates.length),
-        );
-        const drafts = layOut(plan?.value.tasks ?? fallbackPlan(), run);
-        const rows = drafts.map((draft, index) => ({ ...draft, id: `T${index + 1}` }));
-        await insertPlannedTasks(db, input.run_id, rows);
-        return {
-          tasks: rows.map(({ description: _description, ...task }) => task),
-          warnings: plan
-            ? plan.warnings
-            : ['The model gave no usable plan, so the run follows a plain one: gather, work, check.'],
-        };
-      }),
+type SplitTasks = { run_id: string; progress?: Progress };
+type InferDeps = { run_id: string; tasks: { id: string; title: string }[]; progress?: Progress };
 
-    /** Infers which planned tasks need the results of which others. Always returns a graph without cycles. */
-    inferDeps: (input: {
-      run_id: string;
-      tasks: { id: string; title: string }[];
-      progress?: Progress;
-    }): Promise<{ dependencies: { id: string; depends_on: string[] }[]; warnings: string[] }> =>
-      atWork(deps, input, [], async (work) => {
-        const { run } = work;
-        const prompt = inferDepsPrompt({ task: run.task, tasks: input.tasks });
-        const ids = input.tasks.map((task) => task.id);
-        const answer = await askForJson(
-          deps,
-          { work, task_id: null, purpose: 'infer_deps', attempt: 1, request: { ...prompt, max_output_tokens: 2_048 } },
-          inferDepsAnswer,
-          ({ dependencies }) => dependencyFault(ids, dependencies),
-        );
-        if (!answer) {
-          const warnings = ['The model gave no usable dependencies, so the tasks run one after another.'];
-          return { dependencies: chain(ids), warnings };
-        }
-        return { dependencies: toGraph(ids, answer.value.dependencies), warnings: answer.warnings };
-      }),
+/** How a goal becomes tasks. */
+export function createPlanningActivities(deps: ActivityDeps) {
+  return {
+    splitTasks: (input: SplitTasks) => atWork(deps, input, [], (work) => splitTasks(deps, work)),
+    inferDeps: (input: InferDeps) => atWork(deps, input, [], (work) => inferDeps(deps, input, work)),
   };
+}
+
+/** Splits the goal into tasks, with those that `ask_me_about` and `human_gates` add, and stores their descriptions. */
+async function splitTasks(deps: ActivityDeps, work: Work): Promise<{ tasks: PlannedTask[]; warnings: string[] }> {
+  const { run } = work;
+  const agents = run.agents.map((agent) => agent.name);
+  const prompt = splitTasksPrompt({ task: run.task, agents, human_steps: run.human_gates.map(gateName) });
+  const request = { ...prompt, max_output_tokens: 4_096 };
+  const call = callOf(work, { task_id: null, purpose: 'split_tasks', attempt: 1 }, request);
+  const plan = await askForJson(deps, call, splitTasksAnswer, ({ tasks }) =>
+    planFault(tasks.length, run.human_gates.length),
+  );
+  const drafts = layOut(plan?.value.tasks ?? fallbackPlan(), run);
+  const rows = drafts.map((draft, index) => ({ ...draft, id: `T${index + 1}` }));
+  await insertPlannedTasks(deps.db, run.run_id, rows);
+  return {
+    tasks: rows.map(({ description: _description, ...task }) => task),
+    warnings: plan
+      ? plan.warnings
+      : ['The model gave no usable plan, so the run follows a plain one: gather, work, check.'],
+  };
+}
+
+/** Infers which planned tasks need the results of which others. Always returns a graph without cycles. */
+async function inferDeps(
+  deps: ActivityDeps,
+  { tasks }: InferDeps,
+  work: Work,
+): Promise<{ dependencies: { id: string; depends_on: string[] }[]; warnings: string[] }> {
+  const request = { ...inferDepsPrompt({ task: work.run.task, tasks }), max_output_tokens: 2_048 };
+  const call = callOf(work, { task_id: null, purpose: 'infer_deps', attempt: 1 }, request);
+  const ids = tasks.map((task) => task.id);
+  const answer = await askForJson(deps, call, inferDepsAnswer, ({ dependencies }) =>
+    dependencyFault(ids, dependencies),
+  );
+  if (!answer) {
+    const warnings = ['The model gave no usable dependencies, so the tasks run one after another.'];
+    return { dependencies: chain(ids), warnings };
+  }
+  return { dependencies: toGraph(ids, answer.value.dependencies), warnings: answer.warnings };
 }
 
 function planFault(count: number, humanSteps: number): string | undefined {

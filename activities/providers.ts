@@ -2,65 +2,46 @@ import { ApplicationFailure } from '@temporalio/activity';
 import { blockProvider, type Cooldown } from '../db/provider-cooldowns.ts';
 import { findUsableProvider } from '../db/providers.ts';
 import type { Provider, Run, RunAgent } from '../db/schema.ts';
-import type { Work } from '../db/work.ts';
 import { decrypt, OtherKeyError, providerKeyContext, type KeyRing } from '../src/crypto.ts';
 import { LlmError, vendorOfModel, type ModelTarget } from '../src/llm/index.ts';
 import type { ActivityDeps } from './deps.ts';
+import { retryDelay } from './failures.ts';
 
 /** `provider_id` is null for the operator's own models. */
 export type Model = { provider_id: string | null; target: ModelTarget };
 
-/** With these a provider will not take this run's calls however often it is asked: the next one may. */
-const refusals = ['LlmQuotaExhausted', 'LlmAuth', 'ProviderInactive', 'ProviderKeyUnreadable'];
-
-/** However long a provider is blocked: so often a call looks whether it still is, and still the one to ask. */
-const longestDelay_ms = 5 * 60_000;
+/** A model that may be asked: of the account's provider, or the operator's own when `provider_id` is null. */
+export type Candidate = { provider_id: string | null; model?: string };
 
 /**
- * Makes a call with the model of the agent (or run), and where that refuses for good with those of
- * `fallback_provider_ids` in turn. A provider that asked to be left alone is not called: the activity is put off.
+ * The models of a call in turn: that of the agent, or else of the run; and where one refuses for good, the next of
+ * `fallback_provider_ids`.
  */
-export async function withProvider<T>(
-  deps: ActivityDeps,
-  { run, cooldowns }: Work,
-  agent: RunAgent | undefined,
-  makeCall: (model: Model) => Promise<T>,
-): Promise<T> {
-  const failures: ApplicationFailure[] = [];
-  const { account_id } = run;
-  const fallbacks = run.fallback_provider_ids.map(
-    (provider_id) => () => findOwnModel(deps, { account_id, provider_id }),
-  );
-  for (const find of [() => findModel(deps, run, agent), ...fallbacks]) {
-    try {
-      const model = await find();
-      refuseWhileBlocked(model, cooldowns);
-      return await makeCall(model);
-    } catch (error) {
-      if (!(error instanceof ApplicationFailure) || !refusals.includes(error.type!)) throw error;
-      failures.push(error);
-    }
-  }
-  const [first] = failures;
-  throw ApplicationFailure.nonRetryable(failures.map(({ message }) => message).join(' '), first!.type);
+export function candidatesOf(run: Pick<Run, 'provider_id' | 'fallback_provider_ids'>, agent?: RunAgent): Candidate[] {
+  const wanted = { provider_id: agent?.provider_id ?? run.provider_id, model: agent?.model ?? undefined };
+  return [wanted, ...run.fallback_provider_ids.map((provider_id) => ({ provider_id }))];
 }
 
 /** What readers are told when another provider than the wanted one has answered. */
-export function failoverWarnings(run: Run, agent: RunAgent | undefined, answered: { provider_id: string | null }) {
-  const wanted = agent?.provider_id ?? run.provider_id;
-  const { provider_id } = answered;
-  if (!provider_id || provider_id === wanted || !run.fallback_provider_ids.includes(provider_id)) return [];
-  return [
-    `${wanted ? `Provider ${wanted}` : "The server's model"} refuses calls (key or quota); ${provider_id} takes them.`,
-  ];
+export function failoverWarnings(
+  [wanted, ...fallbacks]: Candidate[],
+  { provider_id }: { provider_id: string | null },
+): string[] {
+  const isFallback = fallbacks.some((fallback) => fallback.provider_id === provider_id);
+  if (!isFallback || provider_id === wanted!.provider_id) return [];
+  const refusing = wanted!.provider_id ? `Provider ${wanted!.provider_id}` : "The server's model";
+  return [`${refusing} refuses calls (key or quota); ${provider_id} takes them.`];
 }
 
-async function findModel(deps: ActivityDeps, run: Run, agent?: RunAgent): Promise<Model> {
-  const provider_id = agent?.provider_id ?? run.provider_id;
-  const model = agent?.model ?? undefined;
-  if (provider_id) return findOwnModel(deps, { account_id: run.account_id, provider_id, model });
+/**
+ * The model with what is needed to call it.
+ * @throws `ProviderInactive`, `ProviderKeyUnreadable` when it cannot be called.
+ */
+export async function findModel(deps: ActivityDeps, account_id: string, candidate: Candidate): Promise<Model> {
+  const { provider_id, model } = candidate;
+  if (provider_id) return findOwnModel(deps, { account_id, provider_id, model });
   const vendor = model ? vendorOfModel(model) : undefined;
-  const target = deps.managed.find((candidate) => candidate.vendor === vendor) ?? deps.managed[0];
+  const target = deps.managed.find((managed) => managed.vendor === vendor) ?? deps.managed[0];
   if (!target) throw ApplicationFailure.nonRetryable('This server has no managed model any more.', 'ProviderInactive');
   return { provider_id: null, target: { ...target, model: model ?? target.model } };
 }
@@ -99,7 +80,11 @@ function blockedId({ provider_id, target }: Model): string {
   return provider_id ?? `managed/${target.vendor}`;
 }
 
-function refuseWhileBlocked(model: Model, cooldowns: Cooldown[]): void {
+/**
+ * A provider that asked to be left alone is not called: the activity is put off.
+ * @throws `ProviderBlocked` when it is one of these.
+ */
+export function putOffWhileBlocked(model: Model, cooldowns: Cooldown[]): void {
   const block = cooldowns.find(({ provider_id }) => provider_id === blockedId(model));
   if (!block) return;
   throw ApplicationFailure.create({
@@ -115,9 +100,4 @@ export async function holdBack({ db }: ActivityDeps, model: Model, error: unknow
   if (!(error instanceof LlmError) || error.retry_after_ms === undefined) return;
   // Not kept, it is asked a little more often.
   await blockProvider(db, blockedId(model), error.retry_after_ms).catch(() => {});
-}
-
-/** Spread out, so that calls that were held back together do not come back together. */
-export function retryDelay(ms: number): number {
-  return Math.ceil(Math.min(ms, longestDelay_ms) * (1 + Math.random() / 10));
 }

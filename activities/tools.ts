@@ -1,22 +1,26 @@
 import { Context } from '@temporalio/activity';
+import { isUnavailable } from '../db/index.ts';
 import { findLlmCall } from '../db/llm-calls.ts';
 import { findMcpServer } from '../db/mcp-servers.ts';
 import type { McpServer, RequestedCall } from '../db/schema.ts';
 import { findToolResult, insertToolResult, type ToolResult } from '../db/tool-calls.ts';
-import { isUnavailable } from '../db/index.ts';
+import type { Work } from '../db/work.ts';
 import { decrypt, mcpServerContext, OtherKeyError, type KeyRing } from '../src/crypto.ts';
-import { parseToolArguments } from '../src/llm/index.ts';
+import { parseToolArguments, type ToolDefinition } from '../src/llm/index.ts';
 import { callMcpTool, maxResultLength, ToolError, wireName, type McpTarget, type Tool } from '../src/tools/index.ts';
 import type { AgentTool } from '../workflows/contract/definition.ts';
 import type { Progress, ToolRequest } from '../workflows/contract/states.ts';
+import { atWork, keep } from './at-work.ts';
 import type { ActivityDeps } from './deps.ts';
-import { atWork, keep, type OfferedTool } from './model.ts';
 import { cut } from './prompts/blocks.ts';
 
 /** Of one call. */
 const timeout_ms = 60_000;
 /** Of texts in Temporal's history and in events, in characters. */
 const previewLength = 200;
+
+/** A tool as it is offered to a model: under the name that all vendors take. */
+export type OfferedTool = AgentTool & { definition: ToolDefinition };
 
 /** The tools of an agent that are there now, as they are offered to a model, and those that are not. */
 export async function offerTools(
@@ -47,59 +51,67 @@ export function withdrawn({ name }: AgentTool): OfferedTool {
   return { name, require_approval: false, definition };
 }
 
+type CallTool = Pick<ToolRequest, 'answer_id' | 'position'> & {
+  run_id: string;
+  /** The text of arguments that a person wrote in place of the model's. */
+  edited_id?: string | null;
+  /** The text of a person's reason why this must not be done. */
+  refused_id?: string | null;
+  progress?: Progress;
+};
+
+/** How the tools are called that agents ask for. */
 export function createToolActivities(deps: ActivityDeps) {
-  const { db } = deps;
   return {
-    /**
-     * Makes one call that a model asked for, or tells it that a person refused, and journals the result before anything
-     * else. Once that is there, the tool is not called again; after a crash before it, it is, with the same key. Whatever
-     * goes wrong with the tool is a result for the model.
-     */
-    callTool: (
-      input: Pick<ToolRequest, 'answer_id' | 'position'> & {
-        run_id: string;
-        /** The text of arguments that a person wrote in place of the model's. */
-        edited_id?: string | null;
-        /** The text of a person's reason why this must not be done. */
-        refused_id?: string | null;
-        progress?: Progress;
-      },
-    ): Promise<{ result_id: string; is_error: boolean; preview: string }> =>
-      atWork(deps, input, [input.edited_id ?? null, input.refused_id ?? null], async ({ run, texts }) => {
-        const { answer_id, position } = input;
-        const call_id = `${answer_id}/${position}`;
-        const result = (await findToolResult(db, call_id)) ?? (await call());
-        return {
-          result_id: call_id,
-          is_error: result.is_error,
-          preview: result.text.slice(0, previewLength).toWellFormed(),
-        };
-
-        async function call(): Promise<ToolResult> {
-          const answer = (await findLlmCall(db, answer_id))!;
-          const requested = answer.tool_calls![position - 1]!;
-          const row = { call_id, answer_id, position, run_id: run.run_id, tool: requested.tool ?? requested.name };
-          const result = await resultOf(requested, answer.finish);
-          return keep(() => insertToolResult(db, row, result));
-        }
-
-        async function resultOf(requested: RequestedCall, finish: 'stop' | 'length'): Promise<ToolResult> {
-          if (input.refused_id !== undefined) {
-            const reason = texts.get(input.refused_id ?? '') ?? 'without a reason';
-            return { text: `A person refused this call, and it was not made: ${reason}`, is_error: true };
-          }
-          const edited = texts.get(input.edited_id ?? '');
-          if (edited === undefined && finish === 'length') {
-            const text = 'Your answer was cut off at its length limit, so this call was not made. Write less at once.';
-            return { text, is_error: true };
-          }
-          const given = edited ?? requested.arguments;
-          const result = await runTool(deps, run.account_id, requested, given, call_id);
-          if (edited === undefined) return result;
-          return { ...result, text: `A person changed the arguments to:\n${edited}\n\n${result.text}` };
-        }
-      }),
+    callTool: (input: CallTool) =>
+      atWork(deps, input, [input.edited_id ?? null, input.refused_id ?? null], (work) => callTool(deps, input, work)),
   };
+}
+
+/**
+ * Makes one call that a model asked for, or tells it that a person refused, and journals the result before anything
+ * else. Once that is there, the tool is not called again; after a crash before it, it is, with the same key. Whatever
+ * goes wrong with the tool is a result for the model.
+ */
+async function callTool(
+  deps: ActivityDeps,
+  input: CallTool,
+  work: Work,
+): Promise<{ result_id: string; is_error: boolean; preview: string }> {
+  const call_id = `${input.answer_id}/${input.position}`;
+  const { text, is_error } =
+    (await findToolResult(deps.db, call_id)) ?? (await callAndJournal(deps, input, work, call_id));
+  return { result_id: call_id, is_error, preview: text.slice(0, previewLength).toWellFormed() };
+}
+
+async function callAndJournal(deps: ActivityDeps, input: CallTool, work: Work, call_id: string): Promise<ToolResult> {
+  const { db } = deps;
+  const { answer_id, position, run_id } = input;
+  const answer = (await findLlmCall(db, answer_id))!;
+  const requested = answer.tool_calls![position - 1]!;
+  const row = { call_id, answer_id, position, run_id, tool: requested.tool ?? requested.name };
+  const result = await resultOf(deps, input, work, { ...requested, call_id, finish: answer.finish });
+  return keep(() => insertToolResult(db, row, result));
+}
+
+async function resultOf(
+  deps: ActivityDeps,
+  { edited_id, refused_id }: CallTool,
+  { run, texts }: Work,
+  requested: RequestedCall & { call_id: string; finish: 'stop' | 'length' },
+): Promise<ToolResult> {
+  if (refused_id !== undefined) {
+    const reason = texts.get(refused_id ?? '') ?? 'without a reason';
+    return { text: `A person refused this call, and it was not made: ${reason}`, is_error: true };
+  }
+  const edited = texts.get(edited_id ?? '');
+  if (edited === undefined && requested.finish === 'length') {
+    const text = 'Your answer was cut off at its length limit, so this call was not made. Write less at once.';
+    return { text, is_error: true };
+  }
+  const result = await runTool(deps, run.account_id, requested, edited ?? requested.arguments, requested.call_id);
+  if (edited === undefined) return result;
+  return { ...result, text: `A person changed the arguments to:\n${edited}\n\n${result.text}` };
 }
 
 /** Makes the call. Whatever goes wrong with it is a result; only a cancellation, and what is our own trouble, is thrown. */

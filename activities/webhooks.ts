@@ -18,68 +18,69 @@ const hour = 60 * minute;
 const retryDelays = [5_000, 5 * minute, 30 * minute, 2 * hour, 5 * hour, 10 * hour, 14 * hour, 20 * hour, 24 * hour];
 const maxRetryDelay = 24 * hour;
 
-export function createWebhookActivities({ db, fetch, encryptionKey }: ActivityDeps) {
+/** How the URLs that a run names are told of it. */
+export function createWebhookActivities(deps: ActivityDeps) {
   const places = createDeliveryPlaces();
 
   return {
     /** `deliver`, when there is a place for it beside the others; else it is tried again in a few seconds. */
     async deliverWebhook(sent: WebhookDelivery): Promise<{ status: number }> {
-      const leave = places.take(await getAccountOf(db, sent.run_id));
+      const leave = places.take(await getAccountOf(deps.db, sent.run_id));
       if (!leave) {
         const message = 'Many webhooks are under way; this one waits until there is room.';
         // Not all at the same time.
         const nextRetryDelay = 1_000 + Math.round(Math.random() * 9_000);
         throw ApplicationFailure.create({ type: 'WebhookQueued', message, nextRetryDelay, category: 'BENIGN' });
       }
-      return deliver(sent).finally(leave);
+      return deliver(deps, sent).finally(leave);
     },
   };
+}
 
-  /**
-   * Posts one event to the run's webhook, or to an escalation webhook, signed as in Standard Webhooks (https://www.standardwebhooks.com).
-   * The id and the body stay the same over all attempts, also when a person has it sent again. Any answer but 2xx,
-   * redirects too, is a failure that is tried again; 410, and an address that may not be called, end the attempts,
-   * 410 also those of the run's other events to it. A secret that was replaced a day ago or less signs too.
-   */
-  async function deliver(sent: WebhookDelivery): Promise<{ status: number }> {
-    const { run_id, sequence, event, waiting_tasks, escalates, redelivery } = sent;
-    const named = { delivery_id: `msg_${run_id}_${sequence}`, run_id, event };
-    const body = JSON.stringify({ run_id, event, waiting_tasks });
-    const delivery = await openDelivery(db, { ...named, body, escalates }, { by_hand: redelivery !== undefined });
-    if (!delivery) return { status: 0 };
-    const { delivery_id, account_id, url, secrets_encrypted } = delivery;
-    // The time of Postgres: receivers refuse what a worker with a wrong clock would sign.
-    const now = new Date(delivery.last_attempt_at);
-    const signatures = secrets_encrypted.map((blob) => {
-      const secret = decrypt(blob, encryptionKey, webhookSecretContext(account_id));
-      return new Webhook(secret).sign(delivery_id, now, delivery.body);
-    });
-    const response = await fetch(url, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        'user-agent': 'Orchflow',
-        'webhook-id': delivery_id,
-        'webhook-timestamp': String(Math.floor(now.getTime() / 1000)),
-        'webhook-signature': signatures.join(' '),
-      },
-      body: delivery.body,
-      signal: AbortSignal.timeout(timeout_ms),
-    }).catch((error: unknown) => {
-      if (!(error instanceof EgressBlockedError)) return fail(db, delivery_id, 'no answer from the endpoint');
-      const isRedirect = error.status !== undefined;
-      return fail(db, delivery_id, error.message, { final: !isRedirect });
-    });
-    if (!response.ok) {
-      const is_gone = response.status === 410;
-      const wait_ms = retryAfter(response.headers);
-      const answer = await beginning(response);
-      return fail(db, delivery_id, `HTTP ${response.status}`, { final: is_gone, is_gone, wait_ms, answer });
-    }
-    await response.body?.cancel();
-    await finishDelivery(db, delivery_id, { status: 'delivered', last_response: `HTTP ${response.status}` });
-    return { status: response.status };
+/**
+ * Posts one event to the run's webhook, or to an escalation webhook, signed as in Standard Webhooks (https://www.standardwebhooks.com).
+ * The id and the body stay the same over all attempts, also when a person has it sent again. Any answer but 2xx,
+ * redirects too, is a failure that is tried again; 410, and an address that may not be called, end the attempts,
+ * 410 also those of the run's other events to it. A secret that was replaced a day ago or less signs too.
+ */
+async function deliver({ db, fetch, encryptionKey }: ActivityDeps, sent: WebhookDelivery): Promise<{ status: number }> {
+  const { run_id, sequence, event, waiting_tasks, escalates, redelivery } = sent;
+  const named = { delivery_id: `msg_${run_id}_${sequence}`, run_id, event };
+  const body = JSON.stringify({ run_id, event, waiting_tasks });
+  const delivery = await openDelivery(db, { ...named, body, escalates }, { by_hand: redelivery !== undefined });
+  if (!delivery) return { status: 0 };
+  const { delivery_id, account_id, url, secrets_encrypted } = delivery;
+  // The time of Postgres: receivers refuse what a worker with a wrong clock would sign.
+  const now = new Date(delivery.last_attempt_at);
+  const signatures = secrets_encrypted.map((blob) => {
+    const secret = decrypt(blob, encryptionKey, webhookSecretContext(account_id));
+    return new Webhook(secret).sign(delivery_id, now, delivery.body);
+  });
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      'user-agent': 'Orchflow',
+      'webhook-id': delivery_id,
+      'webhook-timestamp': String(Math.floor(now.getTime() / 1000)),
+      'webhook-signature': signatures.join(' '),
+    },
+    body: delivery.body,
+    signal: AbortSignal.timeout(timeout_ms),
+  }).catch((error: unknown) => {
+    if (!(error instanceof EgressBlockedError)) return fail(db, delivery_id, 'no answer from the endpoint');
+    const isRedirect = error.status !== undefined;
+    return fail(db, delivery_id, error.message, { final: !isRedirect });
+  });
+  if (!response.ok) {
+    const is_gone = response.status === 410;
+    const wait_ms = retryAfter(response.headers);
+    const answer = await beginning(response);
+    return fail(db, delivery_id, `HTTP ${response.status}`, { final: is_gone, is_gone, wait_ms, answer });
   }
+  await response.body?.cancel();
+  await finishDelivery(db, delivery_id, { status: 'delivered', last_response: `HTTP ${response.status}` });
+  return { status: response.status };
 }
 
 /**

@@ -46,6 +46,9 @@ describe('registration', () => {
     expect(keys).toEqual([
       {
         account_id,
+        key_id: expect.stringMatching(/^key_\w{20}$/),
+        scopes: ['*'],
+        person_id: null,
         key_sha256: createHash('sha256').update(user.api_key).digest('hex'),
         key_prefix: user.api_key.slice(0, 9),
         created_at: expect.any(String),

@@ -159,6 +159,7 @@ describe('runs a month', () => {
       fallback_provider_ids: _____,
       plan: ______,
       shared_state: _______,
+      kind: ________,
       ...rest
     } = row;
     const earlier = Array.from({ length: 95 }, (_unused, index) => ({

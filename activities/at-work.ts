@@ -1,0 +1,48 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Context } from '@temporalio/activity';
+import { isUnavailable } from '../db/index.ts';
+import { isFinished } from '../db/runs.ts';
+import { loadWork, type Work } from '../db/work.ts';
+import type { Progress } from '../workflows/contract/states.ts';
+import type { ActivityDeps } from './deps.ts';
+import { paidFailuresBefore } from './failures.ts';
+
+const heartbeatInterval = 1_500;
+
+/**
+ * An activity at work: writes the progress that rides with it, loads what it works from, and heartbeats, which keeps the
+ * activity alive for the server and brings the cancellation.
+ */
+export async function atWork<T>(
+  { db, live }: ActivityDeps,
+  input: { run_id: string; progress?: Progress },
+  text_ids: (string | null)[],
+  doIt: (work: Work) => Promise<T>,
+): Promise<T> {
+  const context = Context.current();
+  const timer = setInterval(() => context.heartbeat(paidFailuresBefore()), heartbeatInterval);
+  const ids = text_ids.filter((id) => id !== null);
+  try {
+    const work = await loadWork(db, input.run_id, ids, input.progress);
+    if (input.progress) live.changed(input.run_id);
+    // Cancelled for its readers: Temporal's request is on its way here, and nothing more may be paid for.
+    // Completed, it is by an attempt of this activity that could not report it.
+    if (isFinished(work.run.status) && work.run.status !== 'completed') await context.cancelled;
+    return await doIt(work);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** What was paid for, or done, is held here while Postgres is away, and not thrown away. */
+export async function keep<T>(write: () => Promise<T>): Promise<T> {
+  const { cancellationSignal } = Context.current();
+  for (let delay = 100; ; delay = Math.min(delay * 2, 5_000)) {
+    try {
+      return await write();
+    } catch (error) {
+      if (cancellationSignal.aborted || !isUnavailable(error)) throw error;
+      await sleep(delay, undefined, { signal: cancellationSignal });
+    }
+  }
+}
