@@ -1,7 +1,8 @@
 import { Context } from '@temporalio/activity';
-import { completeRun } from '../db/progress.ts';
+import { saveProgress } from '../db/progress.ts';
 import { insertText } from '../db/texts.ts';
 import type { Work } from '../db/work.ts';
+import { asTried, completingProgress } from '../workflows/contract/completion.ts';
 import type { Progress, RunStatus } from '../workflows/contract/states.ts';
 import { takeTurn, type Turn } from './agent.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -97,7 +98,7 @@ export function createTaskActivities(deps: ActivityDeps) {
       progress?: Progress;
     }): Promise<Finalized> => {
       const { run_id, attempt, outputs, completes } = input;
-      const progress = input.progress && asTried(input.progress);
+      const progress = input.progress && asTried(input.progress, Context.current().info.attempt);
       const ids = outputs.map(({ output_id }) => output_id);
       return atWork(deps, { run_id, progress }, ids, async (work) => {
         const material = collect(work, outputs);
@@ -105,18 +106,14 @@ export function createTaskActivities(deps: ActivityDeps) {
         const call = { work, task_id: null, purpose: 'finalize_run' as const, attempt, request };
         const answer = await askModel(deps, call);
         const written = { output_id: answer.call_id, warnings: warningsOf(answer, 'final output') };
-        if (!completes || !progress || written.warnings.length) return written;
-        const status = await keep(() => completeRun(db, run_id, progress, written.output_id));
+        const completing = completingProgress({ completes, progress }, written);
+        if (!completing) return written;
+        const { status } = await keep(() => saveProgress(db, run_id, completing));
         deps.live.changed(run_id);
         return { ...written, status };
       });
     },
   };
-}
-
-/** Each attempt writes a version of its own: one that comes too late does not end a run that another has taken over. */
-function asTried(progress: Progress): Progress {
-  return { ...progress, version: progress.version + Context.current().info.attempt - 1 };
 }
 
 function textsOf(input: { inputs: OutputRef[]; feedback_id: string | null; previous_output_id: string | null }) {
