@@ -1,7 +1,8 @@
 import { Context } from '@temporalio/activity';
-import { completeRun } from '../db/progress.ts';
+import { saveProgress } from '../db/progress.ts';
 import { insertText } from '../db/texts.ts';
 import type { Work } from '../db/work.ts';
+import { asTried, completingProgress } from '../workflows/contract/completion.ts';
 import type { Progress, RunStatus } from '../workflows/contract/states.ts';
 import { takeTurn, type Turn } from './agent.ts';
 import { askForJson } from './ask-json.ts';
@@ -103,7 +104,7 @@ async function evaluateTask(deps: ActivityDeps, input: EvaluateTask, work: Work)
 function finalizeRun(deps: ActivityDeps, input: FinalizeRun): Promise<Finalized> {
   const { db } = deps;
   const { run_id, attempt, outputs, completes } = input;
-  const progress = input.progress && asTried(input.progress);
+  const progress = input.progress && asTried(input.progress, Context.current().info.attempt);
   const ids = outputs.map(({ output_id }) => output_id);
   return atWork(deps, { run_id, progress }, ids, async (work) => {
     const material = materialOf(work, outputs);
@@ -111,16 +112,12 @@ function finalizeRun(deps: ActivityDeps, input: FinalizeRun): Promise<Finalized>
     const call = callOf(work, { task_id: null, purpose: 'finalize_run', attempt }, request);
     const answer = await askModel(deps, call);
     const written = { output_id: answer.call_id, warnings: warningsOf(answer, 'final output') };
-    if (!completes || !progress || written.warnings.length) return written;
-    const status = await keep(() => completeRun(db, run_id, progress, written.output_id));
+    const completing = completingProgress({ completes, progress }, written);
+    if (!completing) return written;
+    const { status } = await keep(() => saveProgress(db, run_id, completing));
     deps.live.changed(run_id);
     return { ...written, status };
   });
-}
-
-/** Each attempt writes a version of its own: one that comes too late does not end a run that another has taken over. */
-function asTried(progress: Progress): Progress {
-  return { ...progress, version: progress.version + Context.current().info.attempt - 1 };
 }
 
 function textsOf(input: { inputs: OutputRef[]; feedback_id: string | null; previous_output_id: string | null }) {

@@ -1,4 +1,5 @@
 import { sql, type RawBuilder, type Transaction } from 'kysely';
+import type { FollowingProgress } from '../workflows/contract/completion.ts';
 import type { Progress, RunEvent, RunStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 import type { Database } from './schema.ts';
@@ -6,42 +7,23 @@ import type { Database } from './schema.ts';
 /**
  * Writes what the workflow changed: run, tasks, gates and events, at once. Idempotent and monotone: an older version
  * never overwrites a newer one, an event is written once, and nothing changes in a run that is finished here.
- * Returns the status that stands.
+ * Returns the status that stands; null, and nothing is written, when the run is not at the version that must be followed.
  */
-export function saveProgress(db: Db, run_id: string, progress: Progress): Promise<{ status: RunStatus }> {
+export function saveProgress(db: Db, run_id: string, progress: Progress): Promise<{ status: RunStatus }>;
+export function saveProgress(
+  db: Db,
+  run_id: string,
+  progress: FollowingProgress,
+): Promise<{ status: RunStatus | null }>;
+export function saveProgress(db: Db, run_id: string, progress: Progress | FollowingProgress) {
   return db.selectNoFrom(savedStatus(run_id, progress).as('status')).executeTakeFirstOrThrow();
 }
 
-/** Dated when it is written, and only while the run is at the version that it `follows`: no status stands else. */
-type Following = Omit<Progress, 'at'> & { follows: number };
-
 /** The same as part of a statement that does more: its value is the status that stands. */
 export function savedStatus(run_id: string, progress: Progress): RawBuilder<RunStatus>;
-export function savedStatus(run_id: string, progress: Following): RawBuilder<RunStatus | null>;
-export function savedStatus(run_id: string, progress: Progress | Following): RawBuilder<RunStatus | null> {
+export function savedStatus(run_id: string, progress: Progress | FollowingProgress): RawBuilder<RunStatus | null>;
+export function savedStatus(run_id: string, progress: Progress | FollowingProgress): RawBuilder<RunStatus | null> {
   return sql<RunStatus>`save_progress(${run_id}, ${JSON.stringify(progress)}::jsonb)`;
-}
-
-/**
- * Completes a run of which `latest` was written last. Returns the status that stands; null, and nothing is written, when
- * the run has gone on since.
- */
-export async function completeRun(
-  db: Db,
-  run_id: string,
-  latest: Progress,
-  final_output_id: string,
-): Promise<RunStatus | null> {
-  const completion: Following = {
-    version: latest.version + 1,
-    follows: latest.version,
-    run: { ...latest.run, status: 'completed', phase: 'done', final_output_id },
-    tasks: [],
-    gates: [],
-    events: [{ key: 'run.completed', type: 'run.completed', data: {} }],
-  };
-  const { status } = await db.selectNoFrom(savedStatus(run_id, completion).as('status')).executeTakeFirstOrThrow();
-  return status;
 }
 
 /** Locks the run's row, which orders all that is written about a run. Throws when there is no such run. */

@@ -1,78 +1,91 @@
 import { ApplicationFailure, CancellationScope, isCancellation } from '@temporalio/workflow';
-import type { createGates } from './gate.ts';
-import type { History } from './history.ts';
+import { cancellationFromPostgres } from './cancellation.ts';
+import { completed, completedEvent } from './contract/completion.ts';
 import type { Carried, RunResult } from './contract/inputs.ts';
-import type { ProgressTracker } from './progress.ts';
-import type { Webhooks } from './webhook.ts';
-
-type Run = {
-  run: ProgressTracker;
-  webhooks: Webhooks;
-  gates: ReturnType<typeof createGates>;
-  history: History;
-  /** Given when the run may be tried again: the events of its second end are others. */
-  attempt?: number;
-};
+import { gatesAreAtRest } from './gate.ts';
+import { longAndAtRest, RestForContinueAsNew } from './history.ts';
+import { nextVersion, projectionIsAtRest, saved } from './projection.ts';
+import type { RunContext } from './run-context.ts';
+import { changeRun, changeTask, record } from './state.ts';
 
 /**
- * Tells a run's story to its end, whichever it is: completed, failed, or cancelled. Readers, webhook and operators learn
- * of it before the workflow ends. When the history has grown long, the run continues as new with what is carried over.
+ * Runs a story to its end, whichever it is: completed with the output that the story returns, failed, or cancelled.
+ * Readers, webhook and operators learn of it before the workflow ends. When the history has grown long, the run continues
+ * as new with what is carried over.
  */
-export async function toTheEnd(
-  { run, webhooks, gates, history, attempt = 1 }: Run,
-  tell: () => Promise<void>,
+export async function runToEnd<Run extends RunContext>(
+  run: Run,
+  story: (run: Run) => Promise<string | null>,
   continueWith: (carried: Carried) => Promise<never>,
 ): Promise<RunResult> {
-  const story = new CancellationScope();
-  const again = attempt > 1 ? { attempt } : {};
+  const scope = new CancellationScope();
   try {
-    await Promise.race([story.run(tell), history.longAndAtRest(isAtRest)]);
-    if (run.state.phase !== 'done') await continueWith(carry());
-    run.record('run.completed', again);
-    // Cancelled in Postgres before it could complete there: the request is on its way here.
-    if ((await run.saved()) === 'cancelled') await CancellationScope.current().cancelRequested;
-    webhooks.send('completed', []);
-    return { status: 'completed', final_output_id: run.state.final_output_id, error: null };
+    const told = scope.run(() => story(run));
+    // Also without a branch that rests: while all wait for people, reminders make a history long.
+    const atRest = longAndAtRest(run, () => isAtRest(run));
+    let final_output_id: string | null | void;
+    try {
+      final_output_id = await Promise.race([told, atRest]);
+    } catch (error) {
+      if (!(error instanceof RestForContinueAsNew)) throw error;
+      final_output_id = await atRest;
+    }
+    if (final_output_id === undefined) return await continueWith(carriedOver(run));
+
+    changeRun(run, completed(final_output_id));
+    record(run, completedEvent, whichEnd(run));
+    // It was cancelled before it could complete.
+    if ((await saved(run)) === 'cancelled') await cancellationFromPostgres();
+    run.webhooks.send('completed', []);
+    return { status: 'completed', final_output_id, error: null };
   } catch (error) {
-    if (isCancellation(error)) await CancellationScope.nonCancellable(cancel);
-    else if (error instanceof ApplicationFailure) await fail(error);
+    if (isCancellation(error)) await CancellationScope.nonCancellable(() => cancel(run));
+    else if (error instanceof ApplicationFailure) {
+      scope.cancel();
+      await fail(run, error);
+    }
     throw error;
   } finally {
-    await webhooks.started();
+    await run.webhooks.started();
   }
+}
 
-  function isAtRest(): boolean {
-    return run.isAtRest() && gates.isAtRest() && webhooks.isAtRest();
-  }
+function isAtRest(run: RunContext): boolean {
+  return projectionIsAtRest(run) && gatesAreAtRest(run) && run.webhooks.isAtRest();
+}
 
-  function carry(): Carried {
-    return { state: run.state, version: run.nextVersion(), ...gates.carry(), webhooks: webhooks.sent() };
-  }
+function carriedOver(run: RunContext): Carried {
+  const { state, inbox, openings, webhooks } = run;
+  return { state, version: nextVersion(run), answers: [...inbox], openings: [...openings], webhooks: webhooks.sent() };
+}
 
-  async function cancel(): Promise<void> {
-    closeTasks('cancelled');
-    run.changeRun({ status: 'cancelled' });
-    run.record('run.cancelled', again);
-    // By an operator, in the moment after it was completed for its readers.
-    const isTooLate = (await run.saved()) === 'completed';
-    webhooks.send(isTooLate ? 'completed' : 'cancelled', []);
-  }
+async function cancel(run: RunContext): Promise<void> {
+  closeTasks(run, 'cancelled');
+  changeRun(run, { status: 'cancelled' });
+  record(run, 'run.cancelled', whichEnd(run));
+  // By an operator, in the moment after it was completed for its readers.
+  const isTooLate = (await saved(run)) === 'completed';
+  run.webhooks.send(isTooLate ? 'completed' : 'cancelled', []);
+}
 
-  async function fail(failure: ApplicationFailure): Promise<void> {
-    story.cancel();
-    closeTasks('skipped');
-    run.changeRun({ status: 'failed', error: failure.message });
-    run.record('run.failed', { error: failure.message, ...again });
-    await run.saved();
-    webhooks.send('failed', []);
-  }
+async function fail(run: RunContext, { message }: ApplicationFailure): Promise<void> {
+  closeTasks(run, 'skipped');
+  changeRun(run, { status: 'failed', error: message });
+  record(run, 'run.failed', { error: message, ...whichEnd(run) });
+  await saved(run);
+  run.webhooks.send('failed', []);
+}
 
-  /** Closes what is still open when the run ends early. */
-  function closeTasks(status: 'cancelled' | 'skipped'): void {
-    for (const task of run.state.tasks) {
-      if (task.status === 'completed' || task.status === 'failed') continue;
-      if (task.gate?.status === 'open') task.gate.status = 'closed';
-      run.changeTask(task, { status });
-    }
+/** Closes what is still open when the run ends early. */
+function closeTasks(run: RunContext, status: 'cancelled' | 'skipped'): void {
+  for (const task of run.state.tasks) {
+    if (task.status === 'completed' || task.status === 'failed') continue;
+    if (task.gate?.status === 'open') task.gate.status = 'closed';
+    changeTask(run, task, { status });
   }
+}
+
+/** For the event of the end: a run that is tried again has more than one. */
+function whichEnd({ attempt }: RunContext): { attempt?: number } {
+  return attempt > 1 ? { attempt } : {};
 }

@@ -7,6 +7,8 @@ export function stopped(message: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(message, 'OrchestrationStopped');
 }
 
+export type Guards = ReturnType<typeof createGuards>;
+
 /** What bounds an orchestration as a whole, looked at before each step. Its cost is bounded by the run's budget. */
 export function createGuards({ max_total_turns, timeout_minutes }: Outline, before?: Spent) {
   let turns = before?.turns ?? 0;

@@ -1,22 +1,188 @@
 import { ActivityFailure, isCancellation, proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
+import { mayComplete } from './contract/completion.ts';
+import type { StepOutline } from './contract/definition.ts';
+import type { PlannedTask } from './contract/inputs.ts';
+import type { ValueRef } from './contract/shared-state.ts';
+import type { StepLoop, TaskState, ToolRequest } from './contract/states.ts';
+import { makeCall } from './model-calls.ts';
+import { endedInPostgres, runWithProgress } from './projection.ts';
+import type { RunContext } from './run-context.ts';
+import { warn } from './state.ts';
 
-/** How activities that call models or tools are run. */
-export const modelActivityOptions = {
+/**
+ * The steps of a run that are activities, each by its name. The Temporal Web UI shows their summaries; the progress so far
+ * rides along with each. Those that call models are held up by the run's budget (`model-calls.ts`).
+ */
+
+const activities = proxyActivities<Activities>({
   // The activity bounds each call itself; a lost worker is noticed by its missing heartbeats.
   startToCloseTimeout: '30 minutes',
   heartbeatTimeout: '6s',
   // About a day of failures. Not a time: a server that was switched off over a weekend has lost none of its runs.
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s', maximumAttempts: 2_880 },
   cancellationType: 'TRY_CANCEL',
-} as const;
+});
 
-/** The steps of a run in which a model is asked, or a tool is called. */
-export const { splitTasks, inferDeps, executeTask, callStep, callTool, evaluateTask, finalizeRun } =
-  proxyActivities<Activities>(modelActivityOptions);
+/** What one turn of an agent came to. Without `calls` it has no tools; with some, it goes on when they are made. */
+export type Turn = Awaited<ReturnType<Activities['executeTask']>>;
 
-/** Why the activity gave up, in a sentence. Cancellations, and faults of our own code, go on upwards. */
+type Material = Pick<Parameters<Activities['executeTask']>[0], 'inputs' | 'feedback_id' | 'previous_output_id'>;
+type FinalMaterial = Pick<Parameters<Activities['finalizeRun']>[0], 'attempt' | 'outputs'>;
+
+/** Why the activity gave up, in a sentence. What is no failure of it, and faults of our own code, go on upwards. */
 export function refusal(error: unknown): string {
   if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
   return error.cause?.message ?? error.message;
+}
+
+export function splitTasks(run: RunContext) {
+  const { run_id } = run.state;
+  return makeCall(run, (progress) =>
+    activities.splitTasks.executeWithOptions({ summary: 'Split the goal into tasks' }, [{ run_id, progress }]),
+  );
+}
+
+export function inferDependencies(run: RunContext, planned: PlannedTask[]) {
+  const { run_id } = run.state;
+  const tasks = planned.map(({ id, title }) => ({ id, title }));
+  const summary = `Infer the dependencies of ${tasks.length} tasks`;
+  return makeCall(run, (progress) =>
+    activities.inferDeps.executeWithOptions({ summary }, [{ run_id, tasks, progress }]),
+  );
+}
+
+/** One turn of a task's agent; without tools it is the only one. */
+export function executeTask(run: RunContext, task: TaskState, material: Material, turn: number) {
+  const label = labelOf(task);
+  const summary = turn > 1 ? `${label}, turn ${turn}` : label;
+  return makeCall(run, (progress) =>
+    activities.executeTask.executeWithOptions({ summary }, [{ ...attemptOf(run, task), ...material, turn, progress }]),
+  );
+}
+
+export function evaluateTask(run: RunContext, task: TaskState, output_id: string) {
+  return makeCall(run, (progress) =>
+    activities.evaluateTask.executeWithOptions({ summary: `Evaluate ${labelOf(task)}` }, [
+      { ...attemptOf(run, task), output_id, progress },
+    ]),
+  );
+}
+
+/** Writes the final output, and where it may completes the run with it. Says why not when the model refuses for good. */
+export async function writeFinalOutput(
+  run: RunContext,
+  { attempt, outputs }: FinalMaterial,
+): Promise<{ output_id: string } | { reason: string }> {
+  const { run_id } = run.state;
+  const completes = mayComplete(attempt);
+  const summary = `Write the final output${attempt > 1 ? `, attempt ${attempt}` : ''}`;
+  try {
+    const { output_id, warnings, status } = await makeCall(run, (progress) =>
+      activities.finalizeRun.executeWithOptions({ summary }, [{ run_id, attempt, outputs, completes, progress }]),
+    );
+    if (status) endedInPostgres(run, status);
+    warn(run, ...warnings);
+    return { output_id };
+  } catch (error) {
+    return { reason: refusal(error) };
+  }
+}
+
+/** A call of a tool, as a person has ruled on it where one was asked. */
+export function callTool(
+  run: RunContext,
+  task: TaskState,
+  { answer_id, position, tool }: ToolRequest,
+  ruling: { edited_id?: string | null; refused_id?: string | null },
+) {
+  const { run_id } = run.state;
+  const summary = `${task.agent ? `${task.id} ${task.agent}` : task.id}: ${tool}`;
+  return runWithProgress(run, (progress) =>
+    activities.callTool.executeWithOptions({ summary }, [{ run_id, answer_id, position, ...ruling, progress }]),
+  );
+}
+
+/** A run that follows a definition, which the activities find by its hash. */
+type DefinedRun = RunContext & { readonly definition_hash: string };
+type StateRefs = Record<string, ValueRef>;
+
+/** One turn of the model of a step. The step's own time bounds its turns together; people and tools have theirs. */
+export function callStep(run: DefinedRun, step: StepOutline, task: TaskState, state: StateRefs, loop: StepLoop) {
+  return makeCall(run, async (progress) => {
+    const since = Date.now();
+    const scheduleToCloseTimeout = Math.max(1, step.timeout_seconds * 1_000 - loop.worked_ms);
+    const { summary } = optionsOf(step, task);
+    const label = loop.turn > 1 ? `${summary}, turn ${loop.turn}` : summary;
+    const options = { summary: label, scheduleToCloseTimeout };
+    try {
+      const call = { ...executionOf(run, step, task), state, turn: loop.turn, progress };
+      return await activities.callStep.executeWithOptions(options, [call]);
+    } finally {
+      loop.worked_ms += Date.now() - since;
+    }
+  });
+}
+
+export function routeStep(run: DefinedRun, step: StepOutline, task: TaskState, state: StateRefs) {
+  return makeCall(run, (progress) =>
+    activities.routeStep.executeWithOptions(optionsOf(step, task), [
+      { ...executionOf(run, step, task), state, progress },
+    ]),
+  );
+}
+
+/** A step that needs no model: code, a condition, a merge. */
+export function computeStep(run: DefinedRun, step: StepOutline, task: TaskState, state: StateRefs) {
+  return runWithProgress(run, (progress) =>
+    activities.computeStep.executeWithOptions(optionsOf(step, task), [
+      { ...executionOf(run, step, task), state, progress },
+    ]),
+  );
+}
+
+export function collectLoop(run: DefinedRun, step: StepOutline, task: TaskState, iterations: StateRefs[]) {
+  return runWithProgress(run, (progress) =>
+    activities.collectLoop.executeWithOptions(optionsOf(step, task), [
+      { ...executionOf(run, step, task), iterations, progress },
+    ]),
+  );
+}
+
+/** Writes down what a person is shown at a human step. */
+export function openForm(
+  run: DefinedRun,
+  step: StepOutline,
+  task: TaskState,
+  state: StateRefs,
+  last_output_id: string | null,
+) {
+  return runWithProgress(run, (progress) =>
+    activities.openForm.executeWithOptions(optionsOf(step, task), [
+      { ...executionOf(run, step, task), state, last_output_id, progress },
+    ]),
+  );
+}
+
+/** "T1 research: Compare the prices, attempt 2". */
+function labelOf({ id, agent, title, attempts }: TaskState): string {
+  return `${id} ${agent}: ${title}${attempts > 1 ? `, attempt ${attempts}` : ''}`;
+}
+
+function attemptOf({ state }: RunContext, { id, attempts, agent }: TaskState) {
+  return { run_id: state.run_id, task_id: id, attempt: attempts, agent: agent! };
+}
+
+function executionOf({ state, definition_hash }: DefinedRun, { id: step_id }: StepOutline, { id: task_id }: TaskState) {
+  return { run_id: state.run_id, task_id, step_id, definition_hash };
+}
+
+/** Code has its time for itself, and this for its way to it. */
+const codeAllowance = 60;
+
+/** The step's own time bounds all tries of the activity together. */
+function optionsOf(step: StepOutline, task: TaskState) {
+  const isCode = step.type === 'transform' || step.type === 'if_else' || step.type === 'switch';
+  const seconds = step.timeout_seconds + (isCode ? codeAllowance : 0);
+  return { summary: `${task.id}: ${step.name}`, scheduleToCloseTimeout: seconds * 1_000 };
 }

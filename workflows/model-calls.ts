@@ -1,69 +1,78 @@
 import { ActivityFailure, ApplicationFailure } from '@temporalio/workflow';
-import type { createGates } from './gate.ts';
-import { withoutApproval } from './gate-policy.ts';
-import type { GatePolicy } from './contract/gate-rules.ts';
 import type { RunInput } from './contract/inputs.ts';
-import type { Progress, TaskState } from './contract/states.ts';
 import { budgetTask, isBudgetTask } from './contract/plan.ts';
-import type { ProgressTracker } from './progress.ts';
+import type { Progress, TaskState } from './contract/states.ts';
+import { awaitAnswer } from './gate.ts';
+import { withoutApproval } from './gate-policy.ts';
+import { runWithProgress } from './projection.ts';
+import type { RunContext } from './run-context.ts';
+import { changeTask } from './state.ts';
+
+/**
+ * Model calls within the run's budget. When it is used up, one person decides for all calls that it stops: each approval
+ * grants the limits once more, and a rejection fails the run. With `on_budget: "fail"` it fails at once.
+ */
+
+export type Budget = {
+  readonly on_budget: RunInput['on_budget'];
+  /** As Postgres counts them, also those of the runs before this one continued as new. */
+  approvals: number;
+  /** The question that was open when the run continued as new. */
+  asking?: Promise<void>;
+  /** The question that is open now. */
+  decision?: Promise<void>;
+};
 
 /** However often a provider says so, and for days: it is no reason to give up. */
 const heldBack = ['ProviderBlocked', 'LlmRateLimited'];
 
-/**
- * Makes model calls within the run's budget. When it is used up, one person decides for all calls that it stops: each
- * approval grants the limits once more, and a rejection fails the run. With `on_budget: "fail"` it fails at once.
- */
-export function createModelCalls(
-  run: ProgressTracker,
-  gates: ReturnType<typeof createGates>,
-  on_budget: RunInput['on_budget'],
-  policy: GatePolicy,
-) {
-  /** As Postgres counts them, also those of the runs before this one continued as new. */
-  let approvals = 0;
+/** A run that continues as new goes on asking. */
+export function goOnAsking(run: RunContext): void {
   const asked = run.state.tasks.find((task) => isBudgetTask(task) && task.gate?.status === 'open');
-  /** A run that continues as new goes on asking. */
-  const asking = asked && askPerson(asked, asked.gate!.reason ?? '');
-  asking?.catch(() => {});
-  let decision: Promise<void> | undefined;
+  if (!asked) return;
+  run.budget.asking = askPerson(run, asked, asked.gate!.reason ?? '');
+  // Every call awaits it, and there may be none.
+  run.budget.asking.catch(() => {});
+}
 
-  /** Runs an activity, with the changes so far, as often as it is held up. */
-  async function makeCall<T>(activity: (progress: Progress | undefined) => Promise<T>): Promise<T> {
-    if (asking) await asking;
-    for (;;) {
-      try {
-        return await run.carry(activity);
-      } catch (error) {
-        const failure = error instanceof ActivityFailure ? error.cause : undefined;
-        if (!(failure instanceof ApplicationFailure)) throw error;
-        if (failure.type === 'BudgetExceeded') await decide(failure);
-        else if (!heldBack.includes(failure.type!)) throw error;
-      }
+/** Runs an activity that calls a model, with the changes so far, as often as it is held up. */
+export async function makeCall<T>(
+  run: RunContext,
+  activity: (progress: Progress | undefined) => Promise<T>,
+): Promise<T> {
+  if (run.budget.asking) await run.budget.asking;
+  for (;;) {
+    try {
+      return await runWithProgress(run, activity);
+    } catch (error) {
+      const failure = error instanceof ActivityFailure ? error.cause : undefined;
+      if (!(failure instanceof ApplicationFailure)) throw error;
+      if (failure.type === 'BudgetExceeded') await decide(run, failure);
+      else if (!heldBack.includes(failure.type!)) throw error;
     }
   }
+}
 
-  async function decide({ message, details }: ApplicationFailure): Promise<void> {
-    if (on_budget === 'fail') throw overBudget(message);
-    const before = Number(details?.[0]);
-    // Refused before the last approval.
-    if (before < approvals) return;
-    decision ??= askPerson(budgetTask(run.state.tasks), message)
-      .then(() => void (approvals = before + 1))
-      .finally(() => {
-        decision = undefined;
-      });
-    return decision;
-  }
+async function decide(run: RunContext, { message, details }: ApplicationFailure): Promise<void> {
+  const { budget } = run;
+  if (budget.on_budget === 'fail') throw overBudget(message);
+  const before = Number(details?.[0]);
+  // Refused before the last approval.
+  if (before < budget.approvals) return;
+  budget.decision ??= askPerson(run, budgetTask(run.state.tasks), message)
+    .then(() => void (budget.approvals = before + 1))
+    .finally(() => {
+      budget.decision = undefined;
+    });
+  return budget.decision;
+}
 
-  async function askPerson(task: TaskState, reason: string): Promise<void> {
-    if (!run.state.tasks.includes(task)) run.state.tasks.push(task);
-    const answer = await gates.awaitAnswer(task, 'budget', withoutApproval(policy), reason);
-    if (answer.decision === 'reject') throw overBudget(reason);
-    run.changeTask(task, { status: 'completed' });
-  }
-
-  return makeCall;
+async function askPerson(run: RunContext, task: TaskState, reason: string): Promise<void> {
+  if (!run.state.tasks.includes(task)) run.state.tasks.push(task);
+  const policy = withoutApproval(run.gatePolicy);
+  const answer = await awaitAnswer(run, task, { kind: 'budget', policy, reason });
+  if (answer.decision === 'reject') throw overBudget(reason);
+  changeTask(run, task, { status: 'completed' });
 }
 
 function overBudget(reason: string): ApplicationFailure {

@@ -1,19 +1,25 @@
-import { ApplicationFailure, continueAsNew, setHandler } from '@temporalio/workflow';
-import { createAgents } from './agent-task.ts';
-import { withoutApproval } from './gate-policy.ts';
-import { toTheEnd } from './ending.ts';
-import { createGates } from './gate.ts';
+import { ApplicationFailure, continueAsNew } from '@temporalio/workflow';
 import { topologicalOrder } from './contract/graph.ts';
-import { watchHistory } from './history.ts';
-import { noGatePolicy } from './contract/gate-rules.ts';
-import { runStateQuery, waitingTasksQuery } from './messages.ts';
-import type { PlannedTask, RunInput, RunResult, TakenTask } from './contract/inputs.ts';
-import type { TaskState } from './contract/states.ts';
-import { createModelCalls } from './model-calls.ts';
+import type { Carried, CarriedRun, FinalWork, PlannedTask, RunInput, RunResult, TakenTask } from './contract/inputs.ts';
 import { connectTasks, finalOutputTask, isBudgetTask, outline, takenTask } from './contract/plan.ts';
-import { trackProgress } from './progress.ts';
-import { finalizeRun, inferDeps, refusal, splitTasks } from './model-activities.ts';
-import { createWebhooks } from './webhook.ts';
+import type { Phase, TaskProgress, TaskState } from './contract/states.ts';
+import { runToEnd } from './ending.ts';
+import { awaitAnswer } from './gate.ts';
+import { withoutApproval } from './gate-policy.ts';
+import { allBranches, restWhenLong } from './history.ts';
+import { inferDependencies, refusal, splitTasks, writeFinalOutput } from './model-activities.ts';
+import { openRun, type RunContext } from './run-context.ts';
+import { changeRun, changeTask, complete, record, warn } from './state.ts';
+import { doByAgent, noAttempts } from './task-attempts.ts';
+
+type GoalRun = RunContext & {
+  readonly input: RunInput;
+  /** The tasks of the plan, by id. */
+  readonly planned: Map<string, PlannedTask>;
+  /** How far the tasks of agents are, by id. */
+  readonly taskProgress: Map<string, TaskProgress>;
+  readonly finalWork: FinalWork;
+};
 
 /**
  * One run, from goal to final output: plan -> execute -> finalize. Lasts as long as people take to answer.
@@ -21,160 +27,159 @@ import { createWebhooks } from './webhook.ts';
  * say so; other trouble waits for a person instead. When its history has grown long it continues as new, with `carried`.
  */
 export async function orchflowRun(input: RunInput): Promise<RunResult> {
-  const { run_id, carried: before } = input;
-  const run = trackProgress(run_id, before);
-  const webhooks = createWebhooks(run_id, input.has_webhook, before?.webhooks);
-  const gates = createGates(run, webhooks, before);
-  const gatePolicy = input.gate_policy ?? noGatePolicy;
-  const makeCall = createModelCalls(run, gates, input.on_budget, gatePolicy);
-  const history = watchHistory(input.history_limit);
-  const works = new Map(before?.works);
-  const doByAgent = createAgents(input, run, gates, makeCall, history, works);
-  /** The tasks of the plan, by id. */
-  const planned = new Map<string, PlannedTask>(before?.planned.map((task) => [task.id, task]));
-  const finalWork = before?.final_work ?? { attempt: 1, remarks: [] };
+  const run = openGoalRun(input);
+  return runToEnd(run, story, (carried) =>
+    continueAsNew<typeof orchflowRun>({ ...input, carried: { ...carried, ...planCarriedOver(run) } }),
+  );
+}
 
-  setHandler(runStateQuery, () => run.state, { description: 'Status, phase, tasks and warnings of the run.' });
-  setHandler(waitingTasksQuery, gates.openGates, {
-    description: 'The gates that wait for a person now, with the task, the kind and the reason of each.',
-  });
+/** A run that continues as new takes it up where it was. */
+async function story(run: GoalRun): Promise<string> {
+  const { input, planned, state } = run;
+  if (planned.size === 0 && input.plan) takeOver(run, input.plan);
+  else if (planned.size === 0) await plan(run).catch(failPlanning);
+  if (state.phase !== 'finalize') await execute(run);
+  const finalOutput = await finalize(run);
+  return finalOutput;
+}
 
-  return toTheEnd({ run, webhooks, gates, history }, tell, (carried) => {
-    const plan = { planned: [...planned.values()], works: [...works], final_work: finalWork };
-    return continueAsNew<typeof orchflowRun>({ ...input, carried: { ...carried, ...plan } });
-  });
+async function plan(run: GoalRun): Promise<void> {
+  const { agents } = run.input;
+  changeRun(run, { phase: 'split_tasks' });
+  record(run, 'run.started', { phase: 'split_tasks' });
+  const split = await splitTasks(run);
+  warn(run, ...split.warnings);
 
-  /** The story itself. A run that continues as new takes it up where it was. */
-  async function tell(): Promise<void> {
-    if (planned.size === 0 && input.plan) takeOver(input.plan);
-    else if (planned.size === 0) {
-      await plan().catch((error) => {
-        throw ApplicationFailure.nonRetryable(refusal(error), 'PlanningFailed');
-      });
-    }
-    if (run.state.phase !== 'finalize') await execute();
-    run.changeRun({ final_output_id: await finalize(), phase: 'done', status: 'completed' });
-  }
+  // Readers see the tasks from here on, so they end with the run also when it ends before they are connected.
+  showTasks(run, connectTasks(split.tasks, [], agents));
+  enter(run, 'infer_deps');
+  const between = split.tasks.filter((task) => task.place === 'planned');
+  const inferred = await inferDependencies(run, between);
+  warn(run, ...inferred.warnings);
 
-  async function plan(): Promise<void> {
-    run.changeRun({ phase: 'split_tasks' });
-    run.record('run.started', { phase: 'split_tasks' });
-    const split = await makeCall((progress) =>
-      splitTasks.executeWithOptions({ summary: 'Split the goal into tasks' }, [{ run_id, progress }]),
+  changeRun(run, { phase: 'assign_agents' });
+  usePlan(run, split.tasks, connectTasks(split.tasks, inferred.dependencies, agents));
+}
+
+function failPlanning(error: unknown): never {
+  throw ApplicationFailure.nonRetryable(refusal(error), 'PlanningFailed');
+}
+
+/** The plan of another run. Its outputs that stand are completed tasks here. */
+function takeOver(run: GoalRun, tasks: TakenTask[]): void {
+  record(run, 'run.started', { phase: 'execute' });
+  usePlan(run, tasks, tasks.map(takenTask));
+}
+
+function usePlan(run: GoalRun, planned: PlannedTask[], tasks: TaskState[]): void {
+  for (const task of planned) run.planned.set(task.id, task);
+  showTasks(run, tasks);
+  for (const task of tasks) changeTask(run, task, {});
+  record(run, 'run.planned', { tasks: tasks.map(outline) });
+}
+
+/** Every task starts as soon as the tasks that it depends on are done. */
+async function execute(run: GoalRun): Promise<void> {
+  enter(run, 'execute');
+  const tasks = plannedTasks(run);
+  const done = new Map<string, Promise<void>>();
+  for (const id of topologicalOrder(tasks)!) {
+    const task = tasks.find((candidate) => candidate.id === id)!;
+    const before = Promise.all(task.depends_on.map((dependency) => done.get(dependency)!));
+    done.set(
+      id,
+      before.then(() => doTask(run, task)),
     );
-    split.warnings.forEach(run.warn);
-
-    // Readers see the tasks from here on, so they end with the run also when it ends before they are connected.
-    run.state.tasks = [...connectTasks(split.tasks, [], input.agents), ...run.state.tasks.filter(isBudgetTask)];
-    run.changeRun({ phase: 'infer_deps' });
-    run.record('run.phase', { phase: 'infer_deps' });
-    const between = split.tasks.filter((task) => task.place === 'planned');
-    const inferred = await makeCall((progress) =>
-      inferDeps.executeWithOptions({ summary: `Infer the dependencies of ${between.length} tasks` }, [
-        { run_id, tasks: between.map(({ id, title }) => ({ id, title })), progress },
-      ]),
-    );
-    inferred.warnings.forEach(run.warn);
-
-    run.changeRun({ phase: 'assign_agents' });
-    usePlan(split.tasks, connectTasks(split.tasks, inferred.dependencies, input.agents));
   }
+  await allBranches([...done.values()]);
+}
 
-  /** The plan of another run. Its outputs that stand are completed tasks here. */
-  function takeOver(tasks: TakenTask[]): void {
-    run.record('run.started', { phase: 'execute' });
-    usePlan(tasks, tasks.map(takenTask));
-  }
+async function doTask(run: GoalRun, task: TaskState): Promise<void> {
+  if (task.status === 'completed') return;
+  const { require_approval } = run.input;
+  await (task.kind === 'human'
+    ? doByPerson(run, task)
+    : doByAgent(run, task, taskProgressOf(run, task), require_approval));
+}
 
-  function usePlan(plan: PlannedTask[], tasks: TaskState[]): void {
-    for (const task of plan) planned.set(task.id, task);
-    run.state.tasks = [...tasks, ...run.state.tasks.filter(isBudgetTask)];
-    for (const task of tasks) run.changeTask(task, {});
-    run.record('run.planned', { tasks: tasks.map(outline) });
-  }
+async function doByPerson(run: GoalRun, task: TaskState): Promise<void> {
+  const { place, human_gate } = run.planned.get(task.id)!;
+  const policy = run.input.human_gate_policies?.[human_gate ?? -1] ?? run.gatePolicy;
+  const answer = await awaitAnswer(run, task, { kind: place === 'start' ? 'context' : 'human_task', policy });
+  complete(run, task, answer.output_id);
+}
 
-  /** Every task starts as soon as the tasks that it depends on are done. */
-  async function execute(): Promise<void> {
-    run.changeRun({ phase: 'execute' });
-    run.record('run.phase', { phase: 'execute' });
-    const tasks = plannedTasks();
-    const done = new Map<string, Promise<void>>();
-    for (const id of topologicalOrder(tasks)!) {
-      const task = tasks.find((candidate) => candidate.id === id)!;
-      const before = Promise.all(task.depends_on.map((dependency) => done.get(dependency)!));
-      done.set(
-        id,
-        before.then(() => doTask(task)),
-      );
-    }
-    await Promise.all(done.values());
-  }
-
-  async function doTask(task: TaskState): Promise<void> {
-    if (task.status === 'completed') return;
-    await (task.kind === 'human' ? doByPerson(task) : doByAgent(task));
-  }
-
-  async function doByPerson(task: TaskState): Promise<void> {
-    const { place, human_gate } = planned.get(task.id)!;
-    const policy = input.human_gate_policies?.[human_gate ?? -1] ?? gatePolicy;
-    const answer = await gates.awaitAnswer(task, place === 'start' ? 'context' : 'human_task', policy);
-    run.complete(task, answer.output_id);
-  }
-
-  /** One coherent result of all outputs. When the model refuses for good, a person sends it, or mends the provider. */
-  async function finalize(): Promise<string> {
-    run.changeRun({ phase: 'finalize' });
-    run.record('run.phase', { phase: 'finalize' });
-    const helped = finalOutputTask(plannedTasks());
-    const task = run.state.tasks.find(({ id }) => id === helped.id) ?? helped;
-    for (;;) {
-      let reason: string | null = null;
-      if (task.gate?.status !== 'open') {
-        if (history.isLong()) await history.toContinue();
-        const written = await writeFinalOutput(task.id);
-        if ('output_id' in written) {
-          if (task.gate) run.complete(task, written.output_id);
-          return written.output_id;
-        }
-        ({ reason } = written);
-        if (!task.gate) run.state.tasks.push(task);
+/** One coherent result of all outputs. When the model refuses for good, a person sends it, or mends the provider. */
+async function finalize(run: GoalRun): Promise<string> {
+  enter(run, 'finalize');
+  const { finalWork } = run;
+  const helped = finalOutputTask(plannedTasks(run));
+  const task = run.state.tasks.find(({ id }) => id === helped.id) ?? helped;
+  for (;;) {
+    let reason: string | null = null;
+    if (task.gate?.status !== 'open') {
+      restWhenLong(run);
+      const written = await writeFinalOutput(run, finalMaterial(run, task));
+      if ('output_id' in written) {
+        if (task.gate) complete(run, task, written.output_id);
+        return written.output_id;
       }
-      const { decision, output_id } = await gates.awaitAnswer(task, 'escalation', withoutApproval(gatePolicy), reason);
-      if (output_id && (decision === 'approve' || decision === 'edit')) {
-        run.complete(task, output_id);
-        return output_id;
-      }
-      // What a person wants done differently is material like any other answer.
-      if (output_id) finalWork.remarks.push(output_id);
-      finalWork.attempt += 1;
+      ({ reason } = written);
+      if (!task.gate) run.state.tasks.push(task);
     }
-  }
-
-  async function writeFinalOutput(task_id: string): Promise<{ output_id: string } | { reason: string }> {
-    const { attempt, remarks } = finalWork;
-    const outputs = [
-      ...plannedTasks().map(({ id, output_id }) => ({ task_id: id, output_id })),
-      ...remarks.map((output_id) => ({ task_id, output_id })),
-    ];
-    const summary = `Write the final output${attempt > 1 ? `, attempt ${attempt}` : ''}`;
-    try {
-      const { output_id, warnings, status } = await makeCall((progress) =>
-        finalizeRun.executeWithOptions({ summary }, [
-          // Where a person has helped, the task of that person is completed first.
-          { run_id, attempt, outputs, completes: attempt === 1, progress },
-        ]),
-      );
-      if (status) run.endSaved(status);
-      warnings.forEach(run.warn);
-      return { output_id };
-    } catch (error) {
-      return { reason: refusal(error) };
+    const policy = withoutApproval(run.gatePolicy);
+    const { decision, output_id } = await awaitAnswer(run, task, { kind: 'escalation', policy, reason });
+    if (output_id && (decision === 'approve' || decision === 'edit')) {
+      complete(run, task, output_id);
+      return output_id;
     }
+    // What a person wants done differently is material like any other answer.
+    if (output_id) finalWork.remarks.push(output_id);
+    finalWork.attempt += 1;
   }
+}
 
-  /** Without those in which a person helps with the budget or the final output. */
-  function plannedTasks(): TaskState[] {
-    return run.state.tasks.filter(({ id }) => planned.has(id));
-  }
+/** All outputs, and what people have said to the final output so far. */
+function finalMaterial(run: GoalRun, { id: task_id }: TaskState) {
+  const { attempt, remarks } = run.finalWork;
+  const outputs = [
+    ...plannedTasks(run).map(({ id, output_id }) => ({ task_id: id, output_id })),
+    ...remarks.map((output_id) => ({ task_id, output_id })),
+  ];
+  return { attempt, outputs };
+}
+
+function enter(run: GoalRun, phase: Phase): void {
+  changeRun(run, { phase });
+  record(run, 'run.phase', { phase });
+}
+
+/** What is asked of the budget stays beside them. */
+function showTasks({ state }: GoalRun, tasks: TaskState[]): void {
+  state.tasks = [...tasks, ...state.tasks.filter(isBudgetTask)];
+}
+
+/** Without those in which a person helps with the budget or the final output. */
+function plannedTasks({ state, planned }: GoalRun): TaskState[] {
+  return state.tasks.filter(({ id }) => planned.has(id));
+}
+
+function taskProgressOf({ taskProgress }: GoalRun, { id }: TaskState): TaskProgress {
+  const known = taskProgress.get(id) ?? noAttempts();
+  taskProgress.set(id, known);
+  return known;
+}
+
+function openGoalRun(input: RunInput): GoalRun {
+  const { carried } = input;
+  return Object.assign(openRun(input), {
+    input,
+    planned: new Map(carried?.planned.map((task) => [task.id, task])),
+    taskProgress: new Map(carried?.works),
+    finalWork: carried?.final_work ?? { attempt: 1, remarks: [] },
+  });
+}
+
+function planCarriedOver({ planned, taskProgress, finalWork }: GoalRun): Omit<CarriedRun, keyof Carried> {
+  return { planned: [...planned.values()], works: [...taskProgress], final_work: finalWork };
 }

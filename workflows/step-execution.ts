@@ -1,13 +1,33 @@
 import { ActivityFailure, ApplicationFailure, TimeoutFailure } from '@temporalio/workflow';
-import type { StepOutline } from './contract/definition.ts';
-import { stopped } from './guards.ts';
-import type { TaskState } from './contract/states.ts';
+import { asksModel, type StepOutline } from './contract/definition.ts';
+import { newTask } from './contract/plan.ts';
 import type { ValueRef } from './contract/shared-state.ts';
+import type { TaskState } from './contract/states.ts';
+import { stopped } from './guards.ts';
+
+/** Pure: one execution of a step. It is a task of the run; it has an outcome, or a reason why it failed. */
 
 export type Writes = Record<string, ValueRef>;
+
 /** What a step did: what it wrote, and where its line goes on. */
 export type Outcome = { writes: Writes; output_id: string | null; next: string | null };
 
+/** The task of one execution of a step. Its id is that of the step, and `step.2`, … when it is executed again. */
+export function newStepTask(step: StepOutline, path: string, tasks: TaskState[]): TaskState {
+  const before = tasks.filter((task) => task.step?.step_id === step.id).length;
+  const task = newTask({
+    id: before === 0 ? step.id : `${step.id}.${before + 1}`,
+    title: step.name,
+    kind: step.type === 'human' ? 'human' : asksModel(step) ? 'ai' : 'code',
+    agent: 'agent_id' in step ? step.agent_id : null,
+    model: 'model' in step ? step.model : null,
+    depends_on: [],
+  });
+  const { id: step_id, type, output_key } = step;
+  return { ...task, step: { step_id, type, path, output_key, writes: {}, next: null } };
+}
+
+/** The text in Postgres that a value is; null when it is none, or stands right here. */
 export function idOf(output: ValueRef | null): string | null {
   if (!output) return null;
   return 'text' in output ? output.text : 'json' in output ? output.json : null;
@@ -27,17 +47,7 @@ export function answerOf(step: StepOutline, output_id: string): Outcome {
   return { writes: { ...written(step, answer), human_response: answer }, output_id, next: step.next_step_id };
 }
 
-/** Code has its time for itself, and this for its way to it. */
-const codeAllowance = 60;
-
-/** The step's own time bounds all attempts together. */
-export function optionsOf(step: StepOutline, task: TaskState) {
-  const isCode = step.type === 'transform' || step.type === 'if_else' || step.type === 'switch';
-  const seconds = step.timeout_seconds + (isCode ? codeAllowance : 0);
-  return { summary: `${task.id}: ${step.name}`, scheduleToCloseTimeout: seconds * 1_000 };
-}
-
-/** Why the step failed, for its caller. Faults of our own code go on upwards. */
+/** Why the step failed, for its caller. What is no failure of it, and faults of our own code, go on upwards. */
 export function stepFailure(step: StepOutline, error: unknown): ApplicationFailure {
   if (error instanceof ApplicationFailure) {
     if (error.type === 'GateExpired') return stopped(`Step '${step.name}' got no answer in time`);

@@ -1,19 +1,13 @@
-import type { createGates } from './gate.ts';
-import type { History } from './history.ts';
-import type { GatePolicy } from './contract/gate-rules.ts';
 import type { AgentLoop, TaskState, ToolRequest } from './contract/states.ts';
-import type { ProgressTracker } from './progress.ts';
-import { callTool } from './model-activities.ts';
+import { awaitAnswer } from './gate.ts';
+import { restWhenLong } from './history.ts';
+import { callTool, type Turn } from './model-activities.ts';
+import type { RunContext } from './run-context.ts';
+import { changeTask, record, warn } from './state.ts';
 
-/** What one turn of an agent came to. Without `calls` it has no tools; with some, it goes on when they are made. */
-type Turn = { output_id: string; warnings: string[]; preview?: string; calls?: ToolRequest[] };
-
+/** An agent at work on a task of its run. */
 export type Agent = {
-  run: ProgressTracker;
-  gates: ReturnType<typeof createGates>;
-  /** Of the gates at which people approve tool calls. */
-  policy: GatePolicy;
-  history: History;
+  run: RunContext;
   task: TaskState;
   /** How far it is; comes along when the run continues as new. */
   loop: AgentLoop;
@@ -24,16 +18,16 @@ export type Agent = {
  * call is an activity of its own, so that a crash repeats one of them and not the loop; the conversation is in Postgres.
  * `takeTurn` is the activity that knows the prompt and the last turn. Returns the turn that is the answer.
  */
-export async function agentLoop<T extends Turn>(agent: Agent, takeTurn: (turn: number) => Promise<T>): Promise<T> {
-  const { run, history, task, loop } = agent;
+export async function agentLoop(agent: Agent, takeTurn: () => Promise<Turn>): Promise<Turn> {
+  const { run, task, loop } = agent;
   for (;;) {
     if (loop.pending.length) await makePendingCalls(agent);
-    if (loop.turn > 1 && history.isLong()) await history.toContinue();
-    const turn = await takeTurn(loop.turn);
-    turn.warnings.forEach(run.warn);
+    if (loop.turn > 1) restWhenLong(run);
+    const turn = await takeTurn();
+    warn(run, ...turn.warnings);
     if (!turn.calls) return turn;
     const { output_id, preview } = turn;
-    run.record('agent.turn', { ...namesOf(task), attempt: task.attempts, turn: loop.turn, output_id, preview });
+    record(run, 'agent.turn', { ...namesOf(task), attempt: task.attempts, turn: loop.turn, output_id, preview });
     if (turn.calls.length === 0) return turn;
     loop.pending = turn.calls;
     loop.turn += 1;
@@ -56,13 +50,9 @@ export async function makeToolCall(agent: Agent, call: ToolRequest) {
   const event = { ...namesOf(task), call_id: `${answer_id}/${position}`, tool_name: tool };
   const ruling = call.arguments_id ? await askPerson(agent, tool, call.arguments_id) : {};
   const is_refused = 'refused_id' in ruling;
-  if (!is_refused) run.record('tool.called', { ...event, args: preview });
-  const result = await run.carry((progress) =>
-    callTool.executeWithOptions({ summary: `${task.agent ? `${task.id} ${task.agent}` : task.id}: ${tool}` }, [
-      { run_id: run.state.run_id, answer_id, position, ...ruling, progress },
-    ]),
-  );
-  run.record('tool.result', { ...event, is_error: result.is_error, preview: result.preview });
+  if (!is_refused) record(run, 'tool.called', { ...event, args: preview });
+  const result = await callTool(run, task, call, ruling);
+  record(run, 'tool.result', { ...event, is_error: result.is_error, preview: result.preview });
   return { ...result, is_refused };
 }
 
@@ -74,12 +64,12 @@ function namesOf({ id: task_id, title, step }: TaskState) {
 type Ruling = { edited_id?: string | null } | { refused_id: string | null };
 
 /** The gate shows the arguments as the task's draft, which is what `edit` replaces. */
-async function askPerson(agent: Agent, tool: string, arguments_id: string): Promise<Ruling> {
-  const { run, gates, policy, task, loop } = agent;
-  if (task.gate?.status !== 'open') run.changeTask(task, { output_id: arguments_id });
+async function askPerson({ run, task, loop }: Agent, tool: string, arguments_id: string): Promise<Ruling> {
+  if (task.gate?.status !== 'open') changeTask(run, task, { output_id: arguments_id });
   const reason = `${task.agent ?? task.title} wants to call the tool ${tool}. Its arguments are the draft.`;
-  const { decision, output_id } = await gates.awaitAnswer(task, 'tool_approval', policy, reason);
-  run.changeTask(task, { output_id: loop.draft_id });
+  const question = { kind: 'tool_approval' as const, policy: run.gatePolicy, reason };
+  const { decision, output_id } = await awaitAnswer(run, task, question);
+  changeTask(run, task, { output_id: loop.draft_id });
   if (decision === 'reject') return { refused_id: output_id };
   return decision === 'edit' ? { edited_id: output_id } : {};
 }

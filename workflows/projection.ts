@@ -1,0 +1,182 @@
+import { CancellationScope, condition, workflowInfo } from '@temporalio/workflow';
+import { isBudgetTask } from './contract/plan.ts';
+import type { Progress, RunStatus, TaskState } from './contract/states.ts';
+import { othersAreDone } from './history.ts';
+import { saveProgress } from './local-activities.ts';
+import { showToOperators } from './operators-view.ts';
+import type { RunContext } from './run-context.ts';
+
+/**
+ * The way of a run's changes to Postgres, where readers find them. What has changed rides along with the next activity,
+ * and what finds no ride by the end of a workflow task is written by itself.
+ */
+
+export type Projection = {
+  /** Of the newest progress that was taken. */
+  version: number;
+  /** Above it is all that this run writes since it continued as new. */
+  readonly versionsBefore: number;
+  /** How many activities are under way. */
+  underway: number;
+  lastLocalActivity: Promise<unknown>;
+  /** The newest write that was made by itself, with the status that stood after it. */
+  saving: Promise<RunStatus>;
+  /** The status with which an activity has ended the run in Postgres. */
+  ended?: RunStatus;
+  /** What is written is written also when the run is cancelled. */
+  readonly regardless: CancellationScope;
+};
+
+/**
+ * A workflow task that is lost with its worker has written to Postgres all the same, and when it is made again more may
+ * have happened than at the first time. What it writes then must count as newer: the history is longer by then.
+ */
+const versionsPerWorkflowTask = 1_000;
+
+export function openProjection(version = 0): Projection {
+  return {
+    version,
+    versionsBefore: version,
+    underway: 0,
+    lastLocalActivity: Promise.resolve(),
+    saving: Promise.resolve('running'),
+    regardless: new CancellationScope({ cancellable: false }),
+  };
+}
+
+/** From here on, what finds no ride is written by itself. */
+export function keepSaving(run: RunContext): void {
+  void run.projection.regardless.run(async () => {
+    for (;;) {
+      await condition(() => run.changes.run);
+      await saved(run);
+    }
+  });
+}
+
+/** Runs an activity that writes the changes so far before it does its work. */
+export async function runWithProgress<T>(
+  run: RunContext,
+  activity: (progress: Progress | undefined) => Promise<T>,
+): Promise<T> {
+  const progress = take(run);
+  run.projection.underway += 1;
+  try {
+    const result = await activity(progress);
+    if (progress) markSaved(run, progress);
+    return result;
+  } catch (error) {
+    if (progress) giveBack(run, progress);
+    throw error;
+  } finally {
+    run.projection.underway -= 1;
+  }
+}
+
+/**
+ * Runs local activities one after another. The SDK replays the results of several under way in other batches than
+ * they came in, and what a run does next may depend on the batch. The same goes for one that outlasts its workflow
+ * task: so each result has its effect after all that comes with it.
+ */
+export function oneByOne<T>({ projection }: RunContext, localActivity: () => Promise<T>): Promise<T> {
+  projection.underway += 1;
+  const result = projection.lastLocalActivity.then(async () => {
+    try {
+      return await localActivity();
+    } finally {
+      await projection.regardless.run(othersAreDone);
+      projection.underway -= 1;
+    }
+  });
+  projection.lastLocalActivity = result.catch(() => {});
+  return result;
+}
+
+/**
+ * Resolves when all changes so far are in Postgres, with the run's status there: a cancellation that reached
+ * Postgres before this write stands against it.
+ */
+export function saved(run: RunContext): Promise<RunStatus> {
+  const { state, changes, projection } = run;
+  const progress = take(run);
+  if (projection.ended) {
+    changes.events = [];
+    return Promise.resolve(projection.ended);
+  }
+  if (progress) {
+    const write = () => saveProgress.executeWithOptions({ summary: summaryOf(progress) }, [state.run_id, progress]);
+    projection.saving = oneByOne(run, () => projection.regardless.run(write)).then(({ status }) => {
+      markSaved(run, progress);
+      return status;
+    });
+  }
+  return projection.saving;
+}
+
+/** An activity has completed the run in Postgres. With the status that stands there, there is nothing more to write. */
+export function endedInPostgres({ projection }: RunContext, status: RunStatus): void {
+  projection.ended = status;
+}
+
+/** True when no activity is under way and all changes are in Postgres. */
+export function projectionIsAtRest({ changes, projection }: RunContext): boolean {
+  return projection.underway === 0 && !changes.run && changes.events.length === 0;
+}
+
+/** For the run that continues as new: newer than any that was written, also by a workflow task that was lost. */
+export function nextVersion({ projection }: RunContext): number {
+  return Math.max(projection.version, lowestVersion(projection)) + versionsPerWorkflowTask;
+}
+
+function lowestVersion({ versionsBefore }: Projection): number {
+  return versionsBefore + workflowInfo().historyLength * versionsPerWorkflowTask;
+}
+
+/** What is to be written now, if anything is. Operators are shown the same at the same time. */
+function take(run: RunContext): Progress | undefined {
+  const { state, changes, projection } = run;
+  if (!changes.run) return undefined;
+  showToOperators(run);
+  projection.version = Math.max(projection.version + 1, lowestVersion(projection));
+  const { status, phase, warnings, error, final_output_id, shared_state } = state;
+  const progress: Progress = {
+    version: projection.version,
+    at: Date.now(),
+    run: { status, phase, warnings, error, final_output_id, shared_state },
+    tasks: [...changes.tasks].map(({ gate: _gate, ...task }) => ({ ...task, position: positionOf(state.tasks, task) })),
+    gates: [...changes.gates].map((gate) => ({ ...gate })),
+    events: [...changes.events],
+  };
+  changes.run = false;
+  changes.tasks = new Set();
+  changes.gates = new Set();
+  return progress;
+}
+
+/** What is asked of the budget comes last, also when it comes before the plan. */
+function positionOf(tasks: TaskState[], task: Pick<TaskState, 'id'>): number {
+  const index = tasks.findIndex(({ id }) => id === task.id);
+  return isBudgetTask(task) ? 1_000 + index : index;
+}
+
+function markSaved({ changes }: RunContext, progress: Progress): void {
+  changes.events = changes.events.filter((event) => !progress.events.includes(event));
+}
+
+/** The activity may have ended before it wrote its progress: it is written again, which changes nothing if it had. */
+function giveBack({ state, changes }: RunContext, progress: Progress): void {
+  changes.run = true;
+  for (const task of state.tasks) {
+    const { gate } = task;
+    if (progress.tasks.some(({ id }) => id === task.id)) changes.tasks.add(task);
+    if (gate && progress.gates.some(({ gate_id }) => gate_id === gate.gate_id)) changes.gates.add(gate);
+  }
+}
+
+/** "T1: gate.opened", for the Temporal Web UI. */
+function summaryOf({ run, events }: Progress): string {
+  const last = events.at(-1);
+  if (!last) return `run.${run.status}`;
+  const { task_id } = last.data;
+  return typeof task_id === 'string' ? `${task_id}: ${last.type}` : last.type;
+}
