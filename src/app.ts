@@ -5,7 +5,7 @@ import { secureHeaders } from 'hono/secure-headers';
 import { requireApiKey } from './auth.ts';
 import { limitBody, limitDepth, requireJson } from './body.ts';
 import { clientAddress } from './client-address.ts';
-import { answerInTime } from './deadline.ts';
+import { answerInTime, createDeadline, serverTiming } from './deadline.ts';
 import type { AppDeps, AppEnv } from './deps.ts';
 import { docsPage, swaggerAssets } from './docs.ts';
 import { notAllowed, notFound, toResponse } from './errors.ts';
@@ -37,6 +37,7 @@ export function createApp(deps: AppDeps) {
     provide(deps),
     secureHeaders({ strictTransportSecurity: false, crossOriginResourcePolicy: false, xXssProtection: false }),
     logRequests(),
+    answerInTime(),
     methodNotAllowed({ app, onMethodNotAllowed: (c, allow) => toResponse(notAllowed(c.req.method, allow), c) }),
   );
   app.use('/api/*', limitBody(1), requireJson());
@@ -44,7 +45,6 @@ export function createApp(deps: AppDeps) {
   app.use(
     '/api/v1/auth/register',
     limitDepth(),
-    answerInTime(),
     limit(deps.limits.perAddress, (c) => clientAddress(c, deps.config.TRUSTED_PROXIES)),
   );
   app.route('/', healthRouter);
@@ -70,7 +70,6 @@ export function createApp(deps: AppDeps) {
     '/api/v1/*',
     requireApiKey(deps),
     limitDepth(),
-    answerInTime(),
     limit(deps.limits.perKey, (c) => c.var.keyHash),
     idempotency(),
   );
@@ -119,13 +118,16 @@ function description(version: string) {
 }
 
 function provide(deps: AppDeps) {
-  return createMiddleware<AppEnv>(async (c, next) => {
+  return createMiddleware<AppEnv>(async function provide(c, next) {
     const given = c.req.header('x-request-id');
     const requestId = given && /^[\w.-]{1,100}$/.test(given) ? given : newId('request');
+    const deadline = createDeadline();
+    c.set('deadline', deadline);
     c.set('deps', deps);
     c.set('requestId', requestId);
     c.header('X-Request-Id', requestId);
     await next();
+    c.res.headers.set('Server-Timing', serverTiming(deadline));
   });
 }
 

@@ -35,10 +35,10 @@ export type AppEnv = {
   Variables: {
     deps: AppDeps;
     requestId: string;
+    deadline: Deadline;
     accountId: string;
     /** SHA-256 of the API key. */
     keyHash: string;
     idempotency?: IdSeed;
-    deadline?: Deadline;
   };
 };

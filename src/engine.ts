@@ -29,7 +29,7 @@ const accountAttribute = defineSearchAttributeKey('OrchflowAccount', 'KEYWORD');
 /** Without one, a call to a Temporal that is down blocks for more than ten seconds. */
 const deadline_ms = 2_500;
 /** Within the time for the answer to a read. gRPC itself overruns its deadline by a second when nobody is there. */
-const queryDeadline_ms = 2_000;
+const readDeadline_ms = 1_500;
 
 export type Engine = ReturnType<typeof createEngine>;
 
@@ -188,18 +188,19 @@ export function createEngine({
 
   /** The state that the workflow itself holds, or undefined when it cannot be asked: no worker, no Temporal, no history. */
   async function findLiveState(run_id: string): Promise<RunState | undefined> {
-    const query = withDeadline(() => client.workflow.getHandle(run_id).query(runStateQuery)).catch(() => undefined);
-    return Promise.race([query, sleep(queryDeadline_ms, undefined, { ref: false })]);
+    return read(() => client.workflow.getHandle(run_id).query(runStateQuery));
   }
 
   /** The server's version, or undefined when it does not answer. */
   async function findServerVersion(): Promise<string | undefined> {
-    try {
-      const info = await withDeadline(() => client.workflowService.getSystemInfo({}));
-      return info.serverVersion ?? undefined;
-    } catch {
-      return undefined;
-    }
+    const info = await read(() => client.workflowService.getSystemInfo({}));
+    return info?.serverVersion ?? undefined;
+  }
+
+  /** What a client waits for: undefined when Temporal does not answer in time. */
+  function read<T>(call: () => Promise<T>): Promise<T | undefined> {
+    const answer = withDeadline(call).catch(() => undefined);
+    return Promise.race([answer, sleep(readDeadline_ms, undefined, { ref: false })]);
   }
 
   /** Runs of which a workflow was terminated, or timed out, after `since`, and so could not write that itself. */

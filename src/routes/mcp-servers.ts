@@ -2,6 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { deleteMcpServer, listMcpServers, upsertMcpServer } from '../../db/mcp-servers.ts';
 import type { McpServer } from '../../db/schema.ts';
 import { encrypt, mcpServerContext } from '../crypto.ts';
+import { besides } from '../deadline.ts';
 import { invalid, notFound } from '../errors.ts';
 import { body, createRouter, json, links, route } from '../openapi.ts';
 import {
@@ -42,7 +43,8 @@ mcpServersRouter.openapi(create, async (c) => {
     throw invalid([{ pointer: '/command', detail: 'is not allowed: the operator has not set MCP_STDIO_ENABLED' }]);
   }
   const target: McpTarget = url ? { url, headers } : { command: command!, args, env };
-  const tools = await listMcpTools(target, { fetch, signal: AbortSignal.timeout(timeout_ms) }).catch((error) => {
+  const listed = besides(c, timeout_ms, listMcpTools(target, { fetch, signal: AbortSignal.timeout(timeout_ms) }));
+  const tools = await listed.catch((error) => {
     const reason =
       error instanceof ToolError ? error.message : `It did not answer within ${timeout_ms / 1_000} seconds.`;
     throw invalid([{ pointer: url ? '/url' : '/command', detail: `The tools cannot be listed. ${reason}` }]);
