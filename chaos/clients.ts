@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunView, TaskView } from '../db/run-views.ts';
+import { serverTiming } from '../test/server-timing.ts';
 import type { Account } from './accounts.ts';
 import type { Entry, Journal, Operation } from './journal.ts';
 import { definition } from './orchestration.ts';
 import type { Random } from './random.ts';
 import { answerTo, createShapes, requestOf, rerunOf, type Answer } from './shapes.ts';
 
-/** Longer than the API may take, so that a hang is seen as one. */
+/** Longer than the API may take, by more than a busy machine is late: so that a hang is seen as one. */
 const patience = 8_000;
 /** Of one orchestration that fails. */
 const maxRetries = 3;
@@ -44,6 +45,7 @@ export function createClients(given: { apis: Api[]; journal: Journal; random: Ra
         signal: AbortSignal.timeout(patience),
       });
       entry.status = response.status;
+      entry.app_ms = serverTiming(response.headers).app;
       entry.body = await response.json();
       entry.outcome = response.ok ? 'ok' : response.status >= 500 ? 'unknown' : 'fail';
     } catch (error) {
@@ -61,6 +63,15 @@ export function createClients(given: { apis: Api[]; journal: Journal; random: Ra
       const inFlight = entry.body?.code === 'IDEMPOTENCY_KEY_IN_FLIGHT';
       if ((entry.outcome !== 'unknown' && !inFlight) || stopped) return entry;
       await sleep(random.between(200, 1_000));
+    }
+  }
+
+  /** Reads a page of a list, if need be again: a busy machine may answer 503 when all is there. */
+  async function look(account: Account, path: string): Promise<Entry> {
+    for (let tries = 1; ; tries += 1) {
+      const entry = await attempt(account, { op: 'list' }, { method: 'GET', path });
+      if (entry.outcome !== 'unknown' || tries === 20) return entry;
+      await sleep(500);
     }
   }
 
@@ -171,7 +182,7 @@ export function createClients(given: { apis: Api[]; journal: Journal; random: Ra
       const ids: string[] = [];
       for (let cursor: string | null = ''; cursor !== null;) {
         const path: string = `/runs?limit=7${cursor && `&cursor=${cursor}`}`;
-        const { outcome, body } = await attempt(account, { op: 'list' }, { method: 'GET', path });
+        const { outcome, body } = await look(account, path);
         if (outcome !== 'ok') return undefined;
         ids.push(...body.runs.map(({ run_id }: { run_id: string }) => run_id));
         cursor = body.next_cursor;

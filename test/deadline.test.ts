@@ -6,9 +6,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createEnvironment, startOrchflow, until, type Answer, type Orchflow, type User } from './harness.ts';
 import { define } from './orchestration.ts';
 import { expectProblem } from './problem.ts';
-import { promptly, serverTiming } from './processes.ts';
+import { promptly } from './processes.ts';
 import { startProxy, type Proxy } from './proxy.ts';
 import { send } from './raw.ts';
+import { serverTiming } from './server-timing.ts';
 
 /** The time for an answer, by the API's own clock: a client's would count what the machine does besides. */
 

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { assertNoSecret } from './canaries.ts';
 import { register, until, type Answer } from './client.ts';
 import type { FakeModel } from './fakes/model.ts';
+import { serverTiming } from './server-timing.ts';
 
 /** The api and worker processes as they are deployed. None outlives its test, however that ends. */
 
@@ -54,12 +55,6 @@ export async function startApiProcess(env: Environment) {
     return { status: response.status, headers: response.headers, body: await response.json() };
   };
   return { ...api, url, port: String(port), health, register: () => register(url) };
-}
-
-/** The milliseconds in `Server-Timing`, by their names. */
-export function serverTiming(headers: Headers): { app?: number; wait?: number } {
-  const parts = [...(headers.get('server-timing') ?? '').matchAll(/(\w+);dur=(\d+)/g)];
-  return Object.fromEntries(parts.map(([, name, ms]) => [name, Number(ms)]));
 }
 
 /** Rejects when the answer was not there in the three seconds that are promised, by the clock of the API itself. */
