@@ -2,7 +2,8 @@ import { expireGate } from '../db/gate-timeouts.ts';
 import { settleGate } from '../db/gates.ts';
 import { saveProgress } from '../db/progress.ts';
 import type { Gate } from '../db/schema.ts';
-import type { Decision, OnTimeout, Progress } from '../workflows/messages.ts';
+import type { OnTimeout } from '../workflows/contract/gate-rules.ts';
+import type { Decision, Progress } from '../workflows/contract/states.ts';
 import type { ActivityDeps } from './deps.ts';
 
 /** What decides at a gate: this answer, or that nobody gave one in time. Undefined: the run is being cancelled. */

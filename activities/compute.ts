@@ -2,7 +2,7 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import { valueOf, type StateRefs, type StateValues } from '../db/shared-state.ts';
 import type { Work } from '../db/work.ts';
 import { JavaScriptError, runJavaScript } from '../src/javascript/index.ts';
-import type { Definition, Step, StepOf } from '../workflows/definition.ts';
+import type { Definition, Step, StepOf } from '../workflows/contract/definition.ts';
 import { jsonIn } from './extract-json.ts';
 import { asText, render } from './state.ts';
 

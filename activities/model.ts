@@ -16,8 +16,8 @@ import {
   type ToolCall,
   type ToolDefinition,
 } from '../src/llm/index.ts';
-import type { AgentTool } from '../workflows/definition.ts';
-import type { Progress } from '../workflows/messages.ts';
+import type { AgentTool } from '../workflows/contract/definition.ts';
+import type { Progress } from '../workflows/contract/states.ts';
 import { withinBudget } from './budget.ts';
 import type { ActivityDeps } from './deps.ts';
 import { cut } from './prompts/blocks.ts';

@@ -1,8 +1,9 @@
 import { insertPlannedTasks } from '../db/tasks.ts';
-import { chain, graphFault } from '../workflows/graph.ts';
-import { gateName, matchesGate } from '../workflows/plan.ts';
+import { chain, graphFault } from '../workflows/contract/graph.ts';
+import { gateName, matchesGate } from '../workflows/contract/plan.ts';
 import type { HumanGate } from '../db/schema.ts';
-import type { PlannedTask, Progress } from '../workflows/messages.ts';
+import type { PlannedTask } from '../workflows/contract/inputs.ts';
+import type { Progress } from '../workflows/contract/states.ts';
 import type { ActivityDeps } from './deps.ts';
 import { askForJson, atWork } from './model.ts';
 import { inferDepsAnswer, inferDepsPrompt } from './prompts/infer-deps.ts';

@@ -1,9 +1,9 @@
 import { findDefinition } from '../db/orchestrations.ts';
 import { textIdsOf, valuesOf, type StateRefs } from '../db/shared-state.ts';
 import { insertText } from '../db/texts.ts';
-import { asAgentTool, type Definition, type Step, type StepOf } from '../workflows/definition.ts';
-import type { Progress } from '../workflows/messages.ts';
-import type { ValueRef } from '../workflows/orchestration-state.ts';
+import { asAgentTool, type Definition, type Step, type StepOf } from '../workflows/contract/definition.ts';
+import type { Progress } from '../workflows/contract/states.ts';
+import type { ValueRef } from '../workflows/contract/shared-state.ts';
 import { collect, compute, type Computed, type StepWork } from './compute.ts';
 import { takeTurn, type Turn } from './agent.ts';
 import type { ActivityDeps } from './deps.ts';

@@ -2,7 +2,7 @@ import { Context } from '@temporalio/activity';
 import { completeRun } from '../db/progress.ts';
 import { insertText } from '../db/texts.ts';
 import type { Work } from '../db/work.ts';
-import type { Progress, RunStatus } from '../workflows/messages.ts';
+import type { Progress, RunStatus } from '../workflows/contract/states.ts';
 import { takeTurn, type Turn } from './agent.ts';
 import type { ActivityDeps } from './deps.ts';
 import { askForJson, askModel, atWork, keep, warningsOf } from './model.ts';

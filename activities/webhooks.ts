@@ -4,7 +4,7 @@ import type { Db } from '../db/index.ts';
 import { finishDelivery, getAccountOf, openDelivery } from '../db/webhooks.ts';
 import { decrypt, webhookSecretContext } from '../src/crypto.ts';
 import { EgressBlockedError, retryAfter } from '../src/fetch.ts';
-import type { WebhookDelivery } from '../workflows/messages.ts';
+import type { WebhookDelivery } from '../workflows/contract/inputs.ts';
 import { createDeliveryPlaces } from './delivery-places.ts';
 import type { ActivityDeps } from './deps.ts';
 

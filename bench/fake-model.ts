@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startFakeModel } from '../test/fakes/model.ts';
-import { scriptRun } from '../test/script.ts';
+import { scriptRun } from '../test/harness/script.ts';
 
 /**
  * The fake model as a process of its own. Argument: its latency in ms; a goal that says "slowly" waits three seconds a

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import autocannon from 'autocannon';
-import { until } from '../test/client.ts';
+import { until } from '../test/harness/client.ts';
 import { answerSignal, bareRun } from './bare/workflows.ts';
 import type { Servers } from './servers.ts';
 import { compare, median, ms, percentile, type Row } from './table.ts';

@@ -9,8 +9,8 @@ import { createDb } from '../db/index.ts';
 import { migrateToLatest } from '../db/migrate.ts';
 import { choosePort } from '../src/embedded/ports.ts';
 import { inBackground } from '../src/embedded/processes.ts';
-import { startBackends } from '../test/backends.ts';
-import { register, until } from '../test/client.ts';
+import { startBackends } from '../test/harness/backends.ts';
+import { register, until } from '../test/harness/client.ts';
 
 const root = path.join(import.meta.dirname, '..');
 

@@ -1,4 +1,4 @@
-import { until } from '../test/client.ts';
+import { until } from '../test/harness/client.ts';
 import type { Servers } from './servers.ts';
 import { ms, type Row } from './table.ts';
 

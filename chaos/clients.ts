@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunView, TaskView } from '../db/run-views.ts';
-import { serverTiming } from '../test/server-timing.ts';
+import { serverTiming } from '../test/harness/server-timing.ts';
 import type { Account } from './accounts.ts';
 import type { Entry, Journal, Operation } from './journal.ts';
 import { definition } from './orchestration.ts';

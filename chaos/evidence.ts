@@ -5,7 +5,7 @@ import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { sql } from 'kysely';
 import type { Db } from '../db/index.ts';
 import { findRunView, type RunView } from '../db/run-views.ts';
-import { workerOptions } from '../src/worker-options.ts';
+import { workerOptions } from '../src/temporal/worker-options.ts';
 import type { Account } from './accounts.ts';
 import type { Journal } from './journal.ts';
 import type { Fallen } from './nemesis.ts';

@@ -1,6 +1,6 @@
 import { appendFileSync } from 'node:fs';
 import type { RunView } from '../db/run-views.ts';
-import type { Decision } from '../workflows/messages.ts';
+import type { Decision } from '../workflows/contract/states.ts';
 
 /** An ended run as it was when a part of it was asked for again. */
 export type Rerun = { source: RunView; from_task: string; edits: Record<string, string> };

@@ -3,7 +3,7 @@ import { Webhook } from 'standardwebhooks';
 import { startFakeModel, type ModelCall, type Purpose, type Reply } from '../test/fakes/model.ts';
 import { fakeTokens, type FakeVendor } from '../test/fakes/wire.ts';
 import { startFakeWebhook, type WebhookReply } from '../test/fakes/webhook.ts';
-import { scriptRun } from '../test/script.ts';
+import { scriptRun } from '../test/harness/script.ts';
 import { agentReply } from './agent.ts';
 import type { Random } from './random.ts';
 import { startWeb } from './web.ts';

@@ -7,8 +7,8 @@ import { createDb } from '../db/index.ts';
 import { migrateToLatest } from '../db/migrate.ts';
 import { choosePort } from '../src/embedded/ports.ts';
 import { killRecorded, startProcess, type RunningProcess } from '../src/embedded/processes.ts';
-import { startBackends } from '../test/backends.ts';
-import { startProxy, type Proxy } from '../test/proxy.ts';
+import { startBackends } from '../test/harness/backends.ts';
+import { startProxy, type Proxy } from '../test/harness/proxy.ts';
 
 const root = path.join(import.meta.dirname, '..');
 

@@ -1,5 +1,6 @@
 import type { RunView, TaskView } from '../db/run-views.ts';
-import { timeoutActions, type Decision } from '../workflows/messages.ts';
+import { timeoutActions } from '../workflows/contract/gate-rules.ts';
+import type { Decision } from '../workflows/contract/states.ts';
 import type { Account } from './accounts.ts';
 import type { Random } from './random.ts';
 

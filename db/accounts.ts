@@ -1,6 +1,6 @@
 import type { Insertable } from 'kysely';
 import type { Db } from './index.ts';
-import type { Database } from './schema.ts';
+import type { ApiKey, Database } from './schema.ts';
 
 /** Creates an account with its first key. Returns false when the e-mail has one already; nothing is written then. */
 export function insertAccount(
@@ -24,12 +24,14 @@ export function insertAccount(
   });
 }
 
-/** The account that a key belongs to, by the key's SHA-256, or undefined. */
-export async function findAccountIdByKey(db: Db, key_sha256: string): Promise<string | undefined> {
-  const key = await db
+/** Whose a key is and what it may do, by the key's SHA-256, or undefined. */
+export function findPrincipalByKey(
+  db: Db,
+  key_sha256: string,
+): Promise<Pick<ApiKey, 'account_id' | 'key_id' | 'scopes' | 'person_id'> | undefined> {
+  return db
     .selectFrom('api_keys')
-    .select('account_id')
+    .select(['account_id', 'key_id', 'scopes', 'person_id'])
     .where('key_sha256', '=', key_sha256)
     .executeTakeFirst();
-  return key?.account_id;
 }

@@ -1,4 +1,4 @@
-import type { OnTimeout } from '../workflows/messages.ts';
+import type { OnTimeout } from '../workflows/contract/gate-rules.ts';
 import type { Db } from './index.ts';
 import { appendEvents, lockRun } from './progress.ts';
 import { endRun } from './runs.ts';

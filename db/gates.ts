@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
-import type { HumanField } from '../workflows/definition.ts';
-import { readTextAnswer, type FormAnswer, type FormFault } from '../workflows/form.ts';
-import { answerFault, type Decision, type TaskStatus } from '../workflows/messages.ts';
+import type { HumanField } from '../workflows/contract/definition.ts';
+import { readTextAnswer, type FormAnswer, type FormFault } from '../workflows/contract/form.ts';
+import { answerFault } from '../workflows/contract/gate-rules.ts';
+import type { Decision, TaskStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 import { nextAttempt, type OutboxEntry } from './outbox.ts';
 import type { Gate, OutboxMessage } from './schema.ts';

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
-import type { RunStatus, TaskState } from '../workflows/messages.ts';
-import type { StepMark } from '../workflows/orchestration-state.ts';
+import type { RunStatus, TaskState } from '../workflows/contract/states.ts';
+import type { StepMark } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 import { insertOutboxEntry, type OutboxEntry } from './outbox.ts';
 import { appendEvents } from './progress.ts';

@@ -1,8 +1,9 @@
 import { sql, type ExpressionBuilder } from 'kysely';
 import { jsonArrayFrom } from 'kysely/helpers/postgres';
-import type { HumanField } from '../workflows/definition.ts';
-import type { Decision, GateKind, RunStatus, TaskStatus } from '../workflows/messages.ts';
-import type { StepMark, ValueRef } from '../workflows/orchestration-state.ts';
+import type { HumanField } from '../workflows/contract/definition.ts';
+import type { Decision, GateKind, RunStatus, TaskStatus } from '../workflows/contract/states.ts';
+import type { ValueRef } from '../workflows/contract/shared-state.ts';
+import type { StepMark } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 import type { Usage } from './run-views.ts';
 import type { Database } from './schema.ts';

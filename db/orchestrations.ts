@@ -1,4 +1,4 @@
-import type { Definition } from '../workflows/definition.ts';
+import type { Definition } from '../workflows/contract/definition.ts';
 import { sql } from 'kysely';
 import type { Db } from './index.ts';
 

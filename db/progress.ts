@@ -1,5 +1,5 @@
 import { sql, type RawBuilder, type Transaction } from 'kysely';
-import type { Progress, RunEvent, RunStatus } from '../workflows/messages.ts';
+import type { Progress, RunEvent, RunStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 import type { Database } from './schema.ts';
 

@@ -1,5 +1,5 @@
 import { sql, type Transaction } from 'kysely';
-import type { TakenTask } from '../workflows/messages.ts';
+import type { TakenTask } from '../workflows/contract/inputs.ts';
 import type { Db } from './index.ts';
 import type { Database, Run, Task } from './schema.ts';
 

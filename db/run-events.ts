@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { RunStatus } from '../workflows/messages.ts';
+import type { RunStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 
 /** An event of a run as it is told: `seq` counts from 1 without a gap. */

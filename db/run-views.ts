@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Decision, GateKind, GateStatus, RunStatus, TaskKind, TaskStatus } from '../workflows/messages.ts';
+import type { Decision, GateKind, GateStatus, RunStatus, TaskKind, TaskStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 import type { Evaluation, Run } from './schema.ts';
 

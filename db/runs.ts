@@ -1,5 +1,5 @@
 import { sql, type Kysely, type Transaction } from 'kysely';
-import type { RunStatus } from '../workflows/messages.ts';
+import type { RunStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 import { claimedEntry, insertOutboxEntry, outboxColumns, type OutboxEntry } from './outbox.ts';
 import { appendEvents } from './progress.ts';

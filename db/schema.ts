@@ -1,17 +1,18 @@
-import type { ColumnType, Generated, Insertable, Selectable } from 'kysely';
-import type { AgentTool, Definition } from '../workflows/definition.ts';
+import type { ColumnType, Generated, GeneratedAlways, Insertable, Selectable } from 'kysely';
+import type { AgentTool, Definition } from '../workflows/contract/definition.ts';
+import type { OnTimeout } from '../workflows/contract/gate-rules.ts';
+import type { TakenTask } from '../workflows/contract/inputs.ts';
 import type {
   Decision,
   GateKind,
   GateStatus,
-  OnTimeout,
   Phase,
   RunStatus,
-  TakenTask,
   TaskKind,
   TaskStatus,
-} from '../workflows/messages.ts';
-import type { StepMark, ValueRef } from '../workflows/orchestration-state.ts';
+} from '../workflows/contract/states.ts';
+import type { ValueRef } from '../workflows/contract/shared-state.ts';
+import type { StepMark } from '../workflows/contract/states.ts';
 
 /** All data on one page. Timestamps are ISO 8601 texts in UTC with milliseconds; `db/index.ts` parses them so. */
 export interface Database {
@@ -54,7 +55,13 @@ interface AccountTable {
 interface ApiKeyTable {
   key_sha256: string;
   key_prefix: string;
+  /** Names the key where the key itself must not stand. */
+  key_id: Generated<string>;
   account_id: string;
+  /** What it may do; `*` is everything. */
+  scopes: Generated<string[]>;
+  /** Whose it is; null is the account's own. */
+  person_id: string | null;
   created_at: Generated<string>;
 }
 
@@ -95,9 +102,21 @@ export type GateTerms = {
 /** A step for a person: its name, or its name and what it changes of the run's terms. */
 export type HumanGate = string | ({ name: string } & Partial<GateTerms>);
 
+/** What a run is of; each kind has its own workflow and input. */
+export type RunKind = 'goal' | 'orchestration';
+
+/** The API that it was started over. */
+export type RunOrigin = 'orchflow' | 'orchestrations';
+
 interface RunTable {
   run_id: string;
   account_id: string;
+  /** Postgres reads it from what the row refers to. */
+  kind: GeneratedAlways<RunKind>;
+  /** Null of a run that a process of 0.1.0 started after the database was upgraded. */
+  origin: RunOrigin | null;
+  /** The key that it was started with; null of a run that was started before keys had names. */
+  started_by: string | null;
   /** The newest workflow state written here; older ones are refused. */
   version: Generated<number>;
   event_seq: Generated<number>;
@@ -119,7 +138,7 @@ interface RunTable {
   plan: OptionalJson<TakenTask[] | null>;
   /** Asked in this order when the one before refuses for good. */
   fallback_provider_ids: OptionalJson<string[]>;
-  /** Null is a run of a goal. */
+  /** Of an orchestration. */
   orchestration_id: string | null;
   definition_hash: string | null;
   shared_state: NullableJson<Record<string, ValueRef>>;
@@ -318,7 +337,7 @@ interface IdempotencyKeyTable {
   created_at: Generated<string>;
 }
 
-/** Read and written by rate-limiter-flexible alone (src/rate-limits.ts). */
+/** Read and written by rate-limiter-flexible alone (src/http/rate-limits.ts). */
 interface RateLimitTable {
   key: string;
   points: Generated<number>;
@@ -341,6 +360,7 @@ interface OrchestrationTable {
   updated_at: Generated<string>;
 }
 
+export type ApiKey = Selectable<ApiKeyTable>;
 export type Provider = Selectable<ProviderTable>;
 export type IdempotencyKey = Selectable<IdempotencyKeyTable>;
 export type WebhookDelivery = Selectable<WebhookDeliveryTable>;

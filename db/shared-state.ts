@@ -1,4 +1,4 @@
-import type { ValueRef } from '../workflows/orchestration-state.ts';
+import type { ValueRef } from '../workflows/contract/shared-state.ts';
 
 /** The state of an orchestration: where its values are, and what they are. */
 export type StateRefs = Record<string, ValueRef>;

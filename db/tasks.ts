@@ -1,4 +1,4 @@
-import type { TaskKind } from '../workflows/messages.ts';
+import type { TaskKind } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 import { lockRun } from './progress.ts';
 import { isFinished } from './runs.ts';

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from './index.ts';
 import { insertOutboxEntry, type OutboxEntry } from './outbox.ts';
-import type { WebhookDelivery as WebhookMessage } from '../workflows/messages.ts';
+import type { WebhookDelivery as WebhookMessage } from '../workflows/contract/inputs.ts';
 import type { WebhookDelivery } from './schema.ts';
 
 type NewDelivery = { delivery_id: string; run_id: string; event: string; body: string };

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Progress, RunStatus } from '../workflows/messages.ts';
+import type { Progress, RunStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 import { cooldownsOfAccount, type Cooldown } from './provider-cooldowns.ts';
 import { savedStatus } from './progress.ts';

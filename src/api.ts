@@ -3,9 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
 import { createApp } from './app.ts';
-import { startAppDeps } from './app-deps.ts';
+import { startAppDeps } from './deps.ts';
 import { loadConfig } from './config.ts';
-import { listen } from './listen.ts';
+import { listen } from './http/listen.ts';
 
 /** The API process. */
 const config = loadConfig();

@@ -1,33 +1,37 @@
 import { serveStatic } from '@hono/node-server/serve-static';
+import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { methodNotAllowed } from 'hono/method-not-allowed';
 import { secureHeaders } from 'hono/secure-headers';
-import { requireApiKey } from './auth.ts';
-import { limitBody, limitDepth, requireJson } from './body.ts';
-import { clientAddress } from './client-address.ts';
-import { answerInTime, createDeadline, serverTiming } from './deadline.ts';
-import type { AppDeps, AppEnv } from './deps.ts';
-import { docsPage, swaggerAssets } from './docs.ts';
-import { notAllowed, notFound, toResponse } from './errors.ts';
-import { idempotency } from './idempotency.ts';
+import { requireApiKey } from './http/auth.ts';
+import { limitBody, limitDepth, requireJson } from './http/body.ts';
+import { clientAddress } from './http/client-address.ts';
+import { answerInTime, createDeadline, serverTiming } from './http/deadline.ts';
+import type { AppDeps } from './deps.ts';
+import type { AppEnv } from './http/env.ts';
+import { docsPage, swaggerAssets } from './http/docs.ts';
+import { problemPages } from './http/problem-pages.ts';
+import { HttpError, notAllowed } from './http/problems.ts';
+import { answerError as answerOrchestrationsError } from './apis/orchestrations/envelope.ts';
+import { answerError as answerOrchflowError } from './apis/orchflow/envelope.ts';
+import { idempotency } from './http/idempotency.ts';
 import { newId } from './ids.ts';
-import { limit } from './limit.ts';
-import { createRouter } from './openapi.ts';
-import { createPayloadCodec } from './payload-codec.ts';
-import { authRouter } from './routes/auth.ts';
-import { createCodecRouter } from './routes/codec.ts';
-import { healthRouter } from './routes/health.ts';
-import { mcpServersRouter } from './routes/mcp-servers.ts';
-import { orchestrationRunsRouter } from './routes/orchestration-runs.ts';
-import { orchestrationsRouter } from './routes/orchestrations.ts';
-import { providersRouter } from './routes/providers.ts';
-import { runEventsRouter } from './routes/run-events.ts';
-import { rerunsRouter } from './routes/reruns.ts';
-import { runsRouter } from './routes/runs.ts';
-import { tasksRouter } from './routes/tasks.ts';
-import { templatesRouter } from './routes/templates.ts';
-import { webhooksRouter } from './routes/webhooks.ts';
-import { toolsRouter } from './routes/tools.ts';
+import { limit } from './http/limit.ts';
+import { createRouter } from './http/openapi.ts';
+import { createPayloadCodec } from './temporal/payload-codec.ts';
+import { authRouter } from './apis/orchflow/routes/auth.ts';
+import { createCodecRouter } from './apis/operators/codec.ts';
+import { healthRouter } from './apis/operators/health.ts';
+import { mcpServersRouter } from './apis/orchflow/routes/mcp-servers.ts';
+import { orchestrationRunsRouter } from './apis/orchestrations/routes/runs.ts';
+import { orchestrationsRouter } from './apis/orchestrations/routes/orchestrations.ts';
+import { providersRouter } from './apis/orchflow/routes/providers.ts';
+import { runEventsRouter } from './apis/orchflow/routes/run-events.ts';
+import { runsRouter } from './apis/orchflow/routes/runs.ts';
+import { tasksRouter } from './apis/orchflow/routes/tasks.ts';
+import { templatesRouter } from './apis/orchflow/routes/templates.ts';
+import { webhooksRouter } from './apis/orchflow/routes/webhooks.ts';
+import { toolsRouter } from './apis/orchflow/routes/tools.ts';
 
 /** The map of the API: public mounts, the auth line, protected mounts, errors. */
 export function createApp(deps: AppDeps) {
@@ -38,7 +42,7 @@ export function createApp(deps: AppDeps) {
     secureHeaders({ strictTransportSecurity: false, crossOriginResourcePolicy: false, xXssProtection: false }),
     logRequests(),
     answerInTime(),
-    methodNotAllowed({ app, onMethodNotAllowed: (c, allow) => toResponse(notAllowed(c.req.method, allow), c) }),
+    methodNotAllowed({ app, onMethodNotAllowed: (c, allow) => answerError(notAllowed(c.req.method, allow), c) }),
   );
   app.use('/api/*', limitBody(1), requireJson());
 
@@ -50,6 +54,7 @@ export function createApp(deps: AppDeps) {
   app.route('/', healthRouter);
   app.route('/api/v1/auth', authRouter);
   app.route('/api/v1/agents', templatesRouter);
+  app.route('/problems', problemPages);
   app.doc31('/openapi.json', description(deps.version));
   app.get('/docs', docsPage);
   app.get(
@@ -70,14 +75,13 @@ export function createApp(deps: AppDeps) {
     '/api/v1/*',
     requireApiKey(deps),
     limitDepth(),
-    limit(deps.limits.perKey, (c) => c.var.keyHash),
+    limit(deps.limits.perKey, (c) => c.var.principal.key_id),
     idempotency(),
   );
 
   app.route('/api/v1/runs', runsRouter);
   app.route('/api/v1/runs', runEventsRouter);
   app.route('/api/v1/runs', tasksRouter);
-  app.route('/api/v1/runs', rerunsRouter);
   app.route('/api/v1/providers', providersRouter);
   app.route('/api/v1/tools', toolsRouter);
   app.route('/api/v1/tools/mcp', mcpServersRouter);
@@ -85,9 +89,9 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/orchestrations', orchestrationsRouter);
   app.route('/api/v1/webhooks', webhooksRouter);
 
-  app.notFound((c) => toResponse(notFound('Page'), c));
+  app.notFound((c) => answerError(new HttpError('NOT_FOUND', 'Page not found.'), c));
   app.onError((error, c) => {
-    const response = toResponse(error, c);
+    const response = answerError(error, c);
     // A client that hangs up, or is cut, is no failure of ours.
     if (response.status === 500 && !c.req.raw.signal.aborted)
       deps.log.error({ err: error, request_id: c.var.requestId }, 'request failed');
@@ -101,6 +105,12 @@ export function createApp(deps: AppDeps) {
   });
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
   return app;
+}
+
+/** Each surface puts errors into its own words. */
+function answerError(error: unknown, c: Context): Response {
+  const isOrchestrations = c.req.path.startsWith('/api/v1/orchestrations');
+  return isOrchestrations ? answerOrchestrationsError(error, c) : answerOrchflowError(error, c);
 }
 
 function description(version: string) {

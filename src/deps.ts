@@ -1,44 +1,77 @@
 import type { Logger } from 'pino';
-import type { Db } from '../db/index.ts';
-import type { LiveSender } from '../db/live.ts';
+import { createDb } from '../db/index.ts';
+import { createLiveSender, type LiveSender } from '../db/live.ts';
+import { managedModels, offersManaged } from './agents/managed.ts';
 import type { Config } from './config.ts';
-import type { Deadline } from './deadline.ts';
-import type { Engine } from './engine.ts';
-import type { IdSeed } from './ids.ts';
-import type { ModelTarget } from './llm/index.ts';
-import type { Outbox } from './outbox.ts';
-import type { RateLimits } from './rate-limits.ts';
-import type { RunEvents } from './run-events.ts';
-import type { Tool } from './tools/index.ts';
+import { createGuardedFetch } from './fetch.ts';
+import { startHousekeeping } from './housekeeping.ts';
+import { createRateLimits, type RateLimits } from './http/rate-limits.ts';
+import { orchestrationWorkflow } from './orchestrations/workflow.ts';
+import { createRunEvents, type RunEvents } from './runs/events.ts';
+import type { GoalDeps } from './runs/goals.ts';
+import { goalWorkflow } from './runs/workflow.ts';
+import { createTemporalClient } from './temporal/client.ts';
+import { createEngine, type Engine } from './temporal/engine.ts';
+import { createOutbox } from './temporal/outbox.ts';
+import { builtInTools } from './tools/index.ts';
 
 /** What the API works with. */
-export type AppDeps = {
-  db: Db;
+export type AppDeps = GoalDeps & {
   engine: Engine;
-  outbox: Outbox;
   live: LiveSender;
   runEvents: RunEvents;
   config: Config;
-  /** The operator's models, the default first. */
-  managed: ModelTarget[];
   /** May go only where the operator allows it. */
   fetch: typeof fetch;
-  /** Those that this server offers to everyone. */
-  tools: Tool[];
   limits: RateLimits;
   log: Logger;
   version: string;
 };
 
-/** What a handler finds in `c.var`; `accountId` and `keyHash` behind the auth line. */
-export type AppEnv = {
-  Variables: {
-    deps: AppDeps;
-    requestId: string;
-    deadline: Deadline;
-    accountId: string;
-    /** SHA-256 of the API key. */
-    keyHash: string;
-    idempotency?: IdSeed;
+/**
+ * Starts what the API works with. `close` ends all of it, once nothing is answered any more and `runEvents` is stopped:
+ * what is being delivered to Temporal is awaited.
+ */
+export function startAppDeps({ config, log, version }: { config: Config; log: Logger; version: string }) {
+  const db = createDb(config.DATABASE_URL, config.DATABASE_POOL_SIZE);
+  const client = createTemporalClient(config);
+  const { TEMPORAL_TASK_QUEUE: taskQueue, RUN_HISTORY_LIMIT: historyLimit } = config;
+  const workflows = {
+    goal: goalWorkflow({ historyLimit }),
+    orchestration: orchestrationWorkflow({ db, historyLimit }),
   };
-};
+  const engine = createEngine({ client, db, taskQueue, workflows });
+  const outbox = createOutbox({ db, engine, log });
+  const limits = createRateLimits(config);
+  const guarded = createGuardedFetch({
+    allowedPrivateCidrs: config.ORCHFLOW_ALLOWED_PRIVATE_CIDRS,
+    headers_timeout_ms: 10_000,
+    idle_timeout_ms: 10_000,
+    max_body_bytes: 4 * 1024 * 1024,
+  });
+  const housekeeping = startHousekeeping({ db, log });
+  const deps: AppDeps = {
+    db,
+    engine,
+    outbox,
+    live: createLiveSender(db),
+    runEvents: createRunEvents({ db, url: config.DATABASE_URL, log }),
+    config,
+    quotas: config,
+    managed: managedModels(config),
+    offersManaged: offersManaged(config),
+    minReminderSeconds: config.REMIND_EVERY_MIN_SECONDS,
+    fetch: guarded.fetch,
+    tools: builtInTools(config, guarded.fetch),
+    limits,
+    log,
+    version,
+  };
+
+  async function close(): Promise<void> {
+    await Promise.all([outbox.stop(), housekeeping.stop()]);
+    await Promise.all([client.connection.close(), db.destroy(), limits.close(), guarded.close()]);
+  }
+
+  return { deps, client, close };
+}

@@ -3,7 +3,7 @@ import { Connection } from '@temporalio/client';
 import { createDb } from '../db/index.ts';
 import { migrateToLatest } from '../db/migrate.ts';
 import { loadMigrateConfig } from './config.ts';
-import { connectionOptions, prepareNamespace, searchAttributes } from './temporal.ts';
+import { connectionOptions, prepareNamespace, searchAttributes } from './temporal/client.ts';
 
 /** `npm run migrate`: brings the database to its newest schema, then makes Temporal's namespace ready for runs. */
 const config = loadMigrateConfig();

@@ -3,7 +3,7 @@ import { createDb } from '../db/index.ts';
 import { createLiveSender } from '../db/live.ts';
 import type { Config } from './config.ts';
 import { createGuardedFetch } from './fetch.ts';
-import { managedModels } from './managed.ts';
+import { managedModels } from './agents/managed.ts';
 import { builtInTools } from './tools/index.ts';
 
 /** Makes what the worker's activities work with. `close` ends all of it, once none is at work any more. */

@@ -3,9 +3,9 @@ import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime, Wo
 import { pino, stdSerializers } from 'pino';
 import { createActivities } from '../activities/index.ts';
 import { loadConfig } from './config.ts';
-import { connectionOptions, dataConverter } from './temporal.ts';
+import { connectionOptions, dataConverter } from './temporal/client.ts';
 import { createWorkerDeps } from './worker-deps.ts';
-import { workerOptions } from './worker-options.ts';
+import { workerOptions } from './temporal/worker-options.ts';
 
 /** The worker process: workflows and activities. SIGTERM lets calls in flight end for a while, then hands them over. */
 const config = loadConfig();

@@ -8,8 +8,8 @@ import { migrateToLatest } from '../db/migrate.ts';
 import { startPostgres } from '../src/embedded/postgres.ts';
 import { killRecorded } from '../src/embedded/processes.ts';
 import { findTemporal, startTemporal } from '../src/embedded/temporal.ts';
-import { workerOptions } from '../src/worker-options.ts';
-import { assertNoSecret } from './canaries.ts';
+import { workerOptions } from '../src/temporal/worker-options.ts';
+import { assertNoSecret } from './harness/canaries.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {

@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config';
-import { patience } from './patience.ts';
+import { patience } from './harness/patience.ts';
 
 const report = process.env.TEST_REPORT;
 

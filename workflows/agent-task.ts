@@ -1,11 +1,13 @@
 import { agentLoop } from './agent.ts';
 import type { createGates } from './gate.ts';
 import type { History } from './history.ts';
-import { noGatePolicy, type AgentWork, type RunInput, type TaskState } from './messages.ts';
+import { noGatePolicy } from './contract/gate-rules.ts';
+import type { RunInput } from './contract/inputs.ts';
+import type { TaskProgress, TaskState } from './contract/states.ts';
 import type { createModelCalls } from './model-calls.ts';
-import { outputsBefore } from './plan.ts';
+import { outputsBefore } from './contract/plan.ts';
 import type { ProgressTracker } from './progress.ts';
-import { evaluateTask, executeTask, refusal } from './steps.ts';
+import { evaluateTask, executeTask, refusal } from './model-activities.ts';
 
 const maxEvaluationRetries = 2;
 
@@ -16,7 +18,7 @@ export function createAgents(
   gates: ReturnType<typeof createGates>,
   makeCall: ReturnType<typeof createModelCalls>,
   history: History,
-  works: Map<string, AgentWork>,
+  works: Map<string, TaskProgress>,
 ) {
   const policy = input.gate_policy ?? noGatePolicy;
 
@@ -51,7 +53,7 @@ export function createAgents(
   }
 
   /** One execution and its evaluation. Returns what is wrong with it, or null when it is good. */
-  async function attempt(task: TaskState, work: AgentWork): Promise<AgentWork['trouble']> {
+  async function attempt(task: TaskState, work: TaskProgress): Promise<TaskProgress['trouble']> {
     const { feedback_id } = work;
     // The same when it is taken up again: answers that were paid for are found by it.
     const attempt = work.is_underway ? task.attempts : task.attempts + 1;

@@ -1,8 +1,9 @@
 import type { createGates } from './gate.ts';
 import type { History } from './history.ts';
-import type { AgentLoop, GatePolicy, TaskState, ToolRequest } from './messages.ts';
+import type { GatePolicy } from './contract/gate-rules.ts';
+import type { AgentLoop, TaskState, ToolRequest } from './contract/states.ts';
 import type { ProgressTracker } from './progress.ts';
-import { callTool } from './steps.ts';
+import { callTool } from './model-activities.ts';
 
 /** What one turn of an agent came to. Without `calls` it has no tools; with some, it goes on when they are made. */
 type Turn = { output_id: string; warnings: string[]; preview?: string; calls?: ToolRequest[] };

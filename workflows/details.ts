@@ -1,4 +1,5 @@
-import { describeGate, type RunState, type TaskState } from './messages.ts';
+import { describeGate } from './contract/gate-rules.ts';
+import type { RunState, TaskState } from './contract/states.ts';
 
 /** Plain text inside Markdown. The Web UI drops what stands between braces, also in code. */
 function plain(text: string): string {

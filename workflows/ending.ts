@@ -1,7 +1,7 @@
 import { ApplicationFailure, CancellationScope, isCancellation } from '@temporalio/workflow';
 import type { createGates } from './gate.ts';
 import type { History } from './history.ts';
-import type { Carried, RunResult } from './messages.ts';
+import type { Carried, RunResult } from './contract/inputs.ts';
 import type { ProgressTracker } from './progress.ts';
 import type { Webhooks } from './webhook.ts';
 

@@ -1,4 +1,5 @@
-import type { GatePolicy, GateState, TaskState } from './messages.ts';
+import type { GatePolicy } from './contract/gate-rules.ts';
+import type { GateState, TaskState } from './contract/states.ts';
 
 /** Pure: when an open gate calls for people, and what is said when nobody came. */
 

@@ -7,21 +7,12 @@ import {
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
 import { currentReminder, decides, labelOf, nextMoment, timeoutError, timeoutWarning } from './gate-policy.ts';
-import {
-  answerFault,
-  completeTaskSignal,
-  decisionsOf,
-  maxSignalText,
-  type CarriedRun,
-  type Decision,
-  type GateKind,
-  type GatePolicy,
-  type GateState,
-  type TaskAnswer,
-  type TaskState,
-} from './messages.ts';
-import type { HumanField } from './definition.ts';
-import { readTextAnswer } from './form.ts';
+import { answerFault, decisionsOf, maxSignalText, type GatePolicy, type TaskAnswer } from './contract/gate-rules.ts';
+import type { CarriedRun } from './contract/inputs.ts';
+import type { Decision, GateKind, GateState, TaskState } from './contract/states.ts';
+import { completeTaskSignal } from './messages.ts';
+import type { HumanField } from './contract/definition.ts';
+import { readTextAnswer } from './contract/form.ts';
 import type { ProgressTracker } from './progress.ts';
 import type { Webhooks } from './webhook.ts';
 

@@ -1,6 +1,6 @@
 import { ApplicationFailure } from '@temporalio/workflow';
-import type { Outline } from './definition.ts';
-import type { Spent } from './orchestration-state.ts';
+import type { Outline } from './contract/definition.ts';
+import type { Spent } from './contract/inputs.ts';
 
 /** A run that ends here, for a reason that its caller reads. */
 export function stopped(message: string): ApplicationFailure {

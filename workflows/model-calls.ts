@@ -1,8 +1,10 @@
 import { ActivityFailure, ApplicationFailure } from '@temporalio/workflow';
 import type { createGates } from './gate.ts';
 import { withoutApproval } from './gate-policy.ts';
-import type { GatePolicy, Progress, RunInput, TaskState } from './messages.ts';
-import { budgetTask, isBudgetTask } from './plan.ts';
+import type { GatePolicy } from './contract/gate-rules.ts';
+import type { RunInput } from './contract/inputs.ts';
+import type { Progress, TaskState } from './contract/states.ts';
+import { budgetTask, isBudgetTask } from './contract/plan.ts';
 import type { ProgressTracker } from './progress.ts';
 
 /** However often a provider says so, and for days: it is no reason to give up. */

@@ -1,18 +1,20 @@
 import { continueAsNew, isCancellation, proxyActivities, setHandler } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
-import type { StepOutline } from './definition.ts';
+import type { StepOutline } from './contract/definition.ts';
 import { toTheEnd } from './ending.ts';
 import { createGates } from './gate.ts';
 import { createGuards } from './guards.ts';
 import { watchHistory } from './history.ts';
-import { noGatePolicy, runStateQuery, waitingTasksQuery } from './messages.ts';
-import type { RunResult, TaskState } from './messages.ts';
-import type { OrchestrationInput } from './orchestration-state.ts';
+import { noGatePolicy } from './contract/gate-rules.ts';
+import { runStateQuery, waitingTasksQuery } from './messages.ts';
+import type { RunResult } from './contract/inputs.ts';
+import type { TaskState } from './contract/states.ts';
+import type { OrchestrationInput } from './contract/inputs.ts';
 import { createModelCalls } from './model-calls.ts';
-import { modelActivityOptions } from './steps.ts';
+import { modelActivityOptions } from './model-activities.ts';
 import { answerOf, idOf, optionsOf, outcomeOf, stepFailure, written, type Outcome, type Writes } from './outcome.ts';
 import { trackProgress } from './progress.ts';
-import { nextOf, withinLimits, type Decision } from './route.ts';
+import { nextOf, withinLimits, type RouteChoice } from './contract/route.ts';
 import { createStepAgents } from './step-agents.ts';
 import { newStepTask } from './step-tasks.ts';
 import { createWebhooks } from './webhook.ts';
@@ -242,9 +244,9 @@ export async function orchestrationRun(input: OrchestrationInput): Promise<RunRe
     return answerOf(step, output_id!);
   }
 
-  function decide(step: StepOutline, task: TaskState, decision: Decision): string | null {
-    const target_step_id = nextOf(step, decision.label);
-    run.record(`step.${step.type}_decision`, { task_id: task.id, step_id: step.id, ...decision, target_step_id });
+  function decide(step: StepOutline, task: TaskState, choice: RouteChoice): string | null {
+    const target_step_id = nextOf(step, choice.label);
+    run.record(`step.${step.type}_decision`, { task_id: task.id, step_id: step.id, ...choice, target_step_id });
     return target_step_id;
   }
 

@@ -1,8 +1,8 @@
 import { ActivityFailure, ApplicationFailure, TimeoutFailure } from '@temporalio/workflow';
-import type { StepOutline } from './definition.ts';
+import type { StepOutline } from './contract/definition.ts';
 import { stopped } from './guards.ts';
-import type { TaskState } from './messages.ts';
-import type { ValueRef } from './orchestration-state.ts';
+import type { TaskState } from './contract/states.ts';
+import type { ValueRef } from './contract/shared-state.ts';
 
 export type Writes = Record<string, ValueRef>;
 /** What a step did: what it wrote, and where its line goes on. */

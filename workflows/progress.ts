@@ -10,8 +10,8 @@ import { defineSearchAttributeKey } from '@temporalio/common';
 import type { Activities } from '../activities/index.ts';
 import { describeRun } from './details.ts';
 import { othersAreDone } from './history.ts';
-import { isBudgetTask } from './plan.ts';
-import type { GateState, Progress, RunEvent, RunState, RunStatus, TaskState } from './messages.ts';
+import { isBudgetTask } from './contract/plan.ts';
+import type { GateState, Progress, RunEvent, RunState, RunStatus, TaskState } from './contract/states.ts';
 
 const { saveProgress } = proxyLocalActivities<Activities>({
   startToCloseTimeout: '15s',

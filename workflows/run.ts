@@ -3,14 +3,16 @@ import { createAgents } from './agent-task.ts';
 import { withoutApproval } from './gate-policy.ts';
 import { toTheEnd } from './ending.ts';
 import { createGates } from './gate.ts';
-import { topologicalOrder } from './graph.ts';
+import { topologicalOrder } from './contract/graph.ts';
 import { watchHistory } from './history.ts';
-import { noGatePolicy, runStateQuery, waitingTasksQuery } from './messages.ts';
-import type { PlannedTask, RunInput, RunResult, TakenTask, TaskState } from './messages.ts';
+import { noGatePolicy } from './contract/gate-rules.ts';
+import { runStateQuery, waitingTasksQuery } from './messages.ts';
+import type { PlannedTask, RunInput, RunResult, TakenTask } from './contract/inputs.ts';
+import type { TaskState } from './contract/states.ts';
 import { createModelCalls } from './model-calls.ts';
-import { connectTasks, finalOutputTask, isBudgetTask, outline, takenTask } from './plan.ts';
+import { connectTasks, finalOutputTask, isBudgetTask, outline, takenTask } from './contract/plan.ts';
 import { trackProgress } from './progress.ts';
-import { finalizeRun, inferDeps, refusal, splitTasks } from './steps.ts';
+import { finalizeRun, inferDeps, refusal, splitTasks } from './model-activities.ts';
 import { createWebhooks } from './webhook.ts';
 
 /**

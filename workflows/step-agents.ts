@@ -1,14 +1,16 @@
 import { agentLoop, makeToolCall, type Agent } from './agent.ts';
-import type { StepOutline } from './definition.ts';
+import type { StepOutline } from './contract/definition.ts';
 import type { createGates } from './gate.ts';
 import { stopped } from './guards.ts';
 import type { History } from './history.ts';
-import { noGatePolicy, type TaskState } from './messages.ts';
+import { noGatePolicy } from './contract/gate-rules.ts';
+import type { TaskState } from './contract/states.ts';
 import type { createModelCalls } from './model-calls.ts';
-import type { StepLoop, ValueRef } from './orchestration-state.ts';
+import type { ValueRef } from './contract/shared-state.ts';
+import type { StepLoop } from './contract/states.ts';
 import { optionsOf, outcomeOf, type Outcome } from './outcome.ts';
 import type { ProgressTracker } from './progress.ts';
-import { callStep } from './steps.ts';
+import { callStep } from './model-activities.ts';
 
 type StepWork = {
   run_id: string;

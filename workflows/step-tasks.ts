@@ -1,6 +1,6 @@
-import { asksModel, type StepOutline } from './definition.ts';
-import type { TaskState } from './messages.ts';
-import { newTask } from './plan.ts';
+import { asksModel, type StepOutline } from './contract/definition.ts';
+import type { TaskState } from './contract/states.ts';
+import { newTask } from './contract/plan.ts';
 
 /** The task of one execution of a step. Its id is that of the step, and `step.2`, … when it is executed again. */
 export function newStepTask(step: StepOutline, path: string, tasks: TaskState[]): TaskState {

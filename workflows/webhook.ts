@@ -8,7 +8,7 @@ import {
 } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { Activities } from '../activities/index.ts';
-import type { WebhookDelivery } from './messages.ts';
+import type { WebhookDelivery } from './contract/inputs.ts';
 
 const { deliverWebhook } = proxyActivities<Activities>({
   startToCloseTimeout: '60s',

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { createGuardedFetch } from '../../src/fetch.ts';
-import { workerOptions } from '../../src/worker-options.ts';
+import { workerOptions } from '../../src/temporal/worker-options.ts';
 import { createActivities } from './activities.ts';
 
 /** The worker of the bare workflow. Arguments: Temporal's address, the task queue, the fake model's URL. */

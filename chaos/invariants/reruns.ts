@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { ancestors } from '../../workflows/graph.ts';
+import { ancestors } from '../../workflows/contract/graph.ts';
 import { entries, isReused, time, type Invariant } from './runs.ts';
 
 /** 16. A rerun does the task again and all after it, from outputs that stand or were given; its source stays as it was. */

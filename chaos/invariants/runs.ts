@@ -1,6 +1,6 @@
 import type { Evidence } from '../evidence.ts';
 import type { Entry } from '../journal.ts';
-import { ancestors, topologicalOrder } from '../../workflows/graph.ts';
+import { ancestors, topologicalOrder } from '../../workflows/contract/graph.ts';
 
 /** What must hold after any run of chaos: each function returns the violations, with their evidence. */
 export type Invariant = (evidence: Evidence) => string[];

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { valueOf } from '../../db/shared-state.ts';
-import type { StepMark } from '../../workflows/orchestration-state.ts';
+import type { StepMark } from '../../workflows/contract/states.ts';
 import type { Evidence } from '../evidence.ts';
 import { comesBefore, executionsOf } from '../orchestration.ts';
 import { time, type Invariant } from './runs.ts';

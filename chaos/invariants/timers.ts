@@ -1,4 +1,4 @@
-import { gateName, matchesGate } from '../../workflows/plan.ts';
+import { gateName, matchesGate } from '../../workflows/contract/plan.ts';
 import type { Evidence } from '../evidence.ts';
 import { excusedUntil } from '../windows.ts';
 import { time, type Invariant, type Run } from './runs.ts';

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { basename, dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
-import { ensureSearchAttributes, retentionSeconds, searchAttributes } from '../temporal.ts';
+import { ensureSearchAttributes, retentionSeconds, searchAttributes } from '../temporal/client.ts';
 import { choosePort } from './ports.ts';
 import { endedAtOnce, startProcess, withProgress } from './processes.ts';
 import type { Report, RunningProcess } from './processes.ts';

@@ -1,16 +1,16 @@
-import type { Definition, Step } from '../../workflows/definition.ts';
-import { chooseTools } from '../agent-tools.ts';
+import type { Principal } from '../accounts/principal.ts';
+import type { Definition, Step } from '../../workflows/contract/definition.ts';
+import { chooseTools } from '../agents/tools.ts';
 
-/** Throws a 422 that names each tool of a step that this account does not have. */
+/** Throws `InvalidInputError`, naming each tool of a step that this account does not have. */
 export async function checkTools(
   deps: Parameters<typeof chooseTools>[0],
-  account_id: string,
+  principal: Principal,
   { steps }: Definition,
 ): Promise<void> {
   const wanted = steps.map((step) => ({ tools: toolsOf(step) }));
-  await chooseTools(deps, account_id, wanted, (at, index) => {
-    const field = steps[at]!.type === 'tool' ? 'forced_tool' : `allowed_tools/${index}`;
-    return `/steps/${at}/${field}`;
+  await chooseTools(deps, principal, wanted, (at, index) => {
+    return ['steps', at, ...(steps[at]!.type === 'tool' ? ['forced_tool'] : ['allowed_tools', index])];
   });
 }
 

@@ -1,6 +1,6 @@
-import type { Definition } from '../../workflows/definition.ts';
+import type { Definition } from '../../workflows/contract/definition.ts';
 import { sha256 } from '../crypto.ts';
-import { definitionSchema } from '../schemas/orchestration.ts';
+import { definitionSchema } from './definition-schema.ts';
 import { examples } from './examples.ts';
 
 /** The definition without the fields that are ours to say, and the id that it was given. */

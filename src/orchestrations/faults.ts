@@ -1,12 +1,11 @@
-import { innerSteps, mayEnd, nextSteps, type Definition, type Step } from '../../workflows/definition.ts';
+import { innerSteps, mayEnd, nextSteps, type Definition, type Step } from '../../workflows/contract/definition.ts';
 import type { FieldFault } from '../errors.ts';
 import { syntaxFault } from '../javascript/index.ts';
-import { pointer } from '../pointer.ts';
-import { findTemplate } from '../templates.ts';
+import { findTemplate } from '../agents/templates.ts';
 
 /**
  * All that is wrong with a definition beyond the shape of its fields: where it leads nowhere, names what is not there,
- * never ends, or has code that does not parse. Each fault names its place by JSON pointer and its step by id.
+ * never ends, or has code that does not parse. Each fault names its place, and its step by id.
  */
 export async function definitionFaults(definition: Definition): Promise<FieldFault[]> {
   const graph = readGraph(definition);
@@ -29,12 +28,12 @@ function readGraph({ steps }: Definition): Graph {
 }
 
 function fault(at: number, step: Step, path: (string | number)[], detail: string): FieldFault {
-  return { pointer: pointer(['steps', at, ...path]), detail: `step "${step.id}": ${detail}` };
+  return { path: ['steps', at, ...path], detail: `step "${step.id}": ${detail}` };
 }
 
 function entryFaults({ entry_step_id }: Definition, { byId }: Graph): FieldFault[] {
   if (byId.has(entry_step_id)) return [];
-  return [{ pointer: '/entry_step_id', detail: `"${entry_step_id}" is not a step of this orchestration` }];
+  return [{ path: ['entry_step_id'], detail: `"${entry_step_id}" is not a step of this orchestration` }];
 }
 
 /** What is wrong with one step by itself, and the steps that it names. */

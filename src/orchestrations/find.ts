@@ -1,6 +1,7 @@
 import type { Db } from '../../db/index.ts';
 import { findOrchestration } from '../../db/orchestrations.ts';
-import type { Definition } from '../../workflows/definition.ts';
+import type { Definition } from '../../workflows/contract/definition.ts';
+import type { Principal } from '../accounts/principal.ts';
 import { notFound } from '../errors.ts';
 import { shippedOrchestrations } from './definitions.ts';
 
@@ -13,8 +14,8 @@ export type Orchestration = {
   updated_at?: string;
 };
 
-/** The orchestration of this id that the account sees: a shipped one, or its own. Throws 404 when there is none. */
-export async function getOrchestration(db: Db, account_id: string, id: string): Promise<Orchestration> {
+/** The orchestration of this id that the account sees: a shipped one, or its own. Throws `NOT_FOUND` when there is none. */
+export async function getOrchestration(db: Db, { account_id }: Principal, id: string): Promise<Orchestration> {
   const shipped = shippedOrchestrations.find((orchestration) => orchestration.id === id);
   const found = shipped ?? (await findOrchestration(db, account_id, id));
   if (!found) throw notFound('Orchestration');

@@ -1,5 +1,5 @@
-import type { Definition } from '../../workflows/definition.ts';
-import type { ValueRef } from '../../workflows/orchestration-state.ts';
+import type { Definition } from '../../workflows/contract/definition.ts';
+import type { ValueRef } from '../../workflows/contract/shared-state.ts';
 
 /**
  * What the state of a run begins with: the defaults of the schema, and the message as `user_input`, `user_query` and the

@@ -1,40 +1,44 @@
+import type { Db } from '../../db/index.ts';
 import { keepDefinition } from '../../db/orchestrations.ts';
 import { listProviders } from '../../db/providers.ts';
 import { insertTexts } from '../../db/texts.ts';
-import type { Definition, Step } from '../../workflows/definition.ts';
-import type { AppDeps } from '../deps.ts';
+import type { Definition, Step } from '../../workflows/contract/definition.ts';
+import type { Principal } from '../accounts/principal.ts';
+import { chooseModels, type ModelDeps } from '../agents/models.ts';
+import { findTemplate } from '../agents/templates.ts';
 import { newId, type IdSeed } from '../ids.ts';
-import { chooseModels } from '../policy.ts';
-import { startRun } from '../start-run.ts';
-import { findTemplate } from '../templates.ts';
+import { startRun, type StartDeps } from '../runs/start.ts';
 import { checkTools } from './check-tools.ts';
 import type { Orchestration } from './find.ts';
 import { firstState } from './first-state.ts';
 
-export type RunRequest = { message: string; provider_id?: string | null; webhook_url?: string | null };
+export type OrchestrationRequest = { message: string; provider_id?: string | null; webhook_url?: string | null };
 
-/** Accepts a run of an orchestration, with the definition as it is now, and returns its id. It will not be lost. */
+/**
+ * Accepts a run of an orchestration, with the definition as it is now, and returns its id. Throws what `chooseModels`,
+ * `checkTools` and `startRun` throw.
+ */
 export async function startOrchestration(
-  deps: AppDeps,
-  account_id: string,
+  deps: StartDeps & ModelDeps,
+  principal: Principal,
   { id, hash, definition }: Orchestration,
-  request: RunRequest,
+  request: OrchestrationRequest,
   idempotency: IdSeed | undefined,
 ): Promise<string> {
-  const { db, config, managed, tools } = deps;
-  const provider_id = request.provider_id === undefined ? await ownProvider(db, account_id) : request.provider_id;
+  const { db } = deps;
+  const provider_id = request.provider_id === undefined ? await ownProvider(db, principal) : request.provider_id;
   const agents = agentsOf(definition);
-  const chosen = await chooseModels({ db, config, managed, tools }, account_id, provider_id, agents, (index) => {
+  const chosen = await chooseModels(deps, principal, provider_id, agents, (index) => {
     const at = definition.steps.findIndex((step) => step.id === agents[index]!.name);
-    return `/steps/${at}/model`;
+    return ['steps', at, 'model'];
   });
-  await checkTools({ db, tools }, account_id, definition);
+  await checkTools(deps, principal, definition);
   const run_id = newId('run', idempotency);
   const { refs, texts } = firstState(run_id, definition, request.message);
   await keepDefinition(db, hash, definition);
   const run = {
     run_id,
-    account_id,
+    origin: 'orchestrations' as const,
     task: request.message,
     agents: JSON.stringify(chosen),
     human_gates: '[]',
@@ -48,12 +52,12 @@ export async function startOrchestration(
     definition_hash: hash,
     shared_state: JSON.stringify(refs),
   };
-  await startRun(deps, run, idempotency, (trx) => insertTexts(trx, texts));
+  await startRun(deps, principal, run, idempotency, (trx) => insertTexts(trx, texts));
   return run_id;
 }
 
 /** A client that names no provider runs on the newest one of its account; on the server's model when it has none. */
-async function ownProvider(db: AppDeps['db'], account_id: string): Promise<string | null> {
+async function ownProvider(db: Db, { account_id }: Principal): Promise<string | null> {
   const [newest] = await listProviders(db, account_id);
   return newest?.provider_id ?? null;
 }

@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 import pg from 'pg';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { startPostgres } from '../../src/embedded/postgres.ts';
-import { patience } from '../patience.ts';
+import { patience } from '../harness/patience.ts';
 import type { StartPostgresOptions } from '../../src/embedded/postgres.ts';
 
 vi.setConfig({ testTimeout: 120_000 });

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readBlocks } from '../../src/llm/blocks.ts';
-import { patience } from '../patience.ts';
+import { patience } from '../harness/patience.ts';
 import { framesOf, piecesOf, STREAMS } from './stream.ts';
 import type { FakeToolCall } from './tools.ts';
 import {

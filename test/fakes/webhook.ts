@@ -1,7 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { assertNoSecret } from '../canaries.ts';
-import { until } from '../client.ts';
+import { assertNoSecret } from '../harness/canaries.ts';
+import { until } from '../harness/client.ts';
 
 /** One request that reached the receiver. `body` is the text as sent, which is what the signature is of. */
 export type WebhookRequest = {

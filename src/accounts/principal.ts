@@ -1,0 +1,10 @@
+import type { ApiKey } from '../../db/schema.ts';
+
+/**
+ * Who asks: the account that a key belongs to, the key, what it may do, and the person whose key it is. `person_id` is
+ * null for a key of the account itself.
+ */
+export type Principal = Pick<ApiKey, 'account_id' | 'key_id' | 'scopes' | 'person_id'>;
+
+/** The scope of a key that may do everything, also what comes later. */
+export const allScopes = ['*'];

@@ -1,0 +1,28 @@
+import type { Config } from '../config.ts';
+import type { ModelTarget } from '../llm/index.ts';
+
+/** The operator's own models in order of preference; the first serves runs that name no provider. */
+export function managedModels(config: Config): ModelTarget[] {
+  const targets: ModelTarget[] = [];
+  const { GEMINI_API_KEY, OPENAI_API_KEY, ANTHROPIC_API_KEY, OLLAMA_BASE_URL } = config;
+  if (GEMINI_API_KEY) targets.push({ vendor: 'gemini', model: config.GEMINI_MODEL, api_key: GEMINI_API_KEY });
+  if (OPENAI_API_KEY) {
+    targets.push({
+      vendor: 'openai',
+      model: config.OPENAI_MODEL,
+      api_key: OPENAI_API_KEY,
+      base_url: config.OPENAI_BASE_URL,
+    });
+  }
+  if (ANTHROPIC_API_KEY)
+    targets.push({ vendor: 'anthropic', model: config.ANTHROPIC_MODEL, api_key: ANTHROPIC_API_KEY });
+  if (OLLAMA_BASE_URL) targets.push({ vendor: 'ollama', model: config.OLLAMA_MODEL, base_url: OLLAMA_BASE_URL });
+  if (targets.length === 0 && config.ORCHFLOW_EMBEDDED) targets.push({ vendor: 'demo', model: 'demo' });
+  return targets;
+}
+
+/** Whether the operator's models serve runs that name no provider. */
+export function offersManaged(config: Config): boolean {
+  const { ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER, ORCHFLOW_MODE, MANAGED_TRIAL_RUNS_ENABLED } = config;
+  return ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER && (ORCHFLOW_MODE === 'self_hosted' || MANAGED_TRIAL_RUNS_ENABLED);
+}

@@ -1,0 +1,90 @@
+import type { Db } from '../../db/index.ts';
+import { findActiveProvider, findNewestProvider, listProviders } from '../../db/providers.ts';
+import type { RunAgent } from '../../db/schema.ts';
+import type { ToolChoice } from '../../workflows/contract/definition.ts';
+import type { Principal } from '../accounts/principal.ts';
+import { DomainError, InvalidInputError, requireNone, type Path } from '../errors.ts';
+import { vendorOfModel, type ModelTarget } from '../llm/index.ts';
+import type { Tool } from '../tools/index.ts';
+import { findTemplate } from './templates.ts';
+import { chooseTools } from './tools.ts';
+
+/** Who may run on what: the operator's models, and the model of each agent. */
+
+export type ModelDeps = {
+  db: Db;
+  /** The operator's models, the default first. */
+  managed: ModelTarget[];
+  /** Whether they serve runs that name no provider. */
+  offersManaged: boolean;
+  tools: Tool[];
+};
+
+/** An agent as it is asked for. */
+export type AgentInput = {
+  name: string;
+  system_prompt?: string | null;
+  model?: string | null;
+  tools?: ToolChoice[];
+  max_turns?: number;
+};
+
+function requireManaged({ offersManaged, managed }: ModelDeps): void {
+  const refuse = (message: string) => new DomainError('PROVIDER_REQUIRED', message, { way_out: 'register_provider' });
+  if (!offersManaged) throw refuse('This server runs on your own provider only.');
+  if (managed.length === 0) throw refuse('This server has no model of its own.');
+}
+
+/**
+ * The agents as the run freezes them: templates filled in, and the provider of each model that the run's own provider
+ * does not serve. Throws `PROVIDER_REQUIRED` when the run would need a managed model and may not have one, and
+ * `InvalidInputError` for an unknown provider or tool and for a model that no active provider serves.
+ */
+export async function chooseModels(
+  deps: ModelDeps,
+  principal: Principal,
+  provider_id: string | null,
+  agents: AgentInput[],
+  /** Where the model of an agent was named. */
+  pathOf: (index: number) => Path = (index) => ['agents', index, 'model'],
+): Promise<RunAgent[]> {
+  const { account_id } = principal;
+  const provider = provider_id === null ? undefined : await findActiveProvider(deps.db, account_id, provider_id);
+  if (provider_id === null) requireManaged(deps);
+  else if (!provider)
+    throw new InvalidInputError([{ path: ['provider_id'], detail: 'is not an active provider of this account' }]);
+  const ownVendors = provider ? [provider.provider] : deps.managed.map((target) => target.vendor);
+
+  const tools = await chooseTools(deps, principal, agents);
+  return Promise.all(
+    agents.map(async ({ name, system_prompt, model = null, max_turns }, index) => {
+      const vendor = model ? vendorOfModel(model) : undefined;
+      const prompt = system_prompt?.trim() || findTemplate(name)?.system_prompt || `You are an expert ${name}.`;
+      const own = tools[index]!;
+      const agent = {
+        name,
+        system_prompt: prompt,
+        model,
+        ...(own.length && { tools: own }),
+        ...(max_turns && { max_turns }),
+      };
+      if (!vendor || ownVendors.includes(vendor)) return { ...agent, provider_id: null };
+      const other = await findNewestProvider(deps.db, account_id, vendor);
+      if (other) return { ...agent, provider_id: other.provider_id };
+      const detail = `Agent "${name}" wants ${model}, and this account has no active ${vendor} provider.`;
+      throw new InvalidInputError([{ path: pathOf(index), detail, way_out: 'register_vendor' }]);
+    }),
+  );
+}
+
+/** Throws `InvalidInputError`, naming each that is not an active provider of the account. */
+export async function checkFallbacks(db: Db, { account_id }: Principal, provider_ids: string[]): Promise<void> {
+  if (provider_ids.length === 0) return;
+  const active = new Set((await listProviders(db, account_id)).map(({ provider_id }) => provider_id));
+  const faults = provider_ids.flatMap((provider_id, index) =>
+    active.has(provider_id)
+      ? []
+      : [{ path: ['fallback_provider_ids', index], detail: 'is not an active provider of this account' }],
+  );
+  requireNone(faults);
+}

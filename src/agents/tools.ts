@@ -1,0 +1,59 @@
+import type { Db } from '../../db/index.ts';
+import { listMcpServers } from '../../db/mcp-servers.ts';
+import { asAgentTool, type AgentTool, type ToolChoice } from '../../workflows/contract/definition.ts';
+import type { Principal } from '../accounts/principal.ts';
+import { requireNone, type FieldFault, type Path } from '../errors.ts';
+import type { Tool } from '../tools/index.ts';
+
+/** Which tools there are for an account, and which of them an agent may call. */
+
+type Deps = { db: Db; tools: Tool[] };
+
+export type AvailableTool = {
+  name: string;
+  description: string;
+  parameters: Record<string, unknown>;
+  server: string | null;
+};
+
+/** The tools that agents of this account may be given. */
+export async function listTools({ db, tools }: Deps, { account_id }: Principal): Promise<AvailableTool[]> {
+  const servers = await listMcpServers(db, account_id);
+  return [
+    ...tools.map((tool) => available(tool, tool.name, null)),
+    ...servers.flatMap((server) =>
+      server.tools.map((tool) => available(tool, `${server.name}.${tool.name}`, server.name)),
+    ),
+  ];
+}
+
+function available(
+  { description, json_schema }: { description: string; json_schema: Record<string, unknown> },
+  name: string,
+  server: string | null,
+): AvailableTool {
+  return { name, description, parameters: json_schema, server };
+}
+
+/** The tools of each agent as a run freezes them. Throws `InvalidInputError`, naming each tool that is not there, or is there twice. */
+export async function chooseTools(
+  deps: Deps,
+  principal: Principal,
+  agents: { tools?: ToolChoice[] }[],
+  pathTo: (agent: number, tool: number) => Path = (agent, tool) => ['agents', agent, 'tools', tool],
+): Promise<AgentTool[][]> {
+  const wanted = agents.map(({ tools = [] }) => tools.map(asAgentTool));
+  if (!wanted.some((tools) => tools.length)) return wanted;
+  const available = new Set((await listTools(deps, principal)).map(({ name }) => name));
+  const faults: FieldFault[] = wanted.flatMap((tools, agent) =>
+    tools.flatMap(({ name }, index) => {
+      const isTwice = tools.findIndex((other) => other.name === name) < index;
+      if (available.has(name) && !isTwice) return [];
+      const path = pathTo(agent, index);
+      if (isTwice) return [{ path, detail: `"${name}" is listed twice` }];
+      return [{ path, detail: `"${name}" is not a tool that this account has here.`, way_out: 'list_tools' as const }];
+    }),
+  );
+  requireNone(faults);
+  return wanted;
+}

@@ -1,0 +1,170 @@
+import { z } from 'zod';
+import {
+  deleteOrchestration,
+  insertOrchestration,
+  listOrchestrations,
+  updateOrchestration,
+} from '../../../../db/orchestrations.ts';
+import type { Definition } from '../../../../workflows/contract/definition.ts';
+import type { ModelDeps } from '../../../agents/models.ts';
+import type { Principal } from '../../../accounts/principal.ts';
+import { DomainError, InvalidInputError, notFound, requireNone } from '../../../errors.ts';
+import { newId } from '../../../ids.ts';
+import { body, createRouter, faults, json, route } from '../../../http/openapi.ts';
+import { pointer } from '../../../http/pointer.ts';
+import { checkTools } from '../../../orchestrations/check-tools.ts';
+import { hashOf, isShipped, shippedOrchestrations, toDefinition } from '../../../orchestrations/definitions.ts';
+import { definitionFaults } from '../../../orchestrations/faults.ts';
+import { getOrchestration } from '../../../orchestrations/find.ts';
+import { toWire } from '../view.ts';
+import { orchestrationLinks } from '../links.ts';
+import { definitionSchema } from '../../../orchestrations/definition-schema.ts';
+import {
+  orchestrationDeletedSchema,
+  orchestrationListSchema,
+  orchestrationParams,
+  orchestrationSchema,
+  validationSchema,
+} from '../schemas/orchestration.ts';
+
+export const orchestrationsRouter = createRouter();
+
+const tags = ['Orchestrations'];
+const params = orchestrationParams;
+
+const list = route({
+  method: 'get',
+  path: '/',
+  operationId: 'listOrchestrations',
+  tags,
+  summary: 'All orchestrations: those that ship with Orchflow, then your own',
+  responses: { 200: json(orchestrationListSchema, 'The orchestrations; `steps` is how many each has') },
+  links: orchestrationLinks('/0/id'),
+});
+
+orchestrationsRouter.openapi(list, async (c) => {
+  const own = await listOrchestrations(c.var.deps.db, c.var.principal.account_id);
+  const all = [...shippedOrchestrations, ...own];
+  return c.json(
+    all.map(({ id, definition: { name, description, steps } }) => ({ id, name, description, steps: steps.length })),
+    200,
+  );
+});
+
+const create = route({
+  method: 'post',
+  path: '/',
+  operationId: 'createOrchestration',
+  tags,
+  summary: 'Create an orchestration, checked whole',
+  request: { body: body(definitionSchema) },
+  responses: { 201: json(orchestrationSchema, 'The orchestration') },
+  links: orchestrationLinks(),
+});
+
+orchestrationsRouter.openapi(create, async (c) => {
+  const { id: given, definition } = toDefinition(c.req.valid('json'));
+  const { db } = c.var.deps;
+  const account_id = c.var.principal.account_id;
+  await requireSound(c.var.deps, c.var.principal, definition);
+  const id = given ?? newId('orchestration', c.var.idempotency);
+  const hash = hashOf(definition);
+  const isNew = !isShipped(id) && (await insertOrchestration(db, { account_id, id, hash, definition }));
+  const stored = await getOrchestration(db, c.var.principal, id);
+  const isOwn = isNew || (c.var.idempotency?.isRetry && stored.hash === hash);
+  if (!isOwn) throw exists(id);
+  c.header('Location', `/api/v1/orchestrations/${id}`);
+  return c.json(toWire(stored), 201);
+});
+
+const validate = route({
+  method: 'post',
+  path: '/validate',
+  operationId: 'validateOrchestration',
+  tags,
+  summary: 'Check a definition without saving it',
+  request: { body: body(z.unknown().meta({ description: 'An OrchestrationDefinition, or what may be none.' })) },
+  responses: { 200: json(validationSchema, 'Whether it can be saved, and all that is wrong with it') },
+});
+
+orchestrationsRouter.openapi(validate, async (c) => {
+  const parsed = definitionSchema.safeParse(c.req.valid('json'));
+  const found = parsed.success ? await definitionFaults(toDefinition(parsed.data).definition) : faults(parsed.error);
+  const errors = found.map(({ path, detail }) => ({ pointer: pointer(path), detail }));
+  return c.json({ valid: errors.length === 0, errors }, 200);
+});
+
+const get = route({
+  method: 'get',
+  path: '/{orch_id}',
+  operationId: 'getOrchestration',
+  tags,
+  summary: 'An orchestration with all its steps',
+  request: { params },
+  responses: { 200: json(orchestrationSchema, 'The orchestration') },
+  links: orchestrationLinks(),
+  problems: [404],
+});
+
+orchestrationsRouter.openapi(get, async (c) => {
+  const { orch_id } = c.req.valid('param');
+  return c.json(toWire(await getOrchestration(c.var.deps.db, c.var.principal, orch_id)), 200);
+});
+
+const replace = route({
+  method: 'put',
+  path: '/{orch_id}',
+  operationId: 'replaceOrchestration',
+  tags,
+  summary: 'Replace an orchestration, checked whole; runs under way keep the one that they began with',
+  request: { params, body: body(definitionSchema) },
+  responses: { 200: json(orchestrationSchema, 'The orchestration') },
+  links: orchestrationLinks(),
+  problems: [404, 409],
+});
+
+orchestrationsRouter.openapi(replace, async (c) => {
+  const { orch_id: id } = c.req.valid('param');
+  const { id: given, definition } = toDefinition(c.req.valid('json'));
+  const { db } = c.var.deps;
+  const account_id = c.var.principal.account_id;
+  refuseShipped(id);
+  if (given !== undefined && given !== id) throw new InvalidInputError([{ path: ['id'], detail: `is not "${id}"` }]);
+  await requireSound(c.var.deps, c.var.principal, definition);
+  const isThere = await updateOrchestration(db, { account_id, id, hash: hashOf(definition), definition });
+  if (!isThere) throw notFound('Orchestration');
+  return c.json(toWire(await getOrchestration(db, c.var.principal, id)), 200);
+});
+
+const remove = route({
+  method: 'delete',
+  path: '/{orch_id}',
+  operationId: 'deleteOrchestration',
+  tags,
+  summary: 'Delete an orchestration; runs under way go on',
+  request: { params },
+  responses: { 200: json(orchestrationDeletedSchema, 'It is gone') },
+  problems: [404, 409],
+});
+
+orchestrationsRouter.openapi(remove, async (c) => {
+  const { orch_id: id } = c.req.valid('param');
+  refuseShipped(id);
+  if (!(await deleteOrchestration(c.var.deps.db, c.var.principal.account_id, id))) throw notFound('Orchestration');
+  return c.json({ id, status: 'deleted' as const, message: 'Orchestration deleted.' }, 200);
+});
+
+async function requireSound(deps: ModelDeps, principal: Principal, definition: Definition): Promise<void> {
+  requireNone(await definitionFaults(definition));
+  await checkTools(deps, principal, definition);
+}
+
+function exists(id: string): DomainError {
+  const message = `There is an orchestration "${id}".`;
+  return new DomainError('ORCHESTRATION_EXISTS', message, { way_out: 'replace_orchestration' });
+}
+
+function refuseShipped(id: string): void {
+  if (!isShipped(id)) return;
+  throw new DomainError('ORCHESTRATION_SHIPPED', `"${id}" comes with Orchflow.`, { way_out: 'create_orchestration' });
+}

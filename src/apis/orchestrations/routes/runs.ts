@@ -1,0 +1,232 @@
+import type { Context } from 'hono';
+import { findOrchestrationRun, isOrchestrationRun, listOrchestrationRuns } from '../../../../db/orchestration-runs.ts';
+import { findDefinition } from '../../../../db/orchestrations.ts';
+import { findRunPlace } from '../../../../db/run-events.ts';
+import { getRun } from '../../../../db/runs.ts';
+import { cancelRun } from '../../../runs/cancel.ts';
+import { besides } from '../../../http/deadline.ts';
+import type { AppEnv } from '../../../http/env.ts';
+import { notFound } from '../../../errors.ts';
+import { body, createRouter, eventStream, json, route } from '../../../http/openapi.ts';
+import { getOrchestration } from '../../../orchestrations/find.ts';
+import { resumeRun } from '../resume.ts';
+import { runToWire, statusesOf, wireStatus } from '../run-view.ts';
+import { startOrchestration } from '../../../orchestrations/start.ts';
+import { tellOrchestration } from '../stream.ts';
+import { waitForAnswer } from '../wait.ts';
+import { sendEvents } from '../../../http/sse.ts';
+import { orchestrationRunLinks } from '../links.ts';
+import { retryOrchestration } from '../../../orchestrations/retry.ts';
+import { orchestrationParams } from '../schemas/orchestration.ts';
+import {
+  orchestrationRunCancelledSchema,
+  orchestrationRunListSchema,
+  orchestrationRunSchema,
+  resumeSchema,
+  runAnswerSchema,
+  runGoesOnSchema,
+  runListQuery,
+  runParams,
+  startOrchestrationSchema,
+  waitQuery,
+} from '../schemas/run.ts';
+
+export const orchestrationRunsRouter = createRouter();
+
+const tags = ['Orchestration runs'];
+const answers = {
+  200: json(runAnswerSchema, 'The run has completed, paused or failed'),
+  202: json(runGoesOnSchema, 'The run goes on; read it under its id'),
+};
+
+/** Waits for the run. A client that hangs up loses nothing: the run goes on. */
+async function answerOf(c: Context<AppEnv>, run_id: string, seconds: number) {
+  const answer = await besides(
+    c,
+    seconds * 1_000,
+    waitForAnswer(c.var.deps, c.var.principal.account_id, run_id, { seconds, signal: c.req.raw.signal }),
+  );
+  if (answer) return c.json(answer, 200);
+  const message = `The run goes on. Read it with GET /api/v1/orchestrations/runs/${run_id}.`;
+  return c.json({ status: 'running' as const, run_id, message }, 202);
+}
+
+const run = route({
+  method: 'post',
+  path: '/{orch_id}/run',
+  operationId: 'runOrchestration',
+  tags,
+  summary: 'Start an orchestration and wait until it has completed, paused or failed',
+  request: { params: orchestrationParams, query: waitQuery, body: body(startOrchestrationSchema) },
+  responses: answers,
+  links: orchestrationRunLinks(),
+  problems: [402, 404, 429],
+});
+
+orchestrationRunsRouter.openapi(run, async (c) => {
+  const { deps, principal, idempotency } = c.var;
+  const orchestration = await getOrchestration(deps.db, principal, c.req.valid('param').orch_id);
+  const run_id = await startOrchestration(deps, principal, orchestration, c.req.valid('json'), idempotency);
+  return answerOf(c, run_id, c.req.valid('query').wait);
+});
+
+const resume = route({
+  method: 'post',
+  path: '/runs/{run_id}/resume',
+  operationId: 'resumeOrchestrationRun',
+  tags,
+  summary: 'Answer the step at which a run has paused, and wait until it has completed, paused again or failed',
+  request: { params: runParams, query: waitQuery, body: body(resumeSchema) },
+  responses: answers,
+  links: orchestrationRunLinks(),
+  problems: [404, 409],
+});
+
+orchestrationRunsRouter.openapi(resume, async (c) => {
+  const { run_id } = c.req.valid('param');
+  const { deps, principal, idempotency } = c.var;
+  await resumeRun(deps, principal, run_id, c.req.valid('json'), idempotency);
+  return answerOf(c, run_id, c.req.valid('query').wait);
+});
+
+const streamed = { 200: eventStream('The events, until the run ends or waits for a person; `done` is the last') };
+
+/** What happens in the run from after `seq`. It goes on when the client leaves. */
+async function streamOf(c: Context<AppEnv>, run_id: string, seq: number) {
+  const { deps, principal } = c.var;
+  const { orchestration_id, definition_hash } = await getRun(deps.db, run_id);
+  const definition = await findDefinition(deps.db, definition_hash!);
+  const run = { account_id: principal.account_id, run_id, orchestration_id: orchestration_id!, definition };
+  return sendEvents(c, (signal) => tellOrchestration(deps, run, deps.runEvents.follow(run_id, seq, signal)));
+}
+
+const runStream = route({
+  method: 'post',
+  path: '/{orch_id}/run/stream',
+  operationId: 'streamOrchestration',
+  tags,
+  summary: 'Start an orchestration and follow it as server-sent events',
+  description: `Each event is JSON in \`data\` with its \`type\`: \`orchestration_start\`, \`step_start\`, \`step_complete\` (with \`output\`),
+\`step_error\`, \`step_warning\`, \`thinking\`, \`agent_turn\` and \`llm_thought\`, \`tool_execution\`, \`tool_result\`, \`final\`,
+\`routing_decision\`, \`if_decision\`, \`switch_decision\`, \`parallel_start\`, \`branch_start\`, \`parallel_complete\`, \`loop_iteration\`,
+\`loop_complete\`, \`loop_limit_reached\`, \`merge_complete\`, \`transform_result\`, \`human_input_required\`, \`orchestration_end\`,
+\`orchestration_error\`, \`orchestration_complete\` (with \`final_state\`), \`delta\` (text while it is written), \`done\`.`,
+  request: { params: orchestrationParams, body: body(startOrchestrationSchema) },
+  responses: streamed,
+  problems: [402, 404, 429],
+});
+
+orchestrationRunsRouter.openapi(runStream, async (c) => {
+  const { deps, principal, idempotency } = c.var;
+  const orchestration = await getOrchestration(deps.db, principal, c.req.valid('param').orch_id);
+  const run_id = await startOrchestration(deps, principal, orchestration, c.req.valid('json'), idempotency);
+  return streamOf(c, run_id, 0);
+});
+
+const resumeStream = route({
+  method: 'post',
+  path: '/runs/{run_id}/resume/stream',
+  operationId: 'streamResumedRun',
+  tags,
+  summary: 'Answer the step at which a run has paused, and follow it as server-sent events',
+  request: { params: runParams, body: body(resumeSchema) },
+  responses: streamed,
+  problems: [404, 409],
+});
+
+orchestrationRunsRouter.openapi(resumeStream, async (c) => {
+  const { run_id } = c.req.valid('param');
+  const { deps, principal, idempotency } = c.var;
+  const place = await findRunPlace(deps.db, principal.account_id, run_id);
+  if (!place) throw notFound('Run');
+  await resumeRun(deps, principal, run_id, c.req.valid('json'), idempotency);
+  return streamOf(c, run_id, place.event_seq);
+});
+
+const retry = route({
+  method: 'post',
+  path: '/runs/{run_id}/retry',
+  operationId: 'retryOrchestrationRun',
+  tags,
+  summary:
+    'Go on with a run that has failed, where it stopped, and wait for it; steps that are done are not done again',
+  request: { params: runParams, query: waitQuery },
+  responses: answers,
+  links: orchestrationRunLinks(),
+  problems: [404, 409],
+});
+
+orchestrationRunsRouter.openapi(retry, async (c) => {
+  const { run_id } = c.req.valid('param');
+  const { deps, principal, idempotency } = c.var;
+  await retryOrchestration(deps, principal, run_id, idempotency);
+  return answerOf(c, run_id, c.req.valid('query').wait);
+});
+
+const list = route({
+  method: 'get',
+  path: '/runs',
+  operationId: 'listOrchestrationRuns',
+  tags,
+  summary: 'The newest runs of orchestrations',
+  request: { query: runListQuery },
+  responses: { 200: json(orchestrationRunListSchema, 'The runs') },
+  links: orchestrationRunLinks('/runs/0/run_id'),
+  problems: [422],
+});
+
+orchestrationRunsRouter.openapi(list, async (c) => {
+  const { status, ...page } = c.req.valid('query');
+  const runs = await listOrchestrationRuns(c.var.deps.db, c.var.principal.account_id, {
+    ...page,
+    status: status && statusesOf(status),
+  });
+  return c.json(
+    {
+      runs: runs.map(({ completed_at, ...item }) => ({
+        ...item,
+        status: wireStatus(item.status),
+        ended_at: completed_at,
+      })),
+    },
+    200,
+  );
+});
+
+const get = route({
+  method: 'get',
+  path: '/runs/{run_id}',
+  operationId: 'getOrchestrationRun',
+  tags,
+  summary: 'A run of an orchestration: its state, its steps, and what it waits for',
+  request: { params: runParams },
+  responses: { 200: json(orchestrationRunSchema, 'The run') },
+  links: orchestrationRunLinks(),
+  problems: [404],
+});
+
+orchestrationRunsRouter.openapi(get, async (c) => {
+  const found = await findOrchestrationRun(c.var.deps.db, c.var.principal.account_id, c.req.valid('param').run_id);
+  if (!found) throw notFound('Run');
+  return c.json(runToWire(found), 200);
+});
+
+const cancel = route({
+  method: 'post',
+  path: '/runs/{run_id}/cancel',
+  operationId: 'cancelOrchestrationRun',
+  tags,
+  summary: 'Cancel a run that is still active',
+  request: { params: runParams },
+  responses: { 200: json(orchestrationRunCancelledSchema, 'The run is cancelled; calls in flight are being aborted') },
+  links: orchestrationRunLinks(),
+  problems: [404, 409],
+});
+
+orchestrationRunsRouter.openapi(cancel, async (c) => {
+  const { run_id } = c.req.valid('param');
+  const { deps, principal } = c.var;
+  if (!(await isOrchestrationRun(deps.db, principal.account_id, run_id))) throw notFound('Run');
+  await cancelRun(deps, principal, run_id);
+  return c.json({ run_id, status: 'cancelled' as const, message: 'Run cancelled.' }, 200);
+});

@@ -1,0 +1,156 @@
+import { z } from 'zod';
+import { usageSchema } from '../../../runs/usage-schema.ts';
+import { id, text, timestamp, url } from '../../../fields.ts';
+import { limit } from '../../../http/cursor.ts';
+import { queryNumber } from '../../../http/query.ts';
+
+export const runParams = z.object({ run_id: id });
+
+const maxWaitSeconds = 3_600;
+
+export const waitQuery = z.object({
+  wait: queryNumber(
+    z.number().min(0).max(maxWaitSeconds).default(600).meta({
+      description: 'Seconds. A run that goes on for longer is answered with 202 and its id; it goes on.',
+    }),
+  ),
+});
+
+export const startOrchestrationSchema = z
+  .object({
+    message: text(0, 20_000).default('').meta({
+      description: 'Goes to `user_input`, `user_query` and the first key of the state schema.',
+      example: 'Synapse AI platform',
+    }),
+    provider_id: text(1, 64)
+      .nullish()
+      .meta({ description: "The account's newest active provider unless given; null is the server's own model." }),
+    webhook_url: url().nullish(),
+  })
+  .meta({ id: 'StartOrchestration' });
+
+export const resumeSchema = z
+  .object({
+    response: z
+      .union([text(0, 100_000), z.record(z.string(), z.unknown())])
+      .default({})
+      .meta({
+        description: 'The fields by name, or a text, which answers the only field.',
+        example: { decision: 'approve', notes: 'Excellent research.' },
+      }),
+    step_id: text(1, 64)
+      .nullish()
+      .meta({ description: 'Which step is answered, where several wait. The one that waits longest.' }),
+    gate_id: text(1, 200)
+      .nullish()
+      .meta({ description: 'Refuses the answer when the step waits for another one by now.' }),
+  })
+  .meta({ id: 'ResumeOrchestration' });
+
+const fieldSchema = z.object({
+  name: z.string(),
+  type: z.string(),
+  label: z.string().optional(),
+  options: z.union([z.string(), z.array(z.string())]).optional(),
+  required: z.boolean().optional(),
+});
+
+const humanInputSchema = z
+  .object({
+    step_id: z.string(),
+    prompt: z.string(),
+    fields: z.array(fieldSchema),
+    agent_context: z.string().nullable(),
+    task_id: z.string(),
+    gate_id: z.string(),
+  })
+  .meta({ id: 'HumanInputRequired' });
+
+const stepHistorySchema = z
+  .array(
+    z.object({
+      task_id: z.string().meta({ description: 'The execution: the id of the step, then `.2`, … when it ran again.' }),
+      step_id: z.string(),
+      step_name: z.string(),
+      type: z.string(),
+      step_type: z.string(),
+      status: z.string(),
+      turns: z.int(),
+      cost_usd: z.number(),
+      output_key: z.string().nullable(),
+      error: z.string().nullable(),
+      started_at: timestamp.nullable(),
+      ended_at: timestamp.nullable(),
+      duration_seconds: z.number().nullable(),
+    }),
+  )
+  .meta({ id: 'StepHistory' });
+
+const sharedState = z.record(z.string(), z.unknown()).meta({ description: 'The state, also as it is at a failure.' });
+
+export const runAnswerSchema = z
+  .union([
+    z.object({ status: z.literal('paused'), run_id: z.string(), human_input_required: humanInputSchema }),
+    z.object({
+      status: z.enum(['completed', 'failed', 'cancelled']),
+      run_id: z.string(),
+      response: z.string(),
+      shared_state: sharedState,
+      step_history: stepHistorySchema,
+    }),
+  ])
+  .meta({ id: 'OrchestrationAnswer' });
+
+export const runGoesOnSchema = z
+  .object({ status: z.literal('running'), run_id: z.string(), message: z.string() })
+  .meta({ id: 'OrchestrationGoesOn' });
+
+const runStatus = z.enum(['running', 'paused', 'completed', 'failed', 'cancelled']);
+
+export const orchestrationRunSchema = z
+  .object({
+    run_id: z.string(),
+    orchestration_id: z.string(),
+    status: runStatus,
+    message: z.string(),
+    response: z.string().nullable(),
+    error: z.string().nullable(),
+    shared_state: sharedState,
+    step_history: stepHistorySchema,
+    human_input_required: z.union([humanInputSchema, z.null()]),
+    waiting: z.array(humanInputSchema).meta({ description: 'All that people are asked for now.' }),
+    warnings: z.array(z.string()),
+    usage: usageSchema,
+    attempt: z.int(),
+    created_at: timestamp,
+    started_at: timestamp.nullable(),
+    ended_at: timestamp.nullable(),
+  })
+  .meta({ id: 'OrchestrationRun' });
+
+export const runListQuery = z.object({
+  limit,
+  orchestration_id: id.optional(),
+  status: runStatus.optional(),
+});
+
+export const orchestrationRunListSchema = z
+  .object({
+    runs: z.array(
+      z.object({
+        run_id: z.string(),
+        orchestration_id: z.string(),
+        status: runStatus,
+        message: z.string(),
+        error: z.string().nullable(),
+        created_at: timestamp,
+        started_at: timestamp.nullable(),
+        ended_at: timestamp.nullable(),
+      }),
+    ),
+  })
+  .meta({ id: 'OrchestrationRunList' });
+
+export const orchestrationRunCancelledSchema = z
+  .object({ run_id: z.string(), status: z.literal('cancelled'), message: z.string() })
+  .meta({ id: 'OrchestrationRunCancelled' });

@@ -1,0 +1,44 @@
+import { insertAccount } from '../../../../db/accounts.ts';
+import type { Config } from '../../../config.ts';
+import { encrypt, newApiKey, newWebhookSecret, sha256, webhookSecretContext } from '../../../crypto.ts';
+import { DomainError } from '../../../errors.ts';
+import { newId } from '../../../ids.ts';
+import { body, createRouter, json, route } from '../../../http/openapi.ts';
+import { registeredSchema, registerSchema } from '../schemas/auth.ts';
+
+export const authRouter = createRouter();
+
+const register = route({
+  method: 'post',
+  path: '/register',
+  operationId: 'registerAccount',
+  tags: ['Auth'],
+  summary: 'Create an account and get its API key, once',
+  isPublic: true,
+  request: { body: body(registerSchema) },
+  responses: { 201: json(registeredSchema, 'The account was created') },
+  problems: [409, 429],
+});
+
+authRouter.openapi(register, async (c) => {
+  const { name, email } = c.req.valid('json');
+  const { db, config } = c.var.deps;
+  const account_id = newId('account');
+  const api_key = newApiKey();
+  const webhook_secret = newWebhookSecret();
+  const webhook_secret_encrypted = encrypt(webhook_secret, config.ENCRYPTION_KEY, webhookSecretContext(account_id));
+  const created = await insertAccount(
+    db,
+    { account_id, name, email, webhook_secret_encrypted },
+    { key_sha256: sha256(api_key), key_prefix: api_key.slice(0, 9) },
+  );
+  if (!created) throw new DomainError('EMAIL_TAKEN', 'An account with this e-mail exists already.');
+  return c.json({ api_key, webhook_secret, message: welcome(config) }, 201);
+});
+
+function welcome(config: Config): string {
+  const message = `Free tier: ${config.MONTHLY_RUN_LIMIT || 100} runs/month, ${config.MANAGED_TRIAL_RUNS_COUNT || 3} managed trial runs included.`;
+  return config.ORCHFLOW_MODE === 'hosted'
+    ? message
+    : `${message} This server is self-hosted: its operator sets the limits.`;
+}

@@ -1,0 +1,98 @@
+import { z } from 'zod';
+import { deleteMcpServer, listMcpServers, upsertMcpServer } from '../../../../db/mcp-servers.ts';
+import type { McpServer } from '../../../../db/schema.ts';
+import { encrypt, mcpServerContext } from '../../../crypto.ts';
+import { InvalidInputError, notFound } from '../../../errors.ts';
+import { besides } from '../../../http/deadline.ts';
+import { body, createRouter, json, links, route } from '../../../http/openapi.ts';
+import {
+  createMcpServerSchema,
+  mcpServerDeletedSchema,
+  mcpServerListSchema,
+  mcpServerName,
+  mcpServerSchema,
+} from '../schemas/mcp-server.ts';
+import { listMcpTools, ToolError, type McpTarget } from '../../../tools/index.ts';
+
+/** How long a server may take to list its tools. */
+const timeout_ms = 20_000;
+
+export const mcpServersRouter = createRouter();
+
+function toWire({ name, url, command, args, tools, created_at }: McpServer) {
+  const named = tools.map((tool) => ({ name: `${name}.${tool.name}`, description: tool.description }));
+  return { name, url, command, args, tools: named, created_at };
+}
+
+const create = route({
+  method: 'post',
+  path: '/',
+  operationId: 'createMcpServer',
+  tags: ['Tools'],
+  summary: 'Register an MCP server, in place of one of its name: its tools are listed now',
+  request: { body: body(createMcpServerSchema) },
+  responses: { 201: json(mcpServerSchema, 'The server with its tools, without its secrets') },
+  links: links({ server_name: '/name' }, 'deleteMcpServer'),
+});
+
+mcpServersRouter.openapi(create, async (c) => {
+  const { name, url, headers = {}, command, args = [], env = {} } = c.req.valid('json');
+  const { db, config, fetch } = c.var.deps;
+  const account_id = c.var.principal.account_id;
+  if (command && !config.MCP_STDIO_ENABLED) {
+    throw new InvalidInputError([
+      { path: ['command'], detail: 'is not allowed: the operator has not set MCP_STDIO_ENABLED' },
+    ]);
+  }
+  const target: McpTarget = url ? { url, headers } : { command: command!, args, env };
+  const listed = besides(c, timeout_ms, listMcpTools(target, { fetch, signal: AbortSignal.timeout(timeout_ms) }));
+  const tools = await listed.catch((error) => {
+    const reason =
+      error instanceof ToolError ? error.message : `It did not answer within ${timeout_ms / 1_000} seconds.`;
+    throw new InvalidInputError([{ path: [url ? 'url' : 'command'], detail: `The tools cannot be listed. ${reason}` }]);
+  });
+  const secrets = JSON.stringify(url ? headers : env);
+  const server = await upsertMcpServer(db, {
+    account_id,
+    name,
+    url: url ?? null,
+    command: command ?? null,
+    args: JSON.stringify(args),
+    secrets_encrypted:
+      secrets === '{}' ? null : encrypt(secrets, config.ENCRYPTION_KEY, mcpServerContext(account_id, name)),
+    tools: JSON.stringify(tools),
+  });
+  return c.json(toWire(server), 201);
+});
+
+const list = route({
+  method: 'get',
+  path: '/',
+  operationId: 'listMcpServers',
+  tags: ['Tools'],
+  summary: 'The MCP servers of this account',
+  responses: { 200: json(mcpServerListSchema, 'The servers with their tools, without their secrets') },
+  links: links({ server_name: '/servers/0/name' }, 'deleteMcpServer'),
+});
+
+mcpServersRouter.openapi(list, async (c) => {
+  const servers = await listMcpServers(c.var.deps.db, c.var.principal.account_id);
+  return c.json({ servers: servers.map(toWire) }, 200);
+});
+
+const remove = route({
+  method: 'delete',
+  path: '/{server_name}',
+  operationId: 'deleteMcpServer',
+  tags: ['Tools'],
+  summary: 'Remove an MCP server; agents that have its tools go on without them',
+  request: { params: z.object({ server_name: mcpServerName }) },
+  responses: { 200: json(mcpServerDeletedSchema, 'It is not called any more') },
+  problems: [404],
+});
+
+mcpServersRouter.openapi(remove, async (c) => {
+  const { server_name: name } = c.req.valid('param');
+  if (!(await deleteMcpServer(c.var.deps.db, c.var.principal.account_id, name))) throw notFound('MCP server');
+  return c.json({ name, status: 'deleted' as const, message: 'MCP server removed.' }, 200);
+});

@@ -1,0 +1,154 @@
+import { z } from 'zod';
+import type { Context } from 'hono';
+import { findRunPlace } from '../../../../db/run-events.ts';
+import { findRunView, listRuns, type RunView } from '../../../../db/run-views.ts';
+import { isFinished } from '../../../../db/runs.ts';
+import type { RunStatus } from '../../../../workflows/contract/states.ts';
+import { notFound } from '../../../errors.ts';
+import { id } from '../../../fields.ts';
+import { readCursor, writeCursor } from '../../../http/cursor.ts';
+import { besides } from '../../../http/deadline.ts';
+import type { AppEnv } from '../../../http/env.ts';
+import { body, createRouter, json, links, route, sendJson } from '../../../http/openapi.ts';
+import { cancelRun } from '../../../runs/cancel.ts';
+import { startGoal } from '../../../runs/goals.ts';
+import { rerunGoal } from '../../../runs/rerun.ts';
+import { runLinks } from '../links.ts';
+import { runWaitQuery } from '../schemas/run-events.ts';
+import {
+  createRunSchema,
+  rerunSchema,
+  runCancelledSchema,
+  runListQuery,
+  runListSchema,
+  runSchema,
+  runStartedSchema,
+} from '../schemas/run.ts';
+
+export const runsRouter = createRouter();
+
+const create = route({
+  method: 'post',
+  path: '/',
+  operationId: 'createRun',
+  tags: ['Runs'],
+  summary: 'Start a run in the background',
+  request: { body: body(createRunSchema) },
+  responses: { 201: json(runStartedSchema, 'The run is accepted and will not be lost') },
+  links: runLinks(),
+  problems: [402],
+});
+
+runsRouter.openapi(create, async (c) => {
+  const { deps, principal, idempotency } = c.var;
+  return started(c, await startGoal(deps, principal, c.req.valid('json'), idempotency));
+});
+
+const rerun = route({
+  method: 'post',
+  path: '/{run_id}/rerun',
+  operationId: 'rerun',
+  tags: ['Runs'],
+  summary: 'Start a new run that does a task of this one again, and all after it; this one stays as it is',
+  request: { params: z.object({ run_id: id }), body: body(rerunSchema) },
+  responses: { 201: json(runStartedSchema, 'The new run is accepted and will not be lost') },
+  links: runLinks(),
+  problems: [402, 404, 409],
+});
+
+runsRouter.openapi(rerun, async (c) => {
+  const { deps, principal, idempotency } = c.var;
+  const { run_id } = c.req.valid('param');
+  return started(c, await rerunGoal(deps, principal, run_id, c.req.valid('json'), idempotency));
+});
+
+/** 201, with where the run is. */
+function started(c: Context<AppEnv>, run_id: string) {
+  c.header('Location', `/api/v1/runs/${run_id}`);
+  const message = `Run started. Poll GET /runs/${run_id} for status.`;
+  return c.json({ run_id, status: 'pending' as const, message }, 201);
+}
+
+const list = route({
+  method: 'get',
+  path: '/',
+  operationId: 'listRuns',
+  tags: ['Runs'],
+  summary: 'The history of runs, newest first',
+  request: { query: runListQuery },
+  responses: { 200: json(runListSchema, 'A page of runs') },
+  links: {
+    ...runLinks('/runs/0/run_id'),
+    ...links({ run_id: '/runs/0/run_id', task_id: '/runs/0/waiting_tasks/0' }, 'completeTask'),
+    ...links({ cursor: '/next_cursor' }, 'listRuns'),
+  },
+  problems: [422],
+});
+
+runsRouter.openapi(list, async (c) => {
+  const { limit, cursor, status } = c.req.valid('query');
+  const after = cursor === undefined ? undefined : readCursor(cursor);
+  const runs = await listRuns(c.var.deps.db, c.var.principal.account_id, { limit: limit + 1, status, after });
+  const page = runs.slice(0, limit);
+  const has_more = runs.length > limit;
+  const last = page.at(-1);
+  const next_cursor = has_more && last ? writeCursor({ created_at: last.created_at, id: last.run_id }) : null;
+  return c.json({ runs: page, has_more, next_cursor }, 200);
+});
+
+const get = route({
+  method: 'get',
+  path: '/{run_id}',
+  operationId: 'getRun',
+  tags: ['Runs'],
+  summary: 'Status, tasks and final output of a run',
+  request: {
+    params: z.object({ run_id: id }),
+    query: z.object({
+      live: z
+        .enum(['true', 'false'])
+        .optional()
+        .meta({ description: "Adds `live`: the workflow's own state, asked of a worker." }),
+      ...runWaitQuery,
+    }),
+  },
+  responses: { 200: json(runSchema, 'The run') },
+  links: { ...runLinks(), ...links({ run_id: '/run_id', task_id: '/waiting_tasks/0' }, 'completeTask') },
+  problems: [404, 422],
+});
+
+runsRouter.openapi(get, async (c) => {
+  const { run_id } = c.req.valid('param');
+  const { db, engine, runEvents } = c.var.deps;
+  const { live: wantsLive, wait, seen } = c.req.valid('query');
+  if (wait) {
+    if (!(await findRunPlace(db, c.var.principal.account_id, run_id))) throw notFound('Run');
+    const holds = (status: RunStatus) =>
+      seen ? status === seen && !isFinished(status) : status === 'pending' || status === 'running';
+    const timeout_ms = wait * 1_000;
+    await besides(c, timeout_ms, runEvents.waitWhile(run_id, holds, { timeout_ms, signal: c.req.raw.signal }));
+  }
+  const run = await findRunView(db, c.var.principal.account_id, run_id);
+  if (!run) throw notFound('Run');
+  if (wantsLive !== 'true') return sendJson(c, run);
+  const live = JSON.stringify((await engine.findLiveState(run_id)) ?? null);
+  return sendJson<RunView>(c, `${run.slice(0, -1)},"live":${live}}`);
+});
+
+const cancel = route({
+  method: 'delete',
+  path: '/{run_id}',
+  operationId: 'cancelRun',
+  tags: ['Runs'],
+  summary: 'Cancel a run that is still active',
+  request: { params: z.object({ run_id: id }) },
+  responses: { 200: json(runCancelledSchema, 'The run is cancelled; calls in flight are being aborted') },
+  links: runLinks(),
+  problems: [404, 409],
+});
+
+runsRouter.openapi(cancel, async (c) => {
+  const { run_id } = c.req.valid('param');
+  await cancelRun(c.var.deps, c.var.principal, run_id);
+  return c.json({ run_id, status: 'cancelled' as const, message: 'Run cancelled.' }, 200);
+});

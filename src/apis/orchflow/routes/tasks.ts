@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import { findTaskViews, type TaskView } from '../../../../db/run-views.ts';
+import { InvalidInputError, notFound } from '../../../errors.ts';
+import { id, taskId } from '../../../fields.ts';
+import { body, createRouter, json, route, sendJson } from '../../../http/openapi.ts';
+import { answerTask } from '../../../runs/answer.ts';
+import { runLinks } from '../links.ts';
+import { completeTaskSchema, taskCompletedSchema, taskListSchema } from '../schemas/task.ts';
+
+export const tasksRouter = createRouter();
+
+const list = route({
+  method: 'get',
+  path: '/{run_id}/tasks',
+  operationId: 'listTasks',
+  tags: ['Tasks'],
+  summary: 'All tasks of a run, also while it runs',
+  request: { params: z.object({ run_id: id }) },
+  responses: { 200: json(taskListSchema, 'The tasks in the order of the plan') },
+  links: runLinks(),
+  problems: [404],
+});
+
+tasksRouter.openapi(list, async (c) => {
+  const { run_id } = c.req.valid('param');
+  const tasks = await findTaskViews(c.var.deps.db, c.var.principal.account_id, run_id);
+  if (!tasks) throw notFound('Run');
+  return sendJson<{ run_id: string; tasks: TaskView[] }>(c, `{"run_id":${JSON.stringify(run_id)},"tasks":${tasks}}`);
+});
+
+const complete = route({
+  method: 'post',
+  path: '/{run_id}/tasks/{task_id}/complete',
+  operationId: 'completeTask',
+  tags: ['Tasks'],
+  summary: 'Answer a task that waits for a person; the run goes on by itself',
+  request: { params: z.object({ run_id: id, task_id: taskId }), body: body(completeTaskSchema) },
+  responses: { 200: json(taskCompletedSchema, 'The answer was taken') },
+  links: runLinks(),
+  problems: [404, 409],
+});
+
+tasksRouter.openapi(complete, async (c) => {
+  const { run_id, task_id } = c.req.valid('param');
+  const { output, decision, gate_id } = c.req.valid('json');
+  const answer = { run_id, task_id, gate_id: gate_id ?? undefined, decision, output: output ?? null };
+  const { deps, principal, idempotency } = c.var;
+  const gate = await answerTask(deps, principal, answer, idempotency).catch(quoteFields);
+  const message = `Task ${task_id} answered. The run goes on.`;
+  return c.json({ run_id, task_id, gate_id: gate.gate_id, decision: gate.decision!, message }, 200);
+});
+
+/** A field of a form is inside the text `output`, where no pointer leads. */
+function quoteFields(error: unknown): never {
+  if (!(error instanceof InvalidInputError)) throw error;
+  throw new InvalidInputError(
+    error.faults.map(({ path: [member, field], detail }) => ({
+      path: [member!],
+      detail: field === undefined ? detail : `"${String(field)}" ${detail}`,
+    })),
+  );
+}

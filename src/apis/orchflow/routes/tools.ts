@@ -1,0 +1,18 @@
+import { listTools } from '../../../agents/tools.ts';
+import { createRouter, json, route } from '../../../http/openapi.ts';
+import { toolListSchema } from '../schemas/tool.ts';
+
+export const toolsRouter = createRouter();
+
+const list = route({
+  method: 'get',
+  path: '/',
+  operationId: 'listTools',
+  tags: ['Tools'],
+  summary: 'The tools that agents of this account may be given',
+  responses: { 200: json(toolListSchema, 'The tools, with the arguments that they take') },
+});
+
+toolsRouter.openapi(list, async (c) => {
+  return c.json({ tools: await listTools(c.var.deps, c.var.principal) }, 200);
+});

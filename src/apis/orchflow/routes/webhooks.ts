@@ -1,0 +1,76 @@
+import { z } from 'zod';
+import { listDeliveries, redeliver, rotateWebhookSecret } from '../../../../db/webhooks.ts';
+import { encrypt, newWebhookSecret, webhookSecretContext } from '../../../crypto.ts';
+import { readCursor, writeCursor } from '../../../http/cursor.ts';
+import { notFound } from '../../../errors.ts';
+import { createRouter, json, links, route } from '../../../http/openapi.ts';
+import { id } from '../../../fields.ts';
+import { deliveryListQuery, deliveryListSchema, deliverySchema, secretRotatedSchema } from '../schemas/webhook.ts';
+
+export const webhooksRouter = createRouter();
+
+const rotate = route({
+  method: 'post',
+  path: '/secret/rotate',
+  operationId: 'rotateWebhookSecret',
+  tags: ['Webhooks'],
+  summary: 'A new secret for the signatures, shown once; the one before signs beside it for 24 hours',
+  responses: { 200: json(secretRotatedSchema, 'The new secret') },
+});
+
+webhooksRouter.openapi(rotate, async (c) => {
+  const { db, config } = c.var.deps;
+  const account_id = c.var.principal.account_id;
+  const webhook_secret = newWebhookSecret();
+  const encrypted = encrypt(webhook_secret, config.ENCRYPTION_KEY, webhookSecretContext(account_id));
+  const previous_signs_until = await rotateWebhookSecret(db, account_id, encrypted);
+  return c.json({ webhook_secret, previous_signs_until }, 200);
+});
+
+const list = route({
+  method: 'get',
+  path: '/deliveries',
+  operationId: 'listWebhookDeliveries',
+  tags: ['Webhooks'],
+  summary: 'What was sent to webhooks, and how that went, newest first',
+  request: { query: deliveryListQuery },
+  responses: { 200: json(deliveryListSchema, 'A page of deliveries') },
+  links: {
+    ...links({ delivery_id: '/deliveries/0/delivery_id' }, 'redeliver'),
+    ...links({ run_id: '/deliveries/0/run_id' }, 'getRun'),
+    ...links({ cursor: '/next_cursor' }, 'listWebhookDeliveries'),
+  },
+  problems: [422],
+});
+
+webhooksRouter.openapi(list, async (c) => {
+  const { limit, cursor, ...filter } = c.req.valid('query');
+  const after = cursor === undefined ? undefined : readCursor(cursor);
+  const found = await listDeliveries(c.var.deps.db, c.var.principal.account_id, { ...filter, limit: limit + 1, after });
+  const deliveries = found.slice(0, limit);
+  const has_more = found.length > limit;
+  const last = deliveries.at(-1);
+  const next_cursor = has_more && last ? writeCursor({ created_at: last.created_at, id: last.delivery_id }) : null;
+  return c.json({ deliveries, has_more, next_cursor }, 200);
+});
+
+const again = route({
+  method: 'post',
+  path: '/deliveries/{delivery_id}/redeliver',
+  operationId: 'redeliver',
+  tags: ['Webhooks'],
+  summary: 'Send an event again: the same id and body, a new time',
+  request: { params: z.object({ delivery_id: id }) },
+  responses: { 200: json(deliverySchema, 'It will be sent') },
+  links: links({ run_id: '/run_id' }, 'listWebhookDeliveries'),
+  problems: [404],
+});
+
+webhooksRouter.openapi(again, async (c) => {
+  const { delivery_id } = c.req.valid('param');
+  const { db, outbox } = c.var.deps;
+  const redelivered = await redeliver(db, c.var.principal.account_id, delivery_id);
+  if (!redelivered) throw notFound('Delivery');
+  outbox.send(redelivered.entry);
+  return c.json(redelivered.delivery, 200);
+});

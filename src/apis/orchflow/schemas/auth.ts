@@ -1,0 +1,20 @@
+import { z } from 'zod';
+import { text } from '../../../fields.ts';
+
+export const registerSchema = z
+  .strictObject({
+    name: text(1, 200).meta({ example: 'Your Name' }),
+    email: z.email().max(320).meta({ example: 'you@example.com' }),
+  })
+  .meta({ id: 'Register' });
+
+export const registeredSchema = z
+  .object({
+    api_key: z.string().meta({ description: 'Shown once. Only its hash is kept.', example: 'orch_…' }),
+    webhook_secret: z.string().meta({
+      description: 'Shown once. Verifies the signature of webhooks (Standard Webhooks).',
+      example: 'whsec_…',
+    }),
+    message: z.string(),
+  })
+  .meta({ id: 'Registered' });

@@ -1,0 +1,41 @@
+import { z } from 'zod';
+import { text, timestamp, url } from '../../../fields.ts';
+
+export const createProviderSchema = z
+  .strictObject({
+    provider: z.enum(['gemini', 'openai', 'anthropic', 'ollama']),
+    api_key: text(1, 1_000).optional().meta({ description: 'Required, except for Ollama. Encrypted; never returned.' }),
+    label: text(0, 200).nullish(),
+    model: text(1, 200).optional().meta({ description: "The vendor's default model unless given." }),
+    base_url: url().nullish().meta({ description: 'For Ollama, and for servers that speak the API of the vendor.' }),
+  })
+  .refine(({ provider, api_key }) => provider === 'ollama' || api_key !== undefined, {
+    path: ['api_key'],
+    error: 'is required for this provider',
+  })
+  .refine(({ provider, base_url }) => provider !== 'ollama' || Boolean(base_url), {
+    path: ['base_url'],
+    error: 'is required for ollama, e.g. http://localhost:11434',
+  })
+  .meta({ id: 'CreateProvider' });
+
+export const providerSchema = z
+  .object({
+    provider_id: z.string().meta({ example: 'prv_abc123' }),
+    provider: z.enum(['gemini', 'openai', 'anthropic', 'ollama']),
+    label: z.string().nullable(),
+    model: z.string(),
+    base_url: z.string().nullable(),
+    status: z.enum(['active', 'inactive']),
+    blocked_until: timestamp.optional().meta({
+      description: 'While it wants to be left alone (429 with Retry-After). The calls of all runs wait.',
+    }),
+    created_at: timestamp,
+  })
+  .meta({ id: 'Provider' });
+
+export const providerListSchema = z.object({ providers: z.array(providerSchema) }).meta({ id: 'ProviderList' });
+
+export const providerDeactivatedSchema = z
+  .object({ provider_id: z.string(), status: z.literal('inactive'), message: z.string() })
+  .meta({ id: 'ProviderDeactivated' });

@@ -1,0 +1,49 @@
+import { z } from 'zod';
+import { queryNumber } from '../../../http/query.ts';
+
+const maxSeq = 2 ** 31 - 1;
+
+export const runEventsQuery = z.object({
+  after: queryNumber(
+    z.int().min(0).max(maxSeq).default(0).meta({
+      description: 'The last `seq` that was seen. `Last-Event-ID` goes before it.',
+      example: 7,
+    }),
+  ),
+});
+
+export const runEventsHeaders = z.object({
+  'last-event-id': z
+    .string()
+    .regex(/^\d{1,9}(-done)?$/, 'is not an `id` of this stream')
+    .transform((text) => ({ seq: Number.parseInt(text), isDone: text.endsWith('-done') }))
+    .optional()
+    .meta({
+      type: 'string',
+      pattern: '^\\d{1,9}(-done)?$',
+      description: 'The last `id` that was seen.',
+      example: '7',
+    }),
+});
+
+const status = z.enum(['pending', 'running', 'waiting_human', 'completed', 'failed', 'cancelled']);
+
+export const runWaitQuery = {
+  wait: queryNumber(
+    z
+      .number()
+      .min(0)
+      .max(60)
+      .optional()
+      .meta({
+        description:
+          'Seconds that the answer may wait for: until the run has ended or waits for a person, or, with `seen`, until its ' +
+          'status is another. After that time the run is answered as it is; a run that has ended, at once.',
+        example: 30,
+      }),
+  ),
+  seen: status.optional().meta({
+    description: 'With `wait`: the status that you have seen, so that no change is missed and none is told twice.',
+    example: 'waiting_human',
+  }),
+};

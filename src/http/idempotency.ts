@@ -1,0 +1,59 @@
+import { createMiddleware } from 'hono/factory';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { answerIdempotencyKey, releaseIdempotencyKey, takeIdempotencyKey } from '../../db/idempotency-keys.ts';
+import type { AppEnv } from './env.ts';
+import { decrypt, encrypt, sha256 } from '../crypto.ts';
+import { InvalidInputError } from '../errors.ts';
+import { HttpError } from './problems.ts';
+
+type Kept = { body: string; headers: [string, string][] };
+
+const keptHeaders = ['content-type', 'location', 'retry-after'];
+
+/**
+ * `Idempotency-Key` on POST (draft-ietf-httpapi-idempotency-key-header): the same key and request get the same answer
+ * for 24 hours; another request with the key 422; one while the first is at work 409. Answers are kept encrypted,
+ * for they may hold secrets that are shown once. Failures on our side (5xx) are not kept.
+ */
+export function idempotency() {
+  return createMiddleware<AppEnv>(async function idempotency(c, next) {
+    const idempotency_key = c.req.method === 'POST' ? c.req.header('idempotency-key') : undefined;
+    if (idempotency_key === undefined) return next();
+    if (!/^[\x21-\x7e]{1,255}$/.test(idempotency_key)) {
+      throw new InvalidInputError([{ path: ['Idempotency-Key'], detail: 'must be 1 to 255 visible ASCII characters' }]);
+    }
+    const { db, config, log } = c.var.deps;
+    const name = { account_id: c.var.principal.account_id, idempotency_key };
+    const context = `orchflow:idempotency:${name.account_id}:${idempotency_key}`;
+    const fingerprint = sha256([c.req.method, c.req.path, await c.req.text()].join('\n'));
+
+    const key = await takeIdempotencyKey(db, name, fingerprint);
+    if (!key.taken) {
+      const { status, answer_encrypted, fingerprint: first } = key.row;
+      if (first !== fingerprint) {
+        throw new HttpError('IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key was used for another request.');
+      }
+      if (status === null || answer_encrypted === null) {
+        const detail = 'The first request with this Idempotency-Key is still at work.';
+        throw new HttpError('IDEMPOTENCY_KEY_IN_FLIGHT', detail, { retry_after_seconds: 1 });
+      }
+      const kept = JSON.parse(decrypt(answer_encrypted, config.ENCRYPTION_KEY, context)) as Kept;
+      const headers = Object.fromEntries([...kept.headers, ['idempotency-replayed', 'true']]);
+      return c.body(kept.body, status as ContentfulStatusCode, headers);
+    }
+
+    // The same key a day later is another request, and makes other ids.
+    c.set('idempotency', { seed: `${context}:${key.created_at}`, isRetry: key.taken === 'again' });
+    await next();
+    const answer = c.res;
+    // A stream is not kept: the same request finds what the first one made, and follows it anew.
+    if (answer.status >= 500 || answer.headers.get('content-type')?.startsWith('text/event-stream')) {
+      await releaseIdempotencyKey(db, name).catch((error) => log.warn({ err: error }, 'idempotency key not released'));
+      return;
+    }
+    const headers = [...answer.headers].filter(([header]) => keptHeaders.includes(header));
+    const kept: Kept = { body: await answer.clone().text(), headers };
+    const answer_encrypted = encrypt(JSON.stringify(kept), config.ENCRYPTION_KEY, context);
+    await answerIdempotencyKey(db, name, { status: answer.status, answer_encrypted });
+  });
+}

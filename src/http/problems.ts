@@ -1,0 +1,193 @@
+import type { Context } from 'hono';
+import { HTTPException } from 'hono/http-exception';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { isUnavailable } from '../../db/index.ts';
+import { DomainError, InvalidInputError, type DomainErrorCode, type WayOut } from '../errors.ts';
+import { pointer } from './pointer.ts';
+
+/** What can go wrong before a noun is asked, or behind it. */
+export type HttpErrorCode =
+  | 'BODY_TOO_LARGE'
+  | 'IDEMPOTENCY_KEY_IN_FLIGHT'
+  | 'IDEMPOTENCY_KEY_REUSED'
+  | 'INTERNAL_ERROR'
+  | 'METHOD_NOT_ALLOWED'
+  | 'NOT_FOUND'
+  | 'RATE_LIMITED'
+  | 'UNAUTHORIZED'
+  | 'UNAVAILABLE'
+  | 'UNSUPPORTED_MEDIA_TYPE';
+
+export type ProblemCode = DomainErrorCode | HttpErrorCode | 'VALIDATION_FAILED';
+
+/** The status and title of each problem, and what a client does about it: `/problems/{type}` shows the three. */
+export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCode, title: string, help: string]> = {
+  UNAUTHORIZED: [
+    401,
+    'Missing or invalid API key',
+    'Send the key in `X-API-Key`, or as `Authorization: Bearer`. A key begins with `orch_` and is shown once, when the account is registered.',
+  ],
+  PROVIDER_REQUIRED: [
+    402,
+    'A provider of your own is required',
+    'The server has no model for this run, or your managed trial runs are used up. Register a provider, and pass its `provider_id`.',
+  ],
+  NOT_FOUND: [404, 'Not found', 'Nothing of this id is yours. What belongs to another account is not found either.'],
+  METHOD_NOT_ALLOWED: [405, 'Method not allowed', 'The header `Allow` has the methods that this path takes.'],
+  EMAIL_TAKEN: [
+    409,
+    'This e-mail has an account',
+    'Use the key of that account. A key that is lost cannot be shown again.',
+  ],
+  TASK_NOT_WAITING: [
+    409,
+    'The task is not waiting for a person',
+    'It was answered before, is due no more, or has not come so far: `task_status` says which. `answer` is the one that stands.',
+  ],
+  RUN_FINISHED: [409, 'The run has ended', '`run_status` says how. A run that has ended cannot be cancelled.'],
+  RUN_NOT_READY: [
+    409,
+    'The run has not come so far',
+    'Wait until the tasks before the one that you name are completed, or give their outputs in `edits`.',
+  ],
+  RUN_NOT_FAILED: [
+    409,
+    'The run has not failed',
+    'Only a run that has failed is tried again. `run_status` says how it is.',
+  ],
+  RUN_NOT_PAUSED: [
+    409,
+    'The run does not wait for a person',
+    'Read the run: `waiting` has what it waits for now, with the `gate_id` of each question.',
+  ],
+  ORCHESTRATION_EXISTS: [409, 'There is an orchestration of this id', 'Replace it with PUT, or take another id.'],
+  ORCHESTRATION_SHIPPED: [
+    409,
+    'This orchestration cannot be changed',
+    'It comes with Orchflow. Create one of your own from what it answers to GET.',
+  ],
+  IDEMPOTENCY_KEY_IN_FLIGHT: [
+    409,
+    'The first request is still at work',
+    'Send the same request again after `Retry-After`; its answer is that of the first.',
+  ],
+  BODY_TOO_LARGE: [
+    413,
+    'The body is too large',
+    'Send less at once. Texts over the limit belong into several requests.',
+  ],
+  UNSUPPORTED_MEDIA_TYPE: [415, 'Send JSON', 'Send the body as JSON, with `Content-Type: application/json`.'],
+  VALIDATION_FAILED: [
+    422,
+    'Validation error',
+    '`errors` names each field by a JSON Pointer (RFC 6901) and says what is wrong with it. Nothing was done.',
+  ],
+  IDEMPOTENCY_KEY_REUSED: [
+    422,
+    'The Idempotency-Key was used for another request',
+    'A key belongs to one method, path and body for 24 hours. Make a new one for a new request.',
+  ],
+  MONTHLY_LIMIT_REACHED: [
+    429,
+    'Monthly limit reached',
+    'The runs of this calendar month (UTC) are used. `Retry-After` leads to the next.',
+  ],
+  RATE_LIMITED: [429, 'Too many requests', 'Wait for `Retry-After`. The headers `RateLimit-*` say what is left.'],
+  INTERNAL_ERROR: [500, 'Internal error', 'The fault is on our side. Quote the `request_id` when you report it.'],
+  UNAVAILABLE: [
+    503,
+    'Temporarily unavailable',
+    'The database cannot be reached, or is busy. Try again after `Retry-After`; with an `Idempotency-Key`, nothing is done twice.',
+  ],
+};
+
+type Extra = { retry_after_seconds?: number; authenticate?: string; allow?: string[] };
+
+/** A request that fails for what it is as HTTP, whatever it asks for. `extra` becomes headers. */
+export class HttpError extends Error {
+  readonly code: HttpErrorCode;
+  readonly extra: Extra;
+
+  constructor(code: HttpErrorCode, detail: string, extra: Extra = {}) {
+    super(detail);
+    this.code = code;
+    this.extra = extra;
+  }
+}
+
+/** What is there, but not for this method. */
+export function notAllowed(method: string, allow: string[]): HttpError {
+  return new HttpError('METHOD_NOT_ALLOWED', `This takes ${allow.join(', ')}, and not ${method}.`, { allow });
+}
+
+/** What a surface says of an error, before it has a form. */
+export type Problem = Extra & {
+  code: ProblemCode;
+  detail: string;
+  errors?: { pointer: string; detail: string }[];
+  members?: Record<string, unknown>;
+};
+
+/** What a client can do about an error, in the requests of a surface; it follows the message. */
+export type WaysOut = Record<WayOut, string>;
+
+/** Any error as a problem, in the words of a surface. What is none of ours is not told. */
+export function problemOf(error: unknown, waysOut: WaysOut): Problem {
+  if (error instanceof DomainError) {
+    const { code, message, way_out, retry_after_seconds, members } = error;
+    return { code, detail: way_out ? `${message} ${waysOut[way_out]}` : message, retry_after_seconds, members };
+  }
+  if (error instanceof InvalidInputError) {
+    const errors = error.faults.map(({ path, detail, way_out }) => ({
+      pointer: pointer(path),
+      detail: way_out ? `${detail} ${waysOut[way_out]}` : detail,
+    }));
+    const said = errors.map((fault) => `${fault.pointer.slice(1).replaceAll('/', '.') || 'body'}: ${fault.detail}`);
+    return { code: 'VALIDATION_FAILED', detail: said.join('; '), errors };
+  }
+  if (error instanceof HttpError) return { code: error.code, detail: error.message, ...error.extra };
+  if (error instanceof HTTPException && error.status === 400) {
+    return problemOf(new InvalidInputError([{ path: [], detail: 'is not valid JSON' }]), waysOut);
+  }
+  if (error instanceof HTTPException && error.status === 413) return { code: 'BODY_TOO_LARGE', detail: error.message };
+  if (isUnavailable(error)) {
+    const detail =
+      'The database cannot be reached, or is busy. Try again; with an Idempotency-Key, nothing is done twice.';
+    return { code: 'UNAVAILABLE', detail, retry_after_seconds: 2 };
+  }
+  const detail = 'Something went wrong on our side. Quote the request_id when you report it.';
+  return { code: 'INTERNAL_ERROR', detail };
+}
+
+/** The last segment of a problem's `type`: `run-finished`. */
+export function slugOf(code: ProblemCode): string {
+  return code.toLowerCase().replaceAll('_', '-');
+}
+
+/** A problem as `application/problem+json` (RFC 9457), with `code` and `request_id` besides. */
+export function problemDetails(c: Context, problem: Problem): Response {
+  const { code, detail, errors, members } = problem;
+  const [status, title] = problems[code];
+  setHeaders(c, problem);
+  const type = `/problems/${slugOf(code)}`;
+  const body = {
+    type,
+    title,
+    status,
+    detail,
+    code,
+    ...(errors && { errors }),
+    ...members,
+    request_id: c.get('requestId'),
+  };
+  return c.body(JSON.stringify(body), status, { 'Content-Type': 'application/problem+json' });
+}
+
+function setHeaders(c: Context, { code, retry_after_seconds, authenticate = 'Bearer', allow }: Problem): void {
+  if (retry_after_seconds !== undefined) c.header('Retry-After', String(Math.ceil(retry_after_seconds)));
+  if (code === 'UNAUTHORIZED') c.header('WWW-Authenticate', authenticate);
+  if (allow) c.header('Allow', allow.join(', '));
+  // The server hangs up on a body that was not read to its end; the client's next request must not be on that line.
+  const isBodyLeft = c.req.raw.body && !c.req.raw.bodyUsed;
+  if (isBodyLeft || code === 'BODY_TOO_LARGE') c.header('Connection', 'close');
+}

@@ -1,0 +1,85 @@
+import { RateLimiterMemory, RateLimiterPostgres, type RateLimiterStoreAbstract } from 'rate-limiter-flexible';
+import { createPool } from '../../db/index.ts';
+import type { Config } from '../config.ts';
+
+/** What a key, or an address, may still do. `reset_seconds` from now on it is as at first. */
+export type Allowance = { allowed: boolean; limit: number; remaining: number; reset_seconds: number };
+
+export type RateLimit = ReturnType<typeof createRateLimit>;
+export type RateLimits = ReturnType<typeof createRateLimits>;
+
+/** A process asks Postgres for a fiftieth of the limit at a time. */
+const batches = 50;
+const maxLeases = 10_000;
+
+/** The points of a key that this process may still give away, and what it knows of the others. */
+type Lease = { points: number; elsewhere: number; ends_at: number; refill?: Promise<void> };
+
+/**
+ * At most `limit` requests of a key in a window, over all API processes: the count is in Postgres. A process takes
+ * points there in batches, so that a request costs a decrement, and a key at most 50 writes a window and process; a
+ * refused one costs nothing. What a process has taken and does not use is lost to the others until the window ends.
+ * Without Postgres each process counts for itself; one that cannot ask it in time does so for that batch.
+ */
+function createRateLimit(
+  storeClient: object,
+  { name, limit, window_seconds }: { name: string; limit: number; window_seconds: number },
+) {
+  const counted = { keyPrefix: name, points: limit, duration: window_seconds };
+  const store: RateLimiterStoreAbstract = new RateLimiterPostgres({
+    ...counted,
+    storeClient,
+    storeType: 'pool',
+    tableName: 'rate_limits',
+    tableCreated: true,
+    insuranceLimiter: new RateLimiterMemory(counted),
+  });
+  const batch = Math.ceil(limit / batches);
+  const leases = new Map<string, Lease>();
+
+  function leaseOf(key: string): Lease {
+    const known = leases.get(key);
+    if (known && known.ends_at > performance.now()) return known;
+    if (leases.size >= maxLeases) leases.clear();
+    const lease: Lease = { points: 0, elsewhere: limit, ends_at: Infinity };
+    leases.set(key, lease);
+    return lease;
+  }
+
+  async function refill(key: string, lease: Lease): Promise<void> {
+    const { consumedPoints, msBeforeNext } = await store.penalty(key, batch);
+    lease.points = Math.max(Math.min(batch, limit - (consumedPoints - batch)), 0);
+    lease.elsewhere = Math.max(limit - consumedPoints, 0);
+    lease.ends_at = performance.now() + msBeforeNext;
+    lease.refill = undefined;
+  }
+
+  /** Takes one point of the key. */
+  async function take(key: string): Promise<Allowance> {
+    for (;;) {
+      const lease = leaseOf(key);
+      const allowed = lease.points > 0;
+      if (allowed) lease.points -= 1;
+      if (allowed || lease.elsewhere === 0) {
+        const reset_seconds = Math.max(Math.ceil((lease.ends_at - performance.now()) / 1000), 1);
+        return { allowed, limit, remaining: lease.points + lease.elsewhere, reset_seconds };
+      }
+      await (lease.refill ??= refill(key, lease));
+    }
+  }
+
+  return { name, limit, window_seconds, take };
+}
+
+/** The limits that are set, on connections of their own: they never wait for a database that is busy or away. */
+export function createRateLimits(config: Config) {
+  const pool = createPool(config.DATABASE_URL, { max: 2, connectionTimeoutMillis: 1_000, query_timeout: 1_000 });
+  const { RATE_LIMIT_PER_MINUTE: perKey, REGISTER_LIMIT_PER_HOUR: perAddress } = config;
+  return {
+    perKey: perKey ? createRateLimit(pool, { name: 'requests', limit: perKey, window_seconds: 60 }) : undefined,
+    perAddress: perAddress
+      ? createRateLimit(pool, { name: 'registrations', limit: perAddress, window_seconds: 3_600 })
+      : undefined,
+    close: () => pool.end(),
+  };
+}

@@ -1,0 +1,50 @@
+import type { Context } from 'hono';
+import type { AppEnv } from './env.ts';
+
+/** One server-sent event. Without `id` it leaves alone what a reader resumes from; without `event` it is a `message`. */
+export type ServerSentEvent = { id?: string; event?: string; data: unknown };
+
+/** How soon a reader whose connection was lost shall come back, in milliseconds. */
+const retry = 1_000;
+
+/**
+ * Answers with server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), `null` being a
+ * comment that keeps the connection alive. A reader that is slow is waited for, with one event in hand; one that
+ * leaves aborts the signal that `open` gets.
+ */
+export function sendEvents(
+  c: Context<AppEnv>,
+  open: (signal: AbortSignal) => AsyncIterator<ServerSentEvent | null>,
+): Response {
+  const reader = new AbortController();
+  const events = open(reader.signal);
+  const encoder = new TextEncoder();
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      controller.enqueue(encoder.encode(`retry: ${retry}\n\n`));
+    },
+    async pull(controller) {
+      const { done, value } = await events.next().catch((error: unknown) => {
+        c.var.deps.log.error({ err: error, request_id: c.var.requestId }, 'a stream failed');
+        throw error;
+      });
+      if (done) controller.close();
+      else controller.enqueue(encoder.encode(value ? format(value) : ': still here\n\n'));
+    },
+    async cancel() {
+      reader.abort();
+      await events.return?.();
+    },
+  });
+  return c.body(body, 200, {
+    'Content-Type': 'text/event-stream; charset=utf-8',
+    'Cache-Control': 'no-cache, no-transform',
+    // nginx would hold events back.
+    'X-Accel-Buffering': 'no',
+  });
+}
+
+function format({ id, event, data }: ServerSentEvent): string {
+  const name = event === undefined ? '' : `event: ${event}\n`;
+  return `${id === undefined ? '' : `id: ${id}\n`}${name}data: ${JSON.stringify(data)}\n\n`;
+}

@@ -1,0 +1,235 @@
+import { z } from 'zod';
+import { text, timestamp } from '../fields.ts';
+import { agentToolsSchema } from '../agents/tool-schema.ts';
+
+const stepId = z
+  .string()
+  .regex(/^[A-Za-z0-9][\w-]{0,47}$/, 'must be 1 to 48 letters, digits, _ or -, and begin with a letter or digit');
+const stateKey = z
+  .string()
+  .regex(/^[A-Za-z]\w{0,63}$/, 'must be 1 to 64 letters, digits or _, and begin with a letter');
+/** Also the keys that runs write themselves. */
+const readableKey = z.string().regex(/^\w[\w-]{0,127}$/, 'is not a key of the state');
+const label = z.string().regex(/^[A-Za-z0-9][\w -]{0,63}$/, 'must be 1 to 64 letters, digits, spaces, _ or -');
+const target = stepId.nullable().default(null);
+const template = text(0, 50_000).nullable().default(null);
+const model = text(1, 200).nullable().default(null);
+const seconds = z.number().positive();
+
+/** A shipped orchestration, or one of the account's own. */
+export const orchestrationId = z.string().regex(/^[\w-]{1,64}$/);
+
+const ignored = z.unknown().optional().meta({ description: 'Ignored: answers have it, and so exports do.' });
+
+const common = {
+  id: stepId.meta({ example: 'step-research' }),
+  name: text(1, 200).meta({ example: 'Research' }),
+  input_keys: z.array(readableKey).max(50).default([]).meta({ description: 'What the step reads of the state.' }),
+  output_key: stateKey.nullable().default(null).meta({
+    description: 'Where its result is kept in the state; without it the result is not kept there.',
+    example: 'research_results',
+  }),
+  next_step_id: target.meta({ description: 'Null: the run, branch or loop body ends here.' }),
+  timeout_seconds: seconds.max(86_400).default(300).meta({
+    description: 'Of the step itself; people are waited for without it, and steps inside have their own.',
+  }),
+  max_iterations: z.int().min(1).max(1_000).default(3).meta({
+    description: 'How often the step may be entered; then the run goes on with `next_step_id` instead.',
+  }),
+  label: ignored,
+  depends_on: ignored,
+  position_x: ignored,
+  position_y: ignored,
+};
+
+const agent = z.strictObject({
+  name: text(1, 100).meta({ example: 'researcher' }),
+  system_prompt: text(0, 20_000).nullable().default(null),
+  model,
+});
+const agent_id = text(1, 100).nullable().default(null).meta({ description: 'A built-in agent.', example: 'research' });
+const max_turns = z.int().min(1).max(100).default(15);
+const prompt_template = template.meta({
+  description: '`{state.key}` is replaced by the value. The message of the run unless given.',
+  example: 'Research {state.query}.',
+});
+
+const humanField = z.strictObject({
+  name: stateKey,
+  type: z.enum(['text', 'textarea', 'select', 'number', 'boolean']).default('text'),
+  label: text(0, 500).nullable().default(null),
+  options: z
+    .union([text(1, 5_000), z.array(text(1, 200)).min(1).max(100)])
+    .nullable()
+    .default(null)
+    .meta({ description: 'Of a `select`: a list, or a text with commas.', example: 'approve,reject' }),
+  required: z.boolean().optional().meta({ description: 'A `select` is, others are not, unless given.' }),
+});
+
+const stepSchema = z
+  .discriminatedUnion('type', [
+    z.strictObject({
+      type: z.literal('agent'),
+      ...common,
+      agent_id,
+      agent: agent.nullable().default(null).meta({ description: 'An agent of this orchestration.' }),
+      prompt_template,
+      model,
+      max_turns,
+      allowed_tools: agentToolsSchema.nullable().default(null),
+    }),
+    z.strictObject({ type: z.literal('llm'), ...common, prompt_template, model }),
+    z.strictObject({
+      type: z.literal('tool'),
+      ...common,
+      forced_tool: text(1, 200).meta({
+        description: 'A name of `GET /api/v1/tools`. The model writes its arguments.',
+      }),
+      require_approval: z.boolean().optional().meta({ description: 'A person approves the call.' }),
+      agent_id,
+      prompt_template,
+      model,
+      max_turns,
+    }),
+    z.strictObject({
+      type: z.literal('evaluator'),
+      ...common,
+      route_map: z.record(label, stepId.nullable()).meta({ description: 'Label to step; null ends the run.' }),
+      route_descriptions: z.record(label, text(0, 1_000)).default({}),
+      evaluator_prompt: template,
+      model,
+    }),
+    z.strictObject({
+      type: z.literal('parallel'),
+      ...common,
+      parallel_branches: z.array(z.array(stepId).max(50)).max(50).meta({
+        description: 'One step: it and what follows it, up to `next_step_id`, the join. Several: exactly those.',
+      }),
+    }),
+    z.strictObject({
+      type: z.literal('merge'),
+      ...common,
+      merge_strategy: z.enum(['list', 'concat', 'dict']).default('list'),
+    }),
+    z.strictObject({
+      type: z.literal('loop'),
+      ...common,
+      loop_count: z.int().min(1).max(100).default(3),
+      loop_step_ids: z.array(stepId).max(50),
+    }),
+    z.strictObject({
+      type: z.literal('human'),
+      ...common,
+      human_prompt: template,
+      human_fields: z.array(humanField).max(50).default([]),
+      human_timeout_seconds: seconds
+        .max(366 * 86_400)
+        .nullable()
+        .default(null)
+        .meta({
+          description: 'The step fails when nobody has answered by then. For ever unless given.',
+        }),
+    }),
+    z.strictObject({
+      type: z.literal('transform'),
+      ...common,
+      transform_code: text(0, 50_000).meta({
+        description: 'JavaScript over `state`: an expression, or statements that return or assign `result`.',
+      }),
+    }),
+    z.strictObject({ type: z.literal('extract_json'), ...common }),
+    z.strictObject({
+      type: z.literal('if_else'),
+      ...common,
+      if_condition: text(0, 10_000).meta({ example: 'state.score >= 7' }),
+      if_true_step_id: target,
+      if_false_step_id: target,
+    }),
+    z.strictObject({
+      type: z.literal('switch'),
+      ...common,
+      switch_expression: text(0, 10_000).meta({ example: 'state.review.decision' }),
+      switch_cases: z.record(text(1, 200), stepId.nullable()).default({}),
+      switch_default_step_id: target,
+    }),
+    z.strictObject({ type: z.literal('print'), ...common, print_content: text(0, 50_000) }),
+    z.strictObject({ type: z.literal('end'), ...common }),
+  ])
+  .transform(({ label: _l, depends_on: _d, position_x: _x, position_y: _y, ...step }) =>
+    step.type === 'human'
+      ? {
+          ...step,
+          human_fields: step.human_fields.map((field) => ({
+            ...field,
+            required: field.required ?? field.type === 'select',
+          })),
+        }
+      : step,
+  );
+
+/** A field that is null is one that is not given: exports have all fields of all types in every step. */
+function withoutNulls(step: unknown): unknown {
+  if (typeof step !== 'object' || step === null || Array.isArray(step)) return step;
+  return Object.fromEntries(Object.entries(step).filter(([, value]) => value !== null));
+}
+
+export const definitionSchema = z
+  .strictObject({
+    id: orchestrationId
+      .refine((id) => id !== 'runs', 'is the path of the runs')
+      .optional()
+      .meta({ description: 'Made up unless given.', example: 'orch-research-report' }),
+    name: text(1, 200).meta({ example: 'Research → Report' }),
+    description: text(0, 5_000).default(''),
+    entry_step_id: stepId,
+    steps: z.array(z.preprocess(withoutNulls, stepSchema)).min(1).max(200),
+    state_schema: z
+      .record(
+        stateKey,
+        z.strictObject({
+          type: text(0, 100).nullable().default(null),
+          default: z.unknown().optional().meta({ description: 'Any JSON value.' }),
+          description: text(0, 1_000).nullable().default(null),
+        }),
+      )
+      .default({})
+      .meta({ description: 'What the state begins with. The message of a run goes to its first key.' }),
+    max_total_turns: z.int().min(1).max(1_000).default(100).meta({ description: 'Step executions in one run.' }),
+    max_total_cost_usd: z.number().min(0).nullable().default(null),
+    timeout_minutes: z.number().positive().max(100_000).default(30).meta({
+      description: 'Since the start, or since a person answered; waiting for people does not count.',
+    }),
+    edges: ignored,
+    avatar: ignored,
+    trigger: ignored,
+    hash: ignored,
+    is_shipped: ignored,
+    created_at: ignored,
+    updated_at: ignored,
+  })
+  .meta({
+    id: 'OrchestrationDefinition',
+    example: {
+      name: 'Research → Report',
+      entry_step_id: 'research',
+      steps: [
+        {
+          id: 'research',
+          name: 'Research',
+          type: 'agent',
+          agent_id: 'research',
+          prompt_template: 'Research {state.query}.',
+          output_key: 'notes',
+          next_step_id: 'report',
+        },
+        {
+          id: 'report',
+          name: 'Report',
+          type: 'llm',
+          prompt_template: 'Write a short report from these notes: {state.notes}',
+          output_key: 'report',
+        },
+      ],
+      state_schema: { query: { type: 'string' } },
+    },
+  });

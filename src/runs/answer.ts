@@ -1,0 +1,78 @@
+import type { Db } from '../../db/index.ts';
+import { completeTask, findGateAnsweredBy } from '../../db/gates.ts';
+import type { LiveSender } from '../../db/live.ts';
+import type { Gate } from '../../db/schema.ts';
+import { listTexts } from '../../db/texts.ts';
+import type { Decision } from '../../workflows/contract/states.ts';
+import type { Principal } from '../accounts/principal.ts';
+import { DomainError, InvalidInputError, notFound } from '../errors.ts';
+import { newId, type IdSeed } from '../ids.ts';
+import type { Outbox } from '../temporal/outbox.ts';
+
+/** `gate_id` is the question that it answers; without one it is meant for the one that is open now. */
+export type TaskAnswer = {
+  run_id: string;
+  task_id: string;
+  gate_id?: string;
+  decision: Decision;
+  output: string | null;
+};
+
+/**
+ * Answers the gate at which a task waits; once, whoever else answers it too, and returns it as it stands. The retry of a
+ * request whose answer stands is taken for it. Throws `NOT_FOUND`, `TASK_NOT_WAITING` with the answer that stands, and
+ * `InvalidInputError` at `decision`, `output`, or `output` and the field of the form.
+ */
+export async function answerTask(
+  { db, outbox, live }: { db: Db; outbox: Outbox; live: LiveSender },
+  { account_id }: Principal,
+  answer: TaskAnswer,
+  idempotency: IdSeed | undefined,
+): Promise<Gate> {
+  const request_id = newId('request', idempotency);
+  // The task may wait at its next gate by now, which this answer is not for.
+  const before = idempotency?.isRetry ? await findGateAnsweredBy(db, answer.run_id, request_id) : undefined;
+  if (before) return before;
+  const completion = await completeTask(db, { ...answer, account_id, request_id });
+  switch (completion.result) {
+    case 'accepted':
+      outbox.send(completion.entry);
+      live.changed(answer.run_id);
+      return completion.gate;
+    case 'unknown':
+      throw notFound('Task');
+    case 'unfit':
+      throw new InvalidInputError(
+        completion.faults.map(({ field, detail }) => ({
+          path: field === null ? ['output'] : ['output', field],
+          detail,
+        })),
+      );
+    case 'fault':
+      throw new InvalidInputError([{ path: [completion.field], detail: completion.detail }]);
+    case 'not_waiting': {
+      const { task_status, gate } = completion;
+      if (gate?.answered_by === request_id) return gate;
+      throw await notWaiting(db, task_status, gate);
+    }
+  }
+}
+
+/** Why there is nothing to answer, with the answer that stands when there is one. */
+async function notWaiting(db: Db, task_status: string, gate: Gate | undefined): Promise<DomainError> {
+  const refuse = (message: string, members: object = {}) =>
+    new DomainError('TASK_NOT_WAITING', message, { members: { task_status, ...members } });
+  switch (gate?.status) {
+    case 'open':
+      return refuse(`The task waits for ${gate.gate_id} by now.`, { gate_id: gate.gate_id });
+    case 'expired':
+      return refuse(`Nobody answered by ${gate.due_at}, and \`on_timeout\` has decided.`);
+    case 'answered': {
+      const { gate_id, decision, answer_id, answered_at } = gate;
+      const output = answer_id ? ((await listTexts(db, [answer_id])).get(answer_id) ?? null) : null;
+      return refuse('The task was answered already.', { answer: { gate_id, decision, output, answered_at } });
+    }
+    default:
+      return refuse(`The task is ${task_status} and waits for nobody.`);
+  }
+}

@@ -1,0 +1,53 @@
+import type { Duration } from '@temporalio/common';
+import { msToNumber } from '@temporalio/common/lib/time.js';
+import type { GateTerms, HumanGate, Run } from '../../db/schema.ts';
+import type { GatePolicy } from '../../workflows/contract/gate-rules.ts';
+import { requireNone, type FieldFault, type Path } from '../errors.ts';
+
+/** How long gates wait for people: what a run asks for, and what its workflow is told. */
+
+type Terms = { [name in keyof GateTerms]?: GateTerms[name] };
+
+/** The terms of an entry of `human_gates`: its own, and what it does not name from the run. */
+function termsOf(gate: HumanGate, run: Terms): Terms {
+  return typeof gate === 'string' ? run : { ...run, ...gate };
+}
+
+function milliseconds(duration: string | null | undefined): number | null {
+  return duration ? msToNumber(duration as Duration) : null;
+}
+
+/** Throws `InvalidInputError` for terms that cannot work: a timeout that never comes, an escalation to nowhere, too many reminders. */
+export function checkGateTerms(run: Terms & { human_gates: HumanGate[] }, minReminderSeconds: number): void {
+  const own = run.human_gates.flatMap((gate, index) =>
+    typeof gate === 'string' ? [] : faultsOf(termsOf(gate, run), ['human_gates', index], minReminderSeconds),
+  );
+  requireNone([...faultsOf(run, [], minReminderSeconds), ...own]);
+}
+
+function faultsOf(terms: Terms, at: Path, minReminderSeconds: number): FieldFault[] {
+  const { gate_due_in, remind_every, on_timeout = 'wait', escalation_webhook_url } = terms;
+  const faults: FieldFault[] = [];
+  if (on_timeout !== 'wait' && !gate_due_in) {
+    faults.push({ path: [...at, 'gate_due_in'], detail: `is needed with \`on_timeout: "${on_timeout}"\`` });
+  }
+  if (on_timeout === 'escalate' && !escalation_webhook_url) {
+    faults.push({ path: [...at, 'escalation_webhook_url'], detail: 'is needed with `on_timeout: "escalate"`' });
+  }
+  if (remind_every && milliseconds(remind_every)! < minReminderSeconds * 1000) {
+    faults.push({ path: [...at, 'remind_every'], detail: `must be at least ${minReminderSeconds} seconds` });
+  }
+  return faults;
+}
+
+/** What the workflow is told: the policy of the run, and that of each entry of its `human_gates`. */
+export function gatePolicies(run: Run): { gate_policy: GatePolicy; human_gate_policies: GatePolicy[] } {
+  return {
+    gate_policy: policyOf(run, null),
+    human_gate_policies: run.human_gates.map((gate, index) => policyOf(termsOf(gate, run), index)),
+  };
+}
+
+function policyOf({ gate_due_in, remind_every, on_timeout = 'wait' }: Terms, human_gate: number | null): GatePolicy {
+  return { due_in: milliseconds(gate_due_in), remind_every: milliseconds(remind_every), on_timeout, human_gate };
+}

@@ -1,0 +1,63 @@
+import type { GateTerms, HumanGate, NewRun } from '../../db/schema.ts';
+import type { Principal } from '../accounts/principal.ts';
+import { chooseModels, checkFallbacks, type AgentInput, type ModelDeps } from '../agents/models.ts';
+import { agentTemplates } from '../agents/templates.ts';
+import { newId, type IdSeed } from '../ids.ts';
+import { checkGateTerms } from './gate-terms.ts';
+import { startRun, type StartDeps } from './start.ts';
+
+export type GoalDeps = StartDeps & ModelDeps & { minReminderSeconds: number };
+
+/** What a run of a goal is asked for. Without agents it has the built-in ones. */
+export type Goal = Partial<GateTerms> & {
+  task: string;
+  agents: AgentInput[];
+  human_gates: HumanGate[];
+  ask_me_about: string[];
+  fallback_provider_ids: string[];
+  provider_id?: string | null;
+} & Pick<NewRun, 'require_approval' | 'on_budget'> &
+  Partial<Pick<NewRun, 'webhook_url' | 'max_cost_usd' | 'max_tokens'>>;
+
+/**
+ * Accepts a run of a goal, with its agents as they are now, and returns its id. Throws `InvalidInputError` for terms that
+ * cannot work and for providers, models and tools that the account does not have, and what `startRun` throws.
+ */
+export async function startGoal(
+  deps: GoalDeps,
+  principal: Principal,
+  goal: Goal,
+  idempotency: IdSeed | undefined,
+): Promise<string> {
+  checkGateTerms(goal, deps.minReminderSeconds);
+  const { provider_id = null, fallback_provider_ids } = goal;
+  await checkFallbacks(deps.db, principal, fallback_provider_ids);
+  const given = goal.agents.length > 0 ? goal.agents : agentTemplates;
+  const agents = await chooseModels(deps, principal, provider_id, given);
+  const run_id = newId('run', idempotency);
+  await startRun(
+    deps,
+    principal,
+    {
+      run_id,
+      origin: 'orchflow',
+      task: goal.task,
+      agents: JSON.stringify(agents),
+      human_gates: JSON.stringify(goal.human_gates),
+      ask_me_about: JSON.stringify(goal.ask_me_about),
+      require_approval: goal.require_approval,
+      webhook_url: goal.webhook_url ?? null,
+      gate_due_in: goal.gate_due_in ?? null,
+      remind_every: goal.remind_every ?? null,
+      on_timeout: goal.on_timeout,
+      escalation_webhook_url: goal.escalation_webhook_url ?? null,
+      provider_id,
+      fallback_provider_ids: JSON.stringify(fallback_provider_ids),
+      max_cost_usd: goal.max_cost_usd ?? null,
+      max_tokens: goal.max_tokens ?? null,
+      on_budget: goal.on_budget,
+    },
+    idempotency,
+  );
+  return run_id;
+}

@@ -1,0 +1,31 @@
+import type { RunQuota } from '../../db/runs.ts';
+import { DomainError } from '../errors.ts';
+
+/** How many runs an account may start. */
+
+export type QuotaSettings = {
+  /** Runs in a calendar month (UTC); 0 is no limit. */
+  MONTHLY_RUN_LIMIT: number;
+  /** Whether runs on the operator's models are counted, and how many there may be in all. */
+  MANAGED_TRIAL_RUNS_ENABLED: boolean;
+  MANAGED_TRIAL_RUNS_COUNT: number;
+};
+
+/** What limits this run. Runs on the operator's models count against the trial where there is one. */
+export function quotaOf(settings: QuotaSettings, provider_id: string | null): RunQuota {
+  const isTrial = provider_id === null && settings.MANAGED_TRIAL_RUNS_ENABLED;
+  return { monthly: settings.MONTHLY_RUN_LIMIT, trial: isTrial ? settings.MANAGED_TRIAL_RUNS_COUNT : undefined };
+}
+
+/** Why a start was refused, with the way out. */
+export function overQuota(refused: 'trial' | 'monthly', settings: QuotaSettings): DomainError {
+  if (refused === 'trial') {
+    const used = `All ${settings.MANAGED_TRIAL_RUNS_COUNT} managed trial runs are used.`;
+    return new DomainError('PROVIDER_REQUIRED', used, { way_out: 'register_provider' });
+  }
+  const now = new Date();
+  const nextMonth = Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1);
+  return new DomainError('MONTHLY_LIMIT_REACHED', `All ${settings.MONTHLY_RUN_LIMIT} runs of this month are used.`, {
+    retry_after_seconds: (nextMonth - now.getTime()) / 1000,
+  });
+}

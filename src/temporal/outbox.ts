@@ -1,0 +1,122 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { findTime, type Db } from '../../db/index.ts';
+import { claimOutboxEntries, deleteOutboxEntry, postponeOutboxEntry, type OutboxEntry } from '../../db/outbox.ts';
+import { cancelAgain, failLostRun, listCancelled, listUnfinished } from '../../db/runs.ts';
+import type { Engine } from './engine.ts';
+
+const maxUnderway = 2;
+const maxQueued = 1_000;
+/** In milliseconds: what is being accepted is looked at so often, and is given way for no longer than this. */
+const giveWayInterval = 5;
+const longestBurst = 100;
+const sweepInterval = 500;
+const sweepSize = 50;
+const reconcileInterval = 10_000;
+/** Runs lost while no API was there are found for this long. */
+const lostRunsWindow = 24 * 3_600_000;
+
+export type Outbox = ReturnType<typeof createOutbox>;
+
+/** Brings to Temporal what was committed for it: at once when all is well, again and again when it is not. */
+export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log: Logger }) {
+  const stopping = new AbortController();
+  const queue: OutboxEntry[] = [];
+  let sending: Promise<void> | undefined;
+  let accepting = 0;
+
+  async function deliver(entry: OutboxEntry): Promise<void> {
+    try {
+      const { run_id, message } = entry;
+      if (!(await engine.deliver(entry)))
+        log.info({ run_id, message: message.kind }, 'ended in Temporal, or not known there');
+      await deleteOutboxEntry(db, entry.outbox_id);
+    } catch (error) {
+      log.warn(
+        { run_id: entry.run_id, message: entry.message.kind, attempts: entry.attempts, err: error },
+        'not delivered yet',
+      );
+      // When Postgres is down too, the claim runs out by itself.
+      await postponeOutboxEntry(db, entry).catch(() => {});
+    }
+  }
+
+  /** What commits an entry. Nothing is delivered meanwhile: a burst is answered before Temporal and the workers hear of it. */
+  async function accept<T>(commit: Promise<T>): Promise<T> {
+    accepting += 1;
+    try {
+      return await commit;
+    } finally {
+      accepting -= 1;
+    }
+  }
+
+  /** Delivers an entry that was just committed, in the background. Beyond a full queue the sweep takes over. */
+  function send(entry: OutboxEntry | undefined): void {
+    if (!entry || queue.length >= maxQueued) return;
+    queue.push(entry);
+    sending ??= deliverQueued();
+  }
+
+  async function deliverQueued(): Promise<void> {
+    while (queue.length > 0) {
+      await giveWay();
+      await Promise.all(Array.from({ length: maxUnderway }, deliverInTurn));
+    }
+    sending = undefined;
+  }
+
+  async function giveWay(): Promise<void> {
+    const latest = performance.now() + longestBurst;
+    while (accepting > 0 && performance.now() < latest) await sleep(giveWayInterval);
+  }
+
+  async function deliverInTurn(): Promise<void> {
+    for (let entry = queue.shift(); entry; entry = queue.shift()) await deliver(entry);
+  }
+
+  async function sweep(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      const entries = await claimOutboxEntries(db, sweepSize).catch(() => []);
+      await Promise.all(entries.map(deliver));
+      if (entries.length < sweepSize) await pause(sweepInterval);
+    }
+  }
+
+  /**
+   * Looks for runs that ended on one side only, so that none stays running for ever: terminated in Temporal behind our
+   * back, or cancelled here by a request that has not come through to Temporal.
+   */
+  async function reconcile(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      try {
+        const since = new Date((await findTime(db)).getTime() - lostRunsWindow);
+        for (const run_id of await listUnfinished(db, await engine.listTerminated(since))) {
+          if (await engine.isGone(run_id)) send(await failLostRun(db, run_id));
+        }
+        for (const run_id of await engine.listUncancelled(await listCancelled(db))) {
+          log.warn({ run_id }, 'cancelled, and Temporal does not know; told again');
+          send(await cancelAgain(db, run_id));
+        }
+      } catch (error) {
+        log.debug({ err: error }, 'cannot look for lost runs');
+      }
+      await pause(reconcileInterval);
+    }
+  }
+
+  function pause(milliseconds: number): Promise<void> {
+    return sleep(milliseconds, undefined, { signal: stopping.signal }).catch(() => {});
+  }
+
+  const loops = Promise.all([sweep(), reconcile()]);
+
+  /** Resolves when nothing is being delivered any more. What is left is delivered by the next process. */
+  async function stop(): Promise<void> {
+    stopping.abort();
+    await loops;
+    await sending;
+  }
+
+  return { accept, send, stop };
+}

@@ -1,0 +1,56 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from '@temporalio/client';
+import type { RunState } from '../../workflows/contract/states.ts';
+import { runStateQuery } from '../../workflows/messages.ts';
+import { withDeadline } from './deadline.ts';
+
+/** Within the time for the answer to a read. gRPC itself overruns its deadline by a second when nobody is there. */
+const readDeadline_ms = 1_500;
+
+/** The state that the workflow itself holds, or undefined when it cannot be asked: no worker, no Temporal, no history. */
+export function findLiveState(client: Client, run_id: string): Promise<RunState | undefined> {
+  return read(client, () => client.workflow.getHandle(run_id).query(runStateQuery));
+}
+
+/** The server's version, or undefined when it does not answer. */
+export async function findServerVersion(client: Client): Promise<string | undefined> {
+  const info = await read(client, () => client.workflowService.getSystemInfo({}));
+  return info?.serverVersion ?? undefined;
+}
+
+/** What a client waits for: undefined when Temporal does not answer in time. */
+function read<T>(client: Client, call: () => Promise<T>): Promise<T | undefined> {
+  const answer = withDeadline(client, call).catch(() => undefined);
+  return Promise.race([answer, sleep(readDeadline_ms, undefined, { ref: false })]);
+}
+
+/** Runs of which a workflow was terminated, or timed out, after `since`, and so could not write that itself. */
+export function listTerminated(client: Client, types: string[], since: Date): Promise<string[]> {
+  const closed = `ExecutionStatus IN ("Terminated", "TimedOut") AND CloseTime > "${since.toISOString()}"`;
+  const query = `WorkflowType IN (${quoted(types)}) AND ${closed}`;
+  const list = () => Array.fromAsync(client.workflow.list({ query }), ({ workflowId }) => workflowId);
+  return withDeadline(client, list);
+}
+
+/** True when nothing works on the run any more. A run that was reset goes on under the same id. */
+export async function isGone(client: Client, run_id: string): Promise<boolean> {
+  const { status } = await withDeadline(client, () => client.workflow.getHandle(run_id).describe());
+  return status.name === 'TERMINATED' || status.name === 'TIMED_OUT';
+}
+
+/** Those of these runs that go on in Temporal and were not asked to stop there. */
+export async function listUncancelled(client: Client, run_ids: string[]): Promise<string[]> {
+  if (run_ids.length === 0) return [];
+  const query = `ExecutionStatus = "Running" AND WorkflowId IN (${quoted(run_ids)})`;
+  const running = await withDeadline(client, () => Array.fromAsync(client.workflow.list({ query })));
+  const uncancelled = running.map(async ({ workflowId }) => {
+    // What is listed may be old.
+    const { status, raw } = await withDeadline(client, () => client.workflow.getHandle(workflowId).describe());
+    return status.name === 'RUNNING' && !raw.workflowExtendedInfo?.cancelRequested ? [workflowId] : [];
+  });
+  return (await Promise.all(uncancelled)).flat();
+}
+
+function quoted(values: string[]): string {
+  return values.map((value) => `"${value}"`).join(', ');
+}

@@ -1,0 +1,14 @@
+import path from 'node:path';
+import type { WorkerOptions } from '@temporalio/worker';
+
+/** How our workers run, in production, tests and benches alike. The figures were measured: see docs/performance.md. */
+export const workerOptions = {
+  workflowsPath: path.join(import.meta.dirname, '../../workflows/index.ts'),
+  // After a worker is lost, its cached runs move on after this, not after the default ten seconds.
+  stickyQueueScheduleToStartTimeout: '1s',
+  maxConcurrentActivityTaskExecutions: 200,
+  // Cancellation comes with a heartbeat's answer: let them through at their own pace.
+  maxHeartbeatThrottleInterval: '1s',
+  defaultHeartbeatThrottleInterval: '1s',
+  shutdownGraceTime: '10s',
+} satisfies Partial<WorkerOptions>;

@@ -1,0 +1,172 @@
+import { afterEach, expect, test } from 'vitest';
+import type { TestRun } from '../harness/client.ts';
+import { startFakeModel, type FakeModel } from '../fakes/model.ts';
+import { until } from '../harness/orchflow.ts';
+import { inTurn, scriptRun } from '../harness/script.ts';
+import { useStory } from '../harness/story.ts';
+
+/** Providers that ask to be left alone for a while, and those that others take over from. */
+
+const story = useStory();
+const others: FakeModel[] = [];
+afterEach(() => Promise.all(others.splice(0).map((model) => model.close())));
+
+/** Another provider of the user, whose model does whatever it is asked. */
+async function addOther(vendor: 'openai' | 'anthropic' | 'gemini' = 'anthropic') {
+  const model = scriptRun(await startFakeModel());
+  others.push(model);
+  return { model, provider_id: await story.user.addProvider(model, vendor, { api_key: 'sk-canary-other' }) };
+}
+
+/** Has the activities that wait for their next attempt make it now. */
+async function wakeActivities(workflowId: string) {
+  const { client } = story.orchflow;
+  const { raw } = await client.workflow.getHandle(workflowId).describe();
+  const { namespace } = client.options;
+  for (const { activityId } of raw.pendingActivities ?? []) {
+    await client.workflowService.resetActivity({ namespace, execution: { workflowId }, id: activityId });
+  }
+}
+
+async function untilItWaits(run: TestRun) {
+  await run.until('running');
+  const handle = story.orchflow.client.workflow.getHandle(run.run_id);
+  await until(async () => {
+    const { raw } = await handle.describe();
+    return raw.pendingActivities?.[0]?.lastFailure?.applicationFailureInfo?.type === 'ProviderBlocked';
+  }, 'the call that waits');
+}
+
+/** Lets the activity that waits for its next attempt make it soon, and none after that: as after the last of many. */
+async function makeNextAttemptTheLast(workflowId: string) {
+  const { client } = story.orchflow;
+  const { raw } = await client.workflow.getHandle(workflowId).describe();
+  const [{ activityId, attempt } = {}] = raw.pendingActivities ?? [];
+  const second = { seconds: 1 as unknown as Long };
+  await client.workflowService.updateActivityOptions({
+    namespace: client.options.namespace,
+    execution: { workflowId },
+    id: activityId,
+    activityOptions: {
+      retryPolicy: { maximumAttempts: Number(attempt), initialInterval: second, maximumInterval: second },
+    },
+    updateMask: {
+      paths: ['retry_policy.maximum_attempts', 'retry_policy.initial_interval', 'retry_policy.maximum_interval'],
+    },
+  });
+}
+
+const blockOf = async () => (await story.user.get('/providers')).body.providers[0].blocked_until as string | undefined;
+
+test('a provider that says 429 for an hour is left alone by all runs, none fails, and they go on when it is over', async () => {
+  const { model, orchflow, provider_id } = story;
+  const limited = inTurn({ status: 429, headers: { 'retry-after': '3600' } });
+  const first = await story.start({ execute: limited, dependencies: { T2: ['T1'], T3: ['T1'] } });
+  await until(async () => (await blockOf()) !== undefined, 'the block');
+  const left = Date.parse((await blockOf())!) - Date.now();
+  expect(left).toBeGreaterThan(3_500_000);
+  expect(left).toBeLessThan(3_700_000);
+
+  const calls = model.calls.length;
+  const second = await story.user.startRun({ task: 'Another.', provider_id });
+  await untilItWaits(second);
+  expect(model.calls).toHaveLength(calls);
+  for (const run of [first, second]) expect(await run.get()).toMatchObject({ status: 'running', error: null });
+
+  // The hour is over.
+  await orchflow.db.deleteFrom('provider_cooldowns').where('provider_id', '=', provider_id).execute();
+  for (const { run_id } of [first, second]) await wakeActivities(run_id);
+  expect((await first.until('completed')).tasks.map((task) => task.attempts)).toEqual([1, 1, 1]);
+  await second.until('completed');
+});
+
+test("the operator's own model is left alone as well", async () => {
+  const { db } = story.orchflow;
+  const blocked_until = new Date(Date.now() + 3_600_000).toISOString();
+  await db.insertInto('provider_cooldowns').values({ provider_id: 'managed/demo', blocked_until }).execute();
+  const run = await story.user.startRun({ task: 'Compare the market.' });
+  await untilItWaits(run);
+  await db.deleteFrom('provider_cooldowns').execute();
+  await wakeActivities(run.run_id);
+  await run.until('completed');
+});
+
+test('a call that was put off as often as an activity is tried is asked for anew, and nobody is bothered', async () => {
+  const { model, orchflow, provider_id } = story;
+  const limited = inTurn({ status: 429, headers: { 'retry-after': '3600' } });
+  const run = await story.start({ split: limited });
+  await run.until('running');
+  const handle = orchflow.client.workflow.getHandle(run.run_id);
+  const pending = async () => (await handle.describe()).raw.pendingActivities?.[0];
+  await until(async () => Boolean((await pending())?.lastFailure), 'it is put off');
+  const before = (await pending())!.activityId;
+  await makeNextAttemptTheLast(run.run_id);
+  await until(async () => ![before, undefined].includes((await pending())?.activityId), 'another activity');
+  await until(async () => Boolean((await pending())?.lastFailure), 'it is put off too');
+  await orchflow.db.deleteFrom('provider_cooldowns').where('provider_id', '=', provider_id).execute();
+  await wakeActivities(run.run_id);
+  const done = await run.until('completed');
+  expect(done).toMatchObject({ warnings: [], error: null });
+  expect(done.tasks.map(({ attempts, gate }) => [attempts, gate])).toEqual(Array(3).fill([1, null]));
+  expect(model.callsFor('split')).toHaveLength(2);
+});
+
+test('waiting for a provider does not count as trying: a call that fails later is tried again as often', async () => {
+  const wait = { status: 429, headers: { 'retry-after-ms': '1000' } };
+  const broken = { finish: 'none' as const, text: 'Half an answer' };
+  const replies = inTurn(wait, wait, wait, broken);
+  const run = await story.start({
+    execute: ({ task_id }) => (task_id === 'T1' ? replies() : undefined),
+    dependencies: { T2: ['T1'], T3: ['T2'] },
+  });
+  const done = await run.until('completed');
+  expect(done.tasks[0]).toMatchObject({ attempts: 1, gate: null, output: 'Output of T1.' });
+  expect(story.prompts('T1')).toHaveLength(5);
+});
+
+test.each([
+  ['a refused key', { status: 401 }],
+  ['a used-up quota', { status: 429, body: { error: { message: 'No credit.', code: 'insufficient_quota' } } }],
+])('after %s the next provider does it all, with its own model, and one warning says so', async (_, reply) => {
+  const other = await addOther();
+  const run = await story.start(
+    { split: () => reply, infer: () => reply, execute: () => reply, evaluate: () => reply, finalize: () => reply },
+    { fallback_provider_ids: [other.provider_id] },
+  );
+  const done = await run.until('completed');
+  expect(done).toMatchObject({ fallback_provider_ids: [other.provider_id], final_output: 'The final output.' });
+  expect(done.warnings).toEqual([
+    `Provider ${story.provider_id} refuses calls (key or quota); ${other.provider_id} takes them.`,
+  ]);
+  expect(new Set(other.model.calls.map((call) => `${call.model} ${call.api_key}`))).toEqual(
+    new Set(['claude-3-5-haiku-20241022 sk-canary-other']),
+  );
+  expect(other.model.calls).toHaveLength(9);
+});
+
+test('the providers are asked in their order, and a person when all of them refuse', async () => {
+  const [second, third] = [await addOther('anthropic'), await addOther('gemini')];
+  await story.user.delete(`/providers/${second.provider_id}`).then(({ status }) => expect(status).toBe(200));
+  const ids = [second.provider_id, third.provider_id];
+  expect(await story.user.post('/runs', { task: 'x', fallback_provider_ids: ids })).toMatchObject({
+    status: 422,
+    body: { errors: [{ pointer: '/fallback_provider_ids/0' }] },
+  });
+
+  const fourth = await addOther('anthropic');
+  for (const { model } of [third, fourth])
+    model.on(({ purpose }) => (purpose === 'execute' ? { status: 403 } : undefined));
+  const run = await story.start(
+    { execute: () => ({ status: 401 }) },
+    { fallback_provider_ids: [third.provider_id, fourth.provider_id] },
+  );
+  const waiting = await run.untilWaiting('T1');
+  const { kind, reason } = waiting.tasks[0]!.gate!;
+  expect(kind).toBe('escalation');
+  expect(reason).toMatch(/OpenAI .*refused the API key.*Gemini .*refused the API key.*Anthropic .*refused the API key/);
+  const [asked] = [...third.model.callsFor('execute'), ...fourth.model.callsFor('execute')].filter(
+    ({ task_id }) => task_id === 'T1',
+  );
+  expect(asked!.vendor).toBe('gemini');
+  await run.cancel();
+});

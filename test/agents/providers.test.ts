@@ -1,0 +1,165 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { decrypt, providerKeyContext } from '../../src/crypto.ts';
+import { expectFault, expectProblem } from '../harness/problem.ts';
+import { scriptRun } from '../harness/script.ts';
+import { goal, useStory } from '../harness/story.ts';
+import { until } from '../harness/orchflow.ts';
+
+const story = useStory();
+const key = 'sk-canary-that-nobody-may-read';
+
+function findRow(provider_id: string) {
+  return story.orchflow.db
+    .selectFrom('providers')
+    .selectAll()
+    .where('provider_id', '=', provider_id)
+    .executeTakeFirstOrThrow();
+}
+
+function setCiphertext(provider_id: string, api_key_encrypted: string | null) {
+  return story.orchflow.db
+    .updateTable('providers')
+    .set({ api_key_encrypted })
+    .where('provider_id', '=', provider_id)
+    .execute();
+}
+
+describe('registering a provider', () => {
+  test.for([
+    ['gemini', 'gemini-2.0-flash-lite'],
+    ['openai', 'gpt-4o-mini'],
+    ['anthropic', 'claude-3-5-haiku-20241022'],
+  ])('%s: its default model is %s', async ([provider, model]) => {
+    const { status, body } = await story.user.post('/providers', { provider, api_key: key });
+    expect(status).toBe(201);
+    expect(body).toEqual({
+      provider_id: expect.stringMatching(/^prv_[0-9a-z]{20}$/),
+      provider,
+      label: null,
+      model,
+      base_url: null,
+      status: 'active',
+      created_at: expect.any(String),
+    });
+  });
+
+  test('ollama: its default model is llama3, and it needs no key', async () => {
+    const ollama = { provider: 'ollama', base_url: 'http://localhost:11434' };
+    const { status, body } = await story.user.post('/providers', ollama);
+    expect({ status, body }).toMatchObject({ status: 201, body: { ...ollama, model: 'llama3' } });
+  });
+
+  test('label, model and base_url are kept', async () => {
+    const given = {
+      provider: 'openai',
+      label: 'My server',
+      model: 'mistral-7b',
+      base_url: 'https://llm.example.com/v1',
+    };
+    const { body } = await story.user.post('/providers', { ...given, api_key: key });
+    expect(body).toMatchObject(given);
+    expect((await story.user.get('/providers')).body.providers[0]).toEqual(body);
+  });
+});
+
+describe('a provider key', () => {
+  test('is in no answer, and not in clear in the database', async () => {
+    const created = await story.user.post('/providers', { provider: 'openai', api_key: key, label: 'mine' });
+    const listed = await story.user.get('/providers');
+    const deleted = await story.user.delete(`/providers/${created.body.provider_id}`);
+    for (const { body } of [created, listed, deleted]) expect(JSON.stringify(body)).not.toContain(key);
+
+    const row = await findRow(created.body.provider_id);
+    expect(JSON.stringify(row)).not.toContain(key);
+    for (const encoding of ['base64', 'base64url', 'hex'] as const) {
+      expect(JSON.stringify(row)).not.toContain(Buffer.from(key).toString(encoding));
+    }
+    const secret = [Buffer.from(story.orchflow.env.ENCRYPTION_KEY!, 'base64')];
+    expect(decrypt(row.api_key_encrypted!, secret, providerKeyContext(row.account_id, row.provider_id))).toBe(key);
+  });
+
+  test('reaches the vendor, and neither the history in Temporal nor the events of the run', async () => {
+    const provider_id = await story.user.addProvider(story.model, 'openai', { api_key: key });
+    scriptRun(story.model);
+    const run = await story.user.startRun({ task: goal, provider_id });
+    await run.until('completed');
+    expect(new Set(story.model.calls.map(({ api_key }) => api_key))).toEqual(new Set([key]));
+
+    const { client, db } = story.orchflow;
+    const history = await client.workflow.getHandle(run.run_id).fetchHistory();
+    const told = historyText(history);
+    expect(told.includes('has_webhook')).toBe(true);
+    expect(told.includes(key)).toBe(false);
+    const events = await db.selectFrom('run_events').selectAll().where('run_id', '=', run.run_id).execute();
+    expect(JSON.stringify([events, await run.get()])).not.toContain(key);
+  });
+
+  test('copied to another row cannot be used: a person is asked, nothing leaks, and the mended run goes on', async () => {
+    const stranger = await story.orchflow.register();
+    const victims = await stranger.addProvider(story.model, 'openai', { api_key: key });
+    const run = await story.start({}, { ask_me_about: ['the budget'] });
+    await run.untilWaiting('T1');
+    const { api_key_encrypted: own } = await findRow(story.provider_id);
+    await setCiphertext(story.provider_id, (await findRow(victims)).api_key_encrypted);
+    await run.complete('T1', { output: 'Ten euros.' });
+
+    const escalated = await run.until(({ waiting_tasks }) => waiting_tasks.length === 3);
+    expect(story.model.callsFor('execute')).toEqual([]);
+    for (const { gate } of escalated.tasks.slice(1)) {
+      expect(gate).toMatchObject({ kind: 'escalation', reason: expect.stringContaining(story.provider_id) });
+    }
+    expect(JSON.stringify(escalated)).not.toContain(key);
+
+    await setCiphertext(story.provider_id, own);
+    for (const task_id of escalated.waiting_tasks) {
+      expect((await run.complete(task_id, { decision: 'retry' })).status).toBe(200);
+    }
+    await run.until('completed');
+    expect(story.model.calls.map(({ api_key }) => api_key)).not.toContain(key);
+  });
+});
+
+/** A history as text, its payloads decoded. */
+function historyText(history: object): string {
+  return JSON.stringify(history, (name, value: unknown) =>
+    name === 'data' && typeof value === 'string' ? Buffer.from(value, 'base64').toString() : value,
+  );
+}
+
+describe('a deactivated provider', () => {
+  beforeEach(async () => {
+    const { status, body } = await story.user.delete(`/providers/${story.provider_id}`);
+    expect({ status, body }).toEqual({
+      status: 200,
+      body: { provider_id: story.provider_id, status: 'inactive', message: 'Provider deactivated.' },
+    });
+  });
+
+  test('is gone from the list, and cannot be deactivated again', async () => {
+    expect((await story.user.get('/providers')).body).toEqual({ providers: [] });
+    expectProblem(await story.user.delete(`/providers/${story.provider_id}`), { status: 404, code: 'NOT_FOUND' });
+  });
+
+  test('takes no new run', async () => {
+    expectFault(await story.user.post('/runs', { task: goal, provider_id: story.provider_id }), '/provider_id');
+  });
+
+  test('serves no agent of a new run either', async () => {
+    const provider_id = await story.user.addProvider(story.model, 'anthropic');
+    const agents = [{ name: 'writer' }, { name: 'coding', model: 'gpt-4o' }];
+    const refused = await story.user.post('/runs', { task: goal, provider_id, agents });
+    expectFault(refused, '/agents/1/model');
+    expect(refused.body.detail).toContain('Agent "coding" wants gpt-4o');
+    expect(refused.body.detail).toContain('openai');
+  });
+});
+
+test('the list shows the newest provider first', async () => {
+  const labels = ['one', 'two', 'three'];
+  for (const label of labels) {
+    const { body } = await story.user.post('/providers', { provider: 'openai', api_key: key, label });
+    await until(() => Date.now() > Date.parse(body.created_at), 'the next millisecond');
+  }
+  const { providers } = (await story.user.get('/providers')).body;
+  expect(providers.map(({ label }: { label: string }) => label)).toEqual(['three', 'two', 'one', null]);
+});

@@ -1,0 +1,48 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import { mcpKey, startFakeMcp } from '../fakes/mcp.ts';
+import { startFakeModel } from '../fakes/model.ts';
+import { startOrchflow } from '../harness/orchflow.ts';
+import { scriptRun } from '../harness/script.ts';
+
+const run = promisify(execFile);
+const script = path.join(import.meta.dirname, '../../src/reencrypt.ts');
+
+test('the key is changed without a pause: both read, reencrypt, and the new one alone reads what the old one wrote', async () => {
+  const [oldKey, newKey] = [randomBytes(32), randomBytes(32)].map((key) => key.toString('base64'));
+  const orchflow = await startOrchflow({ environment: { ENCRYPTION_KEY: `${newKey},${oldKey}` } });
+  const { DATABASE_URL } = orchflow.env as { DATABASE_URL: string };
+  const reencrypt = (ENCRYPTION_KEY: string) =>
+    run(process.execPath, [script], { env: { DATABASE_URL, ENCRYPTION_KEY } }).then(({ stdout }) => stdout);
+  const [user, model] = await Promise.all([orchflow.register(), startFakeModel()]);
+  scriptRun(model);
+  const provider_id = await user.addProvider(model, 'openai', { api_key: 'sk-canary-rotated' });
+
+  const mcp = await startFakeMcp(() => 'Rain.');
+  const headers = { Authorization: mcpKey };
+  expect((await user.post('/tools/mcp', { name: 'weather', url: mcp.url, headers })).status).toBe(201);
+
+  // As they were before the change.
+  await reencrypt(`${oldKey},${newKey}`);
+  const before = await orchflow.db.selectFrom('providers').select('api_key_encrypted').executeTakeFirstOrThrow();
+  const task = 'Write a haiku.';
+  await (await user.startRun({ task, provider_id })).until('completed');
+
+  expect(await reencrypt(`${newKey},${oldKey}`)).toBe('3 of 3 secrets encrypted anew.\n');
+  expect(await reencrypt(newKey!)).toBe('0 of 3 secrets encrypted anew.\n');
+  const after = await orchflow.db.selectFrom('providers').select('api_key_encrypted').executeTakeFirstOrThrow();
+  expect(after.api_key_encrypted).not.toBe(before.api_key_encrypted);
+  await (await user.startRun({ task, provider_id })).until('completed');
+  expect(new Set(model.calls.map((call) => call.api_key))).toEqual(new Set(['sk-canary-rotated']));
+  const call = { call: [{ name: 'weather__forecast', arguments: { city: 'Rome' } }] };
+  model.on(({ tools, calls }) => (tools.length && !calls.length ? call : undefined));
+  const agents = [{ name: 'writer', tools: ['weather.forecast'] }];
+  await (await user.startRun({ task, agents, provider_id })).until('completed');
+  expect(mcp.calls.length).toBeGreaterThan(0);
+  mcp.down();
+  await expect(reencrypt(oldKey!)).rejects.toThrow(/another ENCRYPTION_KEY/);
+  await Promise.all([orchflow.stop(), model.close()]);
+});

@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { loadConfig, loadLauncherConfig, variables } from '../../src/config.ts';
+import { makeEnvironment } from '../../src/embedded/environment.ts';
+
+const read = (file: string) => readFileSync(path.join(import.meta.dirname, '../..', file), 'utf8');
+const namesIn = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map((match) => match[1]!);
+
+/** Of the system, not of Orchflow. */
+const ofTheSystem = ['PATH', 'XDG_CACHE_HOME'];
+const listed = namesIn(read('.env.example'), /^([A-Z_]+)=/gm);
+
+test('.env.example lists every variable that Orchflow and its compose file read, once, and no other', () => {
+  const inCompose = namesIn(read('docker-compose.yml'), /\$\{([A-Z_]+)/g);
+  const expected = new Set([...variables, ...inCompose].filter((name) => !ofTheSystem.includes(name)));
+  expect(listed.toSorted()).toEqual([...expected].toSorted());
+});
+
+test('a .env made from .env.example, with the two that are needed, gives the defaults that it names', () => {
+  const lines = read('.env.example').matchAll(/^([A-Z_]+)=(.*)$/gm);
+  const env = Object.fromEntries([...lines].map(([, name, value]) => [name!, value]));
+  const needed = { ENCRYPTION_KEY: Buffer.alloc(32).toString('base64'), DATABASE_URL: 'postgres://localhost/orchflow' };
+  const config = loadConfig({ ...env, ...needed });
+  expect(config).toMatchObject({
+    PORT: 8000,
+    HOST: '0.0.0.0',
+    LOG_LEVEL: 'info',
+    DATABASE_POOL_SIZE: 10,
+    LLM_TIMEOUT_SECONDS: 300,
+    LLM_IDLE_TIMEOUT_SECONDS: 60,
+    ORCHFLOW_ALLOWED_PRIVATE_CIDRS: [],
+    TEMPORAL_ADDRESS: 'localhost:7233',
+    TEMPORAL_NAMESPACE: 'default',
+    TEMPORAL_TASK_QUEUE: 'orchflow',
+    ORCHFLOW_MODE: 'self_hosted',
+    MANAGED_TRIAL_RUNS_ENABLED: false,
+    MONTHLY_RUN_LIMIT: 0,
+    GEMINI_MODEL: 'gemini-2.0-flash-lite',
+    OPENAI_MODEL: 'gpt-4o-mini',
+    OLLAMA_MODEL: 'llama3',
+    ORCHFLOW_EMBEDDED: false,
+  });
+  const hosted = loadConfig({ ...needed, ORCHFLOW_MODE: 'hosted' });
+  expect(hosted).toMatchObject({
+    MANAGED_TRIAL_RUNS_ENABLED: true,
+    MANAGED_TRIAL_RUNS_COUNT: 3,
+    MONTHLY_RUN_LIMIT: 100,
+    ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: true,
+  });
+});
+
+test('npm start lets models and webhooks be on this machine; an empty setting is none at all, and `none` forbids it', async () => {
+  const key = Buffer.alloc(32).toString('base64');
+  const needed = { ENCRYPTION_KEY: key, DATABASE_URL: 'postgres://localhost/orchflow', GEMINI_API_KEY: 'not-used' };
+  const allowed = async (setting: object) => {
+    const launcher = loadLauncherConfig({ ...needed, ...setting });
+    return loadConfig(await makeEnvironment(launcher, '/nonexistent')).ORCHFLOW_ALLOWED_PRIVATE_CIDRS;
+  };
+  const own = ['127.0.0.0/8', '::1/128'];
+  expect(await allowed({})).toEqual(own);
+  expect(await allowed({ ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '' })).toEqual(own);
+  expect(await allowed({ ORCHFLOW_ALLOWED_PRIVATE_CIDRS: 'none' })).toEqual([]);
+  expect(await allowed({ ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '10.0.0.0/8' })).toEqual(['10.0.0.0/8']);
+});

@@ -1,0 +1,129 @@
+import { randomBytes } from 'node:crypto';
+import { inspect } from 'node:util';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { sql } from 'kysely';
+import { pino } from 'pino';
+import { inject } from 'vitest';
+import { createActivities } from '../../activities/index.ts';
+import { createDb } from '../../db/index.ts';
+import { createApp } from '../../src/app.ts';
+import { startAppDeps } from '../../src/deps.ts';
+import { loadConfig } from '../../src/config.ts';
+import { listen } from '../../src/http/listen.ts';
+import { dataConverter } from '../../src/temporal/client.ts';
+import { createWorkerDeps } from '../../src/worker-deps.ts';
+import { workerOptions } from '../../src/temporal/worker-options.ts';
+import { assertNothingLeaked } from './canaries.ts';
+import { register } from './client.ts';
+
+export { until, type Answer, type TestRun, type User } from './client.ts';
+
+/** Orchflow for a test file: its own database and task queue, the real app on a real port, and a real worker. */
+
+type Environment = Record<string, string>;
+
+/** The environment of an Orchflow of its own, for processes that a test starts itself. */
+export async function createEnvironment(overrides: Environment = {}): Promise<Environment> {
+  const name = `test_${randomBytes(6).toString('hex')}`;
+  const admin = createDb(inject('postgresUrl'), 1);
+  await sql`create database ${sql.ref(name)} template template`.execute(admin).finally(() => admin.destroy());
+  return {
+    DATABASE_URL: Object.assign(new URL(inject('postgresUrl')), { pathname: `/${name}` }).href,
+    TEMPORAL_ADDRESS: inject('temporalAddress'),
+    TEMPORAL_TASK_QUEUE: name,
+    ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+    ORCHFLOW_EMBEDDED: 'true',
+    ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: 'true',
+    ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '127.0.0.0/8',
+    HOST: '127.0.0.1',
+    PORT: '0',
+    LOG_LEVEL: 'warn',
+    REMIND_EVERY_MIN_SECONDS: '1',
+    ...overrides,
+  };
+}
+
+export type Orchflow = Awaited<ReturnType<typeof startOrchflow>>;
+
+/** Starts the API in this process, and a worker unless `worker` is false. */
+export async function startOrchflow({
+  environment,
+  worker: withWorker = true,
+}: { environment?: Environment; worker?: boolean } = {}) {
+  const env = await createEnvironment(environment);
+  const config = loadConfig(env);
+  const lines: string[] = [];
+  const kept = { level: 'debug', stream: { write: (line: string) => void lines.push(line) } };
+  const log = pino({ level: 'debug' }, pino.multistream([kept, { level: 'error', stream: process.stdout }]));
+  const { deps, client, close } = startAppDeps({ config, log, version: 'test' });
+  const { db, runEvents } = deps;
+  const app = createApp(deps);
+  const server = listen(app, config);
+  await new Promise((resolve) => server.once('listening', resolve));
+  const address = server.address() as { port: number };
+  const url = `http://127.0.0.1:${address.port}`;
+  let worker = withWorker ? await startWorker(env) : undefined;
+
+  return {
+    url,
+    env,
+    db,
+    client,
+    app,
+    runEvents,
+    register: () => register(url),
+    async startWorker() {
+      worker = await startWorker(env);
+    },
+    async stopWorker() {
+      await worker?.stop();
+      worker = undefined;
+    },
+    /** Fails when it has left a secret anywhere. */
+    async stop() {
+      server.close();
+      await runEvents.stop();
+      await worker?.stop();
+      await close();
+      await assertNothingLeaked(env, [...lines, ...workerLines].join('\n'));
+    },
+  };
+}
+
+// Once in a process, before its first worker.
+const workerLines: string[] = [];
+const errors = new DefaultLogger('ERROR');
+Runtime.install({
+  logger: new DefaultLogger('DEBUG', ({ level, message, meta }) => {
+    workerLines.push(`${message} ${inspect(meta, { depth: 8 })}`);
+    errors.log(level, message, meta);
+  }),
+});
+
+async function startWorker(env: Environment) {
+  const config = loadConfig(env);
+  const { deps, close } = createWorkerDeps(config);
+  const connection = await NativeConnection.connect({ address: config.TEMPORAL_ADDRESS });
+  const { workflowsPath, ...options } = workerOptions;
+  // The bundle that all tests share is for payloads in the clear.
+  const workflows = config.PAYLOAD_ENCRYPTION
+    ? { workflowsPath }
+    : { workflowBundle: { codePath: inject('workflowBundle') } };
+  const worker = await Worker.create({
+    ...options,
+    shutdownGraceTime: 0,
+    ...workflows,
+    dataConverter: dataConverter(config),
+    connection,
+    taskQueue: config.TEMPORAL_TASK_QUEUE,
+    activities: createActivities(deps),
+  });
+  const running = worker.run();
+  return {
+    async stop() {
+      worker.shutdown();
+      await running;
+      await Promise.all([connection.close(), close()]);
+    },
+  };
+}

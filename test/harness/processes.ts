@@ -1,0 +1,116 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import path from 'node:path';
+import { assertNoSecret } from './canaries.ts';
+import { register, until, type Answer } from './client.ts';
+import type { FakeModel } from '../fakes/model.ts';
+import { serverTiming } from './server-timing.ts';
+
+/** The api and worker processes as they are deployed. None outlives its test, however that ends. */
+
+type Environment = Record<string, string>;
+export type TestProcess = Awaited<ReturnType<typeof startWorkerProcess>>;
+
+const root = path.join(import.meta.dirname, '../..');
+const running = new Set<ChildProcess>();
+/** Of all processes of the test, also of those that have ended. */
+const logs: { script: string; env: Environment; log: () => string }[] = [];
+process.once('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+
+// For the case that the tests themselves are killed: their end closes this pipe.
+const dieWithTests = `data:text/javascript,${encodeURIComponent(
+  `import { isMainThread } from 'node:worker_threads';
+  if (isMainThread) process.stdin.on('end', () => process.kill(process.pid, 'SIGKILL')).resume().unref();`,
+)}`;
+
+/** For afterEach. Resolves when every process that the test started has ended. Fails when one has logged a secret. */
+export async function killProcesses(): Promise<void> {
+  await Promise.all([...running].map((child) => kill(child, 'SIGKILL')));
+  for (const { script, env, log } of logs.splice(0)) assertNoSecret(log(), `the log of ${script}`, env);
+}
+
+/** For afterEach: `killProcesses`, and the end of the model that they asked. Fails when it was asked what no test scripted. */
+export async function endProcesses(model: FakeModel): Promise<void> {
+  await killProcesses();
+  await model.close();
+  model.assertNothingUnscripted();
+}
+
+/** Starts `src/worker.ts`. Resolves when it takes work. */
+export function startWorkerProcess(env: Environment) {
+  return start('src/worker.ts', env, 'worker started');
+}
+
+/** Starts `src/api.ts`. Resolves when it listens. Its users live on when another API takes its port. */
+export async function startApiProcess(env: Environment) {
+  const api = await start('src/api.ts', env, 'listening');
+  const { port } = JSON.parse(
+    api
+      .log()
+      .split('\n')
+      .find((line) => line.includes('"listening"'))!,
+  );
+  const url = `http://127.0.0.1:${port}`;
+  const health = async () => {
+    const response = await fetch(`${url}/health`);
+    return { status: response.status, headers: response.headers, body: await response.json() };
+  };
+  return { ...api, url, port: String(port), health, register: () => register(url) };
+}
+
+/** Rejects when the answer was not there in the three seconds that are promised, by the clock of the API itself. */
+export async function promptly(answer: Promise<Answer>): Promise<Answer> {
+  const given = await answer;
+  const { app = Infinity } = serverTiming(given.headers);
+  if (app > 3_000) throw new Error(`The answer took ${app} ms.`);
+  return given;
+}
+
+async function start(script: string, env: Environment, readyMessage: string) {
+  const child = spawn(process.execPath, ['--import', dieWithTests, path.join(root, script)], {
+    env: { ...env, LOG_LEVEL: env.LOG_LEVEL === 'debug' ? 'debug' : 'info' },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  running.add(child);
+  let log = '';
+  logs.push({ script, env, log: () => log });
+  let ended: string | undefined;
+  const exited = new Promise<string>((resolve) =>
+    child.once('close', (code, signal) => {
+      running.delete(child);
+      ended = signal ?? `exit code ${code}`;
+      resolve(ended);
+    }),
+  );
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => void (log += chunk.toString()));
+
+  await until(
+    () => ended !== undefined || log.includes(`"${readyMessage}"`),
+    () => `${script} ${readyMessage}\n${log}`,
+  );
+  if (ended !== undefined) throw new Error(`${script} ended at once (${ended}):\n${log}`);
+  return {
+    pid: child.pid!,
+    /** How it ended: "SIGKILL", "exit code 0". */
+    exited,
+    isRunning: () => ended === undefined,
+    /** All that it wrote. */
+    log: () => log,
+    /** Nobody reads its log any more. */
+    closeLog() {
+      child.stdout.destroy();
+      child.stderr.destroy();
+    },
+    /** Sends a signal that does not end it, such as SIGSTOP. */
+    signal: (signal: NodeJS.Signals) => void child.kill(signal),
+    /** Ends it. Resolves with how it ended. */
+    kill: (signal: NodeJS.Signals = 'SIGKILL') => kill(child, signal).then(() => exited),
+  };
+}
+
+async function kill(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (!running.has(child)) return;
+  const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  child.kill(signal);
+  await closed;
+}

@@ -1,0 +1,43 @@
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
+import { startFakeModel, type FakeModel } from '../fakes/model.ts';
+import { startOrchflow, type Orchflow, type User } from './orchflow.ts';
+import { replayHistories } from './replay.ts';
+import { scriptRun, type Script } from './script.ts';
+
+export const goal = 'Bring our note-taking app to market.';
+
+/**
+ * What a test file of run stories stands on: one Orchflow for the file, and a new user with a fake model for each test.
+ * At the end every run of the file is replayed.
+ */
+export function useStory(environment: Record<string, string> | (() => Promise<Record<string, string>>) = {}) {
+  const story = {} as { orchflow: Orchflow; user: User; model: FakeModel; provider_id: string };
+  beforeAll(async () => {
+    const own = typeof environment === 'function' ? await environment() : environment;
+    story.orchflow = await startOrchflow({ environment: own });
+  });
+  afterAll(() => replayHistories(story.orchflow).finally(() => story.orchflow.stop()));
+
+  beforeEach(async () => {
+    [story.user, story.model] = await Promise.all([story.orchflow.register(), startFakeModel()]);
+    story.provider_id = await story.user.addProvider(story.model);
+  });
+  afterEach(async () => {
+    await story.model.close();
+    story.model.assertNothingUnscripted();
+  });
+
+  return Object.assign(story, {
+    /** Scripts the fake and starts a run on it. */
+    start(script: Script, run: { task?: string; [field: string]: unknown } = {}) {
+      scriptRun(story.model, script);
+      return story.user.startRun({ task: goal, provider_id: story.provider_id, ...run });
+    },
+    /** The prompts of a task's executions, in the order of its attempts. */
+    prompts: (task_id: string) =>
+      story.model
+        .callsFor('execute')
+        .filter((call) => call.task_id === task_id)
+        .map(({ prompt }) => prompt),
+  });
+}

@@ -1,0 +1,138 @@
+import { expect, test } from 'vitest';
+import { completeTask } from '../../db/gates.ts';
+import { until } from '../harness/orchflow.ts';
+import { define, resume, runSteps as start } from '../harness/orchestration.ts';
+import { useStory } from '../harness/story.ts';
+
+/** People in orchestrations. */
+
+const story = useStory();
+
+const transform = (id: string, transform_code: string, more = {}) => ({
+  id,
+  type: 'transform',
+  transform_code,
+  output_key: id,
+  ...more,
+});
+
+test('people are asked inside branches and loops, one after the other, and nothing is skipped', async () => {
+  const ask = (id: string, more = {}) => ({
+    id,
+    type: 'human',
+    human_prompt: `Say {state.user_input} ${id}`,
+    output_key: id,
+    next_step_id: null,
+    ...more,
+  });
+  const { user } = story;
+  let paused = await start(user, [
+    { id: 'fork', type: 'parallel', parallel_branches: [['left'], ['right', 'after']], next_step_id: 'loop' },
+    ask('left', { next_step_id: 'loop' }),
+    ask('right'),
+    transform('after', 'state.right.response + "!"', { next_step_id: null }),
+    { id: 'loop', type: 'loop', loop_count: 2, loop_step_ids: ['round'], next_step_id: 'end' },
+    ask('round'),
+    { id: 'end', type: 'end' },
+  ]);
+  expect(paused.body).toMatchObject({ status: 'paused' });
+  const path = `/orchestrations/runs/${paused.body.run_id}`;
+  await expect
+    .poll(async () => (await user.get(path)).body.waiting.map((one: any) => one.step_id).toSorted())
+    .toEqual(['left', 'right']);
+  paused = await resume(user, paused, 'from the right', { step_id: 'right' });
+  expect(paused.body.human_input_required).toMatchObject({ step_id: 'left', prompt: 'Say Hello left', fields: [] });
+  paused = await resume(user, paused, { any: ['thing', 1] }, { gate_id: paused.body.human_input_required.gate_id });
+  expect(paused.body.human_input_required).toMatchObject({ step_id: 'round', task_id: 'round' });
+  paused = await resume(user, paused, 'one');
+  expect(paused.body.human_input_required).toMatchObject({ step_id: 'round', task_id: 'round.2' });
+  // Like any task of a run.
+  expect(await user.post(`/runs/${paused.body.run_id}/tasks/round.2/complete`, { output: 'two' })).toMatchObject({
+    status: 200,
+  });
+  await user.openRun(paused.body.run_id).until('completed');
+  const done = await user.get(path);
+  expect(done.body.shared_state).toMatchObject({
+    left: { any: ['thing', 1] },
+    right: { response: 'from the right' },
+    after: 'from the right!',
+    round: [
+      { iteration: 1, agent: 'round', result: { response: 'one' } },
+      { iteration: 2, agent: 'round', result: { response: 'two' } },
+    ],
+    human_response: { response: 'two' },
+  });
+});
+
+test('answers are held against the fields, over every way that they come', async () => {
+  const human_fields = [
+    { name: 'count', type: 'number', required: true },
+    { name: 'sure', type: 'boolean' },
+    { name: 'colour', type: 'select', options: ['red', 'blue'], required: false },
+    { name: 'note', type: 'text' },
+  ];
+  const { user } = story;
+  const paused = await start(user, [{ id: 'ask', type: 'human', human_fields, output_key: 'ask' }]);
+  const faults = async (response: unknown) =>
+    (await resume(user, paused, response)).body.errors.map(({ pointer }: { pointer: string }) => pointer);
+  expect(await faults({ count: 'x', sure: 'yes', colour: 'green', note: {}, more: 1 })).toEqual([
+    '/response/more',
+    '/response/count',
+    '/response/sure',
+    '/response/colour',
+    '/response/note',
+  ]);
+  expect(await faults({})).toEqual(['/response/count']);
+  expect(await faults('just text')).toEqual(['/response']);
+
+  const run = user.openRun(paused.body.run_id);
+  expect(await run.complete('ask', { output: '{"count": "many"}' })).toMatchObject({
+    status: 422,
+    body: { errors: [{ pointer: '/output', detail: '"count" must be a number' }] },
+  });
+  const handle = story.orchflow.client.workflow.getHandle(paused.body.run_id);
+  await handle.signal('completeTask', { task_id: 'ask', output: '{"count": "many"}' });
+  await run.until((view) => view.warnings.length === 1);
+  await handle.signal('completeTask', { task_id: 'ask', output: '{"count": 3, "colour": "red"}' });
+  const done = await run.until('completed');
+  expect(done.warnings).toEqual(['A signal for ask was not taken: count must be a number']);
+  const { body } = await user.get(`/orchestrations/runs/${paused.body.run_id}`);
+  expect(body.shared_state.ask).toEqual({ count: 3, colour: 'red' });
+});
+
+test('an answer that was accepted while the run failed stands when it is tried again: nobody is asked twice', async () => {
+  const { user, model, orchflow } = story;
+  const refusal = Promise.withResolvers<void>();
+  model.on(async () => {
+    await refusal.promise;
+    return model.calls.length === 1 ? { finish: 'refusal', text: 'No.' } : 'Yes.';
+  });
+  const id = await define(user, [
+    { id: 'fork', type: 'parallel', parallel_branches: [['ask'], ['write']], next_step_id: 'end' },
+    { id: 'ask', type: 'human', output_key: 'ask', next_step_id: 'end' },
+    { id: 'write', type: 'llm', output_key: 'write', next_step_id: 'end' },
+    { id: 'end', type: 'end' },
+  ]);
+  const { body: paused } = await user.post(`/orchestrations/${id}/run`, { message: 'Go' });
+  await model.waitForCall();
+  const { account_id, run_id } = await orchflow.db
+    .selectFrom('runs')
+    .select(['account_id', 'run_id'])
+    .where('run_id', '=', paused.run_id)
+    .executeTakeFirstOrThrow();
+  // By an API that dies before it can tell the run.
+  const answer = { decision: 'approve' as const, output: 'Warm.', request_id: 'request_1' };
+  const taken = await completeTask(orchflow.db, { account_id, run_id, task_id: 'ask', ...answer });
+  expect(taken.result).toBe('accepted');
+  refusal.resolve();
+  const path = `/orchestrations/runs/${run_id}`;
+  await until(async () => (await user.get(path)).body.status === 'failed', 'the run has failed');
+  // Its message, which is for the one who wrote it to deliver, may go now.
+  await orchflow.db.updateTable('outbox').set({ next_attempt_at: new Date().toISOString() }).execute();
+
+  const { body } = await user.post(`${path}/retry`, undefined);
+  expect(body).toMatchObject({
+    status: 'completed',
+    shared_state: { ask: { response: 'Warm.' }, human_response: { response: 'Warm.' }, write: 'Yes.' },
+  });
+});

@@ -1,0 +1,165 @@
+import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { temporal } from '@temporalio/proto';
+import { Worker } from '@temporalio/worker';
+import { afterAll, expect, inject, test } from 'vitest';
+import { startFakeWebhook, type FakeWebhook } from '../fakes/webhook.ts';
+import packageJson from '../../package.json' with { type: 'json' };
+import type { TestRun } from '../harness/orchflow.ts';
+import { resume, runSteps } from '../harness/orchestration.ts';
+import { fetchHistories } from '../harness/replay.ts';
+import { inTurn } from '../harness/script.ts';
+import { useStory } from '../harness/story.ts';
+
+/**
+ * Runs of yesterday go on with the code of today: the histories in test/histories, a folder for each release, are replayed
+ * with it, and so is every run that the tests here make (`useStory` does that). Those of the present version are recorded
+ * with: SAVE_HISTORIES=1 npx vitest run --config test/vitest.config.ts test/temporal/replay.test.ts
+ * docs/changing-workflows.md says when.
+ */
+
+const { History } = temporal.api.history.v1;
+const folder = path.join(import.meta.dirname, '../histories');
+const story = useStory({ RUN_HISTORY_LIMIT: '100' });
+let webhook: FakeWebhook | undefined;
+afterAll(() => webhook?.down());
+
+/** Keeps the history of a run as it stands; of one that has continued as new, each. */
+async function keep(name: string, { run_id }: TestRun) {
+  const histories = await fetchHistories(story.orchflow.client, run_id);
+  for (const [index, history] of histories.toReversed().entries()) {
+    expect(history.events!.length).toBeGreaterThan(10);
+    if (!process.env.SAVE_HISTORIES) continue;
+    const release = path.join(folder, packageJson.version);
+    mkdirSync(release, { recursive: true });
+    const plain = History.toObject(History.create(history), { longs: String, enums: String, bytes: String });
+    const file = `${name}${index > 0 ? `-${index + 1}` : ''}.json`;
+    // Stack traces name places of this machine.
+    const text = JSON.stringify(plain, (key, value: unknown) => (key === 'stackTrace' ? undefined : value));
+    writeFileSync(path.join(release, file), `${text}\n`);
+  }
+}
+
+const saved = globSync('*/*.json', { cwd: folder });
+
+test.skipIf(process.env.SAVE_HISTORIES)('there are saved histories', () => {
+  expect(saved.length).toBeGreaterThan(0);
+});
+
+test.each(saved)('a run of yesterday goes on: %s', async (file) => {
+  const history = History.fromObject(JSON.parse(readFileSync(path.join(folder, file), 'utf8')));
+  await Worker.runReplayHistory({ workflowBundle: { codePath: inject('workflowBundle') } }, history);
+});
+
+test('a plain run, with a webhook', async () => {
+  webhook = await startFakeWebhook();
+  const run = await story.start({ dependencies: { T3: ['T1', 'T2'] } }, { webhook_url: webhook.url });
+  await run.until('completed');
+  await story.orchflow.client.workflow.getHandle(run.run_id).result();
+  await keep('plain', run);
+});
+
+test('a run with context and human tasks', async () => {
+  const run = await story.start({}, { ask_me_about: ['budget'], human_gates: ['report', 'legal approval'] });
+  await run.untilWaiting('T1');
+  await run.complete('T1', { output: 'Ten dollars.' });
+  await run.untilWaiting('T4');
+  await run.complete('T4', { output: 'A report.' });
+  await run.untilWaiting('T5');
+  await keep('waiting', run);
+  await run.complete('T5', { output: 'Cleared.' });
+  await run.until('completed');
+  await story.orchflow.client.workflow.getHandle(run.run_id).result();
+  await keep('gates', run);
+});
+
+test('a run with approvals, rejected and edited', async () => {
+  const run = await story.start({ dependencies: { T2: ['T1'], T3: ['T2'] } }, { require_approval: true });
+  const [decisions] = [[{ decision: 'reject', output: 'Shorter.' }, { decision: 'edit', output: 'Short.' }, {}, {}]];
+  const answered = new Set<string>();
+  for (const decision of decisions) {
+    const { tasks } = await run.until(({ tasks: now }) =>
+      now.some(({ gate }) => gate?.status === 'open' && !answered.has(gate.gate_id)),
+    );
+    const { id, gate } = tasks.find((task) => task.gate?.status === 'open')!;
+    answered.add(gate!.gate_id);
+    await run.complete(id, decision);
+  }
+  await run.until('completed');
+  await story.orchflow.client.workflow.getHandle(run.run_id).result();
+  await keep('approvals', run);
+});
+
+test('a run that is helped, by signal, after three failed evaluations and a refused key', async () => {
+  const failed = { passed: false, score: 0.1, feedback: 'Thin.' };
+  const run = await story.start({
+    dependencies: { T2: ['T1'], T3: ['T2'] },
+    evaluate: inTurn(failed, failed, failed),
+    finalize: inTurn({ status: 401 }),
+  });
+  await run.untilWaiting('T1');
+  const handle = story.orchflow.client.workflow.getHandle(run.run_id);
+  await handle.signal('completeTask', { task_id: 'T1', decision: 'edit', output: 'By hand.' });
+  await run.untilWaiting('T4');
+  await run.complete('T4', { decision: 'retry' });
+  await run.until('completed');
+  await handle.result();
+  await keep('escalations', run);
+});
+
+test('a run that is cancelled while one task calls and another waits', async () => {
+  const run = await story.start({ execute: () => ({ hang: 'before_headers' }) }, { human_gates: ['report'] });
+  await run.untilWaiting('T3');
+  await story.model.until(() => story.model.openCalls === 2, 'two calls');
+  await run.cancel();
+  await expect(story.orchflow.client.workflow.getHandle(run.run_id).result()).rejects.toThrow();
+  await keep('cancelled', run);
+});
+
+test('a run whose gates remind people, are due, and are approved in the end', async () => {
+  webhook ??= await startFakeWebhook();
+  const late = { gate_due_in: '2s', remind_every: '1s', on_timeout: 'approve', webhook_url: webhook.url };
+  const run = await story.start({}, { human_gates: ['legal approval'], ...late });
+  await run.until('completed');
+  await story.orchflow.client.workflow.getHandle(run.run_id).result();
+  await keep('timeouts', run);
+});
+
+test('a run that continues as new', async () => {
+  const run = await story.start({ dependencies: { T2: ['T1'], T3: ['T2'] } }, { require_approval: true });
+  for (let attempt = 1; attempt <= 6; attempt += 1) {
+    await run.until(({ tasks }) => tasks[0]?.attempts === attempt && tasks[0].gate?.status === 'open');
+    await run.complete('T1', { decision: 'reject', output: `Remark ${attempt}.` });
+  }
+  await run.until(({ tasks }) => tasks[0]!.attempts === 7 && tasks[0]!.gate?.status === 'open');
+  for (const id of ['T1', 'T2', 'T3']) {
+    await run.untilWaiting(id);
+    await run.complete(id, {});
+  }
+  await run.until('completed');
+  const handle = story.orchflow.client.workflow.getHandle(run.run_id);
+  await handle.result();
+  expect((await fetchHistories(story.orchflow.client, run.run_id)).length).toBeGreaterThan(1);
+  await keep('continued', run);
+});
+
+test('an orchestration with branches, a loop, a route and people, that is tried again', async () => {
+  story.model.on(({ purpose }) => (purpose === 'route' ? { route: 'on', reasoning: 'So.' } : 'Text.'));
+  const failed = await runSteps(story.user, [
+    { id: 'fork', type: 'parallel', parallel_branches: [['a'], ['ask']], next_step_id: 'loop' },
+    { id: 'a', type: 'llm', output_key: 'a', next_step_id: 'loop' },
+    { id: 'ask', type: 'human', output_key: 'ask', next_step_id: 'loop' },
+    { id: 'loop', type: 'loop', loop_count: 2, loop_step_ids: ['b'], next_step_id: 'route' },
+    { id: 'b', type: 'llm', output_key: 'b', next_step_id: null },
+    { id: 'route', type: 'evaluator', route_map: { on: 'bad', off: null } },
+    { id: 'bad', type: 'transform', transform_code: 'if (Math.random() < 2) throw new Error("no")' },
+  ]).then((paused) => resume(story.user, paused, 'Yes.'));
+  expect(failed.body.status).toBe('failed');
+  const run = story.user.openRun(failed.body.run_id);
+  const ended = () => expect(story.orchflow.client.workflow.getHandle(run.run_id).result()).rejects.toThrow();
+  await ended();
+  await keep('orchestration', run);
+  await story.user.post(`/orchestrations/runs/${run.run_id}/retry`, {});
+  await ended();
+  await keep('orchestration-again', run);
+});

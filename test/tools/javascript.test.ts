@@ -1,0 +1,75 @@
+import { expect, test } from 'vitest';
+import { runJavaScript, syntaxFault } from '../../src/javascript/index.ts';
+
+/** Code that users and models write. */
+
+const run = async (code: string, variables: Record<string, unknown> = {}, timeout_ms = 5_000) =>
+  (await runJavaScript(code, variables, { timeout_ms })).value;
+
+test('an expression gives its value; statements give what they return, or what they assign to `result`', async () => {
+  const state = { score: 7, items: [{ price: 2 }, { price: 3 }] };
+  expect(await run('state.score > 3 // a comment', { state })).toBe(true);
+  expect(await run('state.items.reduce((sum, { price }) => sum + price, 0)', { state })).toBe(5);
+  expect(await run('const half = state.score / 2;\nreturn { half }', { state })).toEqual({ half: 3.5 });
+  expect(await run('result = state.items.length;', { state })).toBe(2);
+  expect(await run('[1, undefined, NaN]')).toEqual([1, null, null]);
+  expect(await run('undefined')).toBeNull();
+  expect(await runJavaScript('console.log("seen", { a: 1 }); return 1', {}, { timeout_ms: 5_000 })).toEqual({
+    value: 1,
+    logs: ['seen {"a":1}'],
+  });
+});
+
+test('what the code changes is its own copy, and what it does to the builtins harms nobody', async () => {
+  const state = { list: [1] };
+  expect(await run('state.list.push(2); JSON.stringify = () => 5; return state', { state })).toEqual({ list: [1, 2] });
+  expect(state).toEqual({ list: [1] });
+  await expect(run('Object.prototype.toJSON = () => 7; return {}')).rejects.toThrow('not JSON');
+});
+
+test.each(['process.env', 'require("fs")', 'fetch("http://localhost")', 'import("node:fs")', 'setTimeout(() => {})'])(
+  'the code reaches nothing outside: %s',
+  async (code) => {
+    await expect(run(code)).rejects.toThrow(/is not defined|not a promise/);
+  },
+);
+
+test('faults of the code are told in its own words', async () => {
+  await expect(run('state.missing.field', { state: {} })).rejects.toThrow(/^TypeError: .*'field' of undefined/);
+  await expect(run('throw new RangeError("too far")')).rejects.toThrow('RangeError: too far');
+  await expect(run('throw "just so"')).rejects.toThrow('The code threw "just so".');
+  await expect(run('10n')).rejects.toThrow(/BigInt/);
+  await expect(run('"y".repeat(2e6)')).rejects.toThrow('longer than');
+});
+
+test.each([
+  ['an endless loop', 'while (true) {}'],
+  ['a regular expression that backtracks for ever', '/(a+)+$/.test("a".repeat(60) + "b")'],
+])('%s ends at the time limit', async (_name, code) => {
+  await expect(run(code, {}, 200)).rejects.toThrow('did not end within 0.2 seconds');
+});
+
+test('a memory bomb ends at the memory limit, and a deep recursion at the stack', async () => {
+  const limits = { timeout_ms: 30_000, memory_bytes: 8 * 1024 * 1024 };
+  await expect(runJavaScript('const all = []; while (true) all.push({})', {}, limits)).rejects.toThrow('more memory');
+  await expect(run('(function again() { again(); })()')).rejects.toThrow('stack overflow');
+  await expect(run('('.repeat(10_000))).rejects.toThrow(/stack/);
+});
+
+test('a cancelled evaluation stops at once, and many at a time all end', async () => {
+  const cancel = new AbortController();
+  const endless = runJavaScript('while (true) {}', {}, { timeout_ms: 60_000, signal: cancel.signal });
+  cancel.abort(new Error('cancelled'));
+  await expect(endless).rejects.toThrow('cancelled');
+  const values = await Promise.all(Array.from({ length: 9 }, (_, n) => run('n * 2', { n })));
+  expect(values).toEqual([0, 2, 4, 6, 8, 10, 12, 14, 16]);
+});
+
+test('syntax is checked without running anything', async () => {
+  expect(await syntaxFault('state.a > 1', 'expression')).toBeUndefined();
+  expect(await syntaxFault('while (true) {}', 'statements')).toBeUndefined();
+  expect(await syntaxFault('return 1', 'expression')).toMatch(/SyntaxError/);
+  expect(await syntaxFault('const = 1', 'statements')).toMatch(/SyntaxError/);
+  expect(await syntaxFault('('.repeat(10_000), 'expression')).toMatch(/nested too deeply/);
+  expect(await syntaxFault('1', 'expression')).toBeUndefined();
+});

@@ -1,0 +1,103 @@
+import { ancestors } from './graph.ts';
+import type { PlannedTask, RunInput, TakenTask } from './inputs.ts';
+import type { TaskState } from './states.ts';
+
+/** Pure: how a plan and its dependencies become the tasks of a run. */
+
+type Agent = RunInput['agents'][number];
+type Dependencies = { id: string; depends_on: string[] }[];
+
+function words(text: string): string[] {
+  return text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+}
+
+/** "writer" and "write", "research" and "researching": the same word at heart. */
+function sameStem(a: string, b: string): boolean {
+  const length = Math.min(a.length, b.length, 6);
+  return length >= 4 && a.slice(0, length) === b.slice(0, length);
+}
+
+/**
+ * Routes a task to an agent by name: the one the plan names, else one whose name stands in the title,
+ * else the agents in turn.
+ */
+export function assignAgent(agents: Agent[], task: { title: string; agent: string | null }, turn: number): Agent {
+  const named = task.agent?.trim().toLowerCase();
+  const titleWords = words(task.title);
+  return (
+    agents.find((agent) => agent.name.toLowerCase() === named) ??
+    agents.find((agent) => words(agent.name).some((part) => titleWords.some((word) => sameStem(part, word)))) ??
+    agents[turn % agents.length]!
+  );
+}
+
+/** The words of an entry of `human_gates`, which may have terms of its own. */
+export function gateName(gate: string | { name: string }): string {
+  return typeof gate === 'string' ? gate : gate.name;
+}
+
+/** True when every word of the gate stands in the text: "pricing" in "Extract pricing", "legal approval" in "Get legal approval". */
+export function matchesGate(gate: string, text: string): boolean {
+  const textWords = words(text);
+  const gateWords = words(gate);
+  return (
+    gateWords.length > 0 && gateWords.every((part) => textWords.some((word) => word === part || sameStem(part, word)))
+  );
+}
+
+/** A task that nothing has happened to. */
+export function newTask(task: Pick<TaskState, 'id' | 'title' | 'kind' | 'agent' | 'model' | 'depends_on'>): TaskState {
+  return { ...task, status: 'pending', attempts: 0, output_id: null, evaluation: null, error: null, gate: null };
+}
+
+/**
+ * Connects a plan. Answers asked for at the start come before every AI task; gates that match no planned task come
+ * after all others; between them the inferred graph. AI tasks get their agents.
+ */
+export function connectTasks(planned: PlannedTask[], inferred: Dependencies, agents: Agent[]): TaskState[] {
+  const atStart = planned.filter((task) => task.place === 'start').map((task) => task.id);
+  const beforeEnd = planned.filter((task) => task.place !== 'end').map((task) => task.id);
+  const inferredOf = new Map(inferred.map(({ id, depends_on }) => [id, depends_on]));
+  return planned.map(({ id, title, kind, place, agent: named }, turn) => {
+    const agent = kind === 'ai' ? assignAgent(agents, { title, agent: named }, turn) : undefined;
+    const between = [...(kind === 'ai' ? atStart : []), ...(inferredOf.get(id) ?? [])];
+    const depends_on = place === 'start' ? [] : place === 'end' ? beforeEnd : between;
+    return newTask({ id, title, kind, depends_on, agent: agent?.name ?? null, model: agent?.model ?? null });
+  });
+}
+
+/** A task of a plan that was taken over. */
+export function takenTask({ id, title, kind, agent, model, depends_on, is_reused, output_id }: TakenTask): TaskState {
+  const task = newTask({ id, title, kind, agent, model, depends_on });
+  return is_reused ? { ...task, status: 'completed', output_id } : task;
+}
+
+/** A task as the plan has it, without what happened to it since. */
+export function outline({ id, title, kind, agent, depends_on }: TaskState) {
+  return { id, title, kind, agent, depends_on };
+}
+
+/** The outputs of all tasks before this one in the graph. */
+export function outputsBefore(tasks: TaskState[], { id }: TaskState) {
+  return ancestors(tasks, id).map((task_id) => {
+    const output_id = tasks.find((before) => before.id === task_id)?.output_id ?? null;
+    return { task_id, output_id };
+  });
+}
+
+/** The task in which a person decides this time that the run's budget is used up. No step of a user has such an id. */
+export function budgetTask(tasks: TaskState[]): TaskState {
+  const id = `_budget_${tasks.filter(isBudgetTask).length + 1}`;
+  return newTask({ id, title: 'Decide on the budget', kind: 'human', agent: null, model: null, depends_on: [] });
+}
+
+export function isBudgetTask({ id }: Pick<TaskState, 'id'>): boolean {
+  return id.startsWith('_budget_');
+}
+
+/** The task in which a person helps when the final output cannot be written. */
+export function finalOutputTask(tasks: TaskState[]): TaskState {
+  const depends_on = tasks.map(({ id }) => id);
+  const id = `T${depends_on.length + 1}`;
+  return newTask({ id, title: 'Final output', kind: 'human', agent: null, model: null, depends_on });
+}

@@ -1,0 +1,2 @@
+/** Where a value of the shared state is: a text as it stands, a text that is JSON, or, when it is short, right here. */
+export type ValueRef = { text: string } | { json: string } | { value: string | number | boolean | null };

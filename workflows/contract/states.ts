@@ -1,0 +1,123 @@
+import type { HumanField, StepType } from './definition.ts';
+import type { ValueRef } from './shared-state.ts';
+
+/** What a run, its tasks and its gates are in, from the workflow to the wire. */
+
+export type RunStatus = 'pending' | 'running' | 'waiting_human' | 'completed' | 'failed' | 'cancelled';
+export type Phase = 'queued' | 'split_tasks' | 'infer_deps' | 'assign_agents' | 'execute' | 'finalize' | 'done';
+/** `code`: a step of an orchestration that needs neither. */
+export type TaskKind = 'ai' | 'human' | 'code';
+export type TaskStatus = 'pending' | 'running' | 'waiting_human' | 'completed' | 'failed' | 'skipped' | 'cancelled';
+export type GateKind = 'context' | 'human_task' | 'approval' | 'tool_approval' | 'escalation' | 'budget' | 'human_step';
+export type Decision = 'approve' | 'edit' | 'reject' | 'retry';
+/** `expired`: nobody answered in time, and the gate's policy decided. `closed`: the run ended. */
+export type GateStatus = 'open' | 'answered' | 'expired' | 'closed';
+
+export type TaskState = {
+  id: string;
+  title: string;
+  kind: TaskKind;
+  agent: string | null;
+  model: string | null;
+  depends_on: string[];
+  status: TaskStatus;
+  attempts: number;
+  /** The text (in Postgres) that stands as this task's output, or as its draft while it is not completed. */
+  output_id: string | null;
+  evaluation: { passed: boolean; score: number; feedback: string } | null;
+  error: string | null;
+  gate: GateState | null;
+  step?: StepMark;
+};
+
+export type GateState = {
+  gate_id: string;
+  task_id: string;
+  kind: GateKind;
+  status: GateStatus;
+  reason: string | null;
+  /** What a person may decide here. */
+  decisions: Decision[];
+  opened_at: string;
+  due_at: string | null;
+  /** How many have been sent. */
+  reminders: number;
+  /** When it was due and the world was told. */
+  overdue_at: string | null;
+  /** What a person fills in at a human step. */
+  fields?: HumanField[];
+};
+
+/** A call of a tool that an agent asks for: which one of its answer, from 1, and how its arguments begin. */
+export type ToolRequest = {
+  answer_id: string;
+  position: number;
+  tool: string;
+  preview: string;
+  /** A person must approve it first: the text of its arguments. */
+  arguments_id?: string;
+};
+
+export type RunState = {
+  run_id: string;
+  status: RunStatus;
+  phase: Phase;
+  tasks: TaskState[];
+  warnings: string[];
+  error: string | null;
+  final_output_id: string | null;
+  /** Of an orchestration. */
+  shared_state?: Record<string, ValueRef>;
+};
+
+/** What an agent task is about: how often its evaluation failed, what it is to do better, and what is wrong now. */
+export type TaskProgress = {
+  failures: number;
+  feedback_id: string | null;
+  trouble: { reason: string; feedback_id?: string } | null;
+  /** In the middle of an attempt. */
+  is_underway: boolean;
+  /** How far that attempt is. */
+  loop?: AgentLoop;
+};
+
+/** An agent between its turns: the next one, calls that must be made before it, and the draft that it works from. */
+export type AgentLoop = {
+  turn: number;
+  pending: ToolRequest[];
+  draft_id: string | null;
+};
+
+/** Of a task that is one execution of a step. */
+export type StepMark = {
+  step_id: string;
+  type: StepType;
+  /** Which execution it is, the same whenever the run goes this way again. */
+  path: string;
+  output_key: string | null;
+  /** What it wrote, and where its line goes on, when it is completed. */
+  writes: Record<string, ValueRef>;
+  next: string | null;
+  /** How far its agent is, while it is at work. */
+  loop?: StepLoop;
+};
+
+/** `worked_ms` is what its turns took so far. */
+export type StepLoop = AgentLoop & { worked_ms: number };
+
+/**
+ * What changed in a run since the last time it was written to Postgres. It rides inside the activity that follows a
+ * change, or goes by itself. Writing it again, or after a newer one, changes nothing: `version` rises with every one.
+ */
+export type Progress = {
+  version: number;
+  /** Workflow time, in milliseconds since 1970. */
+  at: number;
+  run: Pick<RunState, 'status' | 'phase' | 'warnings' | 'error' | 'final_output_id' | 'shared_state'>;
+  tasks: (Omit<TaskState, 'gate'> & { position: number })[];
+  gates: GateState[];
+  events: RunEvent[];
+};
+
+/** `key` is unique in its run, so that an event written twice is one event. */
+export type RunEvent = { key: string; type: string; data: Record<string, unknown> };
