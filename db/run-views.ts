@@ -4,8 +4,8 @@ import type { Db } from './index.ts';
 import type { Evaluation, Run } from './schema.ts';
 
 /**
- * Runs and tasks as readers see them. Postgres writes the JSON of the two that clients poll (migration 0004), and it
- * goes to the wire as it is.
+ * Runs and tasks as readers see them. Postgres writes the JSON of the two that clients poll (`run_view` and
+ * `tasks_view` in `db/functions`), and it goes to the wire as it is.
  */
 
 /** The text of a JSON value of type `T`. */

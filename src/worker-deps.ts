@@ -1,14 +1,40 @@
+import { Client } from '@temporalio/client';
+import type { NativeConnection } from '@temporalio/worker';
+import type { Logger } from 'pino';
 import type { ActivityDeps } from '../activities/deps.ts';
 import { createDb } from '../db/index.ts';
 import { createLiveSender } from '../db/live.ts';
+import { managedModels, offersManaged } from './agents/managed.ts';
 import type { Config } from './config.ts';
 import { createGuardedFetch } from './fetch.ts';
-import { managedModels } from './agents/managed.ts';
+import { orchestrationWorkflow } from './orchestrations/workflow.ts';
+import { goalWorkflow } from './runs/workflow.ts';
+import { dataConverter } from './temporal/client.ts';
+import { createEngine } from './temporal/engine.ts';
+import { createOutbox } from './temporal/outbox.ts';
 import { builtInTools } from './tools/index.ts';
 
-/** Makes what the worker's activities work with. `close` ends all of it, once none is at work any more. */
-export function createWorkerDeps(config: Config): { deps: ActivityDeps; close: () => Promise<void> } {
+/**
+ * Starts what the worker's activities work with, also what starts runs: an outbox of its own brings to Temporal what was
+ * committed, with no API there. `close` ends all of it, once no activity is at work any more.
+ */
+export function startWorkerDeps({
+  config,
+  log,
+  connection,
+}: {
+  config: Config;
+  log: Logger;
+  connection: NativeConnection;
+}): { deps: ActivityDeps; close: () => Promise<void> } {
   const db = createDb(config.DATABASE_URL, config.DATABASE_POOL_SIZE);
+  const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE, dataConverter: dataConverter(config) });
+  const { TEMPORAL_TASK_QUEUE: taskQueue, RUN_HISTORY_LIMIT: historyLimit } = config;
+  const workflows = {
+    goal: goalWorkflow({ historyLimit }),
+    orchestration: orchestrationWorkflow({ db, historyLimit }),
+  };
+  const outbox = createOutbox({ db, engine: createEngine({ client, db, taskQueue, workflows }), log });
   const guarded = createGuardedFetch({
     allowedPrivateCidrs: config.ORCHFLOW_ALLOWED_PRIVATE_CIDRS,
     headers_timeout_ms: config.LLM_TIMEOUT_SECONDS * 1000,
@@ -18,14 +44,19 @@ export function createWorkerDeps(config: Config): { deps: ActivityDeps; close: (
   const deps: ActivityDeps = {
     db,
     live: createLiveSender(db),
+    outbox,
+    quotas: config,
     fetch: guarded.fetch,
     encryptionKey: config.ENCRYPTION_KEY,
     managed: managedModels(config),
+    offersManaged: offersManaged(config),
+    minReminderSeconds: config.REMIND_EVERY_MIN_SECONDS,
     llm_timeout_ms: config.LLM_TIMEOUT_SECONDS * 1000,
     tools: builtInTools(config, guarded.fetch),
   };
 
   async function close(): Promise<void> {
+    await outbox.stop();
     await Promise.all([db.destroy(), guarded.close()]);
   }
 

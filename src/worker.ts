@@ -4,7 +4,7 @@ import { pino, stdSerializers } from 'pino';
 import { createActivities } from '../activities/index.ts';
 import { loadConfig } from './config.ts';
 import { connectionOptions, dataConverter } from './temporal/client.ts';
-import { createWorkerDeps } from './worker-deps.ts';
+import { startWorkerDeps } from './worker-deps.ts';
 import { workerOptions } from './temporal/worker-options.ts';
 
 /** The worker process: workflows and activities. SIGTERM lets calls in flight end for a while, then hands them over. */
@@ -20,8 +20,6 @@ Runtime.install({
   shutdownSignals: [],
 });
 
-const { deps, close } = createWorkerDeps(config);
-
 /** Temporal may come up after us. */
 async function connect(): Promise<NativeConnection> {
   for (;;) {
@@ -35,6 +33,7 @@ async function connect(): Promise<NativeConnection> {
 }
 
 const connection = await connect();
+const { deps, close } = startWorkerDeps({ config, log, connection });
 const worker = await Worker.create({
   ...workerOptions,
   connection,
@@ -49,5 +48,6 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
 }
 log.info({ task_queue: config.TEMPORAL_TASK_QUEUE }, 'worker started');
 await worker.run();
-await Promise.all([connection.close(), close()]);
+await close();
+await connection.close();
 process.exit(0);

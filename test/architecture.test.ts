@@ -44,25 +44,95 @@ function intruders(what: RegExp, allowed: RegExp, among: Import[] = imports): st
   return lines(users.filter(({ from }) => !allowed.test(from)));
 }
 
+/**
+ * One way: a room may use the rooms of its own line and of those below it. The processes and the wiring, which stand
+ * beside the rooms in src/, may use all of them.
+ */
+const floors = [
+  ['src/app.ts'],
+  ['src/apis/'],
+  ['src/http/'],
+  ['src/orchestrations/'],
+  ['src/runs/'],
+  ['src/agents/'],
+  ['src/accounts/'],
+  ['src/embedded/'],
+  ['src/temporal/'],
+  ['src/llm/', 'src/tools/', 'src/javascript/'],
+  ['db/'],
+  ['workflows/'],
+  ['workflows/contract/'],
+];
+/** What stands at the top of src/ and knows no room: anybody may use it. */
+const ground = /^src\/(config|crypto|errors|fetch|fields|ids)\.ts$/;
+
+function floorOf(file: string): number {
+  return floors.findLastIndex((rooms) => rooms.some((room) => file.startsWith(room)));
+}
+
+test('one way: no room uses one above it', () => {
+  const climbing = imports.filter(({ from, to }) => {
+    const [own, other] = [floorOf(from), floorOf(to)];
+    return own >= 0 && other >= 0 && other < own;
+  });
+  expect(lines(climbing)).toEqual([]);
+  const wired = imports.filter(({ from, to }) => floorOf(from) >= 0 && /^src\/[^/]+\.ts$/.test(to) && !ground.test(to));
+  // A handler is given what the wiring has made: it knows the type of that, and no value.
+  expect(lines(wired.filter(({ from, isTypeOnly }) => !isTypeOnly || !from.startsWith('src/http/env')))).toEqual([]);
+});
+
+test('no surface knows another, and no noun knows HTTP', () => {
+  const surfaceOf = (file: string) => /^src\/apis\/\w+\//.exec(file)?.[0];
+  const others = imports.filter(
+    ({ from, to }) => surfaceOf(from) && surfaceOf(to) && surfaceOf(from) !== surfaceOf(to),
+  );
+  expect(lines(others)).toEqual([]);
+  expect(intruders(/^(@hono\/|hono\b)/, /^src\/(apis|http)\/|^src\/app\.ts$/)).toEqual([]);
+  expect(intruders(/^src\/http\//, /^src\/(apis|http)\/|^src\/(app|api|deps)\.ts$/)).toEqual([]);
+});
+
+test('no circle of imports', () => {
+  const next = new Map<string, string[]>();
+  for (const { from, to } of imports) next.set(from, [...(next.get(from) ?? []), to]);
+  const done = new Set<string>();
+  const circles: string[] = [];
+  const visit = (file: string, way: string[]) => {
+    if (way.includes(file)) circles.push([...way.slice(way.indexOf(file)), file].join(' → '));
+    if (way.includes(file) || done.has(file)) return;
+    for (const to of next.get(file) ?? []) visit(to, [...way, file]);
+    done.add(file);
+  };
+  for (const file of files) visit(file, []);
+  expect(circles).toEqual([]);
+});
+
+test('the contract imports itself only', () => {
+  expect(
+    lines(
+      imports.filter(({ from, to }) => from.startsWith('workflows/contract/') && !to.startsWith('workflows/contract/')),
+    ),
+  ).toEqual([]);
+});
+
 test('workflows are deterministic: at run time they import themselves and the SDK, of activities only the types', () => {
   expect(strangers(/^workflows\//, /^(workflows\/|@temporalio\/(workflow|common)$)/)).toEqual([]);
   const types = imports.filter(({ from, isTypeOnly }) => from.startsWith('workflows/') && isTypeOnly);
   expect(lines(types.filter(({ to }) => !/^(workflows\/|activities\/index\.ts$)/.test(to)))).toEqual([]);
 });
 
-test('activities know the database, the models and the messages, and nothing of the API', () => {
-  const ours =
-    'activities/|db/|workflows/(messages|definition|form|graph|plan)\\.ts$|src/(llm|javascript|tools)/index\\.ts$|src/(crypto|fetch)\\.ts$';
-  expect(
-    strangers(/^activities\//, new RegExp(`^(${ours}|@temporalio/activity$|node:|zod$|standardwebhooks$)`)),
-  ).toEqual([]);
+test('activities know the nouns, the database, the models and the contract, and nothing of the API', () => {
+  const rooms =
+    'activities/|db/|workflows/contract/|src/(runs|agents|orchestrations|accounts|temporal|llm|javascript|tools)/';
+  const packages = '@temporalio/activity$|node:|zod$|standardwebhooks$';
+  expect(strangers(/^activities\//, new RegExp(`^(${rooms}|src/(crypto|fetch|ids)\\.ts$|${packages})`))).toEqual([]);
 });
 
-test('the database knows nobody but the messages', () => {
-  expect(strangers(/^db\//, /^(db\/|workflows\/(messages|form)\.ts$|kysely|pg$|node:)/)).toEqual([]);
+test('the database knows nobody but the contract, and SQL is in db', () => {
+  expect(strangers(/^db\//, /^(db\/|workflows\/contract\/|kysely|pg$|node:)/)).toEqual([]);
+  expect(intruders(/^(kysely|pg)\b/, /^db\/|^src\/embedded\//)).toEqual([]);
 });
 
-test('the models and the tools know nobody, and only they know the vendors and MCP', () => {
+test('outside worlds know nobody, and only they know the vendors and MCP', () => {
   expect(strangers(/^src\/llm\//, /^(?!src\/(?!llm\/|fetch\.ts)|db\/|activities\/|workflows\/)/)).toEqual([]);
   expect(
     strangers(/^src\/tools\//, /^(?!src\/(?!tools\/|fetch\.ts|javascript\/index\.ts)|db\/|activities\/|workflows\/)/),
@@ -73,21 +143,15 @@ test('the models and the tools know nobody, and only they know the vendors and M
   expect(intruders(/^src\/llm\/(?!index\.ts)/, /^src\/llm\//)).toEqual([]);
 });
 
-test('the engine is all of the API that speaks Temporal', () => {
-  expect(intruders(/^@temporalio\/client/, /^src\/(engine|temporal|migrate)\.ts$|^src\/embedded\//)).toEqual([]);
-  expect(intruders(/^@temporalio\/worker/, /^src\/worker(-options)?\.ts$/)).toEqual([]);
+test('one room speaks Temporal', () => {
+  expect(
+    intruders(/^@temporalio\/client/, /^src\/temporal\/|^src\/embedded\/|^src\/(migrate|worker-deps)\.ts$/),
+  ).toEqual([]);
+  expect(intruders(/^@temporalio\/worker/, /^src\/temporal\/worker-options\.ts$|^src\/worker(-deps)?\.ts$/)).toEqual(
+    [],
+  );
   expect(intruders(/^@temporalio\/activity/, /^activities\//)).toEqual([]);
-});
-
-test('nothing points back: routes are used by the app, the app by its process', () => {
-  expect(intruders(/^src\/routes\//, /^src\/(app\.ts$|routes\/)/)).toEqual([]);
-  expect(intruders(/^src\/app\.ts$/, /^src\/api\.ts$/, atRunTime)).toEqual([]);
-  expect(intruders(/^activities\//, /^activities\/|^src\/worker\.ts$/, atRunTime)).toEqual([]);
-  expect(intruders(/^src\/schemas\//, /^src\/(routes|schemas|orchestrations)\//)).toEqual([]);
-});
-
-test('SQL is in db', () => {
-  expect(intruders(/^(kysely|pg)\b/, /^db\/|^src\/embedded\//)).toEqual([]);
+  expect(intruders(/^activities\//, /^(activities|workflows)\/|^src\/worker(-deps)?\.ts$/)).toEqual([]);
 });
 
 test('the environment is read in one place', () => {

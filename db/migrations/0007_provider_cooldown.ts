@@ -8,11 +8,5 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       blocked_until timestamptz(3) not null
     );
     alter table runs add column fallback_provider_ids jsonb not null default '[]';
-
-    -- Adds to the view as the migrations before this one left it.
-    do $$ begin
-      execute replace(pg_get_functiondef('run_view'::regproc), 'runs.provider_id,',
-        'runs.provider_id, runs.fallback_provider_ids,');
-    end $$
   `.execute(db);
 }

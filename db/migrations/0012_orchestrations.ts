@@ -1,5 +1,6 @@
 import { sql, type Kysely } from 'kysely';
 
+/** The one after 0010: a 0011 was never shipped. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     -- By the hash of their content, so that a run keeps the one that it began with. \`json\` keeps the order of keys.

@@ -3,9 +3,12 @@ import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
-import { createDb } from '../../db/index.ts';
-import { createEnvironment } from '../harness/orchflow.ts';
+import { sql } from 'kysely';
+import { createDb, type Db } from '../../db/index.ts';
+import { migrateToLatest } from '../../db/migrate.ts';
+import { createDatabase, createEnvironment } from '../harness/orchflow.ts';
 import { killProcesses, startApiProcess, startWorkerProcess } from '../harness/processes.ts';
+import { restoreDatabase } from '../upgrade/release.ts';
 
 const migrate = (env: Record<string, string>) =>
   promisify(execFile)(process.execPath, [path.join(import.meta.dirname, '../../src/migrate.ts')], { env });
@@ -51,4 +54,60 @@ test('npm run migrate without TEMPORAL_ADDRESS migrates the database only, and s
   const { stdout } = await migrate(env);
   expect(stdout).toContain('The database is up to date');
   expect(stdout).toContain('TEMPORAL_ADDRESS is not set');
+});
+
+/** Works on a database, and leaves it. */
+async function withDb<T>(url: string, work: (db: Db) => Promise<T>): Promise<T> {
+  const db = createDb(url, 1);
+  return work(db).finally(() => db.destroy());
+}
+
+/** All that the catalog says of the schema, a line each. The order of columns is left out: migrations add at the end. */
+async function schemaOf(db: Db): Promise<string[]> {
+  const { rows } = await sql<{ line: string }>`
+    select 'function ' || pg_get_functiondef(oid) as line from pg_proc where pronamespace = 'public'::regnamespace
+    union all
+    select concat_ws(' ', 'column', relname, relkind, relpersistence, attname, format_type(atttypid, atttypmod),
+      'not null', attnotnull, 'identity', attidentity, 'default', pg_get_expr(adbin, adrelid))
+    from pg_class
+    join pg_attribute on attrelid = pg_class.oid and attnum > 0 and not attisdropped
+    left join pg_attrdef on adrelid = attrelid and adnum = attnum
+    where relnamespace = 'public'::regnamespace and relkind <> 'i'
+    union all
+    select 'index ' || indexdef from pg_indexes where schemaname = 'public'
+    union all
+    select concat_ws(' ', 'constraint', conrelid::regclass, conname, pg_get_constraintdef(oid))
+    from pg_constraint where connamespace = 'public'::regnamespace`.execute(db);
+  return rows.map(({ line }) => line).toSorted();
+}
+
+test('a database of an older release, with its data, is migrated to the schema of a new one', async () => {
+  const older = await restoreDatabase('0.1.0');
+  await withDb(older, async (db) => {
+    expect(await sql`select from runs`.execute(db)).toMatchObject({ rows: { length: 9 } });
+    await migrateToLatest(db);
+  });
+  const [migrated, fresh] = await Promise.all([older, await createDatabase()].map((url) => withDb(url, schemaOf)));
+  expect(migrated).toEqual(fresh);
+  expect(fresh!.map((line) => line.split(' ', 1)[0])).toEqual(
+    expect.arrayContaining(['function', 'column', 'index', 'constraint']),
+  );
+});
+
+test('several processes may migrate at once, an empty database and one that is up to date', async () => {
+  const url = await createDatabase('template0');
+  const migrateAtOnce = () => Promise.all(Array.from({ length: 4 }, () => withDb(url, migrateToLatest)));
+  const applied = await migrateAtOnce();
+  expect(applied.filter((names) => names.length > 0)).toHaveLength(1);
+  expect(await migrateAtOnce()).toEqual([[], [], [], []]);
+});
+
+test('the body of every SQL function is one that Postgres can read', async () => {
+  await withDb(await createDatabase(), async (db) => {
+    // They are made without a look at it, because one may call another that is made after it.
+    const { rows } = await sql<{ text: string }>`
+      select pg_get_functiondef(oid) as text from pg_proc where pronamespace = 'public'::regnamespace`.execute(db);
+    expect(rows.length).toBeGreaterThan(0);
+    for (const { text } of rows) await sql.raw(text).execute(db);
+  });
 });

@@ -33,7 +33,8 @@ function request(url: string, key: string | undefined, method: string, path: str
   return send(url, method, path, headers, typeof body === 'string' ? body : JSON.stringify(body));
 }
 
-function createUser(url: string, api_key: string, webhook_secret: string, email: string) {
+/** One that was registered before. */
+export function createUser(url: string, api_key: string, webhook_secret: string, email: string) {
   const call = (method: string, path: string, body?: unknown) => request(url, api_key, method, `/api/v1${path}`, body);
   return {
     api_key,

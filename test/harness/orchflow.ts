@@ -11,7 +11,7 @@ import { startAppDeps } from '../../src/deps.ts';
 import { loadConfig } from '../../src/config.ts';
 import { listen } from '../../src/http/listen.ts';
 import { dataConverter } from '../../src/temporal/client.ts';
-import { createWorkerDeps } from '../../src/worker-deps.ts';
+import { startWorkerDeps } from '../../src/worker-deps.ts';
 import { workerOptions } from '../../src/temporal/worker-options.ts';
 import { assertNothingLeaked } from './canaries.ts';
 import { register } from './client.ts';
@@ -22,15 +22,23 @@ export { until, type Answer, type TestRun, type User } from './client.ts';
 
 type Environment = Record<string, string>;
 
-/** The environment of an Orchflow of its own, for processes that a test starts itself. */
-export async function createEnvironment(overrides: Environment = {}): Promise<Environment> {
+/** A database of its own: migrated, or an empty one by the template `template0`. Returns its address. */
+export async function createDatabase(template = 'template'): Promise<string> {
   const name = `test_${randomBytes(6).toString('hex')}`;
   const admin = createDb(inject('postgresUrl'), 1);
-  await sql`create database ${sql.ref(name)} template template`.execute(admin).finally(() => admin.destroy());
+  await sql`create database ${sql.ref(name)} template ${sql.ref(template)}`
+    .execute(admin)
+    .finally(() => admin.destroy());
+  return Object.assign(new URL(inject('postgresUrl')), { pathname: `/${name}` }).href;
+}
+
+/** The environment of an Orchflow of its own, for processes that a test starts itself. */
+export async function createEnvironment(overrides: Environment = {}): Promise<Environment> {
+  const DATABASE_URL = overrides.DATABASE_URL ?? (await createDatabase());
   return {
-    DATABASE_URL: Object.assign(new URL(inject('postgresUrl')), { pathname: `/${name}` }).href,
+    DATABASE_URL,
     TEMPORAL_ADDRESS: inject('temporalAddress'),
-    TEMPORAL_TASK_QUEUE: name,
+    TEMPORAL_TASK_QUEUE: new URL(DATABASE_URL).pathname.slice(1),
     ENCRYPTION_KEY: randomBytes(32).toString('base64'),
     ORCHFLOW_EMBEDDED: 'true',
     ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: 'true',
@@ -102,8 +110,9 @@ Runtime.install({
 
 async function startWorker(env: Environment) {
   const config = loadConfig(env);
-  const { deps, close } = createWorkerDeps(config);
   const connection = await NativeConnection.connect({ address: config.TEMPORAL_ADDRESS });
+  const log = pino({ level: 'error' });
+  const { deps, close } = startWorkerDeps({ config, log, connection });
   const { workflowsPath, ...options } = workerOptions;
   // The bundle that all tests share is for payloads in the clear.
   const workflows = config.PAYLOAD_ENCRYPTION
@@ -123,7 +132,8 @@ async function startWorker(env: Environment) {
     async stop() {
       worker.shutdown();
       await running;
-      await Promise.all([connection.close(), close()]);
+      await close();
+      await connection.close();
     },
   };
 }

@@ -1,0 +1,27 @@
+-- A run of this account as clients read it, or null. `db/run-views.ts` has its type. Clients wait for this more than
+-- for anything else, so it is one round trip, and in plpgsql, because Postgres then keeps its plan.
+create or replace function run_view(for_account text, for_run text) returns json language plpgsql stable as $$
+begin
+  return (
+    select to_json(view)
+    from runs
+    left join texts as final on final.text_id = runs.final_output_id,
+    lateral (
+      select runs.run_id, runs.status, runs.phase, runs.task,
+        array(
+          select tasks.id
+          from gates
+          join tasks on tasks.run_id = gates.run_id and tasks.id = gates.task_id
+          where gates.run_id = for_run and gates.status = 'open'
+          order by tasks.position
+        ) as waiting_tasks,
+        tasks_view(for_run) as tasks, final.text as final_output, runs.error, runs.warnings, usage_of(for_run) as usage,
+        runs.agents, runs.human_gates, runs.ask_me_about, runs.require_approval, runs.webhook_url, runs.gate_due_in,
+        runs.remind_every, runs.on_timeout, runs.escalation_webhook_url, runs.provider_id, runs.orchestration_id,
+        runs.forked_from, runs.fallback_provider_ids, runs.max_cost_usd, runs.max_tokens, runs.on_budget,
+        iso(runs.created_at) as created_at, iso(runs.started_at) as started_at, iso(runs.completed_at) as completed_at
+    ) as view
+    where runs.run_id = for_run and runs.account_id = for_account
+  );
+end
+$$;

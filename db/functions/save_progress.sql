@@ -1,0 +1,71 @@
+-- Writes what a run's workflow has changed, and returns the status that stands. `db/progress.ts` says what it promises.
+-- A run writes its progress some fifteen times, so it is one round trip: a function, each statement of which sees what
+-- was committed before it. Progress without a time was made when it is written. Progress that must follow a version is
+-- written after that one or not at all, and no status stands then.
+create or replace function save_progress(for_run text, progress jsonb) returns text language plpgsql as $$
+declare
+  stored record;
+  new_version bigint := progress -> 'version';
+  written_at timestamptz := coalesce(to_timestamp((progress ->> 'at')::numeric / 1000), now());
+  new_status text := progress -> 'run' ->> 'status';
+begin
+  select status, version into strict stored from runs where run_id = for_run for update;
+  if stored.status in ('completed', 'failed', 'cancelled') then
+    return stored.status;
+  end if;
+  if stored.version <> (progress ->> 'follows')::bigint then
+    return null;
+  end if;
+
+  insert into tasks (
+    run_id, version, id, position, title, description, kind, agent, model, depends_on, status, attempts, output_id,
+    evaluation, error, started_at, completed_at, step)
+  select
+    for_run, new_version, id, position, title, '', kind, agent, model, depends_on, status, attempts, output_id,
+    nullif(evaluation, 'null'), error,
+    case when status <> 'pending' then written_at end,
+    case when status in ('completed', 'failed', 'skipped', 'cancelled') then written_at end,
+    nullif(step, 'null')
+  from jsonb_to_recordset(progress -> 'tasks') as changed (
+    id text, position integer, title text, kind text, agent text, model text, depends_on jsonb, status text,
+    attempts integer, output_id text, evaluation jsonb, error text, step jsonb)
+  on conflict (run_id, id) do update set
+    version = excluded.version, agent = excluded.agent, model = excluded.model, depends_on = excluded.depends_on,
+    status = excluded.status, attempts = excluded.attempts, output_id = excluded.output_id,
+    evaluation = excluded.evaluation, error = excluded.error,
+    started_at = coalesce(tasks.started_at, excluded.started_at),
+    -- A task keeps the time at which it was completed when a write that failed half-way is made again.
+    completed_at =
+      case when excluded.completed_at is not null then coalesce(tasks.completed_at, excluded.completed_at) end,
+    step = excluded.step
+  where excluded.version > tasks.version;
+
+  insert into gates (gate_id, run_id, task_id, kind, status, reason, decisions, due_at, opened_at)
+  select gate_id, for_run, task_id, kind, status, reason, decisions, due_at, written_at
+  from jsonb_to_recordset(progress -> 'gates') as changed (
+    gate_id text, task_id text, kind text, status text, reason text, decisions jsonb, due_at timestamptz)
+  on conflict (gate_id) do update set status = excluded.status where gates.status = 'open';
+
+  if new_version > stored.version then
+    -- An answer that REST has taken closes its gate here before the workflow hears of it.
+    if new_status = 'waiting_human' and not exists (select from gates where run_id = for_run and status = 'open') then
+      new_status := 'running';
+    end if;
+    update runs set
+      version = new_version, status = new_status, phase = progress -> 'run' ->> 'phase',
+      warnings = progress -> 'run' -> 'warnings', error = progress -> 'run' ->> 'error',
+      final_output_id = progress -> 'run' ->> 'final_output_id',
+      shared_state = coalesce(progress -> 'run' -> 'shared_state', runs.shared_state),
+      started_at = coalesce(started_at, written_at),
+      completed_at = case when new_status in ('completed', 'failed', 'cancelled') then written_at end
+    where run_id = for_run;
+    -- Also those that the workflow does not know: opened by a workflow task that was lost with its worker.
+    if new_status in ('completed', 'failed', 'cancelled') then
+      update gates set status = 'closed' where run_id = for_run and status = 'open';
+    end if;
+  end if;
+
+  perform append_events(for_run, progress -> 'events');
+  return progress -> 'run' ->> 'status';
+end
+$$;
