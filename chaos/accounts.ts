@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { register } from '../test/harness/client.ts';
 import { definition } from './orchestration.ts';
 import { expiredMark, type Outside } from './outside.ts';
@@ -15,8 +16,19 @@ export type Account = {
   escalation_url: string;
 };
 
-/** An account with its providers and an orchestration, while all is well. */
-export async function openAccount(api: string, name: string, outside: Outside): Promise<Account> {
+/** An account with its providers and an orchestration, while all is well; on a busy machine not always at the first try. */
+export async function openAccount(...given: Parameters<typeof open>): Promise<Account> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await open(...given);
+    } catch (error) {
+      if (tries === 10) throw error;
+      await sleep(1_000);
+    }
+  }
+}
+
+async function open(api: string, name: string, outside: Outside): Promise<Account> {
   const user = await register(api);
   const api_key = `sk-canary${name}0123456789`;
   const providers: [string, string] = [

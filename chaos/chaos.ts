@@ -7,9 +7,11 @@ import { check, coverage, seen } from './checker.ts';
 import { openAccount } from './accounts.ts';
 import { createClients } from './clients.ts';
 import { gatherEvidence, startAudit } from './evidence.ts';
+import { figures } from './figures.ts';
 import { openJournal } from './journal.ts';
 import { describe, unleash } from './nemesis.ts';
 import { startOutside } from './outside.ts';
+import { untilQuiet } from './quiet.ts';
 import { createRandom } from './random.ts';
 import { startServers } from './servers.ts';
 
@@ -28,8 +30,10 @@ const { values } = parseArgs({
 });
 const seed = Number(values.seed);
 const duration = Number(values.minutes) * 60_000;
-const recoveryBound = 60_000;
-const patience = 180_000;
+/** Until all is quiet after healing, on a machine of any speed. */
+const patience = 300_000;
+/** Runs beyond those asked for. */
+const maxLate = 10;
 
 const random = createRandom(seed);
 const startedAt = Date.now();
@@ -47,29 +51,32 @@ await untilUp(servers.apis[0]!.url);
 const accounts = await Promise.all(['a', 'b'].map((name) => openAccount(servers.apis[0]!.url, name, outside)));
 
 const over = new AbortController();
-const nemesis = unleash({ servers, outside, random: random.fork('nemesis'), report }, over.signal);
+const { aimed, fallen: falling } = unleash({ servers, outside, random: random.fork('nemesis'), report }, over.signal);
 const arrivals = random.fork('arrivals');
+const drive = (index: number) => clients.drive(accounts[index % accounts.length]!, `c${index}`);
 const driven = Array.from({ length: Number(values.runs) }, async (_, index) => {
   // Up to the end: some are under way when all is healed.
   await sleep(arrivals.between(0, duration - 7_000));
-  await clients.drive(accounts[index % accounts.length]!, `c${index}`);
+  await drive(index);
 });
 await sleep(duration);
+await untilAimed();
 over.abort();
-const fallen = await nemesis;
+const fallen = await falling;
 await servers.heal();
-const healedAt = Date.now();
+while (fallen.some(({ ended }) => ended === Number.POSITIVE_INFINITY)) await sleep(20);
+const healed_at = Date.now();
 report('healed');
 clients.hurry();
 
-const quiet = Promise.all([...driven, untilEnded()]);
+const quiet = Promise.all([...driven, untilQuiet(servers, outside)]);
 await Promise.race([quiet, sleep(patience)]);
-const recovery = Date.now() - healedAt;
+const recovery_ms = Date.now() - healed_at;
 clients.stop();
 await Promise.all(driven);
 await Promise.all(servers.apis.map(({ url }) => untilUp(url)));
 const lists = await Promise.all(accounts.map((account) => clients.walk(account)));
-const evidence = await gatherEvidence({ servers, outside, journal, fallen, accounts, lists });
+const evidence = await gatherEvidence({ servers, outside, journal, fallen, accounts, lists, healed_at });
 
 print(`${evidence.runs.length} runs, ${journal.entries.length} journal entries, ${journal.reads()} reads`);
 printCounts(seen(evidence));
@@ -77,10 +84,8 @@ print(`${fallen.length} faults; servers that ended by themselves: ${servers.cras
 for (const crash of servers.crashes()) print(`  ${crash}`);
 const fell = coverage(fallen);
 printCounts(fell);
-let violated = check(evidence, print);
-const recovered = recovery <= recoveryBound;
-print(`${recovered ? 'ok      ' : 'VIOLATED'}  recovery within 60 s of healing: ${(recovery / 1000).toFixed(1)} s`);
-if (!recovered) violated += 1;
+figures(evidence, journal.times, recovery_ms).forEach(print);
+const violated = check(evidence, print);
 
 if (values.keep) save(values.keep);
 await servers.stop();
@@ -109,18 +114,11 @@ async function untilUp(url: string): Promise<void> {
     await sleep(100);
 }
 
-/** No run is under way, and Temporal has heard of everything. */
-async function untilEnded(): Promise<void> {
-  const { db } = servers;
-  for (; ; await sleep(200)) {
-    const active = await db
-      .selectFrom('runs')
-      .select('run_id')
-      .where('status', 'in', ['pending', 'running', 'waiting_human'])
-      .execute();
-    const unsent = await db.selectFrom('outbox').select('outbox_id').execute();
-    if (active.length + unsent.length === 0) return;
-  }
+/** On a slow machine the aimed faults are late for the runs that they were to meet: more come, until each has met its own. */
+async function untilAimed(): Promise<void> {
+  const isAimed = () => Promise.race([aimed.then(() => true), sleep(5_000, false)]);
+  for (let late = 0; late < maxLate && !(await isAimed()); late += 1) driven.push(drive(driven.length));
+  await aimed;
 }
 
 function save(directory: string): void {

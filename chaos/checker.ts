@@ -3,6 +3,7 @@ import { budgetsHold } from './invariants/budget.ts';
 import * as calls from './invariants/calls.ts';
 import * as effects from './invariants/effects.ts';
 import * as gates from './invariants/gates.ts';
+import { runsGoOn } from './invariants/recovery.ts';
 import { rerunsLeaveTheirSource } from './invariants/reruns.ts';
 import * as runs from './invariants/runs.ts';
 import * as steps from './invariants/steps.ts';
@@ -28,7 +29,8 @@ const invariants: [string, runs.Invariant][] = [
   ['16 a rerun leaves its source as it was', rerunsLeaveTheirSource],
   ['17 an orchestration keeps the order of its steps', steps.stepsKeepTheirOrder],
   ['18 its state is what its steps were given', steps.stateIsWhatWasGiven],
-  ['every request is answered within 3 s', effects.answersArePrompt],
+  ['19 no run stands still for a minute once all is there again', runsGoOn],
+  ['20 every request is answered within 3 s', effects.answersArePrompt],
 ];
 
 /** Where faults fell that matter: how often, by what. A run without one of these has tested too little. */

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunView, TaskView } from '../db/run-views.ts';
+import { serverTiming } from '../test/harness/server-timing.ts';
 import type { Account } from './accounts.ts';
 import type { Entry, Journal, Operation } from './journal.ts';
 import { definition } from './orchestration.ts';
 import type { Random } from './random.ts';
 import { answerTo, createShapes, requestOf, rerunOf, type Answer } from './shapes.ts';
 
-/** Longer than the API may take, so that a hang is seen as one. */
+/** Longer than the API may take, by more than a busy machine is late: so that a hang is seen as one. */
 const patience = 8_000;
 /** Of one orchestration that fails. */
 const maxRetries = 3;
@@ -40,6 +41,7 @@ function createRequests({ apis, journal, random }: Omit<Given, 'web'>, signal: A
         signal: AbortSignal.timeout(patience),
       });
       entry.status = response.status;
+      entry.app_ms = serverTiming(response.headers).app;
       entry.body = await response.json();
       entry.outcome = response.ok ? 'ok' : response.status >= 500 ? 'unknown' : 'fail';
     } catch (error) {
@@ -60,7 +62,16 @@ function createRequests({ apis, journal, random }: Omit<Given, 'web'>, signal: A
     }
   }
 
-  return { attempt, insist };
+  /** Reads a page of a list, if need be again: a busy machine may answer 503 when all is there. */
+  async function look(account: Account, path: string): Promise<Entry> {
+    for (let tries = 1; ; tries += 1) {
+      const entry = await attempt(account, { op: 'list' }, { method: 'GET', path });
+      if (entry.outcome !== 'unknown' || tries === 20) return entry;
+      await sleep(500);
+    }
+  }
+
+  return { attempt, insist, look };
 }
 
 type Requests = ReturnType<typeof createRequests>;
@@ -72,7 +83,7 @@ type Requests = ReturnType<typeof createRequests>;
 export function createClients({ apis, journal, random, web }: Given) {
   const nextShape = createShapes(random);
   const stopping = new AbortController();
-  const { attempt, insist } = createRequests({ apis, journal, random }, stopping.signal);
+  const { attempt, insist, look } = createRequests({ apis, journal, random }, stopping.signal);
   const { answer, hurry } = createPeople({ insist, random, web });
 
   /** Starts one run and brings it to its end, as the person behind it. */
@@ -143,7 +154,7 @@ export function createClients({ apis, journal, random, web }: Given) {
 
   return {
     drive,
-    walk: (account: Account) => walk(attempt, account),
+    walk: (account: Account) => walk(look, account),
     hurry,
     /** Nobody tries again, and nobody looks any more. */
     stop: () => stopping.abort(),
@@ -196,11 +207,11 @@ function createPeople({ insist, random, web }: { insist: Requests['insist']; ran
 }
 
 /** The ids in the whole list, page by page; undefined when a page could not be had. */
-async function walk(attempt: Requests['attempt'], account: Account): Promise<string[] | undefined> {
+async function walk(look: Requests['look'], account: Account): Promise<string[] | undefined> {
   const ids: string[] = [];
   for (let cursor: string | null = ''; cursor !== null;) {
     const path: string = `/runs?limit=7${cursor && `&cursor=${cursor}`}`;
-    const { outcome, body } = await attempt(account, { op: 'list' }, { method: 'GET', path });
+    const { outcome, body } = await look(account, path);
     if (outcome !== 'ok') return undefined;
     ids.push(...body.runs.map(({ run_id }: { run_id: string }) => run_id));
     cursor = body.next_cursor;

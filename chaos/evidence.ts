@@ -21,6 +21,7 @@ export type Change = {
   before: string;
   after: string;
   versions: [number, number];
+  at: string;
 };
 
 /** Lets the database itself note every change of a status and a version, whoever makes it. */
@@ -49,8 +50,10 @@ export async function gatherEvidence(given: {
   accounts: Account[];
   /** The run ids of each account's list, in the order of `accounts`. */
   lists: (string[] | undefined)[];
+  /** When everything was there again, in milliseconds since 1970. */
+  healed_at: number;
 }) {
-  const { servers, outside, journal, fallen, accounts, lists } = given;
+  const { servers, outside, journal, fallen, accounts, lists, healed_at } = given;
   const { db } = servers;
   const connection = await Connection.connect({ address: servers.temporalAddress });
   const executions = await readExecutions(new Client({ connection })).finally(() => connection.close());
@@ -71,6 +74,8 @@ export async function gatherEvidence(given: {
     fallen,
     accounts,
     lists,
+    healed_at,
+    gathered_at: Date.now(),
     calls: outside.calls(),
     orders: outside.web.orders,
     received: outside.deliveries,

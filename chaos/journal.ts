@@ -37,22 +37,39 @@ export type Entry = Operation & {
   api: string;
   invoked: number;
   ended: number;
+  /** What the API says that it has worked on it, by its own clock, in milliseconds: `Server-Timing`. */
+  app_ms?: number;
   outcome: 'ok' | 'fail' | 'unknown';
   status?: number;
   body?: any;
 };
 
+/** Milliseconds until each answer, one for one: by the API's own clock and by that of its client. */
+export type AnswerTimes = { by_api: number[]; by_client: number[] };
+
+/** Milliseconds that the API was asked to wait for the run before it answers. */
+export function askedToWait(entry: Entry): number {
+  return entry.op === 'start' ? (entry.wait ?? 0) * 1_000 : 0;
+}
+
 /** The clients' own journal: one line of JSON for each try. Reads that went well are not kept. */
 export function openJournal(file: string) {
   const entries: Entry[] = [];
+  const times: AnswerTimes = { by_api: [], by_client: [] };
   let reads = 0;
   return {
     entries,
     reads: () => reads,
+    times,
     write(entry: Entry): void {
+      const { app_ms } = entry;
+      if (app_ms !== undefined) {
+        times.by_api.push(app_ms);
+        times.by_client.push(entry.ended - entry.invoked - askedToWait(entry));
+      }
       if (entry.op === 'get' || entry.op === 'list') {
         reads += 1;
-        if (entry.outcome === 'ok' && entry.ended - entry.invoked < 1_000) return;
+        if (entry.outcome === 'ok' && app_ms !== undefined && app_ms < 1_000) return;
         if (entry.outcome === 'ok') delete entry.body;
       }
       entries.push(entry);

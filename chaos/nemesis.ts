@@ -1,24 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { sql } from 'kysely';
 import { modelFaults, webhookFaults, type ModelFault, type Outside, type WebhookFault } from './outside.ts';
 import type { Random } from './random.ts';
 import { webFaults, type WebFault } from './web.ts';
 import type { Link, ServerName, Servers, ServiceName } from './servers.ts';
 import { serviceNames } from './servers.ts';
+import { createStrikes } from './strikes.ts';
 
 /** What is done, to whom, and for how long, in milliseconds. */
-type Fault =
+export type Fault =
   | { kind: 'kill' | 'freeze'; target: ServerName; lasts: number }
   | { kind: 'cut' | 'silence' | 'slow'; from: ServiceName; to: Link['to']; lasts: number; delay_ms?: number }
   | { kind: 'model'; weather: ModelFault; lasts: number }
   | { kind: 'webhook'; weather: WebhookFault; lasts: number }
   | { kind: 'web'; weather: WebFault; lasts: number }
-  // Aimed: each waits for its moment, so that no run of this program goes without it.
+  // Aimed: each waits for its moment, and falls again when it has met nothing, so that no run of this program goes without.
   | { kind: (typeof aimed)[number]; lasts: number };
 
 const aimed = ['kill in a call', 'kill in a tool', 'kill before the signal', 'kill in a delivery'] as const;
 
-/** A fault as it fell. Times are milliseconds since 1970. */
+/** A fault as it fell. Times are milliseconds since 1970; it has ended when what was killed takes work again. */
 export type Fallen = Fault & {
   began: number;
   ended: number;
@@ -55,6 +55,23 @@ function end(random: Random) {
   return { from: random.pick(serviceNames), to: random.pick(['postgres', 'temporal'] as const) };
 }
 
+/** How often an aimed fault falls that meets nothing. */
+const maxTries = 4;
+
+/** What fault of the aimed ones met what it was aimed at: how often. */
+export function hitsOf({ kind, open_calls, open_tools, open_deliveries, unsent = 0 }: Fallen): number {
+  switch (kind) {
+    case 'kill in a call':
+      return open_calls;
+    case 'kill in a tool':
+      return open_tools;
+    case 'kill in a delivery':
+      return open_deliveries;
+    default:
+      return unsent;
+  }
+}
+
 /** Draws faults from the seed, with the pauses before them: first the aimed ones, then any. */
 function* schedule(random: Random): Generator<{ pause: number; fault: Fault; alone?: boolean }> {
   const total = weighted.reduce((sum, [weight]) => sum + weight, 0);
@@ -71,149 +88,40 @@ function* schedule(random: Random): Generator<{ pause: number; fault: Fault; alo
   for (;;) yield { pause: pause(), fault: drawn() };
 }
 
-/** Lets faults fall until `signal`, at most two at a time; then every one of them is over. */
-export async function unleash(
-  {
-    servers,
-    outside,
-    random,
-    report,
-  }: { servers: Servers; outside: Outside; random: Random; report: (line: string) => void },
-  signal: AbortSignal,
-): Promise<Fallen[]> {
+type Setting = { servers: Servers; outside: Outside; random: Random; report: (line: string) => void };
+
+/**
+ * Lets faults fall until `signal`, at most two at a time. `aimed` resolves when each of the aimed ones has met its moment,
+ * or cannot; `fallen` when nothing falls any more.
+ */
+export function unleash({ servers, outside, random, report }: Setting, signal: AbortSignal) {
   const fallen: Fallen[] = [];
-  const underway = new Set<Promise<void>>();
-
-  /** Waits for the moment, for so long as makes sense. */
-  async function awaitMoment(holds: () => boolean | Promise<boolean>): Promise<void> {
-    for (let tries = 0; tries < 1_000 && !signal.aborted && !(await holds()); tries += 1) await sleep(20);
-  }
-
-  async function countUnsent(): Promise<number> {
-    const counted = sql<{ count: number }>`select count(*) as count from outbox`.execute(servers.db);
-    return counted.then(
-      ({ rows }) => rows[0]!.count,
-      () => 0,
-    );
-  }
-
-  function mark(fault: Fault): Fallen {
-    const under = {
-      open_calls: outside.model.openCalls,
-      open_tools: outside.web.openOrders(),
-      open_deliveries: outside.openDeliveries(),
-    };
-    const record = { ...fault, began: Date.now(), ended: Number.POSITIVE_INFINITY, ...under };
+  const strike = createStrikes({ servers, outside, signal }, (record) => {
     fallen.push(record);
     report(describe(record));
-    return record;
-  }
+  });
+  const aimed = Promise.withResolvers<void>();
 
-  async function killFor(names: ServerName[], lasts: number): Promise<void> {
-    await Promise.all(names.map((name) => servers.get(name).kill()));
-    await sleep(lasts);
-    await Promise.all(names.map((name) => servers.get(name).start()));
-  }
-
-  async function strike(fault: Fault): Promise<void> {
-    const { lasts } = fault;
-    switch (fault.kind) {
-      case 'kill': {
-        const record = mark(fault);
-        const killed = killFor([fault.target], lasts);
-        if (fault.target.startsWith('api')) record.unsent = await countUnsent();
-        await killed;
-        return over(record);
+  async function fall(): Promise<Fallen[]> {
+    const underway = new Set<Promise<unknown>>();
+    for (const { pause, fault, alone } of schedule(random)) {
+      if (!alone) aimed.resolve();
+      for (let tries = 1; ; tries += 1) {
+        await sleep(pause, undefined, { signal }).catch(() => {});
+        while (underway.size >= 2 && !signal.aborted) await Promise.race([...underway, sleep(200)]);
+        if (signal.aborted) break;
+        const strikes = strike(fault).finally(() => underway.delete(strikes));
+        underway.add(strikes);
+        if (!alone || tries === maxTries || hitsOf(await strikes) > 0) break;
       }
-      case 'freeze': {
-        const record = mark(fault);
-        servers.get(fault.target).freeze();
-        await sleep(lasts);
-        servers.get(fault.target).thaw();
-        return over(record);
-      }
-      case 'cut':
-      case 'silence':
-      case 'slow': {
-        const record = mark(fault);
-        const { proxy } = servers.links.find(({ from, to }) => from === fault.from && to === fault.to)!;
-        if (fault.kind === 'slow') proxy.slow(fault.delay_ms!);
-        else proxy[fault.kind]();
-        await sleep(lasts);
-        proxy.heal();
-        return over(record);
-      }
-      case 'model': {
-        const record = mark(fault);
-        outside.setModel(fault.weather);
-        await sleep(lasts);
-        outside.setModel(undefined);
-        return over(record);
-      }
-      case 'webhook': {
-        const record = mark(fault);
-        outside.setWebhook(fault.weather);
-        await sleep(lasts);
-        outside.setWebhook(undefined);
-        return over(record);
-      }
-      case 'web': {
-        const record = mark(fault);
-        outside.web.setWeather(fault.weather);
-        await sleep(lasts);
-        outside.web.setWeather(undefined);
-        return over(record);
-      }
-      case 'kill in a tool': {
-        outside.web.hold(true);
-        await awaitMoment(() => outside.web.openOrders() > 0);
-        const record = mark(fault);
-        await killFor(['worker1', 'worker2'], Math.min(lasts, 3_000));
-        outside.web.hold(false);
-        return over(record);
-      }
-      case 'kill in a call': {
-        await awaitMoment(() => outside.model.openCalls > 0);
-        const record = mark(fault);
-        await killFor(['worker1', 'worker2'], Math.min(lasts, 3_000));
-        return over(record);
-      }
-      case 'kill in a delivery': {
-        outside.holdDeliveries(true);
-        await awaitMoment(() => outside.openDeliveries() > 0);
-        const record = mark(fault);
-        await killFor(['worker1', 'worker2'], Math.min(lasts, 3_000));
-        outside.holdDeliveries(false);
-        return over(record);
-      }
-      case 'kill before the signal': {
-        const lines = servers.links.filter(({ from, to }) => from.startsWith('api') && to === 'temporal');
-        lines.forEach(({ proxy }) => proxy.silence());
-        await awaitMoment(async () => (await countUnsent()) > 0);
-        const record = mark(fault);
-        const killed = killFor(['api1', 'api2'], Math.min(lasts, 3_000));
-        record.unsent = await countUnsent();
-        lines.forEach(({ proxy }) => proxy.heal());
-        await killed;
-        return over(record);
-      }
+      if (signal.aborted) break;
     }
+    aimed.resolve();
+    await Promise.all(underway);
+    return fallen;
   }
 
-  for (const { pause, fault, alone } of schedule(random)) {
-    await sleep(pause, undefined, { signal }).catch(() => {});
-    while (underway.size >= 2 && !signal.aborted) await Promise.race([...underway, sleep(200)]);
-    if (signal.aborted) break;
-    const strikes = strike(fault).finally(() => underway.delete(strikes));
-    underway.add(strikes);
-    if (alone) await strikes;
-  }
-  await Promise.all(underway);
-  return fallen;
-}
-
-function over(record: Fallen): void {
-  record.ended = Date.now();
+  return { aimed: aimed.promise, fallen: fall() };
 }
 
 /** Such as "freeze postgres 2.1 s". */

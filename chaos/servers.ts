@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createDb } from '../db/index.ts';
 import { migrateToLatest } from '../db/migrate.ts';
@@ -32,8 +33,8 @@ export async function startServers(report: (line: string) => void) {
 
   const { postgres, temporal } = backends;
   const running = {
-    postgres: createServer('postgres', report, () => backends.restartPostgres(), postgres),
-    temporal: createServer('temporal', report, () => backends.restartTemporal(), temporal),
+    postgres: createServer('postgres', report, { startAgain: () => backends.restartPostgres(), first: postgres }),
+    temporal: createServer('temporal', report, { startAgain: () => backends.restartTemporal(), first: temporal }),
     api1: await startService('api1', surroundings),
     api2: await startService('api2', surroundings),
     worker1: await startService('worker1', surroundings),
@@ -50,10 +51,11 @@ export async function startServers(report: (line: string) => void) {
     get: (name: ServerName): Server => running[name],
     /** The names of servers that ended although nobody had killed them, with how. */
     crashes: () => Object.values(running).flatMap(({ name, crashes }) => crashes.map((how) => `${name}: ${how}`)),
-    /** Everything runs, and every line is open. */
+    /** Everything runs and takes work, and every line is open. */
     async heal() {
       for (const { proxy } of links) proxy.heal();
       for (const server of Object.values(running)) await server.start();
+      await Promise.all(Object.values(running).map((server) => server.ready()));
     },
     async stop() {
       await Promise.all(Object.values(running).map((server) => server.kill()));
@@ -102,16 +104,22 @@ async function startService(name: ServiceName, surroundings: Surroundings): Prom
     LLM_TIMEOUT_SECONDS: '4',
     LLM_IDLE_TIMEOUT_SECONDS: '2',
   };
-  const server = createServer(name, report, () =>
+  const logFile = path.join(backends.dir, `${name}.log`);
+  const isApi = name.startsWith('api');
+  const startAgain = () =>
     startProcess({
       command: process.execPath,
-      args: [path.join(root, name.startsWith('api') ? 'src/api.ts' : 'src/worker.ts')],
+      args: [path.join(root, isApi ? 'src/api.ts' : 'src/worker.ts')],
       env,
-      background: name.startsWith('worker'),
-      logFile: path.join(backends.dir, `${name}.log`),
+      background: !isApi,
+      logFile,
       pidFile,
-    }),
-  );
+    });
+  const isReady = ({ logStart }: RunningProcess) =>
+    readFileSync(logFile)
+      .subarray(logStart)
+      .includes(isApi ? '"listening"' : '"worker started"');
+  const server = createServer(name, report, { startAgain, isReady });
   await server.start();
   return { ...server, url: `http://127.0.0.1:${port}` };
 }
@@ -120,8 +128,15 @@ async function startService(name: ServiceName, surroundings: Surroundings): Prom
 function createServer(
   name: ServerName,
   report: (line: string) => void,
-  startAgain: () => Promise<RunningProcess>,
-  first?: RunningProcess,
+  {
+    startAgain,
+    isReady = () => true,
+    first,
+  }: {
+    startAgain: () => Promise<RunningProcess>;
+    isReady?: (started: RunningProcess) => boolean;
+    first?: RunningProcess;
+  },
 ) {
   const crashes: string[] = [];
   let frozen = false;
@@ -151,6 +166,11 @@ function createServer(
     await starting;
   }
 
+  /** Resolves when it takes work. How long a process needs for that after its start is a matter of the machine. */
+  async function ready(): Promise<void> {
+    while (!running || !isReady(running)) await sleep(50);
+  }
+
   async function kill(): Promise<void> {
     await starting;
     const killed = running;
@@ -173,18 +193,38 @@ function createServer(
     frozen = false;
   }
 
-  return { name, crashes, start, kill, freeze, thaw, isUp: () => running !== undefined && !frozen };
+  return { name, crashes, start, ready, kill, freeze, thaw };
 }
 
 /** PostgreSQL is a process for each connection. */
 function signalAll(pid: number, signal: NodeJS.Signals): void {
-  const lines = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n');
-  const children = lines.map((line) => line.trim().split(/\s+/).map(Number)).filter(([, parent]) => parent === pid);
-  for (const one of [pid, ...children.map(([child]) => child!)]) {
+  for (const one of [pid, ...childrenOf(pid)]) {
     try {
       process.kill(one, signal);
     } catch {
       // It has ended meanwhile.
     }
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  if (process.platform === 'linux') {
+    // A bare machine has no `ps`.
+    return readdirSync('/proc')
+      .filter((name) => parentOf(name) === pid)
+      .map(Number);
+  }
+  const lines = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n');
+  const pairs = lines.map((line) => line.trim().split(/\s+/).map(Number));
+  return pairs.filter(([, parent]) => parent === pid).map(([child]) => child!);
+}
+
+function parentOf(name: string): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+    // The name in parentheses may hold spaces; after it come the state and the parent.
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch {
+    return undefined;
   }
 }

@@ -3,7 +3,7 @@ import type { Fallen } from './nemesis.ts';
 
 /** When a fault excuses what would be a violation without it. */
 
-/** Restarted processes take a while to be there, and a lost worker is noticed by its missing heartbeats (6 s). */
+/** A lost worker is noticed by its missing heartbeats (6 s), and what was cut off connects again after a while. */
 const aftermath = 15_000;
 
 /** True for faults of what stands between a model's answer and the journal: workers, both servers and their lines. */

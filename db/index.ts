@@ -86,7 +86,8 @@ export function isUnavailable(error: unknown): boolean {
   return unavailable.test(code) || unavailableMessages.test(error.message);
 }
 
-const versionDeadline_ms = 2_500;
+/** Within the time for an answer. */
+const versionDeadline_ms = 1_500;
 
 /** The version of the Postgres server, or undefined when it does not answer. */
 export async function findServerVersion(db: Db): Promise<string | undefined> {

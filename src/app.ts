@@ -6,7 +6,7 @@ import { secureHeaders } from 'hono/secure-headers';
 import { requireApiKey } from './http/auth.ts';
 import { limitBody, limitDepth, requireJson } from './http/body.ts';
 import { clientAddress } from './http/client-address.ts';
-import { answerInTime } from './http/deadline.ts';
+import { answerInTime, createDeadline, serverTiming } from './http/deadline.ts';
 import type { AppDeps } from './deps.ts';
 import type { AppEnv } from './http/env.ts';
 import { docsPage, swaggerAssets } from './http/docs.ts';
@@ -41,6 +41,7 @@ export function createApp(deps: AppDeps) {
     provide(deps),
     secureHeaders({ strictTransportSecurity: false, crossOriginResourcePolicy: false, xXssProtection: false }),
     logRequests(),
+    answerInTime(),
     methodNotAllowed({ app, onMethodNotAllowed: (c, allow) => answerError(notAllowed(c.req.method, allow), c) }),
   );
   app.use('/api/*', limitBody(1), requireJson());
@@ -48,7 +49,6 @@ export function createApp(deps: AppDeps) {
   app.use(
     '/api/v1/auth/register',
     limitDepth(),
-    answerInTime(),
     limit(deps.limits.perAddress, (c) => clientAddress(c, deps.config.TRUSTED_PROXIES)),
   );
   app.route('/', healthRouter);
@@ -75,7 +75,6 @@ export function createApp(deps: AppDeps) {
     '/api/v1/*',
     requireApiKey(deps),
     limitDepth(),
-    answerInTime(),
     limit(deps.limits.perKey, (c) => c.var.principal.key_id),
     idempotency(),
   );
@@ -129,13 +128,16 @@ function description(version: string) {
 }
 
 function provide(deps: AppDeps) {
-  return createMiddleware<AppEnv>(async (c, next) => {
+  return createMiddleware<AppEnv>(async function provide(c, next) {
     const given = c.req.header('x-request-id');
     const requestId = given && /^[\w.-]{1,100}$/.test(given) ? given : newId('request');
+    const deadline = createDeadline();
+    c.set('deadline', deadline);
     c.set('deps', deps);
     c.set('requestId', requestId);
     c.header('X-Request-Id', requestId);
     await next();
+    c.res.headers.set('Server-Timing', serverTiming(deadline));
   });
 }
 

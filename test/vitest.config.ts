@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { patience } from './harness/patience.ts';
 
 const report = process.env.TEST_REPORT;
 
@@ -9,8 +10,9 @@ export default defineConfig({
     globalSetup: 'test/global-setup.ts',
     pool: 'forks',
     maxWorkers: 3,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 2.5 * patience,
+    hookTimeout: 2.5 * patience,
+    expect: { poll: { timeout: patience } },
     teardownTimeout: 30_000,
   },
 });

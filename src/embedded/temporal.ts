@@ -56,7 +56,7 @@ const singleServerConfig = {
 };
 
 const namespace = 'default';
-const readyDeadlineMs = 30_000;
+const readyDeadlineMs = 60_000;
 const attempts = 3;
 
 /**

@@ -2,6 +2,7 @@ import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { createMiddleware } from 'hono/factory';
 import { InvalidInputError } from '../errors.ts';
+import { besides } from './deadline.ts';
 import { HttpError } from './problems.ts';
 
 /** What a body must be before anything parses it. */
@@ -22,8 +23,13 @@ export function limitBody(mebibytes: number) {
   const count = bodyLimit({ maxSize, onError: refuse });
   return createMiddleware(async function limitBody(c, next) {
     // Counting makes a web stream of the request, which is slow: only for a body that does not say how long it is.
-    if (c.req.header('transfer-encoding') !== undefined) return count(c, next);
-    if (Number(c.req.header('content-length') ?? 0) > maxSize) refuse();
+    if (c.req.header('transfer-encoding') !== undefined)
+      await besides(
+        c,
+        Infinity,
+        count(c, async () => {}),
+      );
+    else if (Number(c.req.header('content-length') ?? 0) > maxSize) refuse();
     await next();
   });
 }
@@ -41,10 +47,10 @@ export function requireJson() {
   });
 }
 
-/** At most 32 levels: what recurses over a body, now or later, meets no bottomless one. */
+/** Reads the body, at most 32 levels: what recurses over it, now or later, meets no bottomless one. */
 export function limitDepth() {
   return createMiddleware(async function limitDepth(c, next) {
-    if (['POST', 'PUT'].includes(c.req.method) && nestsDeeper(await c.req.text(), maxDepth)) {
+    if (hasBody(c) && nestsDeeper(await besides(c, Infinity, c.req.text()), maxDepth)) {
       throw new InvalidInputError([{ path: [], detail: `must not nest deeper than ${maxDepth} levels` }]);
     }
     await next();

@@ -9,7 +9,7 @@ export type AppEnv = {
     deps: AppDeps;
     requestId: string;
     principal: Principal;
+    deadline: Deadline;
     idempotency?: IdSeed;
-    deadline?: Deadline;
   };
 };

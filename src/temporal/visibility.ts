@@ -5,22 +5,23 @@ import { runStateQuery } from '../../workflows/messages.ts';
 import { withDeadline } from './deadline.ts';
 
 /** Within the time for the answer to a read. gRPC itself overruns its deadline by a second when nobody is there. */
-const queryDeadline_ms = 2_000;
+const readDeadline_ms = 1_500;
 
 /** The state that the workflow itself holds, or undefined when it cannot be asked: no worker, no Temporal, no history. */
 export function findLiveState(client: Client, run_id: string): Promise<RunState | undefined> {
-  const asked = withDeadline(client, () => client.workflow.getHandle(run_id).query(runStateQuery));
-  return Promise.race([asked.catch(() => undefined), sleep(queryDeadline_ms, undefined, { ref: false })]);
+  return read(client, () => client.workflow.getHandle(run_id).query(runStateQuery));
 }
 
 /** The server's version, or undefined when it does not answer. */
 export async function findServerVersion(client: Client): Promise<string | undefined> {
-  try {
-    const info = await withDeadline(client, () => client.workflowService.getSystemInfo({}));
-    return info.serverVersion ?? undefined;
-  } catch {
-    return undefined;
-  }
+  const info = await read(client, () => client.workflowService.getSystemInfo({}));
+  return info?.serverVersion ?? undefined;
+}
+
+/** What a client waits for: undefined when Temporal does not answer in time. */
+function read<T>(client: Client, call: () => Promise<T>): Promise<T | undefined> {
+  const answer = withDeadline(client, call).catch(() => undefined);
+  return Promise.race([answer, sleep(readDeadline_ms, undefined, { ref: false })]);
 }
 
 /** Runs of which a workflow was terminated, or timed out, after `since`, and so could not write that itself. */

@@ -133,7 +133,7 @@ describe.skipIf(!hasRequests)('the Python examples', () => {
     const ours = script
       .replaceAll(/https:\/\/api\.orchflow\.cloud|http:\/\/localhost:8000/g, orchflow.url)
       .replaceAll(/orch_your_key|YOUR_KEY/g, user.api_key);
-    const running = promisify(execFile)('python3', ['-c', ours, ...args], { timeout: 30_000 });
+    const running = promisify(execFile)('python3', ['-c', ours, ...args], { timeout: 120_000 });
     running.child.stdin!.end('yes\n');
     return (await running).stdout.trim();
   }

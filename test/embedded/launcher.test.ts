@@ -12,7 +12,7 @@ import { endLeftover, isAlive, readPidFile } from '../../src/embedded/processes.
 
 const root = resolve(import.meta.dirname, '../..');
 const names = ['postgres', 'temporal', 'worker', 'api'] as const;
-const startDeadlineMs = 60_000;
+const startDeadlineMs = 120_000;
 
 /** A directory of its own, whose processes end with the test, however it ends. */
 function makeDataDir() {

@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import pg from 'pg';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { startPostgres } from '../../src/embedded/postgres.ts';
+import { patience } from '../harness/patience.ts';
 import type { StartPostgresOptions } from '../../src/embedded/postgres.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -91,7 +92,7 @@ test.runIf(process.platform === 'linux')('starts again although nobody reaps the
   onTestFinished(() => void parent.kill('SIGKILL'));
   const pid = Number(await once(parent.stdout, 'data'));
   parent.kill('SIGSTOP');
-  await vi.waitFor(() => expect(readFileSync(`/proc/${parent.pid}/stat`, 'utf8')).toContain(') T '));
+  await vi.waitFor(() => expect(readFileSync(`/proc/${parent.pid}/stat`, 'utf8')).toContain(') T '), patience);
   process.kill(pid, 'SIGKILL');
 
   const { url } = await start({ dataDir });

@@ -9,12 +9,12 @@ export const VENDORS: FakeVendor[] = ['openai', 'anthropic', 'gemini', 'ollama']
 /** Has the shape of a key, so that a leak of it would be seen. */
 export const API_KEY = 'sk-canary-SECRET0123456789';
 
-/** A guarded fetch that may reach the fakes on this machine, with deadlines for tests. Close it at the end. */
+/** A guarded fetch that may reach the fakes on this machine, with deadlines that only what hangs meets. Close it at the end. */
 export function localFetch(options: Partial<Parameters<typeof createGuardedFetch>[0]> = {}) {
   return createGuardedFetch({
     allowedPrivateCidrs: ['127.0.0.0/8'],
-    idle_timeout_ms: 5000,
-    headers_timeout_ms: 5000,
+    idle_timeout_ms: 60_000,
+    headers_timeout_ms: 60_000,
     max_body_bytes: 1_000_000,
     ...options,
   });
@@ -35,7 +35,7 @@ export async function useFakeModel() {
   return { fake, fetch };
 }
 
-/** Asks the fake as a vendor. What is not given is a plain question with the key, and 5 seconds to answer. */
+/** Asks the fake as a vendor. What is not given is a plain question with the key, and a minute to answer. */
 export function ask(
   fake: FakeModel,
   vendor: FakeVendor,
@@ -47,7 +47,7 @@ export function ask(
   },
 ) {
   const { model = 'a-model', api_key = API_KEY, base_url = fake.baseUrl(vendor), fetch, ...rest } = given;
-  const { signal = new AbortController().signal, timeout_ms = 5000, on_delta, ...request } = rest;
+  const { signal = new AbortController().signal, timeout_ms = 60_000, on_delta, ...request } = rest;
   return callModel(
     { vendor, model, api_key, base_url },
     { system: 'You are a test.', prompt: 'Say something.', max_output_tokens: 100, ...request },

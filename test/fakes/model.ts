@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readBlocks } from '../../src/llm/blocks.ts';
+import { patience } from '../harness/patience.ts';
 import { framesOf, piecesOf, STREAMS } from './stream.ts';
 import type { FakeToolCall } from './tools.ts';
 import {
@@ -100,7 +101,7 @@ export async function startFakeModel() {
     },
     callsFor: (purpose: Purpose) => fake.calls.filter((call) => call.purpose === purpose),
     /** Resolves as soon as `condition` holds, looked at whenever a call arrives, is answered or is closed. */
-    async until(condition: () => boolean, what = String(condition), deadline_ms = 5000): Promise<void> {
+    async until(condition: () => boolean, what = String(condition), deadline_ms = patience): Promise<void> {
       if (condition()) return;
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       const watch = () => condition() && resolve();
@@ -115,7 +116,7 @@ export async function startFakeModel() {
       });
     },
     /** The first call that matches, waiting for it if it has not arrived yet. */
-    async waitForCall(matches: (call: ModelCall) => boolean = () => true, deadline_ms = 5000): Promise<ModelCall> {
+    async waitForCall(matches: (call: ModelCall) => boolean = () => true, deadline_ms = patience): Promise<ModelCall> {
       await fake.until(() => fake.calls.some(matches), `a call with ${String(matches)}`, deadline_ms);
       return fake.calls.find(matches)!;
     },

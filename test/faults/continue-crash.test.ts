@@ -62,7 +62,7 @@ test.concurrent.for(['before', 'after'] as const)(
 
     let attempts = 1;
     for (; ; attempts += 1) {
-      await model.until(() => asked('evaluate').length === attempts, 'an evaluation', 20_000);
+      await model.until(() => asked('evaluate').length === attempts, 'an evaluation');
       if ((await describe()).historyLength >= brink) break;
       evaluation.resolve(undefined);
       await untilAsked(attempts);

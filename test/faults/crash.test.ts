@@ -70,7 +70,7 @@ test('a worker killed after an answer was accepted, before it could report it: t
   scriptRun(model, { split: () => split.promise });
   const first = await startWorker();
   const run = await user.startRun({ task, provider_id });
-  await model.waitForCall(({ purpose }) => purpose === 'split', 30_000);
+  await model.waitForCall(({ purpose }) => purpose === 'split');
   await orchflow.db.transaction().execute(async (lock) => {
     // Whoever has split the goal journals the answer, and then cannot store the tasks.
     await sql`lock table tasks in share mode`.execute(lock);
@@ -90,7 +90,7 @@ test('a worker killed when it had completed the run for its readers, and Tempora
   const line = await startProxy(Number(orchflow.env.TEMPORAL_ADDRESS!.split(':')[1]));
   const first = await startWorkerProcess({ ...orchflow.env, TEMPORAL_ADDRESS: `127.0.0.1:${line.port}` });
   const run = await user.startRun({ task, provider_id });
-  await model.waitForCall(({ purpose }) => purpose === 'finalize', 30_000);
+  await model.waitForCall(({ purpose }) => purpose === 'finalize');
   line.silence();
   final.resolve(undefined);
   const done = await run.until('completed');
@@ -113,7 +113,7 @@ test('a worker that was cut off, and writes the final output when a person is as
   const TEMPORAL_ADDRESS = `127.0.0.1:${line.port}`;
   const first = await startWorkerProcess({ ...orchflow.env, TEMPORAL_ADDRESS });
   const run = await user.startRun({ task, provider_id });
-  await model.waitForCall(({ purpose }) => purpose === 'finalize', 30_000);
+  await model.waitForCall(({ purpose }) => purpose === 'finalize');
   line.cut();
   await startWorker();
   await run.untilWaiting('T4');
@@ -157,7 +157,7 @@ test('an answer is not lost when the worker that opened its gate was killed befo
   scriptRun(model, { infer: () => inferred.promise });
   const first = await startWorker();
   const run = await user.startRun({ task, ask_me_about: ['brand voice'], provider_id });
-  await model.waitForCall(({ purpose }) => purpose === 'infer', 30_000);
+  await model.waitForCall(({ purpose }) => purpose === 'infer');
   // What rides with that call is written: the next write is that of the gate.
   await run.until((view) => view.phase === 'infer_deps');
   await orchflow.db.transaction().execute(async (lock) => {
@@ -186,7 +186,7 @@ test('a worker that is asked to end lets its calls end for a while, and hands ov
   const first = await startWorker();
   const run = await user.startRun({ task, provider_id });
   const inFlight = () => model.openCalls === 2 && model.callsFor('evaluate').length === 1;
-  await model.until(inFlight, 'T1 and T2 in flight', 30_000);
+  await model.until(inFlight, 'T1 and T2 in flight');
   const ending = first.kill('SIGTERM');
   answer.resolve(undefined);
   expect(await ending).toBe('exit code 0');
@@ -241,14 +241,14 @@ test(
     for (let kill = 1; kill <= kills; kill += 1) {
       const worker = await startWorker();
       const enough = model.calls.length + 1 + Math.floor(Math.random() * 4);
-      await until(async () => (await approve()) || model.calls.length >= enough, 'the run goes on', 40_000);
+      await until(async () => (await approve()) || model.calls.length >= enough, 'the run goes on');
       const moment = performance.now() + Math.random() * 250;
       await until(async () => (await approve()) || performance.now() > moment, 'a random moment');
       await worker.kill();
       lives.push({ calls: model.calls.length, accepted: await journal(run.run_id) });
     }
     await startWorker();
-    await until(approve, 'the run completes', 60_000);
+    await until(approve, 'the run completes');
 
     const done = await run.get();
     expect(done.tasks.map(({ status, attempts }) => [status, attempts])).toEqual(plan.map(() => ['completed', 1]));

@@ -93,7 +93,7 @@ test.skipIf(!canMount())(
     const provider_id = await user.addProvider(model);
     const [waiting, cancelled] = await Promise.all([startWaiting(user, provider_id), startWaiting(user, provider_id)]);
     const busy = await user.startRun({ task: 'Launch a newsletter [run:busy]', provider_id });
-    await model.until(() => model.openCalls === 3, 'three calls in flight', 20_000);
+    await model.until(() => model.openCalls === 3, 'three calls in flight');
 
     disk.fill();
     answers.resolve(undefined);

@@ -180,7 +180,7 @@ test('a worker outlives Temporal: an answer that comes meanwhile is kept, and th
   const [api, worker] = await Promise.all([startApi(), startWorkerProcess(env)]);
   const user = await api.register();
   const run = await user.startRun({ task: 'Launch a newsletter', provider_id: await user.addProvider(model) });
-  await model.until(() => model.openCalls === 3, 'three calls in flight', 20_000);
+  await model.until(() => model.openCalls === 3, 'three calls in flight');
   await killTemporal();
   answers.resolve(undefined);
   await until(async () => (await run.get()).usage.llm_calls === 5, 'the answers are kept');
@@ -197,7 +197,7 @@ test('a worker killed after it kept an answer that Temporal could not take: the 
   const [api, worker] = await Promise.all([startApi(), startWorkerProcess(env)]);
   const user = await api.register();
   const run = await user.startRun({ task: 'Launch a newsletter', provider_id: await user.addProvider(model) });
-  await model.waitForCall(({ task_id }) => task_id === 'T1', 20_000);
+  await model.waitForCall(({ task_id }) => task_id === 'T1');
   process.kill(temporal.pid, 'SIGSTOP');
   answer.resolve(undefined);
   await until(async () => (await run.get()).usage.llm_calls === 3, 'the answer is kept');
@@ -220,7 +220,7 @@ test('a frozen worker that comes back has lost its task, and its late answer is 
   const user = await api.register();
   const provider_id = await user.addProvider(model);
   const run = await user.startRun({ task: 'Launch a newsletter', human_gates: ['legal approval'], provider_id });
-  await model.waitForCall(({ task_id }) => task_id === 'T1', 20_000);
+  await model.waitForCall(({ task_id }) => task_id === 'T1');
   frozen.signal('SIGSTOP');
 
   const second = await startWorkerProcess(env);

@@ -88,7 +88,7 @@ test('a worker outlives Postgres: an answer that comes meanwhile is held, and th
   const [api, worker] = await Promise.all([startApiProcess(env), startWorkerProcess(env)]);
   const user = await api.register();
   const run = await user.startRun({ task: 'Launch a newsletter', provider_id: await user.addProvider(model) });
-  await model.until(() => model.openCalls === 3, 'three calls in flight', 20_000);
+  await model.until(() => model.openCalls === 3, 'three calls in flight');
   await killPostgres();
   answers.resolve(undefined);
   await model.until(() => model.openCalls === 0, 'all are answered');

@@ -127,7 +127,7 @@ test(
 
     const third = await npmStart(port);
     expect(await waiting.complete('T1', { output: 'Dry.' })).toMatchObject({ status: 200 });
-    const done = await Promise.all([waiting.until('completed', 60_000), calling.until('completed', 60_000)]);
+    const done = await Promise.all([waiting.until('completed'), calling.until('completed')]);
     for (const run of done) expect(run).toMatchObject({ final_output: 'The final output.', warnings: [] });
     expect((await user.get('/runs')).body.runs).toHaveLength(2);
     expect(askedAgain(model)).toEqual(['calling execute T1']);

@@ -52,7 +52,7 @@ test('a worker killed in the middle of a tool loop: that one call is made again,
   await first.kill();
 
   await startWorkerProcess(orchflow.env);
-  const done = await run.until('completed', 60_000);
+  const done = await run.until('completed');
   expect(done.tasks[0]).toMatchObject({ attempts: 1, output: 'Done /one. Done /two. Done /three.' });
   expect(web.requests.map(({ path }) => path)).toEqual(['/one', '/two', '/two', '/three']);
   const keys = web.requests.map(({ headers }) => headers['idempotency-key']);
@@ -86,6 +86,6 @@ test('a worker killed after a result is in the journal, before it could report i
   });
 
   await startWorkerProcess(orchflow.env);
-  await run.until('completed', 60_000);
+  await run.until('completed');
   expect(web.requests).toHaveLength(1);
 });

@@ -47,7 +47,7 @@ export function readEvents({ api_key }: { api_key: string }, url: string, run_id
     },
     until: (holds: () => boolean, deadline_ms?: number) =>
       until(holds, () => `${String(holds)}, but: ${reader.told().join(', ')}; ${statuses.join()}`, deadline_ms),
-    untilDone: () => reader.until(() => reader.done !== undefined, 40_000),
+    untilDone: () => reader.until(() => reader.done !== undefined),
     close: () => source.close(),
   };
   for (const name of names) {

@@ -84,7 +84,7 @@ const posted: [RegExp, object][] = [
   [/./, { output: 'The budget is ten euros.' }],
 ];
 
-/** Status, headers and bytes, all but the time. */
+/** Status, headers and bytes, all but the times. */
 async function exchange({ method }: Operation, path: string, key?: string) {
   const [, post] = posted.find(([pattern]) => pattern.test(path))!;
   const bodies: Record<string, object> = { POST: post, PUT: definition };
@@ -93,7 +93,7 @@ async function exchange({ method }: Operation, path: string, key?: string) {
     headers: { ...(key && { 'x-api-key': key }), 'content-type': 'application/json', 'x-request-id': 'same' },
     body: bodies[method] && JSON.stringify(bodies[method]),
   });
-  const headers = Object.fromEntries([...response.headers].filter(([name]) => name !== 'date'));
+  const headers = Object.fromEntries([...response.headers].filter(([name]) => !/^(date|server-timing)$/.test(name)));
   // A stream stays open.
   const isStream = headers['content-type']?.startsWith('text/event-stream');
   const text = isStream ? await response.body!.cancel().then(() => '') : await response.text();

@@ -50,7 +50,7 @@ test('a worker killed in the middle of parallel branches: another goes on, and o
   const statusOf = async (step_id: string) =>
     (await user.get(path)).body.step_history.find((step: any) => step.step_id === step_id)?.status;
   await until(async () => (await statusOf('quick')) === 'completed', 'quick is done');
-  await model.until(() => model.openCalls === 2, 'two calls', 10_000);
+  await model.until(() => model.openCalls === 2, 'two calls');
   await worker.kill();
   isDown = true;
 
@@ -58,7 +58,7 @@ test('a worker killed in the middle of parallel branches: another goes on, and o
   expect(await user.post(`${path}/resume?wait=0`, { response: 'Yes.' })).toMatchObject({ status: 202 });
   expect(await user.post(`${path}/resume?wait=0`, { response: 'No.' })).toMatchObject({ status: 409 });
   await startWorkerProcess(orchflow.env);
-  await user.openRun(body.run_id).until('completed', 60_000);
+  await user.openRun(body.run_id).until('completed');
   const done = (await user.get(path)).body;
   expect(done.shared_state).toMatchObject({
     ask: { response: 'Yes.' },
@@ -80,7 +80,7 @@ test('a failed run that is tried again before Temporal knows of its end: the wor
   const { body } = await user.post(`/orchestrations/${id}/run?wait=0`, { message: 'Go' });
   const path = `/orchestrations/runs/${body.run_id}`;
   await until(async () => (await user.get(path)).body.step_history[0]?.status === 'running', 'the step is shown');
-  await model.until(() => model.openCalls === 1, 'the call', 10_000);
+  await model.until(() => model.openCalls === 1, 'the call');
   await orchflow.db.transaction().execute(async (lock) => {
     await sql`lock table runs in share mode`.execute(lock);
     refusal.resolve();
@@ -93,6 +93,6 @@ test('a failed run that is tried again before Temporal knows of its end: the wor
 
   expect(await user.post(`${path}/retry?wait=0`, undefined)).toMatchObject({ status: 202 });
   await startWorkerProcess(orchflow.env);
-  await user.openRun(body.run_id).until('completed', 60_000);
+  await user.openRun(body.run_id).until('completed');
   expect((await user.get(path)).body).toMatchObject({ attempt: 2, shared_state: { only: 'Yes.' } });
 });

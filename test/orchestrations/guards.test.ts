@@ -55,7 +55,7 @@ test('a step that takes too long fails the run, and its call is hung up on', asy
   const { body } = await start(story.user, [llm('slow', { name: 'Slow', timeout_seconds: 1 }), llm('after')]);
   expect(body).toMatchObject({ status: 'failed', response: "Step 'Slow' timed out after 1s" });
   expect(body.step_history).toMatchObject([{ step_id: 'slow', status: 'failed', error: body.response }]);
-  await story.model.until(() => story.model.openCalls === 0, 'the call is closed', 10_000);
+  await story.model.until(() => story.model.openCalls === 0, 'the call is closed');
 });
 
 test('a step that was entered often enough is passed over', async () => {
@@ -138,12 +138,12 @@ test('a run is cancelled: its call is hung up on, its gates are closed, and nobo
     llm('call', { next_step_id: null }),
   ]);
   expect(paused.body.status).toBe('paused');
-  await model.until(() => model.openCalls === 1, 'a call', 10_000);
+  await model.until(() => model.openCalls === 1, 'a call');
   const path = `/orchestrations/runs/${paused.body.run_id}`;
   expect(await user.post(`${path}/cancel`, {})).toMatchObject({ status: 200, body: { status: 'cancelled' } });
   expect((await user.get(path)).body).toMatchObject({ status: 'cancelled', waiting: [] });
   expect(await resume(user, paused, 'x')).toMatchObject({ status: 409 });
-  await model.until(() => model.openCalls === 0, 'the call is closed', 10_000);
+  await model.until(() => model.openCalls === 0, 'the call is closed');
   expect(await user.post(`${path}/retry`, {})).toMatchObject({ status: 409 });
 });
 

@@ -33,9 +33,7 @@ test('a long orchestration continues as new, in the middle of branches and loops
   ]);
   for (let round = 1; round <= rounds; round += 1) {
     await expect
-      .poll(async () => (await user.get(`/orchestrations/runs/${answer.body.run_id}`)).body.waiting.length, {
-        timeout: 20_000,
-      })
+      .poll(async () => (await user.get(`/orchestrations/runs/${answer.body.run_id}`)).body.waiting.length)
       .toBe(2);
     const { waiting } = (await user.get(`/orchestrations/runs/${answer.body.run_id}`)).body;
     const { gate_id } = waiting.find((one: any) => one.step_id === 'ask');
@@ -43,13 +41,10 @@ test('a long orchestration continues as new, in the middle of branches and loops
     expect(taken.status, JSON.stringify(taken.body)).toBe(200);
     if (round < rounds) {
       await expect
-        .poll(
-          async () => {
-            const { body } = await user.get(`/orchestrations/runs/${answer.body.run_id}`);
-            return body.waiting.some((one: any) => one.step_id === 'ask' && one.gate_id !== gate_id);
-          },
-          { timeout: 20_000 },
-        )
+        .poll(async () => {
+          const { body } = await user.get(`/orchestrations/runs/${answer.body.run_id}`);
+          return body.waiting.some((one: any) => one.step_id === 'ask' && one.gate_id !== gate_id);
+        })
         .toBe(true);
     }
   }

@@ -135,7 +135,7 @@ test('a client that leaves the stream, or the request, loses nothing: the run go
   const headers = { 'x-api-key': user.api_key, 'content-type': 'application/json' };
   const paths = ['run', 'run/stream'].map((path) => `${story.orchflow.url}/api/v1/orchestrations/${id}/${path}`);
   const gone = paths.map((url) => fetch(url, { ...request, headers }).then((response) => response.text()));
-  await model.until(() => model.openCalls === 2, 'both runs are at work', 20_000);
+  await model.until(() => model.openCalls === 2, 'both runs are at work');
   leave.abort();
   await Promise.all(gone.map((left) => expect(left).rejects.toThrow()));
   answer.resolve('Done.');

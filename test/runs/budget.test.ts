@@ -23,7 +23,7 @@ test('calls at once wait for each other where the budget covers only some, and n
   const run = await story.start(
     {
       execute: async ({ task_id }) => {
-        await model.until(() => model.callsFor('execute').length > 2 || model.openCalls === 2, 'two calls', 20_000);
+        await model.until(() => model.callsFor('execute').length > 2 || model.openCalls === 2, 'two calls');
         return `Output of ${task_id}.`;
       },
     },
@@ -104,7 +104,7 @@ test('a budget that does not even cover the plan asks before anything is spent; 
 test('what a lost worker had reserved is found again by the retry, not doubled', async () => {
   const { model, orchflow } = story;
   const run = await story.start({ execute: () => ({ hang: 'before_headers' }) }, { max_tokens: 13_000 });
-  await model.until(() => model.callsFor('execute').length === 1, 'a call', 20_000);
+  await model.until(() => model.callsFor('execute').length === 1, 'a call');
   await orchflow.stopWorker();
   // As a worker leaves it that was killed in the call.
   const call_id = `${run.run_id}/${model.callsFor('execute')[0]!.task_id}/execute_task/1/1`;

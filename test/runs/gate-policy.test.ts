@@ -35,13 +35,15 @@ test('wait: people are reminded until they answer, and told once that they are l
   const { gate } = waiting.tasks[0]!;
   expect(Date.parse(gate!.due_at!) - Date.parse(gate!.opened_at)).toBe(2000);
 
-  await until(() => eventsOf(endpoint).filter((event) => event === 'gate.reminder T1').length === 3, 'three reminders');
-  expect(eventsOf(endpoint).toSorted()).toEqual([
-    'gate.overdue T1',
-    ...Array<string>(3).fill('gate.reminder T1'),
-    'waiting_human T1',
-  ]);
-  expect(endpoint.requests[1]!.payload).toEqual({
+  const isReminder = (event: string) => event === 'gate.reminder T1';
+  await until(() => eventsOf(endpoint).filter(isReminder).length >= 3, 'three reminders');
+  await endpoint.untilReceived('gate.overdue');
+  expect(
+    eventsOf(endpoint)
+      .filter((event) => !isReminder(event))
+      .toSorted(),
+  ).toEqual(['gate.overdue T1', 'waiting_human T1']);
+  expect((await endpoint.untilReceived('gate.reminder')).payload).toEqual({
     run_id: run.run_id,
     event: 'gate.reminder',
     waiting_tasks: ['T1'],
@@ -112,7 +114,7 @@ test('reject: the run fails and says why, and no model is asked any more', async
   expect(failed.waiting_tasks).toEqual([]);
   await endpoint.untilReceived('failed');
   expect(eventsOf(endpoint)).toContain('failed');
-  await story.model.until(() => story.model.openCalls === 0, 'the call in flight is aborted', 20_000);
+  await story.model.until(() => story.model.openCalls === 0, 'the call in flight is aborted');
   const late = failed.tasks.find(({ gate }) => gate?.status === 'expired')!;
   expect(await run.complete(late.id, {})).toMatchObject({
     status: 409,
@@ -159,6 +161,7 @@ test('cancel: the run ends cancelled, in Temporal too', async () => {
   const handle = story.orchflow.client.workflow.getHandle(run.run_id);
   await expect(handle.result()).rejects.toThrow();
   expect((await handle.describe()).status.name).toBe('CANCELLED');
+  await until(() => eventsOf(endpoint).length === 3, 'all is told');
   expect(eventsOf(endpoint).toSorted()).toEqual(['cancelled', 'gate.overdue T1', 'waiting_human T1']);
 });
 
@@ -207,13 +210,12 @@ test('an answer and a timeout in the same moment: the first in Postgres stands, 
 });
 
 test('timers that ran out while no worker was there count at once, and missed reminders are one', async () => {
-  const run = await startAsking({ gate_due_in: '3s', remind_every: '1s' });
+  const run = await startAsking({ gate_due_in: '8s', remind_every: '2s' });
   await endpoint.untilReceived('waiting_human');
   await story.orchflow.stopWorker();
   const { due_at } = (await run.get()).tasks[0]!.gate!;
   await until(() => Date.now() > Date.parse(due_at!) + 1000, 'the time is over');
-  const before = eventsOf(endpoint).length;
-  expect(before).toBeLessThan(4);
+  expect(eventsOf(endpoint)).not.toContain('gate.overdue T1');
   await story.orchflow.startWorker();
   await endpoint.untilReceived('gate.overdue');
   await run.complete('T1', { output: 'Ten euros.' });

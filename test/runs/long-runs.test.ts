@@ -151,7 +151,7 @@ test('a run that waits for a decision on its budget continues as new in the midd
   const run = await story.start({}, { max_tokens: 9_000, remind_every: '1s', webhook_url: endpoint.url });
   const waiting = await run.untilWaiting('_budget_1');
   const before = (await handleOf(run).describe()).runId;
-  await until(async () => (await handleOf(run).describe()).runId !== before, 'it continues as new', 40_000);
+  await until(async () => (await handleOf(run).describe()).runId !== before, 'it continues as new');
   expect((await run.get()).tasks.at(-1)!.gate).toEqual(waiting.tasks.at(-1)!.gate);
   const done = await run.until((view) => {
     const asked = view.waiting_tasks.find((id) => id.startsWith('_budget_'));

@@ -110,7 +110,7 @@ test('a run that is helped, by signal, after three failed evaluations and a refu
 test('a run that is cancelled while one task calls and another waits', async () => {
   const run = await story.start({ execute: () => ({ hang: 'before_headers' }) }, { human_gates: ['report'] });
   await run.untilWaiting('T3');
-  await story.model.until(() => story.model.openCalls === 2, 'two calls', 20_000);
+  await story.model.until(() => story.model.openCalls === 2, 'two calls');
   await run.cancel();
   await expect(story.orchflow.client.workflow.getHandle(run.run_id).result()).rejects.toThrow();
   await keep('cancelled', run);

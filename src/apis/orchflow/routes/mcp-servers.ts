@@ -3,6 +3,7 @@ import { deleteMcpServer, listMcpServers, upsertMcpServer } from '../../../../db
 import type { McpServer } from '../../../../db/schema.ts';
 import { encrypt, mcpServerContext } from '../../../crypto.ts';
 import { InvalidInputError, notFound } from '../../../errors.ts';
+import { besides } from '../../../http/deadline.ts';
 import { body, createRouter, json, links, route } from '../../../http/openapi.ts';
 import {
   createMcpServerSchema,
@@ -44,7 +45,8 @@ mcpServersRouter.openapi(create, async (c) => {
     ]);
   }
   const target: McpTarget = url ? { url, headers } : { command: command!, args, env };
-  const tools = await listMcpTools(target, { fetch, signal: AbortSignal.timeout(timeout_ms) }).catch((error) => {
+  const listed = besides(c, timeout_ms, listMcpTools(target, { fetch, signal: AbortSignal.timeout(timeout_ms) }));
+  const tools = await listed.catch((error) => {
     const reason =
       error instanceof ToolError ? error.message : `It did not answer within ${timeout_ms / 1_000} seconds.`;
     throw new InvalidInputError([{ path: [url ? 'url' : 'command'], detail: `The tools cannot be listed. ${reason}` }]);

@@ -125,7 +125,8 @@ runsRouter.openapi(get, async (c) => {
     if (!(await findRunPlace(db, c.var.principal.account_id, run_id))) throw notFound('Run');
     const holds = (status: RunStatus) =>
       seen ? status === seen && !isFinished(status) : status === 'pending' || status === 'running';
-    await besides(c, runEvents.waitWhile(run_id, holds, { timeout_ms: wait * 1_000, signal: c.req.raw.signal }));
+    const timeout_ms = wait * 1_000;
+    await besides(c, timeout_ms, runEvents.waitWhile(run_id, holds, { timeout_ms, signal: c.req.raw.signal }));
   }
   const run = await findRunView(db, c.var.principal.account_id, run_id);
   if (!run) throw notFound('Run');

@@ -1,0 +1,38 @@
+import type { Evidence } from '../evidence.ts';
+import { time, type Invariant } from './runs.ts';
+
+/** A failed call is tried again after half a minute at most, and a lost worker is noticed within seconds. */
+const longest_ms = 60_000;
+
+/** 19. When all is there again, no run stands still for a minute: something waits no longer for what has come back. */
+export const runsGoOn: Invariant = (e) =>
+  standstills(e)
+    .filter(({ ms }) => ms > longest_ms)
+    .map(({ run_id, from, ms }) => `${run_id} stood still for ${(ms / 1_000).toFixed(1)} s, from ${from} on`);
+
+/** The longest time of each run, from the healing to its end, in which nothing of it happened. */
+export function standstills(e: Evidence): { run_id: string; from: number; ms: number }[] {
+  return e.runs.flatMap(({ run_id, created_at, completed_at }) => {
+    const begun = Math.max(e.healed_at, time(created_at));
+    const ended = completed_at === null ? e.gathered_at : time(completed_at);
+    if (ended <= begun) return [];
+    const moments = [begun, ...signsOf(e, run_id).filter((at) => at > begun && at < ended), ended];
+    const inOrder = moments.toSorted((a, b) => a - b);
+    const pauses = inOrder.slice(1).map((at, index) => ({ run_id, from: inOrder[index]!, ms: at - inOrder[index]! }));
+    return [pauses.reduce((longest, pause) => (pause.ms > longest.ms ? pause : longest))];
+  });
+}
+
+/** When something was done for the run: a status changed, a model or a tool was called or has answered, a person has. */
+function signsOf(e: Evidence, run_id: string): number[] {
+  const isIts = (row: { run_id: string }) => row.run_id === run_id;
+  const prefix = `${run_id}/`;
+  return [
+    ...e.changes.filter((change) => isIts(change) && change.before !== change.after).map(({ at }) => time(at)),
+    ...e.calls.filter(isIts).map(({ received_at }) => received_at),
+    ...e.orders.filter(({ call_id }) => call_id.startsWith(prefix)).map(({ at }) => at),
+    ...e.llm_calls.filter(isIts).map(({ created_at }) => time(created_at)),
+    ...e.tool_calls.filter(({ call_id }) => call_id.startsWith(prefix)).map(({ created_at }) => time(created_at)),
+    ...e.gates.filter(isIts).flatMap(({ opened_at, answered_at }) => [time(opened_at), time(answered_at ?? opened_at)]),
+  ];
+}
