@@ -94,7 +94,7 @@ export function createStrikes({ servers, outside, signal }: Setting, onFall: (re
       case 'slow': {
         const { kind, delay_ms } = fault;
         const { proxy } = servers.links.find(({ from, to }) => from === fault.from && to === fault.to)!;
-        return change(fault, () => (kind === 'slow' ? proxy.slow(delay_ms!) : proxy[kind]()), proxy.heal);
+        return change(fault, () => (kind === 'slow' ? proxy.slow(delay_ms!) : proxy[kind]()), () => proxy.heal());
       }
       case 'model':
         return change(
