@@ -25,7 +25,8 @@ export function createStrikes({ servers, outside, signal }: Setting, onFall: (re
 
   /** Waits for the moment, for so long as makes sense. */
   async function awaitMoment(holds: () => boolean | Promise<boolean>): Promise<void> {
-    for (let tries = 0; tries < 1_000 && !signal.aborted && !(await holds()); tries += 1) await sleep(20);
+    const end = Date.now() + 45_000;
+    while (Date.now() < end && !signal.aborted && !(await holds())) await sleep(20);
   }
 
   async function countUnsent(): Promise<number> {
