@@ -48,7 +48,17 @@ export type TaskView = {
 
 export type RunView = Omit<
   Run,
-  'account_id' | 'version' | 'event_seq' | 'plan' | 'final_output_id' | 'definition_hash' | 'shared_state' | 'attempt'
+  | 'account_id'
+  | 'kind'
+  | 'origin'
+  | 'started_by'
+  | 'version'
+  | 'event_seq'
+  | 'plan'
+  | 'final_output_id'
+  | 'definition_hash'
+  | 'shared_state'
+  | 'attempt'
 > & {
   waiting_tasks: string[];
   tasks: TaskView[];

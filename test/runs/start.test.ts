@@ -42,7 +42,7 @@ async function setUp() {
     principal: principal!,
     find: (run_id: string) =>
       deps.db.selectFrom('runs').selectAll().where('run_id', '=', run_id).executeTakeFirstOrThrow(),
-    async stop() {
+    stop: async () => {
       await close();
       await connection.close();
     },
