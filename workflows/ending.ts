@@ -1,6 +1,6 @@
 import { ApplicationFailure, CancellationScope, isCancellation } from '@temporalio/workflow';
 import { cancellationFromPostgres } from './cancellation.ts';
-import { completed, completedEvent } from './contract/completion.ts';
+import { completed, completedEvent, type Completed } from './contract/completion.ts';
 import type { Carried, RunResult } from './contract/inputs.ts';
 import { gatesAreAtRest } from './gate.ts';
 import { longAndAtRest, RestForContinueAsNew } from './history.ts';
@@ -9,34 +9,34 @@ import type { RunContext } from './run-context.ts';
 import { changeRun, changeTask, record } from './state.ts';
 
 /**
- * Runs a story to its end, whichever it is: completed with the output that the story returns, failed, or cancelled.
+ * Runs a story to its end, whichever it is: completed as the story says at last, failed, or cancelled.
  * Readers, webhook and operators learn of it before the workflow ends. When the history has grown long, the run continues
  * as new with what is carried over.
  */
 export async function runToEnd<Run extends RunContext>(
   run: Run,
-  story: (run: Run) => Promise<string | null>,
+  story: (run: Run) => Promise<Completed>,
   continueWith: (carried: Carried) => Promise<never>,
 ): Promise<RunResult> {
   const scope = new CancellationScope();
   try {
-    const told = scope.run(() => storyToItsEnd(run, story));
+    const told = scope.run(() => story(run));
     // Also without a branch that rests: while all wait for people, reminders make a history long.
     const atRest = longAndAtRest(run, () => isAtRest(run));
-    let final_output_id: string | null | void;
+    let end: Completed | void;
     try {
-      final_output_id = await Promise.race([told, atRest]);
+      end = await Promise.race([told, atRest]);
     } catch (error) {
       if (!(error instanceof RestForContinueAsNew)) throw error;
-      final_output_id = await atRest;
+      end = await atRest;
     }
-    if (final_output_id === undefined) return await continueWith(carriedOver(run));
+    if (end === undefined) return await continueWith(carriedOver(run));
 
     record(run, completedEvent, whichEnd(run));
     // It was cancelled before it could complete.
     if ((await saved(run)) === 'cancelled') await cancellationFromPostgres();
     run.webhooks.send('completed', []);
-    return { status: 'completed', final_output_id, error: null };
+    return { status: 'completed', final_output_id: end.final_output_id, error: null };
   } catch (error) {
     if (isCancellation(error)) await CancellationScope.nonCancellable(() => cancel(run));
     else if (error instanceof ApplicationFailure) {
@@ -49,14 +49,14 @@ export async function runToEnd<Run extends RunContext>(
   }
 }
 
-/** The run is completed with its story, also when its cancellation comes in the same moment. */
-async function storyToItsEnd<Run extends RunContext>(
-  run: Run,
-  story: (run: Run) => Promise<string | null>,
-): Promise<string | null> {
-  const final_output_id = await story(run);
-  changeRun(run, completed(final_output_id));
-  return final_output_id;
+/**
+ * The last thing that a story does. It does so itself: when the cancellation comes in the same moment as the output, what
+ * the history has depends on which was first, and `runToEnd` would be one step too late.
+ */
+export function completeRun(run: RunContext, final_output_id: string | null): Completed {
+  const end = completed(final_output_id);
+  changeRun(run, end);
+  return end;
 }
 
 function isAtRest(run: RunContext): boolean {

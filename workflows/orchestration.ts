@@ -1,9 +1,10 @@
 import { continueAsNew, isCancellation } from '@temporalio/workflow';
+import type { Completed } from './contract/completion.ts';
 import type { StepOutline } from './contract/definition.ts';
 import type { OrchestrationInput, RunResult } from './contract/inputs.ts';
 import { withinLimits } from './contract/route.ts';
 import type { TaskState } from './contract/states.ts';
-import { runToEnd } from './ending.ts';
+import { completeRun, runToEnd } from './ending.ts';
 import { createGuards } from './guards.ts';
 import { allBranches, restWhenLong } from './history.ts';
 import { collectLoop, computeStep, routeStep } from './model-activities.ts';
@@ -45,12 +46,12 @@ export async function orchestrationRun(input: OrchestrationInput): Promise<RunRe
 }
 
 /** A run that continues as new, or is tried again, tells it from its beginning. */
-async function story(run: Interpreted): Promise<string | null> {
+async function story(run: Interpreted): Promise<Completed> {
   const { attempt, input } = run;
   changeRun(run, { phase: 'execute', shared_state: input.shared_state });
   record(run, 'run.started', attempt > 1 ? { phase: 'execute', attempt } : { phase: 'execute' });
   await follow(run, input.definition.entry_step_id, { path: '', state: { ...input.shared_state }, written: {} });
-  return lastOutput(run);
+  return completeRun(run, lastOutput(run));
 }
 
 /** Runs step after step, until none follows, or `join` does. */

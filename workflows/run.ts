@@ -1,9 +1,10 @@
 import { ApplicationFailure, continueAsNew } from '@temporalio/workflow';
+import type { Completed } from './contract/completion.ts';
 import { topologicalOrder } from './contract/graph.ts';
 import type { Carried, CarriedRun, FinalWork, PlannedTask, RunInput, RunResult, TakenTask } from './contract/inputs.ts';
 import { connectTasks, finalOutputTask, isBudgetTask, outline, takenTask } from './contract/plan.ts';
 import type { Phase, TaskProgress, TaskState } from './contract/states.ts';
-import { runToEnd } from './ending.ts';
+import { completeRun, runToEnd } from './ending.ts';
 import { awaitAnswer } from './gate.ts';
 import { withoutApproval } from './gate-policy.ts';
 import { allBranches, restWhenLong } from './history.ts';
@@ -34,13 +35,13 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
 }
 
 /** A run that continues as new takes it up where it was. */
-async function story(run: GoalRun): Promise<string> {
+async function story(run: GoalRun): Promise<Completed> {
   const { input, planned, state } = run;
   if (planned.size === 0 && input.plan) takeOver(run, input.plan);
   else if (planned.size === 0) await plan(run).catch(failPlanning);
   if (state.phase !== 'finalize') await execute(run);
   const finalOutput = await finalize(run);
-  return finalOutput;
+  return completeRun(run, finalOutput);
 }
 
 async function plan(run: GoalRun): Promise<void> {

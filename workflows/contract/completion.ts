@@ -8,9 +8,9 @@ import type { Progress, RunEvent, RunState } from './states.ts';
  */
 
 /** What a completed run is. */
-export function completed(
-  final_output_id: string | null,
-): Pick<RunState, 'status' | 'phase' | 'final_output_id'> & { status: 'completed' } {
+export type Completed = Pick<RunState, 'status' | 'phase' | 'final_output_id'> & { status: 'completed' };
+
+export function completed(final_output_id: string | null): Completed {
   return { status: 'completed', phase: 'done', final_output_id };
 }
 
