@@ -1,10 +1,16 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { Webhook } from 'standardwebhooks';
 import type { Db } from '../db/index.ts';
-import { finishDelivery, getAccountOf, openDelivery } from '../db/webhooks.ts';
+import {
+  finishDelivery,
+  getAccountOf,
+  getAccountOfDelivery,
+  insertRunDelivery,
+  openDelivery,
+} from '../db/webhooks.ts';
 import { decrypt, webhookSecretContext } from '../src/crypto.ts';
 import { EgressBlockedError, retryAfter } from '../src/fetch.ts';
-import type { WebhookDelivery } from '../workflows/contract/inputs.ts';
+import type { RunDelivery, WebhookDelivery } from '../workflows/contract/inputs.ts';
 import { createDeliveryPlaces } from './delivery-places.ts';
 import type { ActivityDeps } from './deps.ts';
 
@@ -25,7 +31,7 @@ export function createWebhookActivities(deps: ActivityDeps) {
   return {
     /** `deliver`, when there is a place for it beside the others; else it is tried again in a few seconds. */
     async deliverWebhook(sent: WebhookDelivery): Promise<{ status: number }> {
-      const leave = places.take(await getAccountOf(deps.db, sent.run_id));
+      const leave = places.take(await accountOf(deps, sent));
       if (!leave) {
         const message = 'Many webhooks are under way; this one waits until there is room.';
         // Not all at the same time.
@@ -37,17 +43,27 @@ export function createWebhookActivities(deps: ActivityDeps) {
   };
 }
 
+function accountOf({ db }: ActivityDeps, sent: WebhookDelivery): Promise<string> {
+  return 'run_id' in sent ? getAccountOf(db, sent.run_id) : getAccountOfDelivery(db, sent.delivery_id);
+}
+
+/** An event of a run is written down when it is first sent: its workflow names what it tells, and writes no bodies. */
+async function writeDown(db: Db, { run_id, sequence, event, waiting_tasks, escalates }: RunDelivery): Promise<string> {
+  const delivery_id = `msg_${run_id}_${sequence}`;
+  const body = JSON.stringify({ run_id, event, waiting_tasks });
+  await insertRunDelivery(db, { delivery_id, run_id, event, body, escalates });
+  return delivery_id;
+}
+
 /**
- * Posts one event to the run's webhook, or to an escalation webhook, signed as in Standard Webhooks (https://www.standardwebhooks.com).
+ * Posts one event to a webhook, signed as in Standard Webhooks (https://www.standardwebhooks.com).
  * The id and the body stay the same over all attempts, also when a person has it sent again. Any answer but 2xx,
  * redirects too, is a failure that is tried again; 410, and an address that may not be called, end the attempts,
  * 410 also those of the run's other events to it. A secret that was replaced a day ago or less signs too.
  */
 async function deliver({ db, fetch, encryptionKey }: ActivityDeps, sent: WebhookDelivery): Promise<{ status: number }> {
-  const { run_id, sequence, event, waiting_tasks, escalates, redelivery } = sent;
-  const named = { delivery_id: `msg_${run_id}_${sequence}`, run_id, event };
-  const body = JSON.stringify({ run_id, event, waiting_tasks });
-  const delivery = await openDelivery(db, { ...named, body, escalates }, { by_hand: redelivery !== undefined });
+  const id = 'run_id' in sent ? await writeDown(db, sent) : sent.delivery_id;
+  const delivery = await openDelivery(db, id, { by_hand: Boolean(sent.redelivery) });
   if (!delivery) return { status: 0 };
   const { delivery_id, account_id, url, secrets_encrypted } = delivery;
   // The time of Postgres: receivers refuse what a worker with a wrong clock would sign.

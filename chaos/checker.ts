@@ -59,7 +59,7 @@ export function seen(e: Evidence): Record<string, number> {
     'of them for tool calls': gates(({ kind, status }) => kind === 'tool_approval' && status === 'answered'),
     'of them for budgets': gates(({ kind, status }) => kind === 'budget' && status === 'answered'),
     'gates expired': gates(({ status }) => status === 'expired'),
-    'answers of a fallback': e.llm_calls.filter(({ run_id, provider_id }) => provider_id !== providers.get(run_id))
+    'answers of a fallback': e.llm_calls.filter(({ run_id, provider_id }) => provider_id !== providers.get(run_id!))
       .length,
     reruns: e.sources.size,
     orchestrations: orchestrations.length,

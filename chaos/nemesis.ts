@@ -56,7 +56,7 @@ function end(random: Random) {
 }
 
 /** How often an aimed fault falls that meets nothing. */
-const maxTries = 4;
+const maxTries = 3;
 
 /** What fault of the aimed ones met what it was aimed at: how often. */
 export function hitsOf({ kind, open_calls, open_tools, open_deliveries, unsent = 0 }: Fallen): number {

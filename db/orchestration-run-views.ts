@@ -95,7 +95,7 @@ export async function findOrchestrationRun(
     ])
     .where('account_id', '=', account_id)
     .where('run_id', '=', run_id)
-    .where('orchestration_id', 'is not', null)
+    .where('kind', '=', 'orchestration')
     .$narrowType<{ orchestration_id: string; shared_state: Record<string, ValueRef> }>()
     .executeTakeFirst();
   return run;
@@ -123,7 +123,7 @@ export function listOrchestrationRuns(
     .select(['run_id', 'orchestration_id', 'status', 'task as message', 'error'])
     .select(['created_at', 'started_at', 'completed_at'])
     .where('account_id', '=', account_id)
-    .where('orchestration_id', 'is not', null)
+    .where('kind', '=', 'orchestration')
     .$narrowType<{ orchestration_id: string }>()
     .$if(page.orchestration_id !== undefined, (query) => query.where('orchestration_id', '=', page.orchestration_id!))
     .$if(page.status !== undefined, (query) => query.where('status', 'in', page.status!))

@@ -15,7 +15,7 @@ export async function isOrchestrationRun(db: Db, account_id: string, run_id: str
     .select('run_id')
     .where('run_id', '=', run_id)
     .where('account_id', '=', account_id)
-    .where('orchestration_id', 'is not', null)
+    .where('kind', '=', 'orchestration')
     .executeTakeFirst();
   return run !== undefined;
 }
@@ -56,7 +56,7 @@ export async function findWaitingGates(
     .select((eb) => jsonArrayFrom(openGatesOf(eb)).as('gates'))
     .where('account_id', '=', account_id)
     .where('run_id', '=', run_id)
-    .where('orchestration_id', 'is not', null)
+    .where('kind', '=', 'orchestration')
     .executeTakeFirst();
 }
 
@@ -108,7 +108,7 @@ export function retryRun(
       .select(['status', 'attempt'])
       .where('run_id', '=', run_id)
       .where('account_id', '=', account_id)
-      .where('orchestration_id', 'is not', null)
+      .where('kind', '=', 'orchestration')
       .forUpdate()
       .executeTakeFirst();
     if (!run || run.status !== 'failed') return run && { before: run.status };
@@ -119,6 +119,6 @@ export function retryRun(
       .where('run_id', '=', run_id)
       .execute();
     await appendEvents(trx, run_id, [{ key: `retried/${attempt}`, type: 'run.retried', data: { attempt } }]);
-    return { before: run.status, entry: await insertOutboxEntry(trx, run_id, { kind: 'start' }) };
+    return { before: run.status, entry: await insertOutboxEntry(trx, { run_id }, { kind: 'start' }) };
   });
 }

@@ -2,13 +2,17 @@ import { sql, type Transaction } from 'kysely';
 import type { Db } from './index.ts';
 import type { Database, OutboxMessage } from './schema.ts';
 
-export type OutboxEntry = { outbox_id: string; run_id: string; message: OutboxMessage; attempts: number };
+/** `run_id` is null of what is of an account alone. */
+export type OutboxEntry = { outbox_id: string; run_id: string | null; message: OutboxMessage; attempts: number };
+
+/** Whose an entry is. Those of one run are told in their order. */
+export type EntryOwner = { run_id: string } | { run_id: null; account_id: string };
 
 const claimedUntil = sql<string>`now() + interval '10 seconds'`;
 export const outboxColumns = ['outbox_id', 'run_id', 'message', 'attempts'] as const;
 
 /** When a new entry is due: at once for the sweep when an older one of the run must go first, else when the claim ends. */
-export function nextAttempt(run_id: string) {
+export function nextAttempt(run_id: string | null) {
   const older = sql`select from outbox as older where older.run_id = ${run_id}`;
   return sql<string>`case when exists (${older}) then now() else ${claimedUntil} end`;
 }
@@ -29,16 +33,12 @@ export function dueEntry(run_id: string, message: OutboxMessage) {
  */
 export async function insertOutboxEntry(
   trx: Transaction<Database>,
-  run_id: string,
+  owner: EntryOwner,
   message: OutboxMessage,
 ): Promise<OutboxEntry | undefined> {
   const { waits, ...entry } = await trx
     .insertInto('outbox')
-    .values({
-      run_id,
-      message: JSON.stringify(message),
-      next_attempt_at: nextAttempt(run_id),
-    })
+    .values({ ...owner, message: JSON.stringify(message), next_attempt_at: nextAttempt(owner.run_id) })
     .returning([...outboxColumns, sql<boolean>`next_attempt_at <= now()`.as('waits')])
     .executeTakeFirstOrThrow();
   return waits ? undefined : entry;

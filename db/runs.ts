@@ -122,7 +122,7 @@ export function cancelRun(
     if (isFinished(run.status)) return { before: run.status };
     await endRun(trx, run_id, { status: 'cancelled', error: null });
     await appendEvents(trx, run_id, [{ key: 'cancelled', type: 'run.cancelled', data: {} }]);
-    return { before: run.status, entry: await insertOutboxEntry(trx, run_id, { kind: 'cancel' }) };
+    return { before: run.status, entry: await insertOutboxEntry(trx, { run_id }, { kind: 'cancel' }) };
   });
 }
 
@@ -142,7 +142,7 @@ export function failLostRun(db: Db, run_id: string): Promise<OutboxEntry | undef
     const error = 'The workflow of this run was terminated in Temporal.';
     await endRun(trx, run_id, { status: 'failed', error });
     await appendEvents(trx, run_id, [{ key: 'run.failed', type: 'run.failed', data: { error } }]);
-    return insertOutboxEntry(trx, run_id, { kind: 'webhook', event: 'failed' });
+    return insertOutboxEntry(trx, { run_id }, { kind: 'webhook', event: 'failed' });
   });
 }
 
@@ -162,7 +162,7 @@ export async function listCancelled(db: Db): Promise<string[]> {
 
 /** Has Temporal told once more that a run was cancelled. */
 export function cancelAgain(db: Db, run_id: string): Promise<OutboxEntry | undefined> {
-  return db.transaction().execute((trx) => insertOutboxEntry(trx, run_id, { kind: 'cancel' }));
+  return db.transaction().execute((trx) => insertOutboxEntry(trx, { run_id }, { kind: 'cancel' }));
 }
 
 /** Those of these runs that have not ended for their readers. */

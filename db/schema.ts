@@ -197,17 +197,21 @@ interface GateTable {
   answered_at: string | null;
 }
 
+/** Of a run, or of an account alone: one of the two is given. */
+interface Owned {
+  run_id: string | null;
+  account_id: string | null;
+}
+
 /** Every long text: model answers (id = the call's journal key), people's answers (id = the gate's id). Written once. */
-interface TextTable {
+interface TextTable extends Owned {
   text_id: string;
-  run_id: string;
   text: string;
 }
 
 /** The journal that makes a model call paid once, and the source of usage and cost. Its answer is the text of the same id. */
-interface LlmCallTable {
+interface LlmCallTable extends Owned {
   call_id: string;
-  run_id: string;
   task_id: string | null;
   purpose: string;
   vendor: string;
@@ -280,9 +284,8 @@ interface RunEventTable {
 }
 
 /** What Temporal must still be told, committed with the change itself. Rows are deleted once Temporal has taken them. */
-interface OutboxTable {
+interface OutboxTable extends Owned {
   outbox_id: Generated<string>;
-  run_id: string;
   message: Json<OutboxMessage>;
   attempts: Generated<number>;
   next_attempt_at: Generated<string>;
@@ -294,11 +297,13 @@ export type OutboxMessage =
   | { kind: 'complete_task'; task_id: string; gate_id: string; decision: Decision; output_id: string | null }
   | { kind: 'cancel' }
   | { kind: 'webhook'; event: 'failed' }
+  /** A delivery that is written down: for the first time (0), or again because a person wants it. It alone may be of no run. */
   | { kind: 'redeliver'; delivery_id: string; event: string; redelivery: number };
 
 interface WebhookDeliveryTable {
   delivery_id: string;
-  run_id: string;
+  /** Null: of no run; then it has a URL. */
+  run_id: string | null;
   event: string;
   /** Null: the run's own webhook. */
   url: string | null;

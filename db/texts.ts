@@ -1,6 +1,8 @@
-import type { Kysely } from 'kysely';
+import type { Insertable, Kysely } from 'kysely';
 import type { Database } from './schema.ts';
 import type { Db } from './index.ts';
+
+type NewText = Insertable<Database['texts']>;
 
 /** The texts of these ids. Ids without a text are left out. */
 export async function listTexts(db: Db, ids: string[]): Promise<Map<string, string>> {
@@ -12,7 +14,7 @@ export async function listTexts(db: Db, ids: string[]): Promise<Map<string, stri
 /** Keeps a text under its id. The first one stands. */
 export async function insertText(
   db: Kysely<Database>,
-  text: { text_id: string; run_id: string; text: string },
+  text: NewText,
 ): Promise<void> {
   await db
     .insertInto('texts')
@@ -24,7 +26,7 @@ export async function insertText(
 /** Keeps several texts. */
 export async function insertTexts(
   db: Kysely<Database>,
-  texts: { text_id: string; run_id: string; text: string }[],
+  texts: NewText[],
 ): Promise<void> {
   await db.insertInto('texts').values(texts).execute();
 }

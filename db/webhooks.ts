@@ -1,10 +1,10 @@
-import { sql } from 'kysely';
+import { sql, type Transaction } from 'kysely';
 import type { Db } from './index.ts';
 import { insertOutboxEntry, type OutboxEntry } from './outbox.ts';
-import type { WebhookDelivery as WebhookMessage } from '../workflows/contract/inputs.ts';
-import type { WebhookDelivery } from './schema.ts';
+import type { RunDelivery } from '../workflows/contract/inputs.ts';
+import type { Database, WebhookDelivery } from './schema.ts';
 
-type NewDelivery = { delivery_id: string; run_id: string; event: string; body: string };
+type NewDelivery = { delivery_id: string; event: string; body: string };
 
 /** Whose run it is. Throws when there is no such run. */
 export async function getAccountOf(db: Db, run_id: string): Promise<string> {
@@ -12,16 +12,17 @@ export async function getAccountOf(db: Db, run_id: string): Promise<string> {
   return (await run.executeTakeFirstOrThrow()).account_id;
 }
 
-/**
- * Counts an attempt of a delivery, creating it at the first, and returns where, what and with which secrets to send.
- * Undefined when there is nothing to do: it was delivered before, there is no webhook, or the endpoint said 410 Gone
- * to another event of the run; this one is then noted as `disabled`. A person who sends it again knows better.
- */
-export async function openDelivery(
+/** Whose delivery it is. Throws when there is no such delivery. */
+export async function getAccountOfDelivery(db: Db, delivery_id: string): Promise<string> {
+  const delivery = db.selectFrom('webhook_deliveries').select('account_id').where('delivery_id', '=', delivery_id);
+  return (await delivery.executeTakeFirstOrThrow()).account_id;
+}
+
+/** Writes down an event of a run, once, for its webhook or an escalation webhook. */
+export async function insertRunDelivery(
   db: Db,
-  { escalates, ...delivery }: NewDelivery & Pick<WebhookMessage, 'escalates'>,
-  { by_hand }: { by_hand: boolean },
-) {
+  { escalates, ...delivery }: NewDelivery & { run_id: string } & Pick<RunDelivery, 'escalates'>,
+): Promise<void> {
   await db
     .insertInto('webhook_deliveries')
     .values((eb) => ({
@@ -31,24 +32,6 @@ export async function openDelivery(
     }))
     .onConflict((conflict) => conflict.doNothing())
     .execute();
-  if (!by_hand && (await disableIfGone(db, delivery))) return undefined;
-  const opened = await db
-    .updateTable('webhook_deliveries')
-    .from('runs')
-    .innerJoin('accounts', 'accounts.account_id', 'runs.account_id')
-    .set({ attempts: sql`attempts + 1`, last_attempt_at: sql`now()` })
-    .whereRef('runs.run_id', '=', 'webhook_deliveries.run_id')
-    .where('delivery_id', '=', delivery.delivery_id)
-    .where('webhook_deliveries.status', '=', 'pending')
-    .where(url, 'is not', null)
-    .returning(['delivery_id', 'body', 'last_attempt_at', 'runs.account_id', url.as('url')])
-    .returning('accounts.webhook_secret_encrypted')
-    .$narrowType<{ last_attempt_at: string }>()
-    .executeTakeFirst();
-  if (!opened) return undefined;
-  const { webhook_secret_encrypted, ...rest } = opened;
-  const retired = await listRetiredSecrets(db, opened.account_id);
-  return { ...rest, secrets_encrypted: [webhook_secret_encrypted, ...retired] };
 }
 
 /** Of this entry of `human_gates`, which may name one of its own, else of the run. */
@@ -58,9 +41,47 @@ function escalationUrl(run_id: string, human_gate: number | null) {
     from runs where run_id = ${run_id})`;
 }
 
-const url = sql<string>`coalesce(webhook_deliveries.url, runs.webhook_url)`;
+/** Commits an event that is of an account and of no run, with the outbox entry that sends it to `url`. */
+export async function insertAccountDelivery(
+  trx: Transaction<Database>,
+  delivery: NewDelivery & { account_id: string; url: string },
+): Promise<OutboxEntry | undefined> {
+  await trx.insertInto('webhook_deliveries').values(delivery).execute();
+  const { delivery_id, account_id, event } = delivery;
+  const message = { kind: 'redeliver' as const, delivery_id, event, redelivery: 0 };
+  return insertOutboxEntry(trx, { run_id: null, account_id }, message);
+}
 
-async function disableIfGone(db: Db, { delivery_id, run_id }: NewDelivery): Promise<boolean> {
+/**
+ * Counts an attempt of a delivery, and returns where, what and with which secrets to send. Undefined when there is
+ * nothing to do: it was delivered before, there is no webhook, or the endpoint said 410 Gone to another event of the run;
+ * this one is then noted as `disabled`. A person who sends it again knows better.
+ */
+export async function openDelivery(db: Db, delivery_id: string, { by_hand }: { by_hand: boolean }) {
+  if (!by_hand && (await disableIfGone(db, delivery_id))) return undefined;
+  const opened = await db
+    .updateTable('webhook_deliveries')
+    .from('accounts')
+    .set({ attempts: sql`attempts + 1`, last_attempt_at: sql`now()` })
+    .whereRef('accounts.account_id', '=', 'webhook_deliveries.account_id')
+    .where('delivery_id', '=', delivery_id)
+    .where('status', '=', 'pending')
+    .where(url, 'is not', null)
+    .returning(['delivery_id', 'body', 'last_attempt_at', 'accounts.account_id', url.as('url')])
+    .returning('accounts.webhook_secret_encrypted')
+    .$narrowType<{ last_attempt_at: string }>()
+    .executeTakeFirst();
+  if (!opened) return undefined;
+  const { webhook_secret_encrypted, ...rest } = opened;
+  const retired = await listRetiredSecrets(db, opened.account_id);
+  return { ...rest, secrets_encrypted: [webhook_secret_encrypted, ...retired] };
+}
+
+const url = sql<string>`coalesce(
+  webhook_deliveries.url, (select webhook_url from runs where runs.run_id = webhook_deliveries.run_id))`;
+
+/** An endpoint that is gone for one event of a run, or for one of an account's own, is gone for the others. */
+async function disableIfGone(db: Db, delivery_id: string): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('webhook_deliveries')
     .set({ status: 'disabled' })
@@ -71,14 +92,17 @@ async function disableIfGone(db: Db, { delivery_id, run_id }: NewDelivery): Prom
         eb
           .selectFrom('webhook_deliveries as other')
           .select('other.delivery_id')
-          .where('other.run_id', '=', run_id)
-          .where(sql<boolean>`other.url is not distinct from webhook_deliveries.url`)
+          .where(sameEndpoint)
           .where('other.is_gone', '=', true),
       ),
     )
     .executeTakeFirst();
   return numUpdatedRows > 0n;
 }
+
+const sameEndpoint = sql<boolean>`other.url is not distinct from webhook_deliveries.url
+  and (other.run_id = webhook_deliveries.run_id
+       or webhook_deliveries.run_id is null and other.run_id is null and other.account_id = webhook_deliveries.account_id)`;
 
 /** Notes the outcome of an attempt: HTTP status and the beginning of the answer, or why there is none. */
 export async function finishDelivery(
@@ -157,10 +181,12 @@ export function redeliver(
     const { run_id, event } = delivery;
     const same = trx
       .updateTable('webhook_deliveries')
-      .where('run_id', '=', run_id)
+      .where('account_id', '=', account_id)
+      .where('run_id', 'is not distinct from', run_id)
       .where('url', 'is not distinct from', own);
     await same.set({ is_gone: false }).execute();
-    const entry = await insertOutboxEntry(trx, run_id, { kind: 'redeliver', delivery_id, event, redelivery });
+    const owner = run_id === null ? { run_id, account_id } : { run_id };
+    const entry = await insertOutboxEntry(trx, owner, { kind: 'redeliver', delivery_id, event, redelivery });
     return { delivery, entry };
   });
 }

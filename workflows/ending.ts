@@ -20,7 +20,7 @@ export async function runToEnd<Run extends RunContext>(
 ): Promise<RunResult> {
   const scope = new CancellationScope();
   try {
-    const told = scope.run(() => story(run));
+    const told = scope.run(() => storyToItsEnd(run, story));
     // Also without a branch that rests: while all wait for people, reminders make a history long.
     const atRest = longAndAtRest(run, () => isAtRest(run));
     let final_output_id: string | null | void;
@@ -32,7 +32,6 @@ export async function runToEnd<Run extends RunContext>(
     }
     if (final_output_id === undefined) return await continueWith(carriedOver(run));
 
-    changeRun(run, completed(final_output_id));
     record(run, completedEvent, whichEnd(run));
     // It was cancelled before it could complete.
     if ((await saved(run)) === 'cancelled') await cancellationFromPostgres();
@@ -48,6 +47,16 @@ export async function runToEnd<Run extends RunContext>(
   } finally {
     await run.webhooks.started();
   }
+}
+
+/** The run is completed with its story, also when its cancellation comes in the same moment. */
+async function storyToItsEnd<Run extends RunContext>(
+  run: Run,
+  story: (run: Run) => Promise<string | null>,
+): Promise<string | null> {
+  const final_output_id = await story(run);
+  changeRun(run, completed(final_output_id));
+  return final_output_id;
 }
 
 function isAtRest(run: RunContext): boolean {

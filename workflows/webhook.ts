@@ -8,7 +8,7 @@ import {
 } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { Activities } from '../activities/index.ts';
-import type { WebhookDelivery } from './contract/inputs.ts';
+import type { RunDelivery, WebhookDelivery } from './contract/inputs.ts';
 
 const { deliverWebhook } = proxyActivities<Activities>({
   startToCloseTimeout: '60s',
@@ -17,12 +17,13 @@ const { deliverWebhook } = proxyActivities<Activities>({
 });
 
 /**
- * Delivers one event to the run's webhook. A workflow of its own, left to itself by the run that starts it, so that a
- * dead endpoint never slows a run.
+ * Delivers one event to a webhook. A workflow of its own, left to itself by the run that starts it, so that a dead
+ * endpoint never slows a run.
  */
 export async function webhookDelivery(delivery: WebhookDelivery): Promise<void> {
   try {
-    await deliverWebhook.executeWithOptions({ summary: `${delivery.event} of ${delivery.run_id}` }, [delivery]);
+    const of = 'run_id' in delivery ? delivery.run_id : delivery.delivery_id;
+    await deliverWebhook.executeWithOptions({ summary: `${delivery.event} of ${of}` }, [delivery]);
   } catch (error) {
     if (!(error instanceof ActivityFailure)) throw error;
     throw ApplicationFailure.nonRetryable(
@@ -51,7 +52,7 @@ export function createWebhooks(run_id: string, enabled: boolean, sent = 0) {
     startDelivery({ event, waiting_tasks, escalates: { human_gate } });
   }
 
-  function startDelivery(delivery: Omit<WebhookDelivery, 'run_id' | 'sequence'>): void {
+  function startDelivery(delivery: Omit<RunDelivery, 'run_id' | 'sequence'>): void {
     sent += 1;
     const sequence = sent;
     const start = CancellationScope.nonCancellable(() =>

@@ -25,7 +25,7 @@ export function standstills(e: Evidence): { run_id: string; from: number; ms: nu
 
 /** When something was done for the run: a status changed, a model or a tool was called or has answered, a person has. */
 function signsOf(e: Evidence, run_id: string): number[] {
-  const isIts = (row: { run_id: string }) => row.run_id === run_id;
+  const isIts = (row: { run_id: string | null }) => row.run_id === run_id;
   const prefix = `${run_id}/`;
   return [
     ...e.changes.filter((change) => isIts(change) && change.before !== change.after).map(({ at }) => time(at)),

@@ -163,7 +163,8 @@ const ownTitles = ['Decide on the budget', 'Final output'];
 
 /** When a model or a person last worked on the task. */
 function lastWork(e: Evidence, run_id: string, task_id: string): number {
-  const of = (row: { run_id: string; task_id: string | null }) => row.run_id === run_id && row.task_id === task_id;
+  const of = (row: { run_id: string | null; task_id: string | null }) =>
+    row.run_id === run_id && row.task_id === task_id;
   const calls = e.llm_calls.filter(of).map(({ created_at }) => time(created_at));
   return Math.max(0, ...calls, ...e.gates.filter(of).map(({ answered_at }) => time(answered_at ?? '0001')));
 }

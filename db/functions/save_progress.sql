@@ -38,7 +38,11 @@ begin
     completed_at =
       case when excluded.completed_at is not null then coalesce(tasks.completed_at, excluded.completed_at) end,
     step = excluded.step
-  where excluded.version > tasks.version;
+  where excluded.version > tasks.version
+    -- A workflow task that is lost is made again from its beginning: what it wrote at first comes after what it wrote
+    -- last, as something newer. A task that has an end keeps it, and one that has begun stays begun.
+    and (tasks.status not in ('completed', 'skipped', 'cancelled') or excluded.status = tasks.status)
+    and (tasks.status = 'pending' or excluded.status <> 'pending');
 
   insert into gates (gate_id, run_id, task_id, kind, status, reason, decisions, due_at, opened_at)
   select gate_id, for_run, task_id, kind, status, reason, decisions, due_at, written_at

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { text, timestamp } from '../fields.ts';
+import { text } from '../fields.ts';
 import { agentToolsSchema } from '../agents/tool-schema.ts';
 
 const stepId = z

@@ -16,8 +16,8 @@ export function bringNews(watchers: Watchers, { db, url, log }: { db: Db; url: s
   const stopping = new AbortController();
 
   const listener = listenLive(url, {
-    onMessage: watchers.hear,
-    onConnect: watchers.wakeAll,
+    onMessage: (message) => watchers.hear(message),
+    onConnect: () => watchers.wakeAll(),
     onLost: (error) => log.warn({ err: error }, 'lost the connection that hears of runs; looking every few seconds'),
   });
 

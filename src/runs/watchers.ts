@@ -10,42 +10,47 @@ export function createWatchers() {
   /** `place`: where the run stood at the last look, if there was one since somebody waits. */
   const runs = new Map<string, { watchers: Set<Watcher>; place?: string }>();
 
+  function watch(run_id: string): Watcher {
+    const watcher = createWatcher();
+    if (!runs.has(run_id)) runs.set(run_id, { watchers: new Set() });
+    runs.get(run_id)!.watchers.add(watcher);
+    return watcher;
+  }
+
+  function unwatch(run_id: string, watcher: Watcher): void {
+    const watchers = runs.get(run_id)?.watchers;
+    watchers?.delete(watcher);
+    if (!watchers?.size) runs.delete(run_id);
+  }
+
+  function hear({ run_id, delta }: LiveMessage): void {
+    for (const watcher of runs.get(run_id)?.watchers ?? []) {
+      if (delta) watcher.hear(delta);
+      else watcher.wake();
+    }
+  }
+
+  /** Wakes those of a run that stands elsewhere than at the last look. */
+  function wakeIfMoved(run_id: string, place: string): void {
+    const run = runs.get(run_id);
+    if (!run || run.place === place) return;
+    run.place = place;
+    for (const watcher of run.watchers) watcher.wake();
+  }
+
+  function wakeAll(): void {
+    for (const { watchers } of runs.values()) for (const watcher of watchers) watcher.wake();
+  }
+
   return {
-    watch(run_id: string): Watcher {
-      const watcher = createWatcher();
-      if (!runs.has(run_id)) runs.set(run_id, { watchers: new Set() });
-      runs.get(run_id)!.watchers.add(watcher);
-      return watcher;
-    },
-
-    unwatch(run_id: string, watcher: Watcher): void {
-      const watchers = runs.get(run_id)?.watchers;
-      watchers?.delete(watcher);
-      if (!watchers?.size) runs.delete(run_id);
-    },
-
+    watch,
+    unwatch,
     /** The runs that somebody waits for. */
     runIds: () => [...runs.keys()],
     count: (run_id: string) => runs.get(run_id)?.watchers.size ?? 0,
-
-    hear({ run_id, delta }: LiveMessage): void {
-      for (const watcher of runs.get(run_id)?.watchers ?? []) {
-        if (delta) watcher.hear(delta);
-        else watcher.wake();
-      }
-    },
-
-    /** Wakes those of a run that stands elsewhere than at the last look. */
-    wakeIfMoved(run_id: string, place: string): void {
-      const run = runs.get(run_id);
-      if (!run || run.place === place) return;
-      run.place = place;
-      for (const watcher of run.watchers) watcher.wake();
-    },
-
-    wakeAll(): void {
-      for (const { watchers } of runs.values()) for (const watcher of watchers) watcher.wake();
-    },
+    hear,
+    wakeIfMoved,
+    wakeAll,
   };
 }
 

@@ -41,33 +41,29 @@ async function deliver(deps: EngineDeps, entry: OutboxEntry): Promise<boolean> {
   }
 }
 
-async function send(deps: EngineDeps, { run_id, message }: OutboxEntry): Promise<void> {
+async function send(deps: EngineDeps, { run_id: of, message }: OutboxEntry): Promise<void> {
   const { client, db, workflows } = deps;
+  // All but deliveries are of a run.
+  const run_id = of!;
   switch (message.kind) {
     case 'start': {
-      const run = await getRun(db, run_id!);
+      const run = await getRun(db, run_id);
       return sendStart(deps, workflows[run.kind], run);
     }
     case 'complete_task': {
       const { kind: _, ...answer } = message;
-      return client.workflow.getHandle(run_id!).signal(completeTaskSignal, answer);
+      return client.workflow.getHandle(run_id).signal(completeTaskSignal, answer);
     }
     case 'cancel':
-      return void (await client.workflow.getHandle(run_id!).cancel());
+      return void (await client.workflow.getHandle(run_id).cancel());
     case 'webhook': {
       const { event } = message;
-      return sendWebhook(deps, `${run_id}/webhook/${event}`, {
-        run_id: run_id!,
-        sequence: event,
-        event,
-        waiting_tasks: [],
-      });
+      return sendWebhook(deps, `${run_id}/webhook/${event}`, { run_id, sequence: event, event, waiting_tasks: [] });
     }
     case 'redeliver': {
-      const { delivery_id, event, redelivery } = message;
-      const sequence = delivery_id.slice(`msg_${run_id}_`.length);
-      const workflowId = `${run_id}/webhook/${sequence}/redelivery/${redelivery}`;
-      return sendWebhook(deps, workflowId, { run_id: run_id!, sequence, event, waiting_tasks: [], redelivery });
+      const { kind: _, ...delivery } = message;
+      const { delivery_id, redelivery } = delivery;
+      return sendWebhook(deps, `${of ?? 'webhook'}/${delivery_id}/redelivery/${redelivery}`, delivery);
     }
   }
 }

@@ -64,7 +64,7 @@ export async function startOrchflow({
   const kept = { level: 'debug', stream: { write: (line: string) => void lines.push(line) } };
   const log = pino({ level: 'debug' }, pino.multistream([kept, { level: 'error', stream: process.stdout }]));
   const { deps, client, close } = startAppDeps({ config, log, version: 'test' });
-  const { db, runEvents } = deps;
+  const { db, outbox, runEvents } = deps;
   const app = createApp(deps);
   const server = listen(app, config);
   await new Promise((resolve) => server.once('listening', resolve));
@@ -76,6 +76,7 @@ export async function startOrchflow({
     url,
     env,
     db,
+    outbox,
     client,
     app,
     runEvents,

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { saveProgress } from '../../db/progress.ts';
 import type { RunView } from '../../db/run-views.ts';
 import type { TestRun } from '../harness/orchflow.ts';
 import { inTurn } from '../harness/script.ts';
@@ -129,4 +130,37 @@ test('what readers see of a run never goes back', async () => {
       if (task.output) expect(later.output).toBe(task.output);
     }
   }
+});
+
+test('a workflow task that is made again, after it had written twice, takes nothing back', async () => {
+  const run = await story.start({}, { ask_me_about: ['budget'], human_gates: ['sign-off'] });
+  await run.untilWaiting('T1');
+  await run.complete('T1', { output: 'Ten.' });
+  const before = await run.until(({ tasks }) => tasks.at(-1)!.status === 'waiting_human');
+  const { db } = story.orchflow;
+  const { version } = await db
+    .selectFrom('runs')
+    .select('version')
+    .where('run_id', '=', run.run_id)
+    .executeTakeFirstOrThrow();
+  const rows = await db.selectFrom('tasks').selectAll().where('run_id', '=', run.run_id).execute();
+  const asAtFirst = rows.map((row) => ({
+    ...row,
+    status: row.id === 'T1' ? ('waiting_human' as const) : ('pending' as const),
+    output_id: null,
+    step: undefined,
+  }));
+  const { status, phase, warnings, error } = before;
+  const again = { status, phase, warnings, error, final_output_id: null };
+  await saveProgress(db, run.run_id, {
+    version: version + 1,
+    at: Date.now(),
+    run: again,
+    tasks: asAtFirst,
+    gates: [],
+    events: [],
+  });
+  expect((await run.get()).tasks).toEqual(before.tasks);
+  await run.complete(before.tasks.at(-1)!.id, { output: 'Signed.' });
+  await run.until('completed');
 });

@@ -4,6 +4,7 @@ import { VENDORS } from '../fakes/ask.ts';
 import { mcpKey, startFakeMcp, type FakeMcp } from '../fakes/mcp.ts';
 import { expectFault, expectProblem } from '../harness/problem.ts';
 import { countRows } from '../harness/rows.ts';
+import { serverTiming } from '../harness/server-timing.ts';
 import type { Script } from '../harness/script.ts';
 import { useStory } from '../harness/story.ts';
 
@@ -119,6 +120,14 @@ test('a program is an MCP server where the operator allows it, and has no other 
   expect(JSON.stringify(body)).not.toContain('SECRET');
   const done = await (await startCalling('own.whoami', {})).until('completed');
   expect(done.tasks[0]!.output).toBe('Heard: Ada with tok-SECRET');
+});
+
+test('a program that is slow to start has its own time to list its tools', async () => {
+  const script = path.join(import.meta.dirname, '../fakes/mcp-stdio.ts');
+  const args = ['-c', 'sleep 3; exec "$0" "$1" Ada', process.execPath, script];
+  const { status, body, headers } = await story.user.post('/tools/mcp', { name: 'slow', command: '/bin/sh', args });
+  expect(status, JSON.stringify(body)).toBe(201);
+  expect(serverTiming(headers).wait).toBeGreaterThan(3_000);
 });
 
 test.for([

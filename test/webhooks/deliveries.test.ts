@@ -1,4 +1,6 @@
 import { Webhook } from 'standardwebhooks';
+import { insertAccountDelivery } from '../../db/webhooks.ts';
+import { newId } from '../../src/ids.ts';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startFakeWebhook, type FakeWebhook, type WebhookRequest } from '../fakes/webhook.ts';
 import { until, type User } from '../harness/orchflow.ts';
@@ -128,4 +130,31 @@ test('a new secret signs at once, and the ones before for a day beside it', asyn
   const later = await endpoint.untilReceived('completed');
   verify(later, third.body.webhook_secret);
   for (const secret of secrets.slice(0, 2)) expect(() => verify(later, secret)).toThrow('No matching signature');
+});
+
+test('an event of an account, and of no run, is delivered, logged and sent again like any other', async () => {
+  const { db, outbox } = story.orchflow;
+  const { account_id } = await db
+    .selectFrom('accounts')
+    .select('account_id')
+    .where('email', '=', story.user.email)
+    .executeTakeFirstOrThrow();
+  const event = { delivery_id: newId('webhook_delivery'), event: 'account.noted' };
+  const delivery = { ...event, account_id, url: endpoint.url, body: JSON.stringify({ event: event.event }) };
+  endpoint.answer({ status: 410 });
+  outbox.send(await db.transaction().execute((trx) => insertAccountDelivery(trx, delivery)));
+  await untilNewest('failed');
+  expect(verify(endpoint.requests[0]!, story.user.webhook_secret)).toEqual({ event: 'account.noted' });
+
+  endpoint.answer({ status: 204 });
+  const again = await story.user.post(`/webhooks/deliveries/${event.delivery_id}/redeliver`, {});
+  expect(again).toMatchObject({ status: 200, body: { ...event, run_id: null, status: 'pending' } });
+  await untilNewest('delivered');
+  expect(endpoint.requests.map(({ body, headers }) => [body, headers['webhook-id']])).toEqual([
+    [delivery.body, event.delivery_id],
+    [delivery.body, event.delivery_id],
+  ]);
+
+  const other = await story.orchflow.register();
+  expect((await other.post(`/webhooks/deliveries/${event.delivery_id}/redeliver`, {})).status).toBe(404);
 });

@@ -86,14 +86,20 @@ export type TakenTask = PlannedTask &
     is_reused: boolean;
   };
 
-/** One event for a run's webhook. `sequence` tells the events of a run apart. */
-export type WebhookDelivery = {
+/** One event for a webhook. */
+export type WebhookDelivery = RunDelivery | StoredDelivery;
+
+/** Of a run, and written down at its first attempt. `sequence` tells the events of a run apart. */
+export type RunDelivery = {
   run_id: string;
   sequence: number | string;
   event: string;
   waiting_tasks: string[];
   /** Given: to the escalation webhook of this entry of `human_gates`, or of the run when null. */
   escalates?: { human_gate: number | null };
-  /** Set when a person has it sent again: the delivery is there, with its body. */
+  /** Of a run of 0.1.0 that a person has sent again: the delivery is there, with its body. */
   redelivery?: number;
 };
+
+/** A delivery that stands in Postgres with its body, of a run or of an account alone. `redelivery` counts how often it was sent again. */
+export type StoredDelivery = { delivery_id: string; event: string; redelivery: number };

@@ -7,7 +7,7 @@ const deliveryStatus = z.enum(['pending', 'delivered', 'failed', 'disabled']);
 export const deliverySchema = z
   .object({
     delivery_id: z.string().meta({ description: 'The `webhook-id` of every attempt.', example: 'msg_run_abc123_1' }),
-    run_id: z.string(),
+    run_id: z.string().nullable().meta({ description: 'Null: of no run.' }),
     event: z.string().meta({ example: 'waiting_human' }),
     status: deliveryStatus.meta({
       description: '`disabled`: not sent, because the endpoint answered 410 Gone to another event of the run.',
