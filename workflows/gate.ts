@@ -5,14 +5,18 @@ import { decisionsOf, type GatePolicy, type TaskAnswer } from './contract/gate-r
 import type { Decision, GateKind, GateState, RunState, TaskState } from './contract/states.ts';
 import { currentReminder, decides, labelOf, nextMoment, timeoutError, timeoutWarning } from './gate-policy.ts';
 import { expireGate, recordAnswer } from './local-activities.ts';
-import { oneByOne, saved } from './projection.ts';
-import type { RunContext } from './run-context.ts';
+import type { HearingRun } from './inbox.ts';
+import { oneByOne, saved, type ProjectedRun } from './projection.ts';
 import { changeTask, record, warn } from './state.ts';
+import type { Webhooks } from './webhook.ts';
 
 /** The only place that waits for a person. */
 
 /** How often each task has had a gate. */
 export type Openings = Map<string, number>;
+
+/** A run that can ask people. */
+export type AskingRun = ProjectedRun & HearingRun & { readonly openings: Openings; readonly webhooks: Webhooks };
 
 type Question = {
   kind: GateKind;
@@ -30,7 +34,7 @@ type Settled = SettledAnswer | 'expired';
  * because the run continues as new is waited for further. The task's status is `running` again afterwards.
  * @throws ApplicationFailure when nobody answered in time and the policy is to reject.
  */
-export async function awaitAnswer(run: RunContext, task: TaskState, question: Question): Promise<SettledAnswer> {
+export async function awaitAnswer(run: AskingRun, task: TaskState, question: Question): Promise<SettledAnswer> {
   const { policy } = question;
   const gate = task.gate?.status === 'open' ? task.gate : await open(run, task, question);
   const answer = await awaitSettled(run, task, gate, policy);
@@ -47,11 +51,11 @@ export function openGates({ tasks }: RunState): GateState[] {
 }
 
 /** True when no open gate has its answer. */
-export function gatesAreAtRest({ state, inbox }: RunContext): boolean {
+export function gatesAreAtRest({ state, inbox }: AskingRun): boolean {
   return openGates(state).every(({ gate_id }) => !inbox.has(gate_id));
 }
 
-async function open(run: RunContext, task: TaskState, question: Question): Promise<GateState> {
+async function open(run: AskingRun, task: TaskState, question: Question): Promise<GateState> {
   const { kind, policy, reason, fields } = question;
   const gate: GateState = {
     gate_id: newGateId(run, task.id),
@@ -76,13 +80,13 @@ async function open(run: RunContext, task: TaskState, question: Question): Promi
 }
 
 /** The same whenever it is made again: in Postgres a person may have answered it before this workflow is sure of it. */
-function newGateId({ state, openings }: RunContext, task_id: string): string {
+function newGateId({ state, openings }: AskingRun, task_id: string): string {
   const opening = (openings.get(task_id) ?? 0) + 1;
   openings.set(task_id, opening);
   return `${state.run_id.replace('run_', 'gate_')}_${task_id}_${opening}`;
 }
 
-async function awaitSettled(run: RunContext, task: TaskState, gate: GateState, policy: GatePolicy): Promise<Settled> {
+async function awaitSettled(run: AskingRun, task: TaskState, gate: GateState, policy: GatePolicy): Promise<Settled> {
   const { run_id } = run.state;
   const { gate_id } = gate;
   const isAnswered = () => run.inbox.has(gate_id);
@@ -99,7 +103,7 @@ async function awaitSettled(run: RunContext, task: TaskState, gate: GateState, p
   }
 }
 
-function settle(run: RunContext, { gate_id }: GateState, answer: TaskAnswer): Promise<Settled> {
+function settle(run: AskingRun, { gate_id }: GateState, answer: TaskAnswer): Promise<Settled> {
   const { decision = 'approve', output = null, output_id } = answer;
   if (output_id !== undefined) return Promise.resolve({ decision, output_id });
   const { run_id } = run.state;
@@ -110,17 +114,17 @@ function settle(run: RunContext, { gate_id }: GateState, answer: TaskAnswer): Pr
  * Postgres decides between what has come here and what REST has accepted but not yet signalled: the first there stands.
  * Neither does when the gate is closed there, as the run is cancelled.
  */
-async function decidedInPostgres(run: RunContext, decide: () => Promise<Settled | undefined>): Promise<Settled> {
+async function decidedInPostgres(run: AskingRun, decide: () => Promise<Settled | undefined>): Promise<Settled> {
   return (await oneByOne(run, decide)) ?? cancellationFromPostgres();
 }
 
-function remind(run: RunContext, task: TaskState, gate: GateState, policy: GatePolicy): void {
+function remind(run: AskingRun, task: TaskState, gate: GateState, policy: GatePolicy): void {
   gate.reminders = currentReminder(gate, policy, Date.now());
   record(run, 'gate.reminder', { task_id: task.id, gate_id: gate.gate_id, reminder: gate.reminders });
   run.webhooks.send('gate.reminder', [task.id]);
 }
 
-function tellOverdue(run: RunContext, task: TaskState, gate: GateState, { on_timeout, human_gate }: GatePolicy): void {
+function tellOverdue(run: AskingRun, task: TaskState, gate: GateState, { on_timeout, human_gate }: GatePolicy): void {
   gate.overdue_at = new Date().toISOString();
   record(run, 'gate.overdue', { task_id: task.id, gate_id: gate.gate_id, on_timeout });
   run.webhooks.send('gate.overdue', [task.id]);
@@ -128,7 +132,7 @@ function tellOverdue(run: RunContext, task: TaskState, gate: GateState, { on_tim
 }
 
 /** What the policy does with a gate that has expired in Postgres. */
-async function timeOut(run: RunContext, task: TaskState, gate: GateState, policy: GatePolicy): Promise<SettledAnswer> {
+async function timeOut(run: AskingRun, task: TaskState, gate: GateState, policy: GatePolicy): Promise<SettledAnswer> {
   if (run.inbox.delete(gate.gate_id)) warn(run, `A signal for ${task.id} was not taken: it came too late.`);
   gate.status = 'expired';
   tellOverdue(run, task, gate, policy);

@@ -1,10 +1,12 @@
 import { condition, workflowInfo } from '@temporalio/workflow';
-import type { RunContext } from './run-context.ts';
 
 /**
  * A run whose history has grown long continues as new: Temporal ends a workflow with 51,200 events or 50 MB, and suggests
  * it long before. That needs the whole run at rest, so that all that is to be known of it is its state.
  */
+
+/** `history_limit` is a number of events that counts as long already. */
+export type LongLivedRun = { readonly history_limit: number | undefined };
 
 /**
  * Thrown at a place where a run can be taken up again, when its history is long. It unwinds what has come there: what
@@ -13,7 +15,7 @@ import type { RunContext } from './run-context.ts';
 export class RestForContinueAsNew extends Error {}
 
 /** A place where the run can be taken up again. What is to be known of the work behind it must be in what is carried over. */
-export function restWhenLong(run: RunContext): void {
+export function restWhenLong(run: LongLivedRun): void {
   if (isLong(run)) throw new RestForContinueAsNew('The history is long: the run continues as new.');
 }
 
@@ -42,7 +44,7 @@ export function allBranches(branches: Promise<void>[]): Promise<void> {
 }
 
 /** Resolves when the history is long and the run is at rest. */
-export async function longAndAtRest(run: RunContext, isAtRest: () => boolean): Promise<void> {
+export async function longAndAtRest(run: LongLivedRun, isAtRest: () => boolean): Promise<void> {
   for (;;) {
     await condition(() => isLong(run) && isAtRest());
     await othersAreDone();
@@ -59,8 +61,7 @@ export function othersAreDone(): Promise<void> {
   return condition(() => looks++ > 0);
 }
 
-/** `history_limit` is a number of events that counts as long already. */
-function isLong({ history_limit }: RunContext): boolean {
+function isLong({ history_limit }: LongLivedRun): boolean {
   const { continueAsNewSuggested, historyLength } = workflowInfo();
   return continueAsNewSuggested || (history_limit !== undefined && historyLength >= history_limit);
 }

@@ -3,14 +3,16 @@ import { readTextAnswer } from './contract/form.ts';
 import { answerFault, maxSignalText, type TaskAnswer } from './contract/gate-rules.ts';
 import type { GateState, RunState, TaskState } from './contract/states.ts';
 import { completeTaskSignal } from './messages.ts';
-import type { RunContext } from './run-context.ts';
-import { warn } from './state.ts';
+import { warn, type ChangingRun } from './state.ts';
 
 /** The answers that came, by gate. They come by the signal `completeTask`, in any order and number; the first that fits stands. */
 export type Inbox = Map<string, TaskAnswer>;
 
+/** A run that answers reach. */
+export type HearingRun = ChangingRun & { readonly inbox: Inbox };
+
 /** From here on answers are taken, also those that came before the run began. */
-export function openInbox(run: RunContext): void {
+export function openInbox(run: HearingRun): void {
   setHandler(completeTaskSignal, (answer) => receive(run, answer), {
     description:
       'Answers a waiting task. {"task_id": "T1", "output": "your text", "decision": "approve" | "edit" | "reject" | "retry"}; ' +
@@ -18,7 +20,7 @@ export function openInbox(run: RunContext): void {
   });
 }
 
-function receive(run: RunContext, answer: TaskAnswer): void {
+function receive(run: HearingRun, answer: TaskAnswer): void {
   const fault = keep(run, answer);
   // REST has checked what it sends; that may come twice, or after another.
   if (!fault || answer?.output_id !== undefined) return;
@@ -27,7 +29,7 @@ function receive(run: RunContext, answer: TaskAnswer): void {
 }
 
 /** Keeps the answer for its gate, or says why it cannot. */
-function keep({ state, inbox }: RunContext, answer: TaskAnswer): string | undefined {
+function keep({ state, inbox }: HearingRun, answer: TaskAnswer): string | undefined {
   // REST knows its gate, which may open only later here: a workflow task that was lost with its worker opened it.
   if (answer?.output_id !== undefined && answer.gate_id) {
     if (!inbox.has(answer.gate_id)) inbox.set(answer.gate_id, answer);

@@ -1,11 +1,11 @@
 import { ActivityFailure, ApplicationFailure } from '@temporalio/workflow';
+import type { GatePolicy } from './contract/gate-rules.ts';
 import type { RunInput } from './contract/inputs.ts';
 import { budgetTask, isBudgetTask } from './contract/plan.ts';
 import type { Progress, TaskState } from './contract/states.ts';
-import { awaitAnswer } from './gate.ts';
+import { awaitAnswer, type AskingRun } from './gate.ts';
 import { withoutApproval } from './gate-policy.ts';
 import { runWithProgress } from './projection.ts';
-import type { RunContext } from './run-context.ts';
 import { changeTask } from './state.ts';
 
 /**
@@ -23,11 +23,18 @@ export type Budget = {
   decision?: Promise<void>;
 };
 
+/** A run that can call models. */
+export type PayingRun = AskingRun & {
+  /** Of every gate that has none of its own. */
+  readonly gatePolicy: GatePolicy;
+  readonly budget: Budget;
+};
+
 /** However often a provider says so, and for days: it is no reason to give up. */
 const heldBack = ['ProviderBlocked', 'LlmRateLimited'];
 
 /** A run that continues as new goes on asking. */
-export function goOnAsking(run: RunContext): void {
+export function goOnAsking(run: PayingRun): void {
   const asked = run.state.tasks.find((task) => isBudgetTask(task) && task.gate?.status === 'open');
   if (!asked) return;
   run.budget.asking = askPerson(run, asked, asked.gate!.reason ?? '');
@@ -37,7 +44,7 @@ export function goOnAsking(run: RunContext): void {
 
 /** Runs an activity that calls a model, with the changes so far, as often as it is held up. */
 export async function makeCall<T>(
-  run: RunContext,
+  run: PayingRun,
   activity: (progress: Progress | undefined) => Promise<T>,
 ): Promise<T> {
   if (run.budget.asking) await run.budget.asking;
@@ -53,7 +60,7 @@ export async function makeCall<T>(
   }
 }
 
-async function decide(run: RunContext, { message, details }: ApplicationFailure): Promise<void> {
+async function decide(run: PayingRun, { message, details }: ApplicationFailure): Promise<void> {
   const { budget } = run;
   if (budget.on_budget === 'fail') throw overBudget(message);
   const before = Number(details?.[0]);
@@ -67,7 +74,7 @@ async function decide(run: RunContext, { message, details }: ApplicationFailure)
   return budget.decision;
 }
 
-async function askPerson(run: RunContext, task: TaskState, reason: string): Promise<void> {
+async function askPerson(run: PayingRun, task: TaskState, reason: string): Promise<void> {
   if (!run.state.tasks.includes(task)) run.state.tasks.push(task);
   const policy = withoutApproval(run.gatePolicy);
   const answer = await awaitAnswer(run, task, { kind: 'budget', policy, reason });

@@ -2,7 +2,6 @@ import { setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow'
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { describeGate } from './contract/gate-rules.ts';
 import type { RunState, RunStatus, TaskState } from './contract/states.ts';
-import type { RunContext } from './run-context.ts';
 import { waitingTasks } from './state.ts';
 
 /** What operators see of a run in the Temporal Web UI, and find it by. */
@@ -13,13 +12,15 @@ const waitingAttribute = defineSearchAttributeKey('OrchflowWaitingTasks', 'KEYWO
 /** What the search attributes say. */
 export type Shown = { status: RunStatus; waiting: string };
 
+export type ShownRun = { readonly state: RunState; readonly shown: Shown };
+
 /** What Temporal knows of a run when it starts. */
 export function nothingShown(): Shown {
   return { status: 'pending', waiting: '' };
 }
 
 /** Shows a run as it is. The search attributes are in its history, so they are set only when they say something else. */
-export function showToOperators({ state, shown }: RunContext): void {
+export function showToOperators({ state, shown }: ShownRun): void {
   setCurrentDetails(describeRun(state));
   const waiting = waitingTasks(state);
   if (shown.status === state.status && shown.waiting === waiting.join()) return;

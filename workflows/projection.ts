@@ -3,8 +3,8 @@ import { isBudgetTask } from './contract/plan.ts';
 import type { Progress, RunStatus, TaskState } from './contract/states.ts';
 import { othersAreDone } from './history.ts';
 import { saveProgress } from './local-activities.ts';
-import { showToOperators } from './operators-view.ts';
-import type { RunContext } from './run-context.ts';
+import { showToOperators, type ShownRun } from './operators-view.ts';
+import type { ChangingRun } from './state.ts';
 
 /**
  * The way of a run's changes to Postgres, where readers find them. What has changed rides along with the next activity,
@@ -27,6 +27,8 @@ export type Projection = {
   readonly regardless: CancellationScope;
 };
 
+export type ProjectedRun = ChangingRun & ShownRun & { readonly projection: Projection };
+
 /**
  * A workflow task that is lost with its worker has written to Postgres all the same, and when it is made again more may
  * have happened than at the first time. What it writes then must count as newer: the history is longer by then.
@@ -45,7 +47,7 @@ export function openProjection(version = 0): Projection {
 }
 
 /** From here on, what finds no ride is written by itself. */
-export function keepSaving(run: RunContext): void {
+export function keepSaving(run: ProjectedRun): void {
   void run.projection.regardless.run(async () => {
     for (;;) {
       await condition(() => run.changes.run);
@@ -56,7 +58,7 @@ export function keepSaving(run: RunContext): void {
 
 /** Runs an activity that writes the changes so far before it does its work. */
 export async function runWithProgress<T>(
-  run: RunContext,
+  run: ProjectedRun,
   activity: (progress: Progress | undefined) => Promise<T>,
 ): Promise<T> {
   const progress = take(run);
@@ -78,7 +80,7 @@ export async function runWithProgress<T>(
  * they came in, and what a run does next may depend on the batch. The same goes for one that outlasts its workflow
  * task: so each result has its effect after all that comes with it.
  */
-export function oneByOne<T>({ projection }: RunContext, localActivity: () => Promise<T>): Promise<T> {
+export function oneByOne<T>({ projection }: ProjectedRun, localActivity: () => Promise<T>): Promise<T> {
   projection.underway += 1;
   const result = projection.lastLocalActivity.then(async () => {
     try {
@@ -96,7 +98,7 @@ export function oneByOne<T>({ projection }: RunContext, localActivity: () => Pro
  * Resolves when all changes so far are in Postgres, with the run's status there: a cancellation that reached
  * Postgres before this write stands against it.
  */
-export function saved(run: RunContext): Promise<RunStatus> {
+export function saved(run: ProjectedRun): Promise<RunStatus> {
   const { state, changes, projection } = run;
   const progress = take(run);
   if (projection.ended) {
@@ -114,17 +116,17 @@ export function saved(run: RunContext): Promise<RunStatus> {
 }
 
 /** An activity has completed the run in Postgres. With the status that stands there, there is nothing more to write. */
-export function endedInPostgres({ projection }: RunContext, status: RunStatus): void {
+export function endedInPostgres({ projection }: ProjectedRun, status: RunStatus): void {
   projection.ended = status;
 }
 
 /** True when no activity is under way and all changes are in Postgres. */
-export function projectionIsAtRest({ changes, projection }: RunContext): boolean {
+export function projectionIsAtRest({ changes, projection }: ProjectedRun): boolean {
   return projection.underway === 0 && !changes.run && changes.events.length === 0;
 }
 
 /** For the run that continues as new: newer than any that was written, also by a workflow task that was lost. */
-export function nextVersion({ projection }: RunContext): number {
+export function nextVersion({ projection }: ProjectedRun): number {
   return Math.max(projection.version, lowestVersion(projection)) + versionsPerWorkflowTask;
 }
 
@@ -133,7 +135,7 @@ function lowestVersion({ versionsBefore }: Projection): number {
 }
 
 /** What is to be written now, if anything is. Operators are shown the same at the same time. */
-function take(run: RunContext): Progress | undefined {
+function take(run: ProjectedRun): Progress | undefined {
   const { state, changes, projection } = run;
   if (!changes.run) return undefined;
   showToOperators(run);
@@ -159,12 +161,12 @@ function positionOf(tasks: TaskState[], task: Pick<TaskState, 'id'>): number {
   return isBudgetTask(task) ? 1_000 + index : index;
 }
 
-function markSaved({ changes }: RunContext, progress: Progress): void {
+function markSaved({ changes }: ProjectedRun, progress: Progress): void {
   changes.events = changes.events.filter((event) => !progress.events.includes(event));
 }
 
 /** The activity may have ended before it wrote its progress: it is written again, which changes nothing if it had. */
-function giveBack({ state, changes }: RunContext, progress: Progress): void {
+function giveBack({ state, changes }: ProjectedRun, progress: Progress): void {
   changes.run = true;
   for (const task of state.tasks) {
     const { gate } = task;

@@ -1,37 +1,25 @@
 import { setHandler } from '@temporalio/workflow';
-import { noGatePolicy, type GatePolicy } from './contract/gate-rules.ts';
+import { noGatePolicy } from './contract/gate-rules.ts';
 import type { Carried, RunInput } from './contract/inputs.ts';
-import type { RunState } from './contract/states.ts';
-import { openGates, type Openings } from './gate.ts';
-import { openInbox, type Inbox } from './inbox.ts';
+import { openGates } from './gate.ts';
+import type { LongLivedRun } from './history.ts';
+import { openInbox } from './inbox.ts';
 import { runStateQuery, waitingTasksQuery } from './messages.ts';
-import { goOnAsking, type Budget } from './model-calls.ts';
-import { nothingShown, showToOperators, type Shown } from './operators-view.ts';
-import { keepSaving, openProjection, type Projection } from './projection.ts';
-import { newState, noChanges, type Changes } from './state.ts';
-import { createWebhooks, type Webhooks } from './webhook.ts';
+import { goOnAsking, type PayingRun } from './model-calls.ts';
+import { nothingShown, showToOperators } from './operators-view.ts';
+import { keepSaving, openProjection } from './projection.ts';
+import { newState, noChanges } from './state.ts';
+import { createWebhooks } from './webhook.ts';
 
 /**
  * A run of any kind, as its workflow has it. What is done to it are functions that take it first. Each part belongs to the
- * file that names its type.
+ * file that names it in a type of its own, from `state.ts` up to `model-calls.ts`.
  */
-export type RunContext = {
-  /** What the run is, as readers see it. */
-  readonly state: RunState;
-  /** What of it is not written yet. */
-  readonly changes: Changes;
-  readonly projection: Projection;
-  readonly shown: Shown;
-  readonly inbox: Inbox;
-  readonly openings: Openings;
-  /** Of every gate that has none of its own. */
-  readonly gatePolicy: GatePolicy;
-  readonly budget: Budget;
-  readonly webhooks: Webhooks;
-  /** 1, and one more each time that the run is tried again. */
-  readonly attempt: number;
-  readonly history_limit: number | undefined;
-};
+export type RunContext = PayingRun &
+  LongLivedRun & {
+    /** 1, and one more each time that the run is tried again. */
+    readonly attempt: number;
+  };
 
 type Opening = Pick<RunInput, 'run_id' | 'has_webhook' | 'on_budget' | 'gate_policy' | 'history_limit'> & {
   attempt?: number;

@@ -1,5 +1,4 @@
 import type { GateState, RunEvent, RunState, TaskState } from './contract/states.ts';
-import type { RunContext } from './run-context.ts';
 
 /**
  * What a run is, and what has changed in it since it was written to Postgres. Every change goes through here;
@@ -15,6 +14,9 @@ export type Changes = {
   events: RunEvent[];
 };
 
+/** What a run must have to be changed. */
+export type ChangingRun = { readonly state: RunState; readonly changes: Changes };
+
 const maxWarnings = 50;
 
 /** The state that a run begins with. */
@@ -27,18 +29,18 @@ export function noChanges(): Changes {
 }
 
 /** Records an event of the run. */
-export function record({ changes }: RunContext, type: string, data: Record<string, unknown> = {}): void {
+export function record({ changes }: ChangingRun, type: string, data: Record<string, unknown> = {}): void {
   changes.run = true;
   changes.events.push({ key: eventKey(type, data), type, data });
 }
 
-export function changeRun({ state, changes }: RunContext, change: Partial<Omit<RunState, 'run_id' | 'tasks'>>): void {
+export function changeRun({ state, changes }: ChangingRun, change: Partial<Omit<RunState, 'run_id' | 'tasks'>>): void {
   Object.assign(state, change);
   changes.run = true;
 }
 
 /** Changes a task, and with it the status of the run: it waits as long as any of its tasks waits for a person. */
-export function changeTask(run: RunContext, task: TaskState, change: Partial<TaskState>): void {
+export function changeTask(run: ChangingRun, task: TaskState, change: Partial<TaskState>): void {
   const { state, changes } = run;
   Object.assign(task, change);
   changes.tasks.add(task);
@@ -48,13 +50,13 @@ export function changeTask(run: RunContext, task: TaskState, change: Partial<Tas
   }
 }
 
-export function complete(run: RunContext, task: TaskState, output_id: string | null): void {
+export function complete(run: ChangingRun, task: TaskState, output_id: string | null): void {
   changeTask(run, task, { status: 'completed', output_id, error: null });
   record(run, 'task.completed', { task_id: task.id, output_id });
 }
 
 /** Each warning once, and the first 50: a run may live for weeks. */
-export function warn(run: RunContext, ...warnings: string[]): void {
+export function warn(run: ChangingRun, ...warnings: string[]): void {
   for (const warning of warnings) {
     const known = run.state.warnings;
     if (known.length >= maxWarnings || known.includes(warning)) continue;
