@@ -76,7 +76,7 @@ const server = createServer(async (request, response) => {
     const body = await text(request);
     const genuine = isGenuine(request.headers, body);
     if (genuine) await hear(JSON.parse(body));
-    else console.log('Refused a request that Orchflow has not signed.');
+    else console.log('Refused a request that is not signed with the secret.');
     response.writeHead(genuine ? 204 : 401, { connection: 'close' }).end();
   } catch (error) {
     // Whatever could not be done: what gets no 2xx is sent again, in 5 seconds, then in 5 minutes.
@@ -104,7 +104,8 @@ async function main() {
   const task = 'Research 5 competing channels, define our positioning, and draft a 30-day content plan.';
   ({ run_id: started } = await call('POST', '/runs', { task, ask_me_about: ['brand voice'], webhook_url }));
   console.log(`Started ${started}`);
-  setTimeout(() => stop(`${started} has not ended within ten minutes. It goes on.`), 600_000).unref();
+  const late = `${started} has not ended within ten minutes. GET /webhooks/deliveries says what was sent.`;
+  setTimeout(() => stop(late), 600_000).unref();
 }
 
 await main().catch((error) => stop(`${error.message} ${error.cause?.code ?? ''}`));
