@@ -10,22 +10,10 @@ import time
 import uuid
 
 import requests
-from requests.adapters import HTTPAdapter, Retry
 
 BASE = os.environ.get("ORCHFLOW_URL", "http://localhost:8000") + "/api/v1"
 
-# A lost connection, and a server that is busy (429) or just starting (503), are worth another try. The wait is ours and not
-# that of Retry-After, which may be weeks when the runs of a month are used up.
-retries = Retry(
-    4,
-    backoff_factor=0.5,
-    status_forcelist=[429, 503],
-    allowed_methods=None,
-    raise_on_status=False,
-    respect_retry_after_header=False,
-)
 api = requests.Session()
-api.mount(BASE, HTTPAdapter(max_retries=retries))
 
 notes = ["Name the prices in euros."]
 
@@ -33,10 +21,16 @@ notes = ["Name the prices in euros."]
 def call(method, path, body=None):
     # All tries of a request have the same key, so that nothing is done twice.
     headers = {"Idempotency-Key": str(uuid.uuid4())}
-    response = api.request(method, BASE + path, json=body, headers=headers, timeout=60)
-    if not response.ok:
-        sys.exit(f"{method} {path}: {response.status_code} {response.text}")
-    return response.json()
+    for tries in range(1, 6):
+        response = api.request(method, BASE + path, json=body, headers=headers, timeout=60)
+        if response.ok:
+            return response.json()
+        # Given when another try is worth it: the server is busy or just starting, or our first try is still at work.
+        # More than a minute is asked for when the runs of a month are used up.
+        pause = int(response.headers.get("Retry-After", 0))
+        if not 0 < pause <= 60 or tries == 5:
+            sys.exit(f"{method} {path}: {response.status_code} {response.text}")
+        time.sleep(pause)
 
 
 def decide(task):

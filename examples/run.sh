@@ -13,7 +13,8 @@ fail() {
 }
 
 # One request. Its answer is left in $answer and not printed, because in a $(call …) `fail` would end only the subshell.
-# A server that is busy (429) or just starting (503) is asked again; the key lets nothing be done twice.
+# A server that is busy (429) or just starting (503) is asked again, and so is one where our first try is still at work
+# (IN_FLIGHT). The key lets nothing be done twice.
 call() {
   path=$1
   shift
@@ -22,7 +23,7 @@ call() {
     sleep $pause
     answer=$(curl -sS --fail-with-body --max-time 60 "$URL$path" -H "X-API-Key: $KEY" \
       -H "Idempotency-Key: $me-$requests" -H 'Content-Type: application/json' "$@") && return
-    case $answer in *'"status":429'* | *'"status":503'*) ;; *) break ;; esac
+    case $answer in *'"status":429'* | *'"status":503'* | *_IN_FLIGHT*) ;; *) break ;; esac
   done
   fail "$path: $answer"
 }

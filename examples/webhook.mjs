@@ -18,20 +18,22 @@ let secret = process.env.ORCHFLOW_WEBHOOK_SECRET;
 let started;
 
 /**
- * A server that is busy (429) or just starting (503) is asked again; the key lets nothing be done twice. A longer wait
- * than a minute is asked for when the runs of a month are used up, and is left to you.
+ * An answer with Retry-After is worth another try: a server that is busy or just starting, or our own first try still at
+ * work. The key lets nothing be done twice. More than a minute is asked for when the runs of a month are used up.
  */
 async function call(method, path, body, alsoFine) {
   const headers = { 'content-type': 'application/json', 'idempotency-key': randomUUID() };
   if (key) headers['x-api-key'] = key;
   const request = { method, headers, body: JSON.stringify(body) };
   for (let tries = 1; ; tries += 1) {
-    const signal = AbortSignal.timeout(10_000);
+    const signal = AbortSignal.timeout(60_000);
     const response = await fetch(base + path, { ...request, signal });
-    if (response.ok || response.status === alsoFine) return response.json();
-    const pause = Number(response.headers.get('retry-after') ?? 1);
-    const isWorthATry = [429, 503].includes(response.status) && tries < 5 && pause <= 60;
-    if (!isWorthATry) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    if (response.ok) return response.json();
+    const pause = Number(response.headers.get('retry-after'));
+    if (!pause || pause > 60 || tries === 5) {
+      if (response.status === alsoFine) return response.json();
+      throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    }
     await sleep(pause * 1000);
   }
 }
