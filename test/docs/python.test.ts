@@ -1,8 +1,9 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startFakeWebhook } from '../fakes/webhook.ts';
 import { startOrchflow, type Orchflow, type User } from '../harness/orchflow.ts';
+import { hasRequests } from '../harness/python.ts';
 
 /** The Python of the published documentation, word for word; only the host and the placeholder key are exchanged. */
 
@@ -112,9 +113,6 @@ elif data["status"] == "completed":
 `;
 
 const encryptionKey = `import secrets,base64; print(base64.b64encode(secrets.token_bytes(32)).decode())`;
-
-const hasRequests = spawnSync('python3', ['-c', 'import requests']).status === 0;
-if (!hasRequests) console.warn('Skipped: the Python examples need python3 with the package "requests".');
 
 describe.skipIf(!hasRequests)('the Python examples', () => {
   let orchflow: Orchflow;
