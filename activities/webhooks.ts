@@ -1,13 +1,7 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { Webhook } from 'standardwebhooks';
 import type { Db } from '../db/index.ts';
-import {
-  finishDelivery,
-  getAccountOf,
-  getAccountOfDelivery,
-  insertRunDelivery,
-  openDelivery,
-} from '../db/webhooks.ts';
+import { finishDelivery, getAccountOf, getAccountOfDelivery, insertRunDelivery, openDelivery } from '../db/webhooks.ts';
 import { decrypt, webhookSecretContext } from '../src/crypto.ts';
 import { EgressBlockedError, retryAfter } from '../src/fetch.ts';
 import type { RunDelivery, WebhookDelivery } from '../workflows/contract/inputs.ts';

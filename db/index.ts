@@ -61,14 +61,17 @@ export function createPool(url: string, options: pg.PoolConfig): pg.Pool {
   return pool;
 }
 
-/** A pool of at most `poolSize` connections. A statement, or the wait for a connection, fails after seconds and never hangs. */
-export function createDb(url: string, poolSize = 10): Db {
+/**
+ * A pool of at most `poolSize` connections. A statement, or the wait for a connection, fails after seconds and never
+ * hangs; with a `statement_timeout` of 0 a statement may take as long as it needs.
+ */
+export function createDb(url: string, poolSize = 10, { statement_timeout = 10_000 } = {}): Db {
   const pool = createPool(url, {
     max: poolSize,
     types: types as pg.CustomTypesConfig,
     connectionTimeoutMillis: 2_500,
-    statement_timeout: 10_000,
-    query_timeout: 12_000,
+    statement_timeout,
+    query_timeout: statement_timeout && statement_timeout + 2_000,
   });
   return new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
 }

@@ -113,9 +113,9 @@ interface RunTable {
   account_id: string;
   /** Postgres reads it from what the row refers to. */
   kind: GeneratedAlways<RunKind>;
-  /** Null of a run that a process of 0.1.0 started after the database was upgraded. */
+  /** Null of a run that 0.1.0 started. */
   origin: RunOrigin | null;
-  /** The key that it was started with; null of a run that was started before keys had names. */
+  /** The key that it was started with; null of a run that 0.1.0 started. */
   started_by: string | null;
   /** The newest workflow state written here; older ones are refused. */
   version: Generated<number>;

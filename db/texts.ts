@@ -12,10 +12,7 @@ export async function listTexts(db: Db, ids: string[]): Promise<Map<string, stri
 }
 
 /** Keeps a text under its id. The first one stands. */
-export async function insertText(
-  db: Kysely<Database>,
-  text: NewText,
-): Promise<void> {
+export async function insertText(db: Kysely<Database>, text: NewText): Promise<void> {
   await db
     .insertInto('texts')
     .values(text)
@@ -24,9 +21,6 @@ export async function insertText(
 }
 
 /** Keeps several texts. */
-export async function insertTexts(
-  db: Kysely<Database>,
-  texts: NewText[],
-): Promise<void> {
+export async function insertTexts(db: Kysely<Database>, texts: NewText[]): Promise<void> {
   await db.insertInto('texts').values(texts).execute();
 }

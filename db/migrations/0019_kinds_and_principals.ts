@@ -15,7 +15,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
         generated always as (case when orchestration_id is null then 'goal' else 'orchestration' end) stored,
       add column origin text,
       add column started_by text;
-    update runs set origin = case kind when 'goal' then 'orchflow' else 'orchestrations' end;
 
     drop index runs_orchestration;
     create index runs_orchestration on runs (account_id, orchestration_id, created_at desc) where kind = 'orchestration';
