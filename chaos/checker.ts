@@ -8,7 +8,7 @@ import { rerunsLeaveTheirSource } from './invariants/reruns.ts';
 import * as runs from './invariants/runs.ts';
 import * as steps from './invariants/steps.ts';
 import { timersKeepTheirTerms } from './invariants/timers.ts';
-import type { Fallen } from './nemesis.ts';
+import type { Fallen } from './faults.ts';
 
 const invariants: [string, runs.Invariant][] = [
   ['1 an acknowledged start is never lost or doubled', runs.startsAreKept],

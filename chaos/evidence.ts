@@ -8,7 +8,7 @@ import { findRunView, type RunView } from '../db/run-views.ts';
 import { workerOptions } from '../src/temporal/worker-options.ts';
 import type { Account } from './accounts.ts';
 import type { Journal } from './journal.ts';
-import type { Fallen } from './nemesis.ts';
+import type { Fallen } from './faults.ts';
 import type { Outside } from './outside.ts';
 import type { Servers } from './servers.ts';
 

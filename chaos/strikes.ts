@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
-import type { Fallen, Fault } from './nemesis.ts';
+import type { Fallen, Fault } from './faults.ts';
 import type { Outside } from './outside.ts';
 import type { ServerName, Servers } from './servers.ts';
 

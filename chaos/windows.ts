@@ -1,5 +1,5 @@
 import type { Evidence } from './evidence.ts';
-import type { Fallen } from './nemesis.ts';
+import type { Fallen } from './faults.ts';
 
 /** When a fault excuses what would be a violation without it. */
 

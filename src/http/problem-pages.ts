@@ -26,11 +26,16 @@ problemPages.get('/:slug', (c, next) => {
     page(
       title,
       html`<p>Status ${status}, <code>${code}</code></p>
-        <p>${help}</p>
+        <p>${withCode(help)}</p>
         <p><a href="/problems">All problems</a> · <a href="/docs">API</a></p>`,
     ),
   );
 });
+
+/** What stands between backticks is code. */
+function withCode(text: string) {
+  return text.split('`').map((part, index) => (index % 2 ? html`<code>${part}</code>` : part));
+}
 
 function page(title: string, content: ReturnType<typeof html>) {
   return html`<!doctype html>

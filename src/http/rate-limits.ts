@@ -73,7 +73,7 @@ function createRateLimit(
 
 /** The limits that are set, on connections of their own: they never wait for a database that is busy or away. */
 export function createRateLimits(config: Config) {
-  const pool = createPool(config.DATABASE_URL, { max: 2, connectionTimeoutMillis: 1_000, query_timeout: 1_000 });
+  const pool = createPool(config.DATABASE_URL, { max: 2, connectionTimeoutMillis: 1_500, query_timeout: 1_500 });
   const { RATE_LIMIT_PER_MINUTE: perKey, REGISTER_LIMIT_PER_HOUR: perAddress } = config;
   return {
     perKey: perKey ? createRateLimit(pool, { name: 'requests', limit: perKey, window_seconds: 60 }) : undefined,

@@ -3,7 +3,7 @@ import type { Evidence } from '../../chaos/evidence.ts';
 import { answersArePrompt } from '../../chaos/invariants/effects.ts';
 import { runsGoOn } from '../../chaos/invariants/recovery.ts';
 import type { Entry } from '../../chaos/journal.ts';
-import type { Fallen } from '../../chaos/nemesis.ts';
+import type { Fallen } from '../../chaos/faults.ts';
 
 /** What chaos judges of time: a busy machine violates none of it, and what is broken does. Moments are in milliseconds. */
 

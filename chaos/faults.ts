@@ -1,0 +1,41 @@
+import type { ModelFault, WebhookFault } from './outside.ts';
+import type { Link, ServerName, ServiceName } from './servers.ts';
+import type { WebFault } from './web.ts';
+
+/** What is done, to whom, and for how long, in milliseconds. */
+export type Fault =
+  | { kind: 'kill' | 'freeze'; target: ServerName; lasts: number }
+  | { kind: 'cut' | 'silence' | 'slow'; from: ServiceName; to: Link['to']; lasts: number; delay_ms?: number }
+  | { kind: 'model'; weather: ModelFault; lasts: number }
+  | { kind: 'webhook'; weather: WebhookFault; lasts: number }
+  | { kind: 'web'; weather: WebFault; lasts: number }
+  // Aimed: each waits for its moment, and falls again when it has met nothing, so that no run of this program goes without.
+  | { kind: (typeof aimed)[number]; lasts: number };
+
+export const aimed = ['kill in a call', 'kill in a tool', 'kill before the signal', 'kill in a delivery'] as const;
+
+/** A fault as it fell. Times are milliseconds since 1970; it has ended when what was killed takes work again. */
+export type Fallen = Fault & {
+  began: number;
+  ended: number;
+  /** What was under way when it fell. */
+  open_calls: number;
+  open_tools: number;
+  open_deliveries: number;
+  /** Rows of the outbox just after an API was killed: committed, and Temporal has not heard of it. */
+  unsent?: number;
+};
+
+/** What fault of the aimed ones met what it was aimed at: how often. */
+export function hitsOf({ kind, open_calls, open_tools, open_deliveries, unsent = 0 }: Fallen): number {
+  switch (kind) {
+    case 'kill in a call':
+      return open_calls;
+    case 'kill in a tool':
+      return open_tools;
+    case 'kill in a delivery':
+      return open_deliveries;
+    default:
+      return unsent;
+  }
+}
