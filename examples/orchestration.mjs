@@ -58,21 +58,21 @@ const answers = [
 ];
 
 /**
- * An answer with Retry-After is worth another try: a server that is busy or just starting, or our own first try still at
- * work. The key lets nothing be done twice. More than a minute is asked for when the runs of a month are used up.
+ * An answer with Retry-After is worth another try, for a minute: a server that is busy or just starting, or our own first
+ * try still at work. The key lets nothing be done twice.
  */
 async function call(method, path, body) {
   const headers = { 'content-type': 'application/json', 'idempotency-key': randomUUID() };
   if (key) headers['x-api-key'] = key;
   const request = { method, headers, body: JSON.stringify(body) };
-  for (let tries = 1; ; tries += 1) {
+  for (const end = Date.now() + 60_000; ;) {
     const response = await fetch(base + path, { ...request, signal });
     if (response.ok) return response.json();
-    const pause = Number(response.headers.get('retry-after'));
-    if (!pause || pause > 60 || tries === 5) {
+    const pause = Number(response.headers.get('retry-after')) * 1000;
+    if (!pause || Date.now() + pause > end) {
       throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
     }
-    await sleep(pause * 1000);
+    await sleep(pause);
   }
 }
 

@@ -14,21 +14,20 @@ import requests
 BASE = os.environ.get("ORCHFLOW_URL", "http://localhost:8000") + "/api/v1"
 
 api = requests.Session()
-
 notes = ["Name the prices in euros."]
 
 
 def call(method, path, body=None):
     # All tries of a request have the same key, so that nothing is done twice.
     headers = {"Idempotency-Key": str(uuid.uuid4())}
-    for tries in range(1, 6):
+    end = time.monotonic() + 60
+    while True:
         response = api.request(method, BASE + path, json=body, headers=headers, timeout=60)
         if response.ok:
             return response.json()
         # Given when another try is worth it: the server is busy or just starting, or our first try is still at work.
-        # More than a minute is asked for when the runs of a month are used up.
         pause = int(response.headers.get("Retry-After", 0))
-        if not 0 < pause <= 60 or tries == 5:
+        if not pause or time.monotonic() + pause > end:
             sys.exit(f"{method} {path}: {response.status_code} {response.text}")
         time.sleep(pause)
 

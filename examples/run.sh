@@ -19,7 +19,7 @@ call() {
   path=$1
   shift
   requests=$((requests + 1))
-  for pause in 0 1 2 4 8; do
+  for pause in 0 1 2 4 8 16; do
     sleep $pause
     answer=$(curl -sS --fail-with-body --max-time 60 "$URL$path" -H "X-API-Key: $KEY" \
       -H "Idempotency-Key: $me-$requests" -H 'Content-Type: application/json' "$@") && return
