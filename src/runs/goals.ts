@@ -1,10 +1,10 @@
-import type { GateTerms, HumanGate, NewRun } from '../../db/schema.ts';
+import type { GateTerms, HumanGate, NewRun, RunAgent } from '../../db/schema.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { chooseModels, checkFallbacks, type AgentInput, type ModelDeps } from '../agents/models.ts';
 import { agentTemplates } from '../agents/templates.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import { checkGateTerms } from './gate-terms.ts';
-import { startRun, type StartDeps } from './start.ts';
+import { startRun, type RunRequest, type StartDeps } from './start.ts';
 
 export type GoalDeps = StartDeps & ModelDeps & { minReminderSeconds: number };
 
@@ -30,34 +30,33 @@ export async function startGoal(
   idempotency: IdSeed | undefined,
 ): Promise<string> {
   checkGateTerms(goal, deps.minReminderSeconds);
-  const { provider_id = null, fallback_provider_ids } = goal;
-  await checkFallbacks(deps.db, principal, fallback_provider_ids);
+  await checkFallbacks(deps.db, principal, goal.fallback_provider_ids);
   const given = goal.agents.length > 0 ? goal.agents : agentTemplates;
-  const agents = await chooseModels(deps, principal, provider_id, given);
+  const agents = await chooseModels(deps, principal, goal.provider_id ?? null, given);
   const run_id = newId('run', idempotency);
-  await startRun(
-    deps,
-    principal,
-    {
-      run_id,
-      origin: 'orchflow',
-      task: goal.task,
-      agents: JSON.stringify(agents),
-      human_gates: JSON.stringify(goal.human_gates),
-      ask_me_about: JSON.stringify(goal.ask_me_about),
-      require_approval: goal.require_approval,
-      webhook_url: goal.webhook_url ?? null,
-      gate_due_in: goal.gate_due_in ?? null,
-      remind_every: goal.remind_every ?? null,
-      on_timeout: goal.on_timeout,
-      escalation_webhook_url: goal.escalation_webhook_url ?? null,
-      provider_id,
-      fallback_provider_ids: JSON.stringify(fallback_provider_ids),
-      max_cost_usd: goal.max_cost_usd ?? null,
-      max_tokens: goal.max_tokens ?? null,
-      on_budget: goal.on_budget,
-    },
-    idempotency,
-  );
+  await startRun(deps, principal, goalRow(run_id, goal, agents), idempotency);
   return run_id;
+}
+
+/** What is stored of a run of a goal before it begins. */
+export function goalRow(run_id: string, goal: Omit<Goal, 'agents'>, agents: RunAgent[]): RunRequest {
+  return {
+    run_id,
+    origin: 'orchflow',
+    task: goal.task,
+    agents: JSON.stringify(agents),
+    human_gates: JSON.stringify(goal.human_gates),
+    ask_me_about: JSON.stringify(goal.ask_me_about),
+    require_approval: goal.require_approval,
+    webhook_url: goal.webhook_url ?? null,
+    gate_due_in: goal.gate_due_in ?? null,
+    remind_every: goal.remind_every ?? null,
+    on_timeout: goal.on_timeout,
+    escalation_webhook_url: goal.escalation_webhook_url ?? null,
+    provider_id: goal.provider_id ?? null,
+    fallback_provider_ids: JSON.stringify(goal.fallback_provider_ids),
+    max_cost_usd: goal.max_cost_usd ?? null,
+    max_tokens: goal.max_tokens ?? null,
+    on_budget: goal.on_budget,
+  };
 }

@@ -7,6 +7,7 @@ import type { Principal } from '../accounts/principal.ts';
 import { chooseModels, type ModelDeps } from '../agents/models.ts';
 import { DomainError, InvalidInputError, notFound, requireNone } from '../errors.ts';
 import { newId, type IdSeed } from '../ids.ts';
+import { goalRow } from './goals.ts';
 import { startRun, type StartDeps } from './start.ts';
 
 /**
@@ -31,27 +32,7 @@ export async function rerunGoal(
   await startRun(
     deps,
     principal,
-    {
-      run_id,
-      origin: 'orchflow',
-      task: run.task,
-      agents: JSON.stringify(agents),
-      human_gates: JSON.stringify(run.human_gates),
-      ask_me_about: JSON.stringify(run.ask_me_about),
-      require_approval: run.require_approval,
-      webhook_url: run.webhook_url,
-      gate_due_in: run.gate_due_in,
-      remind_every: run.remind_every,
-      on_timeout: run.on_timeout,
-      escalation_webhook_url: run.escalation_webhook_url,
-      provider_id,
-      fallback_provider_ids: JSON.stringify(run.fallback_provider_ids),
-      max_cost_usd: run.max_cost_usd,
-      max_tokens: run.max_tokens,
-      on_budget: run.on_budget,
-      forked_from: run.run_id,
-      plan: JSON.stringify(plan),
-    },
+    { ...goalRow(run_id, { ...run, provider_id }, agents), forked_from: run.run_id, plan: JSON.stringify(plan) },
     idempotency,
     (trx) => insertTakenTasks(trx, run_id, tasks, { plan, edits: request.edits }),
   );
