@@ -4,7 +4,7 @@ import { createLiveSender, type LiveSender } from '../db/live.ts';
 import { managedModels, offersManaged } from './agents/managed.ts';
 import type { Config } from './config.ts';
 import { createGuardedFetch } from './fetch.ts';
-import { startHousekeeping } from './housekeeping.ts';
+import { keepHouse } from './housekeeping.ts';
 import { createRateLimits, type RateLimits } from './http/rate-limits.ts';
 import { orchestrationWorkflow } from './orchestrations/workflow.ts';
 import { createRunEvents, type RunEvents } from './runs/events.ts';
@@ -13,6 +13,7 @@ import { goalWorkflow } from './runs/workflow.ts';
 import { createTemporalClient } from './temporal/client.ts';
 import { createEngine, type Engine } from './temporal/engine.ts';
 import { createOutbox } from './temporal/outbox.ts';
+import { reconcile } from './temporal/reconcile.ts';
 import { builtInTools } from './tools/index.ts';
 
 /** What the API works with. */
@@ -49,7 +50,8 @@ export function startAppDeps({ config, log, version }: { config: Config; log: Lo
     idle_timeout_ms: 10_000,
     max_body_bytes: 4 * 1024 * 1024,
   });
-  const housekeeping = startHousekeeping({ db, log });
+  const stopping = new AbortController();
+  const upkeep = [keepHouse({ db, log }, stopping.signal), reconcile({ db, engine, outbox, log }, stopping.signal)];
   const deps: AppDeps = {
     db,
     engine,
@@ -69,7 +71,9 @@ export function startAppDeps({ config, log, version }: { config: Config; log: Lo
   };
 
   async function close(): Promise<void> {
-    await Promise.all([outbox.stop(), housekeeping.stop()]);
+    stopping.abort();
+    await Promise.all(upkeep);
+    await outbox.stop();
     await Promise.all([client.connection.close(), db.destroy(), limits.close(), guarded.close()]);
   }
 

@@ -3,7 +3,6 @@ import type { Logger } from 'pino';
 import type { Db } from '../../db/index.ts';
 import { claimOutboxEntries, deleteOutboxEntry, postponeOutboxEntry, type OutboxEntry } from '../../db/outbox.ts';
 import type { Engine } from './engine.ts';
-import { reconcile } from './reconcile.ts';
 
 const maxUnderway = 2;
 const maxQueued = 1_000;
@@ -15,10 +14,7 @@ const sweepSize = 50;
 
 export type Outbox = ReturnType<typeof createOutbox>;
 
-/**
- * Brings to Temporal what was committed for it: at once when all is well, again and again when it is not. What
- * reconciling finds goes the same way.
- */
+/** Brings to Temporal what was committed for it: at once when all is well, again and again when it is not. */
 export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log: Logger }) {
   const stopping = new AbortController();
   const queue: OutboxEntry[] = [];
@@ -84,12 +80,12 @@ export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log:
     }
   }
 
-  const loops = Promise.all([sweep(), reconcile({ db, engine, log, send }, stopping.signal)]);
+  const sweeping = sweep();
 
   /** Resolves when nothing is being delivered any more. What is left is delivered by the next process. */
   async function stop(): Promise<void> {
     stopping.abort();
-    await loops;
+    await sweeping;
     await sending;
   }
 
