@@ -14,7 +14,7 @@ export type Position = { created_at: string; id: string };
 const position = z.tuple([z.iso.datetime().refine((text) => text >= '0001'), id]);
 
 /** What clients hand back to get the next page: opaque to them. */
-export function writeCursor({ created_at, id }: Position): string {
+function writeCursor({ created_at, id }: Position): string {
   return Buffer.from(JSON.stringify([created_at, id])).toString('base64url');
 }
 
@@ -26,4 +26,16 @@ export function readCursor(cursor: string): Position {
   } catch {
     throw new InvalidInputError([{ path: ['cursor'], detail: 'is not a cursor of this list' }]);
   }
+}
+
+/**
+ * The first `limit` of what was found, and the cursor of the next page. One more than `limit` was looked for: it says
+ * whether there is one.
+ */
+export function pageOf<T extends { created_at: string }>(found: T[], limit: number, idOf: (item: T) => string) {
+  const items = found.slice(0, limit);
+  const last = items.at(-1);
+  const has_more = found.length > limit;
+  const next_cursor = has_more && last ? writeCursor({ created_at: last.created_at, id: idOf(last) }) : null;
+  return { items, has_more, next_cursor };
 }

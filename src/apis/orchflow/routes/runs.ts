@@ -6,7 +6,7 @@ import { isFinished } from '../../../../db/runs.ts';
 import type { RunStatus } from '../../../../workflows/contract/states.ts';
 import { notFound } from '../../../errors.ts';
 import { id } from '../../../fields.ts';
-import { readCursor, writeCursor } from '../../../http/cursor.ts';
+import { pageOf, readCursor } from '../../../http/cursor.ts';
 import { besides } from '../../../http/deadline.ts';
 import type { AppEnv } from '../../../http/env.ts';
 import { body, createRouter, json, links, route, sendJson } from '../../../http/openapi.ts';
@@ -88,12 +88,9 @@ const list = route({
 runsRouter.openapi(list, async (c) => {
   const { limit, cursor, status } = c.req.valid('query');
   const after = cursor === undefined ? undefined : readCursor(cursor);
-  const runs = await listRuns(c.var.deps.db, c.var.principal.account_id, { limit: limit + 1, status, after });
-  const page = runs.slice(0, limit);
-  const has_more = runs.length > limit;
-  const last = page.at(-1);
-  const next_cursor = has_more && last ? writeCursor({ created_at: last.created_at, id: last.run_id }) : null;
-  return c.json({ runs: page, has_more, next_cursor }, 200);
+  const found = await listRuns(c.var.deps.db, c.var.principal.account_id, { limit: limit + 1, status, after });
+  const { items: runs, ...page } = pageOf(found, limit, ({ run_id }) => run_id);
+  return c.json({ runs, ...page }, 200);
 });
 
 const get = route({

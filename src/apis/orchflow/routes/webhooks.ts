@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { listDeliveries, redeliver, rotateWebhookSecret } from '../../../../db/webhooks.ts';
 import { encrypt, newWebhookSecret, webhookSecretContext } from '../../../crypto.ts';
-import { readCursor, writeCursor } from '../../../http/cursor.ts';
+import { pageOf, readCursor } from '../../../http/cursor.ts';
 import { notFound } from '../../../errors.ts';
 import { createRouter, json, links, route } from '../../../http/openapi.ts';
 import { id } from '../../../fields.ts';
@@ -47,11 +47,8 @@ webhooksRouter.openapi(list, async (c) => {
   const { limit, cursor, ...filter } = c.req.valid('query');
   const after = cursor === undefined ? undefined : readCursor(cursor);
   const found = await listDeliveries(c.var.deps.db, c.var.principal.account_id, { ...filter, limit: limit + 1, after });
-  const deliveries = found.slice(0, limit);
-  const has_more = found.length > limit;
-  const last = deliveries.at(-1);
-  const next_cursor = has_more && last ? writeCursor({ created_at: last.created_at, id: last.delivery_id }) : null;
-  return c.json({ deliveries, has_more, next_cursor }, 200);
+  const { items: deliveries, ...page } = pageOf(found, limit, ({ delivery_id }) => delivery_id);
+  return c.json({ deliveries, ...page }, 200);
 });
 
 const again = route({
