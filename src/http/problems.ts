@@ -131,6 +131,15 @@ export type Problem = Extra & {
 /** What a client can do about an error, in the requests of a surface; it follows the message. */
 export type WaysOut = Record<WayOut, string>;
 
+/** In the requests of `/api/v1`, which several surfaces share. */
+export const waysOutOfV1: WaysOut = {
+  create_orchestration: 'Create one of your own with POST /api/v1/orchestrations.',
+  list_tools: 'GET /api/v1/tools lists them.',
+  register_provider: 'Register a provider with POST /api/v1/providers and pass its provider_id.',
+  register_vendor: 'Register one with POST /api/v1/providers.',
+  replace_orchestration: 'Replace it with PUT.',
+};
+
 /** Any error as a problem, in the words of a surface. What is none of ours is not told. */
 export function problemOf(error: unknown, waysOut: WaysOut): Problem {
   if (error instanceof DomainError) {

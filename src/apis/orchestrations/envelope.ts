@@ -1,20 +1,12 @@
 import type { Context } from 'hono';
 import type { RunStatus } from '../../../workflows/contract/states.ts';
 import { DomainError } from '../../errors.ts';
-import { problemDetails, problemOf, type WaysOut } from '../../http/problems.ts';
+import { problemDetails, problemOf, waysOutOfV1 } from '../../http/problems.ts';
 import { wireStatus } from './run-view.ts';
-
-const waysOut: WaysOut = {
-  create_orchestration: 'Create one of your own with POST /api/v1/orchestrations.',
-  list_tools: 'GET /api/v1/tools lists them.',
-  register_provider: 'Register a provider with POST /api/v1/providers and pass its provider_id.',
-  register_vendor: 'Register one with POST /api/v1/providers.',
-  replace_orchestration: 'Replace it with PUT.',
-};
 
 /** The errors of orchestrations: problem details (RFC 9457), with pointers into the definition or the request. */
 export function answerError(error: unknown, c: Context): Response {
-  return problemDetails(c, problemOf(inOwnWords(error), waysOut));
+  return problemDetails(c, problemOf(inOwnWords(error), waysOutOfV1));
 }
 
 /** A run that waits for a person is `paused` here, and one that has not begun is `running`. */
