@@ -18,9 +18,8 @@ import { idempotency } from './http/idempotency.ts';
 import { newId } from './ids.ts';
 import { limit } from './http/limit.ts';
 import { createRouter } from './http/openapi.ts';
-import { createPayloadCodec } from './temporal/payload-codec.ts';
 import { authRouter } from './apis/orchflow/routes/auth.ts';
-import { createCodecRouter } from './apis/operators/codec.ts';
+import { mountCodec } from './apis/operators/codec.ts';
 import { healthRouter } from './apis/operators/health.ts';
 import { mcpServersRouter } from './apis/orchflow/routes/mcp-servers.ts';
 import { orchestrationRunsRouter } from './apis/orchestrations/routes/runs.ts';
@@ -62,14 +61,7 @@ export function createApp(deps: AppDeps) {
     serveStatic({ root: swaggerAssets, rewriteRequestPath: (path) => path.slice('/docs/assets'.length) }),
   );
 
-  const { CODEC_TOKEN: token, CODEC_ORIGINS: origins, ENCRYPTION_KEY } = deps.config;
-  if (token) {
-    const codec = createPayloadCodec(ENCRYPTION_KEY, { encrypts: true });
-    app.use('/codec/*', limitBody(16), requireJson(), limitDepth());
-    // With its slash: browsers keep the token for what is below.
-    app.get('/codec', (c) => c.redirect('/codec/'));
-    app.route('/codec/', createCodecRouter({ codec, token, origins }));
-  }
+  mountCodec(app, deps.config);
 
   app.use(
     '/api/v1/*',
@@ -85,6 +77,7 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/providers', providersRouter);
   app.route('/api/v1/tools', toolsRouter);
   app.route('/api/v1/tools/mcp', mcpServersRouter);
+  // The runs come first: `/runs` is no `/{orch_id}`.
   app.route('/api/v1/orchestrations', orchestrationRunsRouter);
   app.route('/api/v1/orchestrations', orchestrationsRouter);
   app.route('/api/v1/webhooks', webhooksRouter);

@@ -3,28 +3,33 @@ import { z } from 'zod';
 import type { Payload, PayloadCodec } from '@temporalio/common';
 import { Hono, type Context } from 'hono';
 import { cors } from 'hono/cors';
-import type { AppEnv } from '../../http/env.ts';
+import type { Config } from '../../config.ts';
 import { InvalidInputError } from '../../errors.ts';
+import { limitBody, limitDepth, requireJson } from '../../http/body.ts';
+import type { AppEnv } from '../../http/env.ts';
 import { HttpError } from '../../http/problems.ts';
+import { createPayloadCodec } from '../../temporal/payload-codec.ts';
 
 const payloadsSchema = z.object({
   payloads: z.array(z.object({ metadata: z.record(z.string(), z.base64()).default({}), data: z.base64().default('') })),
 });
+
+/** Mounts the codec server at `/codec/`, where the operator has set a `CODEC_TOKEN`. */
+export function mountCodec(app: Hono<AppEnv>, { CODEC_TOKEN: token, CODEC_ORIGINS: origins, ENCRYPTION_KEY }: Config) {
+  if (!token) return;
+  const codec = createPayloadCodec(ENCRYPTION_KEY, { encrypts: true });
+  app.use('/codec/*', limitBody(16), requireJson(), limitDepth());
+  // With its slash: browsers keep the token for what is below.
+  app.get('/codec', (c) => c.redirect('/codec/'));
+  app.route('/codec/', createCodecRouter({ codec, token, origins }));
+}
 
 /**
  * A codec server of Temporal (https://docs.temporal.io/codec-server), with which the Web UI and the CLI show encrypted
  * payloads: `POST /decode` and `POST /encode` take and return `{payloads: [{metadata, data}]}`, bytes in base64. For
  * operators: it wants the token as `Authorization: Bearer`, or as the password of `Basic`, which browsers can keep.
  */
-export function createCodecRouter({
-  codec,
-  token,
-  origins,
-}: {
-  codec: PayloadCodec;
-  token: string;
-  origins: string[];
-}) {
+function createCodecRouter({ codec, token, origins }: { codec: PayloadCodec; token: string; origins: string[] }) {
   const router = new Hono<AppEnv>();
   const digest = (text: string) => createHash('sha256').update(text).digest();
 
