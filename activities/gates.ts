@@ -1,5 +1,4 @@
-import { expireGate } from '../db/gates.ts';
-import { settleGate } from '../db/gates.ts';
+import { expireGate, settleGate } from '../db/gates.ts';
 import type { Gate } from '../db/schema.ts';
 import type { OnTimeout } from '../workflows/contract/gate-rules.ts';
 import type { Decision } from '../workflows/contract/states.ts';

@@ -7,7 +7,8 @@ import type { Database } from './schema.ts';
 /**
  * Writes what the workflow changed: run, tasks, gates and events, at once. Idempotent and monotone: an older version
  * never overwrites a newer one, an event is written once, and nothing changes in a run that is finished here.
- * Returns the status that stands; null, and nothing is written, when the run is not at the version that must be followed.
+ * Returns the status of the run as the workflow has it, or the one with which it has ended here; null, and nothing is
+ * written, when the run is not at the version that must be followed.
  */
 export function saveProgress(db: Db, run_id: string, progress: Progress): Promise<{ status: RunStatus }>;
 export function saveProgress(
@@ -19,7 +20,7 @@ export function saveProgress(db: Db, run_id: string, progress: Progress | Follow
   return db.selectNoFrom(savedStatus(run_id, progress).as('status')).executeTakeFirstOrThrow();
 }
 
-/** The same as part of a statement that does more: its value is the status that stands. */
+/** The same as part of a statement that does more: its value is what `saveProgress` returns. */
 export function savedStatus(run_id: string, progress: Progress): RawBuilder<RunStatus>;
 export function savedStatus(run_id: string, progress: Progress | FollowingProgress): RawBuilder<RunStatus | null>;
 export function savedStatus(run_id: string, progress: Progress | FollowingProgress): RawBuilder<RunStatus | null> {

@@ -8,11 +8,11 @@ import type {
   GateStatus,
   Phase,
   RunStatus,
+  StepMark,
   TaskKind,
   TaskStatus,
 } from '../workflows/contract/states.ts';
 import type { ValueRef } from '../workflows/contract/shared-state.ts';
-import type { StepMark } from '../workflows/contract/states.ts';
 
 /** All data on one page. Timestamps are ISO 8601 texts in UTC with milliseconds; `db/index.ts` parses them so. */
 export interface Database {

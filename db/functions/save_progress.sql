@@ -1,7 +1,7 @@
--- Writes what a run's workflow has changed, and returns the status that stands. `db/progress.ts` says what it promises.
--- A run writes its progress some fifteen times, so it is one round trip: a function, each statement of which sees what
--- was committed before it. Progress without a time was made when it is written. Progress that must follow a version is
--- written after that one or not at all, and no status stands then.
+-- Writes what a run's workflow has changed, and returns the status that it gives; of a run that has ended here, that one.
+-- `db/progress.ts` says what it promises. A run writes its progress some fifteen times, so it is one round trip: a
+-- function, each statement of which sees what was committed before it. Progress without a time was made when it is
+-- written. Progress that must follow a version is written after that one or not at all, and null is returned then.
 create or replace function save_progress(for_run text, progress jsonb) returns text language plpgsql as $$
 declare
   stored record;

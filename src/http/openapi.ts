@@ -45,7 +45,7 @@ const problemSchema = z
   })
   .meta({ id: 'Problem', description: 'RFC 9457 problem details.' });
 
-const problems = {
+const problemDescriptions = {
   401: 'Missing or invalid API key',
   402: 'Managed runs are used up or not offered: register a provider and pass `provider_id`',
   404: 'Not found, or of another account',
@@ -57,7 +57,7 @@ const problems = {
   503: 'The database cannot be reached, or is busy; see `Retry-After`',
 } as const;
 
-type ProblemStatus = keyof typeof problems;
+type ProblemStatus = keyof typeof problemDescriptions;
 
 type Spec<R extends RouteConfig['responses']> = Omit<RouteConfig, 'responses' | 'security'> & {
   /** The name that generated clients give it, and that links go by. */
@@ -103,7 +103,7 @@ export function route<const S extends Spec<RouteConfig['responses']>>({
   const responses = Object.fromEntries(
     statuses.map((status) => [
       status,
-      { description: problems[status], content: { 'application/problem+json': { schema: problemSchema } } },
+      { description: problemDescriptions[status], content: { 'application/problem+json': { schema: problemSchema } } },
     ]),
   );
   const answers = Object.entries(spec.responses).map(([status, answer]) => [status, { ...answer, links: leads }]);

@@ -58,6 +58,14 @@ test('wait: people are reminded until they answer, and told once that they are l
   ]);
   const reminders = (await storedEvents(run, 'gate.reminder')).map(({ reminder }) => reminder);
   expect(reminders.length).toBeGreaterThanOrEqual(3);
+  await until(() => eventsOf(endpoint).filter(isReminder).length >= reminders.length, 'each reminder is told');
+  await endpoint.untilReceived('completed');
+  expect(eventsOf(endpoint).toSorted()).toEqual([
+    'completed',
+    'gate.overdue T1',
+    ...reminders.map(() => 'gate.reminder T1'),
+    'waiting_human T1',
+  ]);
 });
 
 test('a run whose gates may wait for ever sets no timer', async () => {

@@ -50,7 +50,7 @@ test('an answer signalled by hand ends the same way as one over REST', async () 
     .selectAll()
     .where('text_id', '=', gate!.gate_id)
     .executeTakeFirst();
-  expect(text).toMatchObject({ text_id: gate!.gate_id, run_id: byHand.run_id, text: 'Ten dollars.' });
+  expect(text).toEqual({ text_id: gate!.gate_id, run_id: byHand.run_id, account_id: null, text: 'Ten dollars.' });
   for (const { prompt } of story.model.callsFor('execute')) expect(prompt).toContain('Ten dollars.');
 });
 

@@ -56,7 +56,7 @@ export type Carried = {
   version: number;
 };
 
-/** And of the run of a goal. */
+/** The same of a run of a goal, with what only such a run has. */
 export type CarriedRun = Carried & {
   planned: PlannedTask[];
   works: [task_id: string, TaskProgress][];

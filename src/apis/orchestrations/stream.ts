@@ -8,7 +8,7 @@ import { createFollowing, eventToWire, type FollowedRun } from './event-view.ts'
  * The events of a run as clients of orchestrations know them, from its start or from an answer, until it ends or waits
  * for a person; `done` comes last. The run itself goes on, whoever reads.
  */
-export async function* tellOrchestration(
+export async function* orchestrationEventsToWire(
   { db }: { db: Db },
   run: FollowedRun,
   items: AsyncIterable<RunStreamItem>,

@@ -13,7 +13,7 @@ import { getOrchestration } from '../../../orchestrations/find.ts';
 import { resumeRun } from '../resume.ts';
 import { runToWire, statusesOf, wireStatus } from '../run-view.ts';
 import { startOrchestration } from '../../../orchestrations/start.ts';
-import { tellOrchestration } from '../stream.ts';
+import { orchestrationEventsToWire } from '../stream.ts';
 import { waitForAnswer } from '../wait.ts';
 import { sendEvents } from '../../../http/sse.ts';
 import { orchestrationRunLinks } from '../links.ts';
@@ -98,7 +98,7 @@ async function streamOf(c: Context<AppEnv>, run_id: string, seq: number) {
   const { orchestration_id, definition_hash } = await getRun(deps.db, run_id);
   const definition = await findDefinition(deps.db, definition_hash!);
   const run = { account_id: principal.account_id, run_id, orchestration_id: orchestration_id!, definition };
-  return sendEvents(c, (signal) => tellOrchestration(deps, run, deps.runEvents.follow(run_id, seq, signal)));
+  return sendEvents(c, (signal) => orchestrationEventsToWire(deps, run, deps.runEvents.follow(run_id, seq, signal)));
 }
 
 const runStream = route({

@@ -41,10 +41,10 @@ runEventsRouter.openapi(follow, async (c) => {
   if (!place) throw notFound('Run');
   const seq = last?.seq ?? c.req.valid('query').after;
   if (last?.isDone && isFinished(place.status) && seq >= place.event_seq) return c.body(null, 204);
-  return sendEvents(c, (signal) => tell(run_id, seq, runEvents.follow(run_id, seq, signal)));
+  return sendEvents(c, (signal) => runEventsToWire(run_id, seq, runEvents.follow(run_id, seq, signal)));
 });
 
-async function* tell(
+async function* runEventsToWire(
   run_id: string,
   seq: number,
   items: AsyncIterable<RunStreamItem>,
