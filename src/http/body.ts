@@ -23,12 +23,7 @@ export function limitBody(mebibytes: number) {
   const count = bodyLimit({ maxSize, onError: refuse });
   return createMiddleware(async function limitBody(c, next) {
     // Counting makes a web stream of the request, which is slow: only for a body that does not say how long it is.
-    if (c.req.header('transfer-encoding') !== undefined)
-      await besides(
-        c,
-        Infinity,
-        count(c, async () => {}),
-      );
+    if (c.req.header('transfer-encoding') !== undefined) await besides(c, Infinity, () => count(c, async () => {}));
     else if (Number(c.req.header('content-length') ?? 0) > maxSize) refuse();
     await next();
   });
@@ -50,7 +45,7 @@ export function requireJson() {
 /** Reads the body, at most 32 levels: what recurses over it, now or later, meets no bottomless one. */
 export function limitDepth() {
   return createMiddleware(async function limitDepth(c, next) {
-    if (hasBody(c) && nestsDeeper(await besides(c, Infinity, c.req.text()), maxDepth)) {
+    if (hasBody(c) && nestsDeeper(await besides(c, Infinity, () => c.req.text()), maxDepth)) {
       throw new InvalidInputError([{ path: [], detail: `must not nest deeper than ${maxDepth} levels` }]);
     }
     await next();

@@ -44,11 +44,11 @@ export function createDeadline() {
     worked,
     waited,
     /** Does not count the work, up to `most_ms`. One at a time. */
-    async besides<T>(most_ms: number, work: Promise<T>): Promise<T> {
+    async besides<T>(most_ms: number, work: () => Promise<T>): Promise<T> {
       arm(most_ms);
       waiting = { began: performance.now(), most_ms };
       try {
-        return await work;
+        return await work();
       } finally {
         waitedBefore = waited();
         waiting = undefined;
@@ -73,7 +73,7 @@ export function inTime<T>(c: Context, work: Promise<T>): Promise<T> {
 }
 
 /** Work that lasts as long as the client makes it: `most_ms` that it has asked for, or until its body is there. */
-export function besides<T>(c: Context, most_ms: number, work: Promise<T>): Promise<T> {
+export function besides<T>(c: Context, most_ms: number, work: () => Promise<T>): Promise<T> {
   return deadlineOf(c).besides(most_ms, work);
 }
 

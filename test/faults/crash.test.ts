@@ -114,8 +114,9 @@ test('a worker that was cut off, and writes the final output when a person is as
   const first = await startWorkerProcess({ ...orchflow.env, TEMPORAL_ADDRESS });
   const run = await user.startRun({ task, provider_id });
   await model.waitForCall(({ purpose }) => purpose === 'finalize');
-  line.cut();
+  // The SDK itself gives up an activity five seconds after the server did: the other worker must be there by then.
   await startWorker();
+  line.cut();
   await run.untilWaiting('T4');
 
   late.resolve(undefined);

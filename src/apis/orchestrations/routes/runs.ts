@@ -42,9 +42,7 @@ const answers = {
 
 /** Waits for the run. A client that hangs up loses nothing: the run goes on. */
 async function answerOf(c: Context<AppEnv>, run_id: string, seconds: number) {
-  const answer = await besides(
-    c,
-    seconds * 1_000,
+  const answer = await besides(c, seconds * 1_000, () =>
     waitForAnswer(c.var.deps, c.var.principal.account_id, run_id, { seconds, signal: c.req.raw.signal }),
   );
   if (answer) return c.json(answer, 200);

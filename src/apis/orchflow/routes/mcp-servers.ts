@@ -45,7 +45,7 @@ mcpServersRouter.openapi(create, async (c) => {
     ]);
   }
   const target: McpTarget = url ? { url, headers } : { command: command!, args, env };
-  const listed = besides(c, timeout_ms, listMcpTools(target, { fetch, signal: AbortSignal.timeout(timeout_ms) }));
+  const listed = besides(c, timeout_ms, () => listMcpTools(target, { fetch, signal: AbortSignal.timeout(timeout_ms) }));
   const tools = await listed.catch((error) => {
     const reason =
       error instanceof ToolError ? error.message : `It did not answer within ${timeout_ms / 1_000} seconds.`;

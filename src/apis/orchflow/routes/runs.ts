@@ -123,7 +123,7 @@ runsRouter.openapi(get, async (c) => {
     const holds = (status: RunStatus) =>
       seen ? status === seen && !isFinished(status) : status === 'pending' || status === 'running';
     const timeout_ms = wait * 1_000;
-    await besides(c, timeout_ms, runEvents.waitWhile(run_id, holds, { timeout_ms, signal: c.req.raw.signal }));
+    await besides(c, timeout_ms, () => runEvents.waitWhile(run_id, holds, { timeout_ms, signal: c.req.raw.signal }));
   }
   const run = await findRunView(db, c.var.principal.account_id, run_id);
   if (!run) throw notFound('Run');
