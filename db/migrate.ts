@@ -1,25 +1,40 @@
 import { promises as fs } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { sql } from 'kysely';
 import { FileMigrationProvider, Migrator } from 'kysely/migration';
 import type { Db } from './index.ts';
 
+/** For a table that another session holds. Meanwhile it is tried again and again, each time for seconds only. */
+const lockPatience_ms = 5 * 60_000;
+const lockPause_ms = 2_000;
+// lock_not_available, deadlock_detected
+const lockFaults = ['55P03', '40P01'];
+
 /**
  * Brings the tables to the newest migration, then the SQL functions to what their files say. Returns the names of the
  * migrations that were applied. Safe to run by several processes at once: each of the two steps holds a lock.
+ * `onHeld` hears, each time, that another session holds a table; after five minutes of it, that is the error.
  */
-export async function migrateToLatest(db: Db): Promise<string[]> {
+export async function migrateToLatest(db: Db, { onHeld = () => {} } = {}): Promise<string[]> {
   const provider = new FileMigrationProvider({
     fs,
     path,
     migrationFolder: path.join(import.meta.dirname, 'migrations'),
     import: (file) => import(pathToFileURL(file).href),
   });
-  const { error, results } = await new Migrator({ db, provider }).migrateToLatest();
-  if (error) throw error;
-  await replaceFunctions(db);
-  return (results ?? []).map((result) => result.migrationName);
+  const migrator = new Migrator({ db, provider });
+  // Who waits for a table stops all who come after, so a migration gives up soon, and lets them by.
+  for (const deadline = performance.now() + lockPatience_ms; ; await sleep(lockPause_ms)) {
+    const { error, results } = await migrator.migrateToLatest();
+    if (!error) {
+      await replaceFunctions(db);
+      return (results ?? []).map((result) => result.migrationName);
+    }
+    if (!lockFaults.includes((error as { code?: string }).code ?? '') || performance.now() > deadline) throw error;
+    onHeld();
+  }
 }
 
 const functionsFolder = path.join(import.meta.dirname, 'functions');

@@ -231,12 +231,11 @@ type ModelCall = { id: string; name: string; arguments: string; signature?: stri
 export type RequestedCall = ModelCall & { tool: string | null; require_approval: boolean };
 
 /** The journal that keeps a tool from being called again once its result is here. The result is the text of the same id. */
-interface ToolCallTable {
+interface ToolCallTable extends Owned {
   call_id: string;
   /** The model's answer that asked for it, and which of its calls it is, from 1. */
   answer_id: string;
   position: number;
-  run_id: string;
   tool: string;
   is_error: boolean;
   created_at: Generated<string>;

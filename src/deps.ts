@@ -72,7 +72,8 @@ export function startAppDeps({ config, log, version }: { config: Config; log: Lo
 
   async function close(): Promise<void> {
     stopping.abort();
-    await Promise.all(upkeep);
+    await Promise.all([outbox.stop(), ...upkeep]);
+    // What upkeep has sent meanwhile.
     await outbox.stop();
     await Promise.all([client.connection.close(), db.destroy(), limits.close(), guarded.close()]);
   }

@@ -15,7 +15,9 @@ const callDeadlineMs = 90_000;
 async function migrateDatabase(): Promise<void> {
   // A table with millions of rows is rewritten in minutes.
   const db = createDb(config.DATABASE_URL, 1, { statement_timeout: 0 });
-  const applied = await migrateToLatest(db)
+  const onHeld = () =>
+    console.log('Another session holds a table that is to be changed (see pg_stat_activity); trying again');
+  const applied = await migrateToLatest(db, { onHeld })
     .catch((error: Error & { code?: string }) => {
       // One host with two addresses fails with an error that has no words.
       throw new Error(`The database could not be migrated: ${error.message || error.code}`, { cause: error });

@@ -1,5 +1,3 @@
-import { Client } from '@temporalio/client';
-import type { NativeConnection } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import type { ActivityDeps } from '../activities/deps.ts';
 import { createDb } from '../db/index.ts';
@@ -9,7 +7,7 @@ import type { Config } from './config.ts';
 import { createGuardedFetch } from './fetch.ts';
 import { orchestrationWorkflow } from './orchestrations/workflow.ts';
 import { goalWorkflow } from './runs/workflow.ts';
-import { dataConverter } from './temporal/client.ts';
+import { createTemporalClient } from './temporal/client.ts';
 import { createEngine } from './temporal/engine.ts';
 import { createOutbox } from './temporal/outbox.ts';
 import { builtInTools } from './tools/index.ts';
@@ -18,17 +16,13 @@ import { builtInTools } from './tools/index.ts';
  * Starts what the worker's activities work with, also what starts runs: an outbox of its own brings to Temporal what was
  * committed, with no API there. `close` ends all of it, once no activity is at work any more.
  */
-export function startWorkerDeps({
-  config,
-  log,
-  connection,
-}: {
-  config: Config;
-  log: Logger;
-  connection: NativeConnection;
-}): { deps: ActivityDeps; close: () => Promise<void> } {
+export function startWorkerDeps({ config, log }: { config: Config; log: Logger }): {
+  deps: ActivityDeps;
+  close: () => Promise<void>;
+} {
   const db = createDb(config.DATABASE_URL, config.DATABASE_POOL_SIZE);
-  const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE, dataConverter: dataConverter(config) });
+  // One of its own: on a worker's connection a deadline is that of each try, and tries go on for ten seconds.
+  const client = createTemporalClient(config);
   const { TEMPORAL_TASK_QUEUE: taskQueue, RUN_HISTORY_LIMIT: historyLimit } = config;
   const workflows = {
     goal: goalWorkflow({ historyLimit }),
@@ -57,7 +51,7 @@ export function startWorkerDeps({
 
   async function close(): Promise<void> {
     await outbox.stop();
-    await Promise.all([db.destroy(), guarded.close()]);
+    await Promise.all([client.connection.close(), db.destroy(), guarded.close()]);
   }
 
   return { deps, close };

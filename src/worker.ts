@@ -33,7 +33,7 @@ async function connect(): Promise<NativeConnection> {
 }
 
 const connection = await connect();
-const { deps, close } = startWorkerDeps({ config, log, connection });
+const { deps, close } = startWorkerDeps({ config, log });
 const worker = await Worker.create({
   ...workerOptions,
   connection,

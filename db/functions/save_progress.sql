@@ -17,6 +17,12 @@ begin
     return null;
   end if;
 
+  insert into gates (gate_id, run_id, task_id, kind, status, reason, decisions, due_at, opened_at)
+  select gate_id, for_run, task_id, kind, status, reason, decisions, due_at, written_at
+  from jsonb_to_recordset(progress -> 'gates') as changed (
+    gate_id text, task_id text, kind text, status text, reason text, decisions jsonb, due_at timestamptz)
+  on conflict (gate_id) do update set status = excluded.status where gates.status = 'open';
+
   insert into tasks (
     run_id, version, id, position, title, description, kind, agent, model, depends_on, status, attempts, output_id,
     evaluation, error, started_at, completed_at, step)
@@ -40,15 +46,14 @@ begin
     step = excluded.step
   where excluded.version > tasks.version
     -- A workflow task that is lost is made again from its beginning: what it wrote at first comes after what it wrote
-    -- last, as something newer. A task that has an end keeps it, and one that has begun stays begun.
-    and (tasks.status not in ('completed', 'skipped', 'cancelled') or excluded.status = tasks.status)
+    -- last, as something newer. A task that has an end keeps it, unless a run that was reset asks a person again, and
+    -- one that has begun stays begun.
+    and (
+      tasks.status not in ('completed', 'skipped', 'cancelled')
+      or excluded.status = tasks.status
+      or excluded.status = 'waiting_human'
+        and exists (select from gates where run_id = for_run and task_id = tasks.id and status = 'open'))
     and (tasks.status = 'pending' or excluded.status <> 'pending');
-
-  insert into gates (gate_id, run_id, task_id, kind, status, reason, decisions, due_at, opened_at)
-  select gate_id, for_run, task_id, kind, status, reason, decisions, due_at, written_at
-  from jsonb_to_recordset(progress -> 'gates') as changed (
-    gate_id text, task_id text, kind text, status text, reason text, decisions jsonb, due_at timestamptz)
-  on conflict (gate_id) do update set status = excluded.status where gates.status = 'open';
 
   if new_version > stored.version then
     -- An answer that REST has taken closes its gate here before the workflow hears of it.

@@ -62,8 +62,12 @@ async function send(deps: EngineDeps, { run_id: of, message }: OutboxEntry): Pro
     }
     case 'redeliver': {
       const { kind: _, ...delivery } = message;
-      const { delivery_id, redelivery } = delivery;
-      return sendWebhook(deps, `${of ?? 'webhook'}/${delivery_id}/redelivery/${redelivery}`, delivery);
+      const { delivery_id, event, redelivery } = delivery;
+      if (of === null) return sendWebhook(deps, `webhook/${delivery_id}/redelivery/${redelivery}`, delivery);
+      // Named as its run names it, so that a worker of 0.1.0 can take it.
+      const sequence = delivery_id.slice(`msg_${of}_`.length);
+      const workflowId = `${of}/webhook/${sequence}/redelivery/${redelivery}`;
+      return sendWebhook(deps, workflowId, { run_id: of, sequence, event, waiting_tasks: [], redelivery });
     }
   }
 }

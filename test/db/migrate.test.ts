@@ -94,9 +94,30 @@ test('a database of an older release, with its data, is migrated to the schema o
   );
 });
 
+test('a migration lets requests by while another session holds a table, and goes on when it lets go', async () => {
+  const url = await restoreDatabase('0.1.0');
+  const { promise: letGo, resolve: release } = Promise.withResolvers<void>();
+  const { promise: held, resolve: holds } = Promise.withResolvers<void>();
+  const dump = withDb(url, (db) =>
+    db.transaction().execute(async (trx) => {
+      await sql`select from runs`.execute(trx);
+      holds();
+      await letGo;
+    }),
+  );
+  await held;
+  const { promise: heard, resolve: onHeld } = Promise.withResolvers<void>();
+  const migrated = withDb(url, (db) => migrateToLatest(db, { onHeld }));
+  await Promise.race([heard, migrated]);
+  expect(await withDb(url, (db) => sql`select from runs`.execute(db))).toMatchObject({ rows: { length: 9 } });
+  release();
+  expect(await migrated).toEqual(['0019_kinds_and_principals']);
+  await dump;
+});
+
 test('several processes may migrate at once, an empty database and one that is up to date', async () => {
   const url = await createDatabase('template0');
-  const migrateAtOnce = () => Promise.all(Array.from({ length: 4 }, () => withDb(url, migrateToLatest)));
+  const migrateAtOnce = () => Promise.all(Array.from({ length: 4 }, () => withDb(url, (db) => migrateToLatest(db))));
   const applied = await migrateAtOnce();
   expect(applied.filter((names) => names.length > 0)).toHaveLength(1);
   expect(await migrateAtOnce()).toEqual([[], [], [], []]);

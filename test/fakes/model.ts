@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readBlocks } from '../../src/llm/blocks.ts';
-import { patience } from '../harness/patience.ts';
+import { patience, soon } from '../harness/patience.ts';
 import { framesOf, piecesOf, STREAMS } from './stream.ts';
 import type { FakeToolCall } from './tools.ts';
 import {
@@ -101,6 +101,8 @@ export async function startFakeModel() {
     },
     callsFor: (purpose: Purpose) => fake.calls.filter((call) => call.purpose === purpose),
     /** Resolves as soon as `condition` holds, looked at whenever a call arrives, is answered or is closed. */
+    /** Until nobody waits for an answer any more: who cancels a call is told of it at once, and hangs up. */
+    untilHungUp: (): Promise<void> => fake.until(() => fake.openCalls === 0, 'all calls are closed', soon),
     async until(condition: () => boolean, what = String(condition), deadline_ms = patience): Promise<void> {
       if (condition()) return;
       const { promise, resolve, reject } = Promise.withResolvers<void>();

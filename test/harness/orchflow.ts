@@ -113,7 +113,7 @@ async function startWorker(env: Environment) {
   const config = loadConfig(env);
   const connection = await NativeConnection.connect({ address: config.TEMPORAL_ADDRESS });
   const log = pino({ level: 'error' });
-  const { deps, close } = startWorkerDeps({ config, log, connection });
+  const { deps, close } = startWorkerDeps({ config, log });
   const { workflowsPath, ...options } = workerOptions;
   // The bundle that all tests share is for payloads in the clear.
   const workflows = config.PAYLOAD_ENCRYPTION

@@ -55,7 +55,7 @@ test('a step that takes too long fails the run, and its call is hung up on', asy
   const { body } = await start(story.user, [llm('slow', { name: 'Slow', timeout_seconds: 1 }), llm('after')]);
   expect(body).toMatchObject({ status: 'failed', response: "Step 'Slow' timed out after 1s" });
   expect(body.step_history).toMatchObject([{ step_id: 'slow', status: 'failed', error: body.response }]);
-  await story.model.until(() => story.model.openCalls === 0, 'the call is closed');
+  await story.model.untilHungUp();
 });
 
 test('a step that was entered often enough is passed over', async () => {
@@ -143,7 +143,7 @@ test('a run is cancelled: its call is hung up on, its gates are closed, and nobo
   expect(await user.post(`${path}/cancel`, {})).toMatchObject({ status: 200, body: { status: 'cancelled' } });
   expect((await user.get(path)).body).toMatchObject({ status: 'cancelled', waiting: [] });
   expect(await resume(user, paused, 'x')).toMatchObject({ status: 409 });
-  await model.until(() => model.openCalls === 0, 'the call is closed');
+  await model.untilHungUp();
   expect(await user.post(`${path}/retry`, {})).toMatchObject({ status: 409 });
 });
 

@@ -161,6 +161,34 @@ test('a workflow task that is made again, after it had written twice, takes noth
     events: [],
   });
   expect((await run.get()).tasks).toEqual(before.tasks);
+
+  // A run that an operator has reset may ask a person of a task that had ended: then it waits, and says so.
+  const asked = rows.find(({ status }) => status === 'completed')!;
+  const gate_id = `${run.run_id}/${asked.id}/again`;
+  await saveProgress(db, run.run_id, {
+    version: version + 2,
+    at: Date.now(),
+    run: again,
+    tasks: [{ ...asked, status: 'waiting_human', step: undefined }],
+    gates: [
+      {
+        gate_id,
+        task_id: asked.id,
+        kind: 'approval',
+        status: 'open',
+        reason: 'Right?',
+        decisions: ['approve'],
+        due_at: null,
+        opened_at: new Date().toISOString(),
+        reminders: 0,
+        overdue_at: null,
+      },
+    ],
+    events: [],
+  });
+  const reset = await run.get();
+  expect(reset.waiting_tasks).toContain(asked.id);
+  expect(reset.tasks.find(({ id }) => id === asked.id)).toMatchObject({ status: 'waiting_human', gate: { gate_id } });
   await run.complete(before.tasks.at(-1)!.id, { output: 'Signed.' });
   await run.until('completed');
 });

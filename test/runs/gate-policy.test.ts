@@ -122,7 +122,7 @@ test('reject: the run fails and says why, and no model is asked any more', async
   expect(failed.waiting_tasks).toEqual([]);
   await endpoint.untilReceived('failed');
   expect(eventsOf(endpoint)).toContain('failed');
-  await story.model.until(() => story.model.openCalls === 0, 'the call in flight is aborted');
+  await story.model.untilHungUp();
   const late = failed.tasks.find(({ gate }) => gate?.status === 'expired')!;
   expect(await run.complete(late.id, {})).toMatchObject({
     status: 409,

@@ -1,4 +1,3 @@
-import { NativeConnection } from '@temporalio/worker';
 import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import { findRunView } from '../../db/run-views.ts';
@@ -30,8 +29,7 @@ async function setUp() {
   await api.register();
   await api.kill();
   const config = loadConfig(env);
-  const connection = await NativeConnection.connect({ address: config.TEMPORAL_ADDRESS });
-  const { deps, close } = startWorkerDeps({ config, log: pino({ level: 'silent' }), connection });
+  const { deps, close: stop } = startWorkerDeps({ config, log: pino({ level: 'silent' }) });
   const [principal] = await deps.db
     .selectFrom('api_keys')
     .select(['account_id', 'key_id', 'scopes', 'person_id'])
@@ -42,10 +40,7 @@ async function setUp() {
     principal: principal!,
     find: (run_id: string) =>
       deps.db.selectFrom('runs').selectAll().where('run_id', '=', run_id).executeTakeFirstOrThrow(),
-    stop: async () => {
-      await close();
-      await connection.close();
-    },
+    stop,
   };
 }
 

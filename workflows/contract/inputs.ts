@@ -97,9 +97,9 @@ export type RunDelivery = {
   waiting_tasks: string[];
   /** Given: to the escalation webhook of this entry of `human_gates`, or of the run when null. */
   escalates?: { human_gate: number | null };
-  /** Of a run of 0.1.0 that a person has sent again: the delivery is there, with its body. */
+  /** Counts how often a person has sent it again: the delivery is there, with its body. */
   redelivery?: number;
 };
 
-/** A delivery that stands in Postgres with its body, of a run or of an account alone. `redelivery` counts how often it was sent again. */
+/** Of an account alone: the delivery stands in Postgres with its body. `redelivery` counts how often it was sent again. */
 export type StoredDelivery = { delivery_id: string; event: string; redelivery: number };
