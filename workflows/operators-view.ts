@@ -22,13 +22,22 @@ export function nothingShown(): Shown {
 /** Shows a run as it is. The search attributes are in its history, so they are set only when they say something else. */
 export function showToOperators({ state, shown }: ShownRun): void {
   setCurrentDetails(describeRun(state));
-  const waiting = waitingTasks(state);
+  const waiting = firstOf(waitingTasks(state));
   if (shown.status === state.status && shown.waiting === waiting.join()) return;
   Object.assign(shown, { status: state.status, waiting: waiting.join() });
   upsertSearchAttributes([
     { key: statusAttribute, value: state.status },
     { key: waitingAttribute, value: waiting },
   ]);
+}
+
+/** In bytes: of a list with more than 2,048 the server terminates the run (Temporal 1.29.1). Ids are ASCII. */
+const maxList = 2_000;
+
+/** As many of the first as there is room for. */
+function firstOf(ids: string[]): string[] {
+  const count = ids.findIndex((_, index) => JSON.stringify(ids.slice(0, index + 1)).length > maxList);
+  return count < 0 ? ids : ids.slice(0, count);
 }
 
 /** The run as Markdown, for "Current Details". */

@@ -136,3 +136,21 @@ test('an answer that was accepted while the run failed stands when it is tried a
     shared_state: { ask: { response: 'Warm.' }, human_response: { response: 'Warm.' }, write: 'Yes.' },
   });
 });
+
+test('fifty people with long names may be waited for at once', async () => {
+  const { user } = story;
+  const ids = Array.from({ length: 50 }, (_, index) => `person-${'x'.repeat(39)}${10 + index}`);
+  const human = { type: 'human', human_prompt: 'Say yes', next_step_id: null };
+  const paused = await start(user, [
+    { id: 'all', type: 'parallel', parallel_branches: ids.map((id) => [id]), next_step_id: null },
+    ...ids.map((id) => ({ id, ...human })),
+  ]);
+  const run = user.openRun(paused.body.run_id);
+  expect((await run.until(({ waiting_tasks }) => waiting_tasks.length === ids.length)).waiting_tasks).toEqual(ids);
+  const handle = story.orchflow.client.workflow.getHandle(run.run_id);
+  const { searchAttributes, status } = await handle.describe();
+  expect(status.name).toBe('RUNNING');
+  expect(ids.slice(0, 30)).toEqual((searchAttributes.OrchflowWaitingTasks as string[]).slice(0, 30));
+  expect(await run.complete(ids.at(-1)!, { output: 'yes' })).toMatchObject({ status: 200 });
+  await run.until(({ waiting_tasks }) => waiting_tasks.length === ids.length - 1);
+});
