@@ -2,11 +2,13 @@
 # @temporalio/worker 1.24.0, @temporalio/client 1.24.0, Node 20: a deadline on a worker's connection.
 #
 # `client.withDeadline(Date.now() + 2_500, …)` says when a call must be over. Over a `Connection` it is. Over a worker's
-# `NativeConnection` it is the time of each try: a server that answers UNAVAILABLE is asked again, and the call rejects
-# after some ten seconds.
+# `NativeConnection` it is the time of each try: a server that answers UNAVAILABLE is asked again for twice as long.
 #
-# The guess was that both reject within the 2.5 seconds. Whoever delivers something from a worker, with a lock or a claim
-# that was measured by its deadline, holds it for four times as long.
+#   Connection: 5 tries, the last one after 1.8 s
+#   NativeConnection: 9 tries, the last one after 5.5 s
+#
+# The guess was that neither asks again after the 2.5 seconds. Whoever delivers something from a worker, under a claim that
+# was measured by its deadline, may still be at it when the claim has run out.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -20,7 +22,7 @@ import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 
 Runtime.install({ logger: new DefaultLogger('ERROR') });
 // A frontend that is there and cannot work: empty messages are valid ones.
-let tries = 0;
+let tries = [];
 const method = (name) => ({
   path: `/temporal.api.workflowservice.v1.WorkflowService/${name}`,
   requestStream: false,
@@ -36,7 +38,7 @@ server.addService(
   {
     GetSystemInfo: (_, answer) => answer(null, Buffer.alloc(0)),
     StartWorkflowExecution: (_, answer) => {
-      tries += 1;
+      tries.push(performance.now());
       answer({ code: status.UNAVAILABLE, details: 'no shard' });
     },
   },
@@ -47,11 +49,11 @@ const port = await new Promise((resolve, reject) =>
   ),
 );
 
-const took = {};
+const lastTry = {};
 for (const [name, kind] of Object.entries({ Connection, NativeConnection })) {
   const connection = await kind.connect({ address: `127.0.0.1:${port}` });
   const client = new Client({ connection });
-  tries = 0;
+  tries = [];
   const began = performance.now();
   await client
     .withDeadline(Date.now() + 2_500, () =>
@@ -61,12 +63,12 @@ for (const [name, kind] of Object.entries({ Connection, NativeConnection })) {
       () => console.log('started?'),
       () => {},
     );
-  took[name] = (performance.now() - began) / 1_000;
-  console.log(`${name}: rejected after ${took[name].toFixed(1)} s, ${tries} tries`);
+  lastTry[name] = (tries.at(-1) - began) / 1_000;
+  console.log(`${name}: ${tries.length} tries, the last one after ${lastTry[name].toFixed(1)} s`);
   await connection.close();
 }
 server.forceShutdown();
-const isAsSeen = took.Connection < 3.5 && took.NativeConnection > 5;
+const isAsSeen = lastTry.Connection < 2.6 && lastTry.NativeConnection > 3.5;
 console.log(isAsSeen ? 'as seen' : 'this has changed');
 process.exit(isAsSeen ? 0 : 1);
 JS
