@@ -33,22 +33,23 @@ function split(text: string): string[] {
 /** Full and half width are one. Thai and Lao are left as they are: the segmenter does not know their letters taken apart. */
 function normalize(text: string): string {
   return text
-    .replaceAll(/[\u00ad\u200d\u2060\ufeff]/g, '')
+    .replaceAll(/\u00ad|\u200d|\u2060|\ufeff/g, '')
     .replaceAll(/[^\u0e00-\u0eff]+/g, (rest) => rest.normalize('NFKC'));
 }
 
-const sameLetters: Record<string, string> = {
-  ...{ ß: 'ss', ı: 'i', ł: 'l', ø: 'o', đ: 'd', æ: 'ae', œ: 'oe', ς: 'σ' },
-  ...{ ך: 'כ', ם: 'מ', ן: 'נ', ף: 'פ', ץ: 'צ' },
-  ...{ أ: 'ا', إ: 'ا', آ: 'ا', ٱ: 'ا', ى: 'ي', ی: 'ي', ک: 'ك', ة: 'ه' },
-};
+/** Each letter with what it is written as. */
+const sameLetters = new Map(
+  'ßss ıi łl øo đd æae œoe ςσ ךכ םמ ןנ ףפ ץצ أا إا آا ٱا ىي یي کك ةه'
+    .split(' ')
+    .map(([letter = '', ...same]) => [letter, same.join('')]),
+);
 
 /** A word whatever its case, and without signs that are only sometimes written: the dot of İ, vowels of Arabic and Hebrew. */
 export function fold(word: string): string {
   return word
     .toLowerCase()
     .replaceAll(/[\u0307\u0591-\u05c7\u0640\u064b-\u065f\u0670\u093c]/g, '')
-    .replaceAll(/./gu, (letter) => sameLetters[letter] ?? letter);
+    .replaceAll(/./gu, (letter) => sameLetters.get(letter) ?? letter);
 }
 
 /** Each letter as it is without its accents. */
