@@ -28,7 +28,7 @@ function formsOf(word: string): string[] {
 
 const smallWords = new Set(
   [
-    'a an and by for from in of on our the their to with und der die das den dem des ein eine einer eines von vom zur zum für',
+    'a an and by for from in of on our the their to with und der die das den dem des ein eine einer eines von vom zur zum für durch',
     'de het een van et le la les l du d un une par pour y el los las del una por para il lo gli di della e o os as do da dos',
     'и в на с по для от та і και το του της το の を は が に と や 的 之 和 与 و في من',
   ]

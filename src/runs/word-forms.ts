@@ -42,8 +42,7 @@ const families: [least: number, ...endings: string[]][] = [
   [4, 'a > ę y u ej ie ami ach'],
   [5, 'a > y e i o u ou ie ej am om ami ach ama', 'e > a u em om ami ach', 'i > iho imu im ich imi ego iego iemu'],
   [5, 'y > ego eho emu ym ej a ych ymi ou', '- > u a em om ow owi ami ach', 'o > a u og oga om im e'],
-  [5, 'as > o ui a u ai', 'is > ies i io'],
-  [6, 's > a u am iem'],
+  [5, 'as > o ui a u ai', 'is > ies i io', 's > a u am iem'],
   // Finnish and Hungarian
   [3, 'us > uksen uksia usta ukseen uksessa uksesta ukset', 'nta > ntaa nnan nnassa nnasta nnalla nnalle nnat'],
   [4, 'nen > sen sta seen set sena'],
@@ -51,7 +50,7 @@ const families: [least: number, ...endings: string[]][] = [
   [6, '- > t ot et at ok ek ak nak nek ban ben ba be bol rol ra re hoz hez tol nal val vel ert as es i'],
   [5, '- > a e ja je anak enek ara ere aval evel arol erol'],
   // Turkish and Indonesian
-  [4, '- > i u in un ini unu inin unun ina una nin nun yi yu si su lar ler lari leri larin lerin den dan de da nya'],
+  [4, '- > i u in un ini unu inin unun ina una nin nun yi yu si su lar lari leri larin lerin den dan de da nya'],
   [4, 'i ini inin ina inda indan', 'u unu unun una', 'si sini sinin sine sina'],
   [5, '- > e a ye ya le la ine une'],
   // Russian, Ukrainian and Bulgarian
@@ -73,7 +72,11 @@ const families: [least: number, ...endings: string[]][] = [
   // Hindi and Bengali
   [3, '- ों ें े ा ी ाओं ियों ियाँ', '- ের র কে তে টি ে'],
   // Korean
-  [2, '- 을 를 이 가 은 는 의 에 에서 에게 으로 로 와 과 도 후 전 시 용 하기 하다 한 할 된 받기 받는 받다 요청'],
+  [
+    2,
+    '- 을 를 이 가 은 는 의 에 에서 에게 으로 로 와 과 도 후 전 시 용 하기 하다 한 할 된 받기 받는 받다 요청',
+    '- 서 안 표 건 서를 서의 서에 서가 안을 안의 안이 표를 표의 건을 건의',
+  ],
 ];
 
 /** Scripts with no family here: their words may differ in three letters at the end, behind five. */
@@ -82,8 +85,8 @@ const withoutFamilies =
 
 /** What looks like a form of another word and is not. */
 const otherWords = listOf(
-  'accounting apartment banking building cabinet clothing conception contraction customs department direction engineering ' +
-    'evening foundation housing humane locale marketing morale morning news procession production schema statement wedding',
+  'accounting apartment banking building cabinet clothing conception contention contraction customs department direction engineering ' +
+    'evening foundation housing humane locale marketing morale morning news procession production projection schema statement wedding',
 );
 
 /** What before a word makes another word of it, and no compound. */
@@ -111,8 +114,8 @@ const longestEnding = Math.max(...[...familiesOf.keys()].map((ending) => ending.
 /** True for `contract` and `contracts`, and not for `contract` and `contrast`. Of folded words. */
 export function isSameWord(one: string, other: string): boolean {
   if (one === other) return true;
-  if (otherWords.has(one)) return other === `${one}s`;
-  if (otherWords.has(other)) return one === `${other}s`;
+  const singulars = [singular(one), singular(other)] as const;
+  if (singulars.some((word) => otherWords.has(word))) return singulars[0] === singulars[1];
   const shared = sharedLength(one, other);
   if (shared === one.length && shared === other.length) return true;
   for (let least = shared; least >= Math.max(2, shared - longestEnding); least -= 1) {
@@ -120,6 +123,11 @@ export function isSameWord(one: string, other: string): boolean {
     if (isOneFamily(least, end, otherEnd) || isDoubled(one.slice(0, least), end, otherEnd)) return true;
   }
   return withoutFamilies.test(one) && shared >= 5 && Math.max(one.length, other.length) - shared <= 3;
+}
+
+/** Of a word that looks like a form of another. */
+function singular(word: string): string {
+  return otherWords.has(word) ? word : word.replace(/s$/, '');
 }
 
 /** With or without the accents that only one of them has. */

@@ -21,6 +21,7 @@ const same: Record<string, [gate: string, title: string][]> = {
     ['site inspection', 'Inspect the site'],
     ['confirm the date', 'Confirmation of dates'],
     ['approval by the lawyer', 'Lawyer approval'],
+    ['building permit', 'Permits for two buildings'],
     ['sign-off', 'Signoff from the board'],
     ['sign off', 'Final sign-off'],
     ["founder's review", "The founder's review"],
@@ -72,6 +73,9 @@ const same: Record<string, [gate: string, title: string][]> = {
     ['zgoda prawna', 'Uzyskaj zgodę prawną'],
     ['zatwierdzenie umowy', 'Prośba o zatwierdzenia umowy'],
   ],
+  Lithuanian: [['sutartis', 'Sutarties pasirašymas']],
+  Latvian: [['līgums', 'Līguma parakstīšana']],
+  Croatian: [['odobrenje', 'Dobivanje odobrenja']],
   Czech: [['právní schválení', 'Získání právního schválení']],
   Finnish: [
     ['hyväksyntä', 'Pyydä lakiosaston hyväksyntää'],
@@ -119,6 +123,7 @@ const same: Record<string, [gate: string, title: string][]> = {
   Korean: [
     ['법률 승인', '법률 승인을 받기'],
     ['승인', '법률승인 요청'],
+    ['계약 검토', '계약서를 검토하기'],
     ['법률 승인', '법률승인'],
   ],
   Chinese: [
@@ -173,6 +178,9 @@ const other: Record<string, [gate: string, title: string][]> = {
     ['national', 'International growth'],
     ['rating', 'Operating plan'],
     ['contact', 'Sign the contract'],
+    ['state', 'Collect bank statements'],
+    ['project', 'Write sales projections'],
+    ['control', 'Appoint a controller'],
     ['art', 'Start the project'],
     ['port', 'Write the report'],
     ['action', 'List all transactions'],
