@@ -5,7 +5,8 @@ import { listTurns } from '../db/tool-calls.ts';
 import { parseToolArguments, type ToolTurn } from '../src/llm/index.ts';
 import type { AgentTool } from '../workflows/contract/definition.ts';
 import type { ToolRequest } from '../workflows/contract/states.ts';
-import { askModel, callIdOf, warningsOf, type Answer, type Call } from './ask.ts';
+import { askForText, callIdsOf } from './ask-text.ts';
+import { warningsOf, type Answer, type Call } from './ask.ts';
 import type { ActivityDeps } from './deps.ts';
 import { cut } from './prompts/blocks.ts';
 import { offerTools, withdrawn } from './tools.ts';
@@ -36,11 +37,11 @@ export async function takeTurn(
 ): Promise<Turn> {
   const { tools = [], max_turns = defaultMaxTurns, forced_tool } = agent;
   if (tools.length === 0) {
-    const answer = await askModel(deps, call);
+    const answer = await askForText(deps, call);
     return { output_id: answer.call_id, warnings: warningsOf(answer, what) };
   }
   const { offered, missing } = await offerTools(deps, call.account_id, tools);
-  const before = Array.from({ length: turn - 1 }, (_, index) => callIdOf(call.key, index + 1));
+  const before = Array.from({ length: turn - 1 }, (_, index) => callIdsOf(call.key, index + 1)).flat();
   const turns = fitResults(await listTurns(deps.db, before));
   const forced = offered.find(({ name }) => name === forced_tool);
   if (forced_tool !== undefined && !forced) {
@@ -57,7 +58,7 @@ export async function takeTurn(
   };
   // Vendors refuse a conversation with calls of tools that they are not told of.
   const told = turn > 1 ? [...offered, ...missing.map(withdrawn)] : offered;
-  const answer = await askModel(deps, { ...call, request, offered: told }, turn);
+  const answer = await askForText(deps, { ...call, request, offered: told }, turn);
   const calls = answer.tool_calls ?? [];
   if (isLast && calls.length) {
     const message = `The agent went on calling tools and gave no answer in ${max_turns} turns.`;

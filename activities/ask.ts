@@ -29,6 +29,8 @@ export type CallKey = {
   purpose:
     'split_tasks' | 'infer_deps' | 'execute_task' | 'evaluate_task' | 'finalize_run' | 'run_step' | 'choose_route';
   attempt: number;
+  /** Asked once more, since thoughts had taken all tokens. */
+  has_more_tokens?: boolean;
 };
 
 /** A call of a model: what is asked, who may answer, who pays, and where the answer is kept. */
@@ -67,8 +69,9 @@ export function callOf(
 }
 
 /** The journal key of a call. `ask` counts, from 1, what is asked again with a fault named, and the turns of an agent. */
-export function callIdOf({ run_id, task_id, purpose, attempt }: CallKey, ask: number): string {
-  return [run_id, task_id, purpose, attempt, ask].filter((part) => part !== null).join('/');
+export function callIdOf({ run_id, task_id, purpose, attempt, has_more_tokens }: CallKey, ask: number): string {
+  const parts = [run_id, task_id, purpose, attempt, ask, has_more_tokens ? 'more_tokens' : null];
+  return parts.filter((part) => part !== null).join('/');
 }
 
 /**
@@ -79,7 +82,8 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
   const { key, known, candidates } = call;
   const call_id = callIdOf(key, ask);
   // What the work was loaded with may be old by the second ask: another worker may have taken this over meanwhile.
-  const paid = ask > 1 || known.paid_calls.has(call_id) ? await findLlmCall(deps.db, call_id) : undefined;
+  const paid =
+    ask > 1 || key.has_more_tokens || known.paid_calls.has(call_id) ? await findLlmCall(deps.db, call_id) : undefined;
   if (paid) return { ...paid, warnings: failoverWarnings(candidates, paid) };
 
   const refusals: ApplicationFailure[] = [];

@@ -156,7 +156,8 @@ interface RunTable {
   completed_at: string | null;
 }
 
-export type Evaluation = { passed: boolean; score: number; feedback: string };
+/** `score`: null where the model gave none that can be read. */
+export type Evaluation = { passed: boolean; score: number | null; feedback: string };
 
 interface TaskTable {
   run_id: string;

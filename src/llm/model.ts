@@ -6,7 +6,7 @@ export type Vendor = 'gemini' | 'openai' | 'anthropic' | 'ollama' | 'demo';
 export type ModelTarget = { vendor: Vendor; model: string; api_key?: string; base_url?: string };
 
 /**
- * What to ask. With `schema` the answer's text is asked to be JSON of that shape; read it with `parseJsonAnswer`. With
+ * What to ask. With `schema` the answer's text is asked to be JSON of that shape; read it with `jsonValues`. With
  * `tools` the answer may be calls of them; `turns` are those calls so far, which come after the prompt.
  */
 export type ModelRequest = {
