@@ -227,7 +227,13 @@ interface LlmCallTable extends Owned {
   created_at: Generated<string>;
 }
 
-type ModelCall = { id: string; name: string; arguments: string; signature?: string };
+type ModelCall = {
+  id: string;
+  name: string;
+  arguments: string;
+  signature?: string;
+  vendor_metadata?: { [vendor: string]: unknown };
+};
 /** A tool call as a model wrote it. `tool` is our name of what it means, or null when it was offered nothing of that name. */
 export type RequestedCall = ModelCall & { tool: string | null; require_approval: boolean };
 

@@ -39,7 +39,7 @@ export async function insertToolResult(
 export async function listTurns(
   db: Db,
   answer_ids: string[],
-): Promise<{ text: string; calls: RequestedCall[]; results: ToolResult[] }[]> {
+): Promise<{ answer_id: string; text: string; calls: RequestedCall[]; results: ToolResult[] }[]> {
   if (answer_ids.length === 0) return [];
   const [answers, results] = await Promise.all([
     db
@@ -60,6 +60,6 @@ export async function listTurns(
     const answer = answers.find(({ call_id }) => call_id === answer_id);
     if (!answer?.tool_calls?.length) return [];
     const { text, tool_calls: calls } = answer;
-    return [{ text, calls, results: results.filter((result) => result.answer_id === answer_id) }];
+    return [{ answer_id, text, calls, results: results.filter((result) => result.answer_id === answer_id) }];
   });
 }

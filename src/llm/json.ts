@@ -1,3 +1,5 @@
+import { escapeMark, MARKS } from './thoughts.ts';
+
 /**
  * The complete JSON values in what a model wrote, in their order: the whole text, or those that stand in it, fenced or in
  * prose, the outermost ones. What stands in thoughts is none, and neither is a part of a value that the end of the text
@@ -129,12 +131,11 @@ export function isContainer(value: unknown): value is object {
   return typeof value === 'object' && value !== null;
 }
 
-const tags = ['think', 'thinking', 'thought', 'thoughts', 'reasoning', 'seed:think'];
-const beginsThoughts = [...tags.map((tag) => `<${tag}>`), '[think]', '◁think▷', '<|channel|>analysis<|message|>'];
-const endsThoughts = [...tags.map((tag) => `</${tag}>`), '[/think]', '◁/think▷', '<|channel|>final<|message|>'];
-const oneOf = (marks: string[]) => marks.map((mark) => mark.replaceAll(/[|[\]/]/g, '\\$&')).join('|');
-const landmarks = new RegExp(`(${oneOf(endsThoughts)})|(${oneOf(beginsThoughts)})|[{[]`, 'gi');
-const endOfThoughts = new RegExp(oneOf(endsThoughts), 'gi');
+const anyOf = (marks: string[]) => marks.map(escapeMark).join('|');
+const beginsThoughts = anyOf(MARKS.map(([begin]) => begin));
+const endsThoughts = anyOf(MARKS.map(([, end]) => end));
+const landmarks = new RegExp(`(${endsThoughts})|(${beginsThoughts})|[{[]`, 'gi');
+const endOfThoughts = new RegExp(endsThoughts, 'gi');
 
 type Landmark =
   { kind: 'bracket'; end: number; bracket: string } | { kind: 'thoughts' | 'end of thoughts'; end: number };
