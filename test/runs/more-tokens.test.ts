@@ -47,7 +47,7 @@ test('plans and graphs that thoughts cut off are asked for again with more token
 });
 
 test('where the model refuses so many tokens, it goes on as after answers that cannot be used', async () => {
-  const refusal: Reply = { status: 400, body: { error: { message: 'max_tokens is too large: 16384.' } } };
+  const refusal: Reply = { status: 400, body: { error: { message: '16384 is more than this model can write.' } } };
   const think = ({ max_output_tokens }: ModelCall) => (max_output_tokens! > 8_192 ? refusal : cut);
   const run = await story.start({ evaluate: (call) => (call.task_id === 'T1' ? think(call) : undefined) });
   const waiting = await run.untilWaiting('T1');
