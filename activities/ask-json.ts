@@ -59,7 +59,10 @@ function againWith(faults: string[]): string {
 /** What is wrong with an answer without such a value is told of the last object in it. */
 function lastThatFits<S extends z.ZodType>(schema: S, text: string): Understood<z.infer<S>> {
   let fault: string | undefined;
-  for (const value of jsonValues(text).slice(-maxValues).toReversed()) {
+  let values = jsonValues(text);
+  // Some servers send JSON as a text of JSON.
+  if (values.length === 1 && typeof values[0] === 'string') values = jsonValues(values[0]);
+  for (const value of values.slice(-maxValues).toReversed()) {
     const read = parse(schema, value);
     if ('value' in read) return read;
     if (isContainer(value) && !Array.isArray(value)) fault ??= read.fault;

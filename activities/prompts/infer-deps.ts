@@ -9,14 +9,17 @@ export const inferDepsAnswer = z.preprocess(
   }),
 );
 
-/** A list with an entry a task, or an object with a member a task. None at all are an empty list. */
+/**
+ * A list with an entry a task, or an object with a member a task. None at all are an empty list; entries of which none says
+ * what it needs are no dependencies, but tasks.
+ */
 function readEntries(said: unknown): unknown {
   const given = Array.isArray(said) || isKeyedById(said) ? said : memberOf(said, 'dependencies', 'graph', 'tasks');
   if (given === null) return [];
-  if (isObject(given))
-    return Object.entries(given).map(([task_id, needs]) => ({ task_id, depends_on: readNeeds(needs) }));
-  // A list in prose may be anything.
-  return Array.isArray(given) && (given !== said || given.length > 0) ? given.map(readEntry) : undefined;
+  const entries = isObject(given) ? entriesOf(given) : given;
+  if (!Array.isArray(entries)) return undefined;
+  const isNone = entries.length === 0 && given !== said;
+  return isNone || entries.some((entry) => needsIn(entry) !== undefined) ? entries.map(readEntry) : undefined;
 }
 
 function isKeyedById(said: unknown): boolean {
@@ -24,10 +27,19 @@ function isKeyedById(said: unknown): boolean {
   return names.length > 0 && names.every((name) => /^\p{L}{0,20}[\s_-]?\d{1,4}$/u.test(name));
 }
 
+function entriesOf(byTask: Record<string, unknown>): unknown[] {
+  return Object.entries(byTask).map(([task_id, needs]) =>
+    isObject(needs) ? { ...needs, task_id } : { task_id, depends_on: needs },
+  );
+}
+
+function needsIn(entry: unknown): unknown {
+  return memberOf(entry, 'depends_on', 'dependencies', 'depends', 'requires', 'needs', 'after', 'prerequisites');
+}
+
 function readEntry(entry: unknown) {
   if (!isObject(entry)) return entry;
-  const needs = memberOf(entry, 'depends_on', 'dependencies', 'depends', 'requires', 'needs', 'after', 'prerequisites');
-  return { task_id: nameOf(memberOf(entry, 'task_id', 'task', 'id', 'title')), depends_on: readNeeds(needs) };
+  return { task_id: nameOf(memberOf(entry, 'task_id', 'task', 'id', 'title')), depends_on: readNeeds(needsIn(entry)) };
 }
 
 /** What a task needs: a list, or one alone. */

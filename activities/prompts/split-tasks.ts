@@ -13,16 +13,16 @@ export const splitTasksAnswer = z.preprocess(
   }),
 );
 
-/** The tasks of a plan: a list, or an object with a member each; under whatever name, when it is the only list. */
+/** The tasks of a plan: a list, or an object with a member each; under whatever name, when they are the only list. */
 function tasksIn(said: unknown): unknown[] | undefined {
-  // A list in prose may be anything.
+  // One without a name may be a list of anything.
   if (Array.isArray(said)) return said.length > 0 && said.every(isObject) ? said : undefined;
   const named = memberOf(said, 'tasks', 'subtasks', 'plan', 'steps');
   if (Array.isArray(named)) return named;
   if (isObject(named)) return tasksIn(named);
   const members = isObject(said) ? Object.values(said) : [];
   const [list, ...more] = members.filter(Array.isArray);
-  if (list) return more.length > 0 ? undefined : list;
+  if (list) return more.length > 0 ? undefined : tasksIn(list);
   return members.length > 1 && members.every(isObject) ? members : undefined;
 }
 

@@ -49,7 +49,7 @@ test.each<[unknown, string[]]>([
   ['T2、T3', ['T2', 'T3']],
   ['Research the market, Step 1', ['T2', 'T3']],
   [2, ['T2']],
-  [{ id: 'T2' }, ['T2']],
+  [[{ id: 'T2' }], ['T2']],
   [
     [{ task_id: 'T2', why: 'x' }, { title: 'Step 1' }],
     ['T2', 'T3'],
@@ -62,7 +62,6 @@ test.each<[unknown, string[]]>([
   ['none', []],
   [['None'], []],
   [[], []],
-  [undefined, []],
 ])('%j are the dependencies of a task', (depends_on, ids) => {
   const graph = ids.length ? { T4: ids } : {};
   expect(graphIn({ dependencies: [{ task_id: 'T4', depends_on }] })).toEqual(graph);
@@ -76,6 +75,8 @@ test.each<[string, unknown]>([
   ['by numbers', { 2: [], 4: [2, 3] }],
   ['by titles', { dependencies: { 'Write, then check': ['Research the market', 'Step 1'] } }],
   ['with other names', { tasks: [{ id: 'T4', dependsOn: ['T2', 'T3'] }] }],
+  ['with members for each', { T2: { depends_on: null }, T4: { needs: ['T2', 'T3'] } }],
+  ['with an entry that says nothing', { dependencies: [{ task_id: 'T2' }, { task_id: 'T4', depends_on: 'T2, T3' }] }],
   [
     'with an entry for each',
     {
@@ -112,6 +113,8 @@ test.each([
   [1],
   ['T2'],
   'none',
+  { tasks: [{ id: 'T2', title: 'Research the market' }] },
+  { T2: { title: 'Research the market' } },
   { dependencies: [['T2', 'T3']] },
   { dependencies: [{ from: 'T2', to: 'T3' }] },
 ])('no graph is plain in %j', (said) => {

@@ -60,6 +60,8 @@ test.each<[string, string]>([
   ['after marks in prose', `As the sources say [1], it is ${JSON.stringify(tasks(3))}. So says [2].`],
   ['after one in thoughts', `<think>Say ${JSON.stringify(tasks(4))}?</think>\n${JSON.stringify(tasks(3))}`],
   ['after its draft', `First: ${JSON.stringify(tasks(5))} Better: ${JSON.stringify(tasks(3))}`],
+  ['before other lists', `${JSON.stringify(tasks(3))} Sources: {"sources": ["a", "b", "c"]}, ["d"] and []`],
+  ['as a text of JSON', JSON.stringify(JSON.stringify(tasks(3)))],
   ['as a list', JSON.stringify(tasks(3).tasks)],
   ['without agents', JSON.stringify({ tasks: tasks(3).tasks.map(({ agent: _, ...said }) => said) })],
   [

@@ -189,6 +189,7 @@ test.each([
   { tasks: [look, { agent: 'writer' }] },
   { tasks: [look, null] },
   { one: [look], two: [weigh] },
+  { sources: ['Look', 'Weigh', 'Tell'] },
   look,
 ])('no plan is plain in %j', (said) => {
   expect(splitTasksAnswer.safeParse(said).success).toBe(false);
