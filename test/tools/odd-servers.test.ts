@@ -1,5 +1,6 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { ModelCall, Reply } from '../fakes/model.ts';
+import { runSteps } from '../harness/orchestration.ts';
 import { useStory } from '../harness/story.ts';
 
 /** Agents with tools at servers that do as public reports say: the loop works, and nothing is paid for twice as it was. */
@@ -141,4 +142,44 @@ test('a turn that was cut beside its calls is no warning: the text that stands i
   const { tasks, warnings } = await run.until('completed');
   expect(tasks[0]!.output).toBe('It is 42.');
   expect(warnings.filter((warning: string) => warning.includes('length limit'))).toEqual([]);
+});
+
+test('a tool that must be called is asked for in words where a server refuses to force it, and again, in more words', async () => {
+  const step = { id: 'sum', type: 'tool', forced_tool: 'run_javascript', output_key: 'sum', max_turns: 4 };
+  let asked = 0;
+  story.model.on(({ tool_choice }) => {
+    if (tool_choice)
+      return { status: 400, body: { error: { message: 'Thinking mode does not support this tool_choice' } } };
+    asked += 1;
+    return asked < 3 ? 'I would call it.' : { call: [code('1 + 2')] };
+  });
+  const { body } = await runSteps(story.user, [step]);
+  expect(body).toMatchObject({ status: 'completed', response: '3' });
+  // One refusal, and then the server is known.
+  expect(story.model.calls).toHaveLength(1 + 3);
+  const systems = story.model.calls.slice(1).map(({ system }) => system);
+  expect(new Set(systems).size).toBe(3);
+  for (const system of systems) expect(system).toContain('Answer with a call of the tool run_javascript.');
+  expect(story.model.calls.at(-1)!.body.messages).toHaveLength(2);
+});
+
+test('thoughts and half an answer are no output', async () => {
+  const provider_id = await story.user.addProvider(story.model, 'openai');
+  const half = { choices: [{ message: { content: 'Half a sent' }, finish_reason: 'error' }] };
+  let asked = 0;
+  const run = await story.start(
+    {
+      execute: ({ task_id }) => {
+        if (task_id === 'T1') return '<think>Chain of thought.</think>\nThe result.';
+        if (task_id === 'T2' && (asked += 1) === 1) return { status: 200, headers: json, body: half };
+        return undefined;
+      },
+      finalize: () => 'Chain of thought.\n</think>\n\nAll of it.',
+    },
+    { provider_id },
+  );
+  const { tasks, final_output } = await run.until('completed');
+  expect([tasks[0]!.output, tasks[1]!.output, final_output]).toEqual(['The result.', 'Output of T2.', 'All of it.']);
+  const prompts = story.model.calls.map(({ prompt }) => prompt).join();
+  expect(prompts).not.toMatch(/Chain of thought|Half a sent/);
 });
