@@ -1,15 +1,15 @@
-import type { HumanGate } from '../db/schema.ts';
 import { insertPlannedTasks } from '../db/tasks.ts';
 import type { Work } from '../db/work.ts';
 import { chain } from '../workflows/contract/graph.ts';
 import type { PlannedTask } from '../workflows/contract/inputs.ts';
-import { gateName, matchesGate } from '../workflows/contract/plan.ts';
+import { gateName } from '../workflows/contract/plan.ts';
 import type { Progress } from '../workflows/contract/states.ts';
 import { askForJson, type Understood } from './ask-json.ts';
 import { callOf } from './ask.ts';
 import { atWork } from './at-work.ts';
 import { graphOf } from './dependencies.ts';
 import type { ActivityDeps } from './deps.ts';
+import { layOut } from './lay-out.ts';
 import { inferDepsAnswer, inferDepsPrompt } from './prompts/infer-deps.ts';
 import { splitTasksAnswer, splitTasksPrompt } from './prompts/split-tasks.ts';
 
@@ -17,8 +17,6 @@ import { splitTasksAnswer, splitTasksPrompt } from './prompts/split-tasks.ts';
 const minTasks = 3;
 const maxTasks = 6;
 const mostTasks = 12;
-
-type Draft = Omit<PlannedTask, 'id'> & { description: string };
 
 type SplitTasks = { run_id: string; progress?: Progress };
 type InferDeps = { run_id: string; tasks: { id: string; title: string }[]; progress?: Progress };
@@ -41,14 +39,14 @@ async function splitTasks(deps: ActivityDeps, work: Work): Promise<{ tasks: Plan
   const plan = await askForJson(deps, call, splitTasksAnswer, (said, ask) =>
     withFewTasks(said, run.human_gates.length, ask),
   );
-  const drafts = layOut(plan?.value.tasks ?? fallbackPlan(), run);
-  const rows = drafts.map((draft, index) => ({ ...draft, id: `T${index + 1}` }));
+  const { tasks: rows, warnings } = layOut(plan?.value.tasks ?? fallbackPlan(), run);
   await insertPlannedTasks(deps.db, run.run_id, rows);
+  const planWarnings = plan
+    ? plan.warnings
+    : ['The model gave no usable plan, so the run follows a plain one: gather, work, check.'];
   return {
     tasks: rows.map(({ description: _description, ...task }) => task),
-    warnings: plan
-      ? plan.warnings
-      : ['The model gave no usable plan, so the run follows a plain one: gather, work, check.'],
+    warnings: [...planWarnings, ...warnings],
   };
 }
 
@@ -87,45 +85,4 @@ function fallbackPlan() {
       agent: null,
     },
   ];
-}
-
-/** Adds the human tasks to the plan: questions first; planned tasks that a gate names; gates that name none, last. */
-function layOut(
-  planned: { title: string; description: string; agent: string | null }[],
-  run: { ask_me_about: string[]; human_gates: HumanGate[] },
-): Draft[] {
-  const gates = run.human_gates.map((gate, human_gate) => ({ name: gateName(gate), human_gate }));
-  const gateOf = (task: { title: string }) => gates.find(({ name }) => matchesGate(name, task.title));
-  const questions: Draft[] = run.ask_me_about.length
-    ? [
-        {
-          title: 'Give the missing context',
-          description: describeQuestions(run.ask_me_about),
-          kind: 'human',
-          place: 'start',
-          agent: null,
-        },
-      ]
-    : [];
-  const unmatched = gates.filter(({ name }) => !planned.some((task) => matchesGate(name, task.title)));
-  return [
-    ...questions,
-    ...planned.map((task): Draft => {
-      const gate = gateOf(task);
-      const title = task.title.replaceAll(/\s+/g, ' ');
-      return { ...task, title, kind: gate ? 'human' : 'ai', place: 'planned', human_gate: gate?.human_gate };
-    }),
-    ...unmatched.map(({ name, human_gate }): Draft => ({
-      title: name,
-      description: `A person was asked for: ${name}.`,
-      kind: 'human',
-      place: 'end',
-      agent: null,
-      human_gate,
-    })),
-  ];
-}
-
-function describeQuestions(questions: string[]): string {
-  return `Please tell us about:\n${questions.map((question) => `- ${question}`).join('\n')}`;
 }

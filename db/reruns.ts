@@ -3,6 +3,9 @@ import type { TakenTask } from '../workflows/contract/inputs.ts';
 import type { Db } from './index.ts';
 import type { Database, Run, Task } from './schema.ts';
 
+/** `human_gates`: those that it answers to, as its plan says; null of a plan of 0.1.0, and of what is no gate. */
+export type SourceTask = Task & { human_gates: number[] | null };
+
 /**
  * A run with the tasks of its plan, in its order; none while it is not planned. Those that Orchflow added later, for a
  * decision on its budget or its final output, are left out. Undefined when this account has none of this id.
@@ -11,7 +14,7 @@ export async function findSource(
   db: Db,
   account_id: string,
   run_id: string,
-): Promise<{ run: Run; tasks: Task[] } | undefined> {
+): Promise<{ run: Run; tasks: SourceTask[] } | undefined> {
   const run = await db
     .selectFrom('runs')
     .selectAll()
@@ -19,16 +22,12 @@ export async function findSource(
     .where('account_id', '=', account_id)
     .executeTakeFirst();
   if (!run) return undefined;
-  const plan = sql<string>`
-    select task ->> 'id' from run_events, jsonb_array_elements(data -> 'tasks') as task
-    where run_events.run_id = ${run_id} and type = 'run.planned'`;
-  const tasks = await db
-    .selectFrom('tasks')
-    .selectAll()
-    .where('run_id', '=', run_id)
-    .where(sql<boolean>`id in (${plan})`)
-    .orderBy('position')
-    .execute();
+  const { rows: tasks } = await sql<SourceTask>`
+    select tasks.*, planned -> 'human_gates' as human_gates
+    from run_events, jsonb_array_elements(data -> 'tasks') as planned, tasks
+    where run_events.run_id = ${run_id} and type = 'run.planned'
+      and tasks.run_id = ${run_id} and tasks.id = planned ->> 'id'
+    order by position`.execute(db);
   return { run, tasks };
 }
 
@@ -36,7 +35,7 @@ export async function findSource(
 export async function insertTakenTasks(
   trx: Transaction<Database>,
   run_id: string,
-  source: Task[],
+  source: SourceTask[],
   taken: { plan: TakenTask[]; edits: Record<string, string> },
 ): Promise<void> {
   const edits = new Map(Object.entries(taken.edits));

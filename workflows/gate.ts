@@ -124,11 +124,12 @@ function remind(run: AskingRun, task: TaskState, gate: GateState, policy: GatePo
   run.webhooks.send('gate.reminder', [task.id]);
 }
 
-function tellOverdue(run: AskingRun, task: TaskState, gate: GateState, { on_timeout, human_gate }: GatePolicy): void {
+function tellOverdue(run: AskingRun, task: TaskState, gate: GateState, policy: GatePolicy): void {
+  const { on_timeout, human_gate, escalates = on_timeout === 'escalate' ? [human_gate] : [] } = policy;
   gate.overdue_at = new Date().toISOString();
   record(run, 'gate.overdue', { task_id: task.id, gate_id: gate.gate_id, on_timeout });
   run.webhooks.send('gate.overdue', [task.id]);
-  if (on_timeout === 'escalate') run.webhooks.escalate('gate.overdue', [task.id], human_gate);
+  for (const escalated of escalates) run.webhooks.escalate('gate.overdue', [task.id], escalated);
 }
 
 /** What the policy does with a gate that has expired in Postgres. */

@@ -76,7 +76,8 @@ function usePlan(run: GoalRun, planned: PlannedTask[], tasks: TaskState[]): void
   for (const task of planned) run.planned.set(task.id, task);
   showTasks(run, tasks);
   for (const task of tasks) changeTask(run, task, {});
-  record(run, 'run.planned', { tasks: tasks.map(outline) });
+  const gatesOf = new Map(planned.map(({ id, human_gates }) => [id, human_gates && { human_gates }]));
+  record(run, 'run.planned', { tasks: tasks.map((task) => ({ ...outline(task), ...gatesOf.get(task.id) })) });
 }
 
 /** Every task starts as soon as the tasks that it depends on are done. */
@@ -104,8 +105,8 @@ async function doTask(run: GoalRun, task: TaskState): Promise<void> {
 }
 
 async function doByPerson(run: GoalRun, task: TaskState): Promise<void> {
-  const { place, human_gate } = run.planned.get(task.id)!;
-  const policy = run.input.human_gate_policies?.[human_gate ?? -1] ?? run.gatePolicy;
+  const { place, human_gate, gate_policy } = run.planned.get(task.id)!;
+  const policy = gate_policy ?? run.input.human_gate_policies?.[human_gate ?? -1] ?? run.gatePolicy;
   const answer = await awaitAnswer(run, task, { kind: place === 'start' ? 'context' : 'human_task', policy });
   complete(run, task, answer.output_id);
 }

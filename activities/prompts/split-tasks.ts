@@ -6,10 +6,26 @@ const maxTitle = 120;
 const maxDescription = 4_000;
 const maxAgentName = 100;
 
+/** Numbers as they were meant: also one alone, and as texts. None of anything else. */
+const stepNumbers = z.preprocess((value) => [value].flat().slice(0, 40).flatMap(readNumbers), z.array(z.int()));
+
+function readNumbers(value: unknown): number[] {
+  if (typeof value === 'string') return (value.slice(0, 100).match(/\d{1,3}/g) ?? []).map(Number);
+  return typeof value === 'number' && Number.isInteger(value) ? [value] : [];
+}
+
 export const splitTasksAnswer = z.preprocess(
   (said) => ({ tasks: distinct(tasksIn(said)?.map(readTask)) }),
   z.object({
-    tasks: z.array(z.object({ title: z.string(), description: z.string(), agent: z.string().nullable() })),
+    tasks: z.array(
+      z.object({
+        title: z.string(),
+        description: z.string(),
+        agent: z.string().nullable(),
+        human_steps: stepNumbers,
+        waits_for: stepNumbers,
+      }),
+    ),
   }),
 );
 
@@ -34,10 +50,11 @@ function readTask(said: unknown): unknown {
   const title = textOf(memberOf(task, 'title', 'name', 'task', 'subtask')) ?? description?.split('\n', 1)[0];
   const agent = nameOf(memberOf(task, 'agent', 'agents', 'assignee', 'assigned_to', 'role'));
   return {
-    ...task,
     title: title && shorten(title, maxTitle),
     description: cut(description ?? title ?? '', maxDescription),
     agent: agent === undefined ? null : shorten(agent, maxAgentName),
+    human_steps: memberOf(task, 'human_steps', 'human_step'),
+    waits_for: memberOf(task, 'waits_for'),
   };
 }
 
@@ -55,13 +72,18 @@ You split a goal into 3 to 6 subtasks that agents and people work on, many of th
   sentences what to produce and what matters.
 - \`agent\` is the name of the best suited agent from the list, or null.
 - Do not plan a subtask that only collects the results: that happens at the end by itself.
-- Every step listed under human_steps is done by a person: plan one subtask for it, with the words of that step in its title.
+- Every step listed under human_steps is done by a person: plan one subtask for it, with the words of that step in its title
+  and its number in \`human_steps\`. Only when a step is no more than a person's yes to other subtasks, plan none for it, and
+  put its number in \`waits_for\` of each subtask that must not begin before that yes. Both lists are mostly empty.
 ${dataRule}`,
     prompt: parts(
       block('goal', run.task),
       listBlock('agents', run.agents),
-      listBlock('human_steps', run.human_steps),
-      'Split the goal. Answer with JSON only: {"tasks": [{"title": "…", "description": "…", "agent": "…"}]}',
+      listBlock(
+        'human_steps',
+        run.human_steps.map((step, index) => `${index + 1}: ${step}`),
+      ),
+      'Split the goal. Answer with JSON only: {"tasks": [{"title": "…", "description": "…", "agent": "…", "human_steps": [], "waits_for": []}]}',
     ),
   };
 }

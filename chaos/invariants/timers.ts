@@ -1,4 +1,5 @@
-import { gateName, matchesGate } from '../../workflows/contract/plan.ts';
+import { matchesGate } from '../../src/runs/gate-words.ts';
+import { gateName } from '../../workflows/contract/plan.ts';
 import type { Evidence } from '../evidence.ts';
 import { excusedUntil } from '../windows.ts';
 import { time, type Invariant, type Run } from './runs.ts';

@@ -26,18 +26,19 @@ const AGENTS: Record<Stage, RegExp> = {
   review: /review|edit|quality|qa|critic|legal|secur|writ/i,
 };
 
-export type PlannedTask = { title: string; description: string; agent: string | null };
+export type PlannedTask = { title: string; description: string; agent: string | null; human_steps: number[] };
 
 /** 3 to 6 tasks out of the goal, and one more for each step that a person does and that none of them names. */
 export function planTasks(goal: string, agents: string[], humanSteps: string[]): PlannedTask[] {
   const people = humanSteps.slice(0, 5).map((step) => shorten(sentenceCase(step), 120));
   const titles = completed(stepsOf(goal), shorten(withoutEnd(goal), 60)).slice(0, Math.max(3, 8 - people.length));
   const uncovered = people.filter((step) => !titles.some((title) => containsWords(title, step)));
-  const isHuman = (title: string) => people.some((step) => containsWords(title, step));
+  const stepsIn = (title: string) => people.flatMap((step, index) => (containsWords(title, step) ? [index + 1] : []));
   return [...titles, ...uncovered].map((title, index) => ({
     title,
     description: `${title}, as a part of the goal: ${shorten(goal, 400)} (Planned by Orchflow's offline demo model.)`,
-    agent: isHuman(title) ? null : agentFor(title, index, agents),
+    agent: stepsIn(title).length > 0 ? null : agentFor(title, index, agents),
+    human_steps: stepsIn(title),
   }));
 }
 

@@ -43,7 +43,7 @@ function answerTo(role: string, blocks: Block[]): string {
   switch (role) {
     case "You are Orchflow's planner.":
       return JSON.stringify({
-        tasks: planTasks(goalOf(blocks), linesOf(blocks, 'agents'), linesOf(blocks, 'human_steps')),
+        tasks: planTasks(goalOf(blocks), linesOf(blocks, 'agents'), stepsOf(blocks)),
       });
     case "You are Orchflow's dependency analyst.":
       return JSON.stringify({ dependencies: inferDependencies(tasksOf(blocks)) });
@@ -69,6 +69,11 @@ function goalOf(blocks: Block[]): string {
 function linesOf(blocks: Block[], tag: string): string[] {
   const lines = find(blocks, tag)?.text.split('\n') ?? [];
   return lines.map((line) => line.trim()).filter(Boolean);
+}
+
+/** Without their numbers. */
+function stepsOf(blocks: Block[]): string[] {
+  return linesOf(blocks, 'human_steps').map((line) => line.replace(/^\d+:\s*/, ''));
 }
 
 function tasksOf(blocks: Block[]): { id: string; title: string }[] {

@@ -1,7 +1,8 @@
 import type { Duration } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
 import type { GateTerms, HumanGate, Run } from '../../db/schema.ts';
-import type { GatePolicy } from '../../workflows/contract/gate-rules.ts';
+import type { GatePolicy, OnTimeout } from '../../workflows/contract/gate-rules.ts';
+import type { PlannedTask } from '../../workflows/contract/inputs.ts';
 import { requireNone, type FieldFault, type Path } from '../errors.ts';
 
 /** How long gates wait for people: what a run asks for, and what its workflow is told. */
@@ -38,6 +39,41 @@ function faultsOf(terms: Terms, at: Path, minReminderSeconds: number): FieldFaul
     faults.push({ path: [...at, 'remind_every'], detail: `must be at least ${minReminderSeconds} seconds` });
   }
   return faults;
+}
+
+/** What a plan says of a task that answers to these entries of `human_gates`. Of several, the strictest terms hold. */
+export function gatesOfTask(
+  run: Terms & { human_gates: HumanGate[] },
+  human_gates: number[],
+): Pick<PlannedTask, 'human_gate' | 'human_gates' | 'gate_policy'> {
+  const [human_gate] = human_gates;
+  if (human_gate === undefined) return {};
+  const own = { human_gate, human_gates };
+  return human_gates.length === 1 ? own : { ...own, gate_policy: strictest(run, human_gate, human_gates) };
+}
+
+/** From the one that passes without a person to the one that fails the run. */
+const byStrictness: OnTimeout[] = ['approve', 'wait', 'escalate', 'cancel', 'reject'];
+
+/** Term by term: the earliest due date, the most frequent reminders, the strictest action. Everybody who is to be told is. */
+function strictest(run: Terms & { human_gates: HumanGate[] }, human_gate: number, human_gates: number[]): GatePolicy {
+  const terms = human_gates.map((index) => termsOf(run.human_gates[index]!, run));
+  const policies = terms.map((own, index) => policyOf(own, human_gates[index]!));
+  const urls = terms.map(({ on_timeout, escalation_webhook_url }) =>
+    on_timeout === 'escalate' ? escalation_webhook_url : null,
+  );
+  return {
+    due_in: shortest(policies.map(({ due_in }) => due_in)),
+    remind_every: shortest(policies.map(({ remind_every }) => remind_every)),
+    on_timeout: byStrictness.findLast((action) => policies.some(({ on_timeout }) => on_timeout === action))!,
+    human_gate,
+    escalates: human_gates.filter((_, index) => urls[index] && urls.indexOf(urls[index]) === index),
+  };
+}
+
+function shortest(durations: (number | null)[]): number | null {
+  const given = durations.filter((duration) => duration !== null);
+  return given.length > 0 ? Math.min(...given) : null;
 }
 
 /** What the workflow is told: the policy of the run, and that of each entry of its `human_gates`. */

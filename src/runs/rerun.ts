@@ -1,12 +1,14 @@
-import { findSource, insertTakenTasks } from '../../db/reruns.ts';
-import type { Run, Task } from '../../db/schema.ts';
+import { findSource, insertTakenTasks, type SourceTask } from '../../db/reruns.ts';
+import type { Run } from '../../db/schema.ts';
 import { ancestors } from '../../workflows/contract/graph.ts';
 import type { TakenTask } from '../../workflows/contract/inputs.ts';
-import { gateName, matchesGate } from '../../workflows/contract/plan.ts';
+import { gateName } from '../../workflows/contract/plan.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { chooseModels, type ModelDeps } from '../agents/models.ts';
 import { DomainError, InvalidInputError, notFound, requireNone } from '../errors.ts';
 import { newId, type IdSeed } from '../ids.ts';
+import { gatesOfTask } from './gate-terms.ts';
+import { matchesGate } from './gate-words.ts';
 import { goalRow } from './goals.ts';
 import { startRun, type StartDeps } from './start.ts';
 
@@ -46,7 +48,7 @@ export async function rerunGoal(
  */
 function planRerun(
   run_id: string,
-  source: { run: Run; tasks: Task[] },
+  source: { run: Run; tasks: SourceTask[] },
   { from_task, edits }: { from_task: string; edits: Record<string, string> },
 ): TakenTask[] {
   const { run, tasks } = source;
@@ -65,7 +67,7 @@ function planRerun(
     }));
   requireNone(faults);
 
-  const stands = ({ id, status }: Task) => !isAfter(id) && (status === 'completed' || Object.hasOwn(edits, id));
+  const stands = ({ id, status }: SourceTask) => !isAfter(id) && (status === 'completed' || Object.hasOwn(edits, id));
   const before = ancestors(tasks, from_task);
   const missing = tasks.filter((task) => before.includes(task.id) && !stands(task)).map(({ id }) => id);
   if (missing.length > 0) {
@@ -75,7 +77,6 @@ function planRerun(
   return tasks.map((task, index): TakenTask => {
     const { id, title, kind, agent, model, depends_on } = task;
     const asks = index === 0 && kind === 'human' && run.ask_me_about.length > 0;
-    const gate = kind === 'ai' || asks ? -1 : run.human_gates.findIndex((entry) => matchesGate(gateName(entry), title));
     const is_reused = stands(task);
     const has_output = task.output_id !== null || Object.hasOwn(edits, id);
     return {
@@ -86,9 +87,14 @@ function planRerun(
       model,
       depends_on,
       place: asks ? 'start' : 'planned',
-      ...(gate >= 0 && { human_gate: gate }),
+      ...(kind === 'human' && !asks && gatesOfTask(run, task.human_gates ?? gatesByWords(run, title))),
       is_reused,
       output_id: is_reused && has_output ? `${run_id}/${id}/reused` : null,
     };
   });
+}
+
+/** Plans of 0.1.0 do not say to which gates a task answers. */
+function gatesByWords({ human_gates }: Run, title: string): number[] {
+  return human_gates.flatMap((gate, index) => (matchesGate(gateName(gate), title) ? [index] : []));
 }

@@ -1,10 +1,18 @@
 import type { FakeModel, ModelCall, Reply } from '../fakes/model.ts';
 
+type PlanTask = {
+  title: string;
+  description?: string;
+  agent?: string | null;
+  human_steps?: unknown;
+  waits_for?: unknown;
+};
+
 type Answer = (call: ModelCall) => Reply | undefined | Promise<Reply | undefined>;
 
 export type Script = {
   /** Titles, or whole tasks, of the plan. */
-  plan?: (string | { title: string; description?: string; agent?: string | null })[];
+  plan?: (string | PlanTask)[];
   /** By task id, as the model infers them. */
   dependencies?: Record<string, string[]>;
   split?: Answer;

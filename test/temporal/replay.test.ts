@@ -73,6 +73,19 @@ test('a run with context and human tasks', async () => {
   await keep('gates', run);
 });
 
+test('a run with two gates at one task, and one that stands before another', async () => {
+  const human_gates = ['report', { name: 'market report', gate_due_in: '1d' }, 'legal approval'];
+  const plan = ['Research the market', { title: 'Analyse it', waits_for: [3] }, 'Write the market report'];
+  const run = await story.start({ plan, dependencies: { T2: ['T1'], T3: ['T2'] } }, { human_gates });
+  for (const id of ['T4', 'T3']) {
+    await run.untilWaiting(id);
+    await run.complete(id, { output: 'Done.' });
+  }
+  await run.until('completed');
+  await story.orchflow.client.workflow.getHandle(run.run_id).result();
+  await keep('guards', run);
+});
+
 test('a run with approvals, rejected and edited', async () => {
   const run = await story.start({ dependencies: { T2: ['T1'], T3: ['T2'] } }, { require_approval: true });
   const [decisions] = [[{ decision: 'reject', output: 'Shorter.' }, { decision: 'edit', output: 'Short.' }, {}, {}]];

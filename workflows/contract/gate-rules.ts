@@ -13,6 +13,8 @@ export type GatePolicy = {
   on_timeout: OnTimeout;
   /** The entry of the run's `human_gates` whose escalation webhook is called; null is the run's own. */
   human_gate: number | null;
+  /** Of a task that answers to several: those whose escalation webhooks are called, whatever `on_timeout` says. */
+  escalates?: number[];
 };
 
 export const noGatePolicy: GatePolicy = { due_in: null, remind_every: null, on_timeout: 'wait', human_gate: null };

@@ -72,12 +72,20 @@ export type PlannedTask = {
   id: string;
   title: string;
   kind: TaskKind;
-  /** `start`: asks for context before the agents begin. `end`: a gate that no planned task answers to. */
-  place: 'start' | 'planned' | 'end';
+  /**
+   * `start`: asks for context before the agents begin. Gates that no planned task answers to: `guard` stands before the
+   * tasks in `guards`, `end` after all.
+   */
+  place: 'start' | 'planned' | 'guard' | 'end';
+  guards?: string[];
   /** The agent that the plan names. */
   agent: string | null;
-  /** The entry of the run's `human_gates` that this task answers to. */
+  /** The entry of the run's `human_gates` that this task answers to; of several the first. */
   human_gate?: number;
+  /** All of them. Plans of 0.1.0 lack it. */
+  human_gates?: number[];
+  /** The strictest terms of several. */
+  gate_policy?: GatePolicy;
 };
 
 export type TakenTask = PlannedTask &

@@ -36,15 +36,6 @@ export function gateName(gate: string | { name: string }): string {
   return typeof gate === 'string' ? gate : gate.name;
 }
 
-/** True when every word of the gate stands in the text: "pricing" in "Extract pricing", "legal approval" in "Get legal approval". */
-export function matchesGate(gate: string, text: string): boolean {
-  const textWords = words(text);
-  const gateWords = words(gate);
-  return (
-    gateWords.length > 0 && gateWords.every((part) => textWords.some((word) => word === part || sameStem(part, word)))
-  );
-}
-
 /** A task that nothing has happened to. */
 export function newTask(task: Pick<TaskState, 'id' | 'title' | 'kind' | 'agent' | 'model' | 'depends_on'>): TaskState {
   return { ...task, status: 'pending', attempts: 0, output_id: null, evaluation: null, error: null, gate: null };
@@ -52,17 +43,30 @@ export function newTask(task: Pick<TaskState, 'id' | 'title' | 'kind' | 'agent' 
 
 /**
  * Connects a plan. Answers asked for at the start come before every AI task; gates that match no planned task come
- * after all others; between them the inferred graph. AI tasks get their agents.
+ * before the tasks that they guard, or after all others; between them the inferred graph. AI tasks get their agents.
  */
 export function connectTasks(planned: PlannedTask[], inferred: Dependencies, agents: Agent[]): TaskState[] {
   const atStart = planned.filter((task) => task.place === 'start').map((task) => task.id);
   const beforeEnd = planned.filter((task) => task.place !== 'end').map((task) => task.id);
   const inferredOf = new Map(inferred.map(({ id, depends_on }) => [id, depends_on]));
-  return planned.map(({ id, title, kind, place, agent: named }, turn) => {
+  const tasks = planned.map(({ id, title, kind, place, agent: named }, turn) => {
     const agent = kind === 'ai' ? assignAgent(agents, { title, agent: named }, turn) : undefined;
     const between = [...(kind === 'ai' ? atStart : []), ...(inferredOf.get(id) ?? [])];
     const depends_on = place === 'start' ? [] : place === 'end' ? beforeEnd : between;
     return newTask({ id, title, kind, depends_on, agent: agent?.name ?? null, model: agent?.model ?? null });
+  });
+  return planned.reduce(guard, tasks);
+}
+
+/** A gate with tasks to guard needs what they need, so that a person sees it, and they need the gate. Makes no cycle. */
+function guard(tasks: TaskState[], { id, guards = [] }: PlannedTask): TaskState[] {
+  if (guards.length === 0) return tasks;
+  const guarded = new Set(guards);
+  const isBehind = (task_id: string) => [task_id, ...ancestors(tasks, task_id)].some((before) => guarded.has(before));
+  const needed = tasks.filter((task) => guarded.has(task.id)).flatMap(({ depends_on }) => depends_on);
+  return tasks.map((task) => {
+    if (task.id === id) return { ...task, depends_on: [...new Set(needed)].filter((task_id) => !isBehind(task_id)) };
+    return guarded.has(task.id) ? { ...task, depends_on: [...task.depends_on, id] } : task;
   });
 }
 

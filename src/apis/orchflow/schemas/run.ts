@@ -61,7 +61,9 @@ export const createRunSchema = z
       .max(20)
       .default([])
       .meta({
-        description: 'Planned steps that a person does. A gate that matches none becomes a task of its own at the end.',
+        description:
+          'Planned steps that a person does. A gate that no planned task is becomes a task of its own, before the tasks that ' +
+          'must wait for it or before the final output. Of several at one task, the strictest terms hold.',
         example: ['legal approval'],
       }),
     ask_me_about: z

@@ -1,0 +1,94 @@
+import type { Run } from '../db/schema.ts';
+import { gatesOfTask } from '../src/runs/gate-terms.ts';
+import { matchesGate } from '../src/runs/gate-words.ts';
+import type { PlannedTask } from '../workflows/contract/inputs.ts';
+import { gateName } from '../workflows/contract/plan.ts';
+
+/** How the tasks that a model plans become the tasks of a run. */
+
+/** A task as the model plans it. Human steps are named by number, counted from 1 as in the prompt. */
+export type Draft = {
+  title: string;
+  description: string;
+  agent: string | null;
+  /** The steps that this task is. */
+  human_steps?: number[];
+  /** The steps that this task must wait for, and that are no task of the plan. */
+  waits_for?: number[];
+};
+
+type Row = PlannedTask & { description: string };
+type Gate = { name: string; human_gate: number };
+type Asked = Pick<Run, 'ask_me_about' | 'human_gates' | 'gate_due_in' | 'remind_every' | 'on_timeout'> &
+  Pick<Run, 'escalation_webhook_url'>;
+
+/**
+ * Adds the human tasks to the plan: the questions first, the gates that no task answers to last. A gate that is asked for
+ * by other tasks stands before them, others before the final output.
+ */
+export function layOut(drafts: Draft[], run: Asked): { tasks: Row[]; warnings: string[] } {
+  const gates = run.human_gates.map((gate, human_gate): Gate => ({ name: gateName(gate), human_gate }));
+  const answering = new Map(gates.map((gate) => [gate, answeringTasks(drafts, gate)]));
+  const questions = askFor(run.ask_me_about);
+  const idOf = (draft: Draft) => `T${questions.length + drafts.indexOf(draft) + 1}`;
+
+  const planned = drafts.map((draft): Row => {
+    const { description, agent } = draft;
+    const title = draft.title.replaceAll(/\s+/g, ' ');
+    const own = gates.filter((gate) => answering.get(gate)!.includes(draft));
+    const task = { id: idOf(draft), title, agent, kind: own.length > 0 ? 'human' : 'ai', place: 'planned' } as const;
+    const several = own.length > 1 ? `${description}\n\nIt answers to ${listNames(own)}.` : description;
+    return { ...task, description: several, ...gatesOfTask(run, numbersOf(own)) };
+  });
+  const missing = gates.filter((gate) => answering.get(gate)!.length === 0);
+  const added = missing.map((gate, index): Row => {
+    const guards = drafts.filter((draft) => names(draft.waits_for, gate)).map(idOf);
+    return {
+      id: `T${questions.length + drafts.length + index + 1}`,
+      title: gate.name,
+      description: `A person was asked for: ${gate.name}.`,
+      kind: 'human',
+      agent: null,
+      place: guards.length > 0 ? 'guard' : 'end',
+      guards,
+      ...gatesOfTask(run, [gate.human_gate]),
+    };
+  });
+  return { tasks: [...questions, ...planned, ...added], warnings: planned.flatMap((task) => toldOf(task, gates)) };
+}
+
+/**
+ * Those in whose title the words of the gate stand, whatever the planner says: no agent does what a person was asked for.
+ * Where they stand in none, those that the planner says, who may have written in another language.
+ */
+function answeringTasks(drafts: Draft[], gate: Gate): Draft[] {
+  const byWords = drafts.filter(({ title }) => matchesGate(gate.name, title));
+  return byWords.length > 0 ? byWords : drafts.filter(({ human_steps }) => names(human_steps, gate));
+}
+
+function names(steps: number[] | undefined, { human_gate }: Gate): boolean {
+  return steps?.includes(human_gate + 1) ?? false;
+}
+
+function numbersOf(gates: Gate[]): number[] {
+  return gates.map(({ human_gate }) => human_gate);
+}
+
+/** Several gates at one task: whose terms hold must be known to who reads the run. */
+function toldOf({ id, human_gates = [] }: Row, gates: Gate[]): string[] {
+  if (human_gates.length < 2) return [];
+  const own = gates.filter(({ human_gate }) => human_gates.includes(human_gate));
+  return [`${id} answers to ${listNames(own)}: the strictest of their terms hold.`];
+}
+
+function listNames(gates: Gate[]): string {
+  const named = gates.slice(0, 3).map(({ name }) => `"${name}"`);
+  const rest = gates.length - named.length;
+  return `${gates.length} human gates: ${named.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
+}
+
+function askFor(questions: string[]): Row[] {
+  if (questions.length === 0) return [];
+  const description = `Please tell us about:\n${questions.map((question) => `- ${question}`).join('\n')}`;
+  return [{ id: 'T1', title: 'Give the missing context', description, kind: 'human', place: 'start', agent: null }];
+}
