@@ -131,7 +131,7 @@ test.each<[string, unknown]>([
   ['with lists for texts', { tasks: planned.map((task) => ({ ...task, description: [task.description] })) }],
   ['with a task twice', { tasks: [look, weigh, weigh, tell, look] }],
 ])('a plan %s', (_, said) => {
-  expect(splitTasksAnswer.parse(said)).toEqual({ tasks: planned });
+  expect(splitTasksAnswer.parse(said)).toMatchObject({ tasks: planned });
 });
 
 test.each<[unknown, unknown]>([
@@ -171,12 +171,12 @@ test.each<[unknown, unknown]>([
     { title: 'Look', description: `${'x'.repeat(4_000)}\n[… 1000 characters left out]`, agent: null },
   ],
 ])('the planned task %j is plain', (said, task) => {
-  expect(splitTasksAnswer.parse({ tasks: [said] })).toEqual({ tasks: [task] });
+  expect(splitTasksAnswer.parse({ tasks: [said] })).toMatchObject({ tasks: [task] });
 });
 
 test('two tasks with one title are two when they differ in anything', () => {
   const tasks = [look, { ...look, agent: 'writer' }, { ...look, description: 'Look again.' }];
-  expect(splitTasksAnswer.parse({ tasks })).toEqual({ tasks });
+  expect(splitTasksAnswer.parse({ tasks })).toMatchObject({ tasks });
 });
 
 test.each([
