@@ -1,40 +1,83 @@
 import { z } from 'zod';
-import { parseJsonAnswer } from '../src/llm/index.ts';
+import { isContainer, jsonValues } from '../src/llm/index.ts';
 import { askModel, type Call } from './ask.ts';
 import type { ActivityDeps } from './deps.ts';
+import { askWithMoreTokens, moreOutputTokens, mostOutputTokens } from './output-tokens.ts';
 
 const maxAsks = 3;
 
+/** Values that are looked at, from the end: what is asked for mostly stands there. */
+const maxValues = 50;
+
+/** What an answer that has the asked shape comes to, or what is wrong with it, in a sentence that a model can act on. */
+export type Understood<T> = { value: T } | { fault: string };
+
 /**
- * Asks for JSON of this shape. An answer that does not parse, or in which `faultOf` finds a fault, is asked again with
- * the fault named, at most twice. Returns undefined when no answer was valid.
+ * Asks for JSON of this shape. The last value of an answer that has it is taken. One that `understand` finds a fault in,
+ * and an answer without such a value, is asked for again, at most twice: with all faults named so far, and with more
+ * tokens where it was cut off. `understand` is told which ask it is. Returns undefined when no answer was valid.
  */
-export async function askForJson<S extends z.ZodType>(
+export async function askForJson<S extends z.ZodType, T>(
   deps: ActivityDeps,
   call: Call,
   schema: S,
-  faultOf: (value: z.infer<S>) => string | undefined = () => undefined,
-): Promise<{ value: z.infer<S>; call_id: string; warnings: string[] } | undefined> {
+  understand: (said: z.infer<S>, ask: number) => Understood<T>,
+): Promise<{ value: T; call_id: string; warnings: string[] } | undefined> {
   const request = { ...call.request, schema: { name: call.key.purpose, json_schema: wireSchema(schema) } };
-  let fault: string | undefined;
+  const faults: string[] = [];
+  let { max_output_tokens } = request;
+  if (neededMoreAsks(call)) max_output_tokens = moreOutputTokens(max_output_tokens);
   for (let ask = 1; ask <= maxAsks; ask += 1) {
-    const again = fault && `\n\nYour last answer cannot be used: ${fault} Answer again, with JSON only.`;
-    const prompt = request.prompt + (again ?? '');
-    const { text, finish, call_id, warnings } = await askModel(deps, { ...call, request: { ...request, prompt } }, ask);
-    const parsed = parse(schema, text);
-    if ('fault' in parsed) fault = finish === 'length' ? 'it was cut off because it is too long.' : parsed.fault;
-    else {
-      fault = faultOf(parsed.value);
-      if (!fault) return { value: parsed.value, call_id, warnings };
-    }
+    const asked = { ...call, request: { ...request, prompt: request.prompt + againWith(faults), max_output_tokens } };
+    const hasMore = max_output_tokens > request.max_output_tokens;
+    const answer = await (hasMore ? askWithMoreTokens(deps, asked, ask) : askModel(deps, asked, ask));
+    if (!answer) return undefined;
+    const { text, finish, call_id, warnings } = answer;
+    const said = lastThatFits(schema, text);
+    const understood = 'fault' in said ? said : understand(said.value, ask);
+    if ('value' in understood) return { value: understood.value, call_id, warnings };
+    const isCut = 'fault' in said && finish === 'length';
+    if (isCut && max_output_tokens === mostOutputTokens) return undefined;
+    if (isCut) max_output_tokens = moreOutputTokens(max_output_tokens);
+    faults.push(isCut ? 'it was cut off because it is too long.' : understood.fault);
   }
   return undefined;
 }
 
-function parse<S extends z.ZodType>(schema: S, text: string): { value: z.infer<S> } | { fault: string } {
+/** Models that think need more tokens than the words of an answer. A run that has met one of them does not begin with less. */
+function neededMoreAsks({ key, known }: Call): boolean {
+  return [...known.paid_calls].some((id) => id.includes(`/${key.purpose}/`) && !id.endsWith('/1'));
+}
+
+/** The same question is never put twice: all that was wrong before stands in it. */
+function againWith(faults: string[]): string {
+  if (faults.length === 0) return '';
+  const which = faults.length === 1 ? 'Your last answer' : `Each of your last ${faults.length} answers`;
+  return `\n\n${which} cannot be used: ${faults.join(' Then: ')} Answer again, with JSON only.`;
+}
+
+/** What is wrong with an answer without such a value is told of the last object in it. */
+function lastThatFits<S extends z.ZodType>(schema: S, text: string): Understood<z.infer<S>> {
+  let fault: string | undefined;
+  let values = jsonValues(text);
+  // Some servers send JSON as a text of JSON.
+  if (values.length === 1 && typeof values[0] === 'string') values = jsonValues(values[0]);
+  for (const value of values.slice(-maxValues).toReversed()) {
+    const read = parse(schema, value);
+    if ('value' in read) return read;
+    if (isContainer(value) && !Array.isArray(value)) fault ??= read.fault;
+  }
+  return { fault: fault ?? (text.trim() ? 'The answer is not valid JSON.' : 'The answer is empty; expected JSON.') };
+}
+
+/** A value as its schema; also the only member of an object or a list, around which it was put. */
+function parse<S extends z.ZodType>(schema: S, value: unknown): Understood<z.infer<S>> {
   try {
-    const result = schema.safeParse(parseJsonAnswer(text));
-    return result.success ? { value: result.data } : { fault: z.prettifyError(result.error).slice(0, 1_000) };
+    const result = schema.safeParse(value);
+    if (result.success) return { value: result.data };
+    const [inner, ...more] = isContainer(value) ? Object.values(value) : [];
+    const wrapped = isContainer(inner) && more.length === 0 ? schema.safeParse(inner) : result;
+    return wrapped.success ? { value: wrapped.data } : { fault: z.prettifyError(result.error).slice(0, 1_000) };
   } catch (error) {
     return { fault: (error as Error).message };
   }

@@ -2,7 +2,15 @@ import { Context, type ApplicationFailure } from '@temporalio/activity';
 import { findLlmCall, insertLlmCall, type JournalledCall } from '../db/llm-calls.ts';
 import type { RequestedCall, RunAgent } from '../db/schema.ts';
 import type { Work } from '../db/work.ts';
-import { callModel, costUsd, type ModelAnswer, type ModelRequest, type ToolCall } from '../src/llm/index.ts';
+import {
+  callModel,
+  costUsd,
+  LlmError,
+  type LlmErrorType,
+  type ModelAnswer,
+  type ModelRequest,
+  type ToolCall,
+} from '../src/llm/index.ts';
 import { keep } from './at-work.ts';
 import { release, reserve, warnOfSpending, type BudgetOfRun } from './budget.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -29,6 +37,8 @@ export type CallKey = {
   purpose:
     'split_tasks' | 'infer_deps' | 'execute_task' | 'evaluate_task' | 'finalize_run' | 'run_step' | 'choose_route';
   attempt: number;
+  /** Asked once more, since thoughts had taken all tokens. */
+  has_more_tokens?: boolean;
 };
 
 /** A call of a model: what is asked, who may answer, who pays, and where the answer is kept. */
@@ -67,8 +77,9 @@ export function callOf(
 }
 
 /** The journal key of a call. `ask` counts, from 1, what is asked again with a fault named, and the turns of an agent. */
-export function callIdOf({ run_id, task_id, purpose, attempt }: CallKey, ask: number): string {
-  return [run_id, task_id, purpose, attempt, ask].filter((part) => part !== null).join('/');
+export function callIdOf({ run_id, task_id, purpose, attempt, has_more_tokens }: CallKey, ask: number): string {
+  const parts = [run_id, task_id, purpose, attempt, ask, has_more_tokens ? 'more_tokens' : null];
+  return parts.filter((part) => part !== null).join('/');
 }
 
 /**
@@ -79,13 +90,14 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
   const { key, known, candidates } = call;
   const call_id = callIdOf(key, ask);
   // What the work was loaded with may be old by the second ask: another worker may have taken this over meanwhile.
-  const paid = ask > 1 || known.paid_calls.has(call_id) ? await findLlmCall(deps.db, call_id) : undefined;
+  const paid =
+    ask > 1 || key.has_more_tokens || known.paid_calls.has(call_id) ? await findLlmCall(deps.db, call_id) : undefined;
   if (paid) return { ...paid, warnings: failoverWarnings(candidates, paid) };
 
   const refusals: ApplicationFailure[] = [];
   for (const candidate of candidates) {
     try {
-      const answer = await askCandidate(deps, call, call_id, candidate);
+      const answer = await askUsefully(deps, call, call_id, candidate);
       return { ...answer, warnings: failoverWarnings(candidates, answer) };
     } catch (error) {
       refusals.push(refusalOf(error));
@@ -94,16 +106,47 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
   throw refusedByAll(refusals);
 }
 
-/** Finds the model, reserves what it may cost, calls it, and journals what it answered. */
-async function askCandidate(
+/** What the model is told when what it said was paid for and is no answer. */
+const faults: Partial<Record<LlmErrorType, string>> = {
+  LlmEmptyAnswer: 'it was empty. Your tools have returned what they can: answer now, or call another one.',
+  LlmMalformedCall:
+    'it called a tool in a form that cannot be read. Call one that you were given, with JSON, or answer.',
+};
+
+/**
+ * Asks a candidate. When what it says is paid for and no answer, it is told why and asked once more: the same question
+ * again would mostly be paid for in vain too. What was spent is journalled beside the answer.
+ */
+async function askUsefully(
   deps: ActivityDeps,
   call: Call,
   call_id: string,
   candidate: Candidate,
 ): Promise<JournalledCall> {
+  const { request, known } = call;
+  const spent_id = `${call_id}/spent`;
+  // A worker that died between the two has left it.
+  const before = known.paid_calls.has(spent_id) ? await findLlmCall(deps.db, spent_id) : undefined;
+  const answer = before ?? (await askCandidate(deps, call, { call_id, spent_id }, candidate));
+  if (answer.call_id !== spent_id) return answer;
+  const system = `${request.system}\n\nYour last answer cannot be used: ${answer.text}`;
+  return askCandidate(deps, { ...call, request: { ...request, system } }, { call_id }, candidate);
+}
+
+/**
+ * Finds the model, reserves what it may cost, calls it, and journals what it answered. With a `spent_id`, what is no
+ * answer is journalled under it, with the fault as its text.
+ */
+async function askCandidate(
+  deps: ActivityDeps,
+  call: Call,
+  { call_id, spent_id }: { call_id: string; spent_id?: string },
+  candidate: Candidate,
+): Promise<JournalledCall> {
   const { account_id, budget, known, offered } = call;
   const tools = offered && { tools: offered.map(({ definition }) => definition) };
-  const request = { ...call.request, ...tools, idempotency_key: call_id };
+  // One key, one body: the second time it is another request.
+  const request = { ...call.request, ...tools, idempotency_key: spent_id ? call_id : `${call_id}/again` };
   const model = await findModel(deps, account_id, candidate);
   putOffWhileBlocked(model, known.cooldowns);
   const isReserved = await reserve(deps, budget, call_id, model.target, request);
@@ -121,6 +164,10 @@ async function askCandidate(
   } catch (error) {
     await holdBack(deps, model, error);
     if (isReserved) await release(deps, call_id);
+    if (!(error instanceof LlmError) || !error.spent) throw error;
+    const spent = { ...error.spent, text: faults[error.type] ?? error.message };
+    const journalled = await journal(deps, call, spent_id ?? `${call_id}/spent_again`, model, spent);
+    if (spent_id) return journalled;
     throw error;
   }
 }
@@ -162,11 +209,13 @@ function requested(calls: ToolCall[] = [], offered: OfferedTool[]): RequestedCal
   });
 }
 
-/** What a reader should know of an answer. */
+/** What a reader should know of an answer. A cut one that calls tools is no text that stands. */
 export function warningsOf(answer: Answer, what: string): string[] {
   return [
     ...answer.warnings,
-    ...(answer.finish === 'length' ? [`The text of ${what} was cut at the model's length limit.`] : []),
+    ...(answer.finish === 'length' && !answer.tool_calls?.length
+      ? [`The text of ${what} was cut at the model's length limit.`]
+      : []),
     ...(answer.cost_usd === null ? [`The price of ${answer.model} is not known; its cost is not in cost_usd.`] : []),
   ];
 }

@@ -1,19 +1,22 @@
 import { insertPlannedTasks } from '../db/tasks.ts';
 import type { Work } from '../db/work.ts';
-import { chain, graphFault } from '../workflows/contract/graph.ts';
+import { chain } from '../workflows/contract/graph.ts';
 import type { PlannedTask } from '../workflows/contract/inputs.ts';
 import { gateName } from '../workflows/contract/plan.ts';
 import type { Progress } from '../workflows/contract/states.ts';
-import { askForJson } from './ask-json.ts';
+import { askForJson, type Understood } from './ask-json.ts';
 import { callOf } from './ask.ts';
 import { atWork } from './at-work.ts';
+import { graphOf } from './dependencies.ts';
 import type { ActivityDeps } from './deps.ts';
 import { layOut } from './lay-out.ts';
 import { inferDepsAnswer, inferDepsPrompt } from './prompts/infer-deps.ts';
 import { splitTasksAnswer, splitTasksPrompt } from './prompts/split-tasks.ts';
 
+/** What is asked for, and how many are taken from a model that keeps to its plan when it is asked again. */
 const minTasks = 3;
 const maxTasks = 6;
+const mostTasks = 12;
 
 type SplitTasks = { run_id: string; progress?: Progress };
 type InferDeps = { run_id: string; tasks: { id: string; title: string }[]; progress?: Progress };
@@ -33,8 +36,8 @@ async function splitTasks(deps: ActivityDeps, work: Work): Promise<{ tasks: Plan
   const prompt = splitTasksPrompt({ task: run.task, agents, human_steps: run.human_gates.map(gateName) });
   const request = { ...prompt, max_output_tokens: 4_096 };
   const call = callOf(work, { task_id: null, purpose: 'split_tasks', attempt: 1 }, request);
-  const plan = await askForJson(deps, call, splitTasksAnswer, ({ tasks }) =>
-    planFault(tasks.length, run.human_gates.length),
+  const plan = await askForJson(deps, call, splitTasksAnswer, (said, ask) =>
+    withFewTasks(said, run.human_gates.length, ask),
   );
   const { tasks: rows, warnings } = layOut(plan?.value.tasks ?? fallbackPlan(), run);
   await insertPlannedTasks(deps.db, run.run_id, rows);
@@ -55,20 +58,17 @@ async function inferDeps(
 ): Promise<{ dependencies: { id: string; depends_on: string[] }[]; warnings: string[] }> {
   const request = { ...inferDepsPrompt({ task: work.run.task, tasks }), max_output_tokens: 2_048 };
   const call = callOf(work, { task_id: null, purpose: 'infer_deps', attempt: 1 }, request);
-  const ids = tasks.map((task) => task.id);
-  const answer = await askForJson(deps, call, inferDepsAnswer, ({ dependencies }) =>
-    dependencyFault(ids, dependencies),
-  );
-  if (!answer) {
-    const warnings = ['The model gave no usable dependencies, so the tasks run one after another.'];
-    return { dependencies: chain(ids), warnings };
-  }
-  return { dependencies: toGraph(ids, answer.value.dependencies), warnings: answer.warnings };
+  const answer = await askForJson(deps, call, inferDepsAnswer, ({ dependencies }) => graphOf(tasks, dependencies));
+  if (answer) return { dependencies: answer.value, warnings: answer.warnings };
+  const warnings = ['The model gave no usable dependencies, so the tasks run one after another.'];
+  return { dependencies: chain(tasks.map(({ id }) => id)), warnings };
 }
 
-function planFault(count: number, humanSteps: number): string | undefined {
-  if (count >= minTasks && count <= maxTasks + humanSteps) return undefined;
-  return `it has ${count} tasks, and ${minTasks} to ${maxTasks + humanSteps} are asked for.`;
+function withFewTasks<P extends { tasks: unknown[] }>(plan: P, humanSteps: number, ask: number): Understood<P> {
+  const count = plan.tasks.length;
+  const [least, most] = ask === 1 ? [minTasks, maxTasks] : [1, mostTasks];
+  if (count >= least && count <= most + humanSteps) return { value: plan };
+  return { fault: `it has ${count} tasks, and ${minTasks} to ${maxTasks + humanSteps} are asked for.` };
 }
 
 function fallbackPlan() {
@@ -85,21 +85,4 @@ function fallbackPlan() {
       agent: null,
     },
   ];
-}
-
-type Inferred = { task_id: string; depends_on: string[] }[];
-
-function toGraph(ids: string[], inferred: Inferred) {
-  const dependsOn = new Map(inferred.map((entry) => [entry.task_id, entry.depends_on]));
-  return ids.map((id) => ({ id, depends_on: [...new Set(dependsOn.get(id) ?? [])] }));
-}
-
-function dependencyFault(ids: string[], inferred: Inferred): string | undefined {
-  const seen = new Set<string>();
-  for (const { task_id } of inferred) {
-    if (!ids.includes(task_id)) return `${JSON.stringify(task_id)} is not a task.`;
-    if (seen.has(task_id)) return `${task_id} is listed twice.`;
-    seen.add(task_id);
-  }
-  return graphFault(toGraph(ids, inferred));
 }

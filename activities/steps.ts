@@ -5,13 +5,14 @@ import type { Definition, Step, StepOf } from '../workflows/contract/definition.
 import type { ValueRef } from '../workflows/contract/shared-state.ts';
 import type { Progress } from '../workflows/contract/states.ts';
 import { takeTurn, type Turn } from './agent.ts';
-import { askForJson } from './ask-json.ts';
+import { askForJson, type Understood } from './ask-json.ts';
 import { callOf } from './ask.ts';
 import { atWork } from './at-work.ts';
 import { collect, compute, type Computed } from './compute.ts';
 import type { ActivityDeps } from './deps.ts';
-import { chooseRouteAnswer, chooseRoutePrompt } from './prompts/choose-route.ts';
+import { chooseRouteAnswer, chooseRoutePrompt, findRoute } from './prompts/choose-route.ts';
 import { stepPrompt } from './prompts/step.ts';
+import { usualOutputTokens as max_output_tokens } from './output-tokens.ts';
 import { asText, render } from './state.ts';
 import {
   agentOf,
@@ -25,7 +26,6 @@ import {
   type LoadedStep,
 } from './step-reads.ts';
 
-const max_output_tokens = 8_192;
 const previewLength = 300;
 
 type StepInput = { run_id: string; task_id: string; step_id: string; definition_hash: string; progress?: Progress };
@@ -114,15 +114,22 @@ async function routeStep(
     { agent: modelOf(loaded), task_id, purpose: 'choose_route', attempt: 1 },
     { ...prompt, max_output_tokens: 1_024 },
   );
-  const answer = await askForJson(deps, call, chooseRouteAnswer, ({ route }) =>
-    labels.includes(route) ? undefined : `"${route}" is none of the routes.`,
-  );
-  const label = answer?.value.route ?? labels[0]!;
+  const answer = await askForJson(deps, call, chooseRouteAnswer, (choice) => withRoute(labels, choice));
+  const label = answer?.value.label ?? labels[0]!;
   const reasoning = answer?.value.reasoning ?? 'The model gave no usable choice, so the first route was taken.';
   const text_id = `${run_id}/${task_id}/reasoning`;
   await insertText(deps.db, { text_id, run_id, text: reasoning });
   const preview = reasoning.slice(0, previewLength).toWellFormed();
   return { label, reasoning: { text_id, preview }, warnings: answer ? [] : [`${step.name}: ${reasoning}`] };
+}
+
+function withRoute(
+  labels: string[],
+  { route, reasoning }: { route: string; reasoning: string },
+): Understood<{ label: string; reasoning: string }> {
+  const label = findRoute(labels, route);
+  if (label === undefined) return { fault: `${JSON.stringify(route.slice(0, 100))} is none of the routes.` };
+  return { value: { label, reasoning } };
 }
 
 /** The steps that need no model: merge, transform, extract_json, if_else, switch, print. */

@@ -6,16 +6,16 @@ import { asTried, completingProgress } from '../workflows/contract/completion.ts
 import type { Progress, RunStatus } from '../workflows/contract/states.ts';
 import { takeTurn, type Turn } from './agent.ts';
 import { askForJson } from './ask-json.ts';
-import { askModel, callOf, warningsOf } from './ask.ts';
+import { askForText } from './ask-text.ts';
+import { callOf, warningsOf } from './ask.ts';
 import { atWork, keep } from './at-work.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { Material } from './prompts/blocks.ts';
 import { evaluateTaskAnswer, evaluateTaskPrompt } from './prompts/evaluate-task.ts';
 import { executeTaskPrompt } from './prompts/execute-task.ts';
 import { finalizeRunPrompt } from './prompts/finalize-run.ts';
+import { usualOutputTokens as max_output_tokens } from './output-tokens.ts';
 
-/** Tokens; the least that the default models of all vendors can write in one answer. */
-const max_output_tokens = 8_192;
 const previewLength = 300;
 
 /** A task and the text that stands as its output. */
@@ -70,7 +70,10 @@ function executeTask(deps: ActivityDeps, input: ExecuteTask, work: Work): Promis
   return takeTurn(deps, call, task_id, agent, input.turn);
 }
 
-/** Judges an output. An evaluation that cannot be read counts as passed, with a warning. */
+/**
+ * Judges an output. One whose evaluation cannot be read has not passed, and since nothing in it could be done better, it
+ * has no feedback: a person decides.
+ */
 async function evaluateTask(deps: ActivityDeps, input: EvaluateTask, work: Work) {
   const { run, tasks, texts } = work;
   const { task_id, attempt, output_id } = input;
@@ -79,12 +82,12 @@ async function evaluateTask(deps: ActivityDeps, input: EvaluateTask, work: Work)
   const output = texts.get(output_id) ?? '';
   const request = { ...evaluateTaskPrompt({ goal: run.task, task, output }), max_output_tokens: 1_024 };
   const call = callOf(work, { agent, task_id, purpose: 'evaluate_task', attempt }, request);
-  const answer = await askForJson(deps, call, evaluateTaskAnswer);
+  const answer = await askForJson(deps, call, evaluateTaskAnswer, (value) => ({ value }));
   if (!answer) {
-    const warnings = [`The evaluation of ${task_id} could not be read; its output was taken as it is.`];
-    return { passed: true, score: 0, feedback: 'Not evaluated.', feedback_id: '', warnings };
+    const feedback = 'The evaluation could not be read, so nobody has judged this output.';
+    return { passed: false, score: null, feedback, feedback_id: '', warnings: [] };
   }
-  const { passed, score, feedback } = answer.value;
+  const { passed, score = null, feedback } = answer.value;
   const feedback_id = `${answer.call_id}/feedback`;
   if (!passed) await insertText(deps.db, { text_id: feedback_id, run_id: run.run_id, text: feedback });
   return {
@@ -110,7 +113,7 @@ function finalizeRun(deps: ActivityDeps, input: FinalizeRun): Promise<Finalized>
     const material = materialOf(work, outputs);
     const request = { ...finalizeRunPrompt({ goal: work.run.task, material }), max_output_tokens };
     const call = callOf(work, { task_id: null, purpose: 'finalize_run', attempt }, request);
-    const answer = await askModel(deps, call);
+    const answer = await askForText(deps, call);
     const written = { output_id: answer.call_id, warnings: warningsOf(answer, 'final output') };
     const completing = completingProgress({ completes, progress }, written);
     if (!completing) return written;

@@ -156,7 +156,8 @@ interface RunTable {
   completed_at: string | null;
 }
 
-export type Evaluation = { passed: boolean; score: number; feedback: string };
+/** `score`: null where the model gave none that can be read. */
+export type Evaluation = { passed: boolean; score: number | null; feedback: string };
 
 interface TaskTable {
   run_id: string;
@@ -226,7 +227,13 @@ interface LlmCallTable extends Owned {
   created_at: Generated<string>;
 }
 
-type ModelCall = { id: string; name: string; arguments: string; signature?: string };
+type ModelCall = {
+  id: string;
+  name: string;
+  arguments: string;
+  signature?: string;
+  vendor_metadata?: { [vendor: string]: unknown };
+};
 /** A tool call as a model wrote it. `tool` is our name of what it means, or null when it was offered nothing of that name. */
 export type RequestedCall = ModelCall & { tool: string | null; require_approval: boolean };
 

@@ -35,11 +35,11 @@ export async function insertToolResult(
   return inserted ? { text, is_error } : (await findToolResult(db, call.call_id))!;
 }
 
-/** What a model said and called in these answers, in their order, and what came of each call. */
+/** What a model said and called in those of these answers that have calls, in their order, and what came of each call. */
 export async function listTurns(
   db: Db,
   answer_ids: string[],
-): Promise<{ text: string; calls: RequestedCall[]; results: ToolResult[] }[]> {
+): Promise<{ answer_id: string; text: string; calls: RequestedCall[]; results: ToolResult[] }[]> {
   if (answer_ids.length === 0) return [];
   const [answers, results] = await Promise.all([
     db
@@ -56,8 +56,10 @@ export async function listTurns(
       .orderBy('position')
       .execute(),
   ]);
-  return answer_ids.map((answer_id) => {
-    const { text, tool_calls } = answers.find(({ call_id }) => call_id === answer_id)!;
-    return { text, calls: tool_calls ?? [], results: results.filter((result) => result.answer_id === answer_id) };
+  return answer_ids.flatMap((answer_id) => {
+    const answer = answers.find(({ call_id }) => call_id === answer_id);
+    if (!answer?.tool_calls?.length) return [];
+    const { text, tool_calls: calls } = answer;
+    return [{ answer_id, text, calls, results: results.filter((result) => result.answer_id === answer_id) }];
   });
 }

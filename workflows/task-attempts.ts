@@ -67,9 +67,11 @@ async function attempt(run: RunContext, task: TaskState, taskProgress: TaskProgr
     changeTask(run, task, { output_id });
     const evaluation = await evaluateTask(run, task, output_id);
     warn(run, ...evaluation.warnings);
-    const { passed, score, feedback } = evaluation;
+    const { passed, score, feedback, feedback_id: said_id } = evaluation;
     changeTask(run, task, { evaluation: { passed, score, feedback } });
-    return passed ? null : { reason: `The evaluation says: ${feedback}`, feedback_id: evaluation.feedback_id };
+    if (passed) return null;
+    // Without feedback there is none that could be read.
+    return said_id ? { reason: `The evaluation says: ${feedback}`, feedback_id: said_id } : { reason: feedback };
   } catch (error) {
     const reason = refusal(error);
     changeTask(run, task, { error: reason });

@@ -1,12 +1,23 @@
 import { z } from 'zod';
 import { block, cut, dataRule, parts } from './blocks.ts';
 import type { TaskBrief } from './execute-task.ts';
+import { flagOf, fractionOf, isObject, memberOf, shorten, textOf } from './readings.ts';
 
-export const evaluateTaskAnswer = z.object({
-  passed: z.boolean(),
-  score: z.number().min(0).max(1),
-  feedback: z.string().max(4_000),
-});
+/** A verdict that is plain stands, whatever is odd beside it. */
+export const evaluateTaskAnswer = z.preprocess(
+  readVerdict,
+  z.object({ passed: z.boolean(), score: z.number().optional(), feedback: z.string() }),
+);
+
+function readVerdict(said: unknown) {
+  if (!isObject(said)) return said;
+  const feedback = memberOf(said, 'feedback', 'reason', 'reasons', 'reasoning', 'explanation', 'comment', 'comments');
+  return {
+    passed: flagOf(memberOf(said, 'passed', 'pass', 'is_passed', 'approved', 'verdict')),
+    score: fractionOf(memberOf(said, 'score')),
+    feedback: shorten(textOf(feedback) ?? 'The evaluation gives no reason.', 4_000),
+  };
+}
 
 export function evaluateTaskPrompt(work: { goal: string; task: TaskBrief; output: string }) {
   return {

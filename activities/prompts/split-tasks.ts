@@ -1,5 +1,10 @@
 import { z } from 'zod';
-import { block, dataRule, listBlock, parts } from './blocks.ts';
+import { block, cut, dataRule, listBlock, parts } from './blocks.ts';
+import { isObject, memberOf, nameOf, shorten, textOf } from './readings.ts';
+
+const maxTitle = 120;
+const maxDescription = 4_000;
+const maxAgentName = 100;
 
 /** Numbers as they were meant: also one alone, and as texts. None of anything else. */
 const stepNumbers = z.preprocess((value) => [value].flat().slice(0, 40).flatMap(readNumbers), z.array(z.int()));
@@ -9,17 +14,54 @@ function readNumbers(value: unknown): number[] {
   return typeof value === 'number' && Number.isInteger(value) ? [value] : [];
 }
 
-export const splitTasksAnswer = z.object({
-  tasks: z.array(
-    z.object({
-      title: z.string().trim().min(1).max(120),
-      description: z.string().trim().min(1).max(2_000),
-      agent: z.string().max(100).nullable(),
-      human_steps: stepNumbers,
-      waits_for: stepNumbers,
-    }),
-  ),
-});
+export const splitTasksAnswer = z.preprocess(
+  (said) => ({ tasks: distinct(tasksIn(said)?.map(readTask)) }),
+  z.object({
+    tasks: z.array(
+      z.object({
+        title: z.string(),
+        description: z.string(),
+        agent: z.string().nullable(),
+        human_steps: stepNumbers,
+        waits_for: stepNumbers,
+      }),
+    ),
+  }),
+);
+
+/** The tasks of a plan: a list, or an object with a member each; under whatever name, when they are the only list. */
+function tasksIn(said: unknown): unknown[] | undefined {
+  // One without a name may be a list of anything.
+  if (Array.isArray(said)) return said.length > 0 && said.every(isObject) ? said : undefined;
+  const named = memberOf(said, 'tasks', 'subtasks', 'plan', 'steps');
+  if (Array.isArray(named)) return named;
+  if (isObject(named)) return tasksIn(named);
+  const members = isObject(said) ? Object.values(said) : [];
+  const [list, ...more] = members.filter(Array.isArray);
+  if (list) return more.length > 0 ? undefined : tasksIn(list);
+  return members.length > 1 && members.every(isObject) ? members : undefined;
+}
+
+/** A title that is missing is how the description begins; a description that is missing is the title. */
+function readTask(said: unknown): unknown {
+  const task = typeof said === 'string' ? { title: said } : said;
+  if (!isObject(task)) return said;
+  const description = textOf(memberOf(task, 'description', 'details', 'instructions', 'summary', 'objective'));
+  const title = textOf(memberOf(task, 'title', 'name', 'task', 'subtask')) ?? description?.split('\n', 1)[0];
+  const agent = nameOf(memberOf(task, 'agent', 'agents', 'assignee', 'assigned_to', 'role'));
+  return {
+    title: title && shorten(title, maxTitle),
+    description: cut(description ?? title ?? '', maxDescription),
+    agent: agent === undefined ? null : shorten(agent, maxAgentName),
+    human_steps: memberOf(task, 'human_steps', 'human_step'),
+    waits_for: memberOf(task, 'waits_for'),
+  };
+}
+
+/** Models that fall into a loop say the same task again and again. One with the same title and another description is another. */
+function distinct(tasks: unknown[] | undefined): unknown[] | undefined {
+  return tasks && [...new Map(tasks.map((task) => [JSON.stringify(task), task])).values()];
+}
 
 export function splitTasksPrompt(run: { task: string; agents: string[]; human_steps: string[] }) {
   return {

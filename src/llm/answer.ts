@@ -1,12 +1,37 @@
 import type { z } from 'zod';
 import { scrub, serverName, toLlmError } from './failures.ts';
-import { LlmError, type ModelAnswer, type ModelTarget } from './model.ts';
+import { LlmError, type LlmErrorType, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
+import { withoutThoughts } from './thoughts.ts';
+import { readValues } from './values.ts';
 
 /** What the vendor files share when they read a 200. */
 
-/** The body as its schema; the SDKs pass on `{}`, `undefined` or a page of text as if it were an answer. */
-export function readAnswer<S extends z.ZodType>(target: ModelTarget, schema: S, body: unknown): z.infer<S> {
-  const result = schema.safeParse(body);
+/**
+ * The values of an answer's body as their schema: the chunks of a stream, or the whole answer as its only one. A body
+ * that breaks once it has begun was cut; whether one that ends is whole says its marker alone.
+ */
+export async function* readAnswer<S extends z.ZodType>(
+  target: ModelTarget,
+  schema: S,
+  response: Response,
+): AsyncGenerator<z.infer<S>> {
+  let begun = false;
+  try {
+    for await (const value of readValues(target, response)) {
+      yield parse(target, schema, value);
+      begun = true;
+    }
+  } catch (error) {
+    const failure = toLlmError(target, error);
+    // What is an `LlmError` already is what the server said, and says it.
+    const broke = failure !== error && (failure.type === 'LlmUnavailable' || failure.type === 'LlmBadResponse');
+    throw begun && broke ? truncated(target) : failure;
+  }
+  if (!begun) throw badAnswer(target, 'sent nothing that can be read');
+}
+
+function parse<S extends z.ZodType>(target: ModelTarget, schema: S, value: unknown): z.infer<S> {
+  const result = schema.safeParse(value);
   if (result.success) return result.data;
   const { path, message } = result.error.issues[0]!;
   const where = path.length ? `${path.join('.')}: ` : '';
@@ -14,42 +39,35 @@ export function readAnswer<S extends z.ZodType>(target: ModelTarget, schema: S, 
 }
 
 /**
- * The chunks of a vendor's stream as their schema. A stream that breaks once it has begun was cut; whether one that ends
- * is whole says its marker alone, for the SDKs end a cut or cancelled one without a word.
+ * The last step of every vendor: thoughts are no text, and an answer that claims to be whole has text, or calls a tool.
+ *
+ * @throws LlmError for one that has neither; after calls of tools with what it cost, for a model may be told to go on.
  */
-export async function* readStream<S extends z.ZodType>(
+export function finished(
   target: ModelTarget,
-  schema: S,
-  stream: AsyncIterable<unknown>,
-): AsyncGenerator<z.infer<S>> {
-  let begun = false;
-  try {
-    for await (const chunk of stream) {
-      yield readAnswer(target, schema, chunk);
-      begun = true;
-    }
-  } catch (error) {
-    const failure = toLlmError(target, error);
-    const broke = failure.type === 'LlmUnavailable' || failure.type === 'LlmBadResponse';
-    throw begun && broke && failure.status === undefined ? truncated(target) : failure;
-  }
-  if (!begun) throw badAnswer(target, 'sent nothing that can be read');
+  request: ModelRequest,
+  { tool_calls = [], ...given }: ModelAnswer,
+): ModelAnswer {
+  const answer = { ...given, text: withoutThoughts(given.text) };
+  if (tool_calls.length) return { ...answer, tool_calls };
+  if (answer.finish === 'length' || answer.text.trim()) return answer;
+  if (!request.turns?.length) throw badAnswer(target, 'sent an empty answer');
+  throw spent(target, 'LlmEmptyAnswer', 'ended without an answer after its tools were called', answer);
 }
 
-/** The last check of every vendor: an answer that claims to be whole has text, or calls a tool. */
-export function finished(target: ModelTarget, { tool_calls = [], ...answer }: ModelAnswer): ModelAnswer {
-  if (tool_calls.length) return { ...answer, tool_calls };
-  if (answer.finish === 'stop' && !answer.text.trim()) throw badAnswer(target, 'sent an empty answer');
-  return answer;
+/** An answer that is none, but was paid for. */
+export function spent(target: ModelTarget, type: LlmErrorType, what: string, answer: ModelAnswer): LlmError {
+  return new LlmError(type, `${serverName(target)} ${what}.`, { spent: { ...answer, text: '' } });
 }
 
 export function badAnswer(target: ModelTarget, what: string): LlmError {
   return new LlmError('LlmBadResponse', `${serverName(target)} ${what}.`);
 }
 
-/** An answer without the marker that ends it is a part of one, however well formed. */
-export function truncated(target: ModelTarget): LlmError {
-  return new LlmError('LlmTruncatedStream', `${serverName(target)} stopped before its answer was whole.`);
+/** An answer without the marker that ends it, or with one of another end, is a part of one, however well formed. */
+export function truncated(target: ModelTarget, reason?: string): LlmError {
+  const why = reason ? ` (${scrub(reason, target.api_key)})` : '';
+  return new LlmError('LlmTruncatedStream', `${serverName(target)} stopped before its answer was whole${why}.`);
 }
 
 export function refused(target: ModelTarget, reason: string): LlmError {

@@ -1,54 +1,64 @@
 import Anthropic from '@anthropic-ai/sdk';
 import { z } from 'zod';
-import { badAnswer, finished, readAnswer, readStream, refused, truncated } from './answer.ts';
-import type { ModelAnswer, ModelRequest, ModelTarget } from './model.ts';
-import { strictSchema, withJsonModes, type JsonMode } from './structured.ts';
-import { argumentsOf, newCallId, toolCall } from './tools.ts';
+import { badAnswer, finished, readAnswer, refused } from './answer.ts';
+import { finishOf } from './finish.ts';
+import {
+  estimateTokens,
+  inputText,
+  type ModelAnswer,
+  type ModelRequest,
+  type ModelTarget,
+  type ToolCall,
+} from './model.ts';
+import { strictSchema } from './structured.ts';
+import { argumentsOf, toolCalls } from './tools.ts';
 import { NO_SDK_TIMEOUT, type Wire } from './wire.ts';
 
-const block = z.object({
+/** Blocks of thoughts go back as they came, with all of their fields. */
+const block = z.looseObject({
   type: z.string(),
-  text: z.string().optional(),
-  id: z.string().optional(),
-  name: z.string().optional(),
+  text: z.string().nullish(),
+  id: z.string().nullish(),
+  name: z.string().nullish(),
   input: z.unknown().optional(),
 });
 type Block = z.infer<typeof block>;
 
 const message = z.object({
-  model: z.string(),
-  content: z.array(block),
+  model: z.string().nullish(),
+  content: z.array(block).nullish(),
   stop_reason: z.string().nullish(),
   stop_details: z.object({ category: z.string().nullish() }).nullish().catch(null),
-  usage: z.object({
-    input_tokens: z.number(),
-    output_tokens: z.number(),
-    cache_creation_input_tokens: z.number().nullish(),
-    cache_read_input_tokens: z.number().nullish(),
-  }),
+  usage: z
+    .object({
+      input_tokens: z.number().nullish(),
+      output_tokens: z.number().nullish(),
+      cache_creation_input_tokens: z.number().nullish(),
+      cache_read_input_tokens: z.number().nullish(),
+    })
+    .nullish()
+    .catch(null),
 });
 
-const streamEvent = z.object({
-  message: message.partial().optional(),
-  index: z.number().optional(),
-  content_block: block.optional(),
+/** An event of a stream; a whole message is like the first one. */
+const event = message.extend({
+  message: message.nullish(),
+  index: z.number().nullish(),
+  content_block: block.nullish(),
   delta: z
     .object({
-      text: z.string().optional(),
-      partial_json: z.string().optional(),
+      text: z.string().nullish(),
+      partial_json: z.string().nullish(),
+      thinking: z.string().nullish(),
+      signature: z.string().nullish(),
       stop_reason: z.string().nullish(),
       stop_details: message.shape.stop_details,
     })
-    .optional(),
-  usage: message.shape.usage.partial().optional(),
+    .nullish(),
 });
 
 /** Anthropic messages. Models before Claude 4.5 refuse `output_config`; the schema then goes into the prompt. */
 export async function callAnthropic(target: ModelTarget, request: ModelRequest, wire: Wire): Promise<ModelAnswer> {
-  return withJsonModes(['schema', 'words'], request, wire, (asked, mode) => create(target, asked, mode, wire));
-}
-
-async function create(target: ModelTarget, request: ModelRequest, mode: JsonMode, wire: Wire): Promise<ModelAnswer> {
   const client = new Anthropic({
     apiKey: target.api_key || 'none',
     authToken: null,
@@ -63,23 +73,25 @@ async function create(target: ModelTarget, request: ModelRequest, mode: JsonMode
       // Gateways differ in which of the two they read.
       authorization: target.base_url && target.api_key && `Bearer ${target.api_key}`,
       'anthropic-version': '2023-06-01',
-      'idempotency-key': request.idempotency_key && `${request.idempotency_key}-${mode}`,
+      'idempotency-key': request.idempotency_key,
     }),
   });
-  const schema = mode === 'schema' && request.schema ? strictSchema(request.schema.json_schema) : undefined;
-  const asked: Anthropic.MessageCreateParamsNonStreaming = {
-    model: target.model,
-    max_tokens: request.max_output_tokens,
-    system: request.system,
-    messages: messagesOf(request),
-    ...(schema && { output_config: { format: { type: 'json_schema', schema } } }),
-    ...toolsOf(request),
-  };
-  const { signal } = wire;
-  const body: unknown = wire.on_delta
-    ? await gather(target, await client.messages.create({ ...asked, stream: true }, { signal }), wire)
-    : await client.messages.create(asked, { signal });
-  return fromMessage(target, request, body);
+  const schema = request.schema && strictSchema(request.schema.json_schema);
+  const response = await client.messages
+    .create(
+      {
+        model: target.model,
+        max_tokens: request.max_output_tokens,
+        ...(request.system && { system: request.system }),
+        messages: messagesOf(request),
+        ...(schema && { output_config: { format: { type: 'json_schema', schema } } }),
+        ...(wire.on_delta && { stream: true }),
+        ...toolsOf(request),
+      },
+      { signal: wire.signal },
+    )
+    .asResponse();
+  return readMessage(target, request, response, wire);
 }
 
 function messagesOf({ prompt, turns = [] }: ModelRequest): Anthropic.MessageParam[] {
@@ -89,6 +101,7 @@ function messagesOf({ prompt, turns = [] }: ModelRequest): Anthropic.MessagePara
       {
         role: 'assistant',
         content: [
+          ...thoughtsOf(calls),
           // A text without words is refused.
           ...(text.trim() ? [{ type: 'text' as const, text }] : []),
           ...calls.map((call) => ({
@@ -126,47 +139,96 @@ function toolsOf({ tools, tool_choice }: ModelRequest): Partial<Anthropic.Messag
   };
 }
 
-/** The message that a stream adds up to. */
-async function gather(target: ModelTarget, stream: AsyncIterable<unknown>, wire: Wire): Promise<unknown> {
-  const usage = {};
-  const whole = {};
-  const content: Block[] = [];
-  for await (const event of readStream(target, streamEvent, stream)) {
-    const { text, partial_json, ...stop } = event.delta ?? {};
-    if (text) wire.on_delta?.(text);
-    if (event.index !== undefined) {
-      const begun = (content[event.index] ??= event.content_block ?? { type: 'text', input: '' });
-      // The input of a call comes as text, after an empty object.
-      if (event.content_block?.type === 'tool_use') begun.input = '';
-      if (text) begun.text = (begun.text ?? '') + text;
-      if (partial_json) begun.input = `${begun.input as string}${partial_json}`;
-    }
-    Object.assign(whole, event.message, stop);
-    Object.assign(usage, event.message?.usage, event.usage);
-  }
-  return { ...whole, content: content.filter(Boolean), usage };
+/** The blocks of thoughts of a turn come before its calls, and are kept with the first of them. */
+function thoughtsOf([first]: ToolCall[]): Anthropic.ContentBlockParam[] {
+  return (first?.vendor_metadata?.anthropic as Anthropic.ContentBlockParam[] | undefined) ?? [];
 }
 
-function fromMessage(target: ModelTarget, request: ModelRequest, body: unknown): ModelAnswer {
-  const { model, content, stop_reason, stop_details, usage } = readAnswer(target, message, body);
-  if (!stop_reason) throw truncated(target);
-  if (stop_reason === 'refusal') throw refused(target, stop_details?.category ?? 'refusal');
-  return finished(target, {
-    text: content.map(({ type, text }) => (type === 'text' ? (text ?? '') : '')).join(''),
-    tool_calls: content
-      .filter(({ type }) => type === 'tool_use')
-      .map(({ id, name = '', input }, index) =>
-        toolCall({ id, name, arguments: input }, newCallId(request.turns, index)),
-      ),
-    model,
-    finish: finishOf(target, stop_reason),
-    input_tokens: usage.input_tokens + (usage.cache_creation_input_tokens ?? 0) + (usage.cache_read_input_tokens ?? 0),
-    output_tokens: usage.output_tokens,
+function isThought({ type }: Block): boolean {
+  return type === 'thinking' || type === 'redacted_thinking';
+}
+
+/** Puts a whole message, or the events of one, together and checks it. */
+async function readMessage(
+  target: ModelTarget,
+  request: ModelRequest,
+  response: Response,
+  wire: Wire,
+): Promise<ModelAnswer> {
+  const gathered = gatherBlocks((text) => wire.on_delta?.(text));
+  let model: string | undefined;
+  let stop: Pick<z.infer<typeof message>, 'stop_reason' | 'stop_details'> = {};
+  let usage: z.infer<typeof message>['usage'];
+  for await (const value of readAnswer(target, event, response)) {
+    const begun = value.message ?? value;
+    for (const given of begun.content ?? []) gathered.begin(given);
+    if (value.content_block) gathered.begin(value.content_block, value.index);
+    if (value.delta) gathered.add(value.delta, value.index);
+    model = begun.model || model;
+    stop = [value.delta, begun].find((said) => said?.stop_reason) ?? stop;
+    usage = { ...usage, ...begun.usage, ...value.usage };
+  }
+  const blocks = gathered.blocks();
+  if (!model && !blocks.length && !stop.stop_reason) throw badAnswer(target, 'sent something that is not an answer');
+  if (stop.stop_reason === 'refusal') throw refused(target, stop.stop_details?.category ?? 'refusal');
+  const finish = finishOf(target, stop.stop_reason);
+  const text = blocks.map((given) => (given.type === 'text' ? (given.text ?? '') : '')).join('');
+  const tool_calls = callsIn(blocks, request);
+  const { input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens } = usage ?? {};
+  return finished(target, request, {
+    text,
+    tool_calls,
+    model: model ?? target.model,
+    finish,
+    input_tokens:
+      (input_tokens ?? estimateTokens(inputText(request))) +
+      (cache_creation_input_tokens ?? 0) +
+      (cache_read_input_tokens ?? 0),
+    output_tokens: output_tokens ?? estimateTokens(text + tool_calls.map((call) => call.arguments).join('')),
   });
 }
 
-function finishOf(target: ModelTarget, stop_reason: string): ModelAnswer['finish'] {
-  if (stop_reason === 'end_turn' || stop_reason === 'stop_sequence' || stop_reason === 'tool_use') return 'stop';
-  if (stop_reason === 'max_tokens' || stop_reason === 'model_context_window_exceeded') return 'length';
-  throw badAnswer(target, `stopped for a reason that it was not asked for (${stop_reason})`);
+function callsIn(blocks: Block[], { turns }: ModelRequest): ToolCall[] {
+  const thoughts = blocks.filter(isThought);
+  const calls = blocks
+    .filter(({ type }) => type === 'tool_use')
+    .map(({ id, name, input }, index) => ({
+      id,
+      name: name ?? '',
+      arguments: input,
+      vendor_metadata: index === 0 && thoughts.length ? { anthropic: thoughts } : undefined,
+    }));
+  return toolCalls(calls, turns);
+}
+
+type Delta = NonNullable<z.infer<typeof event>['delta']>;
+
+/** The blocks of a message, which grow by deltas. What their start brings counts too: compatible servers send it whole. */
+function gatherBlocks(tell: (text: string) => void) {
+  const blocks: (Block & { json: string[] })[] = [];
+  const byIndex = new Map<number, (typeof blocks)[number]>();
+
+  function begin(given: Block, index?: number | null) {
+    const begun = { ...given, json: [] };
+    blocks.push(begun);
+    if (typeof index === 'number') byIndex.set(index, begun);
+    if (given.type === 'text' && given.text) tell(given.text);
+    return begun;
+  }
+
+  return {
+    begin,
+    add({ text, partial_json, thinking, signature }: Delta, index?: number | null): void {
+      const known = typeof index === 'number' ? byIndex.get(index) : blocks.at(-1);
+      if (text) {
+        const block = known?.type === 'text' ? known : begin({ type: 'text' }, index);
+        block.text = (block.text ?? '') + text;
+        tell(text);
+      }
+      if (partial_json) known?.json.push(partial_json);
+      if (known && thinking) known.thinking = ((known.thinking as string | undefined) ?? '') + thinking;
+      if (known && signature) known.signature = ((known.signature as string | undefined) ?? '') + signature;
+    },
+    blocks: () => blocks.map(({ json, ...block }): Block => (json.length ? { ...block, input: json.join('') } : block)),
+  };
 }

@@ -1,7 +1,7 @@
 import { readBlocks, type Block } from './blocks.ts';
 import { inferDependencies, planTasks, shorten } from './demo-plan.ts';
 import { estimateTokens, type ModelAnswer, type ModelRequest, type ModelTarget, type ToolCall } from './model.ts';
-import { newCallId, toolCall } from './tools.ts';
+import { toolCalls } from './tools.ts';
 import type { Wire } from './wire.ts';
 
 const NOTE = "_Written by Orchflow's offline demo model; configure a provider for real answers._";
@@ -36,7 +36,7 @@ function forcedCall({ prompt, tools = [], tool_choice, turns }: ModelRequest): T
   const required = (tool.json_schema.required ?? []) as string[];
   const goal = goalOf(readBlocks(prompt));
   const given = Object.fromEntries(required.map((name) => [name, goal]));
-  return toolCall({ name: tool.name, arguments: given }, newCallId(turns, 0));
+  return toolCalls([{ name: tool.name, arguments: given }], turns)[0];
 }
 
 function answerTo(role: string, blocks: Block[]): string {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { BodyTooLargeError, EgressBlockedError, retryAfter } from '../fetch.ts';
+import { wordsIn } from './error-words.ts';
 import { LlmError, type LlmErrorType, type ModelTarget } from './model.ts';
 
 /** From what a vendor, an SDK or the network says went wrong, to the one `LlmError` that fits. */
@@ -35,28 +36,43 @@ const vendorError = z.object({
   details: z.array(z.record(z.string(), z.unknown())).catch([]),
 });
 type VendorError = z.infer<typeof vendorError>;
+const noError: VendorError = { message: '', details: [] };
 
-/** OpenAI, Anthropic and Gemini say `{error: {…}}` (Gemini sometimes in an array), Ollama and others `{error: "…"}`. */
+/** OpenAI, Anthropic and Gemini say `{error: {…}}` (Gemini sometimes in an array), others `{error: "…"}`, `{detail: …}`, … */
 function readVendorError(body: string): VendorError {
   let value: unknown;
   try {
     value = JSON.parse(body);
   } catch {
-    // A page of HTML from a proxy says nothing that its status does not.
-    return vendorError.parse({ message: body.trimStart().startsWith('<') ? '' : body });
+    value = body;
   }
   if (Array.isArray(value)) value = value[0];
-  const inner = (value as { error?: unknown } | null)?.error ?? value;
-  return vendorError.safeParse(typeof inner === 'string' ? { message: inner } : inner).data ?? vendorError.parse({});
+  const inner = (value as { error?: unknown } | null)?.error;
+  const error = vendorError.catch(noError).parse(typeof inner === 'object' && inner ? inner : value);
+  return { ...error, message: wordsIn(value) || String(error.code ?? error.type ?? error.status ?? '') };
 }
 
-/** The error for an answer whose status is not 2xx. `body` is its text. */
-export function statusError(target: ModelTarget, status: number, headers: Headers, body: string): LlmError {
+/** The error for an answer whose status is not 2xx. `body` is its text, `path` what was asked. */
+export function statusError(
+  target: ModelTarget,
+  status: number,
+  headers: Headers,
+  body: string,
+  path?: string,
+): LlmError {
   const error = readVendorError(body);
-  const type = typeOf(status, error);
   const said = scrub(error.message, target.api_key);
-  const message = `${serverName(target)} ${WORDS[type]} (HTTP ${status})${said ? `: ${said}` : '.'}`;
-  return new LlmError(type, message, { status, retry_after_ms: waitOf(headers, error) });
+  const isNowhere = status === 404 && !namesModel(target, error, path);
+  const type = isNowhere ? 'LlmNotFound' : typeOf(status, error);
+  const what = isNowhere && path ? `has nothing at ${scrub(path, target.api_key)}` : WORDS[type];
+  const message = `${serverName(target)} ${what} (HTTP ${status})${said ? `: ${said}` : '.'}`;
+  return new LlmError(type, message, { status, said, retry_after_ms: waitOf(headers, error) });
+}
+
+/** Whether a 404 is about the model, and not about the address: a wrong `base_url` mostly. */
+function namesModel({ model }: ModelTarget, { message, code, type }: VendorError, path = ''): boolean {
+  const words = path ? message.replaceAll(path, '') : message;
+  return words.includes(model) || /model|deployment|engine|模型/i.test(`${words} ${code} ${type}`);
 }
 
 const STATUS_OF: Record<string, number> = {
@@ -78,13 +94,6 @@ export function reportedError(target: ModelTarget, body: unknown): LlmError {
   return statusError(target, status, new Headers(), JSON.stringify(body));
 }
 
-/** What an SDK throws for an error within a stream: with its body, or (Gemini) with it as the end of the message. */
-function reportedIn(error: Error): unknown {
-  if ('error' in error && error.error) return error.error;
-  if (error.name !== 'ApiError') return undefined;
-  return JSON.parse(error.message.slice(error.message.indexOf('{')));
-}
-
 const WORDS: Record<LlmErrorType, string> = {
   LlmRateLimited: 'says that the rate limit is reached',
   LlmOverloaded: 'is overloaded',
@@ -95,9 +104,12 @@ const WORDS: Record<LlmErrorType, string> = {
   LlmQuotaExhausted: 'says that the quota or the credit is used up',
   LlmAuth: 'refused the API key',
   LlmModelNotFound: 'does not know this model',
+  LlmNotFound: 'has nothing at this address',
   LlmBadRequest: 'refused the request',
   LlmContextTooLong: 'says that the prompt is too long',
   LlmRefused: 'refused to answer',
+  LlmEmptyAnswer: 'ended without an answer',
+  LlmMalformedCall: 'called a tool in a form that cannot be read',
   EgressBlocked: 'is not reachable by our rules',
 };
 
@@ -140,8 +152,6 @@ export function toLlmError(target: ModelTarget, error: unknown): LlmError {
   let code = '';
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if (cause instanceof LlmError) return cause;
-    const reported = reportedIn(cause);
-    if (reported) return reportedError(target, reported);
     if (cause instanceof EgressBlockedError) {
       return new LlmError('EgressBlocked', scrub(cause.message, target.api_key), { status: cause.status });
     }

@@ -6,33 +6,33 @@ import {
   type GenerateContentParameters,
 } from '@google/genai';
 import { z } from 'zod';
-import { badAnswer, finished, readAnswer, readStream, refused, truncated } from './answer.ts';
+import { badAnswer, finished, readAnswer, refused, spent } from './answer.ts';
+import type { Dialect } from './dialect.ts';
+import { finishOf } from './finish.ts';
 import { LlmError, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
-import { strictSchema, withJsonModes, type JsonMode } from './structured.ts';
-import { argumentsOf, newCallId, toolCall } from './tools.ts';
+import { strictSchema } from './structured.ts';
+import { argumentsOf, toolCalls } from './tools.ts';
 import type { Wire } from './wire.ts';
 
 const part = z.object({
-  text: z.string().optional(),
-  thought: z.boolean().optional(),
-  functionCall: z.object({ id: z.string().optional(), name: z.string(), args: z.unknown().optional() }).optional(),
-  thoughtSignature: z.string().optional(),
+  text: z.string().nullish(),
+  thought: z.boolean().nullish(),
+  functionCall: z.object({ id: z.string().nullish(), name: z.string(), args: z.unknown().optional() }).nullish(),
+  thoughtSignature: z.string().nullish(),
 });
+type Part = z.infer<typeof part>;
 
+/** A whole answer, or a chunk of one. */
 const content = z.object({
   candidates: z
     .array(
       z.object({
-        content: z
-          .object({
-            parts: z.array(part).optional(),
-          })
-          .optional(),
-        finishReason: z.string().optional(),
+        content: z.object({ parts: z.array(part).nullish() }).nullish(),
+        finishReason: z.string().nullish(),
       }),
     )
-    .optional(),
-  promptFeedback: z.object({ blockReason: z.string().optional() }).optional(),
+    .nullish(),
+  promptFeedback: z.object({ blockReason: z.string().nullish() }).nullish(),
   usageMetadata: z
     .object({
       promptTokenCount: z.number().default(0),
@@ -40,20 +40,22 @@ const content = z.object({
       thoughtsTokenCount: z.number().default(0),
     })
     .optional(),
-  modelVersion: z.string().optional(),
+  modelVersion: z.string().nullish(),
 });
 
 /** Gemini's generateContent, on the Gemini API (never Vertex AI). */
-export async function callGemini(target: ModelTarget, request: ModelRequest, wire: Wire): Promise<ModelAnswer> {
+export async function callGemini(
+  target: ModelTarget,
+  request: ModelRequest,
+  dialect: Dialect,
+  wire: Wire,
+): Promise<ModelAnswer> {
   // The name becomes a part of the URL.
   if (!/^[\w.:/@-]+$/.test(target.model) || target.model.includes('..')) {
     throw new LlmError('LlmBadRequest', 'This is not the name of a Gemini model.');
   }
-  const modes: JsonMode[] = ['schema', 'json', 'words'];
-  return withJsonModes(modes, request, wire, (asked, mode) => generate(target, asked, mode, wire));
-}
-
-async function generate(target: ModelTarget, request: ModelRequest, mode: JsonMode, wire: Wire): Promise<ModelAnswer> {
+  const send = wire.sending({ 'x-goog-api-key': target.api_key });
+  let response = new Response();
   const client = new GoogleGenAI({
     apiKey: target.api_key || 'none',
     vertexai: false,
@@ -61,24 +63,27 @@ async function generate(target: ModelTarget, request: ModelRequest, mode: JsonMo
     httpOptions: {
       baseUrl: target.base_url || 'https://generativelanguage.googleapis.com',
       apiVersion: 'v1beta',
-      fetch: wire.sending({ 'x-goog-api-key': target.api_key }),
+      async fetch(url, init) {
+        response = await send(url, init);
+        // The SDK's own reader takes no plain JSON for a stream, and needs an empty line after the last event.
+        return new Response('{}');
+      },
     },
   });
   const asked: GenerateContentParameters = {
     model: target.model,
     contents: contentsOf(request),
     config: {
-      systemInstruction: request.system,
+      ...(request.system && { systemInstruction: request.system }),
       maxOutputTokens: request.max_output_tokens,
       abortSignal: wire.signal,
-      ...responseFormat(request, mode),
+      ...responseFormat(request, dialect),
       ...toolsOf(request),
     },
   };
-  const body: unknown = wire.on_delta
-    ? await gather(target, await client.models.generateContentStream(asked), wire)
-    : await client.models.generateContent(asked);
-  return fromContent(target, request, body);
+  if (wire.on_delta) await client.models.generateContentStream(asked);
+  else await client.models.generateContent(asked);
+  return readContent(target, request, response, wire);
 }
 
 function contentsOf({ prompt, turns = [] }: ModelRequest): Content[] {
@@ -146,50 +151,54 @@ function knownSchema(schema: unknown): unknown {
   );
 }
 
-/** The answer that a stream adds up to: its parts in order; all else as the last chunk has it. */
-async function gather(target: ModelTarget, stream: AsyncIterable<unknown>, wire: Wire): Promise<unknown> {
-  const parts: z.infer<typeof part>[] = [];
-  let whole: z.infer<typeof content> = {};
+function responseFormat({ schema }: ModelRequest, { json }: Dialect) {
+  if (!schema) return {};
+  const asJson = { responseMimeType: 'application/json' };
+  return json === 'json' ? asJson : { ...asJson, responseJsonSchema: strictSchema(schema.json_schema) };
+}
+
+/** Puts a whole answer, or the chunks of one, together and checks it. */
+async function readContent(
+  target: ModelTarget,
+  request: ModelRequest,
+  response: Response,
+  wire: Wire,
+): Promise<ModelAnswer> {
+  const parts: Part[] = [];
   let finishReason: string | undefined;
-  for await (const chunk of readStream(target, content, stream)) {
+  let whole: z.infer<typeof content> = {};
+  for await (const chunk of readAnswer(target, content, response)) {
     const [candidate] = chunk.candidates ?? [];
     for (const said of candidate?.content?.parts ?? []) {
       if (said.text && !said.thought) wire.on_delta?.(said.text);
       parts.push(said);
     }
-    finishReason = candidate?.finishReason ?? finishReason;
-    whole = { ...whole, ...chunk };
+    finishReason = candidate?.finishReason || finishReason;
+    whole = { ...whole, ...chunk, candidates: candidate ? chunk.candidates : whole.candidates };
   }
-  return { ...whole, candidates: [{ content: { parts }, finishReason }] };
-}
-
-function responseFormat({ schema }: ModelRequest, mode: JsonMode) {
-  if (!schema || mode === 'words') return {};
-  const json = { responseMimeType: 'application/json' };
-  return mode === 'json' ? json : { ...json, responseJsonSchema: strictSchema(schema.json_schema) };
-}
-
-const REFUSAL = /SAFETY|RECITATION|LANGUAGE|BLOCKLIST|PROHIBITED_CONTENT|SPII|MODEL_ARMOR|JAILBREAK/;
-
-function fromContent(target: ModelTarget, request: ModelRequest, body: unknown): ModelAnswer {
-  const { candidates, promptFeedback, usageMetadata, modelVersion } = readAnswer(target, content, body);
+  const { candidates, promptFeedback, usageMetadata, modelVersion } = whole;
   if (promptFeedback?.blockReason) throw refused(target, `the prompt was blocked (${promptFeedback.blockReason})`);
-  const candidate = candidates?.[0];
-  if (!candidate) throw badAnswer(target, 'sent no candidate');
-  const { finishReason } = candidate;
-  if (!finishReason) throw truncated(target);
-  if (REFUSAL.test(finishReason)) throw refused(target, finishReason);
-  if (finishReason !== 'STOP' && finishReason !== 'MAX_TOKENS') throw badAnswer(target, `ended with ${finishReason}`);
-  const parts = candidate.content?.parts ?? [];
-  return finished(target, {
+  if (!candidates) throw badAnswer(target, 'sent no candidate');
+  const answer: Omit<ModelAnswer, 'finish'> = {
     text: parts.map(({ text, thought }) => (thought ? '' : (text ?? ''))).join(''),
-    tool_calls: parts
-      .flatMap(({ functionCall: call, thoughtSignature }) => (call ? [{ ...call, signature: thoughtSignature }] : []))
-      .map(({ args, ...call }, index) => toolCall({ ...call, arguments: args }, newCallId(request.turns, index))),
+    tool_calls: toolCalls(callsIn(parts), request.turns),
     model: modelVersion ?? target.model,
-    finish: finishReason === 'MAX_TOKENS' ? 'length' : 'stop',
     input_tokens: usageMetadata?.promptTokenCount ?? 0,
     // Thoughts are billed as output.
     output_tokens: (usageMetadata?.candidatesTokenCount ?? 0) + (usageMetadata?.thoughtsTokenCount ?? 0),
+  };
+  if (finishReason && MALFORMED_CALL.test(finishReason)) {
+    throw spent(target, 'LlmMalformedCall', `ended with ${finishReason}`, { ...answer, finish: 'stop' });
+  }
+  return finished(target, request, { ...answer, finish: finishOf(target, finishReason) });
+}
+
+const MALFORMED_CALL = /^(MALFORMED_FUNCTION_CALL|UNEXPECTED_TOOL_CALL)$/;
+
+function callsIn(parts: Part[]) {
+  return parts.flatMap(({ functionCall: call, thoughtSignature }) => {
+    if (!call) return [];
+    const { args, ...named } = call;
+    return [{ ...named, arguments: args, ...(thoughtSignature && { signature: thoughtSignature }) }];
   });
 }

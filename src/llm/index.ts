@@ -1,13 +1,16 @@
 import { callAnthropic } from './anthropic.ts';
+import { askInDialect } from './ask-in-dialect.ts';
 import { callDemo } from './demo.ts';
+import type { Dialect } from './dialect.ts';
 import { callGemini } from './gemini.ts';
 import { LlmError, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
 import { callOllama } from './ollama.ts';
 import { callOpenAI } from './openai.ts';
 import { serverName, toLlmError } from './failures.ts';
+import { visibleDeltas } from './thoughts.ts';
 import { openWire, type Wire } from './wire.ts';
 
-export { parseJsonAnswer } from './json.ts';
+export { isContainer, jsonValues } from './json.ts';
 export { inputText, LlmError } from './model.ts';
 export type {
   LlmErrorType,
@@ -49,7 +52,7 @@ export async function callModel(
   const timeout = AbortSignal.timeout(timeout_ms);
   const wire = openWire(target, { fetch, signal: AbortSignal.any([signal, timeout]), on_delta });
   try {
-    return await askStreaming(target, request, wire);
+    return await askInDialect(target, request, wire, (asked, dialect) => askVisibly(target, asked, dialect, wire));
   } catch (error) {
     signal.throwIfAborted();
     if (timeout.aborted) {
@@ -64,30 +67,30 @@ function needsKey({ vendor, api_key, base_url }: ModelTarget): boolean {
   return !api_key && !base_url && vendor !== 'ollama' && vendor !== 'demo';
 }
 
-/** Some servers, and models of OpenAI for unverified organizations, refuse to stream; a refusal is free. */
-async function askStreaming(target: ModelTarget, request: ModelRequest, wire: Wire): Promise<ModelAnswer> {
-  try {
-    return await ask(target, request, wire);
-  } catch (error) {
-    const failure = wire.failure ?? error;
-    const refusesStream =
-      failure instanceof LlmError && failure.type === 'LlmBadRequest' && /stream/i.test(failure.message);
-    if (!wire.on_delta || !refusesStream) throw error;
-    wire.on_delta = undefined;
-    return ask(target, request, wire);
-  }
+/** What is heard of an answer while it comes is as free of thoughts as the answer itself. */
+async function askVisibly(
+  target: ModelTarget,
+  request: ModelRequest,
+  dialect: Dialect,
+  wire: Wire,
+): Promise<ModelAnswer> {
+  const visible = wire.on_delta && visibleDeltas(wire.on_delta);
+  wire.on_delta = visible?.push;
+  const answer = await ask(target, request, dialect, wire);
+  visible?.end();
+  return answer;
 }
 
-function ask(target: ModelTarget, request: ModelRequest, wire: Wire): Promise<ModelAnswer> {
+function ask(target: ModelTarget, request: ModelRequest, dialect: Dialect, wire: Wire): Promise<ModelAnswer> {
   switch (target.vendor) {
     case 'openai':
-      return callOpenAI(target, request, wire);
+      return callOpenAI(target, request, dialect, wire);
     case 'anthropic':
       return callAnthropic(target, request, wire);
     case 'gemini':
-      return callGemini(target, request, wire);
+      return callGemini(target, request, dialect, wire);
     case 'ollama':
-      return callOllama(target, request, wire);
+      return callOllama(target, request, dialect, wire);
     case 'demo':
       return callDemo(target, request, wire);
   }

@@ -6,7 +6,7 @@ export type Vendor = 'gemini' | 'openai' | 'anthropic' | 'ollama' | 'demo';
 export type ModelTarget = { vendor: Vendor; model: string; api_key?: string; base_url?: string };
 
 /**
- * What to ask. With `schema` the answer's text is asked to be JSON of that shape; read it with `parseJsonAnswer`. With
+ * What to ask. With `schema` the answer's text is asked to be JSON of that shape; read it with `jsonValues`. With
  * `tools` the answer may be calls of them; `turns` are those calls so far, which come after the prompt.
  */
 export type ModelRequest = {
@@ -31,12 +31,17 @@ export type ToolCall = {
   arguments: string;
   /** What Gemini wants to see again with its call. */
   signature?: string;
+  /** What other vendors want to see again with it, or, at the first call, with its turn; each reads its own only. */
+  vendor_metadata?: { [vendor: string]: unknown };
 };
 
 /** What a model said and called, and what came of each call, in their order. */
 export type ToolTurn = { text: string; calls: ToolCall[]; results: { text: string; is_error: boolean }[] };
 
-/** `model` is the name the vendor gave back. `finish` is `length` when the answer was cut at its token limit. */
+/**
+ * `model` is the name the vendor gave back. `finish` is `length` when the answer was cut at its token limit: thoughts may have
+ * left no room for any text.
+ */
 export type ModelAnswer = {
   text: string;
   /** Missing when the model called none. */
@@ -47,7 +52,7 @@ export type ModelAnswer = {
   output_tokens: number;
 };
 
-/** Whether the same request may succeed later, by kind of failure. */
+/** Whether the same request may succeed later, by kind of failure. What is paid for in vain is not asked again as it is. */
 const RETRYABLE = {
   LlmRateLimited: true,
   LlmOverloaded: true,
@@ -58,13 +63,18 @@ const RETRYABLE = {
   LlmQuotaExhausted: false,
   LlmAuth: false,
   LlmModelNotFound: false,
+  LlmNotFound: false,
   LlmBadRequest: false,
   LlmContextTooLong: false,
   LlmRefused: false,
+  LlmEmptyAnswer: false,
+  LlmMalformedCall: false,
   EgressBlocked: false,
 } as const;
 
 export type LlmErrorType = keyof typeof RETRYABLE;
+
+type LlmErrorHints = Partial<Pick<LlmError, 'retry_after_ms' | 'status' | 'said' | 'spent'>>;
 
 /**
  * The only error that leaves `callModel`, apart from the caller's own `signal.reason`.
@@ -79,13 +89,16 @@ export class LlmError extends Error {
   readonly retry_after_ms?: number;
   /** The HTTP status of the vendor's answer, when there was one. */
   readonly status?: number;
+  /** The vendor's words alone, as they are in the message. */
+  readonly said?: string;
+  /** The answer that is none, but is paid for. */
+  readonly spent?: ModelAnswer;
 
-  constructor(type: LlmErrorType, message: string, hints: { retry_after_ms?: number; status?: number } = {}) {
+  constructor(type: LlmErrorType, message: string, hints: LlmErrorHints = {}) {
     super(message);
     this.type = type;
     this.retryable = RETRYABLE[type];
-    if (hints.retry_after_ms !== undefined) this.retry_after_ms = hints.retry_after_ms;
-    if (hints.status !== undefined) this.status = hints.status;
+    Object.assign(this, hints);
   }
 }
 

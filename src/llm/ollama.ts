@@ -1,32 +1,31 @@
 import { z } from 'zod';
-import { badAnswer, finished, readAnswer, readStream, truncated } from './answer.ts';
-import { reportedError } from './failures.ts';
+import { badAnswer, finished, readAnswer, truncated } from './answer.ts';
+import type { Dialect } from './dialect.ts';
+import { finishOf } from './finish.ts';
 import { estimateTokens, inputText, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
-import { strictSchema, withJsonModes, type JsonMode } from './structured.ts';
-import { argumentsOf, functionTools, newCallId, resultText, toolCall } from './tools.ts';
+import { strictSchema } from './structured.ts';
+import { argumentsOf, functionTools, resultText, toolCalls } from './tools.ts';
 import type { Wire } from './wire.ts';
 
-const toolCalls = z.array(z.object({ function: z.object({ name: z.string(), arguments: z.unknown().optional() }) }));
+const calls = z.array(z.object({ function: z.object({ name: z.string(), arguments: z.unknown().optional() }) }));
 
+/** A whole answer, or a line of one. */
 const chat = z.object({
-  model: z.string().optional(),
-  message: z.object({ content: z.string(), tool_calls: toolCalls.nullish() }),
-  done: z.boolean().optional(),
-  done_reason: z.string().optional(),
-  prompt_eval_count: z.number().optional(),
-  eval_count: z.number().optional(),
+  model: z.string().nullish(),
+  message: z.object({ content: z.string().nullish(), tool_calls: calls.nullish() }).nullish(),
+  done: z.boolean().nullish(),
+  done_reason: z.string().nullish(),
+  prompt_eval_count: z.number().nullish().catch(null),
+  eval_count: z.number().nullish().catch(null),
 });
 
-/** An error may come in the middle of an answer. */
-const failedChat = z.object({ error: z.string() });
-
 /** Ollama's `/api/chat` (https://docs.ollama.com/api/chat). Versions before 0.5 know only `format: "json"`. */
-export async function callOllama(target: ModelTarget, request: ModelRequest, wire: Wire): Promise<ModelAnswer> {
-  const modes: JsonMode[] = ['schema', 'json', 'words'];
-  return withJsonModes(modes, request, wire, (asked, mode) => ask(target, asked, mode, wire));
-}
-
-async function ask(target: ModelTarget, request: ModelRequest, mode: JsonMode, wire: Wire): Promise<ModelAnswer> {
+export async function callOllama(
+  target: ModelTarget,
+  request: ModelRequest,
+  dialect: Dialect,
+  wire: Wire,
+): Promise<ModelAnswer> {
   const base_url = (target.base_url || 'http://localhost:11434').replace(/\/+$/, '');
   const send = wire.sending({ authorization: target.api_key && `Bearer ${target.api_key}` });
   const response = await send(`${base_url}/api/chat`, {
@@ -37,18 +36,16 @@ async function ask(target: ModelTarget, request: ModelRequest, mode: JsonMode, w
       stream: wire.on_delta !== undefined,
       messages: messagesOf(request),
       options: { num_predict: request.max_output_tokens, num_ctx: contextSize(request) },
-      ...formatOf(request, mode),
-      ...toolsOf(request),
+      ...formatOf(request, dialect),
+      ...(request.tools?.length && { tools: functionTools(request.tools) }),
     }),
   });
-  return fromChat(target, request, wire.on_delta ? await gather(target, response, wire) : await response.json());
+  return readChat(target, request, response, wire);
 }
 
-function messagesOf({ system, prompt, tool_choice, turns = [] }: ModelRequest) {
-  // Ollama has no way to force a call.
-  const force = typeof tool_choice === 'object' ? `\n\nAnswer with a call of the tool ${tool_choice.name}.` : '';
+function messagesOf({ system, prompt, turns = [] }: ModelRequest) {
   return [
-    { role: 'system', content: system + force },
+    ...(system ? [{ role: 'system', content: system }] : []),
     { role: 'user', content: prompt },
     ...turns.flatMap(({ text, calls, results }) => [
       {
@@ -65,47 +62,8 @@ function messagesOf({ system, prompt, tool_choice, turns = [] }: ModelRequest) {
   ];
 }
 
-function toolsOf({ tools = [], tool_choice }: ModelRequest) {
-  if (tool_choice === 'none' || !tools.length) return {};
-  const choice = tool_choice && tools.filter(({ name }) => name === tool_choice.name);
-  return { tools: functionTools(choice ?? tools) };
-}
-
-/** The answer that a stream adds up to: its text and calls in order; all else as the last line has it. */
-async function gather(target: ModelTarget, response: Response, wire: Wire): Promise<unknown> {
-  let content = '';
-  const tool_calls: z.infer<typeof toolCalls> = [];
-  let last: z.infer<typeof chat> | undefined;
-  for await (const line of readStream(target, chat, readLines(target, response))) {
-    if (line.message.content) wire.on_delta?.(line.message.content);
-    content += line.message.content;
-    tool_calls.push(...(line.message.tool_calls ?? []));
-    last = line;
-  }
-  return { ...last, message: { content, tool_calls } };
-}
-
-/** The JSON values of an answer, one a line. An error may come as one of them. */
-async function* readLines(target: ModelTarget, { body }: Response): AsyncGenerator<unknown> {
-  let rest = '';
-  const decoder = new TextDecoder();
-  for await (const bytes of body ?? []) {
-    const lines = (rest + decoder.decode(bytes, { stream: true })).split('\n');
-    rest = lines.pop()!;
-    for (const line of lines) if (line.trim()) yield readLine(target, line);
-  }
-  if (rest.trim()) yield readLine(target, rest);
-}
-
-function readLine(target: ModelTarget, line: string): unknown {
-  const value: unknown = JSON.parse(line);
-  if (failedChat.safeParse(value).success) throw reportedError(target, value);
-  return value;
-}
-
-function formatOf({ schema }: ModelRequest, mode: JsonMode) {
-  if (!schema || mode === 'words') return {};
-  return { format: mode === 'json' ? 'json' : strictSchema(schema.json_schema) };
+function formatOf({ schema }: ModelRequest, { json }: Dialect) {
+  return schema && { format: json === 'json' ? 'json' : strictSchema(schema.json_schema) };
 }
 
 /**
@@ -117,18 +75,37 @@ function contextSize(request: ModelRequest): number {
   return Math.min(131_072, Math.max(8192, 2 ** Math.ceil(Math.log2(needed))));
 }
 
-function fromChat(target: ModelTarget, request: ModelRequest, body: unknown): ModelAnswer {
-  const { model, message, done, done_reason, prompt_eval_count, eval_count } = readAnswer(target, chat, body);
+/** Puts a whole answer, or the lines of one, together and checks it. */
+async function readChat(
+  target: ModelTarget,
+  request: ModelRequest,
+  response: Response,
+  wire: Wire,
+): Promise<ModelAnswer> {
+  let text = '';
+  const called: z.infer<typeof calls> = [];
+  let last: z.infer<typeof chat> = {};
+  for await (const line of readAnswer(target, chat, response)) {
+    const { content, tool_calls } = line.message ?? {};
+    if (content) wire.on_delta?.(content);
+    text += content ?? '';
+    called.push(...(tool_calls ?? []));
+    last = line;
+  }
+  const { model, done, done_reason, prompt_eval_count, eval_count } = last;
+  if (!done && !text && !called.length) throw badAnswer(target, 'sent something that is not an answer');
   if (!done) throw truncated(target);
   if (done_reason === 'load' || done_reason === 'unload') throw badAnswer(target, `only did a model ${done_reason}`);
-  return finished(target, {
-    text: message.content,
-    tool_calls: (message.tool_calls ?? []).map(({ function: called }, index) =>
-      toolCall(called, newCallId(request.turns, index)),
+  return finished(target, request, {
+    text,
+    tool_calls: toolCalls(
+      called.map((call) => call.function),
+      request.turns,
     ),
     model: model ?? target.model,
-    finish: done_reason === 'length' ? 'length' : 'stop',
+    // Old versions give no reason.
+    finish: finishOf(target, done_reason || 'stop'),
     input_tokens: prompt_eval_count ?? estimateTokens(inputText(request)),
-    output_tokens: eval_count ?? estimateTokens(message.content),
+    output_tokens: eval_count ?? estimateTokens(text),
   });
 }

@@ -1,71 +1,58 @@
 import OpenAI from 'openai';
-import { Stream } from 'openai/streaming';
 import { z } from 'zod';
-import { finished, readAnswer, readStream, refused, truncated } from './answer.ts';
+import { badAnswer, finished, readAnswer, refused } from './answer.ts';
+import { besideCall, besideMessage, gatherBeside, pickBesideCall } from './beside.ts';
+import type { Dialect } from './dialect.ts';
 import { reportedError } from './failures.ts';
+import { finishOf } from './finish.ts';
 import { estimateTokens, inputText, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
-import { vendorOfModel } from './prices.ts';
-import { strictSchema, withJsonModes, type JsonMode } from './structured.ts';
-import { argumentsOf, functionTools, newCallId, resultText, toolCall } from './tools.ts';
+import { refusalIn, textIn } from './parts.ts';
+import { gatherCalls } from './streamed-calls.ts';
+import { strictSchema } from './structured.ts';
+import { argumentsOf, functionTools, resultText, toolCalls } from './tools.ts';
 import { NO_SDK_TIMEOUT, type Wire } from './wire.ts';
 
-const calledFunction = z.object({ name: z.string().nullish(), arguments: z.string().nullish() });
+const id = z.union([z.string(), z.number().transform(String)]).nullish();
 
+/** A message, or what a chunk adds to it. */
+const message = z.looseObject({
+  content: z.union([z.string(), z.array(z.unknown()), z.looseObject({})]).nullish(),
+  refusal: z.string().nullish(),
+  tool_calls: z
+    .array(
+      z.looseObject({
+        index: z.number().nullish().catch(null),
+        id,
+        function: z.object({ name: z.string().nullish(), arguments: z.unknown().optional() }).nullish(),
+      }),
+    )
+    .nullish(),
+});
+type Message = z.infer<typeof message>;
+
+/** A whole answer, or a chunk of one. */
 const completion = z.object({
   model: z.string().nullish(),
   choices: z
     .array(
       z.object({
-        message: z.object({
-          content: z.string().nullish(),
-          refusal: z.string().nullish(),
-          tool_calls: z.array(z.object({ id: z.string().nullish(), function: calledFunction })).nullish(),
-        }),
+        message: message.nullish(),
+        delta: message.nullish(),
         finish_reason: z.string().nullish(),
-      }),
-    )
-    .min(1),
-  usage: z.object({ prompt_tokens: z.number(), completion_tokens: z.number() }).nullish().catch(null),
-});
-
-const chunk = z.object({
-  model: z.string().nullish(),
-  choices: z
-    .array(
-      z.object({
-        delta: z
-          .object({
-            content: z.string().nullish(),
-            refusal: z.string().nullish(),
-            tool_calls: z
-              .array(
-                z.object({
-                  index: z.number().nullish(),
-                  id: z.string().nullish(),
-                  function: calledFunction.nullish(),
-                }),
-              )
-              .nullish(),
-          })
-          .nullish(),
-        finish_reason: z.string().nullish(),
+        error: z.looseObject({}).nullish().catch(null),
       }),
     )
     .nullish(),
-  usage: completion.shape.usage,
+  usage: z.object({ prompt_tokens: z.number(), completion_tokens: z.number() }).nullish().catch(null),
 });
 
-/** OpenRouter and others answer 200 and then say that it failed. */
-const failedCompletion = z.object({ error: z.looseObject({}) });
-
 /** OpenAI chat completions, which most other servers speak too (vLLM, LM Studio, OpenRouter, …). */
-export async function callOpenAI(target: ModelTarget, request: ModelRequest, wire: Wire): Promise<ModelAnswer> {
-  return withJsonModes(['schema', 'json', 'words'], request, wire, (asked, mode) =>
-    complete(target, asked, mode, wire),
-  );
-}
-
-async function complete(target: ModelTarget, request: ModelRequest, mode: JsonMode, wire: Wire): Promise<ModelAnswer> {
+export async function callOpenAI(
+  target: ModelTarget,
+  request: ModelRequest,
+  dialect: Dialect,
+  wire: Wire,
+): Promise<ModelAnswer> {
   const client = new OpenAI({
     apiKey: target.api_key || 'none',
     baseURL: target.base_url || 'https://api.openai.com/v1',
@@ -78,43 +65,40 @@ async function complete(target: ModelTarget, request: ModelRequest, mode: JsonMo
     logLevel: 'off',
     fetch: wire.sending({
       authorization: target.api_key && `Bearer ${target.api_key}`,
-      // One key, one body: the steps of the ladder are different requests.
-      'idempotency-key': request.idempotency_key && `${request.idempotency_key}-${mode}`,
+      'idempotency-key': request.idempotency_key,
     }),
   });
-  // OpenAI's reasoning models refuse max_tokens, and many compatible servers know nothing else.
-  const speaksNew = !target.base_url || vendorOfModel(target.model) === 'openai';
   const response = await client.chat.completions
     .create(
       {
         model: target.model,
         messages: messagesOf(request),
-        [speaksNew ? 'max_completion_tokens' : 'max_tokens']: request.max_output_tokens,
-        ...(wire.on_delta && { stream: true, stream_options: { include_usage: true } }),
-        ...responseFormat(request, mode),
+        [dialect.limit]: request.max_output_tokens,
+        ...(wire.on_delta && { stream: true }),
+        ...(wire.on_delta && dialect.stream === 'counted' && { stream_options: { include_usage: true } }),
+        ...responseFormat(request, dialect),
         ...toolsOf(request),
       },
       { signal: wire.signal },
     )
     .asResponse();
-  // Some compatible servers answer with plain JSON, whatever they were asked for.
-  const isJson = response.headers.get('content-type')?.includes('json');
-  const body: unknown = wire.on_delta && !isJson ? await gather(target, client, response, wire) : await response.json();
-  return fromCompletion(target, request, body);
+  return readCompletion(target, request, response, wire);
 }
 
 function messagesOf({ system, prompt, turns = [] }: ModelRequest): OpenAI.ChatCompletionMessageParam[] {
   return [
-    { role: 'system', content: system },
+    ...(system ? [{ role: 'system' as const, content: system }] : []),
     { role: 'user', content: prompt },
     ...turns.flatMap(({ text, calls, results }): OpenAI.ChatCompletionMessageParam[] => [
       {
         role: 'assistant',
         content: text || null,
+        ...besideMessage(calls),
         tool_calls: calls.map((call) => ({
           id: call.id,
           type: 'function',
           function: { name: call.name, arguments: JSON.stringify(argumentsOf(call)) },
+          ...besideCall(call),
         })),
       },
       ...results.map((result, index) => ({
@@ -132,59 +116,59 @@ function toolsOf({ tools, tool_choice }: ModelRequest) {
   return { tools: functionTools(tools), ...(choice && { tool_choice: choice }) };
 }
 
-type StreamedCall = { id: string; function: { name: string; arguments: string } };
-
-/** The completion that a stream adds up to. */
-async function gather(target: ModelTarget, client: OpenAI, response: Response, { on_delta }: Wire): Promise<unknown> {
-  const message = { content: '', refusal: '', tool_calls: [] as StreamedCall[] };
-  const whole: Record<string, unknown> = {};
-  let finish_reason: string | undefined;
-  // The fetch ends it when the signal does.
-  const stream = Stream.fromSSEResponse(response, new AbortController(), client);
-  for await (const { model, choices, usage } of readStream(target, chunk, stream)) {
-    const [choice] = choices ?? [];
-    if (choice?.delta?.content) on_delta?.(choice.delta.content);
-    message.content += choice?.delta?.content ?? '';
-    message.refusal += choice?.delta?.refusal ?? '';
-    for (const part of choice?.delta?.tool_calls ?? []) {
-      // Servers that number none send each call whole.
-      const call = (message.tool_calls[part.index ?? message.tool_calls.length] ??= {
-        id: '',
-        function: { name: '', arguments: '' },
-      });
-      call.id ||= part.id ?? '';
-      call.function.name += part.function?.name ?? '';
-      call.function.arguments += part.function?.arguments ?? '';
-    }
-    finish_reason = choice?.finish_reason ?? finish_reason;
-    Object.assign(whole, model && { model }, usage && { usage });
-  }
-  return { ...whole, choices: [{ message, finish_reason }] };
-}
-
-function responseFormat({ schema }: ModelRequest, mode: JsonMode) {
-  if (!schema || mode === 'words') return {};
-  if (mode === 'json') return { response_format: { type: 'json_object' as const } };
+function responseFormat({ schema }: ModelRequest, { json }: Dialect) {
+  if (!schema) return {};
+  if (json === 'json') return { response_format: { type: 'json_object' as const } };
   const json_schema = { name: schema.name, strict: true, schema: strictSchema(schema.json_schema) };
   return { response_format: { type: 'json_schema' as const, json_schema } };
 }
 
-function fromCompletion(target: ModelTarget, request: ModelRequest, body: unknown): ModelAnswer {
-  if (failedCompletion.safeParse(body).success) throw reportedError(target, body);
-  const { model, choices, usage } = readAnswer(target, completion, body);
-  const { message, finish_reason } = choices[0]!;
-  const text = message.content ?? '';
-  const tool_calls = (message.tool_calls ?? []).map(({ id, function: called }, index) =>
-    toolCall({ id, name: called.name ?? '', arguments: called.arguments ?? '' }, newCallId(request.turns, index)),
-  );
-  if (message.refusal || finish_reason === 'content_filter') throw refused(target, message.refusal || 'content_filter');
-  if (!finish_reason) throw truncated(target);
-  return finished(target, {
+/** Puts a whole answer, or the chunks of one, together and checks it. */
+async function readCompletion(
+  target: ModelTarget,
+  request: ModelRequest,
+  response: Response,
+  { on_delta }: Wire,
+): Promise<ModelAnswer> {
+  let text = '';
+  let refusal = '';
+  let model = target.model;
+  let finish_reason: string | undefined;
+  let usage: z.infer<typeof completion>['usage'];
+  let hasBegun = false;
+  const gathered = gatherCalls();
+  const beside = gatherBeside();
+  for await (const chunk of readAnswer(target, completion, response)) {
+    const [choice] = chunk.choices ?? [];
+    if (choice?.error) throw reportedError(target, choice);
+    // At the end of a stream, some servers send the whole message besides.
+    const said = choice?.delta ?? (hasBegun ? undefined : choice?.message);
+    hasBegun ||= choice !== undefined;
+    const piece = textIn(said?.content);
+    if (piece) on_delta?.(piece);
+    text += piece;
+    refusal += said?.refusal ?? refusalIn(said?.content);
+    for (const call of said?.tool_calls ?? []) gathered.add(pieceOf(call), !choice?.delta);
+    beside.add(said ?? {});
+    finish_reason = choice?.finish_reason || finish_reason;
+    model = chunk.model || model;
+    usage = chunk.usage ?? usage;
+  }
+  if (!hasBegun) throw badAnswer(target, 'sent something that is not an answer (choices: there are none)');
+  if (refusal) throw refused(target, refusal);
+  const finish = finishOf(target, finish_reason);
+  const tool_calls = toolCalls(beside.with(gathered.calls()), request.turns);
+  return finished(target, request, {
     text,
     tool_calls,
-    model: model ?? target.model,
-    finish: finish_reason === 'length' ? 'length' : 'stop',
+    model,
+    finish,
     input_tokens: usage?.prompt_tokens ?? estimateTokens(inputText(request)),
     output_tokens: usage?.completion_tokens ?? estimateTokens(text + tool_calls.map((call) => call.arguments).join('')),
   });
+}
+
+function pieceOf(call: NonNullable<Message['tool_calls']>[number]) {
+  const { index, id: call_id, function: called } = call;
+  return { index, id: call_id, ...called, beside: pickBesideCall(call) };
 }

@@ -5,19 +5,49 @@ import type { ToolCall, ToolDefinition, ToolTurn } from './model.ts';
 
 /** Arguments may be as long as an answer; beyond that they are cut, and no JSON any more. In characters. */
 const maxArguments = 256 * 1024;
+const maxMetadata = 256 * 1024;
+const maxName = 200;
 
-/** A call as vendors report it: its arguments as text, or parsed; an id for those who give none. */
-export function toolCall(
-  call: { id?: string | null; name: string; arguments?: unknown; signature?: string },
-  made_id: string,
-): ToolCall {
-  const text = typeof call.arguments === 'string' ? call.arguments : JSON.stringify(call.arguments ?? {});
+/** A call as vendors report it: its arguments as text, or parsed. */
+type ReportedCall = {
+  id?: string | null;
+  name: string;
+  arguments?: unknown;
+  signature?: string;
+  vendor_metadata?: Record<string, unknown>;
+};
+
+/**
+ * The calls of an answer. Each id stands once in the whole conversation: servers give one for several calls, or again in
+ * a later turn, and refuse that themselves. Those without a fit one get one that is made.
+ */
+export function toolCalls(calls: ReportedCall[], turns: ToolTurn[] = []): ToolCall[] {
+  const taken = new Set(turns.flatMap((turn) => turn.calls.map(({ id }) => id)));
+  return calls.map((call, index) => {
+    const given = storable(call.id ?? '');
+    const id = given && given.length <= maxName && !taken.has(given) ? given : newCallId(turns, index);
+    taken.add(id);
+    return toolCall(call, id);
+  });
+}
+
+function toolCall(call: ReportedCall, id: string): ToolCall {
+  const { arguments: given = {}, signature, vendor_metadata } = call;
+  const text = typeof given === 'string' ? given : JSON.stringify(given);
   return {
-    id: storable(call.id || made_id).slice(0, 200),
-    name: storable(call.name).slice(0, 200),
+    id,
+    name: storable(call.name).slice(0, maxName),
     arguments: storable(text.slice(0, maxArguments)),
-    ...(call.signature && { signature: storable(call.signature) }),
+    ...(signature && { signature: storable(signature) }),
+    ...fitMetadata(vendor_metadata),
   };
+}
+
+/** A part of it would be refused, so it is kept whole or not at all. */
+function fitMetadata(vendor_metadata: ReportedCall['vendor_metadata']): Pick<ToolCall, 'vendor_metadata'> {
+  const text = JSON.stringify(vendor_metadata ?? {});
+  if (text === '{}' || text.length > maxMetadata) return {};
+  return { vendor_metadata: JSON.parse(text, revive) as Record<string, unknown> };
 }
 
 function storable(text: string): string {
@@ -26,7 +56,12 @@ function storable(text: string): string {
 
 /** An id for the call at `index` of the turn after these. */
 export function newCallId(turns: ToolTurn[] | undefined, index: number): string {
-  return `call_${(turns?.length ?? 0) + 1}_${index + 1}`;
+  return madeCallId(turns?.length ?? 0, index);
+}
+
+/** An id that every vendor takes: Mistral wants nine letters and digits. `turn` and `index` count from 0. */
+export function madeCallId(turn: number, index: number): string {
+  return `c${[turn, index].map((number) => number.toString(36).padStart(4, '0')).join('')}`;
 }
 
 /**

@@ -41,7 +41,8 @@ export function openWire(
       try {
         const response = await fetch(url, { ...init, headers: exact });
         if (response.ok) return response;
-        throw statusError(target, response.status, response.headers, await response.text().catch(() => ''));
+        const { pathname } = new URL(url instanceof Request ? url.url : url);
+        throw statusError(target, response.status, response.headers, await response.text().catch(() => ''), pathname);
       } catch (error) {
         wire.failure = toLlmError(target, error);
         throw wire.failure;

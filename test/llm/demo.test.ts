@@ -4,7 +4,7 @@ import { evaluateTaskAnswer, evaluateTaskPrompt } from '../../activities/prompts
 import { finalizeRunPrompt } from '../../activities/prompts/finalize-run.ts';
 import { inferDepsAnswer, inferDepsPrompt } from '../../activities/prompts/infer-deps.ts';
 import { splitTasksAnswer, splitTasksPrompt } from '../../activities/prompts/split-tasks.ts';
-import { callModel, parseJsonAnswer } from '../../src/llm/index.ts';
+import { callModel, jsonValues } from '../../src/llm/index.ts';
 
 async function demo(prompt: { system: string; prompt: string }): Promise<string> {
   const options = { signal: new AbortController().signal, fetch: () => expect.unreachable(), timeout_ms: 1000 };
@@ -18,14 +18,14 @@ async function demo(prompt: { system: string; prompt: string }): Promise<string>
 
 async function plan(task: string, agents = ['research', 'analyst', 'writer'], human_steps: string[] = []) {
   const answer = await demo(splitTasksPrompt({ task, agents, human_steps }));
-  const { tasks } = splitTasksAnswer.parse(parseJsonAnswer(answer));
+  const { tasks } = splitTasksAnswer.parse(jsonValues(answer)[0]);
   for (const { description } of tasks) expect(description).toContain('demo model');
   return tasks;
 }
 
 async function graph(titles: string[]) {
   const tasks = titles.map((title, index) => ({ id: `T${index + 1}`, title }));
-  const answer = inferDepsAnswer.parse(parseJsonAnswer(await demo(inferDepsPrompt({ task: 'x', tasks }))));
+  const answer = inferDepsAnswer.parse(jsonValues(await demo(inferDepsPrompt({ task: 'x', tasks })))[0]);
   return Object.fromEntries(answer.dependencies.map(({ task_id, depends_on }) => [task_id, depends_on]));
 }
 
@@ -144,7 +144,7 @@ test('a task output quotes the goal, the task, what people said and what it buil
 
 test('a draft passes, an empty one does not', async () => {
   const judge = async (output: string) =>
-    evaluateTaskAnswer.parse(parseJsonAnswer(await demo(evaluateTaskPrompt({ goal: 'g', task, output }))));
+    evaluateTaskAnswer.parse(jsonValues(await demo(evaluateTaskPrompt({ goal: 'g', task, output })))[0]);
   expect(await judge('A draft.')).toMatchObject({ passed: true, feedback: expect.stringContaining('demo model') });
   expect(await judge('')).toMatchObject({ passed: false, score: 0 });
 });

@@ -89,7 +89,7 @@ test.each([
       ? { status: 400, body: vendor === 'ollama' ? { error: refusal } : { error: { message: refusal } } }
       : 'Here it is: {"passed":true}',
   );
-  const { text } = await ask(fake, vendor, { fetch, schema });
+  const { text } = await ask(fake, vendor, { fetch, schema, model: 'an-old-model' });
   expect(text).toContain('{"passed":true}');
   expect(fake.calls.map(({ body }) => modeOf(body))).toEqual(modes);
   expect(fake.calls[0]!.system).not.toContain('JSON schema');

@@ -108,6 +108,16 @@ test('evaluator: an answer that names no route is asked again, and then the firs
   expect(run.warnings).toEqual(['judge: The model gave no usable choice, so the first route was taken.']);
 });
 
+test.each(['GO', 'go: on with it', '**go**'])('evaluator: the route %j is plain', async (route) => {
+  story.model.on(() => `As in [1]: ${JSON.stringify({ route })}`);
+  const { body } = await start(story.user, [
+    { id: 'judge', type: 'evaluator', route_map: { stop: null, go: 'more' }, output_key: 'verdict' },
+    transform('more', '1'),
+  ]);
+  expect(body.shared_state).toMatchObject({ verdict: 'go', _routing_reasoning_judge: 'It gave no reason.' });
+  expect(story.model.calls).toHaveLength(1);
+});
+
 test('parallel: branches overlap, each sees the state from before; merge joins what they wrote, in their order', async () => {
   const { model } = story;
   const isOpen = (id: string) => model.calls.some((call) => call.task_id === id && call.answered_at === undefined);

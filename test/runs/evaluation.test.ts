@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { ModelCall } from '../fakes/model.ts';
+import type { ModelCall, Reply } from '../fakes/model.ts';
 import { inTurn } from '../harness/script.ts';
 import { useStory } from '../harness/story.ts';
 
@@ -104,16 +104,52 @@ test('a person who has it tried again is asked again when it fails three more ti
   await run.until('completed');
 });
 
-test('an evaluation that cannot be read counts as passed, with a warning', async () => {
+const unread = 'The evaluation could not be read, so nobody has judged this output.';
+
+test('an output whose evaluation cannot be read has not passed: a person decides', async () => {
   const run = await startWithEvaluations('It is fine, I guess.', { passed: 'perhaps' }, '{"passed": true, "score": ');
-  const done = await run.until('completed');
-  expect(done.tasks[0]).toMatchObject({
+  const waiting = await run.untilWaiting('T1');
+  expect(waiting.tasks[0]).toMatchObject({
     attempts: 1,
     output: 'Draft 1 of T1.',
-    evaluation: { passed: true, feedback: 'Not evaluated.' },
+    evaluation: { passed: false, score: null, feedback: unread },
+    gate: { kind: 'escalation', reason: unread, decisions: ['approve', 'edit', 'reject', 'retry'] },
   });
-  expect(done.warnings).toEqual(['The evaluation of T1 could not be read; its output was taken as it is.']);
   expect(story.model.callsFor('evaluate').filter((call) => call.task_id === 'T1')).toHaveLength(3);
+  await run.complete('T1', { decision: 'approve' });
+  expect((await run.until('completed')).tasks[0]).toMatchObject({ attempts: 1, output: 'Draft 1 of T1.' });
+});
+
+test('an output that could not be judged is done again when a person wants it, without feedback', async () => {
+  const run = await startWithEvaluations('Hm.', 'Well.', 'Who knows?');
+  await run.untilWaiting('T1');
+  await run.complete('T1', { decision: 'retry' });
+  const done = await run.until('completed');
+  expect(done.tasks[0]).toMatchObject({ attempts: 2, output: 'Draft 2 of T1.', evaluation: { passed: true } });
+  expect(story.prompts('T1')[1]).not.toContain('<feedback>');
+});
+
+test.each<[string, Reply]>([
+  ['a score on another scale', { passed: false, score: 3, feedback: 'Off the subject.' }],
+  ['a score as a text', { passed: false, score: '0.2', feedback: 'Off the subject.' }],
+  ['a verdict as a text', { passed: 'false', score: 0.1, feedback: 'Off the subject.' }],
+  ['another name for the feedback', { passed: 'No', reason: ['Off the subject.'] }],
+  [
+    'an example in its thoughts',
+    `<think>{"passed": true, "score": 1, "feedback": "Good."}</think>{"passed": false, "feedback": "Off the subject."}`,
+  ],
+  [
+    'an example before it',
+    `The form is {"passed": true, "score": 1, "feedback": "…"}: {"passed": false, "feedback": "Off the subject."} As in [1].`,
+  ],
+  ['an object around it', { evaluation: { passed: false, feedback: 'Off the subject.' } }],
+])('"not passed" stands with %s, and is paid for once', async (_, reply) => {
+  const run = await startWithEvaluations(reply);
+  const done = await run.until('completed');
+  expect(done.tasks[0]).toMatchObject({ attempts: 2, evaluation: { passed: true } });
+  expect(done.warnings).toEqual([]);
+  expect(story.prompts('T1')[1]).toContain('<feedback>\nOff the subject.\n</feedback>');
+  expect(story.model.callsFor('evaluate').filter((call) => call.task_id === 'T1')).toHaveLength(2);
 });
 
 test('feedback of any length and alphabet is passed on whole', async () => {

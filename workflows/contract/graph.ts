@@ -18,18 +18,6 @@ export function topologicalOrder(nodes: Node[]): string[] | undefined {
   return order;
 }
 
-/** What is wrong with these dependencies, in a sentence that a model can act on, or undefined when they form a graph. */
-export function graphFault(nodes: Node[]): string | undefined {
-  const known = new Set(nodes.map((node) => node.id));
-  for (const { id, depends_on } of nodes) {
-    if (depends_on.includes(id)) return `Task ${id} depends on itself.`;
-    const unknown = depends_on.find((dependency) => !known.has(dependency));
-    if (unknown !== undefined)
-      return `Task ${id} depends on ${JSON.stringify(unknown.slice(0, 40))}, which is not a task.`;
-  }
-  return topologicalOrder(nodes) ? undefined : 'The dependencies form a cycle.';
-}
-
 /** All tasks before `id` in the graph, nearest to the start first. */
 export function ancestors(nodes: Node[], id: string): string[] {
   const byId = new Map(nodes.map((node) => [node.id, node]));

@@ -24,7 +24,7 @@ export type TaskState = {
   attempts: number;
   /** The text (in Postgres) that stands as this task's output, or as its draft while it is not completed. */
   output_id: string | null;
-  evaluation: { passed: boolean; score: number; feedback: string } | null;
+  evaluation: { passed: boolean; score: number | null; feedback: string } | null;
   error: string | null;
   gate: GateState | null;
   step?: StepMark;

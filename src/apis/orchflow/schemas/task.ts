@@ -40,7 +40,7 @@ export const taskSchema = z
         'The output; while the task is not completed, its draft, and at a `tool_approval` the arguments of the call.',
     }),
     attempts: z.int(),
-    evaluation: z.object({ passed: z.boolean(), score: z.number(), feedback: z.string() }).nullable(),
+    evaluation: z.object({ passed: z.boolean(), score: z.number().nullable(), feedback: z.string() }).nullable(),
     gate: z.union([gateSchema, z.null()]),
     error: z.string().nullable(),
     usage: usageSchema,

@@ -1,0 +1,111 @@
+import { createHash } from 'node:crypto';
+import { otherwise, usualDialect, type Dialect } from './dialect.ts';
+import type { ModelAnswer, ModelRequest, ModelTarget, ToolTurn } from './model.ts';
+import { madeCallId } from './tools.ts';
+import type { Wire } from './wire.ts';
+
+/** Every part of a dialect can change, but nobody should wait long for a server that refuses all. */
+const mostRefusals = 6;
+
+/**
+ * Asks in the dialect that the server is known to speak. What it refuses by name is asked for in another way at once,
+ * for a refusal is free. How it answered then is remembered, so that the next call need not be refused first.
+ */
+export async function askInDialect(
+  target: ModelTarget,
+  request: ModelRequest,
+  wire: Wire,
+  ask: (request: ModelRequest, dialect: Dialect) => Promise<ModelAnswer>,
+): Promise<ModelAnswer> {
+  const { on_delta } = wire;
+  const known = recall(target);
+  let changed: Partial<Dialect> = {};
+  for (let refusals = 0; ; refusals += 1) {
+    const learned = { ...known, ...changed };
+    const dialect = { ...usualDialect(target), ...learned };
+    wire.on_delta = dialect.stream === 'none' ? undefined : on_delta;
+    try {
+      const answer = await ask(inWords(request, dialect, learned), dialect);
+      if (refusals) remember(target, learned);
+      return answer;
+    } catch (error) {
+      const refusal = { target, request, dialect, changed, streams: on_delta !== undefined };
+      const change = refusals < mostRefusals ? otherwise(refusal, wire.failure ?? error) : undefined;
+      if (!change) throw error;
+      changed = { ...changed, ...change };
+    }
+  }
+}
+
+/** The request with that in words for which the dialect has no parameter, and without what it must not have. */
+function inWords(request: ModelRequest, dialect: Dialect, learned: Partial<Dialect>): ModelRequest {
+  const max_output_tokens = Math.min(request.max_output_tokens, dialect.most_tokens);
+  let asked: ModelRequest = { ...request, max_output_tokens };
+  if (dialect.json !== 'schema') asked = withSchemaInWords(asked, dialect.json);
+  if (dialect.tool_choice === 'words') asked = withChoiceInWords(asked);
+  if (dialect.call_ids === 'made') asked.turns = asked.turns?.map(withMadeIds);
+  if (dialect.metadata === 'dropped') asked.turns = asked.turns?.map(withoutMetadata);
+  if (dialect.system === 'prompt') asked = { ...asked, system: '', prompt: `${asked.system}\n\n${asked.prompt}` };
+  // One key, one body: what is asked otherwise is another request.
+  const { json: _json, ...others } = learned;
+  const ways = [request.schema ? dialect.json : 'words', ...Object.values(others)];
+  asked.idempotency_key &&= `${asked.idempotency_key}-${ways.join('-')}`;
+  return asked;
+}
+
+function withSchemaInWords(request: ModelRequest, json: 'json' | 'words'): ModelRequest {
+  const { schema, system } = request;
+  if (!schema) return request;
+  const words =
+    'Answer with one JSON object only, no other text and no code fence. It must match this JSON schema:\n' +
+    JSON.stringify(schema.json_schema);
+  return { ...request, system: `${system}\n\n${words}`, schema: json === 'words' ? undefined : schema };
+}
+
+function withChoiceInWords(request: ModelRequest): ModelRequest {
+  const { tools, tool_choice, system } = request;
+  if (!tool_choice) return request;
+  if (tool_choice === 'none') return { ...request, tools: undefined, tool_choice: undefined };
+  return {
+    ...request,
+    system: `${system}\n\nAnswer with a call of the tool ${tool_choice.name}.`,
+    tools: tools?.filter(({ name }) => name === tool_choice.name),
+    tool_choice: undefined,
+  };
+}
+
+function withMadeIds(turn: ToolTurn, at: number): ToolTurn {
+  return { ...turn, calls: turn.calls.map((call, index) => ({ ...call, id: madeCallId(at, index) })) };
+}
+
+function withoutMetadata(turn: ToolTurn): ToolTurn {
+  const calls = turn.calls.map(({ vendor_metadata: _metadata, signature: _signature, ...call }) => call);
+  return { ...turn, calls };
+}
+
+/**
+ * What servers refused lately, in this process: it is learned again by one refusal, which is free, so it need not be
+ * stored. An hour, because servers are upgraded. By key as well: what a vendor refuses to one customer, it may not to
+ * another; and hashed, because keys are kept nowhere in the clear.
+ */
+const memory = new Map<string, { learned: Partial<Dialect>; until: number }>();
+const memorySize = 1_000;
+const memory_ms = 3_600_000;
+
+function keyOf({ vendor, base_url, model, api_key }: ModelTarget): string {
+  return createHash('sha256')
+    .update(JSON.stringify([vendor, base_url, model, api_key]))
+    .digest('base64');
+}
+
+function recall(target: ModelTarget): Partial<Dialect> {
+  const known = memory.get(keyOf(target));
+  return known && known.until > Date.now() ? known.learned : {};
+}
+
+function remember(target: ModelTarget, learned: Partial<Dialect>): void {
+  const key = keyOf(target);
+  memory.delete(key);
+  if (memory.size >= memorySize) memory.delete(memory.keys().next().value!);
+  memory.set(key, { learned, until: Date.now() + memory_ms });
+}

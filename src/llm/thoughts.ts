@@ -1,0 +1,109 @@
+/** Thoughts that a server leaves in the text of an answer, because it does not know how its model marks them. */
+
+/** How models begin and end their thoughts: Qwen, DeepSeek and most others; Seed; Magistral; Kimi; gpt-oss. */
+export const MARKS: [begin: string, end: string][] = [
+  ...['think', 'thinking', 'thought', 'reasoning', 'seed:think'].map((tag): [string, string] => [
+    `<${tag}>`,
+    `</${tag}>`,
+  ]),
+  ['[think]', '[/think]'],
+  ['◁think▷', '◁/think▷'],
+  ['<|channel|>analysis<|message|>', '<|channel|>final<|message|>'],
+];
+const longestMark = Math.max(...MARKS.flat().map((mark) => mark.length));
+
+/** In any case: no character of a mark has another length in lower case. */
+const beginsWith = (text: string, mark: string) => text.slice(0, mark.length).toLowerCase() === mark;
+export const escapeMark = (mark: string) => mark.replaceAll(/[|[\]/]/g, '\\$&');
+const anEnd = new RegExp(MARKS.map(([, end]) => escapeMark(end)).join('|'), 'i');
+const endOf = new Map(MARKS.map(([begin, end]) => [begin, new RegExp(escapeMark(end), 'i')]));
+
+/**
+ * The text without the thoughts that it begins with: marked ones, also when they are never ended, and all up to an end
+ * that stands alone, where the server has put the beginning into the prompt. A text that speaks of such marks keeps them.
+ */
+export function withoutThoughts(text: string): string {
+  const visible = visibleTexts();
+  const said = visible.push(text) + visible.end();
+  if (visible.isMarked()) return said;
+  const end = loneEnd(text);
+  return end === undefined ? text : text.slice(end).trimStart();
+}
+
+/** Where thoughts end that never began: at the first end, unless it is quoted, in code, or amid a sentence. */
+function loneEnd(text: string): number | undefined {
+  const match = anEnd.exec(text);
+  if (!match) return undefined;
+  const [mark] = match;
+  const before = text.slice(0, match.index);
+  const after = text.slice(match.index + mark.length);
+  const begin = MARKS.find(([, end]) => end === mark.toLowerCase())![0];
+  const isQuoted = /["'`“«]$/.test(before.slice(-1)) && /^["'`”»]/.test(after);
+  const isInCode = before.split('```').length % 2 === 0;
+  const isInSentence = /[\p{L}\p{N},] $/u.test(before.slice(-3)) && /^ \p{Ll}/u.test(after);
+  const wasBegun = before.toLowerCase().includes(begin);
+  return isQuoted || isInCode || isInSentence || wasBegun ? undefined : match.index + mark.length;
+}
+
+/** Hands on the text of an answer bit by bit, without the thoughts that it begins with; `end` hands on what was held back. */
+export function visibleDeltas(on_delta: (text: string) => void): { push: (text: string) => void; end: () => void } {
+  const visible = visibleTexts();
+  const tell = (text: string) => void (text && on_delta(text));
+  return { push: (text) => tell(visible.push(text)), end: () => tell(visible.end()) };
+}
+
+/** The visible text of a text that comes in pieces, cut anywhere. It looks at each piece once, and holds back what may be a mark. */
+function visibleTexts() {
+  let state: 'begin' | 'thoughts' | 'text' = 'begin';
+  let isMarked = false;
+  let end = anEnd;
+  let blank = '';
+  let held = '';
+
+  /** What of the held text can be seen now; undefined when more must come to know. */
+  function step(): string | undefined {
+    if (state === 'text') return take();
+    if (state === 'thoughts') {
+      const match = end.exec(held);
+      // The last characters may be the beginning of the end.
+      held = match ? held.slice(match.index + match[0].length) : held.slice(1 - longestMark);
+      if (match) state = 'begin';
+      return match ? '' : undefined;
+    }
+    const start = held.search(/\S|$/);
+    blank += held.slice(0, start);
+    held = held.slice(start);
+    const begun = MARKS.find(([begin]) => beginsWith(held, begin));
+    if (begun) {
+      [state, isMarked, end] = ['thoughts', true, endOf.get(begun[0])!];
+      held = held.slice(begun[0].length);
+      return '';
+    }
+    if (MARKS.some(([begin]) => begin.startsWith(held.toLowerCase()))) return undefined;
+    state = 'text';
+    return take();
+  }
+
+  function take(): string {
+    // Around thoughts, blanks are no part of the text.
+    const taken = isMarked ? held : blank + held;
+    [blank, held] = ['', ''];
+    return taken;
+  }
+
+  return {
+    push(text: string): string {
+      held += text;
+      let visible = '';
+      while (held) {
+        const said = step();
+        if (said === undefined) break;
+        visible += said;
+      }
+      return visible;
+    },
+    /** What was held back, and has not become a mark. */
+    end: () => (state === 'thoughts' ? '' : take()),
+    isMarked: () => isMarked,
+  };
+}
