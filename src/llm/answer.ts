@@ -1,7 +1,6 @@
 import type { z } from 'zod';
 import { scrub, serverName, toLlmError } from './failures.ts';
-import { LlmError, type LlmErrorType, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
-import { withoutThoughts } from './thoughts.ts';
+import { LlmError, type LlmErrorType, type ModelAnswer, type ModelTarget } from './model.ts';
 import { readValues } from './values.ts';
 
 /** What the vendor files share when they read a 200. */
@@ -36,23 +35,6 @@ function parse<S extends z.ZodType>(target: ModelTarget, schema: S, value: unkno
   const { path, message } = result.error.issues[0]!;
   const where = path.length ? `${path.join('.')}: ` : '';
   throw badAnswer(target, `sent something that is not an answer (${where}${message})`);
-}
-
-/**
- * The last step of every vendor: thoughts are no text, and an answer that claims to be whole has text, or calls a tool.
- *
- * @throws LlmError for one that has neither; after calls of tools with what it cost, for a model may be told to go on.
- */
-export function finished(
-  target: ModelTarget,
-  request: ModelRequest,
-  { tool_calls = [], ...given }: ModelAnswer,
-): ModelAnswer {
-  const answer = { ...given, text: withoutThoughts(given.text) };
-  if (tool_calls.length) return { ...answer, tool_calls };
-  if (answer.finish === 'length' || answer.text.trim()) return answer;
-  if (!request.turns?.length) throw badAnswer(target, 'sent an empty answer');
-  throw spent(target, 'LlmEmptyAnswer', 'ended without an answer after its tools were called', answer);
 }
 
 /** An answer that is none, but was paid for. */

@@ -1,7 +1,7 @@
 import Anthropic from '@anthropic-ai/sdk';
 import { z } from 'zod';
-import { badAnswer, finished, readAnswer, refused } from './answer.ts';
-import { finishOf } from './finish.ts';
+import { badAnswer, readAnswer, refused } from './answer.ts';
+import { finished } from './finish.ts';
 import {
   estimateTokens,
   inputText,
@@ -171,15 +171,13 @@ async function readMessage(
   const blocks = gathered.blocks();
   if (!model && !blocks.length && !stop.stop_reason) throw badAnswer(target, 'sent something that is not an answer');
   if (stop.stop_reason === 'refusal') throw refused(target, stop.stop_details?.category ?? 'refusal');
-  const finish = finishOf(target, stop.stop_reason);
   const text = blocks.map((given) => (given.type === 'text' ? (given.text ?? '') : '')).join('');
   const tool_calls = callsIn(blocks, request);
   const { input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens } = usage ?? {};
-  return finished(target, request, {
+  return finished(target, request, stop.stop_reason, {
     text,
     tool_calls,
     model: model ?? target.model,
-    finish,
     input_tokens:
       (input_tokens ?? estimateTokens(inputText(request))) +
       (cache_creation_input_tokens ?? 0) +

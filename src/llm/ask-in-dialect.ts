@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { otherwise, usualDialect, type Dialect } from './dialect.ts';
 import type { ModelAnswer, ModelRequest, ModelTarget, ToolTurn } from './model.ts';
 import { madeCallId } from './tools.ts';
+import { visibleDeltas } from './thoughts.ts';
 import type { Wire } from './wire.ts';
 
 /** Every part of a dialect can change, but nobody should wait long for a server that refuses all. */
@@ -9,7 +10,8 @@ const mostRefusals = 6;
 
 /**
  * Asks in the dialect that the server is known to speak. What it refuses by name is asked for in another way at once,
- * for a refusal is free. How it answered then is remembered, so that the next call need not be refused first.
+ * for a refusal is free. How it answered then is remembered, so that the next call need not be refused first. What is
+ * heard of an answer while it comes is as free of thoughts as the answer itself, as soon as the server is known.
  */
 export async function askInDialect(
   target: ModelTarget,
@@ -23,10 +25,12 @@ export async function askInDialect(
   for (let refusals = 0; ; refusals += 1) {
     const learned = { ...known, ...changed };
     const dialect = { ...usualDialect(target), ...learned };
-    wire.on_delta = dialect.stream === 'none' ? undefined : on_delta;
+    const visible = dialect.stream !== 'none' && on_delta && visibleDeltas(on_delta, dialect.begins === 'amid');
+    wire.on_delta = visible ? visible.push : undefined;
     try {
       const answer = await ask(inWords(request, dialect, learned), dialect);
-      if (refusals) remember(target, learned);
+      if (visible && visible.end() > answer.text.length) changed = { ...changed, begins: 'amid' };
+      if (Object.keys(changed).length) remember(target, { ...learned, ...changed });
       return answer;
     } catch (error) {
       const refusal = { target, request, dialect, changed, streams: on_delta !== undefined };
@@ -47,7 +51,7 @@ function inWords(request: ModelRequest, dialect: Dialect, learned: Partial<Diale
   if (dialect.metadata === 'dropped') asked.turns = asked.turns?.map(withoutMetadata);
   if (dialect.system === 'prompt') asked = { ...asked, system: '', prompt: `${asked.system}\n\n${asked.prompt}` };
   // One key, one body: what is asked otherwise is another request.
-  const { json: _json, ...others } = learned;
+  const { json: _json, begins: _begins, ...others } = learned;
   const ways = [request.schema ? dialect.json : 'words', ...Object.values(others)];
   asked.idempotency_key &&= `${asked.idempotency_key}-${ways.join('-')}`;
   return asked;

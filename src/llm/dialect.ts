@@ -19,6 +19,8 @@ export type Dialect = {
   call_ids: 'given' | 'made';
   /** Whether what came beside calls goes back with them. */
   metadata: 'sent' | 'dropped';
+  /** Its texts begin before their thoughts, or amid them: the mark that begins them is then in the server's own prompt. */
+  begins: 'before' | 'amid';
 };
 
 export function usualDialect({ vendor, model, base_url }: ModelTarget): Dialect {
@@ -33,6 +35,7 @@ export function usualDialect({ vendor, model, base_url }: ModelTarget): Dialect 
     system: 'role',
     call_ids: 'given',
     metadata: 'sent',
+    begins: 'before',
   };
 }
 

@@ -1,5 +1,6 @@
-import { refused, truncated } from './answer.ts';
-import type { ModelAnswer, ModelTarget } from './model.ts';
+import { badAnswer, refused, spent, truncated } from './answer.ts';
+import type { ModelAnswer, ModelRequest, ModelTarget } from './model.ts';
+import { withoutThoughts } from './thoughts.ts';
 
 /** Why an answer ended, in the words of all vendors and of the servers that speak like them; case does not matter. */
 const REASONS: Record<ModelAnswer['finish'] | 'refused', string[]> = {
@@ -41,12 +42,33 @@ const REASONS: Record<ModelAnswer['finish'] | 'refused', string[]> = {
   ],
 };
 
+/** Gemini, also through gateways: it tried to call a tool, and nothing of it can be read. */
+const malformedCall = /malformed_(function|tool)_call|unexpected_tool_call/i;
+
 /**
- * Whether an answer that ended for this reason is whole.
+ * The last step of every vendor: an answer that ended for this reason is checked. Thoughts are no text, and one that
+ * claims to be whole has text, or calls a tool.
  *
- * @throws LlmError when it is not: what no vendor calls an end (`error`, `insufficient_system_resource`, …) is none.
+ * @throws LlmError for what is no answer; with what it cost, where the model may be told why and asked again.
  */
-export function finishOf(target: ModelTarget, reason: string | null | undefined): ModelAnswer['finish'] {
+export function finished(
+  target: ModelTarget,
+  request: ModelRequest,
+  reason: string | null | undefined,
+  { tool_calls = [], ...said }: Omit<ModelAnswer, 'finish'>,
+): ModelAnswer {
+  if (reason && malformedCall.test(reason)) {
+    throw spent(target, 'LlmMalformedCall', `ended with ${reason}`, { ...said, finish: 'stop' });
+  }
+  const answer = { ...said, text: withoutThoughts(said.text), finish: finishOf(target, reason) };
+  if (tool_calls.length) return { ...answer, tool_calls };
+  if (answer.finish === 'length' || answer.text.trim()) return answer;
+  if (!request.turns?.length) throw badAnswer(target, 'sent an empty answer');
+  throw spent(target, 'LlmEmptyAnswer', 'ended without an answer after its tools were called', answer);
+}
+
+/** What no vendor calls an end (`error`, `insufficient_system_resource`, …) is none. */
+function finishOf(target: ModelTarget, reason: string | null | undefined): ModelAnswer['finish'] {
   if (!reason) throw truncated(target);
   const word = reason.toLowerCase();
   // Gemini's reasons for images begin or end like those for texts.

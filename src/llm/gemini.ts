@@ -6,9 +6,9 @@ import {
   type GenerateContentParameters,
 } from '@google/genai';
 import { z } from 'zod';
-import { badAnswer, finished, readAnswer, refused, spent } from './answer.ts';
+import { badAnswer, readAnswer, refused } from './answer.ts';
 import type { Dialect } from './dialect.ts';
-import { finishOf } from './finish.ts';
+import { finished } from './finish.ts';
 import { LlmError, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
 import { strictSchema } from './structured.ts';
 import { argumentsOf, toolCalls } from './tools.ts';
@@ -179,21 +179,15 @@ async function readContent(
   const { candidates, promptFeedback, usageMetadata, modelVersion } = whole;
   if (promptFeedback?.blockReason) throw refused(target, `the prompt was blocked (${promptFeedback.blockReason})`);
   if (!candidates) throw badAnswer(target, 'sent no candidate');
-  const answer: Omit<ModelAnswer, 'finish'> = {
+  return finished(target, request, finishReason, {
     text: parts.map(({ text, thought }) => (thought ? '' : (text ?? ''))).join(''),
     tool_calls: toolCalls(callsIn(parts), request.turns),
     model: modelVersion ?? target.model,
     input_tokens: usageMetadata?.promptTokenCount ?? 0,
     // Thoughts are billed as output.
     output_tokens: (usageMetadata?.candidatesTokenCount ?? 0) + (usageMetadata?.thoughtsTokenCount ?? 0),
-  };
-  if (finishReason && MALFORMED_CALL.test(finishReason)) {
-    throw spent(target, 'LlmMalformedCall', `ended with ${finishReason}`, { ...answer, finish: 'stop' });
-  }
-  return finished(target, request, { ...answer, finish: finishOf(target, finishReason) });
+  });
 }
-
-const MALFORMED_CALL = /^(MALFORMED_FUNCTION_CALL|UNEXPECTED_TOOL_CALL)$/;
 
 function callsIn(parts: Part[]) {
   return parts.flatMap(({ functionCall: call, thoughtSignature }) => {

@@ -7,7 +7,6 @@ import { LlmError, type ModelAnswer, type ModelRequest, type ModelTarget } from 
 import { callOllama } from './ollama.ts';
 import { callOpenAI } from './openai.ts';
 import { serverName, toLlmError } from './failures.ts';
-import { visibleDeltas } from './thoughts.ts';
 import { openWire, type Wire } from './wire.ts';
 
 export { isContainer, jsonValues } from './json.ts';
@@ -52,7 +51,7 @@ export async function callModel(
   const timeout = AbortSignal.timeout(timeout_ms);
   const wire = openWire(target, { fetch, signal: AbortSignal.any([signal, timeout]), on_delta });
   try {
-    return await askInDialect(target, request, wire, (asked, dialect) => askVisibly(target, asked, dialect, wire));
+    return await askInDialect(target, request, wire, (asked, dialect) => ask(target, asked, dialect, wire));
   } catch (error) {
     signal.throwIfAborted();
     if (timeout.aborted) {
@@ -65,20 +64,6 @@ export async function callModel(
 /** Servers at a base_url may do without. */
 function needsKey({ vendor, api_key, base_url }: ModelTarget): boolean {
   return !api_key && !base_url && vendor !== 'ollama' && vendor !== 'demo';
-}
-
-/** What is heard of an answer while it comes is as free of thoughts as the answer itself. */
-async function askVisibly(
-  target: ModelTarget,
-  request: ModelRequest,
-  dialect: Dialect,
-  wire: Wire,
-): Promise<ModelAnswer> {
-  const visible = wire.on_delta && visibleDeltas(wire.on_delta);
-  wire.on_delta = visible?.push;
-  const answer = await ask(target, request, dialect, wire);
-  visible?.end();
-  return answer;
 }
 
 function ask(target: ModelTarget, request: ModelRequest, dialect: Dialect, wire: Wire): Promise<ModelAnswer> {

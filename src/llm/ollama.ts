@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { badAnswer, finished, readAnswer, truncated } from './answer.ts';
+import { badAnswer, readAnswer, truncated } from './answer.ts';
 import type { Dialect } from './dialect.ts';
-import { finishOf } from './finish.ts';
+import { finished } from './finish.ts';
 import { estimateTokens, inputText, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
 import { strictSchema } from './structured.ts';
 import { argumentsOf, functionTools, resultText, toolCalls } from './tools.ts';
@@ -96,15 +96,14 @@ async function readChat(
   if (!done && !text && !called.length) throw badAnswer(target, 'sent something that is not an answer');
   if (!done) throw truncated(target);
   if (done_reason === 'load' || done_reason === 'unload') throw badAnswer(target, `only did a model ${done_reason}`);
-  return finished(target, request, {
+  // Old versions give no reason.
+  return finished(target, request, done_reason || 'stop', {
     text,
     tool_calls: toolCalls(
       called.map((call) => call.function),
       request.turns,
     ),
     model: model ?? target.model,
-    // Old versions give no reason.
-    finish: finishOf(target, done_reason || 'stop'),
     input_tokens: prompt_eval_count ?? estimateTokens(inputText(request)),
     output_tokens: eval_count ?? estimateTokens(text),
   });

@@ -1,10 +1,10 @@
 import OpenAI from 'openai';
 import { z } from 'zod';
-import { badAnswer, finished, readAnswer, refused } from './answer.ts';
+import { badAnswer, readAnswer, refused } from './answer.ts';
 import { besideCall, besideMessage, gatherBeside, pickBesideCall } from './beside.ts';
 import type { Dialect } from './dialect.ts';
 import { reportedError } from './failures.ts';
-import { finishOf } from './finish.ts';
+import { finished } from './finish.ts';
 import { estimateTokens, inputText, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
 import { refusalIn, textIn } from './parts.ts';
 import { gatherCalls } from './streamed-calls.ts';
@@ -17,7 +17,7 @@ const id = z.union([z.string(), z.number().transform(String)]).nullish();
 /** A message, or what a chunk adds to it. */
 const message = z.looseObject({
   content: z.union([z.string(), z.array(z.unknown()), z.looseObject({})]).nullish(),
-  refusal: z.string().nullish(),
+  refusal: z.string().nullish().catch(null),
   tool_calls: z
     .array(
       z.looseObject({
@@ -140,7 +140,7 @@ async function readCompletion(
   const beside = gatherBeside();
   for await (const chunk of readAnswer(target, completion, response)) {
     const [choice] = chunk.choices ?? [];
-    if (choice?.error) throw reportedError(target, choice);
+    if (choice?.error) throw reportedError(target, { error: choice.error });
     // At the end of a stream, some servers send the whole message besides.
     const said = choice?.delta ?? (hasBegun ? undefined : choice?.message);
     hasBegun ||= choice !== undefined;
@@ -156,13 +156,11 @@ async function readCompletion(
   }
   if (!hasBegun) throw badAnswer(target, 'sent something that is not an answer (choices: there are none)');
   if (refusal) throw refused(target, refusal);
-  const finish = finishOf(target, finish_reason);
   const tool_calls = toolCalls(beside.with(gathered.calls()), request.turns);
-  return finished(target, request, {
+  return finished(target, request, finish_reason, {
     text,
     tool_calls,
     model,
-    finish,
     input_tokens: usage?.prompt_tokens ?? estimateTokens(inputText(request)),
     output_tokens: usage?.completion_tokens ?? estimateTokens(text + tool_calls.map((call) => call.arguments).join('')),
   });

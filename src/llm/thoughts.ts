@@ -45,33 +45,47 @@ function loneEnd(text: string): number | undefined {
   return isQuoted || isInCode || isInSentence || wasBegun ? undefined : match.index + mark.length;
 }
 
-/** Hands on the text of an answer bit by bit, without the thoughts that it begins with; `end` hands on what was held back. */
-export function visibleDeltas(on_delta: (text: string) => void): { push: (text: string) => void; end: () => void } {
-  const visible = visibleTexts();
-  const tell = (text: string) => void (text && on_delta(text));
-  return { push: (text) => tell(visible.push(text)), end: () => tell(visible.end()) };
+/**
+ * Hands on the text of an answer bit by bit, without the thoughts that it begins with. `hasBegun`: it is known to begin
+ * amid its thoughts, so nothing is handed on before their end. `end` hands on what was held back, and says how long the
+ * text was in all: longer than the answer's when that had such thoughts and it was not known.
+ */
+export function visibleDeltas(
+  on_delta: (text: string) => void,
+  hasBegun: boolean,
+): { push: (text: string) => void; end: () => number } {
+  const visible = visibleTexts(hasBegun);
+  let length = 0;
+  const tell = (text: string) => {
+    length += text.length;
+    if (text) on_delta(text);
+    return length;
+  };
+  return { push: (text) => void tell(visible.push(text)), end: () => tell(visible.end()) };
 }
 
 /** The visible text of a text that comes in pieces, cut anywhere. It looks at each piece once, and holds back what may be a mark. */
-function visibleTexts() {
-  let state: 'begin' | 'thoughts' | 'text' = 'begin';
+function visibleTexts(hasBegun = false) {
+  let state: 'begun' | 'begin' | 'thoughts' | 'text' = hasBegun ? 'begun' : 'begin';
   let isMarked = false;
   let end = anEnd;
-  let blank = '';
+  /** What stands before the held text, and is told with it if that is none of a mark. */
+  let before = '';
   let held = '';
 
   /** What of the held text can be seen now; undefined when more must come to know. */
   function step(): string | undefined {
     if (state === 'text') return take();
-    if (state === 'thoughts') {
+    if (state === 'thoughts' || state === 'begun') {
       const match = end.exec(held);
       // The last characters may be the beginning of the end.
+      if (!match && state === 'begun') before += held.slice(0, 1 - longestMark);
       held = match ? held.slice(match.index + match[0].length) : held.slice(1 - longestMark);
-      if (match) state = 'begin';
+      if (match) [state, isMarked] = ['begin', true];
       return match ? '' : undefined;
     }
     const start = held.search(/\S|$/);
-    blank += held.slice(0, start);
+    before += held.slice(0, start);
     held = held.slice(start);
     const begun = MARKS.find(([begin]) => beginsWith(held, begin));
     if (begun) {
@@ -85,9 +99,9 @@ function visibleTexts() {
   }
 
   function take(): string {
-    // Around thoughts, blanks are no part of the text.
-    const taken = isMarked ? held : blank + held;
-    [blank, held] = ['', ''];
+    // After thoughts, what stands before the text is blank or a thought.
+    const taken = isMarked ? held : before + held;
+    [before, held] = ['', ''];
     return taken;
   }
 

@@ -110,6 +110,26 @@ test.each(VENDORS.flatMap((vendor) => ends.map(([reason, type]) => ({ vendor, re
   },
 );
 
+test.each(['openai', 'gemini'] as const)(
+  '%s: a call that cannot be read is told as that, with what it cost',
+  async (vendor) => {
+    const finishReason = 'MALFORMED_FUNCTION_CALL';
+    const bodies = {
+      openai: {
+        ...whole({ content: null }, `function_call_filter: ${finishReason}`),
+        usage: { prompt_tokens: 9, completion_tokens: 4 },
+      },
+      gemini: { candidates: [{ finishReason }], usageMetadata: { promptTokenCount: 9, candidatesTokenCount: 4 } },
+    };
+    says(bodies[vendor]);
+    await expect(ask(fake, vendor, { fetch, tools })).rejects.toMatchObject({
+      type: 'LlmMalformedCall',
+      retryable: false,
+      spent: { text: '', input_tokens: 9, output_tokens: 4 },
+    });
+  },
+);
+
 test('an error of one choice is told in its words', async () => {
   const error = { code: 502, message: 'The upstream broke.' };
   says({ choices: [{ message: { content: 'Half a' }, finish_reason: 'error', error }] });

@@ -65,6 +65,28 @@ test.each([
   for (const vendor of VENDORS) expect(await ask(fake, vendor, { fetch })).toMatchObject({ text: 'The result.' });
 });
 
+test.each(VENDORS)(
+  '%s: where texts begin amid thoughts, readers are told none of them from the second call on',
+  async (vendor) => {
+    const model = 'begins-amid';
+    const listen = async (said: string) => {
+      const deltas: string[] = [];
+      fake.on(() => said);
+      const { text } = await ask(fake, vendor, { fetch, model, on_delta: (delta) => deltas.push(delta) });
+      return [text, deltas.join('')];
+    };
+    expect(await listen('Hm.\n</think>\n\nThe result.')).toEqual([
+      'The result.',
+      expect.stringContaining('The result.'),
+    ]);
+    expect(await listen('Hm, and so on.\n</think>\n\nThe result.')).toEqual(['The result.', 'The result.']);
+    expect(await listen('<think>Hm.</think>\nThe result.')).toEqual(['The result.', 'The result.']);
+    const plain = 'A result without any thoughts, long enough to come in several pieces.';
+    expect(await listen(plain)).toEqual([plain, plain]);
+    expect(fake.calls.every(({ stream }) => stream)).toBe(true);
+  },
+);
+
 test.each([
   ['It writes `</think>` at the end.'],
   ['It writes "</think>" at the end.'],
