@@ -2,12 +2,12 @@ import { ApplicationFailure } from '@temporalio/activity';
 import type { RequestedCall } from '../db/schema.ts';
 import { insertText } from '../db/texts.ts';
 import { listTurns } from '../db/tool-calls.ts';
-import { parseToolArguments, type ToolTurn } from '../src/llm/index.ts';
+import { lengthForModels, parseToolArguments, type ToolTurn } from '../src/llm/index.ts';
 import type { AgentTool } from '../workflows/contract/definition.ts';
 import type { ToolRequest } from '../workflows/contract/states.ts';
 import { askModel, callIdOf, warningsOf, type Answer, type Call } from './ask.ts';
 import type { ActivityDeps } from './deps.ts';
-import { cut } from './prompts/blocks.ts';
+import { cutForModels } from './prompts/blocks.ts';
 import { offerTools, withdrawn } from './tools.ts';
 
 const defaultMaxTurns = 15;
@@ -15,7 +15,7 @@ const defaultMaxTurns = 15;
 /** Of texts in Temporal's history and in events, in characters. */
 const previewLength = 200;
 
-/** What results of tools may fill of a prompt, the newest first; older ones are cut to this. In characters. */
+/** What results of tools may fill of a prompt, the newest first; older ones are cut to this. In letters of English. */
 const resultsBudget = 160_000;
 const cutResultLength = 1_000;
 
@@ -111,8 +111,8 @@ function fitResults(turns: ToolTurn[]): ToolTurn[] {
     .map((turn) => ({
       ...turn,
       results: turn.results.map((result) => {
-        const text = cut(result.text, left > 0 ? Math.max(left, cutResultLength) : cutResultLength);
-        left -= text.length;
+        const text = cutForModels(result.text, left > 0 ? Math.max(left, cutResultLength) : cutResultLength);
+        left -= lengthForModels(text);
         return { ...result, text };
       }),
     }))

@@ -4,6 +4,7 @@ import { badAnswer, finished, readAnswer, readStream, refused, truncated } from 
 import type { ModelAnswer, ModelRequest, ModelTarget } from './model.ts';
 import { strictSchema, withJsonModes, type JsonMode } from './structured.ts';
 import { argumentsOf, newCallId, toolCall } from './tools.ts';
+import { count, countsOf, risen, usageOf } from './usage.ts';
 import { NO_SDK_TIMEOUT, type Wire } from './wire.ts';
 
 const block = z.object({
@@ -20,11 +21,11 @@ const message = z.object({
   content: z.array(block),
   stop_reason: z.string().nullish(),
   stop_details: z.object({ category: z.string().nullish() }).nullish().catch(null),
-  usage: z.object({
-    input_tokens: z.number(),
-    output_tokens: z.number(),
-    cache_creation_input_tokens: z.number().nullish(),
-    cache_read_input_tokens: z.number().nullish(),
+  usage: countsOf({
+    input_tokens: count,
+    output_tokens: count,
+    cache_creation_input_tokens: count,
+    cache_read_input_tokens: count,
   }),
 });
 
@@ -40,7 +41,7 @@ const streamEvent = z.object({
       stop_details: message.shape.stop_details,
     })
     .optional(),
-  usage: message.shape.usage.partial().optional(),
+  usage: message.shape.usage,
 });
 
 /** Anthropic messages. Models before Claude 4.5 refuse `output_config`; the schema then goes into the prompt. */
@@ -128,7 +129,7 @@ function toolsOf({ tools, tool_choice }: ModelRequest): Partial<Anthropic.Messag
 
 /** The message that a stream adds up to. */
 async function gather(target: ModelTarget, stream: AsyncIterable<unknown>, wire: Wire): Promise<unknown> {
-  const usage = {};
+  let usage: z.infer<typeof message>['usage'];
   const whole = {};
   const content: Block[] = [];
   for await (const event of readStream(target, streamEvent, stream)) {
@@ -142,7 +143,9 @@ async function gather(target: ModelTarget, stream: AsyncIterable<unknown>, wire:
       if (partial_json) begun.input = `${begun.input as string}${partial_json}`;
     }
     Object.assign(whole, event.message, stop);
-    Object.assign(usage, event.message?.usage, event.usage);
+    // At the start the output is counted as far as it is then, which is nowhere.
+    const atStart = event.message?.usage && { ...event.message.usage, output_tokens: undefined };
+    usage = risen(usage, risen(atStart, event.usage));
   }
   return { ...whole, content: content.filter(Boolean), usage };
 }
@@ -151,17 +154,23 @@ function fromMessage(target: ModelTarget, request: ModelRequest, body: unknown):
   const { model, content, stop_reason, stop_details, usage } = readAnswer(target, message, body);
   if (!stop_reason) throw truncated(target);
   if (stop_reason === 'refusal') throw refused(target, stop_details?.category ?? 'refusal');
-  return finished(target, {
+  const said = {
     text: content.map(({ type, text }) => (type === 'text' ? (text ?? '') : '')).join(''),
     tool_calls: content
       .filter(({ type }) => type === 'tool_use')
       .map(({ id, name = '', input }, index) =>
         toolCall({ id, name, arguments: input }, newCallId(request.turns, index)),
       ),
+  };
+  const { input_tokens = 0, cache_creation_input_tokens = 0, cache_read_input_tokens = 0 } = usage ?? {};
+  return finished(target, {
+    ...said,
     model,
     finish: finishOf(target, stop_reason),
-    input_tokens: usage.input_tokens + (usage.cache_creation_input_tokens ?? 0) + (usage.cache_read_input_tokens ?? 0),
-    output_tokens: usage.output_tokens,
+    ...usageOf(request, said, {
+      input: input_tokens + cache_creation_input_tokens + cache_read_input_tokens,
+      output: usage?.output_tokens,
+    }),
   });
 }
 

@@ -10,6 +10,7 @@ import { badAnswer, finished, readAnswer, readStream, refused, truncated } from 
 import { LlmError, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
 import { strictSchema, withJsonModes, type JsonMode } from './structured.ts';
 import { argumentsOf, newCallId, toolCall } from './tools.ts';
+import { count, countsOf, risen, usageOf, type Counted } from './usage.ts';
 import type { Wire } from './wire.ts';
 
 const part = z.object({
@@ -33,13 +34,13 @@ const content = z.object({
     )
     .optional(),
   promptFeedback: z.object({ blockReason: z.string().optional() }).optional(),
-  usageMetadata: z
-    .object({
-      promptTokenCount: z.number().default(0),
-      candidatesTokenCount: z.number().default(0),
-      thoughtsTokenCount: z.number().default(0),
-    })
-    .optional(),
+  usageMetadata: countsOf({
+    promptTokenCount: count,
+    toolUsePromptTokenCount: count,
+    candidatesTokenCount: count,
+    thoughtsTokenCount: count,
+    totalTokenCount: count,
+  }),
   modelVersion: z.string().optional(),
 });
 
@@ -158,7 +159,7 @@ async function gather(target: ModelTarget, stream: AsyncIterable<unknown>, wire:
       parts.push(said);
     }
     finishReason = candidate?.finishReason ?? finishReason;
-    whole = { ...whole, ...chunk };
+    whole = { ...whole, ...chunk, usageMetadata: risen(whole.usageMetadata, chunk.usageMetadata) };
   }
   return { ...whole, candidates: [{ content: { parts }, finishReason }] };
 }
@@ -181,15 +182,32 @@ function fromContent(target: ModelTarget, request: ModelRequest, body: unknown):
   if (REFUSAL.test(finishReason)) throw refused(target, finishReason);
   if (finishReason !== 'STOP' && finishReason !== 'MAX_TOKENS') throw badAnswer(target, `ended with ${finishReason}`);
   const parts = candidate.content?.parts ?? [];
-  return finished(target, {
+  const said = {
     text: parts.map(({ text, thought }) => (thought ? '' : (text ?? ''))).join(''),
     tool_calls: parts
       .flatMap(({ functionCall: call, thoughtSignature }) => (call ? [{ ...call, signature: thoughtSignature }] : []))
       .map(({ args, ...call }, index) => toolCall({ ...call, arguments: args }, newCallId(request.turns, index))),
+  };
+  return finished(target, {
+    ...said,
     model: modelVersion ?? target.model,
     finish: finishReason === 'MAX_TOKENS' ? 'length' : 'stop',
-    input_tokens: usageMetadata?.promptTokenCount ?? 0,
-    // Thoughts are billed as output.
-    output_tokens: (usageMetadata?.candidatesTokenCount ?? 0) + (usageMetadata?.thoughtsTokenCount ?? 0),
+    ...usageOf(request, said, countedIn(usageMetadata)),
   });
+}
+
+/** Thoughts are billed as output, and stand beside it. */
+function countedIn(usage: z.infer<typeof content>['usageMetadata']): Counted {
+  const {
+    promptTokenCount = 0,
+    toolUsePromptTokenCount = 0,
+    candidatesTokenCount,
+    thoughtsTokenCount = 0,
+  } = usage ?? {};
+  return {
+    input: promptTokenCount && promptTokenCount + toolUsePromptTokenCount,
+    output: candidatesTokenCount && candidatesTokenCount + thoughtsTokenCount,
+    reasoning: thoughtsTokenCount,
+    total: usage?.totalTokenCount,
+  };
 }

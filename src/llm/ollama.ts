@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { badAnswer, finished, readAnswer, readStream, truncated } from './answer.ts';
 import { reportedError } from './failures.ts';
-import { estimateTokens, inputText, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
+import { inputText, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
 import { strictSchema, withJsonModes, type JsonMode } from './structured.ts';
 import { argumentsOf, functionTools, newCallId, resultText, toolCall } from './tools.ts';
+import { count, mostTokensOf, usageOf } from './usage.ts';
 import type { Wire } from './wire.ts';
 
 const toolCalls = z.array(z.object({ function: z.object({ name: z.string(), arguments: z.unknown().optional() }) }));
@@ -13,8 +14,8 @@ const chat = z.object({
   message: z.object({ content: z.string(), tool_calls: toolCalls.nullish() }),
   done: z.boolean().optional(),
   done_reason: z.string().optional(),
-  prompt_eval_count: z.number().optional(),
-  eval_count: z.number().optional(),
+  prompt_eval_count: count,
+  eval_count: count,
 });
 
 /** An error may come in the middle of an answer. */
@@ -109,11 +110,11 @@ function formatOf({ schema }: ModelRequest, mode: JsonMode) {
 }
 
 /**
- * Ollama cuts a prompt that does not fit without a word, so room is asked for: three characters a token, to be safe.
- * In powers of two, because every new size makes it load the model again.
+ * Ollama cuts a prompt that does not fit without a word, so room is asked for, with some to spare. In powers of two,
+ * because every new size makes it load the model again.
  */
 function contextSize(request: ModelRequest): number {
-  const needed = inputText(request).length / 3 + request.max_output_tokens;
+  const needed = mostTokensOf(inputText(request)) + request.max_output_tokens;
   return Math.min(131_072, Math.max(8192, 2 ** Math.ceil(Math.log2(needed))));
 }
 
@@ -121,14 +122,16 @@ function fromChat(target: ModelTarget, request: ModelRequest, body: unknown): Mo
   const { model, message, done, done_reason, prompt_eval_count, eval_count } = readAnswer(target, chat, body);
   if (!done) throw truncated(target);
   if (done_reason === 'load' || done_reason === 'unload') throw badAnswer(target, `only did a model ${done_reason}`);
-  return finished(target, {
+  const said = {
     text: message.content,
     tool_calls: (message.tool_calls ?? []).map(({ function: called }, index) =>
       toolCall(called, newCallId(request.turns, index)),
     ),
+  };
+  return finished(target, {
+    ...said,
     model: model ?? target.model,
     finish: done_reason === 'length' ? 'length' : 'stop',
-    input_tokens: prompt_eval_count ?? estimateTokens(inputText(request)),
-    output_tokens: eval_count ?? estimateTokens(message.content),
+    ...usageOf(request, said, { input: prompt_eval_count, output: eval_count }),
   });
 }

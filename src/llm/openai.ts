@@ -3,10 +3,11 @@ import { Stream } from 'openai/streaming';
 import { z } from 'zod';
 import { finished, readAnswer, readStream, refused, truncated } from './answer.ts';
 import { reportedError } from './failures.ts';
-import { estimateTokens, inputText, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
+import type { ModelAnswer, ModelRequest, ModelTarget } from './model.ts';
 import { vendorOfModel } from './prices.ts';
 import { strictSchema, withJsonModes, type JsonMode } from './structured.ts';
 import { argumentsOf, functionTools, newCallId, resultText, toolCall } from './tools.ts';
+import { count, countsOf, risen, usageOf, type Counted } from './usage.ts';
 import { NO_SDK_TIMEOUT, type Wire } from './wire.ts';
 
 const calledFunction = z.object({ name: z.string().nullish(), arguments: z.string().nullish() });
@@ -25,7 +26,12 @@ const completion = z.object({
       }),
     )
     .min(1),
-  usage: z.object({ prompt_tokens: z.number(), completion_tokens: z.number() }).nullish().catch(null),
+  usage: countsOf({
+    prompt_tokens: count,
+    completion_tokens: count,
+    total_tokens: count,
+    completion_tokens_details: countsOf({ reasoning_tokens: count }),
+  }),
 });
 
 const chunk = z.object({
@@ -157,7 +163,7 @@ async function gather(target: ModelTarget, client: OpenAI, response: Response, {
       call.function.arguments += part.function?.arguments ?? '';
     }
     finish_reason = choice?.finish_reason ?? finish_reason;
-    Object.assign(whole, model && { model }, usage && { usage });
+    Object.assign(whole, model && { model }, usage && { usage: risen(whole.usage as typeof usage, usage) });
   }
   return { ...whole, choices: [{ message, finish_reason }] };
 }
@@ -184,7 +190,15 @@ function fromCompletion(target: ModelTarget, request: ModelRequest, body: unknow
     tool_calls,
     model: model ?? target.model,
     finish: finish_reason === 'length' ? 'length' : 'stop',
-    input_tokens: usage?.prompt_tokens ?? estimateTokens(inputText(request)),
-    output_tokens: usage?.completion_tokens ?? estimateTokens(text + tool_calls.map((call) => call.arguments).join('')),
+    ...usageOf(request, { text, tool_calls }, countedIn(usage)),
   });
+}
+
+function countedIn(usage: z.infer<typeof completion>['usage']): Counted {
+  return {
+    input: usage?.prompt_tokens,
+    output: usage?.completion_tokens,
+    reasoning: usage?.completion_tokens_details?.reasoning_tokens,
+    total: usage?.total_tokens,
+  };
 }
