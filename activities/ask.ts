@@ -45,7 +45,7 @@ export type Call = {
   known: Pick<Work, 'paid_calls' | 'cooldowns'>;
 };
 
-/** `warnings` say that it came from another provider than the wanted one. */
+/** `warnings` say that it came from another provider than the wanted one, or without some of the tools. */
 export type Answer = JournalledCall & { warnings: string[] };
 
 /** A call that a run makes and pays for: of its agent's model, or of its own for planning and finalizing. */
@@ -86,7 +86,7 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
   for (const candidate of candidates) {
     try {
       const answer = await askCandidate(deps, call, call_id, candidate);
-      return { ...answer, warnings: failoverWarnings(candidates, answer) };
+      return { ...answer, warnings: [...failoverWarnings(candidates, answer), ...answer.warnings] };
     } catch (error) {
       refusals.push(refusalOf(error));
     }
@@ -95,12 +95,7 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
 }
 
 /** Finds the model, reserves what it may cost, calls it, and journals what it answered. */
-async function askCandidate(
-  deps: ActivityDeps,
-  call: Call,
-  call_id: string,
-  candidate: Candidate,
-): Promise<JournalledCall> {
+async function askCandidate(deps: ActivityDeps, call: Call, call_id: string, candidate: Candidate): Promise<Answer> {
   const { account_id, budget, known, offered } = call;
   const tools = offered && { tools: offered.map(({ definition }) => definition) };
   const request = { ...call.request, ...tools, idempotency_key: call_id };
@@ -117,7 +112,7 @@ async function askCandidate(
     });
     const journalled = await journal(deps, call, call_id, model, answer);
     if (isReserved) await warnOfSpending(deps, budget);
-    return journalled;
+    return { ...journalled, warnings: leftOut(answer, offered) };
   } catch (error) {
     await holdBack(deps, model, error);
     if (isReserved) await release(deps, call_id);
@@ -159,6 +154,13 @@ function requested(calls: ToolCall[] = [], offered: OfferedTool[]): RequestedCal
   return calls.map((call) => {
     const tool = offered.find(({ definition }) => definition.name === call.name);
     return { ...call, tool: tool?.name ?? null, require_approval: tool?.require_approval ?? false };
+  });
+}
+
+function leftOut({ left_out = [] }: ModelAnswer, offered: OfferedTool[] = []): string[] {
+  return left_out.map(({ name, reason }) => {
+    const tool = offered.find(({ definition }) => definition.name === name);
+    return `The tool ${tool?.name ?? name} was left out, as the model cannot be told of it: ${reason.slice(0, 300).toWellFormed()}`;
   });
 }
 

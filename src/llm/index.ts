@@ -1,5 +1,6 @@
 import { callAnthropic } from './anthropic.ts';
 import { callDemo } from './demo.ts';
+import { withFitTools } from './fit-tools.ts';
 import { callGemini } from './gemini.ts';
 import { LlmError, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
 import { callOllama } from './ollama.ts';
@@ -19,8 +20,10 @@ export type {
   ToolTurn,
   Vendor,
 } from './model.ts';
+export { fitToolSchema } from './tool-schema.ts';
 export { parseToolArguments } from './tools.ts';
 export { costUsd, DEFAULT_MODELS, vendorOfModel } from './prices.ts';
+export { lengthForModels, mostTokensOf } from './usage.ts';
 
 /**
  * `fetch` should be a guarded one (`createGuardedFetch`); `timeout_ms` is for the whole call, body included.
@@ -49,7 +52,7 @@ export async function callModel(
   const timeout = AbortSignal.timeout(timeout_ms);
   const wire = openWire(target, { fetch, signal: AbortSignal.any([signal, timeout]), on_delta });
   try {
-    return await askStreaming(target, request, wire);
+    return await withFitTools(target, request, wire, (fit) => askStreaming(target, fit, wire));
   } catch (error) {
     signal.throwIfAborted();
     if (timeout.aborted) {
