@@ -115,7 +115,7 @@ function valueOf(source: Source, keyword: string, value: unknown, place: Place):
   if (keyword === 'enum') return Array.isArray(value) && value.length ? value : undefined;
   if (keyword === 'description' || keyword === 'title') return typeof value === 'string' ? value : undefined;
   // As the drafts before the sixth had it.
-  if (/^exclusiveM/.test(keyword)) return typeof value === 'number' ? value : undefined;
+  if (keyword.startsWith('exclusiveM')) return typeof value === 'number' ? value : undefined;
   return value;
 }
 

@@ -90,7 +90,7 @@ test.each<[string, unknown, object]>([
   ],
   [
     'keywords that no model reads',
-    object({ a }, { $schema: 'x', $id: 'y', not: { required: ['b'] }, if: {}, then: {} }),
+    object({ a }, { $schema: 'x', $id: 'y', not: { required: ['b'] }, if: {}, else: {} }),
     object({ a }),
   ],
   [

@@ -11,7 +11,6 @@ import {
   mcpServerDeletedSchema,
   mcpServerListSchema,
   mcpServerName,
-  mcpServerSchema,
 } from '../schemas/mcp-server.ts';
 import { listMcpTools, ToolError, type McpTarget } from '../../../tools/index.ts';
 
