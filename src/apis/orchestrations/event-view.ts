@@ -74,7 +74,13 @@ export async function eventToWire(following: Following, { type, data }: StoredEv
     case 'run.warning':
       return [{ type: 'step_warning', message: data.warning }];
     case 'call.retrying':
-      return [{ type: 'step_warning', message: `A call is tried again at ${String(data.next_try_at)}: ${String(data.reason)}`, ...at }];
+      return [
+        {
+          type: 'step_warning',
+          message: `A call is tried again at ${String(data.next_try_at)}: ${String(data.reason)}`,
+          ...at,
+        },
+      ];
     case 'run.failed':
       return runEnded(following, { type: 'orchestration_error', error: data.error });
     case 'run.cancelled':
