@@ -2,13 +2,13 @@ import { ApplicationFailure } from '@temporalio/activity';
 import type { RequestedCall } from '../db/schema.ts';
 import { insertText } from '../db/texts.ts';
 import { listTurns } from '../db/tool-calls.ts';
-import { parseToolArguments, type ToolTurn } from '../src/llm/index.ts';
+import { lengthForModels, parseToolArguments, type ToolTurn } from '../src/llm/index.ts';
 import type { AgentTool } from '../workflows/contract/definition.ts';
 import type { ToolRequest } from '../workflows/contract/states.ts';
 import { askForText, callIdsOf } from './ask-text.ts';
 import { warningsOf, type Answer, type Call } from './ask.ts';
 import type { ActivityDeps } from './deps.ts';
-import { cut } from './prompts/blocks.ts';
+import { cutForModels } from './prompts/blocks.ts';
 import { offerTools, withdrawn } from './tools.ts';
 
 const defaultMaxTurns = 15;
@@ -16,7 +16,7 @@ const defaultMaxTurns = 15;
 /** Of texts in Temporal's history and in events, in characters. */
 const previewLength = 200;
 
-/** What results of tools may fill of a prompt, the newest first; older ones are cut to this. In characters. */
+/** What results of tools may fill of a prompt, the newest first; older ones are cut to this. In letters of English. */
 const resultsBudget = 160_000;
 const cutResultLength = 1_000;
 
@@ -137,8 +137,8 @@ function fitResults<T extends ToolTurn>(turns: T[]): T[] {
     .map((turn) => ({
       ...turn,
       results: turn.results.map((result) => {
-        const text = cut(result.text, left > 0 ? Math.max(left, cutResultLength) : cutResultLength);
-        left -= text.length;
+        const text = cutForModels(result.text, left > 0 ? Math.max(left, cutResultLength) : cutResultLength);
+        left -= lengthForModels(text);
         return { ...result, text };
       }),
     }))

@@ -55,7 +55,7 @@ export type Call = {
   known: Pick<Work, 'paid_calls' | 'cooldowns'>;
 };
 
-/** `warnings` say that it came from another provider than the wanted one. */
+/** `warnings` say that it came from another provider than the wanted one, or without some of the tools. */
 export type Answer = JournalledCall & { warnings: string[] };
 
 /** A call that a run makes and pays for: of its agent's model, or of its own for planning and finalizing. */
@@ -98,7 +98,7 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
   for (const candidate of candidates) {
     try {
       const answer = await askUsefully(deps, call, call_id, candidate);
-      return { ...answer, warnings: failoverWarnings(candidates, answer) };
+      return { ...answer, warnings: [...failoverWarnings(candidates, answer), ...answer.warnings] };
     } catch (error) {
       refusals.push(refusalOf(error));
     }
@@ -117,17 +117,14 @@ const faults: Partial<Record<LlmErrorType, string>> = {
  * Asks a candidate. When what it says is paid for and no answer, it is told why and asked once more: the same question
  * again would mostly be paid for in vain too. What was spent is journalled beside the answer.
  */
-async function askUsefully(
-  deps: ActivityDeps,
-  call: Call,
-  call_id: string,
-  candidate: Candidate,
-): Promise<JournalledCall> {
+async function askUsefully(deps: ActivityDeps, call: Call, call_id: string, candidate: Candidate): Promise<Answer> {
   const { request, known } = call;
   const spent_id = `${call_id}/spent`;
   // A worker that died between the two has left it.
   const before = known.paid_calls.has(spent_id) ? await findLlmCall(deps.db, spent_id) : undefined;
-  const answer = before ?? (await askCandidate(deps, call, { call_id, spent_id }, candidate));
+  const answer = before
+    ? { ...before, warnings: [] }
+    : await askCandidate(deps, call, { call_id, spent_id }, candidate);
   if (answer.call_id !== spent_id) return answer;
   const system = `${request.system}\n\nYour last answer cannot be used: ${answer.text}`;
   return askCandidate(deps, { ...call, request: { ...request, system } }, { call_id }, candidate);
@@ -142,7 +139,7 @@ async function askCandidate(
   call: Call,
   { call_id, spent_id }: { call_id: string; spent_id?: string },
   candidate: Candidate,
-): Promise<JournalledCall> {
+): Promise<Answer> {
   const { account_id, budget, known, offered } = call;
   const tools = offered && { tools: offered.map(({ definition }) => definition) };
   // One key, one body: the second time it is another request.
@@ -160,14 +157,14 @@ async function askCandidate(
     });
     const journalled = await journal(deps, call, call_id, model, answer);
     if (isReserved) await warnOfSpending(deps, budget);
-    return journalled;
+    return { ...journalled, warnings: leftOut(answer, offered) };
   } catch (error) {
     await holdBack(deps, model, error);
     if (isReserved) await release(deps, call_id);
     if (!(error instanceof LlmError) || !error.spent) throw error;
     const spent = { ...error.spent, text: faults[error.type] ?? error.message };
     const journalled = await journal(deps, call, spent_id ?? `${call_id}/spent_again`, model, spent);
-    if (spent_id) return journalled;
+    if (spent_id) return { ...journalled, warnings: [] };
     throw error;
   }
 }
@@ -206,6 +203,13 @@ function requested(calls: ToolCall[] = [], offered: OfferedTool[]): RequestedCal
   return calls.map((call) => {
     const tool = offered.find(({ definition }) => definition.name === call.name);
     return { ...call, tool: tool?.name ?? null, require_approval: tool?.require_approval ?? false };
+  });
+}
+
+function leftOut({ left_out = [] }: ModelAnswer, offered: OfferedTool[] = []): string[] {
+  return left_out.map(({ name, reason }) => {
+    const tool = offered.find(({ definition }) => definition.name === name);
+    return `The tool ${tool?.name ?? name} was left out, as the model cannot be told of it: ${reason.slice(0, 300).toWellFormed()}`;
   });
 }
 

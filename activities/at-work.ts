@@ -6,6 +6,7 @@ import { loadWork, type Work } from '../db/work.ts';
 import type { Progress } from '../workflows/contract/states.ts';
 import type { ActivityDeps } from './deps.ts';
 import { paidFailuresBefore } from './failures.ts';
+import { tellOfFailure, tellOfSuccess } from './retrying.ts';
 
 const heartbeatInterval = 1_500;
 
@@ -14,11 +15,12 @@ const heartbeatInterval = 1_500;
  * activity alive for the server and brings the cancellation.
  */
 export async function atWork<T>(
-  { db, live }: ActivityDeps,
-  input: { run_id: string; progress?: Progress },
+  deps: ActivityDeps,
+  input: { run_id: string; task_id?: string; progress?: Progress },
   text_ids: (string | null)[],
   doIt: (work: Work) => Promise<T>,
 ): Promise<T> {
+  const { db, live } = deps;
   const context = Context.current();
   const timer = setInterval(() => context.heartbeat(paidFailuresBefore()), heartbeatInterval);
   const ids = text_ids.filter((id) => id !== null);
@@ -28,9 +30,25 @@ export async function atWork<T>(
     // Cancelled for its readers: Temporal's request is on its way here, and nothing more may be paid for.
     // Completed, it is by an attempt of this activity that could not report it.
     if (isFinished(work.run.status) && work.run.status !== 'completed') await context.cancelled;
-    return await doIt(work);
+    return await telling(deps, input, work, doIt);
   } finally {
     clearInterval(timer);
+  }
+}
+
+async function telling<T>(
+  deps: ActivityDeps,
+  input: { run_id: string; task_id?: string },
+  work: Work,
+  doIt: (work: Work) => Promise<T>,
+): Promise<T> {
+  try {
+    const result = await doIt(work);
+    await tellOfSuccess(deps, input, work.run);
+    return result;
+  } catch (error) {
+    await tellOfFailure(deps, input, work.run, error);
+    throw error;
   }
 }
 

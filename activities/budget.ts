@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { releaseBudget, reserveBudget, warnOfBudget, type Budget } from '../db/budget.ts';
 import type { Run } from '../db/schema.ts';
-import { costUsd, inputText, type ModelRequest, type ModelTarget } from '../src/llm/index.ts';
+import { costUsd, inputText, mostTokensOf, type ModelRequest, type ModelTarget } from '../src/llm/index.ts';
 import type { ActivityDeps } from './deps.ts';
 
 /** The share of a limit after which a run's events say that it comes near. */
@@ -50,10 +50,10 @@ export async function warnOfSpending({ db, live }: ActivityDeps, { run_id }: Bud
   live.changed(run_id);
 }
 
-/** The most that a call can use. Three bytes a token: four are usual in English, three in Chinese. */
+/** The most that a call can use. */
 function atMost({ vendor, model }: ModelTarget, request: ModelRequest) {
   const { max_output_tokens } = request;
-  const input_tokens = Math.ceil(Buffer.byteLength(inputText(request)) / 3);
+  const input_tokens = mostTokensOf(inputText(request));
   const cost_usd = costUsd({ vendor, model, input_tokens, output_tokens: max_output_tokens }) ?? 0;
   return { tokens: input_tokens + max_output_tokens, cost_usd };
 }

@@ -41,7 +41,7 @@ export async function findModel(deps: ActivityDeps, account_id: string, candidat
   const { provider_id, model } = candidate;
   if (provider_id) return findOwnModel(deps, { account_id, provider_id, model });
   const vendor = model ? vendorOfModel(model) : undefined;
-  const target = deps.managed.find((managed) => managed.vendor === vendor) ?? deps.managed[0];
+  const target = vendor ? deps.managed.find((managed) => managed.vendor === vendor) : deps.managed[0];
   if (!target) throw ApplicationFailure.nonRetryable('This server has no managed model any more.', 'ProviderInactive');
   return { provider_id: null, target: { ...target, model: model ?? target.model } };
 }
@@ -53,7 +53,7 @@ async function findOwnModel(
   const provider = await findUsableProvider(db, wanted.account_id, wanted.provider_id);
   if (!provider) {
     throw ApplicationFailure.nonRetryable(
-      `Provider ${wanted.provider_id} is not active. Register another of its kind.`,
+      `Provider ${wanted.provider_id} is not active any more. Register one that \`replaces\` it, then retry.`,
       'ProviderInactive',
     );
   }

@@ -3,7 +3,7 @@ import { Webhook } from 'standardwebhooks';
 import type { Db } from '../db/index.ts';
 import { finishDelivery, getAccountOf, getAccountOfDelivery, insertRunDelivery, openDelivery } from '../db/webhooks.ts';
 import { decrypt, webhookSecretContext } from '../src/crypto.ts';
-import { EgressBlockedError, retryAfter } from '../src/fetch.ts';
+import { describeNoAnswer, EgressBlockedError, retryAfter } from '../src/fetch.ts';
 import type { RunDelivery, WebhookDelivery } from '../workflows/contract/inputs.ts';
 import { createDeliveryPlaces } from './delivery-places.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -78,7 +78,9 @@ async function deliver({ db, fetch, encryptionKey }: ActivityDeps, sent: Webhook
     body: delivery.body,
     signal: AbortSignal.timeout(timeout_ms),
   }).catch((error: unknown) => {
-    if (!(error instanceof EgressBlockedError)) return fail(db, delivery_id, 'no answer from the endpoint');
+    if (!(error instanceof EgressBlockedError)) {
+      return fail(db, delivery_id, `no answer from the endpoint: ${describeNoAnswer(error)}`);
+    }
     const isRedirect = error.status !== undefined;
     return fail(db, delivery_id, error.message, { final: !isRedirect });
   });

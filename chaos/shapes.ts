@@ -102,7 +102,8 @@ function formOf(task: TaskView, mayReject: boolean, text: string, random: Random
 }
 
 function choose(task: TaskView, mayReject: boolean, random: Random): Decision {
-  const { kind } = task.gate!;
+  const { kind, decisions } = task.gate!;
+  if (decisions.length === 1) return decisions[0]!;
   if (kind === 'escalation')
     return task.output !== null && random.chance(0.3) ? 'approve' : random.pick(['retry', 'edit'] as const);
   if (kind === 'budget') return random.chance(0.9) ? 'approve' : 'reject';

@@ -119,7 +119,7 @@ export async function completeTask(db: Db, answer: AnswerToTask): Promise<Comple
   const isStale = gate && answer.gate_id !== undefined && answer.gate_id !== gate.gate_id;
   if (gate?.status !== 'open' || isStale) return { result: 'not_waiting', task_status, gate };
 
-  const fault = answerFault({ kind: gate.kind, has_draft }, answer);
+  const fault = answerFault({ kind: gate.kind, decisions: gate.decisions, has_draft }, answer);
   if (fault) return { result: 'fault', ...fault };
   const read = gate.kind === 'human_step' ? await readForm(db, gate, answer.output ?? '') : undefined;
   if (read && 'faults' in read) return { result: 'unfit', faults: read.faults };

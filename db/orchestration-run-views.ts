@@ -59,8 +59,9 @@ export async function findOrchestrationRun(
 ): Promise<OrchestrationRun | undefined> {
   const run = await db
     .selectFrom('runs')
-    .select(['run_id', 'orchestration_id', 'status', 'task', 'error', 'shared_state', 'warnings', 'attempt'])
+    .select(['run_id', 'orchestration_id', 'status', 'task', 'error', 'shared_state', 'attempt'])
     .select(['created_at', 'started_at', 'completed_at'])
+    .select(sql<string[]>`warnings_of(runs)`.as('warnings'))
     .select(sql<Usage>`usage_of(run_id)`.as('usage'))
     .select((eb) => [
       jsonArrayFrom(

@@ -44,19 +44,36 @@ export function findNewestProvider(db: Db, account_id: string, vendor: Vendor): 
   return activeProviders(db, account_id).where('provider', '=', vendor).limit(1).executeTakeFirst();
 }
 
-/** The provider, or, when it was deactivated since the run began, the newest active one of its vendor. */
-export async function findUsableProvider(
-  db: Db,
-  account_id: string,
-  provider_id: string,
-): Promise<Provider | undefined> {
-  const provider = await db
+/** The account's provider of this id, active or not. */
+export function findProvider(db: Db, account_id: string, provider_id: string): Promise<Provider | undefined> {
+  return db
     .selectFrom('providers')
     .selectAll()
     .where('account_id', '=', account_id)
     .where('provider_id', '=', provider_id)
     .executeTakeFirst();
-  return provider?.status === 'inactive' ? findNewestProvider(db, account_id, provider.provider) : provider;
+}
+
+const maxReplacements = 20;
+
+/** The provider, or, when it is not active any more, the newest one that was registered in its place, and so on. */
+export async function findUsableProvider(
+  db: Db,
+  account_id: string,
+  provider_id: string,
+): Promise<Provider | undefined> {
+  let provider = await findProvider(db, account_id, provider_id);
+  for (let hops = 0; provider?.status === 'inactive' && hops < maxReplacements; hops += 1) {
+    provider = await db
+      .selectFrom('providers')
+      .selectAll()
+      .where('account_id', '=', account_id)
+      .where('replaces', '=', provider.provider_id)
+      .orderBy('created_at', 'desc')
+      .limit(1)
+      .executeTakeFirst();
+  }
+  return provider?.status === 'active' ? provider : undefined;
 }
 
 /** Deactivates a provider. Returns false when the account has no active one of this id. */

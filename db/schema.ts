@@ -76,6 +76,10 @@ interface ProviderTable {
   base_url: string | null;
   api_key_encrypted: string | null;
   status: Generated<'active' | 'inactive'>;
+  /** Serves models of all makers. */
+  gateway: Generated<boolean>;
+  /** The one whose calls it takes over. */
+  replaces: string | null;
   created_at: Generated<string>;
 }
 
@@ -151,6 +155,8 @@ interface RunTable {
   final_output_id: string | null;
   error: string | null;
   warnings: OptionalJson<string[]>;
+  /** What is told of calls that are tried again now, by call. */
+  retrying: OptionalJson<Record<string, string>>;
   created_at: Generated<string>;
   started_at: string | null;
   completed_at: string | null;

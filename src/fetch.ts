@@ -124,6 +124,41 @@ export function retryAfter(headers: Headers): number | undefined {
   return Number.isFinite(wait) ? Math.max(wait, 0) : undefined;
 }
 
+/** By the code of an error; the first that fits. The messages themselves name addresses, which may be ours. */
+const FAILURES: [RegExp, string][] = [
+  [/^ECONNREFUSED/, 'the connection was refused'],
+  [/^ENOTFOUND/, 'there is no such host'],
+  [/^EAI_/, 'the name of the host could not be looked up'],
+  [/^(EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|ENETDOWN|EADDRNOTAVAIL)/, 'the host cannot be reached'],
+  [/^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)/, 'the connection took too long'],
+  [/^(UND_ERR_HEADERS_TIMEOUT|UND_ERR_BODY_TIMEOUT)/, 'the answer took too long'],
+  [/^(ECONNRESET|EPIPE|UND_ERR_SOCKET)/, 'the connection was closed before an answer'],
+  [/^CERT_HAS_EXPIRED/, 'its certificate has expired'],
+  [/^CERT_NOT_YET_VALID/, 'its certificate is not valid yet'],
+  [/^CERT_REVOKED/, 'its certificate was revoked'],
+  [/^ERR_TLS_CERT_ALTNAME_INVALID/, 'its certificate is for another name'],
+  [/SELF_SIGNED/, 'its certificate is self-signed'],
+  [/^(UNABLE_TO_|CERT_|INVALID_CA|PATH_LENGTH)/, 'its certificate cannot be verified'],
+  [/^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST)/, 'it does not speak TLS there; is it http?'],
+  [/^(ERR_SSL_|ERR_TLS_|EPROTO)/, 'no agreement on TLS'],
+];
+
+/** Why a request had no answer: in words, with the code, and without any address. */
+export function describeNoAnswer(error: unknown): string {
+  let code = '';
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (cause.name === 'TimeoutError') return 'it took too long';
+    if (cause.name === 'HTTPParserError') return 'what it sent is not HTTP';
+    // Of a host with several addresses: they failed alike, or the first counts.
+    const [first] = cause instanceof AggregateError ? (cause.errors as unknown[]) : [];
+    const given = 'code' in cause ? cause.code : first && (first as { code?: unknown }).code;
+    if (typeof given === 'string' && /^[A-Z][A-Z0-9_]{1,60}$/.test(given)) code = given;
+  }
+  if (!code) return 'the request failed';
+  const words = FAILURES.find(([begins]) => begins.test(code))?.[1] ?? 'the request failed';
+  return `${words} (${code})`;
+}
+
 function capped(body: ReadableStream<Uint8Array>, max_body_bytes: number): ReadableStream<Uint8Array> {
   let size = 0;
   const cap = new TransformStream<Uint8Array, Uint8Array>({

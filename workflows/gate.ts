@@ -24,6 +24,8 @@ type Question = {
   reason?: string | null;
   /** What is to be filled in. */
   fields?: HumanField[];
+  /** Where not all make sense that such a gate takes. */
+  decisions?: Decision[];
 };
 
 type SettledAnswer = { decision: Decision; output_id: string | null };
@@ -56,14 +58,14 @@ export function gatesAreAtRest({ state, inbox }: AskingRun): boolean {
 }
 
 async function open(run: AskingRun, task: TaskState, question: Question): Promise<GateState> {
-  const { kind, policy, reason, fields } = question;
+  const { kind, policy, reason, fields, decisions = decisionsOf(kind) } = question;
   const gate: GateState = {
     gate_id: newGateId(run, task.id),
     task_id: task.id,
     kind,
     status: 'open',
     reason: reason?.slice(0, 500).toWellFormed() ?? null,
-    decisions: decisionsOf(kind),
+    decisions,
     opened_at: new Date().toISOString(),
     due_at: policy.due_in === null ? null : new Date(Date.now() + policy.due_in).toISOString(),
     reminders: 0,

@@ -62,5 +62,5 @@ function signalFault(task: TaskState, gate: GateState, answer: TaskAnswer): stri
     return `\`output\` is longer than ${maxSignalText} characters; send it over REST.`;
   if (output && (!output.isWellFormed() || output.includes('\u0000')))
     return '`output` must be Unicode text without NUL.';
-  return answerFault({ kind: gate.kind, has_draft: task.output_id !== null }, { decision, output })?.detail;
+  return answerFault({ ...gate, has_draft: task.output_id !== null }, { decision, output })?.detail;
 }

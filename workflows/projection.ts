@@ -1,5 +1,5 @@
 import { CancellationScope, condition, workflowInfo } from '@temporalio/workflow';
-import { isBudgetTask } from './contract/plan.ts';
+import { isBesidePlan } from './contract/plan.ts';
 import type { Progress, RunStatus, TaskState } from './contract/states.ts';
 import { othersAreDone } from './history.ts';
 import { saveProgress } from './local-activities.ts';
@@ -155,10 +155,10 @@ function take(run: ProjectedRun): Progress | undefined {
   return progress;
 }
 
-/** What is asked of the budget comes last, also when it comes before the plan. */
+/** What is asked beside the plan comes last, also when it comes before the plan. */
 function positionOf(tasks: TaskState[], task: Pick<TaskState, 'id'>): number {
   const index = tasks.findIndex(({ id }) => id === task.id);
-  return isBudgetTask(task) ? 1_000 + index : index;
+  return isBesidePlan(task) ? 1_000 + index : index;
 }
 
 function markSaved({ changes }: ProjectedRun, progress: Progress): void {

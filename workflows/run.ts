@@ -1,8 +1,8 @@
-import { ApplicationFailure, continueAsNew } from '@temporalio/workflow';
+import { ApplicationFailure, continueAsNew, patched } from '@temporalio/workflow';
 import type { Completed } from './contract/completion.ts';
 import { topologicalOrder } from './contract/graph.ts';
 import type { Carried, CarriedRun, FinalWork, PlannedTask, RunInput, RunResult, TakenTask } from './contract/inputs.ts';
-import { connectTasks, finalOutputTask, isBudgetTask, outline, takenTask } from './contract/plan.ts';
+import { connectTasks, finalOutputTask, isBesidePlan, outline, planningTask, takenTask } from './contract/plan.ts';
 import type { Phase, TaskProgress, TaskState } from './contract/states.ts';
 import { completeRun, runToEnd } from './ending.ts';
 import { awaitAnswer } from './gate.ts';
@@ -24,8 +24,7 @@ type GoalRun = RunContext & {
 
 /**
  * One run, from goal to final output: plan -> execute -> finalize. Lasts as long as people take to answer.
- * Ends `failed` only when nothing could be planned, for its budget, or for a gate that nobody answers when the run's terms
- * say so; other trouble waits for a person instead. When its history has grown long it continues as new, with `carried`.
+ * Ends `failed` only for its budget, or for a gate that nobody answers when the run's terms say so; other trouble waits for a person instead. When its history has grown long it continues as new, with `carried`.
  */
 export async function orchflowRun(input: RunInput): Promise<RunResult> {
   const run = openGoalRun(input);
@@ -38,10 +37,32 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
 async function story(run: GoalRun): Promise<Completed> {
   const { input, planned, state } = run;
   if (planned.size === 0 && input.plan) takeOver(run, input.plan);
-  else if (planned.size === 0) await plan(run).catch(failPlanning);
+  else if (planned.size === 0) await planWithHelp(run);
   if (state.phase !== 'finalize') await execute(run);
   const finalOutput = await finalize(run);
   return completeRun(run, finalOutput);
+}
+
+/** Plans until there is a plan. When the model refuses for good, a person mends the provider, and has it planned again. */
+async function planWithHelp(run: GoalRun): Promise<void> {
+  const known = planningTask();
+  const task = run.state.tasks.find(({ id }) => id === known.id) ?? known;
+  for (;;) {
+    let reason: string | null = null;
+    if (task.gate?.status !== 'open') {
+      if (task.gate) restWhenLong(run);
+      reason = await plan(run).then(() => null, refusal);
+      if (reason === null) {
+        if (task.gate) changeTask(run, task, { status: 'completed' });
+        return;
+      }
+      // Runs of 0.1.0 end here.
+      if (!patched('help-with-planning')) throw ApplicationFailure.nonRetryable(reason, 'PlanningFailed');
+      if (!task.gate) run.state.tasks.push(task);
+    }
+    const policy = withoutApproval(run.gatePolicy);
+    await awaitAnswer(run, task, { kind: 'escalation', policy, reason, decisions: ['retry'] });
+  }
 }
 
 async function plan(run: GoalRun): Promise<void> {
@@ -60,10 +81,6 @@ async function plan(run: GoalRun): Promise<void> {
 
   changeRun(run, { phase: 'assign_agents' });
   usePlan(run, split.tasks, connectTasks(split.tasks, inferred.dependencies, agents));
-}
-
-function failPlanning(error: unknown): never {
-  throw ApplicationFailure.nonRetryable(refusal(error), 'PlanningFailed');
 }
 
 /** The plan of another run. Its outputs that stand are completed tasks here. */
@@ -156,9 +173,9 @@ function enter(run: GoalRun, phase: Phase): void {
   record(run, 'run.phase', { phase });
 }
 
-/** What is asked of the budget stays beside them. */
+/** What is asked beside the plan stays beside them. */
 function showTasks({ state }: GoalRun, tasks: TaskState[]): void {
-  state.tasks = [...tasks, ...state.tasks.filter(isBudgetTask)];
+  state.tasks = [...tasks, ...state.tasks.filter(isBesidePlan)];
 }
 
 /** Without those in which a person helps with the budget or the final output. */

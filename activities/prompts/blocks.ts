@@ -1,3 +1,5 @@
+import { lengthForModels } from '../../src/llm/index.ts';
+
 /** Data inside a prompt stands between tags, so that a model can tell it from its instructions. */
 
 type Attributes = Record<string, string>;
@@ -21,6 +23,12 @@ export function parts(...texts: (string | undefined)[]): string {
   return texts.filter((text) => text !== undefined).join('\n\n');
 }
 
+/** At most so much as `limit` letters of English are for a model, whatever the script. */
+export function cutForModels(text: string, limit: number): string {
+  const length = lengthForModels(text);
+  return length <= limit ? text : cut(text, Math.floor((text.length * limit) / length));
+}
+
 /** At most `limit` characters, with a note where the text was cut. */
 export function cut(text: string, limit: number): string {
   return text.length <= limit ? text : `${text.slice(0, limit)}\n[… ${text.length - limit} characters left out]`;
@@ -28,23 +36,25 @@ export function cut(text: string, limit: number): string {
 
 export type Material = { task_id: string; title: string; by: 'person' | 'agent'; text: string };
 
+/** In letters of English, as the model reads it: about 20,000 tokens. */
 const materialBudget = 80_000;
 
-/** Earlier outputs and people's answers, sharing a budget of characters fairly: short ones whole, long ones cut. */
+/** Earlier outputs and people's answers, sharing a budget fairly: short ones whole, long ones cut. */
 export function materialBlocks(material: Material[]): string | undefined {
   if (material.length === 0) return undefined;
   let left = materialBudget;
   const limits = new Map<Material, number>();
-  [...material]
-    .sort((a, b) => a.text.length - b.text.length)
-    .forEach((item, index) => {
-      const limit = Math.min(item.text.length, Math.floor(left / (material.length - index)));
+  material
+    .map((item) => ({ item, length: lengthForModels(item.text) }))
+    .sort((a, b) => a.length - b.length)
+    .forEach(({ item, length }, index) => {
+      const limit = Math.min(length, Math.floor(left / (material.length - index)));
       limits.set(item, limit);
       left -= limit;
     });
   return material
     .map((item) =>
-      block(item.by === 'person' ? 'answer' : 'output', cut(item.text, limits.get(item)!), {
+      block(item.by === 'person' ? 'answer' : 'output', cutForModels(item.text, limits.get(item)!), {
         from: item.task_id,
         title: item.title,
       }),

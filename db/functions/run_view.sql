@@ -15,7 +15,7 @@ begin
           where gates.run_id = for_run and gates.status = 'open'
           order by tasks.position
         ) as waiting_tasks,
-        tasks_view(for_run) as tasks, final.text as final_output, runs.error, runs.warnings, usage_of(for_run) as usage,
+        tasks_view(for_run) as tasks, final.text as final_output, runs.error, warnings_of(runs) as warnings, usage_of(for_run) as usage,
         runs.agents, runs.human_gates, runs.ask_me_about, runs.require_approval, runs.webhook_url, runs.gate_due_in,
         runs.remind_every, runs.on_timeout, runs.escalation_webhook_url, runs.provider_id, runs.orchestration_id,
         runs.forked_from, runs.fallback_provider_ids, runs.max_cost_usd, runs.max_tokens, runs.on_budget,

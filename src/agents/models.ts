@@ -37,7 +37,7 @@ function requireManaged({ offersManaged, managed }: ModelDeps): void {
 
 /**
  * The agents as the run freezes them: templates filled in, and the provider of each model that the run's own provider
- * does not serve. Throws `PROVIDER_REQUIRED` when the run would need a managed model and may not have one, and
+ * does not serve; a gateway serves all. Throws `PROVIDER_REQUIRED` when the run would need a managed model and may not have one, and
  * `InvalidInputError` for an unknown provider or tool and for a model that no active provider serves.
  */
 export async function chooseModels(
@@ -68,7 +68,7 @@ export async function chooseModels(
         ...(own.length && { tools: own }),
         ...(max_turns && { max_turns }),
       };
-      if (!vendor || ownVendors.includes(vendor)) return { ...agent, provider_id: null };
+      if (!vendor || provider?.gateway || ownVendors.includes(vendor)) return { ...agent, provider_id: null };
       const other = await findNewestProvider(deps.db, account_id, vendor);
       if (other) return { ...agent, provider_id: other.provider_id };
       const detail = `Agent "${name}" wants ${model}, and this account has no active ${vendor} provider.`;

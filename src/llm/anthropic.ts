@@ -2,16 +2,10 @@ import Anthropic from '@anthropic-ai/sdk';
 import { z } from 'zod';
 import { badAnswer, readAnswer, refused } from './answer.ts';
 import { finished } from './finish.ts';
-import {
-  estimateTokens,
-  inputText,
-  type ModelAnswer,
-  type ModelRequest,
-  type ModelTarget,
-  type ToolCall,
-} from './model.ts';
+import type { ModelAnswer, ModelRequest, ModelTarget, ToolCall } from './model.ts';
 import { strictSchema } from './structured.ts';
 import { argumentsOf, toolCalls } from './tools.ts';
+import { count, countsOf, risen, type Counted } from './usage.ts';
 import { NO_SDK_TIMEOUT, type Wire } from './wire.ts';
 
 /** Blocks of thoughts go back as they came, with all of their fields. */
@@ -29,15 +23,12 @@ const message = z.object({
   content: z.array(block).nullish(),
   stop_reason: z.string().nullish(),
   stop_details: z.object({ category: z.string().nullish() }).nullish().catch(null),
-  usage: z
-    .object({
-      input_tokens: z.number().nullish(),
-      output_tokens: z.number().nullish(),
-      cache_creation_input_tokens: z.number().nullish(),
-      cache_read_input_tokens: z.number().nullish(),
-    })
-    .nullish()
-    .catch(null),
+  usage: countsOf({
+    input_tokens: count,
+    output_tokens: count,
+    cache_creation_input_tokens: count,
+    cache_read_input_tokens: count,
+  }),
 });
 
 /** An event of a stream; a whole message is like the first one. */
@@ -166,24 +157,26 @@ async function readMessage(
     if (value.delta) gathered.add(value.delta, value.index);
     model = begun.model || model;
     stop = [value.delta, begun].find((said) => said?.stop_reason) ?? stop;
-    usage = { ...usage, ...begun.usage, ...value.usage };
+    // At the start the output is counted as far as it is then, which is nowhere.
+    const atStart = value.message?.usage && { ...value.message.usage, output_tokens: undefined };
+    usage = risen(usage, risen(atStart, value.usage));
   }
   const blocks = gathered.blocks();
   if (!model && !blocks.length && !stop.stop_reason) throw badAnswer(target, 'sent something that is not an answer');
   if (stop.stop_reason === 'refusal') throw refused(target, stop.stop_details?.category ?? 'refusal');
   const text = blocks.map((given) => (given.type === 'text' ? (given.text ?? '') : '')).join('');
   const tool_calls = callsIn(blocks, request);
-  const { input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens } = usage ?? {};
-  return finished(target, request, stop.stop_reason, {
-    text,
-    tool_calls,
-    model: model ?? target.model,
-    input_tokens:
-      (input_tokens ?? estimateTokens(inputText(request))) +
-      (cache_creation_input_tokens ?? 0) +
-      (cache_read_input_tokens ?? 0),
-    output_tokens: output_tokens ?? estimateTokens(text + tool_calls.map((call) => call.arguments).join('')),
-  });
+  const said = { text, tool_calls, model: model ?? target.model };
+  return finished(target, request, stop.stop_reason, said, countedIn(usage));
+}
+
+/** What is cached is counted beside the input. */
+function countedIn(usage: z.infer<typeof message>['usage']): Counted {
+  const { input_tokens = 0, cache_creation_input_tokens = 0, cache_read_input_tokens = 0 } = usage ?? {};
+  return {
+    input: input_tokens + cache_creation_input_tokens + cache_read_input_tokens,
+    output: usage?.output_tokens,
+  };
 }
 
 function callsIn(blocks: Block[], { turns }: ModelRequest): ToolCall[] {

@@ -37,6 +37,8 @@ export async function askInDialect(
       const change = refusals < mostRefusals ? otherwise(refusal, wire.failure ?? error) : undefined;
       if (!change) throw error;
       changed = { ...changed, ...change };
+    } finally {
+      wire.on_delta = on_delta;
     }
   }
 }

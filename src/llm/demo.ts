@@ -1,7 +1,8 @@
 import { readBlocks, type Block } from './blocks.ts';
 import { inferDependencies, planTasks, shorten } from './demo-plan.ts';
-import { estimateTokens, type ModelAnswer, type ModelRequest, type ModelTarget, type ToolCall } from './model.ts';
+import type { ModelAnswer, ModelRequest, ModelTarget, ToolCall } from './model.ts';
 import { toolCalls } from './tools.ts';
+import { estimateTokens } from './usage.ts';
 import type { Wire } from './wire.ts';
 
 const NOTE = "_Written by Orchflow's offline demo model; configure a provider for real answers._";

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { accountRefusal } from './account-refusals.ts';
 import { BodyTooLargeError, EgressBlockedError, retryAfter } from '../fetch.ts';
 import { wordsIn } from './error-words.ts';
 import { LlmError, type LlmErrorType, type ModelTarget } from './model.ts';
@@ -117,12 +118,11 @@ function typeOf(status: number, { message, code, type, status: rpcStatus, detail
   const codes = [code, type, rpcStatus, ...details.map(({ reason }) => reason)].map(String);
   const has = (...names: string[]) => names.some((name) => codes.includes(name));
 
-  if (status === 402 || has('insufficient_quota', 'billing_error', 'billing_hard_limit_reached')) {
-    return 'LlmQuotaExhausted';
-  }
-  if (status === 400 && /credit balance is too low/i.test(message)) return 'LlmQuotaExhausted'; // Anthropic
+  const ofAccount = accountRefusal(codes, message);
+  if (ofAccount) return ofAccount;
+  if (status === 402) return 'LlmQuotaExhausted';
   if (status === 429) return JSON.stringify(details).includes('PerDay') ? 'LlmQuotaExhausted' : 'LlmRateLimited'; // Gemini
-  if (status === 401 || status === 403 || has('API_KEY_INVALID')) return 'LlmAuth'; // the last: Gemini's 400
+  if (status === 401 || status === 403) return 'LlmAuth';
   if (status === 404 || has('model_not_found')) return 'LlmModelNotFound';
   if (status === 413 || has('context_length_exceeded')) return 'LlmContextTooLong';
   if (status < 500 && /context (length|window|size)|prompt is too long|token count.*exceeds/i.test(message)) {

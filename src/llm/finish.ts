@@ -1,6 +1,7 @@
 import { badAnswer, refused, spent, truncated } from './answer.ts';
 import type { ModelAnswer, ModelRequest, ModelTarget } from './model.ts';
 import { withoutThoughts } from './thoughts.ts';
+import { usageOf, type Counted } from './usage.ts';
 
 /** Why an answer ended, in the words of all vendors and of the servers that speak like them; case does not matter. */
 const REASONS: Record<ModelAnswer['finish'] | 'refused', string[]> = {
@@ -46,8 +47,8 @@ const REASONS: Record<ModelAnswer['finish'] | 'refused', string[]> = {
 const malformedCall = /malformed_(function|tool)_call|unexpected_tool_call/i;
 
 /**
- * The last step of every vendor: an answer that ended for this reason is checked. Thoughts are no text, and one that
- * claims to be whole has text, or calls a tool.
+ * The last step of every vendor: an answer that ended for this reason is checked, and counted. Thoughts are no text, but
+ * they cost; and one that claims to be whole has text, or calls a tool.
  *
  * @throws LlmError for what is no answer; with what it cost, where the model may be told why and asked again.
  */
@@ -55,8 +56,10 @@ export function finished(
   target: ModelTarget,
   request: ModelRequest,
   reason: string | null | undefined,
-  { tool_calls = [], ...said }: Omit<ModelAnswer, 'finish'>,
+  { tool_calls = [], ...written }: Pick<ModelAnswer, 'text' | 'tool_calls' | 'model'>,
+  counted: Counted,
 ): ModelAnswer {
+  const said = { ...written, ...usageOf(request, { ...written, tool_calls }, counted) };
   if (reason && malformedCall.test(reason)) {
     throw spent(target, 'LlmMalformedCall', `ended with ${reason}`, { ...said, finish: 'stop' });
   }

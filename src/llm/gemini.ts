@@ -12,6 +12,7 @@ import { finished } from './finish.ts';
 import { LlmError, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
 import { strictSchema } from './structured.ts';
 import { argumentsOf, toolCalls } from './tools.ts';
+import { count, countsOf, risen, type Counted } from './usage.ts';
 import type { Wire } from './wire.ts';
 
 const part = z.object({
@@ -33,13 +34,13 @@ const content = z.object({
     )
     .nullish(),
   promptFeedback: z.object({ blockReason: z.string().nullish() }).nullish(),
-  usageMetadata: z
-    .object({
-      promptTokenCount: z.number().default(0),
-      candidatesTokenCount: z.number().default(0),
-      thoughtsTokenCount: z.number().default(0),
-    })
-    .optional(),
+  usageMetadata: countsOf({
+    promptTokenCount: count,
+    toolUsePromptTokenCount: count,
+    candidatesTokenCount: count,
+    thoughtsTokenCount: count,
+    totalTokenCount: count,
+  }),
   modelVersion: z.string().nullish(),
 });
 
@@ -174,19 +175,34 @@ async function readContent(
       parts.push(said);
     }
     finishReason = candidate?.finishReason || finishReason;
-    whole = { ...whole, ...chunk, candidates: candidate ? chunk.candidates : whole.candidates };
+    const usageMetadata = risen(whole.usageMetadata, chunk.usageMetadata);
+    whole = { ...whole, ...chunk, candidates: candidate ? chunk.candidates : whole.candidates, usageMetadata };
   }
   const { candidates, promptFeedback, usageMetadata, modelVersion } = whole;
   if (promptFeedback?.blockReason) throw refused(target, `the prompt was blocked (${promptFeedback.blockReason})`);
   if (!candidates) throw badAnswer(target, 'sent no candidate');
-  return finished(target, request, finishReason, {
+  const said = {
     text: parts.map(({ text, thought }) => (thought ? '' : (text ?? ''))).join(''),
     tool_calls: toolCalls(callsIn(parts), request.turns),
     model: modelVersion ?? target.model,
-    input_tokens: usageMetadata?.promptTokenCount ?? 0,
-    // Thoughts are billed as output.
-    output_tokens: (usageMetadata?.candidatesTokenCount ?? 0) + (usageMetadata?.thoughtsTokenCount ?? 0),
-  });
+  };
+  return finished(target, request, finishReason, said, countedIn(usageMetadata));
+}
+
+/** Thoughts are billed as output, and stand beside it. */
+function countedIn(usage: z.infer<typeof content>['usageMetadata']): Counted {
+  const {
+    promptTokenCount = 0,
+    toolUsePromptTokenCount = 0,
+    candidatesTokenCount,
+    thoughtsTokenCount = 0,
+  } = usage ?? {};
+  return {
+    input: promptTokenCount && promptTokenCount + toolUsePromptTokenCount,
+    output: candidatesTokenCount && candidatesTokenCount + thoughtsTokenCount,
+    reasoning: thoughtsTokenCount,
+    total: usage?.totalTokenCount,
+  };
 }
 
 function callsIn(parts: Part[]) {

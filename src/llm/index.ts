@@ -2,6 +2,7 @@ import { callAnthropic } from './anthropic.ts';
 import { askInDialect } from './ask-in-dialect.ts';
 import { callDemo } from './demo.ts';
 import type { Dialect } from './dialect.ts';
+import { withFitTools } from './fit-tools.ts';
 import { callGemini } from './gemini.ts';
 import { LlmError, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
 import { callOllama } from './ollama.ts';
@@ -21,7 +22,9 @@ export type {
   ToolTurn,
   Vendor,
 } from './model.ts';
+export { fitToolSchema } from './tool-schema.ts';
 export { parseToolArguments } from './tools.ts';
+export { lengthForModels, mostTokensOf } from './usage.ts';
 export { costUsd, DEFAULT_MODELS, vendorOfModel } from './prices.ts';
 
 /**
@@ -51,7 +54,9 @@ export async function callModel(
   const timeout = AbortSignal.timeout(timeout_ms);
   const wire = openWire(target, { fetch, signal: AbortSignal.any([signal, timeout]), on_delta });
   try {
-    return await askInDialect(target, request, wire, (asked, dialect) => ask(target, asked, dialect, wire));
+    return await withFitTools(target, request, wire, (fit) =>
+      askInDialect(target, fit, wire, (asked, dialect) => ask(target, asked, dialect, wire)),
+    );
   } catch (error) {
     signal.throwIfAborted();
     if (timeout.aborted) {

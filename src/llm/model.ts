@@ -50,6 +50,8 @@ export type ModelAnswer = {
   finish: 'stop' | 'length';
   input_tokens: number;
   output_tokens: number;
+  /** Tools that this model could not be told of, if there are any. */
+  left_out?: { name: string; reason: string }[];
 };
 
 /** Whether the same request may succeed later, by kind of failure. What is paid for in vain is not asked again as it is. */
@@ -105,9 +107,4 @@ export class LlmError extends Error {
 /** All that a request has a model read, more or less as it is counted. */
 export function inputText({ system, prompt, schema, tools, turns }: ModelRequest): string {
   return system + prompt + [schema, tools, turns].map((part) => (part ? JSON.stringify(part) : '')).join('');
-}
-
-/** The usual rule of thumb, where a server does not count: four characters a token. */
-export function estimateTokens(text: string): number {
-  return Math.ceil(text.length / 4);
 }

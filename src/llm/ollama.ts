@@ -2,9 +2,10 @@ import { z } from 'zod';
 import { badAnswer, readAnswer, truncated } from './answer.ts';
 import type { Dialect } from './dialect.ts';
 import { finished } from './finish.ts';
-import { estimateTokens, inputText, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
+import { inputText, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
 import { strictSchema } from './structured.ts';
 import { argumentsOf, functionTools, resultText, toolCalls } from './tools.ts';
+import { count, mostTokensOf } from './usage.ts';
 import type { Wire } from './wire.ts';
 
 const calls = z.array(z.object({ function: z.object({ name: z.string(), arguments: z.unknown().optional() }) }));
@@ -15,8 +16,8 @@ const chat = z.object({
   message: z.object({ content: z.string().nullish(), tool_calls: calls.nullish() }).nullish(),
   done: z.boolean().nullish(),
   done_reason: z.string().nullish(),
-  prompt_eval_count: z.number().nullish().catch(null),
-  eval_count: z.number().nullish().catch(null),
+  prompt_eval_count: count,
+  eval_count: count,
 });
 
 /** Ollama's `/api/chat` (https://docs.ollama.com/api/chat). Versions before 0.5 know only `format: "json"`. */
@@ -67,11 +68,11 @@ function formatOf({ schema }: ModelRequest, { json }: Dialect) {
 }
 
 /**
- * Ollama cuts a prompt that does not fit without a word, so room is asked for: three characters a token, to be safe.
- * In powers of two, because every new size makes it load the model again.
+ * Ollama cuts a prompt that does not fit without a word, so room is asked for, with some to spare. In powers of two,
+ * because every new size makes it load the model again.
  */
 function contextSize(request: ModelRequest): number {
-  const needed = inputText(request).length / 3 + request.max_output_tokens;
+  const needed = mostTokensOf(inputText(request)) + request.max_output_tokens;
   return Math.min(131_072, Math.max(8192, 2 ** Math.ceil(Math.log2(needed))));
 }
 
@@ -97,14 +98,13 @@ async function readChat(
   if (!done) throw truncated(target);
   if (done_reason === 'load' || done_reason === 'unload') throw badAnswer(target, `only did a model ${done_reason}`);
   // Old versions give no reason.
-  return finished(target, request, done_reason || 'stop', {
+  const said = {
     text,
     tool_calls: toolCalls(
       called.map((call) => call.function),
       request.turns,
     ),
     model: model ?? target.model,
-    input_tokens: prompt_eval_count ?? estimateTokens(inputText(request)),
-    output_tokens: eval_count ?? estimateTokens(text),
-  });
+  };
+  return finished(target, request, done_reason || 'stop', said, { input: prompt_eval_count, output: eval_count });
 }

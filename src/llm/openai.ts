@@ -5,11 +5,12 @@ import { besideCall, besideMessage, gatherBeside, pickBesideCall } from './besid
 import type { Dialect } from './dialect.ts';
 import { reportedError } from './failures.ts';
 import { finished } from './finish.ts';
-import { estimateTokens, inputText, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
+import type { ModelAnswer, ModelRequest, ModelTarget } from './model.ts';
 import { refusalIn, textIn } from './parts.ts';
 import { gatherCalls } from './streamed-calls.ts';
 import { strictSchema } from './structured.ts';
 import { argumentsOf, functionTools, resultText, toolCalls } from './tools.ts';
+import { count, countsOf, risen, type Counted } from './usage.ts';
 import { NO_SDK_TIMEOUT, type Wire } from './wire.ts';
 
 const id = z.union([z.string(), z.number().transform(String)]).nullish();
@@ -43,7 +44,12 @@ const completion = z.object({
       }),
     )
     .nullish(),
-  usage: z.object({ prompt_tokens: z.number(), completion_tokens: z.number() }).nullish().catch(null),
+  usage: countsOf({
+    prompt_tokens: count,
+    completion_tokens: count,
+    total_tokens: count,
+    completion_tokens_details: countsOf({ reasoning_tokens: count }),
+  }),
 });
 
 /** OpenAI chat completions, which most other servers speak too (vLLM, LM Studio, OpenRouter, …). */
@@ -152,18 +158,21 @@ async function readCompletion(
     beside.add(said ?? {});
     finish_reason = choice?.finish_reason || finish_reason;
     model = chunk.model || model;
-    usage = chunk.usage ?? usage;
+    usage = risen(usage, chunk.usage);
   }
   if (!hasBegun) throw badAnswer(target, 'sent something that is not an answer (choices: there are none)');
   if (refusal) throw refused(target, refusal);
   const tool_calls = toolCalls(beside.with(gathered.calls()), request.turns);
-  return finished(target, request, finish_reason, {
-    text,
-    tool_calls,
-    model,
-    input_tokens: usage?.prompt_tokens ?? estimateTokens(inputText(request)),
-    output_tokens: usage?.completion_tokens ?? estimateTokens(text + tool_calls.map((call) => call.arguments).join('')),
-  });
+  return finished(target, request, finish_reason, { text, tool_calls, model }, countedIn(usage));
+}
+
+function countedIn(usage: z.infer<typeof completion>['usage']): Counted {
+  return {
+    input: usage?.prompt_tokens,
+    output: usage?.completion_tokens,
+    reasoning: usage?.completion_tokens_details?.reasoning_tokens,
+    total: usage?.total_tokens,
+  };
 }
 
 function pieceOf(call: NonNullable<Message['tool_calls']>[number]) {

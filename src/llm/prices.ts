@@ -107,7 +107,7 @@ const PRICES: Record<'gemini' | 'openai' | 'anthropic', Record<string, Price>> =
 };
 
 /**
- * The price of a call in USD by our table; 0 where nobody charges (Ollama, the demo).
+ * The price of a call in USD by our table, whoever serves the model; 0 where nobody charges (Ollama, the demo).
  * A name that is not in it counts as the longest one that it extends by `-…` (`gpt-4o-2024-11-20` is `gpt-4o`).
  *
  * @returns undefined for a model that we have no price for: not knowing is not free.
@@ -119,7 +119,8 @@ export function costUsd(call: {
   output_tokens: number;
 }): number | undefined {
   if (call.vendor === 'ollama' || call.vendor === 'demo') return 0;
-  const price = priceOf(PRICES[call.vendor], call.model);
+  const name = plainName(call.model);
+  const price = priceOf(PRICES[vendorOfModel(name) ?? call.vendor], name);
   return price && (call.input_tokens * price[0] + call.output_tokens * price[1]) / 1_000_000;
 }
 
@@ -130,10 +131,27 @@ function priceOf(prices: Record<string, Price>, model: string): Price | undefine
   return longest === undefined ? undefined : prices[longest];
 }
 
-/** Who makes a model, by its well-known name. Open models (llama, mistral, gpt-oss, …) run anywhere: undefined. */
+/**
+ * The name that its maker gives a model, without what those who serve it put around it: a path (`models/…`,
+ * `openrouter/anthropic/…`), a region and a maker (`us.anthropic.…`), a variant (`…:free`, `…-v1:0`), a version after `@`.
+ */
+function plainName(model: string): string {
+  const ofPath = model.slice(model.lastIndexOf('/') + 1).toLowerCase();
+  const [named = ''] = ofPath.replace(/^([a-z-]+\.){1,2}(?=[a-z])/, '').split(':');
+  const name = named.replace('@', '-');
+  if (!name.startsWith('claude-')) return name;
+  // Others write 4.5 for Anthropic's 4-5, and leave out the 0.
+  return name.replaceAll('.', '-').replace(/^(claude-(?:opus|sonnet)-4)$/, '$1-0');
+}
+
+/**
+ * Who makes a model, by its well-known name. Open models (llama, mistral, gpt-oss, …) run anywhere, and a name with a
+ * maker before it (`openai/…`) is that of a server of many: undefined.
+ */
 export function vendorOfModel(model: string): Exclude<Vendor, 'ollama' | 'demo'> | undefined {
   if (/^(gpt-(?!oss)|chatgpt-|o\d+(-|$))/.test(model)) return 'openai';
   if (model.startsWith('claude-')) return 'anthropic';
-  if (model.startsWith('gemini-')) return 'gemini';
+  // As Google's own list names it, too.
+  if (/^(models\/)?gemini-/.test(model)) return 'gemini';
   return undefined;
 }

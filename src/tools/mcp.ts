@@ -1,5 +1,6 @@
 import { Client, StreamableHTTPClientTransport, type ContentBlock, type Transport } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+import { z } from 'zod';
 import { ToolError } from './tool.ts';
 
 /** Tools of MCP servers (https://modelcontextprotocol.io): Streamable HTTP, and programs that speak on stdio. */
@@ -13,23 +14,83 @@ export type McpTool = { name: string; description: string; json_schema: Record<s
 
 /** A server that lists more has a fault, or is not for us. */
 const maxTools = 200;
+const maxPages = 64;
 const maxDescription = 4_000;
+/** With the name of its server and a dot it must still be one that an agent can be given. */
+const maxName = 160;
+
+/** Of a tool we read this. All else that a server says of it is not our business, and may be wrong. */
+const listed = z.object({ tools: z.array(z.unknown()), nextCursor: z.string().nullish().catch(null) });
+const listedTool = z.object({
+  name: z.string().min(1),
+  title: z.string().optional().catch(undefined),
+  description: z.string().optional().catch(undefined),
+  inputSchema: z.unknown().optional(),
+});
+
+export type McpTools = { tools: McpTool[]; left_out: { name: string; reason: string }[] };
 
 /**
- * The tools of a server.
+ * The tools of a server. One that cannot be offered to any model is left out, and takes none of the others with it.
  *
  * @throws ToolError when it cannot be reached or does not speak MCP.
  */
-export async function listMcpTools(target: McpTarget, options: McpOptions): Promise<McpTool[]> {
+export async function listMcpTools(target: McpTarget, options: McpOptions): Promise<McpTools> {
   return withClient(target, options, async (client) => {
-    const { tools } = await client.listTools(undefined, { signal: options.signal });
-    if (tools.length > maxTools) throw new ToolError(`It lists more than ${maxTools} tools.`);
-    return tools.map(({ name, title, description, inputSchema }) => ({
-      name: storable(name),
-      description: storable((description ?? title ?? name).slice(0, maxDescription)),
-      json_schema: storable(inputSchema),
-    }));
+    const given: unknown[] = [];
+    if (!client.getServerCapabilities()?.tools) return { tools: [], left_out: [] };
+    let cursor: string | undefined;
+    for (let page = 1; page <= maxPages; page += 1) {
+      // The SDK's own list is refused whole for one wrong tool.
+      const request = { method: 'tools/list', params: cursor === undefined ? {} : { cursor } };
+      const { tools, nextCursor } = await client.request(request, listed, { signal: options.signal });
+      given.push(...tools);
+      if (given.length > maxTools) throw new ToolError(`It lists more than ${maxTools} tools.`);
+      if (!nextCursor || nextCursor === cursor) break;
+      cursor = nextCursor;
+    }
+    return sorted(given);
   });
+}
+
+function sorted(given: unknown[]): McpTools {
+  const tools: McpTool[] = [];
+  const left_out: McpTools['left_out'] = [];
+  for (const [index, one] of given.entries()) {
+    const { data: tool } = listedTool.safeParse(one);
+    try {
+      const reason = faultOf(tool, tools);
+      if (tool && !reason) tools.push(storable(toolOf(tool)));
+      else left_out.push(storable({ name: tool?.name.slice(0, maxName) ?? `tool ${index + 1}`, reason: reason! }));
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      left_out.push(storable({ name: tool!.name.slice(0, maxName), reason: 'its schema is nested too deep' }));
+    }
+  }
+  return { tools, left_out };
+}
+
+function faultOf(tool: z.infer<typeof listedTool> | undefined, before: McpTool[]): string | undefined {
+  if (!tool) return 'it has no name';
+  const { name, inputSchema } = tool;
+  if (name.length > maxName || storable(name) !== name)
+    return 'its name is too long, or has characters that no name has';
+  if (before.some((other) => other.name === name)) return 'another tool has the same name';
+  if (!isOfObject(inputSchema)) return 'its schema is not that of an object';
+  return undefined;
+}
+
+/** None at all is one without arguments. */
+function isOfObject(schema: unknown): boolean {
+  if (schema === undefined || schema === null) return true;
+  if (typeof schema !== 'object' || Array.isArray(schema)) return false;
+  const type = 'type' in schema ? schema.type : undefined;
+  return type === undefined || type === null || [type].flat().includes('object');
+}
+
+function toolOf({ name, title, description, inputSchema }: z.infer<typeof listedTool>): McpTool {
+  const json_schema = (inputSchema ?? { type: 'object', properties: {} }) as Record<string, unknown>;
+  return { name, description: (description || title || name).slice(0, maxDescription), json_schema };
 }
 
 /**

@@ -160,6 +160,7 @@ describe('runs a month', () => {
       plan: ______,
       shared_state: _______,
       kind: ________,
+      retrying: _________,
       ...rest
     } = row;
     const earlier = Array.from({ length: 95 }, (_unused, index) => ({

@@ -38,6 +38,7 @@ describe('registering a provider', () => {
       label: null,
       model,
       base_url: null,
+      gateway: false,
       status: 'active',
       created_at: expect.any(String),
     });
@@ -151,6 +152,53 @@ describe('a deactivated provider', () => {
     expectFault(refused, '/agents/1/model');
     expect(refused.body.detail).toContain('Agent "coding" wants gpt-4o');
     expect(refused.body.detail).toContain('openai');
+  });
+});
+
+describe('a provider in place of another', () => {
+  test('takes its name over, and the other is deactivated', async () => {
+    const { user, provider_id } = story;
+    const created = await user.post('/providers', { provider: 'openai', api_key: key, replaces: provider_id });
+    expect(created).toMatchObject({ status: 201, body: { replaces: provider_id, status: 'active' } });
+    expect((await user.get('/providers')).body.providers).toEqual([created.body]);
+  });
+
+  test('is of its kind, and of its account', async () => {
+    const stranger = await story.orchflow.register();
+    const given = { provider: 'openai', api_key: key, replaces: story.provider_id };
+    expectFault(await stranger.post('/providers', given), '/replaces');
+    expectFault(await story.user.post('/providers', { ...given, provider: 'gemini' }), '/replaces');
+    expectFault(await story.user.post('/providers', { ...given, replaces: 'prv_none' }), '/replaces');
+    expect((await story.user.get('/providers')).body.providers).toHaveLength(1);
+  });
+});
+
+describe('a gateway', () => {
+  const agents = [
+    { name: 'writer' },
+    { name: 'coding', model: 'claude-sonnet-4-5' },
+    { name: 'editor', model: 'gemini-2.5-flash' },
+  ];
+
+  test('serves the models of all makers', async () => {
+    const { model, user } = story;
+    const provider_id = await user.addProvider(model, 'openai', { gateway: true, model: 'gpt-4o' });
+    expect((await user.get('/providers')).body.providers[0]).toMatchObject({ provider_id, gateway: true });
+    const plan = agents.map(({ name }) => ({ title: `Work of ${name}`, agent: name }));
+    const run = await story.start({ plan }, { provider_id, agents });
+    const done = await run.until('completed');
+    const models = new Set(model.callsFor('execute').map((call) => `${call.vendor} ${call.model}`));
+    expect(models).toEqual(new Set(['openai gpt-4o', 'openai claude-sonnet-4-5', 'openai gemini-2.5-flash']));
+    expect(done.warnings).toEqual([]);
+    expect(done.usage.cost_usd).toBeGreaterThan(0);
+  });
+
+  test('is told to be one, and where it is', async () => {
+    expectFault(
+      await story.user.post('/runs', { task: goal, provider_id: story.provider_id, agents: agents.slice(0, 2) }),
+      '/agents/1/model',
+    );
+    expectFault(await story.user.post('/providers', { provider: 'openai', api_key: key, gateway: true }), '/base_url');
   });
 });
 

@@ -4,7 +4,7 @@ import { evaluateTaskAnswer, evaluateTaskPrompt } from '../../activities/prompts
 import { finalizeRunPrompt } from '../../activities/prompts/finalize-run.ts';
 import { inferDepsAnswer, inferDepsPrompt } from '../../activities/prompts/infer-deps.ts';
 import { splitTasksAnswer, splitTasksPrompt } from '../../activities/prompts/split-tasks.ts';
-import { callModel, jsonValues } from '../../src/llm/index.ts';
+import { callModel, lengthForModels, jsonValues } from '../../src/llm/index.ts';
 
 async function demo(prompt: { system: string; prompt: string }): Promise<string> {
   const options = { signal: new AbortController().signal, fetch: () => expect.unreachable(), timeout_ms: 1000 };
@@ -12,7 +12,11 @@ async function demo(prompt: { system: string; prompt: string }): Promise<string>
   const answer = await callModel({ vendor: 'demo', model: 'demo' }, request, options);
   const again = await callModel({ vendor: 'demo', model: 'demo' }, request, options);
   expect(again).toEqual(answer);
-  expect(answer).toMatchObject({ model: 'demo', finish: 'stop', output_tokens: Math.ceil(answer.text.length / 4) });
+  expect(answer).toMatchObject({
+    model: 'demo',
+    finish: 'stop',
+    output_tokens: Math.ceil(lengthForModels(answer.text) / 4),
+  });
   return answer.text;
 }
 

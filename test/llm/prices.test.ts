@@ -20,7 +20,37 @@ test.each<[Vendor, string, number | undefined]>([
   ['openai', 'gpt-5.99', undefined],
   ['openai', 'constructor', undefined],
   ['openai', '', undefined],
-  ['anthropic', 'gpt-4o', undefined],
+  // Whoever serves it, under the names that they have for it.
+  ['anthropic', 'gpt-4o', 12.5],
+  ['openai', 'claude-sonnet-4-5', 18],
+  ['gemini', 'models/gemini-2.5-flash', 2.8],
+  ['gemini', 'publishers/google/models/gemini-2.5-flash-preview-05-20', 2.8],
+  ['openai', 'models/gemini-2.5-flash', 2.8],
+  ['openai', 'google/gemini-2.5-flash', 2.8],
+  ['openai', 'openai/gpt-4o-mini', 0.75],
+  ['openai', 'OpenAI/GPT-4o-mini', 0.75],
+  ['openai', 'azure/eu/gpt-4.1-mini', 2],
+  ['openai', '@my-openai/gpt-4o', 12.5],
+  ['openai', 'anthropic/claude-sonnet-4-5', 18],
+  ['openai', 'anthropic/claude-sonnet-4.5', 18],
+  ['openai', 'openrouter/anthropic/claude-3.7-sonnet:thinking', 18],
+  ['openai', 'anthropic/claude-sonnet-4', 18],
+  ['openai', 'anthropic/claude-3.5-haiku-20241022', 4.8],
+  ['anthropic', 'us.anthropic.claude-sonnet-4-5-20250929-v1:0', 18],
+  ['anthropic', 'anthropic.claude-3-haiku-20240307-v1:0', 1.5],
+  ['openai', 'bedrock/us-gov.anthropic.claude-opus-4-1-20250805-v1:0', 90],
+  ['openai', 'arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0', 1.5],
+  ['openai', 'vertex_ai/claude-opus-4@20250514', 90],
+  ['anthropic', 'claude-haiku-4-5@20251001', 6],
+  ['openai', 'accounts/acme/models/gpt-4o', 12.5],
+  // Not the models that they are named after.
+  ['openai', 'ft:gpt-4o-mini:acme::abc', undefined],
+  ['openai', 'deepseek/deepseek-r1', undefined],
+  ['openai', 'openai/gpt-oss-120b', undefined],
+  ['openai', 'accounts/fireworks/models/llama-v3p1-8b', undefined],
+  ['openai', 'my-gpt-4o', undefined],
+  ['openai', 'models/', undefined],
+  ['openai', 'toString/constructor', undefined],
 ])('a million tokens each way of %s %s cost %s dollars', (vendor, model, usd) => {
   if (usd === undefined) expect(cost(vendor, model)).toBeUndefined();
   else expect(cost(vendor, model)).toBeCloseTo(usd, 9);
@@ -42,6 +72,7 @@ test.each([
   ['llama3', undefined],
   ['o1x', undefined],
   ['openai/gpt-4o', undefined],
+  ['models/gemini-2.5-flash', 'gemini'],
   ['', undefined],
 ])('%s is made by %s', (model, vendor) => {
   expect(vendorOfModel(model)).toBe(vendor);

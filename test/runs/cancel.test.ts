@@ -162,8 +162,7 @@ test('a run that has ended cannot be cancelled', async () => {
   expectProblem(await completed.cancel(), { status: 409, code: 'RUN_FINISHED', run_status: 'completed' });
   expect(await completed.get()).toMatchObject({ status: 'completed', final_output });
 
-  story.model.on(() => ({ status: 401 }));
-  const failed = await story.user.startRun({ task: goal, provider_id: story.provider_id });
+  const failed = await story.start({}, { max_tokens: 1, on_budget: 'fail' });
   await failed.until('failed');
   expectProblem(await failed.cancel(), { status: 409, code: 'RUN_FINISHED', run_status: 'failed' });
 });

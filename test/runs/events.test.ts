@@ -93,7 +93,7 @@ test('events of tasks side by side keep their order: what a task needs is comple
 });
 
 test('a run that fails or is cancelled says so in its last event, once', async () => {
-  const failing = await story.start({ split: inTurn({ status: 401 }) });
+  const failing = await story.start({}, { max_tokens: 1, on_budget: 'fail' });
   await failing.until('failed');
   const cancelled = await story.start({}, { ask_me_about: ['budget'] });
   await cancelled.untilWaiting('T1');

@@ -72,7 +72,7 @@ test.each(refusals)('%s while a task is done hands the task to a person, who may
   expect(story.prompts('T2')).toHaveLength(1);
 });
 
-test('a retry after the provider was replaced by another of its vendor completes the run', async () => {
+test('a retry after another provider was registered in place of the first completes the run', async () => {
   const { user, model, provider_id } = story;
   const other = scriptRun(await startFakeModel());
   const run = await story.start({ execute: () => ({ status: 401 }) });
@@ -81,9 +81,12 @@ test('a retry after the provider was replaced by another of its vendor completes
   await user.delete(`/providers/${provider_id}`);
   await run.complete('T1', { decision: 'retry' });
   const still = await run.until((view) => view.waiting_tasks.includes('T1') && view.tasks[0]!.attempts === 2);
-  expect(still.tasks[0]!.gate!.reason).toContain('is not active');
+  expect(still.tasks[0]!.gate!.reason).toContain(`${provider_id} is not active`);
 
-  await user.addProvider(other, 'openai', { api_key: 'sk-canary-new' });
+  // Another of its vendor is not taken for it: nobody said so.
+  await user.addProvider(model, 'openai', { api_key: 'sk-canary-another' });
+  const between = await user.addProvider(other, 'openai', { api_key: 'sk-canary-between', replaces: provider_id });
+  await user.addProvider(other, 'openai', { api_key: 'sk-canary-new', replaces: between });
   for (const id of ['T1', 'T2', 'T3']) await run.complete(id, { decision: 'retry' });
   const done = await run.until('completed');
   expect(done.tasks.map((task) => [task.output, task.attempts, task.error])).toEqual([
@@ -124,19 +127,57 @@ test("a person's feedback survives a provider that refuses before it is answered
 });
 
 test.each(['split', 'infer'] as const)(
-  'a provider that refuses to plan (%s) fails the run, with the reason and without the key',
+  'a provider that refuses to plan (%s) waits for a person, with the reason and without the key, and plans when it is mended',
   async (step) => {
     const provider_id = await story.user.addProvider(story.model, 'openai', { api_key: key });
-    const run = await story.start({ [step]: inTurn(refusals[0]![1]) }, { provider_id });
-    const failed = await run.until('failed');
-    expect(failed.error).toMatch(refusals[0]![2]);
-    expect(failed.completed_at).not.toBeNull();
-    expect(JSON.stringify(failed)).not.toContain(key);
-    expect(failed.tasks.map((task) => task.status)).toEqual(step === 'split' ? [] : ['skipped', 'skipped', 'skipped']);
-    expect(story.model.callsFor('execute')).toEqual([]);
-    expect(await run.cancel()).toMatchObject({ status: 409 });
+    const run = await story.start({ [step]: inTurn(refusals[0]![1], refusals[0]![1]) }, { provider_id });
+    const first = await run.untilWaiting('_planning');
+    expect(first).toMatchObject({ status: 'waiting_human', error: null, waiting_tasks: ['_planning'] });
+    const { gate, ...task } = first.tasks.at(-1)!;
+    expect(task).toMatchObject({ id: '_planning', title: 'Planning', kind: 'human', depends_on: [] });
+    expect(gate).toMatchObject({
+      kind: 'escalation',
+      decisions: ['retry'],
+      reason: expect.stringMatching(refusals[0]![2]),
+    });
+    expect(JSON.stringify(first)).not.toContain(key);
+    for (const answer of [{}, { decision: 'edit', output: 'A plan.' }, { decision: 'reject', output: 'No.' }]) {
+      const refused = await run.complete('_planning', answer);
+      expect(refused).toMatchObject({ status: 422, body: { errors: [{ pointer: '/decision' }] } });
+      expect(refused.body.detail).toContain('"retry"');
+    }
+
+    await run.complete('_planning', { decision: 'retry' });
+    await run.until(
+      (view) => view.tasks.at(-1)!.gate?.status === 'open' && view.tasks.at(-1)!.gate!.gate_id !== gate!.gate_id,
+    );
+    await run.complete('_planning', { decision: 'retry' });
+    const done = await run.until('completed');
+    expect(done.tasks.map(({ id, status }) => [id, status])).toEqual(
+      ['T1', 'T2', 'T3', '_planning'].map((id) => [id, 'completed']),
+    );
+    expect(done.final_output).toBe('The final output.');
+    expect(story.model.callsFor('split')).toHaveLength(step === 'split' ? 3 : 1);
   },
 );
+
+test('nobody answers while nothing is planned: the terms of the run decide', async () => {
+  const { user } = story;
+  const reply: Reply = { status: 401 };
+  const rejected = await story.start({ split: () => reply }, { gate_due_in: '1s', on_timeout: 'reject' });
+  expect((await rejected.until('failed')).error).toContain('Planning');
+  const cancelled = await user.startRun({
+    task: 'x',
+    provider_id: story.provider_id,
+    gate_due_in: '1s',
+    on_timeout: 'cancel',
+  });
+  await cancelled.until('cancelled');
+  const waiting = await user.startRun({ task: 'x', provider_id: story.provider_id });
+  await waiting.untilWaiting('_planning');
+  expect((await waiting.cancel()).status).toBe(200);
+  expect((await waiting.until('cancelled')).tasks.map(({ status }) => status)).toEqual(['cancelled']);
+});
 
 test('when the final output is refused, a person may write it', async () => {
   const run = await story.start({ finalize: () => ({ status: 401 }) });

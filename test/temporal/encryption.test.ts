@@ -97,9 +97,10 @@ test('a run with its gates and failures leaves no plaintext in its history, and 
 });
 
 test('a run that fails leaves the reason to those who may read it', async () => {
-  model.on(() => ({ status: 401, body: { error: { message: 'No zebra for this key.' } } }));
-  const run = await startRun();
+  scriptRun(model);
+  const run = await startRun({ human_gates: ['zebra'], gate_due_in: '1s', on_timeout: 'reject' });
   const { error } = await run.until('failed');
+  expect(error).toContain('zebra');
   await expect(orchflow.client.workflow.getHandle(run.run_id).result()).rejects.toMatchObject({
     cause: { message: error },
   });

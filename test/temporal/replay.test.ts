@@ -120,6 +120,20 @@ test('a run that is helped, by signal, after three failed evaluations and a refu
   await keep('escalations', run);
 });
 
+test('a run whose planning is helped twice', async () => {
+  const run = await story.start({ split: inTurn({ status: 401 }), infer: inTurn({ status: 401 }) });
+  const { tasks } = await run.untilWaiting('_planning');
+  const [{ gate: first } = {}] = tasks;
+  await run.complete('_planning', { decision: 'retry' });
+  await run.until(({ tasks: now }) =>
+    now.some(({ gate }) => gate?.status === 'open' && gate.gate_id !== first!.gate_id),
+  );
+  await run.complete('_planning', { decision: 'retry' });
+  await run.until('completed');
+  await story.orchflow.client.workflow.getHandle(run.run_id).result();
+  await keep('planning', run);
+});
+
 test('a run that is cancelled while one task calls and another waits', async () => {
   const run = await story.start({ execute: () => ({ hang: 'before_headers' }) }, { human_gates: ['report'] });
   await run.untilWaiting('T3');

@@ -51,13 +51,13 @@ export function decisionsOf(kind: GateKind): Decision[] {
  * One rule for REST and for signals sent by hand.
  */
 export function answerFault(
-  gate: { kind: GateKind; has_draft: boolean },
+  gate: { kind: GateKind; has_draft: boolean; decisions?: Decision[] },
   answer: { decision: Decision; output: string | null },
 ): { field: 'decision' | 'output'; detail: string } | undefined {
-  const { kind } = gate;
+  const { kind, decisions: taken = decisions[kind] } = gate;
   const { decision, output } = answer;
-  if (!decisions[kind].includes(decision)) {
-    const allowed = decisions[kind].map((name) => `"${name}"`).join(', ');
+  if (!taken.includes(decision)) {
+    const allowed = taken.map((name) => `"${name}"`).join(', ');
     return {
       field: 'decision',
       detail: `A task waiting for ${describeGate(kind)} takes ${allowed}, not "${decision}".`,

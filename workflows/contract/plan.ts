@@ -99,6 +99,16 @@ export function isBudgetTask({ id }: Pick<TaskState, 'id'>): boolean {
   return id.startsWith('_budget_');
 }
 
+/** The task in which a person helps when nothing can be planned. */
+export function planningTask(): TaskState {
+  return newTask({ id: '_planning', title: 'Planning', kind: 'human', agent: null, model: null, depends_on: [] });
+}
+
+/** A task in which Orchflow asks a person for something beside the plan. */
+export function isBesidePlan({ id }: Pick<TaskState, 'id'>): boolean {
+  return id === '_planning' || isBudgetTask({ id });
+}
+
 /** The task in which a person helps when the final output cannot be written. */
 export function finalOutputTask(tasks: TaskState[]): TaskState {
   const depends_on = tasks.map(({ id }) => id);

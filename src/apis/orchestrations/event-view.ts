@@ -73,6 +73,14 @@ export async function eventToWire(following: Following, { type, data }: StoredEv
       return humanInputRequired(following);
     case 'run.warning':
       return [{ type: 'step_warning', message: data.warning }];
+    case 'call.retrying':
+      return [
+        {
+          type: 'step_warning',
+          message: `A call is tried again at ${String(data.next_try_at)}: ${String(data.reason)}`,
+          ...at,
+        },
+      ];
     case 'run.failed':
       return runEnded(following, { type: 'orchestration_error', error: data.error });
     case 'run.cancelled':

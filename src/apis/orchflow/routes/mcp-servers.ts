@@ -7,10 +7,10 @@ import { besides } from '../../../http/deadline.ts';
 import { body, createRouter, json, links, route } from '../../../http/openapi.ts';
 import {
   createMcpServerSchema,
+  mcpServerCreatedSchema,
   mcpServerDeletedSchema,
   mcpServerListSchema,
   mcpServerName,
-  mcpServerSchema,
 } from '../schemas/mcp-server.ts';
 import { listMcpTools, ToolError, type McpTarget } from '../../../tools/index.ts';
 
@@ -31,7 +31,7 @@ const create = route({
   tags: ['Tools'],
   summary: 'Register an MCP server, in place of one of its name: its tools are listed now',
   request: { body: body(createMcpServerSchema) },
-  responses: { 201: json(mcpServerSchema, 'The server with its tools, without its secrets') },
+  responses: { 201: json(mcpServerCreatedSchema, 'The server with its tools, without its secrets') },
   links: links({ server_name: '/name' }, 'deleteMcpServer'),
 });
 
@@ -46,7 +46,7 @@ mcpServersRouter.openapi(create, async (c) => {
   }
   const target: McpTarget = url ? { url, headers } : { command: command!, args, env };
   const listed = besides(c, timeout_ms, () => listMcpTools(target, { fetch, signal: AbortSignal.timeout(timeout_ms) }));
-  const tools = await listed.catch((error) => {
+  const { tools, left_out } = await listed.catch((error) => {
     const reason =
       error instanceof ToolError ? error.message : `It did not answer within ${timeout_ms / 1_000} seconds.`;
     throw new InvalidInputError([{ path: [url ? 'url' : 'command'], detail: `The tools cannot be listed. ${reason}` }]);
@@ -62,7 +62,7 @@ mcpServersRouter.openapi(create, async (c) => {
       secrets === '{}' ? null : encrypt(secrets, config.ENCRYPTION_KEY, mcpServerContext(account_id, name)),
     tools: JSON.stringify(tools),
   });
-  return c.json(toWire(server), 201);
+  return c.json({ ...toWire(server), ...(left_out.length && { left_out }) }, 201);
 });
 
 const list = route({

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { deactivateProvider, insertProvider, listProviders } from '../../../../db/providers.ts';
+import { deactivateProvider, findProvider, insertProvider, listProviders } from '../../../../db/providers.ts';
 import type { Provider } from '../../../../db/schema.ts';
 import { encrypt, providerKeyContext } from '../../../crypto.ts';
-import { notFound } from '../../../errors.ts';
+import { InvalidInputError, notFound } from '../../../errors.ts';
 import { newId } from '../../../ids.ts';
 import { DEFAULT_MODELS } from '../../../llm/index.ts';
 import { body, createRouter, json, links, route } from '../../../http/openapi.ts';
@@ -17,8 +17,9 @@ import { id } from '../../../fields.ts';
 export const providersRouter = createRouter();
 
 function toWire(row: Provider & { blocked_until?: string | null }) {
-  const { provider_id, provider, label, model, base_url, status, blocked_until, created_at } = row;
-  return { provider_id, provider, label, model, base_url, status, ...(blocked_until && { blocked_until }), created_at };
+  const { provider_id, provider, label, model, base_url, gateway, replaces, status, blocked_until, created_at } = row;
+  const more = { ...(replaces && { replaces }), ...(blocked_until && { blocked_until }) };
+  return { provider_id, provider, label, model, base_url, gateway, status, ...more, created_at };
 }
 
 const create = route({
@@ -33,11 +34,15 @@ const create = route({
 });
 
 providersRouter.openapi(create, async (c) => {
-  const { provider, api_key, label, model, base_url } = c.req.valid('json');
+  const { provider, api_key, label, model, base_url, gateway, replaces } = c.req.valid('json');
   const { db, config } = c.var.deps;
   const account_id = c.var.principal.account_id;
   const provider_id = newId('provider', c.var.idempotency);
   const context = providerKeyContext(account_id, provider_id);
+  const replaced = replaces ? await findProvider(db, account_id, replaces) : undefined;
+  if (replaces && replaced?.provider !== provider) {
+    throw new InvalidInputError([{ path: ['replaces'], detail: `is not one of this account's ${provider} providers` }]);
+  }
   const created = await insertProvider(db, {
     provider_id,
     account_id,
@@ -45,8 +50,11 @@ providersRouter.openapi(create, async (c) => {
     label: label ?? null,
     model: model ?? DEFAULT_MODELS[provider],
     base_url: base_url ?? null,
+    gateway,
+    replaces: replaces ?? null,
     api_key_encrypted: api_key === undefined ? null : encrypt(api_key, config.ENCRYPTION_KEY, context),
   });
+  if (replaces) await deactivateProvider(db, account_id, replaces);
   return c.json(toWire(created), 201);
 });
 

@@ -20,6 +20,9 @@ const follow = route({
 with \`run_id\`, \`seq\`, \`type\`, \`created_at\` and what the type tells. The stream stays open while people are waited for.
 It ends with the event \`done\` {run_id, status}; a reader that comes back after that gets 204, which tells browsers to stop.
 
+\`call.retrying\` {task_id, reason, tries, since, next_try_at} tells of a call that fails and is tried again for long; \`task_id\`
+is null for the plan and the final output.
+
 Between them, events \`delta\` {task_id, attempt, offset, text} carry the text of answers while models write them: \`task_id\`
 is null for the final output, \`offset\` counts UTF-16 code units, and 0 begins anew. They have no \`id\` and may get lost; the
 text that counts is the task's \`output\`.

@@ -49,6 +49,15 @@ export const mcpServerSchema = z
   })
   .meta({ id: 'McpServer' });
 
+export const mcpServerCreatedSchema = mcpServerSchema
+  .extend({
+    left_out: z
+      .array(z.object({ name: z.string(), reason: z.string() }))
+      .optional()
+      .meta({ description: 'Tools of the server that cannot be offered to a model, and why. The others can.' }),
+  })
+  .meta({ id: 'McpServerCreated' });
+
 export const mcpServerListSchema = z.object({ servers: z.array(mcpServerSchema) }).meta({ id: 'McpServerList' });
 
 export const mcpServerDeletedSchema = z

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { text, timestamp, url } from '../../../fields.ts';
+import { id, text, timestamp, url } from '../../../fields.ts';
 
 export const createProviderSchema = z
   .strictObject({
@@ -8,6 +8,13 @@ export const createProviderSchema = z
     label: text(0, 200).nullish(),
     model: text(1, 200).optional().meta({ description: "The vendor's default model unless given." }),
     base_url: url().nullish().meta({ description: 'For Ollama, and for servers that speak the API of the vendor.' }),
+    gateway: z.boolean().default(false).meta({
+      description: 'The server at `base_url` has models of all makers: it serves every agent of its runs.',
+    }),
+    replaces: id.nullish().meta({
+      description: 'A provider of the same kind, which is deactivated: its runs go on with this one.',
+      example: null,
+    }),
   })
   .refine(({ provider, api_key }) => provider === 'ollama' || api_key !== undefined, {
     path: ['api_key'],
@@ -16,6 +23,10 @@ export const createProviderSchema = z
   .refine(({ provider, base_url }) => provider !== 'ollama' || Boolean(base_url), {
     path: ['base_url'],
     error: 'is required for ollama, e.g. http://localhost:11434',
+  })
+  .refine(({ gateway, base_url }) => !gateway || Boolean(base_url), {
+    path: ['base_url'],
+    error: 'is required for a gateway',
   })
   .meta({ id: 'CreateProvider' });
 
@@ -26,6 +37,8 @@ export const providerSchema = z
     label: z.string().nullable(),
     model: z.string(),
     base_url: z.string().nullable(),
+    gateway: z.boolean(),
+    replaces: z.string().optional().meta({ description: 'The provider whose runs it has taken over.' }),
     status: z.enum(['active', 'inactive']),
     blocked_until: timestamp.optional().meta({
       description: 'While it wants to be left alone (429 with Retry-After). The calls of all runs wait.',

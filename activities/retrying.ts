@@ -1,0 +1,75 @@
+import { ApplicationFailure, Context } from '@temporalio/activity';
+import { forgetRetrying, tellRetrying } from '../db/retrying.ts';
+import type { Run } from '../db/schema.ts';
+import type { ActivityDeps } from './deps.ts';
+
+/**
+ * Between two tries of an activity no workflow is at work, so the activity itself tells the readers of a run that it is
+ * tried again, why, and when next.
+ */
+
+/** A call that will have waited so long by its next try is told of. */
+const patience_ms = 30_000;
+/** As `workflows/model-activities.ts` has Temporal wait where a failure does not say how long. */
+const longestPause_ms = 30_000;
+const maxReason = 500;
+
+type Input = { run_id: string; task_id?: string; answer_id?: string; position?: number };
+
+/** What readers know an activity by. */
+const NAMES: Record<string, string> = {
+  splitTasks: 'The plan',
+  inferDeps: 'The plan',
+  finalizeRun: 'The final output',
+};
+
+/** Tells of a try that failed, when it is time to; of one that was the last, that it is over. */
+export async function tellOfFailure({ db, live }: ActivityDeps, input: Input, run: Run, error: unknown): Promise<void> {
+  const { info, cancellationSignal } = Context.current();
+  if (cancellationSignal.aborted) return;
+  const failure = error instanceof ApplicationFailure ? error : undefined;
+  if (failure?.nonRetryable) return tellOfSuccess({ db, live }, input, run);
+  const now = Date.now();
+  const wait_ms = Number(failure?.nextRetryDelay ?? Math.min(1_000 * 2 ** (info.attempt - 1), longestPause_ms));
+  const lasts_ms = now + wait_ms - info.scheduledTimestampMs;
+  if (lasts_ms < patience_ms) return;
+
+  const type = failure?.type ?? 'Internal';
+  // What is no failure of a provider is ours, and may name what is inside.
+  const reason = (failure?.message ?? 'Something fails that only the operator of this server sees.').slice(
+    0,
+    maxReason,
+  );
+  const since = new Date(info.scheduledTimestampMs).toISOString();
+  const next_try_at = new Date(now + wait_ms).toISOString();
+  const { attempt: tries } = info;
+  const { task_id = null } = input;
+  const what = NAMES[info.activityType] ?? task_id ?? 'A call of a tool';
+  const warning =
+    `${what} waits: a call fails, and is tried again (${tries} ${tries === 1 ? 'try' : 'tries'} since ${since}, ` +
+    `the next at ${next_try_at}). ${reason}`;
+  // Told again when it has lasted twice as long, or fails in another way.
+  const key = [info.workflowExecution?.runId, info.activityId, type, Math.floor(Math.log2(lasts_ms / patience_ms))];
+  const data = { task_id, reason: reason.toWellFormed(), tries, since, next_try_at };
+  const event = { key: `call.retrying/${key.join('/')}`, type: 'call.retrying', data };
+  const told = { call: callOf(input), warning: warning.toWellFormed(), event };
+  // Readers who miss it are told at the next try.
+  await tellRetrying(db, input.run_id, told).catch(() => {});
+  live.changed(input.run_id);
+}
+
+/** Takes back what was told of earlier tries. */
+export async function tellOfSuccess(
+  { db, live }: Pick<ActivityDeps, 'db' | 'live'>,
+  input: Input,
+  { retrying }: Run,
+): Promise<void> {
+  if (!Object.hasOwn(retrying, callOf(input))) return;
+  await forgetRetrying(db, input.run_id, callOf(input)).catch(() => {});
+  live.changed(input.run_id);
+}
+
+function callOf({ task_id, answer_id, position }: Input): string {
+  const { activityType } = Context.current().info;
+  return [activityType, task_id, answer_id, position].filter((part) => part !== undefined).join('/');
+}

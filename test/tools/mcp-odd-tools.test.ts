@@ -1,0 +1,112 @@
+import { expect, test } from 'vitest';
+import { startRawMcp } from '../fakes/mcp.ts';
+import type { Reply } from '../fakes/model.ts';
+import { expectFault } from '../harness/problem.ts';
+import { useStory } from '../harness/story.ts';
+
+/** Servers with a tool that cannot be offered: it never takes the others with it. */
+
+const story = useStory();
+
+const find = {
+  name: 'find',
+  description: 'Finds.',
+  inputSchema: { type: 'object', properties: { q: { type: 'string' } } },
+};
+
+async function register(...pages: unknown[][]) {
+  const mcp = await startRawMcp(pages);
+  const answer = await story.user.post('/tools/mcp', { name: 'srv', url: mcp.url });
+  return { mcp, answer };
+}
+
+test.each<[string, unknown]>([
+  [
+    'an output schema without a type',
+    { name: 'odd', inputSchema: { type: 'object' }, outputSchema: { description: 'x' } },
+  ],
+  ['an output schema with a boolean in it', { ...find, name: 'odd', outputSchema: { properties: { result: true } } }],
+  [
+    'no description, and annotations that are none',
+    { name: 'odd', description: null, annotations: 'x', icons: 3, inputSchema: { type: 'object' } },
+  ],
+  ['no input schema', { name: 'odd' }],
+  ['an input schema that is null', { name: 'odd', inputSchema: null }],
+  ['an input schema with a boolean in it', { name: 'odd', inputSchema: { type: 'object', properties: { raw: true } } }],
+  ['an input schema without a type', { name: 'odd', inputSchema: { anyOf: [{ properties: { a: {} } }] } }],
+  ['properties as PHP has them', { name: 'odd', inputSchema: { type: 'object', properties: [] } }],
+])('a tool with %s is there, and called', async (_, odd) => {
+  const { mcp, answer } = await register([odd, find]);
+  expect(answer.status, JSON.stringify(answer.body)).toBe(201);
+  expect(answer.body.tools.map(({ name }: { name: string }) => name)).toEqual(['srv.odd', 'srv.find']);
+  expect(answer.body.left_out).toBeUndefined();
+  expect((await story.user.get('/tools')).status).toBe(200);
+  const call: Reply = { call: [{ name: 'srv__odd', arguments: {} }] };
+  const run = await story.start(
+    {
+      execute: ({ task_id, calls }) => (task_id === 'T1' ? (calls[0] ? `Heard: ${calls[0].result}` : call) : undefined),
+    },
+    { agents: [{ name: 'researcher', tools: ['srv.odd', 'srv.find'] }] },
+  );
+  expect((await run.until('completed')).tasks[0]!.output).toBe('Heard: This is odd.');
+  mcp.down();
+});
+
+test('tools that cannot be offered are named with the reason, over all pages, and the others are there', async () => {
+  const odd = [
+    { name: '', inputSchema: { type: 'object' } },
+    { description: 'no name', inputSchema: { type: 'object' } },
+    'a text',
+    null,
+    { name: 'list', inputSchema: { type: 'array' } },
+    { name: 'list2', inputSchema: [] },
+    { name: 'x'.repeat(161), inputSchema: { type: 'object' } },
+    { name: 'nul\u0000', inputSchema: { type: 'object' } },
+  ];
+  const { mcp, answer } = await register(odd, [find], [find, { ...find, name: 'other' }]);
+  expect(answer.status, JSON.stringify(answer.body)).toBe(201);
+  expect(answer.body.tools.map(({ name }: { name: string }) => name)).toEqual(['srv.find', 'srv.other']);
+  expect(answer.body.left_out).toHaveLength(9);
+  expect(answer.body.left_out).toContainEqual({ name: 'find', reason: 'another tool has the same name' });
+  expect(answer.body.left_out).toContainEqual({ name: 'list', reason: expect.stringContaining('object') });
+  expect(answer.body.left_out).toContainEqual({ name: 'tool 3', reason: 'it has no name' });
+  expect((await story.user.get('/tools/mcp')).body.servers[0].tools).toEqual(answer.body.tools);
+  mcp.down();
+});
+
+test('a tool that the vendor refuses is left out with a warning, and the agent works with the others', async () => {
+  const { mcp } = await register([find, { ...find, name: 'odd.one' }]);
+  const refusal: Reply = {
+    status: 400,
+    body: {
+      error: { message: "Invalid schema for function 'srv__odd_one_x': no.", param: 'tools[1].function.parameters' },
+    },
+  };
+  const run = await story.start(
+    {
+      execute({ task_id, tools, calls }) {
+        if (task_id !== 'T1') return undefined;
+        const odd = tools.find(({ name }) => name.startsWith('srv__odd'));
+        if (odd) {
+          const message = `Invalid schema for function '${odd.name}': no.`;
+          return { ...refusal, body: { error: { message } } };
+        }
+        return calls[0] ? `Heard: ${calls[0].result}` : { call: [{ name: 'srv__find', arguments: { q: 'x' } }] };
+      },
+    },
+    { agents: [{ name: 'researcher', tools: ['srv.find', 'srv.odd.one'] }] },
+  );
+  const done = await run.until('completed');
+  expect(done.tasks[0]).toMatchObject({ output: 'Heard: This is find.', attempts: 1 });
+  expect(done.warnings).toEqual([
+    expect.stringMatching(/^The tool srv\.odd\.one was left out, .*Invalid schema for function/),
+  ]);
+  mcp.down();
+});
+
+test('a server that lists no list of tools is refused, with the reason', async () => {
+  const mcp = await startRawMcp([]);
+  const answer = await story.user.post('/tools/mcp', { name: 'srv', url: mcp.url });
+  expectFault(answer, '/url');
+  mcp.down();
+});
