@@ -2,7 +2,15 @@ import { Context, type ApplicationFailure } from '@temporalio/activity';
 import { findLlmCall, insertLlmCall, type JournalledCall } from '../db/llm-calls.ts';
 import type { RequestedCall, RunAgent } from '../db/schema.ts';
 import type { Work } from '../db/work.ts';
-import { callModel, costUsd, type ModelAnswer, type ModelRequest, type ToolCall } from '../src/llm/index.ts';
+import {
+  callModel,
+  costUsd,
+  LlmError,
+  successorOf,
+  type ModelAnswer,
+  type ModelRequest,
+  type ToolCall,
+} from '../src/llm/index.ts';
 import { keep } from './at-work.ts';
 import { release, reserve, warnOfSpending, type BudgetOfRun } from './budget.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -94,12 +102,17 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
   throw refusedByAll(refusals);
 }
 
-/** Finds the model, reserves what it may cost, calls it, and journals what it answered. */
+/**
+ * Finds the model, reserves what it may cost, calls it, and journals what it answered. Where a default model was switched
+ * off, its successor answers, and a warning says so.
+ */
 async function askCandidate(deps: ActivityDeps, call: Call, call_id: string, candidate: Candidate): Promise<Answer> {
   const { account_id, budget, known, offered } = call;
   const tools = offered && { tools: offered.map(({ definition }) => definition) };
-  const request = { ...call.request, ...tools, idempotency_key: call_id };
   const model = await findModel(deps, account_id, candidate);
+  // One key, one body.
+  const idempotency_key = candidate.model ? `${call_id}/${candidate.model}` : call_id;
+  const request = { ...call.request, ...tools, idempotency_key };
   putOffWhileBlocked(model, known.cooldowns);
   const isReserved = await reserve(deps, budget, call_id, model.target, request);
   try {
@@ -116,7 +129,12 @@ async function askCandidate(deps: ActivityDeps, call: Call, call_id: string, can
   } catch (error) {
     await holdBack(deps, model, error);
     if (isReserved) await release(deps, call_id);
-    throw error;
+    const { model: name } = model.target;
+    const successor = error instanceof LlmError && error.type === 'LlmModelNotFound' ? successorOf(name) : undefined;
+    if (successor === undefined) throw error;
+    const answer = await askCandidate(deps, call, call_id, { ...candidate, model: successor });
+    const warning = `${name} is not served any more; ${successor} answers in its place.`;
+    return { ...answer, warnings: [warning, ...answer.warnings] };
   }
 }
 

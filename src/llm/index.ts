@@ -22,7 +22,7 @@ export type {
 } from './model.ts';
 export { fitToolSchema } from './tool-schema.ts';
 export { parseToolArguments } from './tools.ts';
-export { costUsd, DEFAULT_MODELS, vendorOfModel } from './prices.ts';
+export { costUsd, DEFAULT_MODELS, successorOf, vendorOfModel } from './prices.ts';
 export { lengthForModels, mostTokensOf } from './usage.ts';
 
 /**

@@ -8,6 +8,17 @@ export const DEFAULT_MODELS = {
   ollama: 'llama3',
 } as const;
 
+/** Of models that a provider may name by default still, and that their vendors have switched off since. */
+const SUCCESSORS: Record<string, string> = {
+  'gemini-2.0-flash-lite': 'gemini-2.5-flash-lite',
+  'claude-3-5-haiku-20241022': 'claude-haiku-4-5',
+};
+
+/** What goes on in place of a default model that is not served any more. */
+export function successorOf(model: string): string | undefined {
+  return Object.hasOwn(SUCCESSORS, model) ? SUCCESSORS[model] : undefined;
+}
+
 type Price = [input: number, output: number];
 
 /** USD per million tokens, text, list price without batch or cache discounts. From the price lists of late 2026. */

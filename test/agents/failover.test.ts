@@ -144,6 +144,26 @@ test.each([
   expect(other.model.calls).toHaveLength(9);
 });
 
+test('a default model that was switched off is stood in for by its successor, and one warning says so', async () => {
+  const other = await addOther();
+  const isOff = ({ model }: { model: string }) => model === 'claude-3-5-haiku-20241022';
+  other.model.on((call) => (isOff(call) ? { status: 404, body: { error: { message: 'model: gone' } } } : undefined));
+  const run = await story.start({}, { provider_id: other.provider_id });
+  const done = await run.until('completed');
+  expect(done.warnings).toEqual([
+    'claude-3-5-haiku-20241022 is not served any more; claude-haiku-4-5 answers in its place.',
+  ]);
+  expect(done.usage.llm_calls).toBe(9);
+  const keys = other.model.calls.map(({ headers }) => headers['idempotency-key']);
+  expect(new Set(keys).size).toBe(keys.length);
+  const models = await story.orchflow.db
+    .selectFrom('llm_calls')
+    .select('model')
+    .where('run_id', '=', run.run_id)
+    .execute();
+  expect(new Set(models.map(({ model }) => model))).toEqual(new Set(['claude-haiku-4-5']));
+});
+
 test('the providers are asked in their order, and a person when all of them refuse', async () => {
   const [second, third] = [await addOther('anthropic'), await addOther('gemini')];
   await story.user.delete(`/providers/${second.provider_id}`).then(({ status }) => expect(status).toBe(200));
