@@ -71,7 +71,8 @@ export async function chooseModels(
       if (!vendor || provider?.gateway || ownVendors.includes(vendor)) return { ...agent, provider_id: null };
       const other = await findNewestProvider(deps.db, account_id, vendor);
       if (other) return { ...agent, provider_id: other.provider_id };
-      const detail = `Agent "${name}" wants ${model}, and this account has no active ${vendor} provider.`;
+      const nor = provider?.base_url ? ', nor is its own a `gateway`' : '';
+      const detail = `Agent "${name}" wants ${model}, and this account has no active ${vendor} provider${nor}.`;
       throw new InvalidInputError([{ path: pathOf(index), detail, way_out: 'register_vendor' }]);
     }),
   );
