@@ -130,7 +130,6 @@ function wordsOf(failure: unknown): string {
   if (!(failure instanceof LlmError)) return '';
   const { type, said = '' } = failure;
   if (type === 'LlmBadRequest') return said;
-  // Where a model's template refuses, llama.cpp fails (500); where a parameter is unknown, OpenRouter finds no model (404).
-  const isOther = type === 'LlmUnavailable' || type === 'LlmNotFound' || type === 'LlmModelNotFound';
-  return isOther && /support|not implemented|not enabled|must alternate/i.test(said) ? said : '';
+  // Where a model's template refuses, llama.cpp fails (500).
+  return type === 'LlmUnavailable' && /support|not implemented|not enabled|must alternate/i.test(said) ? said : '';
 }

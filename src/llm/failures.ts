@@ -63,17 +63,18 @@ export function statusError(
 ): LlmError {
   const error = readVendorError(body);
   const said = scrub(error.message, target.api_key);
-  const isNowhere = status === 404 && !namesModel(target, error, path);
-  const type = isNowhere ? 'LlmNotFound' : typeOf(status, error);
-  const what = isNowhere && path ? `has nothing at ${scrub(path, target.api_key)}` : WORDS[type];
+  const type = status === 404 ? typeOf404(target, error, path) : typeOf(status, error);
+  const what = type === 'LlmNotFound' && path ? `has nothing at ${scrub(path, target.api_key)}` : WORDS[type];
   const message = `${serverName(target)} ${what} (HTTP ${status})${said ? `: ${said}` : '.'}`;
   return new LlmError(type, message, { status, said, retry_after_ms: waitOf(headers, error) });
 }
 
-/** Whether a 404 is about the model, and not about the address: a wrong `base_url` mostly. */
-function namesModel({ model }: ModelTarget, { message, code, type }: VendorError, path = ''): boolean {
+/** Of a 404: about the model, about a parameter (OpenRouter finds no endpoint that supports it), or a wrong address. */
+function typeOf404({ model }: ModelTarget, { message, code, type }: VendorError, path = ''): LlmErrorType {
   const words = path ? message.replaceAll(path, '') : message;
-  return words.includes(model) || /model|deployment|engine|模型/i.test(`${words} ${code} ${type}`);
+  const isModel = words.includes(model) || /model|deployment|engine|模型/i.test(`${words} ${code} ${type}`);
+  if (isModel) return 'LlmModelNotFound';
+  return /support/i.test(words) ? 'LlmBadRequest' : 'LlmNotFound';
 }
 
 const STATUS_OF: Record<string, number> = {

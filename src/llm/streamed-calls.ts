@@ -64,8 +64,10 @@ function continues(call: Call, { id, index, name }: CallPiece, given: string): b
   const isSameId = !id || !call.id || id === call.id;
   const isOtherIndex = typeof index === 'number' && call.index !== undefined && index !== call.index;
   if (isOtherIndex) return !name && id === call.id;
-  // After a whole object comes another one, unless it is the same again.
-  if (call.whole !== undefined && given.trimStart().startsWith('{')) return isSameId && given === call.whole;
+  // After a whole object comes that of another call, unless it is the same again, or the first was empty and stood for it.
+  if (call.whole !== undefined && given.trimStart().startsWith('{')) {
+    return isSameId && (given === call.whole || (!name && isEmptyObject(call.whole)));
+  }
   if (!name) return true;
   if (call.whole !== undefined) return isSameId && name === call.name;
   if (name === call.name) return isSameId || typeof index === 'number';
@@ -84,13 +86,16 @@ function textOf(given: unknown): string {
 }
 
 /** What the pieces add up to; the last of them, when each says again what came before it. */
-function sumOf(pieces: string[]): string {
+function sumOf([first = '', ...others]: string[]): string {
+  const pieces = isEmptyObject(first) && others.length ? others : [first, ...others];
   const sum = pieces.join('');
   const last = pieces.at(-1) ?? '';
   const isAllSaidAgain = pieces.length > 1 && sum === last + last;
   const isGrowing = pieces.length > 1 && pieces.every((piece, at) => piece.startsWith(pieces[at - 1] ?? ''));
   return (isAllSaidAgain || isGrowing) && !isObject(sum) ? last : sum;
 }
+
+const isEmptyObject = (text: string) => /^\s*\{\s*\}\s*$/.test(text);
 
 function isObject(text: string): boolean {
   try {

@@ -30,10 +30,12 @@ async function* readEvents(lines: AsyncIterable<string>): AsyncGenerator<{ event
   let data: string[] = [];
   /** Of plain JSON on several lines, which has no end before that of the body. */
   let plain: string[] | undefined;
+  let isDone = false;
   for await (const line of lines) {
     const [, field, text = ''] = /^(data|event): ?(.*)$/.exec(line) ?? [];
-    // Some servers keep the connection open after it.
-    if (field === 'data' && text.trim() === '[DONE]') return;
+    isDone ||= field === 'data' && text.trim() === '[DONE]';
+    // What follows is read all the same, so that the connection can be used again.
+    if (isDone) continue;
     const alone = data.length || plain ? undefined : valueOf(field === 'data' ? text : line);
     if (alone) yield { event, ...alone };
     else if (plain) plain.push(line);

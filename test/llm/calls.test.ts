@@ -158,6 +158,17 @@ const STREAMED: [what: string, pieces: Piece[], calls: unknown[]][] = [
     ],
     ONE,
   ],
+  [
+    'after an empty object that stands for what comes',
+    [
+      { index: 0, id: 'a', name: 'find', args: '{}' },
+      { index: 0, args: '{"q":' },
+      { index: 0, args: '"one"}' },
+      { index: 1, id: 'b', name: 'find', args: '{}' },
+      { index: 1, args: '{"q":"two"}' },
+    ],
+    TWO,
+  ],
   ['with arguments as an object', [{ index: 0, id: 'a', name: 'find', args: { q: 'one' } }], ONE],
   [
     'with text in text, and brackets in it',

@@ -117,6 +117,15 @@ test.each(unknown)('%s: a 404 about the model says so: %j', async (vendor, body)
   });
 });
 
+test('a 404 about a parameter is a refusal', async () => {
+  const body = { error: { message: 'No endpoints found that support tool use.', code: 404 } };
+  const error = await failure('openai', 404, body);
+  expect(error).toMatchObject({
+    type: 'LlmBadRequest',
+    message: expect.stringContaining('refused the request (HTTP 404): No'),
+  });
+});
+
 test('the path that is told has no query and no key', async () => {
   const base_url = `${fake.baseUrl('openai')}/${API_KEY}`;
   const error: unknown = await ask(fake, 'openai', { fetch, base_url }).catch((reason: unknown) => reason);

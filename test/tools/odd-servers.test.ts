@@ -58,6 +58,18 @@ describe('an agent that ends without a word after its tools', () => {
     expectNoneTwice();
   });
 
+  test('is not asked the first question again, when the second one fails and is tried again', async () => {
+    run = await start('anthropic', (_, turn) => {
+      if (turn === 1) return { call: [code('6 * 7')] };
+      if (turn === 2) return silence;
+      return turn === 3 ? { status: 500 } : 'It is 42.';
+    });
+    const { tasks } = await run.until('completed');
+    expect(tasks[0]).toMatchObject({ output: 'It is 42.', usage: { llm_calls: 4 } });
+    const wasTold = callsOfT1().map(({ system }) => system.includes('cannot be used'));
+    expect(wasTold).toEqual([false, false, true, true]);
+  });
+
   test('twice, is taken at what it said before', async () => {
     run = await start('anthropic', (_, turn) =>
       turn === 1 ? { text: 'It will be 42.', call: [code('6 * 7')] } : silence,
