@@ -144,6 +144,18 @@ test.each([
   expect(other.model.calls).toHaveLength(9);
 });
 
+test('a provider that is deactivated amid a run hands over to the named fallback, and to no other', async () => {
+  const [fallback, newer] = [await addOther('anthropic'), await addOther('openai')];
+  const run = await story.start({}, { ask_me_about: ['the budget'], fallback_provider_ids: [fallback.provider_id] });
+  await run.untilWaiting('T1');
+  await story.user.delete(`/providers/${story.provider_id}`);
+  await run.complete('T1', { output: 'Ten euros.' });
+  const done = await run.until('completed');
+  expect(done.warnings).toEqual([expect.stringContaining(`${fallback.provider_id} takes them`)]);
+  expect(fallback.model.calls).toHaveLength(7);
+  expect(newer.model.calls).toEqual([]);
+});
+
 test('a default model that was switched off is stood in for by its successor, and one warning says so', async () => {
   const other = await addOther();
   const isOff = ({ model }: { model: string }) => model === 'claude-3-5-haiku-20241022';
