@@ -144,6 +144,18 @@ test.each([
   expect(other.model.calls).toHaveLength(9);
 });
 
+test('a provider that is deactivated amid a run hands over to the named fallback, and to no other', async () => {
+  const [fallback, newer] = [await addOther('anthropic'), await addOther('openai')];
+  const run = await story.start({}, { ask_me_about: ['the budget'], fallback_provider_ids: [fallback.provider_id] });
+  await run.untilWaiting('T1');
+  await story.user.delete(`/providers/${story.provider_id}`);
+  await run.complete('T1', { output: 'Ten euros.' });
+  const done = await run.until('completed');
+  expect(done.warnings).toEqual([expect.stringContaining(`${fallback.provider_id} takes them`)]);
+  expect(fallback.model.calls).toHaveLength(7);
+  expect(newer.model.calls).toEqual([]);
+});
+
 test('the providers are asked in their order, and a person when all of them refuse', async () => {
   const [second, third] = [await addOther('anthropic'), await addOther('gemini')];
   await story.user.delete(`/providers/${second.provider_id}`).then(({ status }) => expect(status).toBe(200));
