@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { isContainer, jsonValues } from '../src/llm/index.ts';
-import { askModel, type Call } from './ask.ts';
+import { endsAmidValue, isContainer, jsonValues } from '../src/llm/index.ts';
+import { askModel, callIdOf, type Call } from './ask.ts';
 import type { ActivityDeps } from './deps.ts';
 import { askWithMoreTokens, moreOutputTokens, mostOutputTokens } from './output-tokens.ts';
 
@@ -30,23 +30,36 @@ export async function askForJson<S extends z.ZodType, T>(
   for (let ask = 1; ask <= maxAsks; ask += 1) {
     const asked = { ...call, request: { ...request, prompt: request.prompt + againWith(faults), max_output_tokens } };
     const hasMore = max_output_tokens > request.max_output_tokens;
-    const answer = await (hasMore ? askWithMoreTokens(deps, asked, ask) : askModel(deps, asked, ask));
+    let answer = await (hasMore ? askWithMoreTokens(deps, asked, ask) : askModel(deps, asked, ask));
+    // Nothing has been cut off yet: it may do with what is usual.
+    if (!answer && ask === 1) {
+      ({ max_output_tokens } = request);
+      answer = await askModel(deps, { ...call, request }, ask);
+    }
     if (!answer) return undefined;
     const { text, finish, call_id, warnings } = answer;
     const said = lastThatFits(schema, text);
+    // A sample that the model repeats, and then its own answer, of which only a part came.
+    const isCut = finish === 'length' && ('fault' in said || endsAmidValue(text));
+    if (isCut) {
+      if (max_output_tokens === mostOutputTokens) return undefined;
+      max_output_tokens = moreOutputTokens(max_output_tokens);
+      faults.push('it was cut off because it is too long.');
+      continue;
+    }
     const understood = 'fault' in said ? said : understand(said.value, ask);
     if ('value' in understood) return { value: understood.value, call_id, warnings };
-    const isCut = 'fault' in said && finish === 'length';
-    if (isCut && max_output_tokens === mostOutputTokens) return undefined;
-    if (isCut) max_output_tokens = moreOutputTokens(max_output_tokens);
-    faults.push(isCut ? 'it was cut off because it is too long.' : understood.fault);
+    faults.push(understood.fault);
   }
   return undefined;
 }
 
 /** Models that think need more tokens than the words of an answer. A run that has met one of them does not begin with less. */
 function neededMoreAsks({ key, known }: Call): boolean {
-  return [...known.paid_calls].some((id) => id.includes(`/${key.purpose}/`) && !id.endsWith('/1'));
+  const own = callIdOf(key, 1).slice(0, -1);
+  return [...known.paid_calls].some(
+    (id) => id.includes(`/${key.purpose}/`) && /\/[2-9]$/.test(id) && !id.startsWith(own),
+  );
 }
 
 /** The same question is never put twice: all that was wrong before stands in it. */

@@ -10,7 +10,9 @@ import { askWithMoreTokens, moreOutputTokens } from './output-tokens.ts';
 export async function askForText(deps: ActivityDeps, call: Call, ask = 1): Promise<Answer> {
   const answer = await askModel(deps, call, ask);
   if (!isUsedUp(answer)) return answer;
-  const request = { ...call.request, max_output_tokens: moreOutputTokens(call.request.max_output_tokens) };
+  const { max_output_tokens } = call.request;
+  const more = { max_output_tokens: moreOutputTokens(max_output_tokens), least_output_tokens: max_output_tokens + 1 };
+  const request = { ...call.request, ...more };
   const key = { ...call.key, has_more_tokens: true };
   const again = await askWithMoreTokens(deps, { ...call, request, key }, ask);
   if (again && !isUsedUp(again)) return again;

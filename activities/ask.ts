@@ -160,12 +160,12 @@ async function askCandidate(
     return { ...journalled, warnings: leftOut(answer, offered) };
   } catch (error) {
     await holdBack(deps, model, error);
+    const spent = error instanceof LlmError &&
+      error.spent && { ...error.spent, text: faults[error.type] ?? error.message };
+    const journalled = spent && (await journal(deps, call, spent_id ?? `${call_id}/spent_again`, model, spent));
     if (isReserved) await release(deps, call_id);
-    if (!(error instanceof LlmError) || !error.spent) throw error;
-    const spent = { ...error.spent, text: faults[error.type] ?? error.message };
-    const journalled = await journal(deps, call, spent_id ?? `${call_id}/spent_again`, model, spent);
-    if (spent_id) return { ...journalled, warnings: [] };
-    throw error;
+    if (!journalled || !spent_id) throw error;
+    return { ...journalled, warnings: [] };
   }
 }
 

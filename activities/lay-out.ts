@@ -59,11 +59,12 @@ export function layOut(drafts: Draft[], run: Asked): { tasks: Row[]; warnings: s
 
 /**
  * Those in whose title the words of the gate stand, whatever the planner says: no agent does what a person was asked for.
- * Where they stand in none, those that the planner says, who may have written in another language.
+ * And the one that the planner says, who may have written in another language; several only where the words stand in none.
  */
 function answeringTasks(drafts: Draft[], gate: Gate): Draft[] {
   const byWords = drafts.filter(({ title }) => matchesGate(gate.name, title));
-  return byWords.length > 0 ? byWords : drafts.filter(({ human_steps }) => names(human_steps, gate));
+  const named = drafts.filter(({ human_steps }) => names(human_steps, gate));
+  return byWords.length === 0 || named.length === 1 ? [...new Set([...byWords, ...named])] : byWords;
 }
 
 function names(steps: number[] | undefined, { human_gate }: Gate): boolean {

@@ -70,7 +70,7 @@ function readKey({ account_id, provider_id, api_key_encrypted }: Provider, encry
   } catch (error) {
     // Tried again: a worker with the right ENCRYPTION_KEY may take it.
     if (error instanceof OtherKeyError) throw error;
-    const reason = `The stored key of provider ${provider_id} cannot be read. Register it again and deactivate this one.`;
+    const reason = `The stored key of provider ${provider_id} cannot be read. Register one that \`replaces\` it, then decide \`retry\`.`;
     throw ApplicationFailure.nonRetryable(reason, 'ProviderKeyUnreadable');
   }
 }

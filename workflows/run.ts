@@ -70,23 +70,31 @@ async function plan(run: GoalRun): Promise<void> {
   changeRun(run, { phase: 'split_tasks' });
   record(run, 'run.started', { phase: 'split_tasks' });
   const split = await splitTasks(run);
+  const planned = withKnownGates(split.tasks);
   warn(run, ...split.warnings);
 
   // Readers see the tasks from here on, so they end with the run also when it ends before they are connected.
-  showTasks(run, connectTasks(split.tasks, [], agents));
+  showTasks(run, connectTasks(planned, [], agents));
   enter(run, 'infer_deps');
-  const between = split.tasks.filter((task) => task.place === 'planned');
+  const between = planned.filter((task) => task.place === 'planned');
   const inferred = await inferDependencies(run, between);
   warn(run, ...inferred.warnings);
 
   changeRun(run, { phase: 'assign_agents' });
-  usePlan(run, split.tasks, connectTasks(split.tasks, inferred.dependencies, agents));
+  usePlan(run, planned, connectTasks(planned, inferred.dependencies, agents));
 }
 
 /** The plan of another run. Its outputs that stand are completed tasks here. */
 function takeOver(run: GoalRun, tasks: TakenTask[]): void {
   record(run, 'run.started', { phase: 'execute' });
-  usePlan(run, tasks, tasks.map(takenTask));
+  usePlan(run, withKnownGates(tasks), tasks.map(takenTask));
+}
+
+/** A worker of 0.1.0 may have begun the run: it leaves guards and the terms of several gates alone. */
+function withKnownGates<T extends PlannedTask>(tasks: T[]): T[] {
+  const isNew = tasks.some(({ guards = [], gate_policy }) => guards.length > 0 || gate_policy);
+  if (!isNew || patched('gates-in-plan')) return tasks;
+  return tasks.map((task) => ({ ...task, guards: undefined, gate_policy: undefined }));
 }
 
 function usePlan(run: GoalRun, planned: PlannedTask[], tasks: TaskState[]): void {

@@ -12,8 +12,10 @@ export const evaluateTaskAnswer = z.preprocess(
 function readVerdict(said: unknown) {
   if (!isObject(said)) return said;
   const feedback = memberOf(said, 'feedback', 'reason', 'reasons', 'reasoning', 'explanation', 'comment', 'comments');
+  // One plain no stands, whatever is said beside it.
+  const flags = ['passed', 'pass', 'is_passed', 'approved', 'verdict'].map((name) => flagOf(memberOf(said, name)));
   return {
-    passed: flagOf(memberOf(said, 'passed', 'pass', 'is_passed', 'approved', 'verdict')),
+    passed: flags.includes(false) ? false : flags.find((flag) => flag !== undefined),
     score: fractionOf(memberOf(said, 'score')),
     feedback: shorten(textOf(feedback) ?? 'The evaluation gives no reason.', 4_000),
   };

@@ -7,7 +7,8 @@ begin
     return;
   end if;
   update runs set
-    retrying = case when warning is null then retrying - for_call else retrying || jsonb_build_object(for_call, warning) end
+    retrying = case when warning is null then retrying - for_call else retrying || jsonb_build_object(
+      for_call, jsonb_build_object('warning', warning, 'next_try_at', events -> 0 -> 'data' -> 'next_try_at')) end
   where run_id = for_run;
   perform append_events(for_run, events);
 end

@@ -2,7 +2,9 @@
 -- again just now.
 create or replace function warnings_of(run runs) returns jsonb language sql stable as $$
   select run.warnings || coalesce(
-    (select jsonb_agg(warning order by call) from jsonb_each(run.retrying) as now(call, warning)
-     where run.status in ('pending', 'running', 'waiting_human')),
+    (select jsonb_agg(told -> 'warning' order by call) from jsonb_each(run.retrying) as retried(call, told)
+     where run.status in ('pending', 'running', 'waiting_human')
+       -- A call that is given up between two tries takes nothing back.
+       and (told ->> 'next_try_at')::timestamptz > now() - interval '5 minutes'),
     '[]')
 $$;

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { otherwise, usualDialect, type Dialect } from './dialect.ts';
-import type { ModelAnswer, ModelRequest, ModelTarget, ToolTurn } from './model.ts';
+import { LlmError, type ModelAnswer, type ModelRequest, type ModelTarget, type ToolTurn } from './model.ts';
 import { madeCallId } from './tools.ts';
-import { visibleDeltas } from './thoughts.ts';
+import { marksBeside, visibleDeltas } from './thoughts.ts';
 import type { Wire } from './wire.ts';
 
 /** Every part of a dialect can change, but nobody should wait long for a server that refuses all. */
@@ -20,12 +20,16 @@ export async function askInDialect(
   ask: (request: ModelRequest, dialect: Dialect) => Promise<ModelAnswer>,
 ): Promise<ModelAnswer> {
   const { on_delta } = wire;
+  const marks = marksBeside(request);
   const known = recall(target);
   let changed: Partial<Dialect> = {};
   for (let refusals = 0; ; refusals += 1) {
     const learned = { ...known, ...changed };
     const dialect = { ...usualDialect(target), ...learned };
-    const visible = dialect.stream !== 'none' && on_delta && visibleDeltas(on_delta, dialect.begins === 'amid');
+    if (dialect.most_tokens < (request.least_output_tokens ?? 0)) {
+      throw new LlmError('LlmBadRequest', `${target.model} writes at most ${dialect.most_tokens} tokens.`);
+    }
+    const visible = dialect.stream !== 'none' && on_delta && visibleDeltas(on_delta, dialect.begins === 'amid', marks);
     wire.on_delta = visible ? visible.push : undefined;
     try {
       const answer = await ask(inWords(request, dialect, learned), dialect);

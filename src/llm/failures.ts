@@ -17,9 +17,12 @@ function hostOf(url: string): string {
   return URL.canParse(url) ? new URL(url).host : 'the given base_url';
 }
 
+/** A shorter one is no secret, and stands in many words. */
+const leastKey = 6;
+
 /** Removes everything that looks like a key from a vendor's words, and the very key used; at most 500 characters. */
-export function scrub(text: string, apiKey?: string): string {
-  const withoutKey = apiKey ? text.replaceAll(apiKey, '[redacted]') : text;
+export function scrub(text: string, apiKey = ''): string {
+  const withoutKey = apiKey.length >= leastKey ? text.replaceAll(apiKey, '[redacted]') : text;
   return withoutKey
     .replaceAll(/\b(?:sk-|AIza|orch_|whsec_)[^\s"',;<>)}\]]*/g, '[redacted]')
     .replaceAll(/\bBearer\s+[^\s"',;<>)}\]]+/gi, 'Bearer [redacted]')

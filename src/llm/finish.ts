@@ -1,6 +1,6 @@
 import { badAnswer, refused, spent, truncated } from './answer.ts';
 import type { ModelAnswer, ModelRequest, ModelTarget } from './model.ts';
-import { withoutThoughts } from './thoughts.ts';
+import { marksBeside, withoutThoughts } from './thoughts.ts';
 import { usageOf, type Counted } from './usage.ts';
 
 /** Why an answer ended, in the words of all vendors and of the servers that speak like them; case does not matter. */
@@ -63,7 +63,7 @@ export function finished(
   if (reason && malformedCall.test(reason)) {
     throw spent(target, 'LlmMalformedCall', `ended with ${reason}`, { ...said, finish: 'stop' });
   }
-  const answer = { ...said, text: withoutThoughts(said.text), finish: finishOf(target, reason) };
+  const answer = { ...said, text: withoutThoughts(said.text, marksBeside(request)), finish: finishOf(target, reason) };
   if (tool_calls.length) return { ...answer, tool_calls };
   if (answer.finish === 'length' || answer.text.trim()) return answer;
   if (!request.turns?.length) throw badAnswer(target, 'sent an empty answer');

@@ -10,7 +10,7 @@ import { callOpenAI } from './openai.ts';
 import { serverName, toLlmError } from './failures.ts';
 import { openWire, type Wire } from './wire.ts';
 
-export { isContainer, jsonValues } from './json.ts';
+export { endsAmidValue, isContainer, jsonValues } from './json.ts';
 export { inputText, LlmError } from './model.ts';
 export type {
   LlmErrorType,

@@ -13,8 +13,13 @@ export function jsonValues(text: string): unknown[] {
   try {
     return [JSON.parse(text.trim(), revive)];
   } catch {
-    return valuesIn(text);
+    return valuesIn(text).found;
   }
+}
+
+/** Whether a text ends amid a value: what stands before it is not what was to be said. */
+export function endsAmidValue(text: string): boolean {
+  return valuesIn(text).isOpen;
 }
 
 /** For `JSON.parse`: without `__proto__`, and with texts that Postgres can store. */
@@ -45,14 +50,15 @@ const maxDepth = 500;
  * In one pass. Where a value turns out to be none, what was complete inside of it counts, and it goes on from there. A
  * quote that stands in prose makes a string of what comes after it: that string is then looked through as well.
  */
-function valuesIn(text: string): unknown[] {
+function valuesIn(text: string): { found: unknown[]; isOpen: boolean } {
   const lastLine = text.lastIndexOf('\n');
+  const nextLandmark = readLandmarks(text);
   const frames: Frame[] = [];
   let found: unknown[] = [];
   let lastString: number | undefined;
   for (let at = 0; at < text.length;) {
     if (frames.length === 0) {
-      const landmark = nextLandmark(text, at);
+      const landmark = nextLandmark(at, found.length > 0);
       if (landmark.kind === 'end of thoughts') found = [];
       if (landmark.kind === 'bracket') frames.push(frameOf(landmark.bracket));
       at = landmark.end;
@@ -71,7 +77,7 @@ function valuesIn(text: string): unknown[] {
       lastString = undefined;
     }
   }
-  return found;
+  return { found, isOpen: frames.length > 0 };
 }
 
 /** Adds a token to what is being read, or to what was found. False where it may not stand. */
@@ -140,18 +146,31 @@ const endOfThoughts = new RegExp(endsThoughts, 'gi');
 type Landmark =
   { kind: 'bracket'; end: number; bracket: string } | { kind: 'thoughts' | 'end of thoughts'; end: number };
 
-/** What comes next in prose: where a value may begin, thoughts that are passed over, or the end of such without a beginning. */
-function nextLandmark(text: string, from: number): Landmark {
-  landmarks.lastIndex = from;
-  const match = landmarks.exec(text);
-  if (!match) return { kind: 'thoughts', end: text.length };
-  const [mark, ends, begins] = match;
-  const end = landmarks.lastIndex;
-  if (ends) return { kind: 'end of thoughts', end };
-  if (!begins) return { kind: 'bracket', end, bracket: mark };
-  endOfThoughts.lastIndex = end;
-  return { kind: 'thoughts', end: endOfThoughts.test(text) ? endOfThoughts.lastIndex : text.length };
+/**
+ * Tells what comes next in prose from a place on: where a value may begin, thoughts that are passed over, or the end of such
+ * without a beginning. Thoughts that are never ended begin a text or come after its value; else they are spoken of.
+ */
+function readLandmarks(text: string): (from: number, hasFound: boolean) => Landmark {
+  const begin = text.search(/\S|$/);
+  let hasEnd = true;
+  return function next(from, hasFound) {
+    landmarks.lastIndex = from;
+    const match = landmarks.exec(text);
+    if (!match) return { kind: 'thoughts', end: text.length };
+    const [mark, ends, begins] = match;
+    const end = landmarks.lastIndex;
+    if (!ends && !begins) return { kind: 'bracket', end, bracket: mark };
+    const isQuoted = quote.test(text[match.index - 1] ?? '') && quote.test(text[end] ?? '');
+    if (isQuoted) return { kind: 'thoughts', end };
+    if (ends) return { kind: 'end of thoughts', end };
+    endOfThoughts.lastIndex = end;
+    hasEnd &&= endOfThoughts.test(text);
+    if (hasEnd) return { kind: 'thoughts', end: endOfThoughts.lastIndex };
+    return { kind: 'thoughts', end: hasFound || match.index === begin ? text.length : end };
+  };
 }
+
+const quote = /["'`“”«»]/;
 
 const blank = /\s+/y;
 const word = /(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]?\d+)?|true|false|null|none)(?![\w.])/iy;

@@ -18,6 +18,8 @@ export type ModelRequest = {
   tool_choice?: 'none' | { name: string };
   turns?: ToolTurn[];
   max_output_tokens: number;
+  /** A server that allows fewer is not asked. */
+  least_output_tokens?: number;
   idempotency_key?: string;
 };
 

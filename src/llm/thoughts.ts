@@ -1,11 +1,12 @@
+import type { ModelRequest } from './model.ts';
+
 /** Thoughts that a server leaves in the text of an answer, because it does not know how its model marks them. */
 
+type Mark = [begin: string, end: string];
+
 /** How models begin and end their thoughts: Qwen, DeepSeek and most others; Seed; Magistral; Kimi; gpt-oss. */
-export const MARKS: [begin: string, end: string][] = [
-  ...['think', 'thinking', 'thought', 'reasoning', 'seed:think'].map((tag): [string, string] => [
-    `<${tag}>`,
-    `</${tag}>`,
-  ]),
+export const MARKS: Mark[] = [
+  ...['think', 'thinking', 'thought', 'reasoning', 'seed:think'].map((tag): Mark => [`<${tag}>`, `</${tag}>`]),
   ['[think]', '[/think]'],
   ['◁think▷', '◁/think▷'],
   ['<|channel|>analysis<|message|>', '<|channel|>final<|message|>'],
@@ -15,24 +16,33 @@ const longestMark = Math.max(...MARKS.flat().map((mark) => mark.length));
 /** In any case: no character of a mark has another length in lower case. */
 const beginsWith = (text: string, mark: string) => text.slice(0, mark.length).toLowerCase() === mark;
 export const escapeMark = (mark: string) => mark.replaceAll(/[|[\]/]/g, '\\$&');
-const anEnd = new RegExp(MARKS.map(([, end]) => escapeMark(end)).join('|'), 'i');
 const endOf = new Map(MARKS.map(([begin, end]) => [begin, new RegExp(escapeMark(end), 'i')]));
+
+/** Those that a request does not speak of: what it asks for by name, as `<reasoning>` before an `<answer>`, is no thought. */
+export function marksBeside({ system, prompt }: Pick<ModelRequest, 'system' | 'prompt'>): Mark[] {
+  const spoken = `${system}\n${prompt}`.toLowerCase();
+  return MARKS.filter(([begin, end]) => !spoken.includes(begin) && !spoken.includes(end));
+}
+
+function anEndOf(marks: Mark[]): RegExp {
+  return new RegExp(marks.map(([, end]) => escapeMark(end)).join('|') || '(?!)', 'i');
+}
 
 /**
  * The text without the thoughts that it begins with: marked ones, also when they are never ended, and all up to an end
  * that stands alone, where the server has put the beginning into the prompt. A text that speaks of such marks keeps them.
  */
-export function withoutThoughts(text: string): string {
-  const visible = visibleTexts();
+export function withoutThoughts(text: string, marks = MARKS): string {
+  const visible = visibleTexts(marks);
   const said = visible.push(text) + visible.end();
   if (visible.isMarked()) return said;
-  const end = loneEnd(text);
+  const end = loneEnd(text, marks);
   return end === undefined ? text : text.slice(end).trimStart();
 }
 
 /** Where thoughts end that never began: at the first end, unless it is quoted, in code, or amid a sentence. */
-function loneEnd(text: string): number | undefined {
-  const match = anEnd.exec(text);
+function loneEnd(text: string, marks: Mark[]): number | undefined {
+  const match = anEndOf(marks).exec(text);
   if (!match) return undefined;
   const [mark] = match;
   const before = text.slice(0, match.index);
@@ -41,8 +51,9 @@ function loneEnd(text: string): number | undefined {
   const isQuoted = /["'`“«]$/.test(before.slice(-1)) && /^["'`”»]/.test(after);
   const isInCode = before.split('```').length % 2 === 0;
   const isInSentence = /[\p{L}\p{N},] $/u.test(before.slice(-3)) && /^ \p{Ll}/u.test(after);
+  const isPunctuated = /^[ \t]*[.,;:!?)\]|*_]/.test(after);
   const wasBegun = before.toLowerCase().includes(begin);
-  return isQuoted || isInCode || isInSentence || wasBegun ? undefined : match.index + mark.length;
+  return isQuoted || isInCode || isInSentence || isPunctuated || wasBegun ? undefined : match.index + mark.length;
 }
 
 /**
@@ -53,8 +64,9 @@ function loneEnd(text: string): number | undefined {
 export function visibleDeltas(
   on_delta: (text: string) => void,
   hasBegun: boolean,
+  marks: Mark[],
 ): { push: (text: string) => void; end: () => number } {
-  const visible = visibleTexts(hasBegun);
+  const visible = visibleTexts(marks, hasBegun);
   let length = 0;
   const tell = (text: string) => {
     length += text.length;
@@ -65,10 +77,10 @@ export function visibleDeltas(
 }
 
 /** The visible text of a text that comes in pieces, cut anywhere. It looks at each piece once, and holds back what may be a mark. */
-function visibleTexts(hasBegun = false) {
+function visibleTexts(marks: Mark[], hasBegun = false) {
   let state: 'begun' | 'begin' | 'thoughts' | 'text' = hasBegun ? 'begun' : 'begin';
   let isMarked = false;
-  let end = anEnd;
+  let end = anEndOf(marks);
   /** What stands before the held text, and is told with it if that is none of a mark. */
   let before = '';
   let held = '';
@@ -87,13 +99,13 @@ function visibleTexts(hasBegun = false) {
     const start = held.search(/\S|$/);
     before += held.slice(0, start);
     held = held.slice(start);
-    const begun = MARKS.find(([begin]) => beginsWith(held, begin));
+    const begun = marks.find(([begin]) => beginsWith(held, begin));
     if (begun) {
       [state, isMarked, end] = ['thoughts', true, endOf.get(begun[0])!];
       held = held.slice(begun[0].length);
       return '';
     }
-    if (MARKS.some(([begin]) => begin.startsWith(held.toLowerCase()))) return undefined;
+    if (marks.some(([begin]) => begin.startsWith(held.toLowerCase()))) return undefined;
     state = 'text';
     return take();
   }

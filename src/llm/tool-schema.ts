@@ -8,6 +8,8 @@ type JsonSchema = Record<string, unknown>;
 /** Of a schema once its references are written out, which may grow without end. */
 const maxNodes = 10_000;
 const maxDepth = 40;
+/** As much text as a node mostly has: what must be written down to be compared counts as well. */
+const nodeLength = 32;
 
 const TYPES = ['object', 'array', 'string', 'number', 'integer', 'boolean', 'null'];
 
@@ -55,7 +57,9 @@ function flatten(source: Source, given: unknown, place: Place): JsonSchema | und
   const [some, all] = [flattened(choices), flattened(listOf(allOf))];
   if (choices.length > 0 && some.length === 0 && typesOf(type).length === 0) return undefined;
   const inEach = requiredOf(some[0]).filter((name) => some.every((one) => requiredOf(one).includes(name)));
-  const properties = [eitherOf(some), ...all.map(propertiesOf), propertiesOf(own)];
+  const either = eitherOf(source, some);
+  if (source.left < 0) return undefined;
+  const properties = [either, ...all.map(propertiesOf), propertiesOf(own)];
   return {
     ...own,
     type: 'object',
@@ -65,11 +69,14 @@ function flatten(source: Source, given: unknown, place: Place): JsonSchema | und
 }
 
 /** The properties of all of these. One that they have differently may be either. */
-function eitherOf(schemas: JsonSchema[]): JsonSchema {
+function eitherOf(source: Source, schemas: JsonSchema[]): JsonSchema {
   const kinds = new Map<string, Map<string, unknown>>();
   for (const [name, schema] of schemas.flatMap((one) => Object.entries(propertiesOf(one)))) {
+    const text = JSON.stringify(schema);
+    source.left -= Math.floor(text.length / nodeLength);
+    if (source.left < 0) break;
     const known = kinds.get(name) ?? new Map<string, unknown>();
-    kinds.set(name, known.set(JSON.stringify(schema), schema));
+    kinds.set(name, known.set(text, schema));
   }
   return Object.fromEntries(
     [...kinds].map(([name, known]) => [name, known.size > 1 ? { anyOf: [...known.values()] } : [...known.values()][0]]),

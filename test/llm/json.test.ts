@@ -22,6 +22,9 @@ test.each<[string, string, unknown]>([
   ['thoughts without their beginning', 'The form is {"a": 0}, so\n</think>\n\n{"a": 1}', { a: 1 }],
   ['thoughts after it', '{"a": 1}\n<reasoning>Not {"a": 0}, I hope.</reasoning>', { a: 1 }],
   ['thoughts that are never ended', '{"a": 1} <think>or {"a": 0}', { a: 1 }],
+  ['a quoted mark before it', 'Here is the plan for the article on `<think>` tags:\n{"a": 1}', { a: 1 }],
+  ['a quoted mark after it', '{"a": 1}\n\nThis covers how `</think>` is parsed.', { a: 1 }],
+  ['a mark that is spoken of', 'Use <reasoning> here: {"a": 1}', { a: 1 }],
   ['thoughts in the marks of Magistral', '[THINK]Say {"a": 0}.[/THINK]{"a": 1}', { a: 1 }],
   ['thoughts with half a value', '<think>{"a": "</think>{"a": 1}', { a: 1 }],
   ['a string that speaks of thoughts', 'It is {"a": "<think>x</think>"}.', { a: '<think>x</think>' }],
@@ -95,6 +98,7 @@ test.each<[string, string, number]>([
   ['comments without an end', '[//'.repeat(300_000), 0],
   ['comments', `[//${'[//'.repeat(300_000)}\nx`, 0],
   ['thoughts that are begun', '<think>'.repeat(150_000), 0],
+  ['thoughts that are begun in prose', `So ${'<think>'.repeat(150_000)}`, 0],
   ['thoughts', '<think>{}</think>'.repeat(60_000), 0],
   ['digits', `[${'1'.repeat(1_000_000)}x`, 0],
 ])('a million characters of %s are read before the test gives up', (_, text, count) => {

@@ -26,6 +26,10 @@ const TEXTS: [said: string, visible: string][] = [
     'The mark `<think>` begins thoughts, and `</think>` ends them.',
     'The mark `<think>` begins thoughts, and `</think>` ends them.',
   ],
+  ['Some send the closing tag </think>. Handle it.', 'Some send the closing tag </think>. Handle it.'],
+  ['A guide.\n\n- **</think>**: the end.', 'A guide.\n\n- **</think>**: the end.'],
+  ['| mark |\n| </think> | ends |', '| mark |\n| </think> | ends |'],
+  ['Before (</think>) after', 'Before (</think>) after'],
   ['```xml\n<think>Hm.</think>\n```', '```xml\n<think>Hm.</think>\n```'],
   ['First.\n\n<think>An example.</think>\n\nLast.', 'First.\n\n<think>An example.</think>\n\nLast.'],
   ['< think>x', '< think>x'],
@@ -38,6 +42,16 @@ const TEXTS: [said: string, visible: string][] = [
 test.each(TEXTS)('%j', async (said, visible) => {
   fake.on(() => said);
   for (const vendor of VENDORS) expect(await ask(fake, vendor, { fetch })).toMatchObject({ text: visible });
+});
+
+test.each(VENDORS)('%s: what the prompt asks for by name is no thought, whole or streamed', async (vendor) => {
+  const said = '<reasoning>Because.</reasoning><answer>Yes.</answer>';
+  fake.on(() => said);
+  const prompt = 'Write <reasoning> first, then <answer>.';
+  const deltas: string[] = [];
+  const asked = { fetch, prompt, on_delta: (text: string) => deltas.push(text) };
+  expect(await ask(fake, vendor, asked)).toMatchObject({ text: said });
+  expect(deltas.join('')).toBe(said);
 });
 
 async function* cutAt(said: string, size: number) {

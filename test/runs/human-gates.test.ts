@@ -44,9 +44,15 @@ test.each<[string, gates: string[], plan: Plan, people: string[]]>([
     ['T2'],
   ],
   [
-    'a number that the words contradict',
+    'a number beside the words',
     ['legal approval'],
-    [{ title: 'Research', human_steps: [1] }, 'Get legal approval', { title: 'Write', human_steps: [7] }],
+    ['Prepare documents for legal approval', { title: legal, human_steps: [1] }, { title: 'Write', human_steps: [7] }],
+    ['T1', 'T2'],
+  ],
+  [
+    'words, where many numbers contradict them',
+    ['legal approval'],
+    [{ title: 'Research', human_steps: [1] }, 'Get legal approval', { title: 'Write', human_steps: [1] }],
     ['T2'],
   ],
 ])('tasks of people are told by %s', async (_, human_gates, plan, people) => {

@@ -38,6 +38,41 @@ test.each(VENDORS)('%s: an evaluation that thoughts cut off is asked for again w
   expect(new Set(prompts).size).toBe(prompts.length);
 });
 
+test('a sample before an answer that was cut off is none', async () => {
+  const sample = '{"passed": true, "score": 0.9, "feedback": "…"}';
+  const part: Reply = { finish: 'length', text: `${sample}\n{"passed": false, "score": 0.2, "feedback": "The dra` };
+  const whole = { passed: false, score: 0.2, feedback: 'The draft is thin.' };
+  const evaluate = ({ task_id, max_output_tokens }: ModelCall) =>
+    task_id === 'T1' ? (max_output_tokens! > 1_024 ? whole : part) : undefined;
+  const run = await story.start({ evaluate, execute: ({ task_id }) => `Draft of ${task_id}.` });
+  const waiting = await run.untilWaiting('T1');
+  expect(waiting.tasks[0]).toMatchObject({ attempts: 3, evaluation: whole, gate: { kind: 'escalation' } });
+  await run.cancel();
+});
+
+test('a server that allows no more tokens is not asked the same twice', async () => {
+  const refuse = (most: number): Reply => ({
+    status: 400,
+    body: { error: { message: `the valid range of max_tokens is [1, ${most}]` } },
+  });
+  const execute = ({ task_id, max_output_tokens }: ModelCall) =>
+    task_id !== 'T1' ? undefined : max_output_tokens! > 8_192 ? refuse(8_192) : cut;
+  const run = await story.start({ execute });
+  const waiting = await run.untilWaiting('T1');
+  expect(waiting.tasks[0]!.gate).toMatchObject({ kind: 'escalation' });
+  expect(tokensOf('execute', 'T1')).toEqual([8_192, 16_384]);
+  await run.cancel();
+});
+
+test('where more tokens do not fit from the beginning, what is usual is asked for', async () => {
+  const tooLong: Reply = { status: 400, body: { error: { message: 'maximum context length is 8000 tokens' } } };
+  let verdicts = 0;
+  const evaluate = ({ max_output_tokens }: ModelCall) =>
+    (verdicts += 1) === 1 ? 'no JSON' : max_output_tokens! > 1_024 ? tooLong : undefined;
+  const run = await story.start({ evaluate, dependencies: { T2: ['T1'], T3: ['T2'] } });
+  expect(await run.until('completed')).toMatchObject({ warnings: [] });
+});
+
 test('plans and graphs that thoughts cut off are asked for again with more tokens', async () => {
   const run = await story.start({ split: thinks(9_000), infer: thinks(9_000) });
   const done = await run.until('completed');

@@ -45,6 +45,10 @@ test.each<[unknown, { passed: boolean; score?: number; feedback: string }]>([
     { passed: false, feedback: reason },
   ],
   [{ passed: false }, { passed: false, feedback: reason }],
+  [
+    { passed: 'yes', verdict: 'fail' },
+    { passed: false, feedback: reason },
+  ],
   [{ passed: true }, { passed: true, feedback: reason }],
   [
     { passed: false, feedback: ['No sources.', 'Too short.'] },
