@@ -108,7 +108,7 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
 
 /** What the model is told when what it said was paid for and is no answer. */
 const faults: Partial<Record<LlmErrorType, string>> = {
-  LlmEmptyAnswer: 'it was empty. Your tools have returned what they can: answer now, or call another one.',
+  LlmEmptyAnswer: 'it was empty. Answer now, or call a tool that you were given.',
   LlmMalformedCall:
     'it called a tool in a form that cannot be read. Call one that you were given, with JSON, or answer.',
 };

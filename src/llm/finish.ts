@@ -1,4 +1,4 @@
-import { badAnswer, refused, spent, truncated } from './answer.ts';
+import { refused, spent, truncated } from './answer.ts';
 import type { ModelAnswer, ModelRequest, ModelTarget } from './model.ts';
 import { marksBeside, withoutThoughts } from './thoughts.ts';
 import { usageOf, type Counted } from './usage.ts';
@@ -66,8 +66,8 @@ export function finished(
   const answer = { ...said, text: withoutThoughts(said.text, marksBeside(request)), finish: finishOf(target, reason) };
   if (tool_calls.length) return { ...answer, tool_calls };
   if (answer.finish === 'length' || answer.text.trim()) return answer;
-  if (!request.turns?.length) throw badAnswer(target, 'sent an empty answer');
-  throw spent(target, 'LlmEmptyAnswer', 'ended without an answer after its tools were called', answer);
+  const what = request.turns?.length ? 'ended without an answer after its tools were called' : 'sent an empty answer';
+  throw spent(target, 'LlmEmptyAnswer', what, answer);
 }
 
 /** What no vendor calls an end (`error`, `insufficient_system_resource`, …) is none. */

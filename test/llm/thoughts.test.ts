@@ -114,7 +114,7 @@ test.each([
 test.each(VENDORS)('%s: thoughts without an answer are none', async (vendor) => {
   for (const said of ['<think>Hm.', '<think>Hm.</think>', 'Hm.\n</think>\n']) {
     fake.on(() => said);
-    await expect(ask(fake, vendor, { fetch })).rejects.toMatchObject({ type: 'LlmBadResponse' });
+    await expect(ask(fake, vendor, { fetch })).rejects.toMatchObject({ type: 'LlmEmptyAnswer' });
     fake.on(() => ({ finish: 'length', text: said }));
     expect(await ask(fake, vendor, { fetch })).toMatchObject({ text: '', finish: 'length' });
   }

@@ -127,7 +127,8 @@ test('a blocked prompt of Gemini is a refusal with its reason', async () => {
 
 test.each(VENDORS)('%s: a whole answer without text is not one', async (vendor) => {
   fake.on(() => ({ finish: 'stop', text: ' \n' }));
-  await expect(ask(fake, vendor, { fetch })).rejects.toMatchObject({ type: 'LlmBadResponse', retryable: true });
+  const failure = { type: 'LlmEmptyAnswer', retryable: false, spent: { finish: 'stop' } };
+  await expect(ask(fake, vendor, { fetch })).rejects.toMatchObject(failure);
 });
 
 test('the thoughts of Gemini are not its answer, but they cost output tokens', async () => {

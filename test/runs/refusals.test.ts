@@ -232,3 +232,23 @@ test.each<[string, Reply]>([
   expect(story.prompts('T2')).toHaveLength(2);
   expect(done.usage.llm_calls).toBe(9);
 });
+
+test('an empty answer is told so and asked for once more, counted both times; after another one a person helps', async () => {
+  const empty: Reply = { finish: 'stop', text: ' ' };
+  const run = await story.start({
+    split: inTurn(empty),
+    execute: ({ task_id }) => (task_id === 'T1' ? empty : undefined),
+    finalize: inTurn(empty, 'The whole.'),
+  });
+  const waiting = await run.untilWaiting('T1');
+  expect(waiting.tasks[0]!.gate).toMatchObject({ kind: 'escalation', reason: expect.stringContaining('empty answer') });
+  await run.complete('T1', { output: 'Mine.' });
+  const done = await run.until('completed');
+  expect(done.final_output).toBe('The whole.');
+  expect(done.usage.llm_calls).toBe(story.model.calls.length);
+  for (const purpose of ['split', 'execute', 'finalize'] as const) {
+    const asked = story.model.callsFor(purpose).filter(({ task_id }) => !task_id || task_id === 'T1');
+    expect(asked).toHaveLength(2);
+    expect(asked[1]!.system).toContain('Your last answer cannot be used: it was empty.');
+  }
+});
