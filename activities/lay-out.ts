@@ -13,7 +13,7 @@ export type Draft = {
   agent: string | null;
   /** The steps that this task is. */
   human_steps?: number[];
-  /** The steps that this task must wait for, and that are no task of the plan. */
+  /** The steps that this task must wait for. */
   waits_for?: number[];
 };
 
@@ -38,7 +38,10 @@ export function layOut(drafts: Draft[], run: Asked): { tasks: Row[]; warnings: s
     const own = gates.filter((gate) => answering.get(gate)!.includes(draft));
     const task = { id: idOf(draft), title, agent, kind: own.length > 0 ? 'human' : 'ai', place: 'planned' } as const;
     const several = own.length > 1 ? `${description}\n\nIt answers to ${listNames(own)}.` : description;
-    return { ...task, description: several, ...gatesOfTask(run, numbersOf(own)) };
+    const guards = drafts
+      .filter((other) => other !== draft && own.some((gate) => names(other.waits_for, gate)))
+      .map(idOf);
+    return { ...task, description: several, ...(guards.length > 0 && { guards }), ...gatesOfTask(run, numbersOf(own)) };
   });
   const missing = gates.filter((gate) => answering.get(gate)!.length === 0);
   const added = missing.map((gate, index): Row => {

@@ -63,6 +63,19 @@ test.each<[string, gates: string[], plan: Plan, people: string[]]>([
   await run.cancel();
 });
 
+test('what must wait for a gate waits for the task that is it, unless that is before it', async () => {
+  const plan = [{ title: 'Draft', waits_for: [1] }, 'Get legal approval', { title: 'Publish', waits_for: [1] }];
+  const run = await story.start({ plan, dependencies: { T2: ['T1'] } }, { human_gates: ['legal approval'] });
+  const { tasks } = await run.untilWaiting('T2');
+  expect(tasks.map(({ id, depends_on }) => [id, depends_on])).toEqual([
+    ['T1', []],
+    ['T2', ['T1']],
+    ['T3', ['T2']],
+  ]);
+  await run.complete('T2', { output: 'Approved.' });
+  await run.until('completed');
+});
+
 test('a gate that is no task of the plan stands before the tasks that must wait for it', async () => {
   const plan = ['Write the text', 'Research rivals', { title: 'Publish it', waits_for: [1] }, 'Tell the press'];
   const dependencies = { T3: ['T1'], T4: ['T3'] };

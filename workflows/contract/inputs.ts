@@ -77,6 +77,7 @@ export type PlannedTask = {
    * tasks in `guards`, `end` after all.
    */
   place: 'start' | 'planned' | 'guard' | 'end';
+  /** The tasks that must wait for this one. */
   guards?: string[];
   /** The agent that the plan names. */
   agent: string | null;

@@ -58,9 +58,19 @@ export function connectTasks(planned: PlannedTask[], inferred: Dependencies, age
   return planned.reduce(guard, tasks);
 }
 
-/** A gate with tasks to guard needs what they need, so that a person sees it, and they need the gate. Makes no cycle. */
-function guard(tasks: TaskState[], { id, guards = [] }: PlannedTask): TaskState[] {
+/**
+ * A gate with tasks to guard needs what they need, so that a person sees it, and they need the gate. One that is planned
+ * has its own needs. Makes no cycle.
+ */
+function guard(tasks: TaskState[], { id, place, guards = [] }: PlannedTask): TaskState[] {
   if (guards.length === 0) return tasks;
+  if (place === 'planned') {
+    const before = ancestors(tasks, id);
+    const behind = guards.filter((task_id) => !before.includes(task_id));
+    return tasks.map((task) =>
+      behind.includes(task.id) ? { ...task, depends_on: [...new Set([...task.depends_on, id])] } : task,
+    );
+  }
   const guarded = new Set(guards);
   const isBehind = (task_id: string) => [task_id, ...ancestors(tasks, task_id)].some((before) => guarded.has(before));
   const needed = tasks.filter((task) => guarded.has(task.id)).flatMap(({ depends_on }) => depends_on);
