@@ -6,6 +6,7 @@ import {
   callModel,
   costUsd,
   LlmError,
+  mostCalls,
   type LlmErrorType,
   type ModelAnswer,
   type ModelRequest,
@@ -111,6 +112,7 @@ const faults: Partial<Record<LlmErrorType, string>> = {
   LlmEmptyAnswer: 'it was empty. Answer now, or call a tool that you were given.',
   LlmMalformedCall:
     'it called a tool in a form that cannot be read. Call one that you were given, with JSON, or answer.',
+  LlmTooManyCalls: `it called too many tools at once. Call at most ${mostCalls}, or answer.`,
 };
 
 /**

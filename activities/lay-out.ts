@@ -17,6 +17,9 @@ export type Draft = {
   waits_for?: number[];
 };
 
+/** What a title must not have: it stands in lines of people's lists. */
+const unseen = /[\s\p{Cc}\u202a-\u202e\u2066-\u2069]+/gu;
+
 type Row = PlannedTask & { description: string };
 type Gate = { name: string; human_gate: number };
 type Asked = Pick<Run, 'ask_me_about' | 'human_gates' | 'gate_due_in' | 'remind_every' | 'on_timeout'> &
@@ -34,7 +37,7 @@ export function layOut(drafts: Draft[], run: Asked): { tasks: Row[]; warnings: s
 
   const planned = drafts.map((draft): Row => {
     const { description, agent } = draft;
-    const title = draft.title.replaceAll(/\s+/g, ' ');
+    const title = draft.title.replaceAll(unseen, ' ').trim();
     const own = gates.filter((gate) => answering.get(gate)!.includes(draft));
     const task = { id: idOf(draft), title, agent, kind: own.length > 0 ? 'human' : 'ai', place: 'planned' } as const;
     const several = own.length > 1 ? `${description}\n\nIt answers to ${listNames(own)}.` : description;

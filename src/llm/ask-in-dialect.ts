@@ -26,8 +26,9 @@ export async function askInDialect(
   for (let refusals = 0; ; refusals += 1) {
     const learned = { ...known, ...changed };
     const dialect = { ...usualDialect(target), ...learned };
-    if (dialect.most_tokens < (request.least_output_tokens ?? 0)) {
-      throw new LlmError('LlmBadRequest', `${target.model} writes at most ${dialect.most_tokens} tokens.`);
+    const most = mostTokensIn(dialect);
+    if (most < (request.least_output_tokens ?? 0)) {
+      throw new LlmError('LlmBadRequest', `${target.model} writes at most ${most} tokens.`);
     }
     const visible = dialect.stream !== 'none' && on_delta && visibleDeltas(on_delta, dialect.begins === 'amid', marks);
     wire.on_delta = visible ? visible.push : undefined;
@@ -47,9 +48,13 @@ export async function askInDialect(
   }
 }
 
+function mostTokensIn({ most_tokens, fitting_tokens }: Dialect): number {
+  return Math.min(most_tokens, fitting_tokens);
+}
+
 /** The request with that in words for which the dialect has no parameter, and without what it must not have. */
 function inWords(request: ModelRequest, dialect: Dialect, learned: Partial<Dialect>): ModelRequest {
-  const max_output_tokens = Math.min(request.max_output_tokens, dialect.most_tokens);
+  const max_output_tokens = Math.min(request.max_output_tokens, mostTokensIn(dialect));
   let asked: ModelRequest = { ...request, max_output_tokens };
   if (dialect.json !== 'schema') asked = withSchemaInWords(asked, dialect.json);
   if (dialect.tool_choice === 'words') asked = withChoiceInWords(asked);
@@ -113,7 +118,7 @@ function recall(target: ModelTarget): Partial<Dialect> {
   return known && known.until > Date.now() ? known.learned : {};
 }
 
-function remember(target: ModelTarget, learned: Partial<Dialect>): void {
+function remember(target: ModelTarget, { fitting_tokens: _ofThisCall, ...learned }: Partial<Dialect>): void {
   const key = keyOf(target);
   memory.delete(key);
   if (memory.size >= memorySize) memory.delete(memory.keys().next().value!);

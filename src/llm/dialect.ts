@@ -11,6 +11,8 @@ export type Dialect = {
   limit: 'max_tokens' | 'max_completion_tokens';
   /** No more output tokens than this are asked for. */
   most_tokens: number;
+  /** No more than this fit beside the prompt of this call. */
+  fitting_tokens: number;
   /** That a tool must be called, or none: by the parameter, or by words. */
   tool_choice: 'parameter' | 'words';
   /** The system prompt has its own role, or stands at the beginning of the user's. */
@@ -30,6 +32,7 @@ export function usualDialect({ vendor, model, base_url }: ModelTarget): Dialect 
     stream: vendor === 'openai' ? 'counted' : 'plain',
     limit: isOpenAIs ? 'max_completion_tokens' : 'max_tokens',
     most_tokens: Infinity,
+    fitting_tokens: Infinity,
     // Ollama has no parameter for it.
     tool_choice: vendor === 'ollama' ? 'words' : 'parameter',
     system: 'role',
@@ -55,7 +58,25 @@ type Change = Partial<Dialect> | false | undefined;
  * not have it. The first row that changes something counts, so what is named by more words stands before what is named
  * by fewer.
  */
-const ROWS: { words: RegExp; instead: (refusal: Refusal, said: string) => Change }[] = [
+type Row = { words: RegExp; instead: (refusal: Refusal, said: string) => Change };
+
+/** An answer for which less than this is left is not worth asking for: the prompt is too long. */
+const leastFitting = 256;
+
+/** Servers of small contexts count the answer in, and say how large both are. */
+const contextRow: Row = {
+  words: /context (length|window|size)|max_new_tokens/i,
+  instead({ request }, said) {
+    const [, context] = /(?:context (?:length|window|size)|must be <=)\D{0,20}(\d{3,8})/i.exec(said) ?? [];
+    const [, input] =
+      /(\d{1,8}) (?:[`'"]?(?:inputs?|prompt)[`'"]? tokens|in the (?:messages|prompt))/i.exec(said) ?? [];
+    const fitting_tokens = Number(context) - Number(input);
+    return fitting_tokens >= leastFitting && fitting_tokens < request.max_output_tokens && { fitting_tokens };
+  },
+};
+
+const ROWS: Row[] = [
+  contextRow,
   {
     words: /stream_options|include_usage/i,
     instead: ({ streams, dialect }) => streams && dialect.stream === 'counted' && { stream: 'plain' },
@@ -118,7 +139,8 @@ function hasMetadata({ turns = [] }: ModelRequest): boolean {
 /** How a server that failed in this way may be asked instead, or undefined when that is for another reason. */
 export function otherwise(refusal: Refusal, failure: unknown): Partial<Dialect> | undefined {
   const said = wordsOf(failure);
-  for (const { words, instead } of ROWS) {
+  const isTooLong = failure instanceof LlmError && failure.type === 'LlmContextTooLong';
+  for (const { words, instead } of isTooLong ? [contextRow] : ROWS) {
     const change = words.test(said) && instead(refusal, said);
     if (change) return change;
   }
@@ -129,7 +151,7 @@ export function otherwise(refusal: Refusal, failure: unknown): Partial<Dialect> 
 function wordsOf(failure: unknown): string {
   if (!(failure instanceof LlmError)) return '';
   const { type, said = '' } = failure;
-  if (type === 'LlmBadRequest') return said;
+  if (type === 'LlmBadRequest' || type === 'LlmContextTooLong') return said;
   // Where a model's template refuses, llama.cpp fails (500).
   return type === 'LlmUnavailable' && /support|not implemented|not enabled|must alternate/i.test(said) ? said : '';
 }

@@ -115,6 +115,7 @@ const WORDS: Record<LlmErrorType, string> = {
   LlmRefused: 'refused to answer',
   LlmEmptyAnswer: 'ended without an answer',
   LlmMalformedCall: 'called a tool in a form that cannot be read',
+  LlmTooManyCalls: 'called too many tools at once',
   EgressBlocked: 'is not reachable by our rules',
 };
 

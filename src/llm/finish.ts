@@ -43,6 +43,9 @@ const REASONS: Record<ModelAnswer['finish'] | 'refused', string[]> = {
   ],
 };
 
+/** All of them are made side by side, and stand in one task of the run's workflow. */
+export const mostCalls = 32;
+
 /** Gemini, also through gateways: it tried to call a tool, and nothing of it can be read. */
 const malformedCall = /malformed_(function|tool)_call|unexpected_tool_call/i;
 
@@ -64,6 +67,9 @@ export function finished(
     throw spent(target, 'LlmMalformedCall', `ended with ${reason}`, { ...said, finish: 'stop' });
   }
   const answer = { ...said, text: withoutThoughts(said.text, marksBeside(request)), finish: finishOf(target, reason) };
+  if (tool_calls.length > mostCalls) {
+    throw spent(target, 'LlmTooManyCalls', `called ${tool_calls.length} tools at once`, answer);
+  }
   if (tool_calls.length) return { ...answer, tool_calls };
   if (answer.finish === 'length' || answer.text.trim()) return answer;
   const what = request.turns?.length ? 'ended without an answer after its tools were called' : 'sent an empty answer';

@@ -11,6 +11,7 @@ import { serverName, toLlmError } from './failures.ts';
 import { openWire, type Wire } from './wire.ts';
 
 export { endsAmidValue, isContainer, jsonValues } from './json.ts';
+export { mostCalls } from './finish.ts';
 export { inputText, LlmError } from './model.ts';
 export type {
   LlmErrorType,

@@ -73,6 +73,7 @@ const RETRYABLE = {
   LlmRefused: false,
   LlmEmptyAnswer: false,
   LlmMalformedCall: false,
+  LlmTooManyCalls: false,
   EgressBlocked: false,
 } as const;
 

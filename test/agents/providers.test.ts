@@ -168,8 +168,13 @@ describe('a provider in place of another', () => {
     const given = { provider: 'openai', api_key: key, replaces: story.provider_id };
     expectFault(await stranger.post('/providers', given), '/replaces');
     expectFault(await story.user.post('/providers', { ...given, provider: 'gemini' }), '/replaces');
+    const gateway = { provider: 'openai', api_key: key, base_url: 'https://gateway.example/v1', gateway: true };
+    const { body } = await story.user.post('/providers', gateway);
+    expectFault(await story.user.post('/providers', { ...given, replaces: body.provider_id }), '/gateway');
     expectFault(await story.user.post('/providers', { ...given, replaces: 'prv_none' }), '/replaces');
-    expect((await story.user.get('/providers')).body.providers).toHaveLength(1);
+    // Nothing was made, and nothing taken away.
+    const ids = (await story.user.get('/providers')).body.providers.map((one: any) => one.provider_id);
+    expect(ids.toSorted()).toEqual([body.provider_id, story.provider_id].toSorted());
   });
 });
 

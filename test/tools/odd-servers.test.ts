@@ -106,6 +106,23 @@ test('a call that Gemini could not form is asked for again with that said, and t
   expect(callsOfT1()).toHaveLength(2);
 });
 
+test.each(['openai', 'anthropic', 'gemini'] as const)(
+  '%s: a model that calls too many tools at once is told so, and none of them is called',
+  async (vendor) => {
+    const calls = Array.from({ length: 200 }, (_, index) => ({
+      name: 'run_javascript',
+      arguments: { code: `${index}` },
+    }));
+    const run = await start(vendor, (_, turn) => (turn === 1 ? { call: calls } : 'Done without.'));
+    const done = await run.until('completed');
+    expect(done.tasks[0]).toMatchObject({ attempts: 1, output: 'Done without.' });
+    expect(done.usage.llm_calls).toBe(story.model.calls.length);
+    expect(callsOfT1()[1]!.system).toContain('Call at most 32');
+    const { db } = story.orchflow;
+    expect(await db.selectFrom('tool_calls').selectAll().where('run_id', '=', run.run_id).execute()).toEqual([]);
+  },
+);
+
 test('what a server wants back comes back from the journal, and ids that it gives twice are told apart', async () => {
   const tool_call = (id: string, source: string) => ({
     id,

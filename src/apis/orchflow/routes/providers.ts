@@ -43,6 +43,11 @@ providersRouter.openapi(create, async (c) => {
   if (replaces && replaced?.provider !== provider) {
     throw new InvalidInputError([{ path: ['replaces'], detail: `is not one of this account's ${provider} providers` }]);
   }
+  if (replaced?.gateway && !gateway) {
+    throw new InvalidInputError([
+      { path: ['gateway'], detail: 'must be true, for the provider that it replaces is one' },
+    ]);
+  }
   const created = await insertProvider(db, {
     provider_id,
     account_id,
