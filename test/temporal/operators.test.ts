@@ -35,12 +35,7 @@ test('a run that is reset to its beginning goes on: nothing is paid for, asked o
   await expect.poll(async () => (await handle.describe()).runId).not.toBe(runId);
 
   expect(await run.complete(signOff, { output: 'Signed.' })).toMatchObject({ status: 200 });
-  const done = await run.until('completed');
   expect(await handle.result()).toMatchObject({ status: 'completed' });
-  expect(done.tasks.map(({ output }) => output)).toEqual([
-    ...before.tasks.slice(0, -1).map(({ output }) => output),
-    'Signed.',
-  ]);
   expect(askedAgain(story.model)).toEqual([]);
   await expect.poll(() => endpoint.requests.map(({ payload }) => payload.event).at(-1)).toBe('completed');
   const ids = endpoint.requests.map(({ headers }) => headers['webhook-id']);
