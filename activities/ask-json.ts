@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { endsAmidValue, isContainer, jsonValues } from '../src/llm/index.ts';
+import { endsAmidValue, isContainer, isObject, jsonValues } from '../src/llm/index.ts';
 import { askModel, callIdOf, type Call } from './ask.ts';
 import type { ActivityDeps } from './deps.ts';
 import { askWithMoreTokens, moreOutputTokens, mostOutputTokens } from './output-tokens.ts';
@@ -78,7 +78,7 @@ function lastThatFits<S extends z.ZodType>(schema: S, text: string): Understood<
   for (const value of values.slice(-maxValues).toReversed()) {
     const read = parse(schema, value);
     if ('value' in read) return read;
-    if (isContainer(value) && !Array.isArray(value)) fault ??= read.fault;
+    if (isObject(value)) fault ??= read.fault;
   }
   return { fault: fault ?? (text.trim() ? 'The answer is not valid JSON.' : 'The answer is empty; expected JSON.') };
 }

@@ -156,7 +156,7 @@ interface RunTable {
   error: string | null;
   warnings: OptionalJson<string[]>;
   /** What is told of calls that are tried again now, by call. */
-  retrying: OptionalJson<Record<string, string>>;
+  retrying: OptionalJson<Record<string, { warning: string; next_try_at: string }>>;
   created_at: Generated<string>;
   started_at: string | null;
   completed_at: string | null;

@@ -24,7 +24,8 @@ type GoalRun = RunContext & {
 
 /**
  * One run, from goal to final output: plan -> execute -> finalize. Lasts as long as people take to answer.
- * Ends `failed` only for its budget, or for a gate that nobody answers when the run's terms say so; other trouble waits for a person instead. When its history has grown long it continues as new, with `carried`.
+ * Ends `failed` only for its budget, or for a gate that nobody answers when the run's terms say so; other trouble waits for
+ * a person instead. When its history has grown long it continues as new, with `carried`.
  */
 export async function orchflowRun(input: RunInput): Promise<RunResult> {
   const run = openGoalRun(input);

@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { isObject } from '../../src/llm/index.ts';
 import { block, dataRule, listBlock, materialBlocks, parts, type Material } from './blocks.ts';
-import { isObject, memberOf, nameOf, plain, textOf } from './readings.ts';
+import { memberOf, nameOf, plain, textOf } from './readings.ts';
 
 export const chooseRouteAnswer = z.preprocess(readChoice, z.object({ route: z.string(), reasoning: z.string() }));
 

@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { isObject } from '../../src/llm/index.ts';
 import { block, cut, dataRule, parts } from './blocks.ts';
 import type { TaskBrief } from './execute-task.ts';
-import { flagOf, fractionOf, isObject, memberOf, shorten, textOf } from './readings.ts';
+import { flagOf, fractionOf, memberOf, shorten, textOf } from './readings.ts';
 
 /** A verdict that is plain stands, whatever is odd beside it. */
 export const evaluateTaskAnswer = z.preprocess(

@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { isObject } from '../../src/llm/index.ts';
 import { block, dataRule, listBlock, parts } from './blocks.ts';
-import { isObject, memberOf, nameOf } from './readings.ts';
+import { memberOf, nameOf } from './readings.ts';
 
 export const inferDepsAnswer = z.preprocess(
   (said) => ({ dependencies: readEntries(said) }),

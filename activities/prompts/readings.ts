@@ -1,13 +1,9 @@
+import { isObject } from '../../src/llm/index.ts';
+
 /**
  * What models write where a text, a flag or a number was asked for, by its plain meaning: the one on which all who read
  * it would agree. Undefined where there is none.
  */
-
-type Members = Record<string, unknown>;
-
-export function isObject(value: unknown): value is Members {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /** What two spellings have in common: `depends_on`, `dependsOn` and "Depends on" are one. */
 export function plain(text: string): string {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { isObject } from '../../src/llm/index.ts';
 import { block, cut, dataRule, listBlock, parts } from './blocks.ts';
-import { isObject, memberOf, nameOf, shorten, textOf } from './readings.ts';
+import { memberOf, nameOf, shorten, textOf } from './readings.ts';
 
 const maxTitle = 120;
 const maxDescription = 4_000;

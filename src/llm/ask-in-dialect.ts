@@ -20,7 +20,6 @@ export async function askInDialect(
   ask: (request: ModelRequest, dialect: Dialect) => Promise<ModelAnswer>,
 ): Promise<ModelAnswer> {
   const { on_delta } = wire;
-  const marks = marksBeside(request);
   const known = recall(target);
   let changed: Partial<Dialect> = {};
   for (let refusals = 0; ; refusals += 1) {
@@ -30,7 +29,8 @@ export async function askInDialect(
     if (most < (request.least_output_tokens ?? 0)) {
       throw new LlmError('LlmBadRequest', `${target.model} writes at most ${most} tokens.`);
     }
-    const visible = dialect.stream !== 'none' && on_delta && visibleDeltas(on_delta, dialect.begins === 'amid', marks);
+    const visible =
+      dialect.stream !== 'none' && on_delta && visibleDeltas(on_delta, dialect.begins === 'amid', marksBeside(request));
     wire.on_delta = visible ? visible.push : undefined;
     try {
       const answer = await ask(inWords(request, dialect, learned), dialect);

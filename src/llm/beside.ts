@@ -1,3 +1,4 @@
+import { isObject } from './json.ts';
 import type { ToolCall } from './model.ts';
 
 /** What servers on OpenAI's wire send beside calls and want to see again with them. It means nothing to us. */
@@ -62,7 +63,7 @@ const GROWING = ['text', 'summary', 'data', 'thinking'];
 function addParts(parts: unknown[], more: unknown[]): unknown[] {
   for (const piece of more) {
     const last = parts.at(-1);
-    if (isFields(last) && isFields(piece) && 'index' in piece && isSamePart(last, piece)) {
+    if (isObject(last) && isObject(piece) && 'index' in piece && isSamePart(last, piece)) {
       for (const [field, value] of Object.entries(piece)) {
         if (value !== null) last[field] = GROWING.includes(field) ? longer(last[field], value) : value;
       }
@@ -72,7 +73,3 @@ function addParts(parts: unknown[], more: unknown[]): unknown[] {
 }
 
 const isSamePart = (part: Fields, piece: Fields) => part.index === piece.index && part.type === piece.type;
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}

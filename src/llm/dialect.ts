@@ -53,11 +53,7 @@ export type Refusal = {
 
 type Change = Partial<Dialect> | false | undefined;
 
-/**
- * The words by which servers name a part of a request, and how they are asked without it; nothing when the request did
- * not have it. The first row that changes something counts, so what is named by more words stands before what is named
- * by fewer.
- */
+/** The words by which servers name a part of a request, and how they are asked without it; nothing when it had none. */
 type Row = { words: RegExp; instead: (refusal: Refusal, said: string) => Change };
 
 /** An answer for which less than this is left is not worth asking for: the prompt is too long. */
@@ -75,6 +71,7 @@ const contextRow: Row = {
   },
 };
 
+/** The first row that changes something counts, so what is named by more words stands before what is named by fewer. */
 const ROWS: Row[] = [
   contextRow,
   {

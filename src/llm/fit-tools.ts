@@ -1,3 +1,4 @@
+import { isObject } from './json.ts';
 import { LlmError, type ModelAnswer, type ModelRequest, type ModelTarget, type ToolDefinition } from './model.ts';
 import { fitToolSchema } from './tool-schema.ts';
 import type { Wire } from './wire.ts';
@@ -47,6 +48,7 @@ function fitTool({ vendor, base_url }: ModelTarget, tool: ToolDefinition): ToolD
   if (!json_schema) return undefined;
   if (vendor === 'openai' && !base_url)
     return { ...tool, json_schema, description: tool.description.slice(0, maxDescription) };
+  if (vendor === 'gemini') return { ...tool, json_schema: knownSchema(json_schema) as Record<string, unknown> };
   return { ...tool, json_schema: vendor === 'anthropic' ? withKnownNames(json_schema) : json_schema };
 }
 
@@ -55,6 +57,28 @@ function withKnownNames(schema: Record<string, unknown>): Record<string, unknown
   const properties = Object.entries(schema.properties as object).filter(([name]) => argumentName.test(name));
   const required = (schema.required as string[] | undefined)?.filter((name) => argumentName.test(name));
   return { ...schema, properties: Object.fromEntries(properties), ...(required && { required }) };
+}
+
+/** What Gemini knows of a schema. */
+const KEYWORDS = new Set(
+  (
+    'type description title enum format items prefixItems minItems maxItems minimum maximum anyOf oneOf properties ' +
+    'additionalProperties required $ref $defs'
+  ).split(' '),
+);
+
+/** The schema, or what stands inside of one, without other keywords; whoever runs the tool checks its arguments. */
+function knownSchema(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(knownSchema);
+  if (!isObject(schema)) return schema;
+  const known = Object.entries(schema).filter(([keyword]) => KEYWORDS.has(keyword));
+  return Object.fromEntries(
+    known.map(([keyword, value]) => {
+      const isNamed = (keyword === 'properties' || keyword === '$defs') && isObject(value);
+      if (!isNamed) return [keyword, keyword === 'enum' ? value : knownSchema(value)];
+      return [keyword, Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, knownSchema(inner)]))];
+    }),
+  );
 }
 
 /** The place of the tool that a refusal is about: vendors say its name, or count from 0. */

@@ -123,33 +123,12 @@ function toolsOf({ tools, tool_choice }: ModelRequest): GenerateContentConfig {
         functionDeclarations: tools.map(({ name, description, json_schema }) => ({
           name,
           description,
-          parametersJsonSchema: knownSchema(json_schema),
+          parametersJsonSchema: json_schema,
         })),
       },
     ],
     ...(tool_choice && { toolConfig: { functionCallingConfig } }),
   };
-}
-
-const KEYWORDS = new Set(
-  (
-    'type description title enum format items prefixItems minItems maxItems minimum maximum anyOf oneOf properties ' +
-    'additionalProperties required $ref $defs'
-  ).split(' '),
-);
-
-/** The schema without keywords that Gemini does not know; whoever runs the tool checks its arguments. */
-function knownSchema(schema: unknown): unknown {
-  if (Array.isArray(schema)) return schema.map(knownSchema);
-  if (typeof schema !== 'object' || schema === null) return schema;
-  const known = Object.entries(schema).filter(([keyword]) => KEYWORDS.has(keyword));
-  return Object.fromEntries(
-    known.map(([keyword, value]) => {
-      const isNamed = (keyword === 'properties' || keyword === '$defs') && typeof value === 'object';
-      if (!isNamed) return [keyword, keyword === 'enum' ? value : knownSchema(value)];
-      return [keyword, Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, knownSchema(inner)]))];
-    }),
-  );
 }
 
 function responseFormat({ schema }: ModelRequest, { json }: Dialect) {

@@ -10,7 +10,7 @@ import { callOpenAI } from './openai.ts';
 import { serverName, toLlmError } from './failures.ts';
 import { openWire, type Wire } from './wire.ts';
 
-export { endsAmidValue, isContainer, jsonValues } from './json.ts';
+export { endsAmidValue, isContainer, isObject, jsonValues } from './json.ts';
 export { mostCalls } from './finish.ts';
 export { inputText, LlmError } from './model.ts';
 export type {

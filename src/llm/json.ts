@@ -121,8 +121,8 @@ function take(frames: Frame[], token: Token, found: unknown[]): boolean {
 }
 
 function frameOf(bracket: string): Frame {
-  const isObject = bracket === '{';
-  return { holds: isObject ? {} : [], end: isObject ? '}' : ']', key: '', next: 'member' };
+  const isBrace = bracket === '{';
+  return { holds: isBrace ? {} : [], end: isBrace ? '}' : ']', key: '', next: 'member' };
 }
 
 function put(frame: Frame, value: unknown): void {
@@ -135,6 +135,11 @@ function put(frame: Frame, value: unknown): void {
 /** Whether a value is an object or a list. */
 export function isContainer(value: unknown): value is object {
   return typeof value === 'object' && value !== null;
+}
+
+/** Whether a value is an object, and no list. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return isContainer(value) && !Array.isArray(value);
 }
 
 const anyOf = (marks: string[]) => marks.map(escapeMark).join('|');

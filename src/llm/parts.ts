@@ -1,3 +1,5 @@
+import { isObject } from './json.ts';
+
 /** The content of a message on OpenAI's wire: a text, or a list of parts, as Mistral and gateways send it. */
 
 /** Its text. Thoughts, references and images are none. */
@@ -8,7 +10,7 @@ export function textIn(content: unknown): string {
 /** The words of a refusal among the parts. */
 export function refusalIn(content: unknown): string {
   return partsOf(content)
-    .map((part) => (isPart(part) && typeof part.refusal === 'string' ? part.refusal : ''))
+    .map((part) => (isObject(part) && typeof part.refusal === 'string' ? part.refusal : ''))
     .join('');
 }
 
@@ -19,11 +21,7 @@ function partsOf(content: unknown): unknown[] {
 
 function textOfPart(part: unknown): string {
   if (typeof part === 'string') return part;
-  if (!isPart(part)) return '';
+  if (!isObject(part)) return '';
   const isText = part.type === undefined || part.type === 'text' || part.type === 'output_text';
   return isText && typeof part.text === 'string' ? part.text : '';
-}
-
-function isPart(part: unknown): part is Record<string, unknown> {
-  return typeof part === 'object' && part !== null;
 }

@@ -92,12 +92,12 @@ function sumOf([first = '', ...others]: string[]): string {
   const last = pieces.at(-1) ?? '';
   const isAllSaidAgain = pieces.length > 1 && sum === last + last;
   const isGrowing = pieces.length > 1 && pieces.every((piece, at) => piece.startsWith(pieces[at - 1] ?? ''));
-  return (isAllSaidAgain || isGrowing) && !isObject(sum) ? last : sum;
+  return (isAllSaidAgain || isGrowing) && !isWholeObject(sum) ? last : sum;
 }
 
 const isEmptyObject = (text: string) => /^\s*\{\s*\}\s*$/.test(text);
 
-function isObject(text: string): boolean {
+function isWholeObject(text: string): boolean {
   try {
     return typeof JSON.parse(text) === 'object';
   } catch {

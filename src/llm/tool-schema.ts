@@ -1,3 +1,5 @@
+import { isObject } from './json.ts';
+
 /**
  * The schemas of tools, which come from anybody's servers, within what all vendors take. What they lose on the way says
  * less to the model and nothing else: whoever runs a tool checks its arguments.
@@ -165,7 +167,7 @@ function unescaped(name: string): string {
 
 /** `true` allows everything, and PHP writes an empty object as a list. */
 function asObject(value: unknown): JsonSchema {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonSchema) : {};
+  return isObject(value) ? value : {};
 }
 
 function isSaying(schema: JsonSchema): boolean {

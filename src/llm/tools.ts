@@ -1,4 +1,4 @@
-import { revive } from './json.ts';
+import { isObject, revive } from './json.ts';
 import type { ToolCall, ToolDefinition, ToolTurn } from './model.ts';
 
 /** What the vendor files share when a model calls tools. */
@@ -25,7 +25,7 @@ export function toolCalls(calls: ReportedCall[], turns: ToolTurn[] = []): ToolCa
   const taken = new Set(turns.flatMap((turn) => turn.calls.map(({ id }) => id)));
   return calls.map((call, index) => {
     const given = storable(call.id ?? '');
-    const id = given && given.length <= maxName && !taken.has(given) ? given : newCallId(turns, index);
+    const id = given && given.length <= maxName && !taken.has(given) ? given : madeCallId(turns.length, index);
     taken.add(id);
     return toolCall(call, id);
   });
@@ -54,11 +54,6 @@ function storable(text: string): string {
   return text.replaceAll('\u0000', '').toWellFormed();
 }
 
-/** An id for the call at `index` of the turn after these. */
-export function newCallId(turns: ToolTurn[] | undefined, index: number): string {
-  return madeCallId(turns?.length ?? 0, index);
-}
-
 /** An id that every vendor takes: Mistral wants nine letters and digits. `turn` and `index` count from 0. */
 export function madeCallId(turn: number, index: number): string {
   return `c${[turn, index].map((number) => number.toString(36).padStart(4, '0')).join('')}`;
@@ -72,10 +67,8 @@ export function madeCallId(turn: number, index: number): string {
 export function parseToolArguments(text: string): Record<string, unknown> {
   if (!text.trim()) return {};
   const value: unknown = JSON.parse(text, revive);
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new SyntaxError('The arguments must be a JSON object.');
-  }
-  return value as Record<string, unknown>;
+  if (!isObject(value)) throw new SyntaxError('The arguments must be a JSON object.');
+  return value;
 }
 
 /** For vendors that take arguments as objects, and for servers that refuse what is no JSON; its result says what was wrong. */
