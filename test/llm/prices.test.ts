@@ -61,9 +61,12 @@ test.each([
   ['gpt-4o-mini', 7_000, 457, '0.0013242'],
   ['gpt-4o-mini', 1, 7, '0.00000435'],
   ['gpt-4o', 1_234_567, 89, '3.0873075'],
-])('%s, %i tokens and %i of answer: the price has no digits of binary fractions', (model, input_tokens, output_tokens, usd) => {
-  expect(costUsd({ vendor: 'openai', model, input_tokens, output_tokens })).toBe(Number(usd));
-});
+])(
+  '%s, %i tokens and %i of answer: the price has no digits of binary fractions',
+  (model, input_tokens, output_tokens, usd) => {
+    expect(costUsd({ vendor: 'openai', model, input_tokens, output_tokens })).toBe(Number(usd));
+  },
+);
 
 test('every default model has a price', () => {
   for (const [vendor, model] of Object.entries(DEFAULT_MODELS))
