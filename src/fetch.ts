@@ -132,7 +132,7 @@ const FAILURES: [RegExp, string][] = [
   [/^(EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|ENETDOWN|EADDRNOTAVAIL)/, 'the host cannot be reached'],
   [/^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)/, 'the connection took too long'],
   [/^(UND_ERR_HEADERS_TIMEOUT|UND_ERR_BODY_TIMEOUT)/, 'the answer took too long'],
-  [/^(ECONNRESET|EPIPE|UND_ERR_SOCKET)/, 'the connection was closed before an answer'],
+  [/^(ECONNRESET|EPIPE|UND_ERR_SOCKET)/, 'the connection was closed before the whole answer'],
   [/^CERT_HAS_EXPIRED/, 'its certificate has expired'],
   [/^CERT_NOT_YET_VALID/, 'its certificate is not valid yet'],
   [/^CERT_REVOKED/, 'its certificate was revoked'],
@@ -145,18 +145,32 @@ const FAILURES: [RegExp, string][] = [
 
 /** Why a request had no answer: in words, with the code, and without any address. */
 export function describeNoAnswer(error: unknown): string {
-  let code = '';
+  const code = codesOf(error).at(-1);
+  return whyNoAnswer(error) ?? (code ? `the request failed (${code})` : 'the request failed');
+}
+
+/** The same; undefined when nothing of the error is known to happen on the way to a server. */
+export function whyNoAnswer(error: unknown): string | undefined {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if (cause.name === 'TimeoutError') return 'it took too long';
     if (cause.name === 'HTTPParserError') return 'what it sent is not HTTP';
+  }
+  const failures = codesOf(error).flatMap((code) => {
+    const words = FAILURES.find(([begins]) => begins.test(code))?.[1];
+    return words ? [`${words} (${code})`] : [];
+  });
+  return failures.at(-1);
+}
+
+/** The codes of an error and of its causes, in this order. */
+function codesOf(error: unknown): string[] {
+  const codes: unknown[] = [];
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
     // Of a host with several addresses: they failed alike, or the first counts.
     const [first] = cause instanceof AggregateError ? (cause.errors as unknown[]) : [];
-    const given = 'code' in cause ? cause.code : first && (first as { code?: unknown }).code;
-    if (typeof given === 'string' && /^[A-Z][A-Z0-9_]{1,60}$/.test(given)) code = given;
+    codes.push('code' in cause ? cause.code : first && (first as { code?: unknown }).code);
   }
-  if (!code) return 'the request failed';
-  const words = FAILURES.find(([begins]) => begins.test(code))?.[1] ?? 'the request failed';
-  return `${words} (${code})`;
+  return codes.filter((code) => typeof code === 'string' && /^[A-Z][A-Z0-9_]{1,60}$/.test(code)) as string[];
 }
 
 function capped(body: ReadableStream<Uint8Array>, max_body_bytes: number): ReadableStream<Uint8Array> {

@@ -32,8 +32,8 @@ test.each([
   ['closed', 'http://127.0.0.1:PORT/x', /the connection was refused \(ECONNREFUSED\)$/],
   ['http', 'https://127.0.0.1:PORT/x', /it does not speak TLS there; is it http\? \(ERR_SSL_\w+\)$/],
   ['tls', 'https://127.0.0.1:PORT/x', /its certificate is self-signed \(DEPTH_ZERO_SELF_SIGNED_CERT\)$/],
-  ['tls', 'http://127.0.0.1:PORT/x', /the connection was closed before an answer \(\w+\)$/],
-  ['hangs up', 'http://127.0.0.1:PORT/x', /the connection was closed before an answer \(\w+\)$/],
+  ['tls', 'http://127.0.0.1:PORT/x', /the connection was closed before the whole answer \(\w+\)$/],
+  ['hangs up', 'http://127.0.0.1:PORT/x', /the connection was closed before the whole answer \(\w+\)$/],
   ['no http', 'http://127.0.0.1:PORT/x', /what it sent is not HTTP$/],
   [
     'closed',
