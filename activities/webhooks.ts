@@ -81,7 +81,7 @@ async function deliver({ db, fetch, encryptionKey }: ActivityDeps, sent: Webhook
     signal: AbortSignal.timeout(timeout_ms),
   }).catch((error: unknown) => {
     if (!(error instanceof EgressBlockedError)) {
-      return fail(db, delivery_id, `no answer from the endpoint: ${describeNoAnswer(error)}`);
+      return fail(db, delivery_id, `no answer from the endpoint: ${describeNoAnswer(error, timeout_ms)}`);
     }
     const isRedirect = error.status !== undefined;
     return fail(db, delivery_id, error.message, { final: !isRedirect });

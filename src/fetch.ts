@@ -143,18 +143,19 @@ const FAILURES: [RegExp, string][] = [
   [/^(ERR_SSL_|ERR_TLS_|EPROTO)/, 'no agreement on TLS'],
 ];
 
-/** Why a request had no answer: in words, with the code, and without any address. */
-export function describeNoAnswer(error: unknown): string {
+/** Why a request had no answer, which may have taken so long: in words, with the code, and without any address. */
+export function describeNoAnswer(error: unknown, timeout_ms?: number): string {
   const code = codesOf(error).at(-1);
+  if (timeout_ms && causesOf(error).some(({ name }) => name === 'TimeoutError'))
+    return `it took longer than ${timeout_ms / 1_000} seconds`;
   return whyNoAnswer(error) ?? (code ? `the request failed (${code})` : 'the request failed');
 }
 
 /** The same; undefined when nothing of the error is known to happen on the way to a server. */
 export function whyNoAnswer(error: unknown): string | undefined {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (cause.name === 'TimeoutError') return 'it took too long';
-    if (cause.name === 'HTTPParserError') return 'what it sent is not HTTP';
-  }
+  const names = causesOf(error).map(({ name }) => name);
+  if (names.includes('TimeoutError')) return 'it took too long';
+  if (names.includes('HTTPParserError')) return 'what it sent is not HTTP';
   const failures = codesOf(error).flatMap((code) => {
     const words = FAILURES.find(([begins]) => begins.test(code))?.[1];
     return words ? [`${words} (${code})`] : [];
@@ -164,13 +165,17 @@ export function whyNoAnswer(error: unknown): string | undefined {
 
 /** The codes of an error and of its causes, in this order. */
 function codesOf(error: unknown): string[] {
-  const codes: unknown[] = [];
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+  const codes = causesOf(error).map((cause): unknown => {
     // Of a host with several addresses: they failed alike, or the first counts.
     const [first] = cause instanceof AggregateError ? (cause.errors as unknown[]) : [];
-    codes.push('code' in cause ? cause.code : first && (first as { code?: unknown }).code);
-  }
+    return 'code' in cause ? cause.code : first && (first as { code?: unknown }).code;
+  });
   return codes.filter((code) => typeof code === 'string' && /^[A-Z][A-Z0-9_]{1,60}$/.test(code)) as string[];
+}
+
+/** The error, its cause, and so on. */
+function causesOf(error: unknown): Error[] {
+  return error instanceof Error ? [error, ...causesOf(error.cause)] : [];
 }
 
 function capped(body: ReadableStream<Uint8Array>, max_body_bytes: number): ReadableStream<Uint8Array> {
