@@ -3,6 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { loadConfig, loadLauncherConfig, variables } from '../../src/config.ts';
 import { makeEnvironment } from '../../src/embedded/environment.ts';
+import { problems } from '../../src/http/problems.ts';
 
 const read = (file: string) => readFileSync(path.join(import.meta.dirname, '../..', file), 'utf8');
 const namesIn = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map((match) => match[1]!);
@@ -57,8 +58,8 @@ test('a .env made from .env.example, with the two that are needed, gives the def
   });
 });
 
-/** Of Temporal's SDKs, shells and other programs. */
-const ofOthers = /^(TEMPORAL_(API_KEY|TLS\w*)|PATH|TEST_REPORT)$/;
+/** Settings of Temporal's SDKs, and what looks like one of ours and is the code of a problem. */
+const isOther = (name: string) => /^TEMPORAL_(API_KEY|TLS\w*)$/.test(name) || Object.hasOwn(problems, name);
 
 test.each([
   'README.md',
@@ -71,7 +72,7 @@ test.each([
   const text = read(file);
   const named = namesIn(text, /(?:`|^)([A-Z]+_[A-Z_]*[A-Z])(?==|`)/gm);
   const prefixes = new Set([...listed].map((name) => name.split('_')[0]!));
-  const ours = named.filter((name) => prefixes.has(name.split('_')[0]!) && !ofOthers.test(name));
+  const ours = named.filter((name) => prefixes.has(name.split('_')[0]!) && !isOther(name));
   expect(ours.filter((name) => !listed.includes(name))).toEqual([]);
 });
 
