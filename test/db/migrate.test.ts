@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
@@ -111,7 +112,8 @@ test('a migration lets requests by while another session holds a table, and goes
   await Promise.race([heard, migrated]);
   expect(await withDb(url, (db) => sql`select from runs`.execute(db))).toMatchObject({ rows: { length: 9 } });
   release();
-  expect(await migrated).toEqual(['0019_kinds_and_principals', '0020_providers_and_retrying']);
+  const since = readdirSync(path.join(import.meta.dirname, '../../db/migrations')).filter((file) => file >= '0019');
+  expect(await migrated).toEqual(since.map((file) => path.parse(file).name).toSorted());
   await dump;
 });
 
