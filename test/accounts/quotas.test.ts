@@ -64,12 +64,12 @@ describe('hosted', () => {
 
   test('requests that are refused take no trial', async () => {
     const { user } = await start(hosted);
-    for (const body of [
-      { task: '' },
-      { task, agents: [{ name: 'coding', model: 'gpt-4o' }] },
-      { task, provider_id: 'prv_x' },
-    ]) {
-      expect((await user.post('/runs', body)).status).toBe(422);
+    for (const [body, status] of [
+      [{ task: '' }, 422],
+      [{ task, agents: [{ name: 'coding', model: 'gpt-4o' }] }, 422],
+      [{ task, provider_id: 'prv_x' }, 404],
+    ] as const) {
+      expect((await user.post('/runs', body)).status).toBe(status);
     }
     for (let run = 1; run <= 3; run += 1) expect((await user.post('/runs', { task })).status).toBe(201);
   });
@@ -161,6 +161,7 @@ describe('runs a month', () => {
       shared_state: _______,
       kind: ________,
       retrying: _________,
+      start_warnings: __________,
       ...rest
     } = row;
     const earlier = Array.from({ length: 95 }, (_unused, index) => ({
