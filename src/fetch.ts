@@ -69,18 +69,7 @@ export function createGuardedFetch({
   function check(hostname: string, address: string) {
     if (isPublicAddress(address) || isWithin(address, allowed)) return;
     const where = hostname === address ? address : `${hostname} (${address})`;
-    throw new EgressBlockedError(
-      `${where} is not a public address. The operator can allow it with ORCHFLOW_ALLOWED_PRIVATE_CIDRS.`,
-    );
-  }
-
-  function checkAddress(url: string): string | undefined {
-    const hostname = new URL(url).hostname.replace(/^\[|\]$/g, '');
-    // What this name means is no question of DNS (RFC 6761).
-    const addresses = /(^|\.)localhost\.?$/.test(hostname) ? ['127.0.0.1', '::1'] : [hostname];
-    const known = addresses.filter((address) => isIP(address));
-    if (known.length === 0 || known.some((address) => isPublicAddress(address) || isWithin(address, allowed))) return;
-    return `${hostname} is not a public address. The operator can allow it with ORCHFLOW_ALLOWED_PRIVATE_CIDRS.`;
+    throw new EgressBlockedError(notPublic(where));
   }
 
   const checkedLookup: LookupFunction = (hostname, options, callback) => {
@@ -139,7 +128,20 @@ export function createGuardedFetch({
     }
   }
 
-  return { fetch: guardedFetch, close: () => agent.destroy(), checkAddress };
+  return { fetch: guardedFetch, close: () => agent.destroy(), checkAddress: (url) => privateFault(url, allowed) };
+}
+
+function privateFault(url: string, allowed: Cidr[]): string | undefined {
+  const hostname = new URL(url).hostname.replace(/^\[|\]$/g, '');
+  // What this name means is no question of DNS (RFC 6761).
+  const addresses = /(^|\.)localhost\.?$/.test(hostname) ? ['127.0.0.1', '::1'] : [hostname];
+  const known = addresses.filter((address) => isIP(address));
+  const mayBeCalled = known.some((address) => isPublicAddress(address) || isWithin(address, allowed));
+  return known.length === 0 || mayBeCalled ? undefined : notPublic(hostname);
+}
+
+function notPublic(where: string): string {
+  return `${where} is not a public address. The operator can allow it with ORCHFLOW_ALLOWED_PRIVATE_CIDRS.`;
 }
 
 /** Whether a header can have this value. What no header takes, as a key with a line break, fails only when it is sent. */

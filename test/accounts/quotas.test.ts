@@ -8,6 +8,7 @@ const task = 'Compare three note apps.';
 const ownProvider = { provider: 'openai', api_key: 'sk-canary' };
 const hosted = { ORCHFLOW_MODE: 'hosted' };
 const wayOut = expect.stringContaining('Register a provider with POST /api/v1/providers and pass its provider_id.');
+const nameProvider = 'Pass the provider_id of one of yours; GET /api/v1/providers lists them.';
 const providerRequired = { status: 402, code: 'PROVIDER_REQUIRED', detail: wayOut };
 
 /** An Orchflow of these settings, with a user of it. */
@@ -44,7 +45,8 @@ describe('hosted', () => {
 
     const provider_id = await addProvider(user);
     expect((await user.post('/runs', { task, provider_id })).status).toBe(201);
-    expect((await user.post('/runs', { task })).status).toBe(402);
+    const again = await user.post('/runs', { task });
+    expectProblem(again, { ...providerRequired, detail: `All 3 managed trial runs are used. ${nameProvider}` });
   });
 
   test('the trials of one account are not those of another', async () => {
@@ -91,6 +93,8 @@ describe('hosted', () => {
       const { user } = await start({ ...hosted, ...setting });
       expectProblem(await user.post('/runs', { task }), providerRequired);
       expect((await user.post('/runs', { task, provider_id: await addProvider(user) })).status).toBe(201);
+      const detail = expect.stringContaining(nameProvider);
+      expectProblem(await user.post('/runs', { task }), { ...providerRequired, detail });
     }
   });
 });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { mcpKey, startFakeMcp, type FakeMcp } from '../fakes/mcp.ts';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
 import { startOrchflow, type Orchflow, type TestRun, type User } from '../harness/orchflow.ts';
-import { define, readStream, resume, runSteps } from '../harness/orchestration.ts';
+import { define, readStream, runSteps } from '../harness/orchestration.ts';
 import { expectNoProvider } from '../harness/problem.ts';
 import { send } from '../harness/raw.ts';
 import { countRows } from '../harness/rows.ts';
