@@ -159,6 +159,8 @@ interface RunTable {
   final_output_id: string | null;
   error: string | null;
   warnings: OptionalJson<string[]>;
+  /** Of the request that started it. */
+  start_warnings: OptionalJson<string[]>;
   /** What is told of calls that are tried again now, by call. */
   retrying: OptionalJson<Record<string, { warning: string; next_try_at: string }>>;
   created_at: Generated<string>;

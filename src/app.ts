@@ -113,7 +113,9 @@ function description(version: string) {
       title: 'Orchflow',
       version,
       description:
-        'AI does the work. You make the calls. One request turns a goal into finished work by AI agents and people.',
+        'AI does the work. You make the calls. One request turns a goal into finished work by AI agents and people.\n\n' +
+        'In requests, null for a field is the same as no such field. Fields and query parameters that an operation does not ' +
+        'have are refused with 422; where other fields are taken, the answer names them in `warnings`.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],

@@ -64,6 +64,7 @@ export function startAppDeps({ config, log, version }: { config: Config; log: Lo
     offersManaged: offersManaged(config),
     minReminderSeconds: config.REMIND_EVERY_MIN_SECONDS,
     fetch: guarded.fetch,
+    checkAddress: guarded.checkAddress,
     tools: builtInTools(config, guarded.fetch),
     limits,
     log,

@@ -19,13 +19,20 @@ export type DomainErrorCode =
 
 /** What the client can do about it; each surface names the request that does it. */
 export type WayOut =
-  'create_orchestration' | 'list_tools' | 'register_provider' | 'register_vendor' | 'replace_orchestration';
+  | 'create_orchestration'
+  | 'list_tools'
+  | 'name_provider'
+  | 'register_provider'
+  | 'register_vendor'
+  | 'replace_orchestration';
 
 type Details = {
   way_out?: WayOut;
   retry_after_seconds?: number;
   /** What a client may read besides the message. */
   members?: Record<string, unknown>;
+  /** Where in what was given. */
+  faults?: FieldFault[];
 };
 
 /** A request that is well-formed, and cannot be done as things are. */
@@ -34,13 +41,16 @@ export class DomainError extends Error {
   readonly way_out: WayOut | undefined;
   readonly retry_after_seconds: number | undefined;
   readonly members: Record<string, unknown>;
+  readonly faults: FieldFault[];
 
-  constructor(code: DomainErrorCode, message: string, { way_out, retry_after_seconds, members = {} }: Details = {}) {
+  constructor(code: DomainErrorCode, message: string, details: Details = {}) {
+    const { way_out, retry_after_seconds, members = {}, faults = [] } = details;
     super(message);
     this.code = code;
     this.way_out = way_out;
     this.retry_after_seconds = retry_after_seconds;
     this.members = members;
+    this.faults = faults;
   }
 }
 
@@ -68,4 +78,10 @@ export function requireNone(faults: FieldFault[]): void {
 /** Unknown things and those of other accounts are the same. */
 export function notFound(what: 'Run' | 'Task' | 'Provider' | 'Orchestration' | 'Delivery' | 'MCP server'): DomainError {
   return new DomainError('NOT_FOUND', `${what} not found.`);
+}
+
+/** For the ids of providers at these places of what was given: unknown, or of another account, or not `what`. */
+export function providerNotFound(paths: Path[], what = 'an active provider'): DomainError {
+  const faults = paths.map((path) => ({ path, detail: `is not ${what} of this account` }));
+  return new DomainError('NOT_FOUND', 'Provider not found.', { faults });
 }

@@ -3,6 +3,7 @@ import type { LookupFunction } from 'node:net';
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { Agent, buildConnector, fetch as undiciFetch } from 'undici';
+import { requireNone, type Path } from './errors.ts';
 
 /** Where a request may go was decided against it, or where an answer wanted to send it. Never worth a retry. */
 export class EgressBlockedError extends Error {
@@ -22,6 +23,21 @@ export class BodyTooLargeError extends Error {
   override readonly name = 'BodyTooLargeError';
 }
 
+/**
+ * Why the fetch would never call this URL, as far as the URL itself says it; undefined for the others. Names are not
+ * looked up: where they lead may change, and is checked at each call.
+ */
+export type CheckAddress = (url: string) => string | undefined;
+
+/** Throws `InvalidInputError` for those that would never be called. Those that are not given are none. */
+export function requireCallable(checkAddress: CheckAddress, given: [path: Path, url: string | null | undefined][]) {
+  const faults = given.flatMap(([path, url]) => {
+    const detail = url ? checkAddress(url) : undefined;
+    return detail ? [{ path, detail }] : [];
+  });
+  requireNone(faults);
+}
+
 export type GuardedFetchOptions = {
   /** `10.0.0.0/8`, `::1/128`, …: private ranges that the operator allows. */
   allowedPrivateCidrs: string[];
@@ -39,7 +55,7 @@ export type GuardedFetchOptions = {
  * followed; proxies of the environment are not used.
  *
  * @returns `fetch` (rejects with `EgressBlockedError`, or undici's errors; its bodies may fail with
- *   `BodyTooLargeError`) and `close`, which hangs up on everything.
+ *   `BodyTooLargeError`), `close`, which hangs up on everything, and `checkAddress`.
  * @throws Error when a CIDR is malformed.
  */
 export function createGuardedFetch({
@@ -47,15 +63,13 @@ export function createGuardedFetch({
   idle_timeout_ms,
   headers_timeout_ms,
   max_body_bytes,
-}: GuardedFetchOptions): { fetch: typeof fetch; close: () => Promise<void> } {
+}: GuardedFetchOptions): { fetch: typeof fetch; close: () => Promise<void>; checkAddress: CheckAddress } {
   const allowed = allowedPrivateCidrs.map(parseCidr);
 
   function check(hostname: string, address: string) {
     if (isPublicAddress(address) || isWithin(address, allowed)) return;
     const where = hostname === address ? address : `${hostname} (${address})`;
-    throw new EgressBlockedError(
-      `${where} is not a public address. The operator can allow it with ORCHFLOW_ALLOWED_PRIVATE_CIDRS.`,
-    );
+    throw new EgressBlockedError(notPublic(where));
   }
 
   const checkedLookup: LookupFunction = (hostname, options, callback) => {
@@ -114,7 +128,25 @@ export function createGuardedFetch({
     }
   }
 
-  return { fetch: guardedFetch, close: () => agent.destroy() };
+  return { fetch: guardedFetch, close: () => agent.destroy(), checkAddress: (url) => privateFault(url, allowed) };
+}
+
+function privateFault(url: string, allowed: Cidr[]): string | undefined {
+  const hostname = new URL(url).hostname.replace(/^\[|\]$/g, '');
+  // What this name means is no question of DNS (RFC 6761).
+  const addresses = /(^|\.)localhost\.?$/.test(hostname) ? ['127.0.0.1', '::1'] : [hostname];
+  const known = addresses.filter((address) => isIP(address));
+  const mayBeCalled = known.some((address) => isPublicAddress(address) || isWithin(address, allowed));
+  return known.length === 0 || mayBeCalled ? undefined : notPublic(hostname);
+}
+
+function notPublic(where: string): string {
+  return `${where} is not a public address. The operator can allow it with ORCHFLOW_ALLOWED_PRIVATE_CIDRS.`;
+}
+
+/** Whether a header can have this value. What no header takes, as a key with a line break, fails only when it is sent. */
+export function isHeaderValue(value: string): boolean {
+  return /^[\x20-\x7e]*$/.test(value);
 }
 
 /** What `Retry-After` says, in seconds or as a date: milliseconds from now. Undefined when it says nothing. */

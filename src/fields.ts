@@ -1,22 +1,77 @@
 import { z } from 'zod';
 import type { Duration } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
+import { isHeaderValue } from './fetch.ts';
 
-/** The types of fields that every room's schemas are made of. */
+/** The types of fields that every room's schemas are made of, and the words in which they refuse. */
+
+/**
+ * An object of a request. Null for a field is the same as no such field, except where the field takes null for a value.
+ * Other fields than these are refused.
+ */
+export function requestObject<S extends z.core.$ZodLooseShape>(shape: S) {
+  return withoutNulls(z.strictObject(shape));
+}
+
+/** Takes what has null for fields that cannot be null as if it did not have them. */
+export function withoutNulls<T extends z.ZodObject>(schema: T) {
+  const fields = Object.entries(schema.shape as Record<string, z.ZodType>);
+  const droppable = new Set(fields.filter(([, field]) => !field.safeParse(null).success).map(([name]) => name));
+  return z.preprocess((given) => {
+    if (typeof given !== 'object' || given === null || Array.isArray(given)) return given;
+    return Object.fromEntries(Object.entries(given).filter(([name, value]) => value !== null || !droppable.has(name)));
+  }, schema);
+}
+
+/** A field that need not be given, and is null then. */
+export function orNull<T extends z.ZodType>(schema: T) {
+  return schema.optional().transform((value) => value ?? null);
+}
 
 /** A text that Postgres can store, of at most `max` characters; with a `min` of 1 not only of space. */
 export function text(min: 0 | 1, max: number) {
   const schema = z.string().max(max).refine(isStorable, unstorable);
   if (min === 0) return schema;
-  return schema.refine((value) => value.trim() !== '', 'must not be empty').meta({ pattern: '\\S' });
+  return schema.refine((value) => value.trim() !== '', 'must not be empty').meta({ minLength: 1 });
 }
 
-/** An http(s) URL that Postgres can store. */
+/** A text of one line, as names are. */
+export function line(max: number) {
+  return text(1, max).refine((value) => !/\p{Cc}/u.test(value), 'must be one line, without control characters');
+}
+
+/** Any JSON value that Postgres can store, at all depths. */
+export function json() {
+  return z.unknown().superRefine((value, context) => {
+    for (const path of unstorablePlaces(value)) context.addIssue({ code: 'custom', path, message: unstorable });
+  });
+}
+
+function unstorablePlaces(value: unknown, at: PropertyKey[] = []): PropertyKey[][] {
+  if (typeof value === 'string') return isStorable(value) ? [] : [at];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([name, inner]) => {
+    const path = [...at, Array.isArray(value) ? Number(name) : name];
+    return isStorable(name) ? unstorablePlaces(inner, path) : [path];
+  });
+}
+
+/** An http(s) URL that Postgres can store, and that may be called by its form. */
 export function url() {
   return z
-    .url({ protocol: /^https?$/, error: 'must be an http(s) URL' })
+    .url({ protocol: /^https?$/, error: (issue) => wordsOfMissing(issue) ?? 'must be an http(s) URL' })
     .max(2_000)
-    .refine(isStorable, unstorable);
+    .refine(isStorable, unstorable)
+    .refine(
+      (value) => !URL.parse(value)?.username && !URL.parse(value)?.password,
+      'must not carry a user name or password',
+    )
+    .refine((value) => !URL.parse(value)?.hash, 'must not have a fragment (#…)');
+}
+
+/** The value of an HTTP header, without the white space around it, as keys come that are pasted with their line break. */
+export function headerValue(max: number) {
+  return z.string().trim().max(max).refine(isHeaderValue, 'must be printable ASCII, in one line');
 }
 
 function isStorable(value: string): boolean {
@@ -39,7 +94,59 @@ export function duration() {
 }
 
 /** An id as it stands in a path. */
-export const id = z.string().regex(/^[\w-]{1,64}$/);
+export const id = z.string().regex(/^[\w-]{1,64}$/, 'is not an id');
 /** Executions of a step after its first are tasks like `draft.2`. */
-export const taskId = z.string().regex(/^[\w.-]{1,64}$/);
+export const taskId = z.string().regex(/^[\w.-]{1,64}$/, 'is not an id');
 export const timestamp = z.string().meta({ format: 'date-time', example: '2026-11-22T09:30:00.000Z' });
+
+/**
+ * What is wrong, for who reads it at the field: where a schema has no words of its own, these. They stand in zod's
+ * configuration, which is one for the process, because the router's validation takes no other.
+ */
+z.config({ localeError: words });
+
+function words(issue: z.core.$ZodRawIssue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return wordsOfMissing(issue) ?? `must be ${types[issue.expected] ?? issue.expected}`;
+    case 'invalid_value':
+      return wordsOfMissing(issue) ?? oneOf(issue.values);
+    case 'invalid_union': {
+      const { discriminator, input } = issue;
+      const options = (issue.options ?? []) as unknown[];
+      const kind = discriminator === undefined ? input : (input as Record<string, unknown>)[discriminator];
+      return wordsOfMissing({ input: kind }) ?? (options.length > 0 ? oneOf(options) : 'is not valid');
+    }
+    case 'too_big':
+      return `must be ${issue.inclusive ? 'at most' : 'less than'} ${measure(issue.origin, issue.maximum)}`;
+    case 'too_small':
+      return `must be ${issue.inclusive ? 'at least' : 'more than'} ${measure(issue.origin, issue.minimum)}`;
+    case 'invalid_format':
+      return issue.format === 'email' ? 'must be an e-mail address' : `must match ${issue.pattern ?? issue.format}`;
+    default:
+      return 'is not valid';
+  }
+}
+
+function wordsOfMissing({ input }: { input?: unknown }): string | undefined {
+  return input === undefined ? 'is required' : undefined;
+}
+
+const types: Record<string, string> = {
+  string: 'a text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+  record: 'an object',
+};
+
+function oneOf(values: readonly unknown[]): string {
+  return values.length === 1 ? `must be ${String(values[0])}` : `must be one of ${values.join(', ')}`;
+}
+
+function measure(origin: string, count: number | bigint): string {
+  const unit = { string: ' character', array: ' item' }[origin];
+  return unit === undefined ? String(count) : `${count}${unit}${count === 1 ? '' : 's'}`;
+}

@@ -41,6 +41,7 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
     outbox,
     quotas: config,
     fetch: guarded.fetch,
+    checkAddress: guarded.checkAddress,
     encryptionKey: config.ENCRYPTION_KEY,
     managed: managedModels(config),
     offersManaged: offersManaged(config),

@@ -3,7 +3,7 @@ import { findActiveProvider, findNewestProvider, listProviders } from '../../db/
 import type { RunAgent } from '../../db/schema.ts';
 import type { ToolChoice } from '../../workflows/contract/definition.ts';
 import type { Principal } from '../accounts/principal.ts';
-import { DomainError, InvalidInputError, requireNone, type Path } from '../errors.ts';
+import { DomainError, InvalidInputError, providerNotFound, type Path, type WayOut } from '../errors.ts';
 import { vendorOfModel, type ModelTarget } from '../llm/index.ts';
 import type { Tool } from '../tools/index.ts';
 import { findTemplate } from './templates.ts';
@@ -29,16 +29,25 @@ export type AgentInput = {
   max_turns?: number;
 };
 
-function requireManaged({ offersManaged, managed }: ModelDeps): void {
-  const refuse = (message: string) => new DomainError('PROVIDER_REQUIRED', message, { way_out: 'register_provider' });
-  if (!offersManaged) throw refuse('This server runs on your own provider only.');
-  if (managed.length === 0) throw refuse('This server has no model of its own.');
+/** What an account does that may not use the server's models: it names a provider of its own, or registers one. */
+export async function wayToModel(db: Db, account_id: string): Promise<WayOut> {
+  const [own] = await listProviders(db, account_id);
+  return own ? 'name_provider' : 'register_provider';
+}
+
+async function requireManaged({ db, offersManaged, managed }: ModelDeps, { account_id }: Principal): Promise<void> {
+  if (offersManaged && managed.length > 0) return;
+  const message = offersManaged
+    ? 'This server has no model of its own.'
+    : 'This server runs on your own provider only.';
+  throw new DomainError('PROVIDER_REQUIRED', message, { way_out: await wayToModel(db, account_id) });
 }
 
 /**
  * The agents as the run freezes them: templates filled in, and the provider of each model that the run's own provider
- * does not serve; a gateway serves all. Throws `PROVIDER_REQUIRED` when the run would need a managed model and may not have one, and
- * `InvalidInputError` for an unknown provider or tool and for a model that no active provider serves.
+ * does not serve; a gateway serves all. Throws `PROVIDER_REQUIRED` when the run would need a managed model and may not have
+ * one, `NOT_FOUND` for an unknown provider, and `InvalidInputError` for an unknown tool and for a model that no active
+ * provider serves.
  */
 export async function chooseModels(
   deps: ModelDeps,
@@ -50,9 +59,8 @@ export async function chooseModels(
 ): Promise<RunAgent[]> {
   const { account_id } = principal;
   const provider = provider_id === null ? undefined : await findActiveProvider(deps.db, account_id, provider_id);
-  if (provider_id === null) requireManaged(deps);
-  else if (!provider)
-    throw new InvalidInputError([{ path: ['provider_id'], detail: 'is not an active provider of this account' }]);
+  if (provider_id === null) await requireManaged(deps, principal);
+  else if (!provider) throw providerNotFound([['provider_id']]);
   const ownVendors = provider ? [provider.provider] : deps.managed.map((target) => target.vendor);
 
   const tools = await chooseTools(deps, principal, agents);
@@ -78,14 +86,10 @@ export async function chooseModels(
   );
 }
 
-/** Throws `InvalidInputError`, naming each that is not an active provider of the account. */
+/** Throws `NOT_FOUND`, naming each that is not an active provider of the account. */
 export async function checkFallbacks(db: Db, { account_id }: Principal, provider_ids: string[]): Promise<void> {
   if (provider_ids.length === 0) return;
   const active = new Set((await listProviders(db, account_id)).map(({ provider_id }) => provider_id));
-  const faults = provider_ids.flatMap((provider_id, index) =>
-    active.has(provider_id)
-      ? []
-      : [{ path: ['fallback_provider_ids', index], detail: 'is not an active provider of this account' }],
-  );
-  requireNone(faults);
+  const unknown = provider_ids.flatMap((provider_id, index) => (active.has(provider_id) ? [] : [index]));
+  if (unknown.length > 0) throw providerNotFound(unknown.map((index) => ['fallback_provider_ids', index]));
 }

@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { text } from '../fields.ts';
+import { line, requestObject } from '../fields.ts';
 
 /** A tool of an agent, as the name alone or with whether people approve its calls. */
 export const agentToolsSchema = z
   .array(
     z.union([
-      text(1, 200),
-      z.strictObject({ name: text(1, 200), require_approval: z.boolean().default(false) }).meta({ id: 'AgentTool' }),
+      line(200),
+      requestObject({ name: line(200), require_approval: z.boolean().default(false) }).meta({ id: 'AgentTool' }),
     ]),
   )
   .max(50)

@@ -2,16 +2,9 @@ import { createRoute, OpenAPIHono, z, type RouteConfig } from '@hono/zod-openapi
 import type { Context, TypedResponse } from 'hono';
 import type { JsonText } from '../../db/run-views.ts';
 import type { AppEnv } from './env.ts';
-import { InvalidInputError, notFound, type FieldFault } from '../errors.ts';
-
-/** The faults that zod found, by field. */
-export function faults(error: z.core.$ZodError): FieldFault[] {
-  return error.issues.flatMap((issue) =>
-    issue.code === 'unrecognized_keys'
-      ? issue.keys.map((key) => ({ path: [...issue.path, key], detail: 'is not a field of this request' }))
-      : [{ path: issue.path, detail: issue.message }],
-  );
-}
+import { InvalidInputError, notFound } from '../errors.ts';
+import { faults } from './faults.ts';
+import { requireNoBody } from './no-body.ts';
 
 const named = {
   provider_id: 'Provider',
@@ -23,12 +16,17 @@ const named = {
 /** A router whose validation answers 422, naming each field. An id that cannot be one is an unknown one. */
 export function createRouter(): OpenAPIHono<AppEnv> {
   return new OpenAPIHono<AppEnv>({
-    defaultHook: (result) => {
+    defaultHook: (result, c) => {
       if (result.success) return;
       if (result.target === 'param') {
         throw notFound(named[result.error.issues[0]?.path[0] as keyof typeof named] ?? 'Run');
       }
-      throw new InvalidInputError(faults(result.error));
+      if (result.target !== 'query') throw new InvalidInputError(faults(result.error));
+      const given = c.req.queries();
+      const found = faults(result.error, 'parameter').map((fault) =>
+        (given[String(fault.path[0])] ?? []).length > 1 ? { ...fault, detail: 'is given more than once' } : fault,
+      );
+      throw new InvalidInputError(found);
     },
   });
 }
@@ -76,6 +74,8 @@ const idempotencyHeader = z.object({
   }),
 });
 
+type RequestQuery = NonNullable<RouteConfig['request']>['query'];
+
 type Links = ReturnType<typeof links>;
 
 /**
@@ -88,7 +88,7 @@ export function links(pointers: Record<string, string>, ...operationIds: string[
   return Object.fromEntries(operationIds.map((operationId) => [operationId, { operationId, parameters }]));
 }
 
-/** A route of the API with its problems and, where a POST changes something, its `Idempotency-Key`: 401 and 429 unless public, 413, 415 and 422 for a POST and where there is a body, 503 always. */
+/** A route of the API with its problems and, where a POST changes something, its `Idempotency-Key`: 401 and 429 unless public, 413 and 415 but for a GET, 422 but where any query is taken, 503 always. */
 export function route<const S extends Spec<RouteConfig['responses']>>({
   problems: own = [],
   isPublic,
@@ -96,10 +96,12 @@ export function route<const S extends Spec<RouteConfig['responses']>>({
   ...spec
 }: S) {
   const isIdempotent = spec.method === 'post' && !isPublic;
-  const withBody: ProblemStatus[] = spec.method === 'post' || spec.request?.body ? [413, 415, 422] : [];
+  const withBody: ProblemStatus[] = spec.method !== 'get' ? [413, 415] : [];
   const withKey: ProblemStatus[] = isIdempotent ? [409] : [];
   const always: ProblemStatus[] = isPublic ? [503] : [401, 429, 503];
-  const statuses: ProblemStatus[] = [...always, ...withBody, ...withKey, ...own];
+  const query = closed(spec.request?.query);
+  const checked: ProblemStatus[] = isOpen(query) ? [] : [422];
+  const statuses: ProblemStatus[] = [...always, ...checked, ...withBody, ...withKey, ...own];
   const responses = Object.fromEntries(
     statuses.map((status) => [
       status,
@@ -109,10 +111,24 @@ export function route<const S extends Spec<RouteConfig['responses']>>({
   const answers = Object.entries(spec.responses).map(([status, answer]) => [status, { ...answer, links: leads }]);
   return createRoute({
     ...spec,
-    request: isIdempotent ? { ...spec.request, headers: idempotencyHeader } : spec.request,
+    ...(spec.method !== 'get' && !spec.request?.body && { middleware: requireNoBody() }),
+    request: {
+      ...spec.request,
+      query,
+      ...(isIdempotent && { headers: idempotencyHeader }),
+    },
     security: isPublic ? [] : [{ apiKey: [] }, { bearer: [] }],
     responses: { ...responses, ...Object.fromEntries(answers) },
   } as Omit<S, 'problems' | 'isPublic' | 'links'>);
+}
+
+/** Other parameters than these are refused: who misspells a filter must not get the whole list. */
+function closed(query: RequestQuery = z.object({})): RequestQuery {
+  return isOpen(query) || !(query instanceof z.ZodObject) ? query : query.strict();
+}
+
+function isOpen(query: RequestQuery): boolean {
+  return query instanceof z.ZodObject && query.def.catchall instanceof z.ZodUnknown;
 }
 
 /** A JSON answer. */

@@ -2,7 +2,7 @@ import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { isUnavailable } from '../../db/index.ts';
-import { DomainError, InvalidInputError, type DomainErrorCode, type WayOut } from '../errors.ts';
+import { DomainError, InvalidInputError, type DomainErrorCode, type FieldFault, type WayOut } from '../errors.ts';
 import { pointer } from './pointer.ts';
 
 /** What can go wrong before a noun is asked, or behind it. */
@@ -32,7 +32,11 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     'A provider of your own is required',
     'The server has no model for this run, or your managed trial runs are used up. Register a provider, and pass its `provider_id`.',
   ],
-  NOT_FOUND: [404, 'Not found', 'Nothing of this id is yours. What belongs to another account is not found either.'],
+  NOT_FOUND: [
+    404,
+    'Not found',
+    'Nothing of this id is yours. What belongs to another account is not found either. `errors` says where the id is, when it is in the body.',
+  ],
   METHOD_NOT_ALLOWED: [405, 'Method not allowed', 'The header `Allow` has the methods that this path takes.'],
   EMAIL_TAKEN: [
     409,
@@ -140,6 +144,7 @@ export type WaysOut = Record<WayOut, string>;
 export const waysOutOfV1: WaysOut = {
   create_orchestration: 'Create one of your own with POST /api/v1/orchestrations.',
   list_tools: 'GET /api/v1/tools lists them.',
+  name_provider: 'Pass the provider_id of one of yours; GET /api/v1/providers lists them.',
   register_provider: 'Register a provider with POST /api/v1/providers and pass its provider_id.',
   register_vendor: 'Register one with POST /api/v1/providers.',
   replace_orchestration: 'Replace it with PUT.',
@@ -149,13 +154,12 @@ export const waysOutOfV1: WaysOut = {
 export function problemOf(error: unknown, waysOut: WaysOut): Problem {
   if (error instanceof DomainError) {
     const { code, message, way_out, retry_after_seconds, members } = error;
-    return { code, detail: way_out ? `${message} ${waysOut[way_out]}` : message, retry_after_seconds, members };
+    const detail = way_out ? `${message} ${waysOut[way_out]}` : message;
+    const errors = error.faults.length > 0 ? wireFaults(error.faults, waysOut) : undefined;
+    return { code, detail, retry_after_seconds, members, ...(errors && { errors }) };
   }
   if (error instanceof InvalidInputError) {
-    const errors = error.faults.map(({ path, detail, way_out }) => ({
-      pointer: pointer(path),
-      detail: way_out ? `${detail} ${waysOut[way_out]}` : detail,
-    }));
+    const errors = wireFaults(error.faults, waysOut);
     const said = errors.map((fault) => `${fault.pointer.slice(1).replaceAll('/', '.') || 'body'}: ${fault.detail}`);
     return { code: 'VALIDATION_FAILED', detail: said.join('; '), errors };
   }
@@ -171,6 +175,13 @@ export function problemOf(error: unknown, waysOut: WaysOut): Problem {
   }
   const detail = 'Something went wrong on our side. Quote the request_id when you report it.';
   return { code: 'INTERNAL_ERROR', detail };
+}
+
+function wireFaults(faults: FieldFault[], waysOut: WaysOut): { pointer: string; detail: string }[] {
+  return faults.map(({ path, detail, way_out }) => ({
+    pointer: pointer(path),
+    detail: way_out ? `${detail} ${waysOut[way_out]}` : detail,
+  }));
 }
 
 /** The last segment of a problem's `type`: `run-finished`. */

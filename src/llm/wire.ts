@@ -1,3 +1,4 @@
+import { isHeaderValue } from '../fetch.ts';
 import { LlmError, type ModelTarget } from './model.ts';
 import { statusError, toLlmError } from './failures.ts';
 
@@ -32,8 +33,7 @@ export function openWire(
       'user-agent': 'orchflow',
     });
     for (const [name, value] of Object.entries(headers)) {
-      if (value && /[^\x20-\x7e]/.test(value))
-        throw new LlmError('LlmAuth', 'The API key has characters that no key has.');
+      if (value && !isHeaderValue(value)) throw new LlmError('LlmAuth', 'The API key has characters that no key has.');
       if (value) exact.set(name, value);
     }
     return async (url, init) => {

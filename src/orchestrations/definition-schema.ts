@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { text } from '../fields.ts';
+import { json, line, orNull, requestObject, text } from '../fields.ts';
 import { agentToolsSchema } from '../agents/tool-schema.ts';
 
 const stepId = z
@@ -11,9 +11,9 @@ const stateKey = z
 /** Also the keys that runs write themselves. */
 const readableKey = z.string().regex(/^\w[\w-]{0,127}$/, 'is not a key of the state');
 const label = z.string().regex(/^[A-Za-z0-9][\w -]{0,63}$/, 'must be 1 to 64 letters, digits, spaces, _ or -');
-const target = stepId.nullable().default(null);
-const template = text(0, 50_000).nullable().default(null);
-const model = text(1, 200).nullable().default(null);
+const target = orNull(stepId);
+const template = orNull(text(0, 50_000));
+const model = orNull(line(200));
 const seconds = z.number().positive();
 
 /** A shipped orchestration, or one of the account's own. */
@@ -25,11 +25,11 @@ const common = {
   id: stepId.meta({ example: 'step-research' }),
   name: text(1, 200).meta({ example: 'Research' }),
   input_keys: z.array(readableKey).max(50).default([]).meta({ description: 'What the step reads of the state.' }),
-  output_key: stateKey.nullable().default(null).meta({
+  output_key: orNull(stateKey).meta({
     description: 'Where its result is kept in the state; without it the result is not kept there.',
     example: 'research_results',
   }),
-  next_step_id: target.meta({ description: 'Null: the run, branch or loop body ends here.' }),
+  next_step_id: target.meta({ description: 'Without one the run, branch or loop body ends here.' }),
   timeout_seconds: seconds.max(86_400).default(300).meta({
     description: 'Of the step itself; people are waited for without it, and steps inside have their own.',
   }),
@@ -42,27 +42,26 @@ const common = {
   position_y: ignored,
 };
 
-const agent = z.strictObject({
-  name: text(1, 100).meta({ example: 'researcher' }),
-  system_prompt: text(0, 20_000).nullable().default(null),
+const agent = requestObject({
+  name: line(100).meta({ example: 'researcher' }),
+  system_prompt: orNull(text(0, 20_000)),
   model,
 });
-const agent_id = text(1, 100).nullable().default(null).meta({ description: 'A built-in agent.', example: 'research' });
+const agent_id = orNull(line(100)).meta({ description: 'A built-in agent.', example: 'research' });
 const max_turns = z.int().min(1).max(100).default(15);
 const prompt_template = template.meta({
   description: '`{state.key}` is replaced by the value. The message of the run unless given.',
   example: 'Research {state.query}.',
 });
 
-const humanField = z.strictObject({
+const humanField = requestObject({
   name: stateKey,
   type: z.enum(['text', 'textarea', 'select', 'number', 'boolean']).default('text'),
-  label: text(0, 500).nullable().default(null),
-  options: z
-    .union([text(1, 5_000), z.array(text(1, 200)).min(1).max(100)])
-    .nullable()
-    .default(null)
-    .meta({ description: 'Of a `select`: a list, or a text with commas.', example: 'approve,reject' }),
+  label: orNull(text(0, 500)),
+  options: orNull(z.union([text(1, 5_000), z.array(text(1, 200)).min(1).max(100)])).meta({
+    description: 'Of a `select`: a list, or a text with commas.',
+    example: 'approve,reject',
+  }),
   required: z.boolean().optional().meta({ description: 'A `select` is, others are not, unless given.' }),
 });
 
@@ -72,11 +71,11 @@ const stepSchema = z
       type: z.literal('agent'),
       ...common,
       agent_id,
-      agent: agent.nullable().default(null).meta({ description: 'An agent of this orchestration.' }),
+      agent: orNull(agent).meta({ description: 'An agent of this orchestration.' }),
       prompt_template,
       model,
       max_turns,
-      allowed_tools: agentToolsSchema.nullable().default(null),
+      allowed_tools: orNull(agentToolsSchema),
     }),
     z.strictObject({ type: z.literal('llm'), ...common, prompt_template, model }),
     z.strictObject({
@@ -122,13 +121,9 @@ const stepSchema = z
       ...common,
       human_prompt: template,
       human_fields: z.array(humanField).max(50).default([]),
-      human_timeout_seconds: seconds
-        .max(366 * 86_400)
-        .nullable()
-        .default(null)
-        .meta({
-          description: 'The step fails when nobody has answered by then. For ever unless given.',
-        }),
+      human_timeout_seconds: orNull(seconds.max(366 * 86_400)).meta({
+        description: 'The step fails when nobody has answered by then. For ever unless given.',
+      }),
     }),
     z.strictObject({
       type: z.literal('transform'),
@@ -167,69 +162,67 @@ const stepSchema = z
       : step,
   );
 
-/** A field that is null is one that is not given: exports have all fields of all types in every step. */
-function withoutNulls(step: unknown): unknown {
+/** Exports have all fields of all types in every step, with null for those that are not of its type. */
+function withoutAnyNulls(step: unknown): unknown {
   if (typeof step !== 'object' || step === null || Array.isArray(step)) return step;
   return Object.fromEntries(Object.entries(step).filter(([, value]) => value !== null));
 }
 
-export const definitionSchema = z
-  .strictObject({
-    id: orchestrationId
-      .refine((id) => id !== 'runs', 'is the path of the runs')
-      .optional()
-      .meta({ description: 'Made up unless given.', example: 'orch-research-report' }),
-    name: text(1, 200).meta({ example: 'Research → Report' }),
-    description: text(0, 5_000).default(''),
-    entry_step_id: stepId,
-    steps: z.array(z.preprocess(withoutNulls, stepSchema)).min(1).max(200),
-    state_schema: z
-      .record(
-        stateKey,
-        z.strictObject({
-          type: text(0, 100).nullable().default(null),
-          default: z.unknown().optional().meta({ description: 'Any JSON value.' }),
-          description: text(0, 1_000).nullable().default(null),
-        }),
-      )
-      .default({})
-      .meta({ description: 'What the state begins with. The message of a run goes to its first key.' }),
-    max_total_turns: z.int().min(1).max(1_000).default(100).meta({ description: 'Step executions in one run.' }),
-    max_total_cost_usd: z.number().min(0).nullable().default(null),
-    timeout_minutes: z.number().positive().max(100_000).default(30).meta({
-      description: 'Since the start, or since a person answered; waiting for people does not count.',
-    }),
-    edges: ignored,
-    avatar: ignored,
-    trigger: ignored,
-    hash: ignored,
-    is_shipped: ignored,
-    created_at: ignored,
-    updated_at: ignored,
-  })
-  .meta({
-    id: 'OrchestrationDefinition',
-    example: {
-      name: 'Research → Report',
-      entry_step_id: 'research',
-      steps: [
-        {
-          id: 'research',
-          name: 'Research',
-          type: 'agent',
-          agent_id: 'research',
-          prompt_template: 'Research {state.query}.',
-          output_key: 'notes',
-          next_step_id: 'report',
-        },
-        {
-          id: 'report',
-          name: 'Report',
-          type: 'llm',
-          prompt_template: 'Write a short report from these notes: {state.notes}',
-          output_key: 'report',
-        },
-      ],
-      state_schema: { query: { type: 'string' } },
-    },
-  });
+export const definitionSchema = requestObject({
+  id: orchestrationId
+    .refine((id) => id !== 'runs', 'is the path of the runs')
+    .optional()
+    .meta({ description: 'Made up unless given.', example: 'orch-research-report' }),
+  name: text(1, 200).meta({ example: 'Research → Report' }),
+  description: text(0, 5_000).default(''),
+  entry_step_id: stepId,
+  steps: z.array(z.preprocess(withoutAnyNulls, stepSchema)).min(1).max(200),
+  state_schema: z
+    .record(
+      stateKey,
+      requestObject({
+        type: orNull(text(0, 100)),
+        default: json().optional().meta({ description: 'Any JSON value.' }),
+        description: orNull(text(0, 1_000)),
+      }),
+    )
+    .default({})
+    .meta({ description: 'What the state begins with. The message of a run goes to its first key.' }),
+  max_total_turns: z.int().min(1).max(1_000).default(100).meta({ description: 'Step executions in one run.' }),
+  max_total_cost_usd: orNull(z.number().min(0)),
+  timeout_minutes: z.number().positive().max(100_000).default(30).meta({
+    description: 'Since the start, or since a person answered; waiting for people does not count.',
+  }),
+  edges: ignored,
+  avatar: ignored,
+  trigger: ignored,
+  hash: ignored,
+  is_shipped: ignored,
+  created_at: ignored,
+  updated_at: ignored,
+}).meta({
+  id: 'OrchestrationDefinition',
+  example: {
+    name: 'Research → Report',
+    entry_step_id: 'research',
+    steps: [
+      {
+        id: 'research',
+        name: 'Research',
+        type: 'agent',
+        agent_id: 'research',
+        prompt_template: 'Research {state.query}.',
+        output_key: 'notes',
+        next_step_id: 'report',
+      },
+      {
+        id: 'report',
+        name: 'Report',
+        type: 'llm',
+        prompt_template: 'Write a short report from these notes: {state.notes}',
+        output_key: 'report',
+      },
+    ],
+    state_schema: { query: { type: 'string' } },
+  },
+});

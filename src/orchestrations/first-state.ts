@@ -3,7 +3,7 @@ import type { ValueRef } from '../../workflows/contract/shared-state.ts';
 
 /**
  * What the state of a run begins with: the defaults of the schema, and the message as `user_input`, `user_query` and the
- * first key of the schema. A message that is empty leaves that key to its default.
+ * first key of the schema.
  */
 export function firstState(
   run_id: string,
@@ -21,7 +21,7 @@ export function firstState(
     refs[key] = isText ? { text: text_id } : { json: text_id };
   }
   const [first] = Object.keys(state_schema);
-  for (const key of ['user_input', 'user_query', ...(first && message ? [first] : [])])
+  for (const key of ['user_input', 'user_query', ...(first === undefined ? [] : [first])])
     refs[key] = { text: input.text_id };
   return { refs, texts };
 }

@@ -6,13 +6,20 @@ import type { Definition, Step } from '../../workflows/contract/definition.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { chooseModels, type ModelDeps } from '../agents/models.ts';
 import { findTemplate } from '../agents/templates.ts';
+import { requireCallable } from '../fetch.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import { startRun, type StartDeps } from '../runs/start.ts';
 import { checkTools } from './check-tools.ts';
 import type { Orchestration } from './find.ts';
 import { firstState } from './first-state.ts';
 
-export type OrchestrationRequest = { message: string; provider_id?: string | null; webhook_url?: string | null };
+/** `warnings` is what the readers of the run are told of the request. */
+export type OrchestrationRequest = {
+  message: string;
+  provider_id?: string;
+  webhook_url?: string;
+  warnings: string[];
+};
 
 /**
  * Accepts a run of an orchestration, with the definition as it is now, and returns its id. Throws what `chooseModels`,
@@ -26,7 +33,8 @@ export async function startOrchestration(
   idempotency: IdSeed | undefined,
 ): Promise<string> {
   const { db } = deps;
-  const provider_id = request.provider_id === undefined ? await ownProvider(db, principal) : request.provider_id;
+  requireCallable(deps.checkAddress, [[['webhook_url'], request.webhook_url]]);
+  const provider_id = request.provider_id ?? (await ownProvider(db, principal));
   const agents = agentsOf(definition);
   const chosen = await chooseModels(deps, principal, provider_id, agents, (index) => {
     const at = definition.steps.findIndex((step) => step.id === agents[index]!.name);
@@ -51,6 +59,7 @@ export async function startOrchestration(
     orchestration_id: id,
     definition_hash: hash,
     shared_state: JSON.stringify(refs),
+    start_warnings: JSON.stringify(request.warnings),
   };
   await startRun(deps, principal, run, idempotency, (trx) => insertTexts(trx, texts));
   return run_id;

@@ -18,15 +18,17 @@ function milliseconds(duration: string | null | undefined): number | null {
   return duration ? msToNumber(duration as Duration) : null;
 }
 
-/** Throws `InvalidInputError` for terms that cannot work: a timeout that never comes, an escalation to nowhere, too many reminders. */
+/** Throws `InvalidInputError` for terms that cannot work: a timeout that never comes, an escalation to nowhere, too
+ * many reminders, or reminders that never come. */
 export function checkGateTerms(run: Terms & { human_gates: HumanGate[] }, minReminderSeconds: number): void {
   const own = run.human_gates.flatMap((gate, index) =>
-    typeof gate === 'string' ? [] : faultsOf(termsOf(gate, run), ['human_gates', index], minReminderSeconds),
+    typeof gate === 'string' ? [] : faultsOf(termsOf(gate, run), gate, ['human_gates', index], minReminderSeconds),
   );
-  requireNone([...faultsOf(run, [], minReminderSeconds), ...own]);
+  requireNone([...faultsOf(run, run, [], minReminderSeconds), ...own]);
 }
 
-function faultsOf(terms: Terms, at: Path, minReminderSeconds: number): FieldFault[] {
+/** `own` is what is named at this place itself. */
+function faultsOf(terms: Terms, own: Terms, at: Path, minReminderSeconds: number): FieldFault[] {
   const { gate_due_in, remind_every, on_timeout = 'wait', escalation_webhook_url } = terms;
   const faults: FieldFault[] = [];
   if (on_timeout !== 'wait' && !gate_due_in) {
@@ -38,7 +40,15 @@ function faultsOf(terms: Terms, at: Path, minReminderSeconds: number): FieldFaul
   if (remind_every && milliseconds(remind_every)! < minReminderSeconds * 1000) {
     faults.push({ path: [...at, 'remind_every'], detail: `must be at least ${minReminderSeconds} seconds` });
   }
+  if (own.remind_every && outlasts(remind_every, gate_due_in) && on_timeout !== 'wait' && on_timeout !== 'escalate') {
+    const detail = `must be shorter than \`gate_due_in\`: with \`on_timeout: "${on_timeout}"\` no gate is open for longer`;
+    faults.push({ path: [...at, 'remind_every'], detail });
+  }
   return faults;
+}
+
+function outlasts(reminder: string | null | undefined, due: string | null | undefined): boolean {
+  return Boolean(reminder && due) && milliseconds(reminder)! >= milliseconds(due)!;
 }
 
 /** What a plan says of a task that answers to these entries of `human_gates`. Of several, the strictest terms hold. */

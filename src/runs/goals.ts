@@ -2,6 +2,8 @@ import type { GateTerms, HumanGate, NewRun, RunAgent } from '../../db/schema.ts'
 import type { Principal } from '../accounts/principal.ts';
 import { chooseModels, checkFallbacks, type AgentInput, type ModelDeps } from '../agents/models.ts';
 import { agentTemplates } from '../agents/templates.ts';
+import type { Path } from '../errors.ts';
+import { requireCallable } from '../fetch.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import { checkGateTerms } from './gate-terms.ts';
 import { startRun, type RunRequest, type StartDeps } from './start.ts';
@@ -21,7 +23,8 @@ export type Goal = Partial<GateTerms> & {
 
 /**
  * Accepts a run of a goal, with its agents as they are now, and returns its id. Throws `InvalidInputError` for terms that
- * cannot work and for providers, models and tools that the account does not have, and what `startRun` throws.
+ * cannot work, addresses that may not be called, and models and tools that the account does not have, `NOT_FOUND` for
+ * providers that it does not have, and what `startRun` throws.
  */
 export async function startGoal(
   deps: GoalDeps,
@@ -30,12 +33,25 @@ export async function startGoal(
   idempotency: IdSeed | undefined,
 ): Promise<string> {
   checkGateTerms(goal, deps.minReminderSeconds);
+  requireCallable(deps.checkAddress, addressesOf(goal));
   await checkFallbacks(deps.db, principal, goal.fallback_provider_ids);
   const given = goal.agents.length > 0 ? goal.agents : agentTemplates;
   const agents = await chooseModels(deps, principal, goal.provider_id ?? null, given);
   const run_id = newId('run', idempotency);
   await startRun(deps, principal, goalRow(run_id, goal, agents), idempotency);
   return run_id;
+}
+
+/** Where its webhooks go, with where they stand in the request. */
+function addressesOf({ webhook_url, escalation_webhook_url, human_gates }: Goal): [Path, string | null | undefined][] {
+  return [
+    [['webhook_url'], webhook_url],
+    [['escalation_webhook_url'], escalation_webhook_url],
+    ...human_gates.map((gate, index): [Path, string | null | undefined] => [
+      ['human_gates', index, 'escalation_webhook_url'],
+      typeof gate === 'string' ? null : gate.escalation_webhook_url,
+    ]),
+  ];
 }
 
 /** What is stored of a run of a goal before it begins. */

@@ -1,5 +1,5 @@
 import type { RunQuota } from '../../db/runs.ts';
-import { DomainError } from '../errors.ts';
+import { DomainError, type WayOut } from '../errors.ts';
 
 /** How many runs an account may start. */
 
@@ -17,11 +17,11 @@ export function quotaOf(settings: QuotaSettings, provider_id: string | null): Ru
   return { monthly: settings.MONTHLY_RUN_LIMIT, trial: isTrial ? settings.MANAGED_TRIAL_RUNS_COUNT : undefined };
 }
 
-/** Why a start was refused, with the way out. */
-export function overQuota(refused: 'trial' | 'monthly', settings: QuotaSettings): DomainError {
+/** Why a start was refused, with the way out; for the trial, that is `toModel`. */
+export function overQuota(refused: 'trial' | 'monthly', settings: QuotaSettings, toModel: WayOut): DomainError {
   if (refused === 'trial') {
     const used = `All ${settings.MANAGED_TRIAL_RUNS_COUNT} managed trial runs are used.`;
-    return new DomainError('PROVIDER_REQUIRED', used, { way_out: 'register_provider' });
+    return new DomainError('PROVIDER_REQUIRED', used, { way_out: toModel });
   }
   const now = new Date();
   const nextMonth = Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1);

@@ -2,12 +2,14 @@ import type { Db } from '../../db/index.ts';
 import { insertRun } from '../../db/runs.ts';
 import type { NewRun, RunOrigin } from '../../db/schema.ts';
 import type { Principal } from '../accounts/principal.ts';
+import { wayToModel } from '../agents/models.ts';
+import type { CheckAddress } from '../fetch.ts';
 import type { IdSeed } from '../ids.ts';
 import type { Outbox } from '../temporal/outbox.ts';
 import { overQuota, quotaOf, type QuotaSettings } from './quotas.ts';
 
 /** What starting a run takes, in any process. */
-export type StartDeps = { db: Db; outbox: Outbox; quotas: QuotaSettings };
+export type StartDeps = { db: Db; outbox: Outbox; quotas: QuotaSettings; checkAddress: CheckAddress };
 
 /** The row of a run, without whose it is. */
 export type RunRequest = Omit<NewRun, 'account_id' | 'started_by'> & { origin: RunOrigin };
@@ -27,6 +29,6 @@ export async function startRun(
   const quota = quotaOf(quotas, run.provider_id ?? null);
   const row = { ...run, account_id, started_by: key_id };
   const accepted = await outbox.accept(insertRun(db, row, quota, idempotency?.isRetry, insertMore));
-  if (accepted.refused) throw overQuota(accepted.refused, quotas);
+  if (accepted.refused) throw overQuota(accepted.refused, quotas, await wayToModel(db, account_id));
   outbox.send(accepted.entry);
 }

@@ -8,6 +8,7 @@ const task = 'Compare three note apps.';
 const ownProvider = { provider: 'openai', api_key: 'sk-canary' };
 const hosted = { ORCHFLOW_MODE: 'hosted' };
 const wayOut = expect.stringContaining('Register a provider with POST /api/v1/providers and pass its provider_id.');
+const nameProvider = 'Pass the provider_id of one of yours; GET /api/v1/providers lists them.';
 const providerRequired = { status: 402, code: 'PROVIDER_REQUIRED', detail: wayOut };
 
 /** An Orchflow of these settings, with a user of it. */
@@ -44,7 +45,8 @@ describe('hosted', () => {
 
     const provider_id = await addProvider(user);
     expect((await user.post('/runs', { task, provider_id })).status).toBe(201);
-    expect((await user.post('/runs', { task })).status).toBe(402);
+    const again = await user.post('/runs', { task });
+    expectProblem(again, { ...providerRequired, detail: `All 3 managed trial runs are used. ${nameProvider}` });
   });
 
   test('the trials of one account are not those of another', async () => {
@@ -64,12 +66,12 @@ describe('hosted', () => {
 
   test('requests that are refused take no trial', async () => {
     const { user } = await start(hosted);
-    for (const body of [
-      { task: '' },
-      { task, agents: [{ name: 'coding', model: 'gpt-4o' }] },
-      { task, provider_id: 'prv_x' },
-    ]) {
-      expect((await user.post('/runs', body)).status).toBe(422);
+    for (const [body, status] of [
+      [{ task: '' }, 422],
+      [{ task, agents: [{ name: 'coding', model: 'gpt-4o' }] }, 422],
+      [{ task, provider_id: 'prv_x' }, 404],
+    ] as const) {
+      expect((await user.post('/runs', body)).status).toBe(status);
     }
     for (let run = 1; run <= 3; run += 1) expect((await user.post('/runs', { task })).status).toBe(201);
   });
@@ -91,6 +93,8 @@ describe('hosted', () => {
       const { user } = await start({ ...hosted, ...setting });
       expectProblem(await user.post('/runs', { task }), providerRequired);
       expect((await user.post('/runs', { task, provider_id: await addProvider(user) })).status).toBe(201);
+      const detail = expect.stringContaining(nameProvider);
+      expectProblem(await user.post('/runs', { task }), { ...providerRequired, detail });
     }
   });
 });
@@ -161,6 +165,7 @@ describe('runs a month', () => {
       shared_state: _______,
       kind: ________,
       retrying: _________,
+      start_warnings: __________,
       ...rest
     } = row;
     const earlier = Array.from({ length: 95 }, (_unused, index) => ({

@@ -200,7 +200,7 @@ test('the providers are asked in their order, and a person when all of them refu
   await story.user.delete(`/providers/${second.provider_id}`).then(({ status }) => expect(status).toBe(200));
   const ids = [second.provider_id, third.provider_id];
   expect(await story.user.post('/runs', { task: 'x', fallback_provider_ids: ids })).toMatchObject({
-    status: 422,
+    status: 404,
     body: { errors: [{ pointer: '/fallback_provider_ids/0' }] },
   });
 

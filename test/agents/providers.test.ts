@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { decrypt, providerKeyContext } from '../../src/crypto.ts';
-import { expectFault, expectProblem } from '../harness/problem.ts';
+import { expectFault, expectNoProvider, expectProblem } from '../harness/problem.ts';
 import { scriptRun } from '../harness/script.ts';
 import { goal, useStory } from '../harness/story.ts';
 import { until } from '../harness/orchflow.ts';
@@ -64,6 +64,13 @@ describe('registering a provider', () => {
 });
 
 describe('a provider key', () => {
+  test('that was pasted with its line break is kept without', async () => {
+    const { body } = await story.user.post('/providers', { provider: 'openai', api_key: ` ${key}\r\n` });
+    const { account_id, api_key_encrypted } = await findRow(body.provider_id);
+    const secret = [Buffer.from(story.orchflow.env.ENCRYPTION_KEY!, 'base64')];
+    expect(decrypt(api_key_encrypted!, secret, providerKeyContext(account_id, body.provider_id))).toBe(key);
+  });
+
   test('is in no answer, and not in clear in the database', async () => {
     const created = await story.user.post('/providers', { provider: 'openai', api_key: key, label: 'mine' });
     const listed = await story.user.get('/providers');
@@ -142,7 +149,7 @@ describe('a deactivated provider', () => {
   });
 
   test('takes no new run', async () => {
-    expectFault(await story.user.post('/runs', { task: goal, provider_id: story.provider_id }), '/provider_id');
+    expectNoProvider(await story.user.post('/runs', { task: goal, provider_id: story.provider_id }), '/provider_id');
   });
 
   test('serves no agent of a new run either', async () => {
@@ -166,12 +173,12 @@ describe('a provider in place of another', () => {
   test('is of its kind, and of its account', async () => {
     const stranger = await story.orchflow.register();
     const given = { provider: 'openai', api_key: key, replaces: story.provider_id };
-    expectFault(await stranger.post('/providers', given), '/replaces');
+    expectNoProvider(await stranger.post('/providers', given), '/replaces');
     expectFault(await story.user.post('/providers', { ...given, provider: 'gemini' }), '/replaces');
     const gateway = { provider: 'openai', api_key: key, base_url: 'https://gateway.example/v1', gateway: true };
     const { body } = await story.user.post('/providers', gateway);
     expectFault(await story.user.post('/providers', { ...given, replaces: body.provider_id }), '/gateway');
-    expectFault(await story.user.post('/providers', { ...given, replaces: 'prv_none' }), '/replaces');
+    expectNoProvider(await story.user.post('/providers', { ...given, replaces: 'prv_none' }), '/replaces');
     // Nothing was made, and nothing taken away.
     const { providers } = (await story.user.get('/providers')).body;
     const ids = new Set(providers.map((one: any) => one.provider_id));

@@ -24,3 +24,9 @@ export function expectFault(answer: Answer, pointer: string) {
   const errors = [{ pointer, detail: expect.stringMatching(/\S/) }];
   expectProblem(answer, { status: 422, code: 'VALIDATION_FAILED', errors });
 }
+
+/** Expects a 404 for the ids of providers at these places of the request. */
+export function expectNoProvider(answer: Answer, ...pointers: string[]) {
+  const errors = pointers.map((pointer) => ({ pointer, detail: expect.stringMatching(/provider of this account$/) }));
+  expectProblem(answer, { status: 404, code: 'NOT_FOUND', detail: 'Provider not found.', errors });
+}

@@ -30,6 +30,7 @@ async function callRuns(call: Call): Promise<void> {
   const { run_id } = (await call('POST', start, shipped, { message: 'Note apps' })).body;
   await call('POST', `${start}?wait=0`, shipped, { message: 'Note apps' });
   await call('POST', start, { orch_id: 'unknown' }, { message: 'Note apps' });
+  await call('POST', start, shipped, { message: 'Note apps', provider_id: 'unknown' });
   await call('GET', `${all}?limit=1`);
   await call('GET', one, { run_id });
   await call('POST', `${one}/resume`, { run_id }, { response: { decision: 'approve' } });
@@ -52,7 +53,7 @@ async function callRuns(call: Call): Promise<void> {
     steps: [{ id: 'a', name: 'A', type: 'transform', transform_code: 'throw "no"' }],
   };
   await call('POST', '/api/v1/orchestrations', {}, faulty);
-  const failed = (await call('POST', start, { orch_id: 'faulty' }, {})).body.run_id;
+  const failed = (await call('POST', start, { orch_id: 'faulty' }, { message: 'Go', mesage: 'Go' })).body.run_id;
   await call('POST', `${one}/retry`, { run_id: failed });
   await call('POST', `${one}/retry?wait=0`, { run_id: failed });
   for (const [method, path, body] of [

@@ -86,6 +86,105 @@ describe('slow clients are cut', () => {
   });
 });
 
+describe('what Postgres cannot store is refused where it stands', () => {
+  const task = 'Compare three note apps.';
+  const state = (value: unknown) => ({
+    name: 'A',
+    entry_step_id: 'a',
+    steps: [{ id: 'a', name: 'A', type: 'llm' }],
+    state_schema: { a: { default: value } },
+  });
+  const resumed = '/orchestrations/runs/run_x/resume';
+
+  test.for<[what: string, path: string, body: (bad: string) => object, pointer: string]>([
+    ['a default of the state', '/orchestrations', (bad) => state(bad), '/state_schema/a/default'],
+    [
+      'a text deep in a default',
+      '/orchestrations',
+      (bad) => state([{ b: ['', bad] }]),
+      '/state_schema/a/default/0/b/1',
+    ],
+    ['a name in a default', '/orchestrations', (bad) => state({ b: { [bad]: 1 } }), '/state_schema/a/default/b/BAD'],
+    [
+      'a key of the state',
+      '/orchestrations',
+      (bad) => ({ ...state(1), state_schema: { [bad]: {} } }),
+      '/state_schema/BAD',
+    ],
+    [
+      'a label of a route',
+      '/orchestrations',
+      (bad) => ({ ...state(1), steps: [{ id: 'a', name: 'A', type: 'evaluator', route_map: { [bad]: null } }] }),
+      '/steps/0/route_map/BAD',
+    ],
+    [
+      'a case of a switch',
+      '/orchestrations',
+      (bad) => ({
+        ...state(1),
+        steps: [{ id: 'a', name: 'A', type: 'switch', switch_expression: '1', switch_cases: { [bad]: null } }],
+      }),
+      '/steps/0/switch_cases/BAD',
+    ],
+    ['an answer', resumed, (bad) => ({ response: bad }), '/response'],
+    ['a field of an answer', resumed, (bad) => ({ response: { notes: bad } }), '/response/notes'],
+    ['a text deep in an answer', `${resumed}/stream`, (bad) => ({ response: { a: [{ b: bad }] } }), '/response/a/0/b'],
+    ['a name in an answer', resumed, (bad) => ({ response: { [bad]: 'x' } }), '/response/BAD'],
+    ['the step of an answer', resumed, (bad) => ({ response: 'x', step_id: bad }), '/step_id'],
+    ['the gate of an answer', resumed, (bad) => ({ response: 'x', gate_id: bad }), '/gate_id'],
+    ['the gate of a task', '/runs/run_x/tasks/T1/complete', (bad) => ({ output: 'x', gate_id: bad }), '/gate_id'],
+    ['an edit', '/runs/run_x/rerun', (bad) => ({ from_task: 'T1', edits: { T1: bad } }), '/edits/T1'],
+    ['the task of an edit', '/runs/run_x/rerun', (bad) => ({ from_task: 'T1', edits: { [bad]: 'x' } }), '/edits/BAD'],
+    ['the task of a rerun', '/runs/run_x/rerun', (bad) => ({ from_task: bad }), '/from_task'],
+    ['the name of an agent', '/runs', (bad) => ({ task, agents: [{ name: bad }] }), '/agents/0/name'],
+    ['a tool', '/runs', (bad) => ({ task, agents: [{ name: 'a', tools: [bad] }] }), '/agents/0/tools/0'],
+    ['a gate', '/runs', (bad) => ({ task, human_gates: [{ name: bad }] }), '/human_gates/0/name'],
+    ['a model', '/providers', (bad) => ({ provider: 'openai', api_key: 'sk-canary', model: bad }), '/model'],
+    [
+      'a header',
+      '/tools/mcp',
+      (bad) => ({ name: 'a', url: 'https://a.example', headers: { [bad]: 'x' } }),
+      '/headers/BAD',
+    ],
+    ['an argument', '/tools/mcp', (bad) => ({ name: 'a', command: 'a', args: [bad] }), '/args/0'],
+  ])('%s', async ([, path, body, pointer]) => {
+    for (const bad of ['a\u0000b', 'a\ud800b', '\udc00']) {
+      expectFault(await user.post(path, body(bad)), pointer.replace('BAD', bad.toWellFormed()));
+    }
+  });
+
+  test('in a path or a query it leads to nothing', async () => {
+    expect((await user.get('/runs/a%00b')).status).toBe(404);
+    for (const query of ['status=%00', 'cursor=%00', 'limit=%00'])
+      expect((await user.get(`/runs?${query}`)).status).toBe(422);
+    for (const query of ['run_id=%00', 'status=%00']) {
+      expect((await user.get(`/webhooks/deliveries?${query}`)).status).toBe(422);
+    }
+    expect((await user.get('/orchestrations/runs?orchestration_id=%00')).status).toBe(422);
+  });
+});
+
+describe('names', () => {
+  const line = 'must be one line, without control characters';
+  test.for<[path: string, body: (name: string) => object, pointer: string]>([
+    ['/providers', (model) => ({ provider: 'openai', api_key: 'sk-canary', model }), '/model'],
+    ['/providers', (label) => ({ provider: 'openai', api_key: 'sk-canary', label }), '/label'],
+    ['/runs', (name) => ({ task: 'x', agents: [{ name }] }), '/agents/0/name'],
+    ['/runs', (model) => ({ task: 'x', agents: [{ name: 'a', model }] }), '/agents/0/model'],
+    ['/auth/register', (name) => ({ name, email: 'names@example.com' }), '/name'],
+  ])('%s takes a line that is not blank', async ([path, body, pointer]) => {
+    for (const [name, detail] of [
+      ['', 'must not be empty'],
+      [' ', 'must not be empty'],
+      ['gpt-4o\n', line],
+      ['a\u001b[31m', line],
+      ['a\u0085b', line],
+    ] as const) {
+      expect((await user.post(path, body(name))).body.errors).toEqual([{ pointer, detail }]);
+    }
+  });
+});
+
 describe('idempotency keys', () => {
   const create = () =>
     send(

@@ -143,6 +143,8 @@ test('every answer in the life of an account is as documented, member by member'
   const run = '/api/v1/runs/{run_id}';
   const ids = { run_id, task_id: 'T1' };
   await call('POST', '/api/v1/runs', {}, {});
+  await call('POST', '/api/v1/runs', {}, { ...goal, provider_id: 'unknown' });
+  await call('POST', '/api/v1/providers', {}, { provider: 'gemini', api_key: 'k', replaces: 'unknown' });
   await call('GET', '/api/v1/runs?limit=1');
   await call('GET', '/api/v1/runs?limit=0');
   await call('GET', run, ids);

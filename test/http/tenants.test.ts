@@ -81,7 +81,8 @@ const posted: [RegExp, object][] = [
   [/\/rerun$/, { from_task: 'T1' }],
   [/\/run(\/stream)?$/, { message: 'Note apps' }],
   [/\/resume(\/stream)?$/, { response: { decision: 'approve' } }],
-  [/./, { output: 'The budget is ten euros.' }],
+  [/\/complete$/, { output: 'The budget is ten euros.' }],
+  [/./, {}],
 ];
 
 /** Status, headers and bytes, all but the times. */

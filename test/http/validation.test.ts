@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startOrchflow, type Orchflow, type TestRun, type User } from '../harness/orchflow.ts';
-import { expectFault } from '../harness/problem.ts';
+import { expectFault, expectNoProvider } from '../harness/problem.ts';
 import { countRows } from '../harness/rows.ts';
 
 /** What the API refuses, where it says the fault is, and that nothing of it is kept. */
@@ -66,9 +66,7 @@ describe('POST /runs names the field that is wrong', () => {
     ['a webhook_url of another protocol', '/webhook_url', { task, webhook_url: 'file:///etc/passwd' }],
     ['a NUL in the webhook_url', '/webhook_url', { task, webhook_url: 'https://example.com/\u0000' }],
     ['half a character in the webhook_url', '/webhook_url', { task, webhook_url: 'https://example.com/\ud800' }],
-    ['an unknown provider', '/provider_id', { task, provider_id: 'prv_unknown' }],
     ['a NUL in the provider_id', '/provider_id', { task, provider_id: '\u0000' }],
-    ['an unknown fallback', '/fallback_provider_ids/0', { task, fallback_provider_ids: ['prv_unknown'] }],
     ['a fallback given twice', '/fallback_provider_ids', { task, fallback_provider_ids: ['prv_a', 'prv_a'] }],
     ['six fallbacks', '/fallback_provider_ids', { task, fallback_provider_ids: many(6, (index) => `prv_${index}`) }],
     ['a cost limit of nothing', '/max_cost_usd', { task, max_cost_usd: 0 }],
@@ -84,11 +82,10 @@ describe('POST /runs names the field that is wrong', () => {
   ])('%s', ([, pointer, body]) => expectRefused(pointer, 'post', '/runs', body));
 
   test("another account's provider is an unknown one", async () => {
-    await expectRefused('/provider_id', 'post', '/runs', { task, provider_id: others_provider_id });
     const answers = await Promise.all(
       [others_provider_id, 'prv_unknown'].map((provider_id) => user.post('/runs', { task, provider_id })),
     );
-    expect(answers[0]!.body.detail).toBe(answers[1]!.body.detail);
+    for (const answer of answers) expectNoProvider(answer, '/provider_id');
   });
 
   test('all faults are named at once', async () => {

@@ -122,7 +122,7 @@ test.each([
     'a merge in an unknown way',
     define({ ...llm('ask'), type: 'merge', merge_strategy: 'zip', input_keys: ['user_input'] }),
     '/steps/0/merge_strategy',
-    'Invalid option',
+    'must be one of list, concat, dict',
   ],
   [
     'an evaluator without routes',

@@ -63,9 +63,11 @@ test('a long orchestration continues as new, in the middle of branches and loops
 });
 
 test('those that ship run to their end, on the demo model too', async () => {
-  const { user } = story;
-  const own = { message: 'My invoice is wrong, I want my payment back', provider_id: null };
-  const triage = await user.post('/orchestrations/orch-support-triage/run', own);
+  // Without a provider: these run on the server's model.
+  const user = await story.orchflow.register();
+  const triage = await user.post('/orchestrations/orch-support-triage/run', {
+    message: 'My invoice is wrong, I want my payment back',
+  });
   expect(triage.body.human_input_required, JSON.stringify(triage.body)).toMatchObject({ step_id: 'refund' });
   const answered = await resume(user, triage, { refund: true, note: 'Sorry.' });
   expect(answered.body).toMatchObject({ status: 'completed', shared_state: { topic: 'billing' } });
@@ -73,7 +75,6 @@ test('those that ship run to their end, on the demo model too', async () => {
 
   const opinions = await user.post('/orchestrations/orch-second-opinions/run', {
     message: 'Sell ice',
-    provider_id: null,
   });
   expect(opinions.body, JSON.stringify(opinions.body)).toMatchObject({ status: 'completed' });
   expect(opinions.body.response).toMatch(/^After 2 rounds:/);

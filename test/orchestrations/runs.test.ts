@@ -26,6 +26,7 @@ test('the orchestration of the page runs, pauses for a person, and completes', a
       task_id: 'step-approve',
       gate_id: expect.stringMatching(/^gate_/),
     },
+    warnings: [],
   });
   const path = `/orchestrations/runs/${run_id}`;
   expect(await user.post(`${path}/resume`, { response: { decision: 'maybe' } })).toMatchObject({

@@ -239,6 +239,12 @@ test.each([
   ['a duration that is no text', { remind_every: 60 }, '/remind_every'],
   ['more than a year', { gate_due_in: '53w' }, '/gate_due_in'],
   ['a timeout that never comes', { on_timeout: 'cancel' }, '/gate_due_in'],
+  ['reminders that never come', { gate_due_in: '1h', remind_every: '24h', on_timeout: 'reject' }, '/remind_every'],
+  [
+    'reminders of one gate that never come',
+    { human_gates: [{ name: 'a', remind_every: '1h' }], gate_due_in: '60m', on_timeout: 'approve' },
+    '/human_gates/0/remind_every',
+  ],
   ['an escalation to nowhere', { gate_due_in: '1h', on_timeout: 'escalate' }, '/escalation_webhook_url'],
   ['an unknown action', { gate_due_in: '1h', on_timeout: 'accept' }, '/on_timeout'],
   ['an address that is none', { escalation_webhook_url: 'ftp://x' }, '/escalation_webhook_url'],
@@ -249,7 +255,7 @@ test.each([
   ],
   ['a gate with an unknown field', { human_gates: [{ name: 'b', due: '1h' }] }, '/human_gates/0/due'],
   ['a gate with a wrong duration', { human_gates: [{ name: 'b', gate_due_in: '1y' }] }, '/human_gates/0/gate_due_in'],
-  ['a gate without a name', { human_gates: [{ gate_due_in: '1h' }] }, '/human_gates/0'],
+  ['a gate without a name', { human_gates: [{ gate_due_in: '1h' }] }, '/human_gates/0/name'],
 ])('%s is refused with the name of the field', async (_, terms, pointer) => {
   const refused = await story.user.post('/runs', { task: 'x', provider_id: story.provider_id, ...terms });
   expect(refused).toMatchObject({ status: 422, body: { errors: [{ pointer }] } });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { expectNoProvider } from '../harness/problem.ts';
 import { countRows } from '../harness/rows.ts';
 import { runSteps } from '../harness/orchestration.ts';
 import { useStory } from '../harness/story.ts';
@@ -109,10 +110,10 @@ test('what cannot be run again is refused by name, and nothing is kept', async (
     [{ from_task: 'T2', edits: { T3: 'x' } }, '/edits/T3'],
     [{ from_task: 'T2', edits: { T9: 'x' } }, '/edits/T9'],
     [{ from_task: 'T2', edits: { T1: '' } }, '/edits/T1'],
-    [{ from_task: 'T2', provider_id: 'prv_unknown' }, '/provider_id'],
   ] as const) {
     expect(await user.post(path, body)).toMatchObject({ status: 422, body: { errors: [{ pointer }] } });
   }
+  expectNoProvider(await user.post(path, { from_task: 'T2', provider_id: 'prv_unknown' }), '/provider_id');
   expect(await user.post(path, { from_task: 'T3' })).toMatchObject({ status: 409, body: { code: 'RUN_NOT_READY' } });
   expect(await user.post('/runs/run_unknown/rerun', { from_task: 'T1' })).toMatchObject({ status: 404 });
   expect(await countRows(orchflow.db)).toEqual(before);

@@ -263,16 +263,19 @@ describe('endpoints with trouble', () => {
 test('a private address is not called unless the operator allows it, and the run goes on', async () => {
   // The model is the built-in one: the fake is at a private address too.
   const strict = await startOrchflow({ environment: { ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '' } });
+  // The operator allowed it when the run was taken.
+  const { DATABASE_URL = '', ENCRYPTION_KEY = '' } = strict.env;
+  const before = await startOrchflow({ worker: false, environment: { DATABASE_URL, ENCRYPTION_KEY } });
   try {
-    const run = await (
-      await strict.register()
-    ).startRun({ task: 'Compare three note apps.', webhook_url: endpoint.url });
+    const asker = await before.register();
+    const run = await asker.startRun({ task: 'Compare three note apps.', webhook_url: endpoint.url });
     await run.until('completed');
     const delivery = strict.db.selectFrom('webhook_deliveries').selectAll().where('run_id', '=', run.run_id);
     await until(async () => (await delivery.executeTakeFirst())?.status === 'failed', 'the delivery fails');
     expect((await delivery.executeTakeFirst())?.last_response).toContain('127.0.0.1 is not a public address');
     expect(endpoint.requests).toEqual([]);
   } finally {
+    await before.stop();
     await strict.stop();
   }
 });

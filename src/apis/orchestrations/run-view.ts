@@ -130,21 +130,21 @@ export function runToWire(run: OrchestrationRun) {
 
 /** The answer to who waited for the run: completed, paused or failed, as documented. Undefined while it goes on. */
 export function toAnswer(run: OrchestrationRun) {
-  const { run_id } = run;
+  const { run_id, warnings } = run;
   const status = wireStatus(run.status);
   switch (status) {
     case 'running':
       return undefined;
     case 'paused': {
       const [gate] = run.gates;
-      return gate && { status, run_id, human_input_required: humanInput(gate) };
+      return gate && { status, run_id, human_input_required: humanInput(gate), warnings };
     }
     case 'completed':
     case 'failed':
     case 'cancelled': {
       const shared_state = sharedState(run);
       const response = responseOf(run, shared_state)!;
-      return { status, run_id, response, shared_state, step_history: stepHistory(run) };
+      return { status, run_id, response, shared_state, step_history: stepHistory(run), warnings };
     }
   }
 }

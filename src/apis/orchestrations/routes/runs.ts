@@ -10,6 +10,7 @@ import type { AppEnv } from '../../../http/env.ts';
 import { notFound } from '../../../errors.ts';
 import { body, createRouter, eventStream, json, route } from '../../../http/openapi.ts';
 import { getOrchestration } from '../../../orchestrations/find.ts';
+import { afterWarnings, warningsOfIgnored } from '../ignored.ts';
 import { resumeRun } from '../resume.ts';
 import { runToWire, statusesOf, wireStatus } from '../run-view.ts';
 import { startOrchestration } from '../../../orchestrations/start.ts';
@@ -40,14 +41,18 @@ const answers = {
   202: json(runGoesOnSchema, 'The run goes on; read it under its id'),
 };
 
-/** Waits for the run. A client that hangs up loses nothing: the run goes on. */
-async function answerOf(c: Context<AppEnv>, run_id: string, seconds: number) {
+/** Waits for the run. A client that hangs up loses nothing: the run goes on. `ignored` is what its request is warned of. */
+async function answerOf(c: Context<AppEnv>, run_id: string, seconds: number, ignored: string[] = []) {
   const answer = await besides(c, seconds * 1_000, () =>
     waitForAnswer(c.var.deps, c.var.principal.account_id, run_id, { seconds, signal: c.req.raw.signal }),
   );
-  if (answer) return c.json(answer, 200);
+  if (answer) return c.json({ ...answer, warnings: [...new Set([...ignored, ...answer.warnings])] }, 200);
   const message = `The run goes on. Read it with GET /api/v1/orchestrations/runs/${run_id}.`;
-  return c.json({ status: 'running' as const, run_id, message }, 202);
+  return c.json({ status: 'running' as const, run_id, message, warnings: ignored }, 202);
+}
+
+async function ignoredBy(c: Context<AppEnv>, schema: typeof startOrchestrationSchema | typeof resumeSchema) {
+  return warningsOfIgnored(await c.req.json(), schema.out.shape);
 }
 
 const run = route({
@@ -65,8 +70,10 @@ const run = route({
 orchestrationRunsRouter.openapi(run, async (c) => {
   const { deps, principal, idempotency } = c.var;
   const orchestration = await getOrchestration(deps.db, principal, c.req.valid('param').orch_id);
-  const run_id = await startOrchestration(deps, principal, orchestration, c.req.valid('json'), idempotency);
-  return answerOf(c, run_id, c.req.valid('query').wait);
+  const warnings = await ignoredBy(c, startOrchestrationSchema);
+  const request = { ...c.req.valid('json'), warnings };
+  const run_id = await startOrchestration(deps, principal, orchestration, request, idempotency);
+  return answerOf(c, run_id, c.req.valid('query').wait, warnings);
 });
 
 const resume = route({
@@ -85,18 +92,21 @@ orchestrationRunsRouter.openapi(resume, async (c) => {
   const { run_id } = c.req.valid('param');
   const { deps, principal, idempotency } = c.var;
   await resumeRun(deps, principal, run_id, c.req.valid('json'), idempotency);
-  return answerOf(c, run_id, c.req.valid('query').wait);
+  return answerOf(c, run_id, c.req.valid('query').wait, await ignoredBy(c, resumeSchema));
 });
 
 const streamed = { 200: eventStream('The events, until the run ends or waits for a person; `done` is the last') };
 
 /** What happens in the run from after `seq`. It goes on when the client leaves. */
-async function streamOf(c: Context<AppEnv>, run_id: string, seq: number) {
+async function streamOf(c: Context<AppEnv>, run_id: string, seq: number, ignored: string[]) {
   const { deps, principal } = c.var;
   const { orchestration_id, definition_hash } = await getRun(deps.db, run_id);
   const definition = await findDefinition(deps.db, definition_hash!);
   const run = { account_id: principal.account_id, run_id, orchestration_id: orchestration_id!, definition };
-  return sendEvents(c, (signal) => orchestrationEventsToWire(deps, run, deps.runEvents.follow(run_id, seq, signal)));
+  return sendEvents(c, (signal) => {
+    const events = orchestrationEventsToWire(deps, run, deps.runEvents.follow(run_id, seq, signal));
+    return afterWarnings(run_id, ignored, events);
+  });
 }
 
 const runStream = route({
@@ -109,7 +119,8 @@ const runStream = route({
 \`step_error\`, \`step_warning\`, \`thinking\`, \`agent_turn\` and \`llm_thought\`, \`tool_execution\`, \`tool_result\`, \`final\`,
 \`routing_decision\`, \`if_decision\`, \`switch_decision\`, \`parallel_start\`, \`branch_start\`, \`parallel_complete\`, \`loop_iteration\`,
 \`loop_complete\`, \`loop_limit_reached\`, \`merge_complete\`, \`transform_result\`, \`human_input_required\`, \`orchestration_end\`,
-\`orchestration_error\`, \`orchestration_complete\` (with \`final_state\`), \`delta\` (text while it is written), \`done\`.`,
+\`orchestration_error\`, \`orchestration_complete\` (with \`final_state\`), \`delta\` (text while it is written), \`done\`.
+Before them, \`warning\` (with \`warnings\`) names the members of the request that it does not have.`,
   request: { params: orchestrationParams, body: body(startOrchestrationSchema) },
   responses: streamed,
   problems: [402, 404, 429],
@@ -118,8 +129,10 @@ const runStream = route({
 orchestrationRunsRouter.openapi(runStream, async (c) => {
   const { deps, principal, idempotency } = c.var;
   const orchestration = await getOrchestration(deps.db, principal, c.req.valid('param').orch_id);
-  const run_id = await startOrchestration(deps, principal, orchestration, c.req.valid('json'), idempotency);
-  return streamOf(c, run_id, 0);
+  const warnings = await ignoredBy(c, startOrchestrationSchema);
+  const request = { ...c.req.valid('json'), warnings };
+  const run_id = await startOrchestration(deps, principal, orchestration, request, idempotency);
+  return streamOf(c, run_id, 0, warnings);
 });
 
 const resumeStream = route({
@@ -139,7 +152,7 @@ orchestrationRunsRouter.openapi(resumeStream, async (c) => {
   const place = await findRunPlace(deps.db, principal.account_id, run_id);
   if (!place) throw notFound('Run');
   await resumeRun(deps, principal, run_id, c.req.valid('json'), idempotency);
-  return streamOf(c, run_id, place.event_seq);
+  return streamOf(c, run_id, place.event_seq, await ignoredBy(c, resumeSchema));
 });
 
 const retry = route({
@@ -171,7 +184,6 @@ const list = route({
   request: { query: runListQuery },
   responses: { 200: json(orchestrationRunListSchema, 'The runs') },
   links: orchestrationRunLinks('/runs/0/run_id'),
-  problems: [422],
 });
 
 orchestrationRunsRouter.openapi(list, async (c) => {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { usageSchema } from '../../../runs/usage-schema.ts';
-import { id, text, timestamp, url } from '../../../fields.ts';
+import { id, json, line, text, timestamp, url, withoutNulls } from '../../../fields.ts';
 import { limit } from '../../../http/cursor.ts';
 import { queryNumber } from '../../../http/query.ts';
 
@@ -16,36 +16,37 @@ export const waitQuery = z.object({
   ),
 });
 
-export const startOrchestrationSchema = z
-  .object({
-    message: text(0, 20_000).default('').meta({
+// Other members are not refused, as the API that these two are compatible with does not; `warnings` names them.
+export const startOrchestrationSchema = withoutNulls(
+  z.object({
+    message: text(1, 20_000).meta({
       description: 'Goes to `user_input`, `user_query` and the first key of the state schema.',
       example: 'Synapse AI platform',
     }),
-    provider_id: text(1, 64)
-      .nullish()
-      .meta({ description: "The account's newest active provider unless given; null is the server's own model." }),
-    webhook_url: url().nullish(),
-  })
-  .meta({ id: 'StartOrchestration' });
+    provider_id: line(64).optional().meta({
+      description: "The account's newest active provider unless given; the server's own model where there is none.",
+    }),
+    webhook_url: url().optional(),
+  }),
+).meta({ id: 'StartOrchestration' });
 
-export const resumeSchema = z
-  .object({
+export const resumeSchema = withoutNulls(
+  z.object({
     response: z
-      .union([text(0, 100_000), z.record(z.string(), z.unknown())])
+      .union([text(0, 100_000), z.record(text(0, 200), json())])
       .default({})
       .meta({
         description: 'The fields by name, or a text, which answers the only field.',
         example: { decision: 'approve', notes: 'Excellent research.' },
       }),
-    step_id: text(1, 64)
-      .nullish()
+    step_id: line(64)
+      .optional()
       .meta({ description: 'Which step is answered, where several wait. The one that waits longest.' }),
-    gate_id: text(1, 200)
-      .nullish()
+    gate_id: line(200)
+      .optional()
       .meta({ description: 'Refuses the answer when the step waits for another one by now.' }),
-  })
-  .meta({ id: 'ResumeOrchestration' });
+  }),
+).meta({ id: 'ResumeOrchestration' });
 
 const fieldSchema = z.object({
   name: z.string(),
@@ -88,21 +89,24 @@ const stepHistorySchema = z
 
 const sharedState = z.record(z.string(), z.unknown()).meta({ description: 'The state, also as it is at a failure.' });
 
+const warnings = z.array(z.string()).meta({ description: 'Also of the request: members that it does not have.' });
+
 export const runAnswerSchema = z
   .union([
-    z.object({ status: z.literal('paused'), run_id: z.string(), human_input_required: humanInputSchema }),
+    z.object({ status: z.literal('paused'), run_id: z.string(), human_input_required: humanInputSchema, warnings }),
     z.object({
       status: z.enum(['completed', 'failed', 'cancelled']),
       run_id: z.string(),
       response: z.string(),
       shared_state: sharedState,
       step_history: stepHistorySchema,
+      warnings,
     }),
   ])
   .meta({ id: 'OrchestrationAnswer' });
 
 export const runGoesOnSchema = z
-  .object({ status: z.literal('running'), run_id: z.string(), message: z.string() })
+  .object({ status: z.literal('running'), run_id: z.string(), message: z.string(), warnings })
   .meta({ id: 'OrchestrationGoesOn' });
 
 const runStatus = z.enum(['running', 'paused', 'completed', 'failed', 'cancelled']);

@@ -3,6 +3,7 @@ import { deleteMcpServer, listMcpServers, upsertMcpServer } from '../../../../db
 import type { McpServer } from '../../../../db/schema.ts';
 import { encrypt, mcpServerContext } from '../../../crypto.ts';
 import { InvalidInputError, notFound } from '../../../errors.ts';
+import { requireCallable } from '../../../fetch.ts';
 import { besides } from '../../../http/deadline.ts';
 import { body, createRouter, json, links, route } from '../../../http/openapi.ts';
 import {
@@ -37,7 +38,8 @@ const create = route({
 
 mcpServersRouter.openapi(create, async (c) => {
   const { name, url, headers = {}, command, args = [], env = {} } = c.req.valid('json');
-  const { db, config, fetch } = c.var.deps;
+  const { db, config, fetch, checkAddress } = c.var.deps;
+  requireCallable(checkAddress, [[['url'], url]]);
   const account_id = c.var.principal.account_id;
   if (command && !config.MCP_STDIO_ENABLED) {
     throw new InvalidInputError([

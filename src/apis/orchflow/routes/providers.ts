@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { deactivateProvider, findProvider, insertProvider, listProviders } from '../../../../db/providers.ts';
 import type { Provider } from '../../../../db/schema.ts';
 import { encrypt, providerKeyContext } from '../../../crypto.ts';
-import { InvalidInputError, notFound } from '../../../errors.ts';
+import { InvalidInputError, notFound, providerNotFound } from '../../../errors.ts';
+import { requireCallable } from '../../../fetch.ts';
 import { newId } from '../../../ids.ts';
 import { DEFAULT_MODELS } from '../../../llm/index.ts';
 import { body, createRouter, json, links, route } from '../../../http/openapi.ts';
@@ -31,17 +32,20 @@ const create = route({
   request: { body: body(createProviderSchema) },
   responses: { 201: json(providerSchema, 'The provider, without its key') },
   links: links({ provider_id: '/provider_id' }, 'deactivateProvider'),
+  problems: [404],
 });
 
 providersRouter.openapi(create, async (c) => {
   const { provider, api_key, label, model, base_url, gateway, replaces } = c.req.valid('json');
-  const { db, config } = c.var.deps;
+  const { db, config, checkAddress } = c.var.deps;
+  requireCallable(checkAddress, [[['base_url'], base_url]]);
   const account_id = c.var.principal.account_id;
   const provider_id = newId('provider', c.var.idempotency);
   const context = providerKeyContext(account_id, provider_id);
   const replaced = replaces ? await findProvider(db, account_id, replaces) : undefined;
-  if (replaces && replaced?.provider !== provider) {
-    throw new InvalidInputError([{ path: ['replaces'], detail: `is not one of this account's ${provider} providers` }]);
+  if (replaces && !replaced) throw providerNotFound([['replaces']], 'a provider');
+  if (replaced && replaced.provider !== provider) {
+    throw new InvalidInputError([{ path: ['replaces'], detail: `is no provider of ${provider}` }]);
   }
   if (replaced?.gateway && !gateway) {
     throw new InvalidInputError([

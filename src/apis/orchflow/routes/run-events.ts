@@ -33,7 +33,7 @@ To resume, send \`Last-Event-ID\` (as browsers do) or \`?after=\`: the last \`se
     200: eventStream('The events'),
     204: { description: 'All was sent before, `done` too: do not come back' },
   },
-  problems: [404, 422],
+  problems: [404],
 });
 
 runEventsRouter.openapi(follow, async (c) => {

@@ -36,7 +36,7 @@ const create = route({
   request: { body: body(createRunSchema) },
   responses: { 201: json(runStartedSchema, 'The run is accepted and will not be lost') },
   links: runLinks(),
-  problems: [402],
+  problems: [402, 404],
 });
 
 runsRouter.openapi(create, async (c) => {
@@ -82,7 +82,6 @@ const list = route({
     ...links({ run_id: '/runs/0/run_id', task_id: '/runs/0/waiting_tasks/0' }, 'completeTask'),
     ...links({ cursor: '/next_cursor' }, 'listRuns'),
   },
-  problems: [422],
 });
 
 runsRouter.openapi(list, async (c) => {
@@ -111,7 +110,7 @@ const get = route({
   },
   responses: { 200: json(runSchema, 'The run') },
   links: { ...runLinks(), ...links({ run_id: '/run_id', task_id: '/waiting_tasks/0' }, 'completeTask') },
-  problems: [404, 422],
+  problems: [404],
 });
 
 runsRouter.openapi(get, async (c) => {

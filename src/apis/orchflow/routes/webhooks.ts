@@ -40,7 +40,6 @@ const list = route({
     ...links({ run_id: '/deliveries/0/run_id' }, 'getRun'),
     ...links({ cursor: '/next_cursor' }, 'listWebhookDeliveries'),
   },
-  problems: [422],
 });
 
 webhooksRouter.openapi(list, async (c) => {

@@ -1,12 +1,10 @@
 import { z } from 'zod';
-import { text } from '../../../fields.ts';
+import { line, requestObject } from '../../../fields.ts';
 
-export const registerSchema = z
-  .strictObject({
-    name: text(1, 200).meta({ example: 'Your Name' }),
-    email: z.email().max(320).meta({ example: 'you@example.com' }),
-  })
-  .meta({ id: 'Register' });
+export const registerSchema = requestObject({
+  name: line(200).meta({ example: 'Your Name' }),
+  email: z.email().max(320).meta({ example: 'you@example.com' }),
+}).meta({ id: 'Register' });
 
 export const registeredSchema = z
   .object({

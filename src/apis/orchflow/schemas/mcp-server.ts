@@ -1,37 +1,33 @@
 import { z } from 'zod';
-import { text, timestamp, url } from '../../../fields.ts';
+import { isHeaderValue } from '../../../fetch.ts';
+import { headerValue, requestObject, text, timestamp, url } from '../../../fields.ts';
 
 /** The first part of the names of its tools. */
 export const mcpServerName = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, {
   error: 'must be lower-case letters, digits and hyphens, beginning with a letter, at most 32',
 });
 
-const secrets = (name: RegExp) =>
+const secrets = (name: RegExp, value: z.ZodType<string>) =>
   z
-    .record(
-      z.string().regex(name),
-      z
-        .string()
-        .max(8_000)
-        .regex(/^[\x20-\x7e]*$/, 'must be printable ASCII'),
-    )
-    .refine((values) => Object.keys(values).length <= 20, 'must be at most 20')
+    .record(z.string().regex(name, 'is not a name that can be here'), value)
+    .refine((values) => Object.keys(values).length <= 20, 'must be at most 20 items')
     .optional();
 
-export const createMcpServerSchema = z
-  .strictObject({
-    name: mcpServerName.meta({ description: 'Its tools are called `name.tool`.', example: 'weather' }),
-    url: url().optional().meta({ description: 'Streamable HTTP.', example: 'https://mcp.example.com/mcp' }),
-    headers: secrets(/^[\w-]{1,100}$/).meta({
-      description: 'Sent with every request. Encrypted; never returned.',
-      example: { Authorization: 'Bearer …' },
-    }),
-    command: text(1, 1_000).optional().meta({
-      description: 'A program that speaks MCP on stdio, in place of `url`, where the operator allows it.',
-    }),
-    args: z.array(text(0, 2_000)).max(50).optional(),
-    env: secrets(/^\w{1,100}$/).meta({ description: 'Its environment. Encrypted; never returned.' }),
-  })
+export const createMcpServerSchema = requestObject({
+  name: mcpServerName.meta({ description: 'Its tools are called `name.tool`.', example: 'weather' }),
+  url: url().optional().meta({ description: 'Streamable HTTP.', example: 'https://mcp.example.com/mcp' }),
+  headers: secrets(/^[\w-]{1,100}$/, headerValue(8_000)).meta({
+    description: 'Sent with every request. Encrypted; never returned.',
+    example: { Authorization: 'Bearer …' },
+  }),
+  command: text(1, 1_000).optional().meta({
+    description: 'A program that speaks MCP on stdio, in place of `url`, where the operator allows it.',
+  }),
+  args: z.array(text(0, 2_000)).max(50).optional(),
+  env: secrets(/^\w{1,100}$/, z.string().max(8_000).refine(isHeaderValue, 'must be printable ASCII')).meta({
+    description: 'Its environment. Encrypted; never returned.',
+  }),
+})
   .refine(({ url: address, command }) => (address === undefined) !== (command === undefined), {
     path: ['url'],
     error: 'must be given, or `command`, and not both',

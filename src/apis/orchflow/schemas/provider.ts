@@ -1,21 +1,23 @@
 import { z } from 'zod';
-import { id, text, timestamp, url } from '../../../fields.ts';
+import { headerValue, id, line, requestObject, timestamp, url } from '../../../fields.ts';
 
-export const createProviderSchema = z
-  .strictObject({
-    provider: z.enum(['gemini', 'openai', 'anthropic', 'ollama']),
-    api_key: text(1, 1_000).optional().meta({ description: 'Required, except for Ollama. Encrypted; never returned.' }),
-    label: text(0, 200).nullish(),
-    model: text(1, 200).optional().meta({ description: "The vendor's default model unless given." }),
-    base_url: url().nullish().meta({ description: 'For Ollama, and for servers that speak the API of the vendor.' }),
-    gateway: z.boolean().default(false).meta({
-      description: 'The server at `base_url` has models of all makers: it serves every agent of its runs.',
-    }),
-    replaces: id.nullish().meta({
-      description: 'A provider of the same kind, which is deactivated: its runs go on with this one.',
-      example: null,
-    }),
-  })
+export const createProviderSchema = requestObject({
+  provider: z.enum(['gemini', 'openai', 'anthropic', 'ollama']),
+  api_key: headerValue(1_000)
+    .min(1, 'must not be empty')
+    .optional()
+    .meta({ description: 'Required, except for Ollama. Encrypted; never returned.' }),
+  label: line(200).optional(),
+  model: line(200).optional().meta({ description: "The vendor's default model unless given." }),
+  base_url: url().optional().meta({ description: 'For Ollama, and for servers that speak the API of the vendor.' }),
+  gateway: z.boolean().default(false).meta({
+    description: 'The server at `base_url` has models of all makers: it serves every agent of its runs.',
+  }),
+  replaces: id.optional().meta({
+    description: 'A provider of the same kind, which is deactivated: its runs go on with this one.',
+    example: null,
+  }),
+})
   .refine(({ provider, api_key }) => provider === 'ollama' || api_key !== undefined, {
     path: ['api_key'],
     error: 'is required for this provider',

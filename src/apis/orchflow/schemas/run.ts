@@ -2,14 +2,16 @@ import { z } from 'zod';
 import { usageSchema } from '../../../runs/usage-schema.ts';
 import { taskSchema } from './task.ts';
 import { timeoutActions } from '../../../../workflows/contract/gate-rules.ts';
-import { duration, text, timestamp, url } from '../../../fields.ts';
+import { duration, line, requestObject, text, timestamp, url } from '../../../fields.ts';
 import { cursor, limit } from '../../../http/cursor.ts';
 import { agentToolsSchema } from '../../../agents/tool-schema.ts';
 
-const agentSchema = z.strictObject({
-  name: text(1, 100).meta({ example: 'research' }),
-  system_prompt: text(0, 20_000).nullish().meta({ description: "The template's of this name unless given." }),
-  model: text(1, 200).nullish().meta({
+const agentSchema = requestObject({
+  name: line(100).meta({ example: 'research' }),
+  system_prompt: text(0, 20_000)
+    .optional()
+    .meta({ description: "The template's of this name unless given; of another name: `You are an expert NAME.`" }),
+  model: line(200).optional().meta({
     description: "A model of another vendor uses the account's newest active provider of that vendor.",
     example: 'gpt-4o',
   }),
@@ -21,13 +23,13 @@ const agentSchema = z.strictObject({
 
 const termsShape = {
   gate_due_in: duration()
-    .nullish()
+    .optional()
     .meta({ description: 'How long a gate may wait for a person. For ever unless given.' }),
-  remind_every: duration().nullish().meta({
+  remind_every: duration().optional().meta({
     description: 'Sends the webhook event `gate.reminder` this often, as long as a gate is open.',
     example: '24h',
   }),
-  escalation_webhook_url: url().nullish().meta({
+  escalation_webhook_url: url().optional().meta({
     description: 'Where `gate.overdue` goes with `on_timeout: "escalate"`, besides `webhook_url`.',
   }),
 };
@@ -37,70 +39,80 @@ const onTimeout = z.enum(timeoutActions).meta({
     '(`reject`), the task completes with its draft, or without an output (`approve`), the run is cancelled (`cancel`).',
 });
 
-const humanGateSchema = z
-  .strictObject({ name: text(1, 200), ...termsShape, on_timeout: onTimeout.optional() })
-  .meta({ id: 'HumanGate', description: "A gate with terms of its own. What it does not name is the run's." });
+const humanGateSchema = requestObject({ name: text(1, 200), ...termsShape, on_timeout: onTimeout.optional() }).meta({
+  id: 'HumanGate',
+  description: "A gate with terms of its own. What it does not name is the run's.",
+});
 
-export const createRunSchema = z
-  .strictObject({
-    task: text(1, 20_000).meta({
-      description: 'The goal.',
-      example: 'Plan and launch a faceless YouTube channel about AI tools for freelancers.',
-    }),
-    agents: z
-      .array(agentSchema)
-      .max(20)
-      .default([])
-      .refine(
-        (agents) => new Set(agents.map((agent) => agent.name.toLowerCase())).size === agents.length,
-        'must have different names',
-      )
-      .meta({ description: 'The built-in templates unless given.' }),
-    human_gates: z
-      .array(z.union([text(1, 200), humanGateSchema]))
-      .max(20)
-      .default([])
-      .meta({
-        description:
-          'Planned steps that a person does. A gate that no planned task is becomes a task of its own, before the tasks that ' +
-          'must wait for it or before the final output. Of several at one task, the strictest terms hold.',
-        example: ['legal approval'],
-      }),
-    ask_me_about: z
-      .array(text(1, 500))
-      .max(20)
-      .default([])
-      .meta({
-        description: 'What a person is asked for (task T1) before the agents begin.',
-        example: ['brand voice', 'target audience'],
-      }),
-    require_approval: z.boolean().default(false).meta({ description: 'Every AI task waits for approval.' }),
-    webhook_url: url().nullish(),
-    ...termsShape,
-    on_timeout: onTimeout.default('wait'),
-    provider_id: text(1, 64).nullish().meta({ example: 'prv_abc123' }),
-    fallback_provider_ids: z
-      .array(text(1, 64))
-      .max(5)
-      .default([])
-      .refine((ids) => new Set(ids).size === ids.length, 'must be different')
-      .meta({
-        description:
-          'Asked in this order, each with its own model, when the one before refuses: key, quota, deactivated.',
-        example: ['prv_def456'],
-      }),
-    max_cost_usd: z.number().positive().max(1_000_000).nullish().meta({
-      description: 'What the model calls of the run may cost. A model without a known price counts by tokens only.',
-      example: 0.5,
-    }),
-    max_tokens: z.int().min(1).max(1_000_000_000).nullish().meta({
-      description: 'What the model calls of the run may use, prompts and answers.',
-    }),
-    on_budget: z.enum(['gate', 'fail']).default('gate').meta({
-      description: '`gate`: a person decides whether the run goes on when it reaches a limit. `fail`: it fails.',
-    }),
+/** Those that were stored by earlier releases may have null for what was not named. */
+const gateOfRunSchema = z
+  .object({
+    name: z.string(),
+    gate_due_in: z.string().nullish(),
+    remind_every: z.string().nullish(),
+    on_timeout: onTimeout.optional(),
+    escalation_webhook_url: z.string().nullish(),
   })
-  .meta({ id: 'CreateRun' });
+  .meta({ id: 'HumanGateOfRun' });
+
+export const createRunSchema = requestObject({
+  task: text(1, 20_000).meta({
+    description: 'The goal.',
+    example: 'Plan and launch a faceless YouTube channel about AI tools for freelancers.',
+  }),
+  agents: z
+    .array(agentSchema)
+    .max(20)
+    .default([])
+    .refine(
+      (agents) => new Set(agents.map((agent) => agent.name.toLowerCase())).size === agents.length,
+      'must have different names',
+    )
+    .meta({ description: 'The built-in templates unless given.' }),
+  human_gates: z
+    .array(z.union([text(1, 200), humanGateSchema]))
+    .max(20)
+    .default([])
+    .meta({
+      description:
+        'Planned steps that a person does. A gate that no planned task is becomes a task of its own, before the tasks that ' +
+        'must wait for it or before the final output. Of several at one task, the strictest terms hold.',
+      example: ['legal approval'],
+    }),
+  ask_me_about: z
+    .array(text(1, 500))
+    .max(20)
+    .default([])
+    .meta({
+      description: 'What a person is asked for (task T1) before the agents begin.',
+      example: ['brand voice', 'target audience'],
+    }),
+  require_approval: z.boolean().default(false).meta({ description: 'Every AI task waits for approval.' }),
+  webhook_url: url().optional(),
+  ...termsShape,
+  on_timeout: onTimeout.default('wait'),
+  provider_id: line(64).optional().meta({ example: 'prv_abc123' }),
+  fallback_provider_ids: z
+    .array(line(64))
+    .max(5)
+    .default([])
+    .refine((ids) => new Set(ids).size === ids.length, 'must be different')
+    .meta({
+      description:
+        'Asked in this order, each with its own model, when the one before refuses: key, quota, deactivated.',
+      example: ['prv_def456'],
+    }),
+  max_cost_usd: z.number().positive().max(1_000_000).optional().meta({
+    description: 'What the model calls of the run may cost. A model without a known price counts by tokens only.',
+    example: 0.5,
+  }),
+  max_tokens: z.int().min(1).max(1_000_000_000).optional().meta({
+    description: 'What the model calls of the run may use, prompts and answers.',
+  }),
+  on_budget: z.enum(['gate', 'fail']).default('gate').meta({
+    description: '`gate`: a person decides whether the run goes on when it reaches a limit. `fail`: it fails.',
+  }),
+}).meta({ id: 'CreateRun' });
 
 const runStatus = z.enum(['pending', 'running', 'waiting_human', 'completed', 'failed', 'cancelled']);
 const phase = z.enum(['queued', 'split_tasks', 'infer_deps', 'assign_agents', 'execute', 'finalize', 'done']);
@@ -109,16 +121,14 @@ export const runStartedSchema = z
   .object({ run_id: z.string().meta({ example: 'run_abc123' }), status: z.literal('pending'), message: z.string() })
   .meta({ id: 'RunStarted' });
 
-export const rerunSchema = z
-  .strictObject({
-    from_task: text(1, 64).meta({ description: 'Done again, with every task after it.', example: 'T2' }),
-    edits: z
-      .record(z.string().max(64), text(1, 100_000))
-      .default({})
-      .meta({ description: 'Texts in place of outputs that stand, by task.', example: { T1: 'Dry and friendly.' } }),
-    provider_id: text(1, 64).nullish().meta({ description: "The source's unless given." }),
-  })
-  .meta({ id: 'Rerun' });
+export const rerunSchema = requestObject({
+  from_task: line(64).meta({ description: 'Done again, with every task after it.', example: 'T2' }),
+  edits: z
+    .record(text(1, 64), text(1, 100_000))
+    .default({})
+    .meta({ description: 'Texts in place of outputs that stand, by task.', example: { T1: 'Dry and friendly.' } }),
+  provider_id: line(64).optional().meta({ description: "The source's unless given." }),
+}).meta({ id: 'Rerun' });
 
 const runSummaryShape = {
   run_id: z.string(),
@@ -149,7 +159,7 @@ export const runSchema = z
         max_turns: z.int().optional(),
       }),
     ),
-    human_gates: z.array(z.union([z.string(), humanGateSchema])),
+    human_gates: z.array(z.union([z.string(), gateOfRunSchema])),
     ask_me_about: z.array(z.string()),
     orchestration_id: z.string().nullable().meta({ description: 'Null is a run of a goal.' }),
     require_approval: z.boolean(),

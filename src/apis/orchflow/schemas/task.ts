@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { usageSchema } from '../../../runs/usage-schema.ts';
-import { text, timestamp } from '../../../fields.ts';
+import { requestObject, text, timestamp } from '../../../fields.ts';
 
 export const decisionSchema = z.enum(['approve', 'edit', 'reject', 'retry']);
 
@@ -51,22 +51,18 @@ export const taskSchema = z
 
 export const taskListSchema = z.object({ run_id: z.string(), tasks: z.array(taskSchema) }).meta({ id: 'TaskList' });
 
-export const completeTaskSchema = z
-  .strictObject({
-    output: text(0, 100_000).nullish().meta({
-      description: 'The answer, the new text of an edit, or the feedback of a rejection.',
-      example: 'Brand voice should be practical and founder-friendly.',
-    }),
-    decision: decisionSchema.default('approve').meta({
-      description: '`reject`: do it again with `output` as feedback. `retry`: try again after mending what failed.',
-    }),
-    gate_id: z
-      .string()
-      .max(64)
-      .nullish()
-      .meta({ description: 'Refuses the answer when the task waits for another gate by now.' }),
-  })
-  .meta({ id: 'CompleteTask' });
+export const completeTaskSchema = requestObject({
+  output: text(0, 100_000).optional().meta({
+    description: 'The answer, the new text of an edit, or the feedback of a rejection.',
+    example: 'Brand voice should be practical and founder-friendly.',
+  }),
+  decision: decisionSchema.default('approve').meta({
+    description: '`reject`: do it again with `output` as feedback. `retry`: try again after mending what failed.',
+  }),
+  gate_id: text(1, 200)
+    .optional()
+    .meta({ description: 'Refuses the answer when the task waits for another gate by now.' }),
+}).meta({ id: 'CompleteTask' });
 
 export const taskCompletedSchema = z
   .object({
