@@ -20,19 +20,22 @@ export type DomainErrorCode =
 export type WayOut =
   'create_orchestration' | 'list_tools' | 'register_provider' | 'register_vendor' | 'replace_orchestration';
 
-type Details = {
-  way_out?: WayOut;
-  retry_after_seconds?: number;
-  /** What a client may read besides the message. */
-  members?: Record<string, unknown>;
+/** What a client may read besides the message. `/openapi.json` declares each. */
+export type ProblemMembers = {
+  run_status?: string;
+  task_status?: string;
+  gate_id?: string;
+  answer?: { gate_id: string; decision: string | null; output: string | null; answered_at: string | null };
 };
+
+type Details = { way_out?: WayOut; retry_after_seconds?: number; members?: ProblemMembers };
 
 /** A request that is well-formed, and cannot be done as things are. */
 export class DomainError extends Error {
   readonly code: DomainErrorCode;
   readonly way_out: WayOut | undefined;
   readonly retry_after_seconds: number | undefined;
-  readonly members: Record<string, unknown>;
+  readonly members: ProblemMembers;
 
   constructor(code: DomainErrorCode, message: string, { way_out, retry_after_seconds, members = {} }: Details = {}) {
     super(message);

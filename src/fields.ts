@@ -8,7 +8,7 @@ import { msToNumber } from '@temporalio/common/lib/time.js';
 export function text(min: 0 | 1, max: number) {
   const schema = z.string().max(max).refine(isStorable, unstorable);
   if (min === 0) return schema;
-  return schema.refine((value) => value.trim() !== '', 'must not be empty').meta({ pattern: '\\S' });
+  return schema.refine((value) => value.trim() !== '', 'must not be empty').meta({ minLength: 1 });
 }
 
 /** An http(s) URL that Postgres can store. */

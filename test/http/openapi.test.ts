@@ -154,6 +154,9 @@ test('every answer in the life of an account is as documented, member by member'
     waiting = body.waiting_tasks;
     await call('GET', '/api/v1/runs?limit=1');
     for (const task_id of waiting) {
+      const other = { output: 'Ten euros.', gate_id: 'gate_before' };
+      const refused = await call('POST', `${run}/tasks/{task_id}/complete`, { run_id, task_id }, other);
+      expect(refused.body).toMatchObject({ status: 409, gate_id: expect.stringMatching(/^gate_/) });
       await call('POST', `${run}/tasks/{task_id}/complete`, { run_id, task_id }, {});
       await call('POST', `${run}/tasks/{task_id}/complete`, { run_id, task_id }, { output: 'Ten euros.' });
     }

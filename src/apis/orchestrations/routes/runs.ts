@@ -25,7 +25,6 @@ import {
   orchestrationRunSchema,
   resumeSchema,
   runAnswerSchema,
-  runGoesOnSchema,
   runListQuery,
   runParams,
   startOrchestrationSchema,
@@ -37,7 +36,7 @@ export const orchestrationRunsRouter = createRouter();
 const tags = ['Orchestration runs'];
 const answers = {
   200: json(runAnswerSchema, 'The run has completed, paused or failed'),
-  202: json(runGoesOnSchema, 'The run goes on; read it under its id'),
+  202: json(runAnswerSchema, 'The run goes on; read it under its id'),
 };
 
 /** Waits for the run. A client that hangs up loses nothing: the run goes on. */

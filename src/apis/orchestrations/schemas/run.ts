@@ -88,22 +88,28 @@ const stepHistorySchema = z
 
 const sharedState = z.record(z.string(), z.unknown()).meta({ description: 'The state, also as it is at a failure.' });
 
-export const runAnswerSchema = z
-  .union([
-    z.object({ status: z.literal('paused'), run_id: z.string(), human_input_required: humanInputSchema }),
-    z.object({
-      status: z.enum(['completed', 'failed', 'cancelled']),
-      run_id: z.string(),
-      response: z.string(),
-      shared_state: sharedState,
-      step_history: stepHistorySchema,
-    }),
-  ])
-  .meta({ id: 'OrchestrationAnswer' });
+const pausedSchema = z
+  .object({ status: z.literal('paused'), run_id: z.string(), human_input_required: humanInputSchema })
+  .meta({ id: 'OrchestrationPaused', description: 'It waits for a person.' });
 
-export const runGoesOnSchema = z
+const endedSchema = z
+  .object({
+    status: z.enum(['completed', 'failed', 'cancelled']),
+    run_id: z.string(),
+    response: z.string(),
+    shared_state: sharedState,
+    step_history: stepHistorySchema,
+  })
+  .meta({ id: 'OrchestrationEnded' });
+
+const goesOnSchema = z
   .object({ status: z.literal('running'), run_id: z.string(), message: z.string() })
-  .meta({ id: 'OrchestrationGoesOn' });
+  .meta({ id: 'OrchestrationGoesOn', description: 'It goes on; read it under its id.' });
+
+/** One schema for every success: generators take one type for an operation, not one for each status. */
+export const runAnswerSchema = z
+  .discriminatedUnion('status', [pausedSchema, endedSchema, goesOnSchema])
+  .meta({ id: 'OrchestrationAnswer' });
 
 const runStatus = z.enum(['running', 'paused', 'completed', 'failed', 'cancelled']);
 
