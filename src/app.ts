@@ -121,6 +121,18 @@ function description(version: string) {
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],
+    tags: [
+      { name: 'Auth', description: 'An account and its API key.' },
+      { name: 'Runs', description: 'Goals at work: started, followed, cancelled, done again from a task on.' },
+      { name: 'Tasks', description: 'The parts of a run, and the answers that people give.' },
+      { name: 'Agents', description: 'The built-in agents.' },
+      { name: 'Providers', description: 'The LLM vendors of an account, with its own keys.' },
+      { name: 'Tools', description: 'What agents may call, and the MCP servers that have more.' },
+      { name: 'Orchestrations', description: 'Definitions of steps in an order of your own.' },
+      { name: 'Orchestration runs', description: 'Orchestrations at work.' },
+      { name: 'Webhooks', description: 'What was sent to your endpoints, and the secret of its signatures.' },
+      { name: 'Health', description: 'For load balancers and operators.' },
+    ],
   };
 }
 

@@ -39,7 +39,7 @@ function schemasIn(schema: Json, at: string): Place[] {
     ...properties,
     ...(items && { items }),
     ...(typeof additionalProperties === 'object' && { additionalProperties }),
-    ...[...oneOf, ...anyOf, ...allOf],
+    ...Object.fromEntries([...oneOf, ...anyOf, ...allOf].entries()),
   };
   const inner = Object.entries<Json>(within).flatMap(([name, part]) => schemasIn(part, `${at}.${name}`));
   return [{ at, schema }, ...inner];

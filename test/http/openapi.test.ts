@@ -63,10 +63,15 @@ describe('/openapi.json', () => {
     );
   });
 
-  test('gives each operation a summary, a tag, its path parameters, its security and described answers', () => {
-    for (const { method, path, summary, tags, parameters = [], security, responses, requestBody } of operations()) {
+  test('gives each operation a summary, a description, a tag, its path parameters, its security and described answers', () => {
+    const described: string[] = document.tags.map(({ name }: { name: string }) => name);
+    const used = operations().flatMap(({ tags }) => tags);
+    expect(new Set(described)).toEqual(new Set(used));
+    for (const operation of operations()) {
+      const { method, path, summary, description, tags, parameters = [], security, responses, requestBody } = operation;
       const name = `${method} ${path}`;
       expect(summary, name).toMatch(/\S/);
+      expect(description, name).toMatch(/\S/);
       expect(tags, name).toHaveLength(1);
       const inPath = parameters.filter((parameter: { in: string }) => parameter.in === 'path');
       expect(inPath.map((parameter: { name: string }) => `{${parameter.name}}`)).toEqual(path.match(/\{\w+\}/g) ?? []);

@@ -24,6 +24,7 @@ const health = route({
   operationId: 'getHealth',
   tags: ['Health'],
   summary: 'Health of the API, its database and Temporal',
+  description: 'For load balancers: 503 means that this process should get no requests.',
   isPublic: true,
   responses: { 200: json(healthSchema, 'The API serves'), 503: json(healthSchema, 'The database does not answer') },
 });
