@@ -89,7 +89,7 @@ func gates(client *api.ClientWithResponses) {
 	goal := api.CreateRun{Task: "Set a price.", HumanGates: &[]api.CreateRun_HumanGates_Item{plain, own}}
 	run_id := must(client.CreateRunWithResponse(ctx, nil, goal)).JSON201.RunId
 	run := must(client.GetRunWithResponse(ctx, run_id, nil)).JSON200
-	gate := must(run.HumanGates[1].AsHumanGate())
+	gate := must(run.HumanGates[1].AsHumanGateOfRun())
 	expect(*gate.GateDueIn == "1d", "the gate", gate)
 	cancelled := must(client.CancelRunWithResponse(ctx, run_id))
 	expect(cancelled.JSON200.Status == "cancelled", "the cancel", string(cancelled.Body))

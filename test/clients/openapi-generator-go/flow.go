@@ -98,7 +98,7 @@ func gates(ctx context.Context, client *orchflow.APIClient) {
 	goal := orchflow.CreateRun{Task: "Set a price.", HumanGates: gates}
 	runId := must(client.RunsAPI.CreateRun(ctx).CreateRun(goal).Execute()).RunId
 	run := must(client.RunsAPI.GetRun(ctx, runId).Execute())
-	expect(run.HumanGates[1].HumanGate.GetGateDueIn() == "1d", "the gate", run.HumanGates)
+	expect(run.HumanGates[1].HumanGateOfRun.GetGateDueIn() == "1d", "the gate", run.HumanGates)
 	cancelled := must(client.RunsAPI.CancelRun(ctx, runId).Execute())
 	expect(cancelled.Status == "cancelled", "the cancel", cancelled)
 }

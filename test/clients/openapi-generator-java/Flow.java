@@ -85,7 +85,7 @@ public class Flow {
     goal.addHumanGatesItem(new CreateRunHumanGatesInner(own));
     String runId = runs.createRun(goal, null).getRunId();
     Run run = runs.getRun(runId, null, null, null);
-    expect(run.getHumanGates().get(1).getHumanGate().getGateDueIn().equals("1d"), run);
+    expect(run.getHumanGates().get(1).getHumanGateOfRun().getGateDueIn().equals("1d"), run);
     expect(runs.cancelRun(runId).getStatus() == RunCancelled.StatusEnum.CANCELLED, runId);
   }
 

@@ -41,6 +41,17 @@ const humanGateSchema = z
   .strictObject({ name: text(1, 200), ...termsShape, on_timeout: onTimeout.optional() })
   .meta({ id: 'HumanGate', description: "A gate with terms of its own. What it does not name is the run's." });
 
+/** Those that were stored by earlier releases may have null for what was not named. */
+const gateOfRunSchema = z
+  .object({
+    name: z.string(),
+    gate_due_in: z.string().nullish(),
+    remind_every: z.string().nullish(),
+    on_timeout: onTimeout.optional(),
+    escalation_webhook_url: z.string().nullish(),
+  })
+  .meta({ id: 'HumanGateOfRun' });
+
 export const createRunSchema = z
   .strictObject({
     task: text(1, 20_000).meta({
@@ -149,7 +160,7 @@ export const runSchema = z
         max_turns: z.int().optional(),
       }),
     ),
-    human_gates: z.array(z.union([z.string(), humanGateSchema])),
+    human_gates: z.array(z.union([z.string(), gateOfRunSchema])),
     ask_me_about: z.array(z.string()),
     orchestration_id: z.string().nullable().meta({ description: 'Null is a run of a goal.' }),
     require_approval: z.boolean(),
