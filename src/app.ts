@@ -10,6 +10,7 @@ import { answerInTime, createDeadline, serverTiming } from './http/deadline.ts';
 import type { AppDeps } from './deps.ts';
 import type { AppEnv } from './http/env.ts';
 import { docsPage, swaggerAssets } from './http/docs.ts';
+import { toPortable } from './http/document.ts';
 import { problemPages } from './http/problem-pages.ts';
 import { HttpError, notAllowed } from './http/problems.ts';
 import { answerError as answerOrchestrationsError } from './apis/orchestrations/envelope.ts';
@@ -35,6 +36,7 @@ import { toolsRouter } from './apis/orchflow/routes/tools.ts';
 /** The map of the API: public mounts, the auth line, protected mounts, errors. */
 export function createApp(deps: AppDeps) {
   const app = createRouter();
+  let document: unknown;
 
   app.use(
     provide(deps),
@@ -54,7 +56,9 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/auth', authRouter);
   app.route('/api/v1/agents', templatesRouter);
   app.route('/problems', problemPages);
-  app.doc31('/openapi.json', description(deps.version));
+  app.get('/openapi.json', (c) =>
+    c.json((document ??= toPortable(app.getOpenAPI31Document(description(deps.version))))),
+  );
   app.get('/docs', docsPage);
   app.get(
     '/docs/assets/*',
@@ -119,6 +123,18 @@ function description(version: string) {
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],
+    tags: [
+      { name: 'Auth', description: 'An account and its API key.' },
+      { name: 'Runs', description: 'Goals at work: started, followed, cancelled, done again from a task on.' },
+      { name: 'Tasks', description: 'The parts of a run, and the answers that people give.' },
+      { name: 'Agents', description: 'The built-in agents.' },
+      { name: 'Providers', description: 'The LLM vendors of an account, with its own keys.' },
+      { name: 'Tools', description: 'What agents may call, and the MCP servers that have more.' },
+      { name: 'Orchestrations', description: 'Definitions of steps in an order of your own.' },
+      { name: 'Orchestration runs', description: 'Orchestrations at work.' },
+      { name: 'Webhooks', description: 'What was sent to your endpoints, and the secret of its signatures.' },
+      { name: 'Health', description: 'For load balancers and operators.' },
+    ],
   };
 }
 

@@ -26,11 +26,18 @@ export type WayOut =
   | 'register_vendor'
   | 'replace_orchestration';
 
+/** What a client may read besides the message. `/openapi.json` declares each. */
+export type ProblemMembers = {
+  run_status?: string;
+  task_status?: string;
+  gate_id?: string;
+  answer?: { gate_id: string; decision: string | null; output: string | null; answered_at: string | null };
+};
+
 type Details = {
   way_out?: WayOut;
   retry_after_seconds?: number;
-  /** What a client may read besides the message. */
-  members?: Record<string, unknown>;
+  members?: ProblemMembers;
   /** Where in what was given. */
   faults?: FieldFault[];
 };
@@ -40,7 +47,7 @@ export class DomainError extends Error {
   readonly code: DomainErrorCode;
   readonly way_out: WayOut | undefined;
   readonly retry_after_seconds: number | undefined;
-  readonly members: Record<string, unknown>;
+  readonly members: ProblemMembers;
   readonly faults: FieldFault[];
 
   constructor(code: DomainErrorCode, message: string, details: Details = {}) {

@@ -2,7 +2,8 @@ import { createRoute, OpenAPIHono, z, type RouteConfig } from '@hono/zod-openapi
 import type { Context, TypedResponse } from 'hono';
 import type { JsonText } from '../../db/run-views.ts';
 import type { AppEnv } from './env.ts';
-import { InvalidInputError, notFound } from '../errors.ts';
+import { InvalidInputError, notFound, type ProblemMembers } from '../errors.ts';
+import { timestamp } from '../fields.ts';
 import { faults } from './faults.ts';
 import { requireNoBody } from './no-body.ts';
 
@@ -31,6 +32,21 @@ export function createRouter(): OpenAPIHono<AppEnv> {
   });
 }
 
+/** What single problems have besides. */
+const problemMembers = {
+  run_status: z.string(),
+  task_status: z.string(),
+  gate_id: z.string().meta({ description: 'The gate that the task waits for by now.' }),
+  answer: z
+    .object({
+      gate_id: z.string(),
+      decision: z.string().nullable(),
+      output: z.string().nullable(),
+      answered_at: timestamp.nullable(),
+    })
+    .meta({ id: 'StandingAnswer', description: 'The answer that stands.' }),
+} satisfies { [Name in keyof ProblemMembers]-?: z.ZodType<ProblemMembers[Name]> };
+
 const problemSchema = z
   .object({
     type: z.string(),
@@ -40,6 +56,7 @@ const problemSchema = z
     code: z.string(),
     request_id: z.string(),
     errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
+    ...z.object(problemMembers).partial().shape,
   })
   .meta({ id: 'Problem', description: 'RFC 9457 problem details.' });
 
@@ -136,17 +153,9 @@ export function json<T extends z.ZodType>(schema: T, description: string) {
   return { description, content: { 'application/json': { schema } } };
 }
 
-const serverSentEvent = z
-  .object({
-    id: z.string().optional(),
-    event: z.string().optional(),
-    data: z.string().meta({ description: 'JSON.' }),
-  })
-  .meta({ id: 'ServerSentEvent' });
-
-/** An answer of server-sent events. Its schema is that of one event, as is usual. */
+/** An answer of server-sent events. Generated clients read it as one text, or hand out the stream. */
 export function eventStream(description: string) {
-  return { description, content: { 'text/event-stream': { schema: serverSentEvent } } };
+  return { description, content: { 'text/event-stream': { schema: z.string() } } };
 }
 
 /** A required JSON body. */

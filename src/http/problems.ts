@@ -2,7 +2,14 @@ import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { isUnavailable } from '../../db/index.ts';
-import { DomainError, InvalidInputError, type DomainErrorCode, type FieldFault, type WayOut } from '../errors.ts';
+import {
+  DomainError,
+  InvalidInputError,
+  type DomainErrorCode,
+  type FieldFault,
+  type ProblemMembers,
+  type WayOut,
+} from '../errors.ts';
 import { pointer } from './pointer.ts';
 
 /** What can go wrong before a noun is asked, or behind it. */
@@ -134,7 +141,7 @@ export type Problem = Extra & {
   code: ProblemCode;
   detail: string;
   errors?: { pointer: string; detail: string }[];
-  members?: Record<string, unknown>;
+  members?: ProblemMembers;
 };
 
 /** What a client can do about an error, in the requests of a surface; it follows the message. */

@@ -65,11 +65,14 @@ const humanField = requestObject({
   required: z.boolean().optional().meta({ description: 'A `select` is, others are not, unless given.' }),
 });
 
+/** A type of step, by its name in `/openapi.json`: generated clients have a class of this name. */
+function step<const Type extends string, Shape extends z.ZodRawShape>(id: string, type: Type, shape: Shape) {
+  return z.strictObject({ type: z.literal(type), ...common, ...shape }).meta({ id });
+}
+
 const stepSchema = z
   .discriminatedUnion('type', [
-    z.strictObject({
-      type: z.literal('agent'),
-      ...common,
+    step('AgentStep', 'agent', {
       agent_id,
       agent: orNull(agent).meta({ description: 'An agent of this orchestration.' }),
       prompt_template,
@@ -77,10 +80,8 @@ const stepSchema = z
       max_turns,
       allowed_tools: orNull(agentToolsSchema),
     }),
-    z.strictObject({ type: z.literal('llm'), ...common, prompt_template, model }),
-    z.strictObject({
-      type: z.literal('tool'),
-      ...common,
+    step('LlmStep', 'llm', { prompt_template, model }),
+    step('ToolStep', 'tool', {
       forced_tool: text(1, 200).meta({
         description: 'A name of `GET /api/v1/tools`. The model writes its arguments.',
       }),
@@ -90,65 +91,52 @@ const stepSchema = z
       model,
       max_turns,
     }),
-    z.strictObject({
-      type: z.literal('evaluator'),
-      ...common,
+    step('EvaluatorStep', 'evaluator', {
       route_map: z.record(label, stepId.nullable()).meta({ description: 'Label to step; null ends the run.' }),
       route_descriptions: z.record(label, text(0, 1_000)).default({}),
       evaluator_prompt: template,
       model,
     }),
-    z.strictObject({
-      type: z.literal('parallel'),
-      ...common,
+    step('ParallelStep', 'parallel', {
       parallel_branches: z.array(z.array(stepId).max(50)).max(50).meta({
         description: 'One step: it and what follows it, up to `next_step_id`, the join. Several: exactly those.',
       }),
     }),
-    z.strictObject({
-      type: z.literal('merge'),
-      ...common,
+    step('MergeStep', 'merge', {
       merge_strategy: z.enum(['list', 'concat', 'dict']).default('list'),
     }),
-    z.strictObject({
-      type: z.literal('loop'),
-      ...common,
+    step('LoopStep', 'loop', {
       loop_count: z.int().min(1).max(100).default(3),
       loop_step_ids: z.array(stepId).max(50),
     }),
-    z.strictObject({
-      type: z.literal('human'),
-      ...common,
+    step('HumanStep', 'human', {
       human_prompt: template,
-      human_fields: z.array(humanField).max(50).default([]),
+      human_fields: z
+        .array(humanField.meta({ id: 'HumanField' }))
+        .max(50)
+        .default([]),
       human_timeout_seconds: orNull(seconds.max(366 * 86_400)).meta({
         description: 'The step fails when nobody has answered by then. For ever unless given.',
       }),
     }),
-    z.strictObject({
-      type: z.literal('transform'),
-      ...common,
+    step('TransformStep', 'transform', {
       transform_code: text(0, 50_000).meta({
         description: 'JavaScript over `state`: an expression, or statements that return or assign `result`.',
       }),
     }),
-    z.strictObject({ type: z.literal('extract_json'), ...common }),
-    z.strictObject({
-      type: z.literal('if_else'),
-      ...common,
+    step('ExtractJsonStep', 'extract_json', {}),
+    step('IfElseStep', 'if_else', {
       if_condition: text(0, 10_000).meta({ example: 'state.score >= 7' }),
       if_true_step_id: target,
       if_false_step_id: target,
     }),
-    z.strictObject({
-      type: z.literal('switch'),
-      ...common,
+    step('SwitchStep', 'switch', {
       switch_expression: text(0, 10_000).meta({ example: 'state.review.decision' }),
       switch_cases: z.record(text(1, 200), stepId.nullable()).default({}),
       switch_default_step_id: target,
     }),
-    z.strictObject({ type: z.literal('print'), ...common, print_content: text(0, 50_000) }),
-    z.strictObject({ type: z.literal('end'), ...common }),
+    step('PrintStep', 'print', { print_content: text(0, 50_000) }),
+    step('EndStep', 'end', {}),
   ])
   .transform(({ label: _l, depends_on: _d, position_x: _x, position_y: _y, ...step }) =>
     step.type === 'human'

@@ -5,7 +5,7 @@ import type { Gate } from '../../db/schema.ts';
 import { listTexts } from '../../db/texts.ts';
 import type { Decision } from '../../workflows/contract/states.ts';
 import type { Principal } from '../accounts/principal.ts';
-import { DomainError, InvalidInputError, notFound } from '../errors.ts';
+import { DomainError, InvalidInputError, notFound, type ProblemMembers } from '../errors.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import type { Outbox } from '../temporal/outbox.ts';
 
@@ -60,7 +60,7 @@ export async function answerTask(
 
 /** Why there is nothing to answer, with the answer that stands when there is one. */
 async function notWaiting(db: Db, task_status: string, gate: Gate | undefined): Promise<DomainError> {
-  const refuse = (message: string, members: object = {}) =>
+  const refuse = (message: string, members: ProblemMembers = {}) =>
     new DomainError('TASK_NOT_WAITING', message, { members: { task_status, ...members } });
   switch (gate?.status) {
     case 'open':

@@ -63,10 +63,15 @@ describe('/openapi.json', () => {
     );
   });
 
-  test('gives each operation a summary, a tag, its path parameters, its security and described answers', () => {
-    for (const { method, path, summary, tags, parameters = [], security, responses, requestBody } of operations()) {
+  test('gives each operation a summary, a description, a tag, its path parameters, its security and described answers', () => {
+    const described: string[] = document.tags.map(({ name }: { name: string }) => name);
+    const used = operations().flatMap(({ tags }) => tags);
+    expect(new Set(described)).toEqual(new Set(used));
+    for (const operation of operations()) {
+      const { method, path, summary, description, tags, parameters = [], security, responses, requestBody } = operation;
       const name = `${method} ${path}`;
       expect(summary, name).toMatch(/\S/);
+      expect(description, name).toMatch(/\S/);
       expect(tags, name).toHaveLength(1);
       const inPath = parameters.filter((parameter: { in: string }) => parameter.in === 'path');
       expect(inPath.map((parameter: { name: string }) => `{${parameter.name}}`)).toEqual(path.match(/\{\w+\}/g) ?? []);
@@ -156,6 +161,9 @@ test('every answer in the life of an account is as documented, member by member'
     waiting = body.waiting_tasks;
     await call('GET', '/api/v1/runs?limit=1');
     for (const task_id of waiting) {
+      const other = { output: 'Ten euros.', gate_id: 'gate_before' };
+      const refused = await call('POST', `${run}/tasks/{task_id}/complete`, { run_id, task_id }, other);
+      expect(refused.body).toMatchObject({ status: 409, gate_id: expect.stringMatching(/^gate_/) });
       await call('POST', `${run}/tasks/{task_id}/complete`, { run_id, task_id }, {});
       await call('POST', `${run}/tasks/{task_id}/complete`, { run_id, task_id }, { output: 'Ten euros.' });
     }

@@ -24,6 +24,7 @@ const health = route({
   operationId: 'getHealth',
   tags: ['Health'],
   summary: 'Health of the API, its database and Temporal',
+  description: 'For load balancers: 503 means that this process should get no requests.',
   isPublic: true,
   // Monitors put a number behind it that changes, so that no cache answers.
   request: { query: z.looseObject({}) },

@@ -39,6 +39,7 @@ const list = route({
   operationId: 'listOrchestrations',
   tags,
   summary: 'All orchestrations: those that ship with Orchflow, then your own',
+  description: 'Each with how many steps it has. The shipped ones can be run and copied, and not changed.',
   responses: { 200: json(orchestrationListSchema, 'The orchestrations; `steps` is how many each has') },
   links: orchestrationLinks('/0/id'),
 });
@@ -58,6 +59,9 @@ const create = route({
   operationId: 'createOrchestration',
   tags,
   summary: 'Create an orchestration, checked whole',
+  description:
+    'All that is wrong with the definition is told at once, by JSON Pointers into it: steps that lead nowhere, code that ' +
+    'does not parse.',
   request: { body: body(definitionSchema) },
   responses: { 201: json(orchestrationSchema, 'The orchestration') },
   links: orchestrationLinks(),
@@ -84,6 +88,7 @@ const validate = route({
   operationId: 'validateOrchestration',
   tags,
   summary: 'Check a definition without saving it',
+  description: 'The same checks as on saving, but for the tools of the account.',
   request: { body: body(z.unknown().meta({ description: 'An OrchestrationDefinition, or what may be none.' })) },
   responses: { 200: json(validationSchema, 'Whether it can be saved, and all that is wrong with it') },
 });
@@ -101,6 +106,9 @@ const get = route({
   operationId: 'getOrchestration',
   tags,
   summary: 'An orchestration with all its steps',
+  description:
+    'The definition as it was saved, with `edges` between its steps. It can be sent back with PUT, or as a new ' +
+    'one.',
   request: { params },
   responses: { 200: json(orchestrationSchema, 'The orchestration') },
   links: orchestrationLinks(),
@@ -118,6 +126,7 @@ const replace = route({
   operationId: 'replaceOrchestration',
   tags,
   summary: 'Replace an orchestration, checked whole; runs under way keep the one that they began with',
+  description: 'The whole definition is replaced: what is not given is as if it had never been.',
   request: { params, body: body(definitionSchema) },
   responses: { 200: json(orchestrationSchema, 'The orchestration') },
   links: orchestrationLinks(),
@@ -143,6 +152,7 @@ const remove = route({
   operationId: 'deleteOrchestration',
   tags,
   summary: 'Delete an orchestration; runs under way go on',
+  description: 'Its runs can still be read, answered and tried again.',
   request: { params },
   responses: { 200: json(orchestrationDeletedSchema, 'It is gone') },
   problems: [404, 409],

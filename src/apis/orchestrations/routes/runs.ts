@@ -26,7 +26,6 @@ import {
   orchestrationRunSchema,
   resumeSchema,
   runAnswerSchema,
-  runGoesOnSchema,
   runListQuery,
   runParams,
   startOrchestrationSchema,
@@ -38,7 +37,7 @@ export const orchestrationRunsRouter = createRouter();
 const tags = ['Orchestration runs'];
 const answers = {
   200: json(runAnswerSchema, 'The run has completed, paused or failed'),
-  202: json(runGoesOnSchema, 'The run goes on; read it under its id'),
+  202: json(runAnswerSchema, 'The run goes on; read it under its id'),
 };
 
 /** Waits for the run. A client that hangs up loses nothing: the run goes on. `ignored` is what its request is warned of. */
@@ -61,6 +60,9 @@ const run = route({
   operationId: 'runOrchestration',
   tags,
   summary: 'Start an orchestration and wait until it has completed, paused or failed',
+  description:
+    '`status` says which answer it is: `paused` has what a person is asked for, `completed`, `failed` and ' +
+    '`cancelled` have the state, and `running` only the `run_id`, under which it can be read.',
   request: { params: orchestrationParams, query: waitQuery, body: body(startOrchestrationSchema) },
   responses: answers,
   links: orchestrationRunLinks(),
@@ -82,6 +84,9 @@ const resume = route({
   operationId: 'resumeOrchestrationRun',
   tags,
   summary: 'Answer the step at which a run has paused, and wait until it has completed, paused again or failed',
+  description:
+    'Where several steps wait, `step_id` or `gate_id` says which one is meant. Of several answers to one gate ' +
+    'the first counts, and the others are 409.',
   request: { params: runParams, query: waitQuery, body: body(resumeSchema) },
   responses: answers,
   links: orchestrationRunLinks(),
@@ -141,6 +146,7 @@ const resumeStream = route({
   operationId: 'streamResumedRun',
   tags,
   summary: 'Answer the step at which a run has paused, and follow it as server-sent events',
+  description: 'The events from this answer on; they are those of `streamOrchestration`.',
   request: { params: runParams, body: body(resumeSchema) },
   responses: streamed,
   problems: [404, 409],
@@ -162,6 +168,7 @@ const retry = route({
   tags,
   summary:
     'Go on with a run that has failed, where it stopped, and wait for it; steps that are done are not done again',
+  description: '`attempt` of the run counts up, and the failed step begins anew.',
   request: { params: runParams, query: waitQuery },
   responses: answers,
   links: orchestrationRunLinks(),
@@ -181,6 +188,7 @@ const list = route({
   operationId: 'listOrchestrationRuns',
   tags,
   summary: 'The newest runs of orchestrations',
+  description: 'At most `limit` of them. `GET /api/v1/runs` has them too, page by page.',
   request: { query: runListQuery },
   responses: { 200: json(orchestrationRunListSchema, 'The runs') },
   links: orchestrationRunLinks('/runs/0/run_id'),
@@ -210,6 +218,7 @@ const get = route({
   operationId: 'getOrchestrationRun',
   tags,
   summary: 'A run of an orchestration: its state, its steps, and what it waits for',
+  description: '`waiting` has all that people are asked for now; `human_input_required` is the first of them.',
   request: { params: runParams },
   responses: { 200: json(orchestrationRunSchema, 'The run') },
   links: orchestrationRunLinks(),
@@ -228,6 +237,7 @@ const cancel = route({
   operationId: 'cancelOrchestrationRun',
   tags,
   summary: 'Cancel a run that is still active',
+  description: 'What its steps have written until then stays readable.',
   request: { params: runParams },
   responses: { 200: json(orchestrationRunCancelledSchema, 'The run is cancelled; calls in flight are being aborted') },
   links: orchestrationRunLinks(),

@@ -91,23 +91,29 @@ const sharedState = z.record(z.string(), z.unknown()).meta({ description: 'The s
 
 const warnings = z.array(z.string()).meta({ description: 'Also of the request: members that it does not have.' });
 
-export const runAnswerSchema = z
-  .union([
-    z.object({ status: z.literal('paused'), run_id: z.string(), human_input_required: humanInputSchema, warnings }),
-    z.object({
-      status: z.enum(['completed', 'failed', 'cancelled']),
-      run_id: z.string(),
-      response: z.string(),
-      shared_state: sharedState,
-      step_history: stepHistorySchema,
-      warnings,
-    }),
-  ])
-  .meta({ id: 'OrchestrationAnswer' });
+const pausedSchema = z
+  .object({ status: z.literal('paused'), run_id: z.string(), human_input_required: humanInputSchema, warnings })
+  .meta({ id: 'OrchestrationPaused', description: 'It waits for a person.' });
 
-export const runGoesOnSchema = z
+const endedSchema = z
+  .object({
+    status: z.enum(['completed', 'failed', 'cancelled']),
+    run_id: z.string(),
+    response: z.string(),
+    shared_state: sharedState,
+    step_history: stepHistorySchema,
+    warnings,
+  })
+  .meta({ id: 'OrchestrationEnded' });
+
+const goesOnSchema = z
   .object({ status: z.literal('running'), run_id: z.string(), message: z.string(), warnings })
-  .meta({ id: 'OrchestrationGoesOn' });
+  .meta({ id: 'OrchestrationGoesOn', description: 'It goes on; read it under its id.' });
+
+/** One schema for every success: generators take one type for an operation, not one for each status. */
+export const runAnswerSchema = z
+  .discriminatedUnion('status', [pausedSchema, endedSchema, goesOnSchema])
+  .meta({ id: 'OrchestrationAnswer' });
 
 const runStatus = z.enum(['running', 'paused', 'completed', 'failed', 'cancelled']);
 

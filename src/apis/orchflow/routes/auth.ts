@@ -15,6 +15,9 @@ const register = route({
   operationId: 'registerAccount',
   tags: ['Auth'],
   summary: 'Create an account and get its API key, once',
+  description:
+    'The key goes into the `X-API-Key` of every other request. It is shown this once, as is the secret of the ' +
+    'webhooks.',
   isPublic: true,
   request: { body: body(registerSchema) },
   responses: { 201: json(registeredSchema, 'The account was created') },

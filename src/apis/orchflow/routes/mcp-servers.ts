@@ -31,6 +31,9 @@ const create = route({
   operationId: 'createMcpServer',
   tags: ['Tools'],
   summary: 'Register an MCP server, in place of one of its name: its tools are listed now',
+  description:
+    'The server is asked for its tools at once: one that does not answer is 422. Headers and environment are ' +
+    'encrypted and never returned.',
   request: { body: body(createMcpServerSchema) },
   responses: { 201: json(mcpServerCreatedSchema, 'The server with its tools, without its secrets') },
   links: links({ server_name: '/name' }, 'deleteMcpServer'),
@@ -73,6 +76,7 @@ const list = route({
   operationId: 'listMcpServers',
   tags: ['Tools'],
   summary: 'The MCP servers of this account',
+  description: 'Their tools are those that were listed at registration; register a server again to list them anew.',
   responses: { 200: json(mcpServerListSchema, 'The servers with their tools, without their secrets') },
   links: links({ server_name: '/servers/0/name' }, 'deleteMcpServer'),
 });
@@ -88,6 +92,7 @@ const remove = route({
   operationId: 'deleteMcpServer',
   tags: ['Tools'],
   summary: 'Remove an MCP server; agents that have its tools go on without them',
+  description: 'Its secrets are deleted with it.',
   request: { params: z.object({ server_name: mcpServerName }) },
   responses: { 200: json(mcpServerDeletedSchema, 'It is not called any more') },
   problems: [404],

@@ -29,6 +29,7 @@ const create = route({
   operationId: 'createProvider',
   tags: ['Providers'],
   summary: 'Register an LLM provider',
+  description: 'The key is encrypted and never returned. Whether the vendor takes it shows in the first run.',
   request: { body: body(createProviderSchema) },
   responses: { 201: json(providerSchema, 'The provider, without its key') },
   links: links({ provider_id: '/provider_id' }, 'deactivateProvider'),
@@ -73,6 +74,7 @@ const list = route({
   operationId: 'listProviders',
   tags: ['Providers'],
   summary: 'Active providers, newest first',
+  description: '`blocked_until` is there while a vendor wants to be left alone.',
   responses: { 200: json(providerListSchema, 'The providers, without their keys') },
   links: links({ provider_id: '/providers/0/provider_id' }, 'deactivateProvider'),
 });
@@ -88,6 +90,7 @@ const remove = route({
   operationId: 'deactivateProvider',
   tags: ['Providers'],
   summary: 'Deactivate a provider',
+  description: 'It cannot be made active again; register the key anew instead.',
   request: { params: z.object({ provider_id: id }) },
   responses: { 200: json(providerDeactivatedSchema, 'No run can use it any more') },
   problems: [404],

@@ -33,6 +33,9 @@ const create = route({
   operationId: 'createRun',
   tags: ['Runs'],
   summary: 'Start a run in the background',
+  description:
+    'It is kept before this is answered. With `ask_me_about`, its first task (T1) asks a person; read the run ' +
+    'with `wait`, or follow its events, to learn when.',
   request: { body: body(createRunSchema) },
   responses: { 201: json(runStartedSchema, 'The run is accepted and will not be lost') },
   links: runLinks(),
@@ -50,6 +53,8 @@ const rerun = route({
   operationId: 'rerun',
   tags: ['Runs'],
   summary: 'Start a new run that does a task of this one again, and all after it; this one stays as it is',
+  description:
+    'Tasks before `from_task` are taken over as they are, with the texts in `edits` in place of their outputs.',
   request: { params: z.object({ run_id: id }), body: body(rerunSchema) },
   responses: { 201: json(runStartedSchema, 'The new run is accepted and will not be lost') },
   links: runLinks(),
@@ -75,6 +80,7 @@ const list = route({
   operationId: 'listRuns',
   tags: ['Runs'],
   summary: 'The history of runs, newest first',
+  description: 'Pass `next_cursor` as `cursor` for the page after this one.',
   request: { query: runListQuery },
   responses: { 200: json(runListSchema, 'A page of runs') },
   links: {
@@ -98,6 +104,7 @@ const get = route({
   operationId: 'getRun',
   tags: ['Runs'],
   summary: 'Status, tasks and final output of a run',
+  description: 'With `wait` the answer comes when there is something to do, or the run has ended; without, at once.',
   request: {
     params: z.object({ run_id: id }),
     query: z.object({
@@ -137,6 +144,7 @@ const cancel = route({
   operationId: 'cancelRun',
   tags: ['Runs'],
   summary: 'Cancel a run that is still active',
+  description: 'What its tasks have written until then stays readable. Cancelling is final.',
   request: { params: z.object({ run_id: id }) },
   responses: { 200: json(runCancelledSchema, 'The run is cancelled; calls in flight are being aborted') },
   links: runLinks(),

@@ -15,6 +15,7 @@ const list = route({
   operationId: 'listTasks',
   tags: ['Tasks'],
   summary: 'All tasks of a run, also while it runs',
+  description: 'Each with its output, its evaluation and the newest gate at which it waited for a person.',
   request: { params: z.object({ run_id: id }) },
   responses: { 200: json(taskListSchema, 'The tasks in the order of the plan') },
   links: runLinks(),
@@ -34,6 +35,9 @@ const complete = route({
   operationId: 'completeTask',
   tags: ['Tasks'],
   summary: 'Answer a task that waits for a person; the run goes on by itself',
+  description:
+    '`decision` is one of those that the gate takes; the first answer counts, and another one after it is 409 ' +
+    'with the `answer` that stands.',
   request: { params: z.object({ run_id: id, task_id: taskId }), body: body(completeTaskSchema) },
   responses: { 200: json(taskCompletedSchema, 'The answer was taken') },
   links: runLinks(),

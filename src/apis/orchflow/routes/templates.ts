@@ -10,6 +10,7 @@ const list = route({
   operationId: 'listAgentTemplates',
   tags: ['Agents'],
   summary: 'The built-in agents, with their prompts and use cases',
+  description: 'Agents of these names in `POST /runs` have these prompts unless they bring their own.',
   isPublic: true,
   responses: { 200: json(templateListSchema, 'The templates') },
 });

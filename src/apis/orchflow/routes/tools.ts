@@ -10,6 +10,7 @@ const list = route({
   operationId: 'listTools',
   tags: ['Tools'],
   summary: 'The tools that agents of this account may be given',
+  description: "Those of Orchflow, and those of the account's MCP servers as `server.tool`.",
   responses: { 200: json(toolListSchema, 'The tools, with the arguments that they take') },
 });
 

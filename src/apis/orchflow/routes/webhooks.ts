@@ -15,6 +15,7 @@ const rotate = route({
   operationId: 'rotateWebhookSecret',
   tags: ['Webhooks'],
   summary: 'A new secret for the signatures, shown once; the one before signs beside it for 24 hours',
+  description: 'Receivers that check either of the two signatures miss nothing meanwhile.',
   responses: { 200: json(secretRotatedSchema, 'The new secret') },
 });
 
@@ -33,6 +34,7 @@ const list = route({
   operationId: 'listWebhookDeliveries',
   tags: ['Webhooks'],
   summary: 'What was sent to webhooks, and how that went, newest first',
+  description: 'Pass `next_cursor` as `cursor` for the page after this one.',
   request: { query: deliveryListQuery },
   responses: { 200: json(deliveryListSchema, 'A page of deliveries') },
   links: {
@@ -56,6 +58,7 @@ const again = route({
   operationId: 'redeliver',
   tags: ['Webhooks'],
   summary: 'Send an event again: the same id and body, a new time',
+  description: 'Receivers know it by its `webhook-id`, which stays.',
   request: { params: z.object({ delivery_id: id }) },
   responses: { 200: json(deliverySchema, 'It will be sent') },
   links: links({ run_id: '/run_id' }, 'listWebhookDeliveries'),

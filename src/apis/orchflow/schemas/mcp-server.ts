@@ -18,7 +18,7 @@ export const createMcpServerSchema = requestObject({
   url: url().optional().meta({ description: 'Streamable HTTP.', example: 'https://mcp.example.com/mcp' }),
   headers: secrets(/^[\w-]{1,100}$/, headerValue(8_000)).meta({
     description: 'Sent with every request. Encrypted; never returned.',
-    example: { Authorization: 'Bearer …' },
+    example: { Authorization: 'Bearer your-token' },
   }),
   command: text(1, 1_000).optional().meta({
     description: 'A program that speaks MCP on stdio, in place of `url`, where the operator allows it.',

@@ -61,7 +61,7 @@ export const createRunSchema = requestObject({
     example: 'Plan and launch a faceless YouTube channel about AI tools for freelancers.',
   }),
   agents: z
-    .array(agentSchema)
+    .array(agentSchema.meta({ id: 'Agent' }))
     .max(20)
     .default([])
     .refine(
