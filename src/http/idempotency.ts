@@ -13,7 +13,8 @@ const keptHeaders = ['content-type', 'location', 'retry-after'];
 /**
  * `Idempotency-Key` on POST (draft-ietf-httpapi-idempotency-key-header): the same key and request get the same answer
  * for 24 hours; another request with the key 422; one while the first is at work 409. Answers are kept encrypted,
- * for they may hold secrets that are shown once. Failures on our side (5xx) are not kept.
+ * for they may hold secrets that are shown once. Failures on our side (5xx) are not kept. An answer that has begun goes
+ * out as it is written.
  */
 export function idempotency() {
   return createMiddleware<AppEnv>(async function idempotency(c, next) {
@@ -46,14 +47,34 @@ export function idempotency() {
     c.set('idempotency', { seed: `${context}:${key.created_at}`, isRetry: key.taken === 'again' });
     await next();
     const answer = c.res;
+    const release = () =>
+      releaseIdempotencyKey(db, name).catch((error) => log.warn({ err: error }, 'idempotency key not released'));
     // A stream is not kept: the same request finds what the first one made, and follows it anew.
-    if (answer.status >= 500 || answer.headers.get('content-type')?.startsWith('text/event-stream')) {
-      await releaseIdempotencyKey(db, name).catch((error) => log.warn({ err: error }, 'idempotency key not released'));
-      return;
-    }
+    if (answer.status >= 500 || answer.headers.get('content-type')?.startsWith('text/event-stream')) return release();
     const headers = [...answer.headers].filter(([header]) => keptHeaders.includes(header));
-    const kept: Kept = { body: await answer.clone().text(), headers };
-    const answer_encrypted = encrypt(JSON.stringify(kept), config.ENCRYPTION_KEY, context);
-    await answerIdempotencyKey(db, name, { status: answer.status, answer_encrypted });
+    const keep = (body: string) => {
+      const answer_encrypted = encrypt(
+        JSON.stringify({ body, headers } satisfies Kept),
+        config.ENCRYPTION_KEY,
+        context,
+      );
+      return answerIdempotencyKey(db, name, { status: answer.status, answer_encrypted });
+    };
+    if (c.var.begun) c.res = new Response(answer.body?.pipeThrough(keepWhole(keep, release)), answer);
+    else await keep(await answer.clone().text());
+  });
+}
+
+/** Passes on what is written, and keeps it before its end is told. What breaks off, or is left by its reader, is released. */
+function keepWhole(keep: (body: string) => Promise<void>, release: () => Promise<void>) {
+  const chunks: Uint8Array[] = [];
+  return new TransformStream<Uint8Array, Uint8Array>({
+    transform(chunk, controller) {
+      chunks.push(chunk);
+      controller.enqueue(chunk);
+    },
+    // The white space that kept it alive is not a part of it.
+    flush: () => keep(Buffer.concat(chunks).toString().trimStart()).catch(release),
+    cancel: release,
   });
 }

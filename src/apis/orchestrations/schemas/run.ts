@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { usageSchema } from '../../../runs/usage-schema.ts';
 import { id, text, timestamp, url } from '../../../fields.ts';
 import { limit } from '../../../http/cursor.ts';
-import { queryNumber } from '../../../http/query.ts';
+import { queryNumber, runWaitQuery } from '../../../http/query.ts';
 
 export const runParams = z.object({ run_id: id });
 
@@ -106,6 +106,8 @@ export const runGoesOnSchema = z
   .meta({ id: 'OrchestrationGoesOn' });
 
 const runStatus = z.enum(['running', 'paused', 'completed', 'failed', 'cancelled']);
+
+export const untilQuery = z.object(runWaitQuery(runStatus, 'paused'));
 
 export const orchestrationRunSchema = z
   .object({

@@ -25,25 +25,3 @@ export const runEventsHeaders = z.object({
       example: '7',
     }),
 });
-
-const status = z.enum(['pending', 'running', 'waiting_human', 'completed', 'failed', 'cancelled']);
-
-export const runWaitQuery = {
-  wait: queryNumber(
-    z
-      .number()
-      .min(0)
-      .max(60)
-      .optional()
-      .meta({
-        description:
-          'Seconds that the answer may wait for: until the run has ended or waits for a person, or, with `seen`, until its ' +
-          'status is another. After that time the run is answered as it is; a run that has ended, at once.',
-        example: 30,
-      }),
-  ),
-  seen: status.optional().meta({
-    description: 'With `wait`: the status that you have seen, so that no change is missed and none is told twice.',
-    example: 'waiting_human',
-  }),
-};

@@ -1,0 +1,65 @@
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { createEnvironment, startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
+import { define } from '../harness/orchestration.ts';
+import { startProxy, type Proxy } from '../harness/proxy.ts';
+
+/** What goes wrong when an answer has begun. */
+
+let proxy: Proxy;
+let orchflow: Orchflow;
+let user: User;
+let orch_id: string;
+
+beforeAll(async () => {
+  const { DATABASE_URL } = await createEnvironment();
+  const database = new URL(DATABASE_URL!);
+  proxy = await startProxy(Number(database.port));
+  database.port = String(proxy.port);
+  orchflow = await startOrchflow({ environment: { DATABASE_URL: database.href }, worker: false });
+  user = await orchflow.register();
+  orch_id = await define(user, [{ id: 'only', type: 'llm' }]);
+});
+afterEach(() => proxy.heal());
+afterAll(async () => {
+  await orchflow.stop();
+  proxy.close();
+});
+
+async function begin(method: string, path: string, headers = {}) {
+  const init = { method, headers: { 'x-api-key': user.api_key, 'content-type': 'application/json', ...headers } };
+  const body = method === 'POST' ? '{}' : undefined;
+  const response = await fetch(`${orchflow.url}/api/v1${path}`, { ...init, body });
+  expect([response.status, response.headers.get('content-length')]).toEqual([200, null]);
+  return response;
+}
+
+test.each([
+  ['is cut', () => proxy.cut()],
+  ['falls silent', () => proxy.silence()],
+])('when Postgres %s, a start says that the run goes on, and a read is broken off', async (_, fail) => {
+  const starting = begin('POST', `/orchestrations/${orch_id}/run?wait=5`, {
+    'idempotency-key': `key ${_}`.replaceAll(' ', '-'),
+  });
+  const { run_id } = await user.startRun({ task: 'Nobody works on it.' });
+  const reading = begin('GET', `/runs/${run_id}?wait=5`);
+  const [started, read] = await Promise.all([starting, reading]);
+  fail();
+  const broken = expect(read.text()).rejects.toThrow();
+  const body = JSON.parse(await started.text());
+  expect(body).toEqual({ status: 'running', run_id: expect.stringMatching(/^run_/), message: expect.any(String) });
+  await broken;
+  proxy.heal();
+  await until(async () => (await user.get('/runs')).status === 200, 'it serves again');
+  expect(await user.get(`/orchestrations/runs/${body.run_id}`)).toMatchObject({ status: 200 });
+});
+
+test('when the process stops, whoever waits is told that the run goes on', async () => {
+  const { run_id } = await user.startRun({ task: 'Nobody works on it.' });
+  const waiting = await Promise.all([
+    begin('POST', `/orchestrations/${orch_id}/run?wait=60`),
+    begin('GET', `/runs/${run_id}?wait=60`),
+  ]);
+  await orchflow.runEvents.stop();
+  const bodies = await Promise.all(waiting.map(async (response) => (await response.json()) as { status: string }));
+  expect(bodies.map(({ status }) => status)).toEqual(['running', 'pending']);
+});
