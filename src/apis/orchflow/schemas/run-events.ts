@@ -15,13 +15,13 @@ export const runEventsQuery = z.object({
 export const runEventsHeaders = z.object({
   'last-event-id': z
     .string()
-    .regex(/^\d{1,9}(-done)?$/, 'is not an `id` of this stream')
-    .transform((text) => ({ seq: Number.parseInt(text), isDone: text.endsWith('-done') }))
+    .transform((text) => /^(?<seq>\d{1,9})(?<done>-done)?$/.exec(text)?.groups)
+    .transform((id) => id && { seq: Number(id.seq), isDone: id.done !== undefined })
     .optional()
     .meta({
       type: 'string',
-      pattern: '^\\d{1,9}(-done)?$',
-      description: 'The last `id` that was seen.',
+      description:
+        'The last `id` that was seen. Another text, and an empty one, counts as none; one beyond the end as the last.',
       example: '7',
     }),
 });
