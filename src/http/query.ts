@@ -19,7 +19,8 @@ export function runWaitQuery<S extends z.ZodEnum>(status: S, example: z.infer<S>
         .meta({
           description:
             'Seconds that the answer may wait for: until the run has ended or waits for a person, or, with `seen`, until its ' +
-            'status is another. After that time the run is answered as it is; a run that has ended, at once.',
+            'status is another. After that time the run is answered as it is; a run that has ended, at once. After three ' +
+            'seconds the answer begins, with white space.',
           example: 30,
         }),
     ),

@@ -102,6 +102,24 @@ describe('requests', () => {
     expectProblem(await send(orchflow.url, 'PATCH', '/api/v1/runs'), { status: 401, code: 'UNAUTHORIZED' });
   });
 
+  test.each([
+    ['/api/v1/runs/%', 404],
+    ['/api/v1/runs/%E0%A4%A', 404],
+    ['/api/v1/runs/%00', 404],
+    ['/api/v1/runs/%FF/tasks', 404],
+    ['/api/v1/orchestrations/%C3%28', 404],
+    ['/api/v1/runs/', 404],
+    ['//api/v1/runs', 404],
+    ['/%ZZ', 404],
+    ['/docs/assets/%ZZ', 404],
+    ['/problems/%ZZ', 404],
+    ['/api/v1/runs?status=%E0%A4%A', 422],
+    ['/api/v1/runs?cursor=%', 422],
+  ] as const)("%s is nobody's fault but the client's", async (path, status) => {
+    const answer = await send(orchflow.url, 'GET', path, { 'x-api-key': user.api_key });
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([status, 'application/problem+json']);
+  });
+
   test('an unknown path is a 404 of the same form', async () => {
     expectProblem(await send(orchflow.url, 'GET', '/api/v2/runs'), { status: 404, code: 'NOT_FOUND' });
     expectProblem(await user.get('/nothing'), { status: 404, code: 'NOT_FOUND' });

@@ -10,9 +10,16 @@ const maxWaitSeconds = 3_600;
 
 export const waitQuery = z.object({
   wait: queryNumber(
-    z.number().min(0).max(maxWaitSeconds).default(600).meta({
-      description: 'Seconds. A run that goes on for longer is answered with 202 and its id; it goes on.',
-    }),
+    z
+      .number()
+      .min(0)
+      .max(maxWaitSeconds)
+      .default(600)
+      .meta({
+        description:
+          'Seconds. A run that goes on for longer is answered with its id and `running`: with 202, or, when the wait was longer ' +
+          'than three seconds, with 200, for such an answer begins after three seconds, with white space.',
+      }),
   ),
 });
 

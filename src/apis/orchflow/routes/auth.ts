@@ -15,6 +15,9 @@ const register = route({
   operationId: 'registerAccount',
   tags: ['Auth'],
   summary: 'Create an account and get its API key, once',
+  description:
+    'An `Idempotency-Key` is no secret, so it brings no key of an account back: who has lost the answer registers with another ' +
+    'e-mail (`name+2@example.com`).',
   isPublic: true,
   request: { body: body(registerSchema) },
   responses: { 201: json(registeredSchema, 'The account was created') },
