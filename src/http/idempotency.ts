@@ -1,6 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createMiddleware } from 'hono/factory';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { answerIdempotencyKey, releaseIdempotencyKey, takeIdempotencyKey } from '../../db/idempotency-keys.ts';
+import {
+  answerIdempotencyKey,
+  lock_seconds,
+  releaseIdempotencyKey,
+  takeIdempotencyKey,
+  type KeyName,
+} from '../../db/idempotency-keys.ts';
 import type { AppEnv } from './env.ts';
 import { decrypt, encrypt, sha256 } from '../crypto.ts';
 import { InvalidInputError } from '../errors.ts';
@@ -23,7 +30,7 @@ export function idempotency() {
     if (!/^[\x21-\x7e]{1,255}$/.test(idempotency_key)) {
       throw new InvalidInputError([{ path: ['Idempotency-Key'], detail: 'must be 1 to 255 visible ASCII characters' }]);
     }
-    const { db, config, log } = c.var.deps;
+    const { db, config } = c.var.deps;
     const name = { account_id: c.var.principal.account_id, idempotency_key };
     const context = `orchflow:idempotency:${name.account_id}:${idempotency_key}`;
     const fingerprint = sha256([c.req.method, c.req.path, await c.req.text()].join('\n'));
@@ -47,8 +54,7 @@ export function idempotency() {
     c.set('idempotency', { seed: `${context}:${key.created_at}`, isRetry: key.taken === 'again' });
     await next();
     const answer = c.res;
-    const release = () =>
-      releaseIdempotencyKey(db, name).catch((error) => log.warn({ err: error }, 'idempotency key not released'));
+    const release = () => void releaseSoon(c.var.deps, name);
     // A stream is not kept: the same request finds what the first one made, and follows it anew.
     if (answer.status >= 500 || answer.headers.get('content-type')?.startsWith('text/event-stream')) return release();
     const headers = [...answer.headers].filter(([header]) => keptHeaders.includes(header));
@@ -65,8 +71,24 @@ export function idempotency() {
   });
 }
 
+/**
+ * Releases the key, as soon as Postgres is there again: who was told to try again must not hear then that the first request
+ * is at work. After the time of its lock the key is free anyway.
+ */
+async function releaseSoon({ db, log }: AppEnv['Variables']['deps'], name: KeyName): Promise<void> {
+  const end = performance.now() + lock_seconds * 1_000;
+  do {
+    try {
+      return await releaseIdempotencyKey(db, name);
+    } catch (error) {
+      log.warn({ err: error }, 'an idempotency key is not released yet');
+      await sleep(1_000, undefined, { ref: false });
+    }
+  } while (performance.now() < end);
+}
+
 /** Passes on what is written, and keeps it before its end is told. What breaks off, or is left by its reader, is released. */
-function keepWhole(keep: (body: string) => Promise<void>, release: () => Promise<void>) {
+function keepWhole(keep: (body: string) => Promise<void>, release: () => void) {
   const chunks: Uint8Array[] = [];
   return new TransformStream<Uint8Array, Uint8Array>({
     transform(chunk, controller) {

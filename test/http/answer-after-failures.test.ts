@@ -1,11 +1,15 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { hasNginx, startNginx, type Nginx } from '../harness/nginx.ts';
+import { sql } from 'kysely';
+import { createDb, type Db } from '../../db/index.ts';
 import { createEnvironment, startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
 import { define } from '../harness/orchestration.ts';
+import { send } from '../harness/raw.ts';
 import { startProxy, type Proxy } from '../harness/proxy.ts';
 
 /** What goes wrong when an answer has begun. */
 
+let environment: Record<string, string>;
 let proxy: Proxy;
 let orchflow: Orchflow;
 let nginx: Nginx | undefined;
@@ -13,8 +17,8 @@ let user: User;
 let orch_id: string;
 
 beforeAll(async () => {
-  const { DATABASE_URL } = await createEnvironment();
-  const database = new URL(DATABASE_URL!);
+  environment = await createEnvironment();
+  const database = new URL(environment.DATABASE_URL!);
   proxy = await startProxy(Number(database.port));
   database.port = String(proxy.port);
   orchflow = await startOrchflow({ environment: { DATABASE_URL: database.href }, worker: false });
@@ -58,6 +62,31 @@ test.each([
   proxy.heal();
   await until(async () => (await user.get('/runs')).status === 200, 'it serves again');
   expect(await user.get(`/orchestrations/runs/${body.run_id}`)).toMatchObject({ status: 200 });
+});
+
+test('a request that failed with Postgres is at work no more when Postgres is back', async () => {
+  const headers = { 'x-api-key': user.api_key, 'content-type': 'application/json', 'idempotency-key': 'failed' };
+  const post = () => send(orchflow.url, 'POST', '/api/v1/runs', headers, '{"task": "Nobody works on it."}');
+  const direct = createDb(environment.DATABASE_URL!, 1);
+  const findKey = (db: Db) =>
+    db.selectFrom('idempotency_keys').selectAll().where('idempotency_key', '=', 'failed').executeTakeFirst();
+  const failed = await direct.transaction().execute(async (lock) => {
+    await sql`lock table runs in exclusive mode`.execute(lock);
+    const answer = post();
+    await until(async () => (await findKey(lock)) !== undefined, 'the key is taken');
+    proxy.cut();
+    return answer;
+  });
+  expect(failed.status).toBe(503);
+  proxy.heal();
+  // At once, and not when its lock has run out.
+  const isReleased = async () => {
+    const { created_at, locked_until } = (await findKey(direct))!;
+    return Date.parse(locked_until) - Date.parse(created_at) < 14_000;
+  };
+  await until(isReleased, 'the key is released');
+  expect((await post()).status).toBe(201);
+  await direct.destroy();
 });
 
 test('when the process stops, whoever waits is told that the run goes on', async () => {
