@@ -55,8 +55,10 @@ export function idempotency() {
     await next();
     const answer = c.res;
     const release = () => void releaseSoon(c.var.deps, name);
-    // A stream is not kept: the same request finds what the first one made, and follows it anew.
-    if (answer.status >= 500 || answer.headers.get('content-type')?.startsWith('text/event-stream')) return release();
+    // What may be asked again finds what the first request made: a stream is followed, and a run waited for, anew.
+    const isStream = answer.headers.get('content-type')?.startsWith('text/event-stream');
+    const isLeft = answer.status === 202 && c.req.raw.signal.aborted;
+    if (answer.status >= 500 || isStream || isLeft) return release();
     const headers = [...answer.headers].filter(([header]) => keptHeaders.includes(header));
     const keep = (body: string) => {
       const answer_encrypted = encrypt(

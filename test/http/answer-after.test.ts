@@ -149,31 +149,37 @@ test('a client of HTTP/1.0 gets it to the end of the line, and HEAD has no body 
   expect(JSON.parse(body).status).toBe('completed');
 });
 
-test('a client that leaves is waited for no more, and with an Idempotency-Key it comes back for the answer', async () => {
-  const { user, orchflow } = story;
-  const release = holdModel();
-  const [method, path] = await waits['POST /orchestrations/{id}/run']!();
-  const headers = { 'idempotency-key': 'leaver' };
-  const leaving = new AbortController();
-  const left = await open(user, orchflow.url, method, path, { headers, signal: leaving.signal });
-  const { run_id } = (await user.get('/orchestrations/runs')).body.runs[0];
-  expect(orchflow.runEvents.watchers(run_id)).toBe(1);
-  const rest = left.rest();
-  leaving.abort();
-  await expect(rest).rejects.toThrow();
-  await until(() => orchflow.runEvents.watchers(run_id) === 0, 'nobody waits');
+test.each(['before', 'after'])(
+  'a client that leaves %s it has begun comes back for the answer with its Idempotency-Key',
+  async (when) => {
+    const { user, orchflow } = story;
+    const release = holdModel();
+    const [method, path] = await waits['POST /orchestrations/{id}/run']!();
+    const headers = { 'idempotency-key': `leaver-${when}` };
+    const leaving = new AbortController();
+    const opening = open(user, orchflow.url, method, path, { headers, signal: leaving.signal });
+    const left = opening.then(({ rest }) => rest());
+    left.catch(() => {});
+    await story.model.until(() => story.model.openCalls === 1, 'the model is at it');
+    const { run_id } = (await user.get('/orchestrations/runs')).body.runs[0];
+    await until(() => orchflow.runEvents.watchers(run_id) === 1, 'it waits');
+    if (when === 'after') await opening;
+    leaving.abort();
+    await expect(left).rejects.toThrow();
+    await until(() => orchflow.runEvents.watchers(run_id) === 0, 'nobody waits');
 
-  let again: Opened | undefined;
-  await until(async () => {
-    again = await open(user, orchflow.url, method, path, { headers });
-    return again.status !== 409;
-  }, 'the key is free');
-  release();
-  const whole = await again!.rest();
-  expect(whole).toMatch(/^ /);
-  expect(JSON.parse(whole)).toMatchObject({ run_id, status: 'completed' });
-  const replayed = await open(user, orchflow.url, method, path, { headers });
-  expect([replayed.status, replayed.headers.get('idempotency-replayed')]).toEqual([200, 'true']);
-  expect(await replayed.rest()).toBe(whole.trimStart());
-  expect((await user.get('/orchestrations/runs')).body.runs).toHaveLength(1);
-});
+    let again: Opened | undefined;
+    await until(async () => {
+      again = await open(user, orchflow.url, method, path, { headers });
+      return again.status !== 409;
+    }, 'the key is free');
+    release();
+    const whole = await again!.rest();
+    expect(whole).toMatch(/^ /);
+    expect(JSON.parse(whole)).toMatchObject({ run_id, status: 'completed' });
+    const replayed = await open(user, orchflow.url, method, path, { headers });
+    expect([replayed.status, replayed.headers.get('idempotency-replayed')]).toEqual([200, 'true']);
+    expect(await replayed.rest()).toBe(whole.trimStart());
+    expect((await user.get('/orchestrations/runs')).body.runs).toHaveLength(1);
+  },
+);

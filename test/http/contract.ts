@@ -72,7 +72,9 @@ function findIn(body: Json, expression: string): unknown {
 /** The server-sent events of a stream. */
 function eventsOf(stream: string): Json[] {
   const blocks = stream.split('\n\n').map((block) => block.split('\n').map((line) => line.split(/: (.*)/s, 2)));
-  return blocks.map((fields) => Object.fromEntries(fields) as Json).filter(({ data }) => data !== undefined);
+  const events = blocks.map((fields) => Object.fromEntries(fields) as Json).filter(({ data }) => data !== undefined);
+  // How soon to come back is told to the reader, beside the first event.
+  return events.map(({ retry: _, ...event }) => event);
 }
 
 /** The schema with every object closed, so that a member that is not documented is an error. Problems may be extended. */
