@@ -2,10 +2,11 @@ import { sql } from 'kysely';
 import type { Db } from './index.ts';
 import type { IdempotencyKey } from './schema.ts';
 
-type KeyName = { account_id: string; idempotency_key: string };
+export type KeyName = { account_id: string; idempotency_key: string };
 
 /** Longer than a request may last; when its process has died, a retry must wait no longer. */
-const lockedUntil = sql<string>`now() + interval '15 seconds'`;
+export const lock_seconds = 15;
+const lockedUntil = sql<string>`now() + make_interval(secs => ${sql.lit(lock_seconds)})`;
 
 /** Older keys are forgotten, whether they are deleted yet or not. */
 const oldest = sql<string>`now() - interval '24 hours'`;

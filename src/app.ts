@@ -4,9 +4,10 @@ import { createMiddleware } from 'hono/factory';
 import { methodNotAllowed } from 'hono/method-not-allowed';
 import { secureHeaders } from 'hono/secure-headers';
 import { requireApiKey } from './http/auth.ts';
-import { limitBody, limitDepth, requireJson } from './http/body.ts';
+import { limitBody, readBody, readRest, requireJson } from './http/body.ts';
 import { clientAddress } from './http/client-address.ts';
 import { answerInTime, createDeadline, serverTiming } from './http/deadline.ts';
+import { allowOrigins } from './http/cross-origin.ts';
 import type { AppDeps } from './deps.ts';
 import type { AppEnv } from './http/env.ts';
 import { docsPage, swaggerAssets } from './http/docs.ts';
@@ -42,14 +43,18 @@ export function createApp(deps: AppDeps) {
     provide(deps),
     secureHeaders({ strictTransportSecurity: false, crossOriginResourcePolicy: false, xXssProtection: false }),
     logRequests(),
+    readRest(),
     answerInTime(),
-    methodNotAllowed({ app, onMethodNotAllowed: (c, allow) => answerError(notAllowed(c.req.method, allow), c) }),
+    methodNotAllowed({ app, onMethodNotAllowed: answerOtherMethod }),
   );
+  // The codec has origins of its own.
+  for (const path of ['/api/*', '/health', '/openapi.json']) app.use(path, allowOrigins(deps.config.CORS_ORIGINS));
+  app.use(answerOptions());
   app.use('/api/*', limitBody(1), requireJson());
 
   app.use(
     '/api/v1/auth/register',
-    limitDepth(),
+    readBody(),
     limit(deps.limits.perAddress, (c) => clientAddress(c, deps.config.TRUSTED_PROXIES)),
   );
   app.route('/', healthRouter);
@@ -70,7 +75,7 @@ export function createApp(deps: AppDeps) {
   app.use(
     '/api/v1/*',
     requireApiKey(deps),
-    limitDepth(),
+    readBody(),
     limit(deps.limits.perKey, (c) => c.var.principal.key_id),
     idempotency(),
   );
@@ -102,6 +107,18 @@ export function createApp(deps: AppDeps) {
   });
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
   return app;
+}
+
+/** Of no path are there routes for OPTIONS, but for the codec's: what a path takes is told to anybody, as what it does not. */
+function answerOptions() {
+  return createMiddleware<AppEnv>(async function answerOptions(c, next) {
+    return c.req.method === 'OPTIONS' && !c.req.path.startsWith('/codec/') ? c.notFound() : next();
+  });
+}
+
+function answerOtherMethod(c: Context, allow: string[]): Response {
+  if (c.req.method !== 'OPTIONS') return answerError(notAllowed(c.req.method, allow), c);
+  return new Response(null, { status: 204, headers: { Allow: [...allow, 'OPTIONS'].join(', ') } });
 }
 
 /** Each surface puts errors into its own words. */

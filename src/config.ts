@@ -15,6 +15,11 @@ const csv = z.string().transform((text) =>
 const cidrs = csv
   .transform((list) => (list.join() === 'none' ? [] : list))
   .refine((list) => list.every(ipaddr.isValidCIDR), 'must be CIDRs such as 10.0.0.0/8,::1/128');
+const isOrigin = (text: string) => text === '*' || (URL.canParse(text) && new URL(text).origin === text);
+const origins = csv.refine(
+  (list) => list.every(isOrigin),
+  'must be origins such as https://app.example.com,http://localhost:5173 (no path, no slash at the end), or *',
+);
 const keyRing = csv
   .transform((keys) => keys.map((key) => Buffer.from(key, 'base64')))
   .refine(
@@ -73,6 +78,7 @@ const environment = z.object({
   RATE_LIMIT_PER_MINUTE: z.coerce.number().int().min(0).optional(),
   REGISTER_LIMIT_PER_HOUR: z.coerce.number().int().min(0).optional(),
   TRUSTED_PROXIES: cidrs.default([]),
+  CORS_ORIGINS: origins.default([]),
   REMIND_EVERY_MIN_SECONDS: seconds.default(60),
   RUN_HISTORY_LIMIT: z.coerce.number().int().min(100).optional(),
 

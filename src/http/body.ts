@@ -1,12 +1,15 @@
+import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage } from 'node:http';
 import type { Context } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import { createMiddleware } from 'hono/factory';
 import { InvalidInputError } from '../errors.ts';
 import { besides } from './deadline.ts';
+import type { AppEnv } from './env.ts';
 import { HttpError } from './problems.ts';
 
 /** What a body must be before anything parses it. */
 
+const mebibyte = 1024 * 1024;
 const maxDepth = 32;
 
 /** Whether a body comes, by the headers. Node reads none that they do not announce, and no more than they say. */
@@ -14,40 +17,100 @@ export function hasBody(c: Context): boolean {
   return Number(c.req.header('content-length') ?? 0) > 0 || c.req.header('transfer-encoding') !== undefined;
 }
 
+/** The next of what comes, until there is so much of it; undefined when there is more. */
+async function readUpTo(incoming: IncomingMessage, maxSize: number): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of incoming.iterator({ destroyOnReturn: false })) {
+    size += (chunk as Buffer).length;
+    if (size > maxSize) return undefined;
+    chunks.push(chunk as Buffer);
+  }
+  return Buffer.concat(chunks);
+}
+
 /** At most so many MiB, also when it does not say how long it is. */
 export function limitBody(mebibytes: number) {
-  const maxSize = mebibytes * 1024 * 1024;
-  function refuse(): never {
-    throw new HttpError('BODY_TOO_LARGE', `The body is larger than ${mebibytes} MiB.`);
-  }
-  const count = bodyLimit({ maxSize, onError: refuse });
-  return createMiddleware(async function limitBody(c, next) {
-    // Counting makes a web stream of the request, which is slow: only for a body that does not say how long it is.
-    if (c.req.header('transfer-encoding') !== undefined) await besides(c, Infinity, () => count(c, async () => {}));
-    else if (Number(c.req.header('content-length') ?? 0) > maxSize) refuse();
+  const maxSize = mebibytes * mebibyte;
+  return createMiddleware<AppEnv>(async function limitBody(c, next) {
+    const isCounted = c.req.header('transfer-encoding') !== undefined;
+    const body = isCounted ? await besides(c, Infinity, () => readUpTo(c.env.incoming, maxSize)) : undefined;
+    if (isCounted ? !body : Number(c.req.header('content-length') ?? 0) > maxSize) {
+      throw new HttpError('BODY_TOO_LARGE', `The body is larger than ${mebibytes} MiB.`);
+    }
+    if (body) Object.assign(c.req.bodyCache, { arrayBuffer: Promise.resolve(body) });
     await next();
   });
 }
 
-/** JSON; a body of another kind would pass validation as an empty object. */
+/** What of a refused body is read all the same, and for how long, in milliseconds. */
+const mostDiscarded = 16 * mebibyte;
+const longestDiscard = 5_000;
+
+/**
+ * Reads what is left of a body before it is answered, up to a bound: a client that is still sending when the connection
+ * closes would lose the answer. Beyond the bound the client is told that the connection closes, so that its next request
+ * is not on it.
+ */
+export function readRest() {
+  return createMiddleware<AppEnv>(async function readRest(c, next) {
+    await next();
+    if (hasBody(c) && !(await isDiscarded(c.env.incoming))) c.res.headers.set('Connection', 'close');
+  });
+}
+
+/** Whether the body has ended within the bounds. */
+function isDiscarded(incoming: IncomingMessage): Promise<boolean> {
+  if (incoming.readableEnded || incoming.destroyed) return Promise.resolve(incoming.readableEnded);
+  return new Promise((resolve) => {
+    let size = 0;
+    const end = () => {
+      clearTimeout(late);
+      resolve(incoming.readableEnded);
+    };
+    const late = setTimeout(end, longestDiscard);
+    incoming.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > mostDiscarded) end();
+    });
+    incoming.once('end', end).once('close', end).resume();
+  });
+}
+
+/** JSON in UTF-8, as it is; a body of another kind would pass validation as an empty object, or be read as what it is not. */
 export function requireJson() {
-  return createMiddleware(async function requireJson(c, next) {
-    if (hasBody(c) && !/^application\/([\w.-]+\+)?json\b/i.test(c.req.header('content-type') ?? '')) {
-      throw new HttpError(
-        'UNSUPPORTED_MEDIA_TYPE',
-        'Send the body as JSON, with the header Content-Type: application/json.',
-      );
+  return createMiddleware<AppEnv>(async function requireJson(c, next) {
+    if (!hasBody(c)) return next();
+    const type = c.req.header('content-type') ?? '';
+    if (!/^application\/([\w.-]+\+)?json\b/i.test(type)) {
+      throw unsupported('Send the body as JSON, with the header Content-Type: application/json.');
+    }
+    const charset = /;\s*charset="?([^\s;"]*)/i.exec(type)?.[1] ?? 'utf-8';
+    if (!/^(utf-?8|us-ascii)$/i.test(charset)) throw unsupported(`Send the body in UTF-8, not in ${charset}.`);
+    const encoding = c.req.header('content-encoding') ?? 'identity';
+    if (!/^(identity)?$/i.test(encoding)) {
+      throw unsupported(`Send the body as it is, not encoded as ${encoding}.`, { accept_encoding: 'identity' });
     }
     await next();
   });
 }
 
-/** Reads the body, at most 32 levels: what recurses over it, now or later, meets no bottomless one. */
-export function limitDepth() {
-  return createMiddleware(async function limitDepth(c, next) {
-    if (hasBody(c) && nestsDeeper(await besides(c, Infinity, () => c.req.text()), maxDepth)) {
+function unsupported(detail: string, extra = {}): HttpError {
+  return new HttpError('UNSUPPORTED_MEDIA_TYPE', detail, extra);
+}
+
+/** Reads the body: UTF-8, at most 32 levels. What recurses over it, now or later, meets no bottomless one. */
+export function readBody() {
+  return createMiddleware<AppEnv>(async function readBody(c, next) {
+    if (!hasBody(c)) return next();
+    const bytes = await besides(c, Infinity, () => c.req.arrayBuffer());
+    // A decoder puts a replacement in the place of what it cannot read, and the text would be kept damaged.
+    if (!isUtf8(bytes)) throw new InvalidInputError([{ path: [], detail: 'is not UTF-8' }]);
+    const text = new TextDecoder().decode(bytes);
+    if (nestsDeeper(text, maxDepth)) {
       throw new InvalidInputError([{ path: [], detail: `must not nest deeper than ${maxDepth} levels` }]);
     }
+    Object.assign(c.req.bodyCache, { text: Promise.resolve(text) });
     await next();
   });
 }

@@ -1,3 +1,4 @@
+import type { HttpBindings } from '@hono/node-server';
 import type { Principal } from '../accounts/principal.ts';
 import type { AppDeps } from '../deps.ts';
 import type { IdSeed } from '../ids.ts';
@@ -5,11 +6,14 @@ import type { Deadline } from './deadline.ts';
 
 /** What a handler finds in `c.var`; `principal` behind the auth line. */
 export type AppEnv = {
+  Bindings: HttpBindings;
   Variables: {
     deps: AppDeps;
     requestId: string;
     principal: Principal;
     deadline: Deadline;
     idempotency?: IdSeed;
+    /** The answer is still being written when its response goes out. */
+    begun?: 'json';
   };
 };

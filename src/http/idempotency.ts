@@ -1,10 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createMiddleware } from 'hono/factory';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import {
   answerIdempotencyKey,
   forgetIdempotentAnswer,
+  lock_seconds,
   releaseIdempotencyKey,
   takeIdempotencyKey,
+  type KeyName,
 } from '../../db/idempotency-keys.ts';
 import type { IdempotencyKey } from '../../db/schema.ts';
 import type { AppEnv } from './env.ts';
@@ -19,7 +22,8 @@ const keptHeaders = ['content-type', 'location', 'retry-after'];
 /**
  * `Idempotency-Key` on POST (draft-ietf-httpapi-idempotency-key-header): the same key and request get the same answer
  * for 24 hours; another request with the key 422; one while the first is at work 409. Answers are kept encrypted,
- * for they may hold secrets that are shown once. Failures on our side (5xx) are not kept.
+ * for they may hold secrets that are shown once. Failures on our side (5xx) are not kept. An answer that has begun goes
+ * out as it is written.
  */
 export function idempotency() {
   return createMiddleware<AppEnv>(async function idempotency(c, next) {
@@ -28,7 +32,7 @@ export function idempotency() {
     if (!/^[\x21-\x7e]{1,255}$/.test(idempotency_key)) {
       throw new InvalidInputError([{ path: ['Idempotency-Key'], detail: 'must be 1 to 255 visible ASCII characters' }]);
     }
-    const { db, config, log } = c.var.deps;
+    const { db, config } = c.var.deps;
     const name = { account_id: c.var.principal.account_id, idempotency_key };
     const context = `orchflow:idempotency:${name.account_id}:${idempotency_key}`;
     const fingerprint = sha256([c.req.method, c.req.path, await c.req.text()].join('\n'));
@@ -57,15 +61,52 @@ export function idempotency() {
     c.set('idempotency', { seed: `${context}:${key.created_at}`, isRetry: key.taken === 'again' });
     await next();
     const answer = c.res;
-    // A stream is not kept: the same request finds what the first one made, and follows it anew.
-    if (answer.status >= 500 || answer.headers.get('content-type')?.startsWith('text/event-stream')) {
-      await releaseIdempotencyKey(db, name).catch((error) => log.warn({ err: error }, 'idempotency key not released'));
-      return;
-    }
+    const release = () => void releaseSoon(c.var.deps, name);
+    // What may be asked again finds what the first request made: a stream is followed, and a run waited for, anew.
+    const isStream = answer.headers.get('content-type')?.startsWith('text/event-stream');
+    const isLeft = answer.status === 202 && c.req.raw.signal.aborted;
+    if (answer.status >= 500 || isStream || isLeft) return release();
     const headers = [...answer.headers].filter(([header]) => keptHeaders.includes(header));
-    const kept: Kept = { body: await answer.clone().text(), headers };
-    const answer_encrypted = encrypt(JSON.stringify(kept), config.ENCRYPTION_KEY, context);
-    await answerIdempotencyKey(db, name, { status: answer.status, answer_encrypted });
+    const keep = (body: string) => {
+      const answer_encrypted = encrypt(
+        JSON.stringify({ body, headers } satisfies Kept),
+        config.ENCRYPTION_KEY,
+        context,
+      );
+      return answerIdempotencyKey(db, name, { status: answer.status, answer_encrypted });
+    };
+    if (c.var.begun) c.res = new Response(answer.body?.pipeThrough(keepWhole(keep, release)), answer);
+    else await keep(await answer.clone().text());
+  });
+}
+
+/**
+ * Releases the key, as soon as Postgres is there again: who was told to try again must not hear then that the first request
+ * is at work. After the time of its lock the key is free anyway.
+ */
+async function releaseSoon({ db, log }: AppEnv['Variables']['deps'], name: KeyName): Promise<void> {
+  const end = performance.now() + lock_seconds * 1_000;
+  do {
+    try {
+      return await releaseIdempotencyKey(db, name);
+    } catch (error) {
+      log.warn({ err: error }, 'an idempotency key is not released yet');
+      await sleep(1_000, undefined, { ref: false });
+    }
+  } while (performance.now() < end);
+}
+
+/** Passes on what is written, and keeps it before its end is told. What breaks off, or is left by its reader, is released. */
+function keepWhole(keep: (body: string) => Promise<void>, release: () => void) {
+  const chunks: Uint8Array[] = [];
+  return new TransformStream<Uint8Array, Uint8Array>({
+    transform(chunk, controller) {
+      chunks.push(chunk);
+      controller.enqueue(chunk);
+    },
+    // The white space that kept it alive is not a part of it.
+    flush: () => keep(Buffer.concat(chunks).toString().trimStart()).catch(release),
+    cancel: release,
   });
 }
 

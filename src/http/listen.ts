@@ -1,6 +1,7 @@
 import { serve, type ServerType } from '@hono/node-server';
 import type { Hono } from 'hono';
 import type { Config } from '../config.ts';
+import type { AppEnv } from './env.ts';
 
 type HttpSettings = Pick<
   Config,
@@ -11,7 +12,7 @@ type HttpSettings = Pick<
  * Serves the app. A client that takes too long to send its headers, or its request, gets 408 and is cut, so that slow
  * ones hold no connection for ever; for how long an answer is read, or streamed, there is no limit.
  */
-export function listen(app: Pick<Hono, 'fetch'>, config: HttpSettings): ServerType {
+export function listen(app: Pick<Hono<AppEnv>, 'fetch'>, config: HttpSettings): ServerType {
   const requestTimeout = config.HTTP_REQUEST_TIMEOUT_SECONDS * 1000;
   const headersTimeout = Math.min(config.HTTP_HEADERS_TIMEOUT_SECONDS * 1000, requestTimeout);
   return serve({

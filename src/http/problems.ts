@@ -92,7 +92,11 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     'The body is too large',
     'Send less at once. Texts over the limit belong into several requests.',
   ],
-  UNSUPPORTED_MEDIA_TYPE: [415, 'Send JSON', 'Send the body as JSON, with `Content-Type: application/json`.'],
+  UNSUPPORTED_MEDIA_TYPE: [
+    415,
+    'Send JSON',
+    'Send the body as JSON, in UTF-8 and not compressed, with `Content-Type: application/json`.',
+  ],
   VALIDATION_FAILED: [
     422,
     'Validation error',
@@ -117,7 +121,7 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
   ],
 };
 
-type Extra = { retry_after_seconds?: number; authenticate?: string; allow?: string[] };
+type Extra = { retry_after_seconds?: number; authenticate?: string; allow?: string[]; accept_encoding?: string };
 
 /** A request that fails for what it is as HTTP, whatever it asks for. `extra` becomes headers. */
 export class HttpError extends Error {
@@ -215,11 +219,11 @@ export function problemDetails(c: Context, problem: Problem): Response {
   return c.body(JSON.stringify(body), status, { 'Content-Type': 'application/problem+json' });
 }
 
-function setHeaders(c: Context, { code, retry_after_seconds, authenticate = 'Bearer', allow }: Problem): void {
+function setHeaders(c: Context, problem: Problem): void {
+  const { code, retry_after_seconds, authenticate = 'Bearer', allow, accept_encoding } = problem;
   if (retry_after_seconds !== undefined) c.header('Retry-After', String(Math.ceil(retry_after_seconds)));
   if (code === 'UNAUTHORIZED') c.header('WWW-Authenticate', authenticate);
   if (allow) c.header('Allow', allow.join(', '));
-  // The server hangs up on a body that was not read to its end; the client's next request must not be on that line.
-  const isBodyLeft = c.req.raw.body && !c.req.raw.bodyUsed;
-  if (isBodyLeft || code === 'BODY_TOO_LARGE') c.header('Connection', 'close');
+  // RFC 7694: what is taken in place of an encoding that is not.
+  if (accept_encoding) c.header('Accept-Encoding', accept_encoding);
 }

@@ -4,12 +4,13 @@ import type { AppEnv } from './env.ts';
 /** One server-sent event. Without `id` it leaves alone what a reader resumes from; without `event` it is a `message`. */
 export type ServerSentEvent = { id?: string; event?: string; data: unknown };
 
-/** How soon a reader whose connection was lost shall come back, in milliseconds. */
+/** How soon a reader whose connection was lost shall come back, in milliseconds. It is a line of the first event's block. */
 const retry = 1_000;
 
 /**
  * Answers with server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), `null` being a
- * comment that keeps the connection alive. A reader that is slow is waited for, with one event in hand; one that
+ * comment that keeps the connection alive. No block is without data: httpx-sse, which knows no better, would take it for
+ * an empty event. A reader that is slow is waited for, with one event in hand; one that
  * leaves aborts the signal that `open` gets.
  */
 export function sendEvents(
@@ -21,7 +22,7 @@ export function sendEvents(
   const encoder = new TextEncoder();
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
-      controller.enqueue(encoder.encode(`retry: ${retry}\n\n`));
+      controller.enqueue(encoder.encode(`retry: ${retry}\n`));
     },
     async pull(controller) {
       const { done, value } = await events.next().catch((error: unknown) => {
@@ -29,7 +30,7 @@ export function sendEvents(
         throw error;
       });
       if (done) controller.close();
-      else controller.enqueue(encoder.encode(value ? format(value) : ': still here\n\n'));
+      else controller.enqueue(encoder.encode(value ? format(value) : ': still here\n'));
     },
     async cancel() {
       reader.abort();

@@ -17,6 +17,11 @@ const pageSize = 200;
  */
 export type RunStreamItem = { event: StoredEvent } | { delta: Delta } | { idle: true } | { ended: RunStatus };
 
+/** For `waitWhile`: while the run has one of these statuses and has not ended, or, unless given, until it has to be looked at. */
+export function stays(seen: RunStatus[] = ['pending', 'running']): (status: RunStatus) => boolean {
+  return (status) => seen.includes(status) && !isFinished(status);
+}
+
 export type RunEvents = ReturnType<typeof createRunEvents>;
 
 /** The runs that are being watched here: one connection hears of all of them, and the tables say what there is. */
@@ -72,7 +77,7 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
         const [place] = await listRunPlaces(db, [run_id]);
         if (!place || !holds(place.status)) return;
         while (watcher.takeDelta());
-        await watcher.woken(end - performance.now(), signal);
+        await watcher.woken(Math.max(end - performance.now(), 0), signal);
       }
     } finally {
       watchers.unwatch(run_id, watcher);

@@ -1,5 +1,11 @@
 import { spawnSync } from 'node:child_process';
 
+const has = (...modules: string[]) => spawnSync('python3', ['-c', `import ${modules.join()}`]).status === 0;
+
 /** Whether what the docs show in Python can be run here. */
-export const hasRequests = spawnSync('python3', ['-c', 'import requests']).status === 0;
+export const hasRequests = has('requests');
 if (!hasRequests) console.warn('Skipped: the Python examples need python3 with the package "requests".');
+
+/** Whether the streams can be read here as most Python programs read them. */
+export const hasHttpxSse = has('httpx', 'httpx_sse');
+if (!hasHttpxSse) console.warn('Skipped: the Python readers of streams need python3 with "httpx" and "httpx-sse".');

@@ -139,14 +139,9 @@ test('nobody else can follow a run, and a wrong place to resume from is refused 
   expect({ ...bodies[0], request_id: '' }).toEqual({ ...bodies[1], request_id: '' });
   expect((await other.get(`/runs/${run.run_id}?wait=30`)).status).toBe(404);
 
-  const faults: [Record<string, string>, string, string][] = [
-    [{ 'last-event-id': 'x' }, '', '/last-event-id'],
-    [{}, '?after=-1', '/after'],
-    [{}, '?after=99999999999', '/after'],
-  ];
-  for (const [headers, query, pointer] of faults) {
-    const answer = await open(story.user, run.run_id, headers, query);
-    expect([answer.status, await answer.json()]).toMatchObject([422, { errors: [{ pointer }] }]);
+  for (const query of ['?after=-1', '?after=99999999999']) {
+    const answer = await open(story.user, run.run_id, {}, query);
+    expect([answer.status, await answer.json()]).toMatchObject([422, { errors: [{ pointer: '/after' }] }]);
   }
   for (const query of ['wait=-1', 'wait=61', 'wait=x', 'wait=1&seen=x'])
     expect((await story.user.get(`/runs/${run.run_id}?${query}`)).status).toBe(422);

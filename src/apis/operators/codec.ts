@@ -5,7 +5,7 @@ import { Hono, type Context } from 'hono';
 import { cors } from 'hono/cors';
 import type { Config } from '../../config.ts';
 import { InvalidInputError } from '../../errors.ts';
-import { limitBody, limitDepth, requireJson } from '../../http/body.ts';
+import { limitBody, readBody, requireJson } from '../../http/body.ts';
 import type { AppEnv } from '../../http/env.ts';
 import { HttpError } from '../../http/problems.ts';
 import { createPayloadCodec } from '../../temporal/payload-codec.ts';
@@ -18,7 +18,7 @@ const payloadsSchema = z.object({
 export function mountCodec(app: Hono<AppEnv>, { CODEC_TOKEN: token, CODEC_ORIGINS: origins, ENCRYPTION_KEY }: Config) {
   if (!token) return;
   const codec = createPayloadCodec(ENCRYPTION_KEY, { encrypts: true });
-  app.use('/codec/*', limitBody(16), requireJson(), limitDepth());
+  app.use('/codec/*', limitBody(16), requireJson(), readBody());
   // With its slash: browsers keep the token for what is below.
   app.get('/codec', (c) => c.redirect('/codec/'));
   app.route('/codec/', createCodecRouter({ codec, token, origins }));

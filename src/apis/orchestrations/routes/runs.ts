@@ -5,7 +5,8 @@ import { findDefinition } from '../../../../db/orchestrations.ts';
 import { findRunPlace } from '../../../../db/run-events.ts';
 import { getRun } from '../../../../db/runs.ts';
 import { cancelRun } from '../../../runs/cancel.ts';
-import { besides } from '../../../http/deadline.ts';
+import { stays } from '../../../runs/events.ts';
+import { answerAfter } from '../../../http/answer-after.ts';
 import type { AppEnv } from '../../../http/env.ts';
 import { notFound } from '../../../errors.ts';
 import { body, createRouter, eventStream, json, route } from '../../../http/openapi.ts';
@@ -29,6 +30,7 @@ import {
   runListQuery,
   runParams,
   startOrchestrationSchema,
+  untilQuery,
   waitQuery,
 } from '../schemas/run.ts';
 
@@ -42,12 +44,15 @@ const answers = {
 
 /** Waits for the run. A client that hangs up loses nothing: the run goes on. `ignored` is what its request is warned of. */
 async function answerOf(c: Context<AppEnv>, run_id: string, seconds: number, ignored: string[] = []) {
-  const answer = await besides(c, seconds * 1_000, () =>
-    waitForAnswer(c.var.deps, c.var.principal.account_id, run_id, { seconds, signal: c.req.raw.signal }),
-  );
-  if (answer) return c.json({ ...answer, warnings: [...new Set([...ignored, ...answer.warnings])] }, 200);
   const message = `The run goes on. Read it with GET /api/v1/orchestrations/runs/${run_id}.`;
-  return c.json({ status: 'running' as const, run_id, message, warnings: ignored }, 202);
+  const goesOn = () => c.json({ status: 'running' as const, run_id, message, warnings: ignored }, 202);
+  return answerAfter(c, {
+    most_ms: seconds * 1_000,
+    wait: () => waitForAnswer(c.var.deps, c.var.principal.account_id, run_id, { seconds, signal: c.req.raw.signal }),
+    answer: (answer) =>
+      answer ? c.json({ ...answer, warnings: [...new Set([...ignored, ...answer.warnings])] }, 200) : goesOn(),
+    otherwise: goesOn,
+  });
 }
 
 async function ignoredBy(c: Context<AppEnv>, schema: typeof startOrchestrationSchema | typeof resumeSchema) {
@@ -219,16 +224,30 @@ const get = route({
   tags,
   summary: 'A run of an orchestration: its state, its steps, and what it waits for',
   description: '`waiting` has all that people are asked for now; `human_input_required` is the first of them.',
-  request: { params: runParams },
+  request: { params: runParams, query: untilQuery },
   responses: { 200: json(orchestrationRunSchema, 'The run') },
   links: orchestrationRunLinks(),
   problems: [404],
 });
 
 orchestrationRunsRouter.openapi(get, async (c) => {
-  const found = await findOrchestrationRun(c.var.deps.db, c.var.principal.account_id, c.req.valid('param').run_id);
-  if (!found) throw notFound('Run');
-  return c.json(runToWire(found), 200);
+  const { run_id } = c.req.valid('param');
+  const { wait = 0, seen } = c.req.valid('query');
+  const { db, runEvents } = c.var.deps;
+  const read = async () => {
+    const found = await findOrchestrationRun(db, c.var.principal.account_id, run_id);
+    if (!found) throw notFound('Run');
+    return c.json(runToWire(found), 200);
+  };
+  if (!wait) return read();
+  if (!(await isOrchestrationRun(db, c.var.principal.account_id, run_id))) throw notFound('Run');
+  const holds = stays(seen && statusesOf(seen));
+  const { signal } = c.req.raw;
+  return answerAfter(c, {
+    most_ms: wait * 1_000,
+    wait: (timeout_ms) => runEvents.waitWhile(run_id, holds, { timeout_ms, signal }),
+    answer: read,
+  });
 });
 
 const cancel = route({

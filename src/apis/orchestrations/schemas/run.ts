@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { usageSchema } from '../../../runs/usage-schema.ts';
 import { id, json, line, text, timestamp, url, withoutNulls } from '../../../fields.ts';
 import { limit } from '../../../http/cursor.ts';
-import { queryNumber } from '../../../http/query.ts';
+import { queryNumber, runWaitQuery } from '../../../http/query.ts';
 
 export const runParams = z.object({ run_id: id });
 
@@ -10,9 +10,16 @@ const maxWaitSeconds = 3_600;
 
 export const waitQuery = z.object({
   wait: queryNumber(
-    z.number().min(0).max(maxWaitSeconds).default(600).meta({
-      description: 'Seconds. A run that goes on for longer is answered with 202 and its id; it goes on.',
-    }),
+    z
+      .number()
+      .min(0)
+      .max(maxWaitSeconds)
+      .default(600)
+      .meta({
+        description:
+          'Seconds. A run that goes on for longer is answered with its id and `running`: with 202, or, when the wait was longer ' +
+          'than three seconds, with 200, for such an answer begins after three seconds, with white space.',
+      }),
   ),
 });
 
@@ -116,6 +123,8 @@ export const runAnswerSchema = z
   .meta({ id: 'OrchestrationAnswer' });
 
 const runStatus = z.enum(['running', 'paused', 'completed', 'failed', 'cancelled']);
+
+export const untilQuery = z.object(runWaitQuery(runStatus, 'paused'));
 
 export const orchestrationRunSchema = z
   .object({

@@ -17,7 +17,8 @@ const register = route({
   summary: 'Create an account and get its API key, once',
   description:
     'The key goes into the `X-API-Key` of every other request. It is shown this once, as is the secret of the ' +
-    'webhooks.',
+    'webhooks. An `Idempotency-Key` is no secret, so it brings no key of an account back: who has lost the answer ' +
+    'registers with another e-mail (`name+2@example.com`).',
   isPublic: true,
   request: { body: body(registerSchema) },
   responses: { 201: json(registeredSchema, 'The account was created') },

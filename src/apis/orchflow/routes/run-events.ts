@@ -42,7 +42,8 @@ runEventsRouter.openapi(follow, async (c) => {
   const { db, runEvents } = c.var.deps;
   const place = await findRunPlace(db, c.var.principal.account_id, run_id);
   if (!place) throw notFound('Run');
-  const seq = last?.seq ?? c.req.valid('query').after;
+  // Who has seen more than there is, as after a backup was restored, shall miss nothing that comes.
+  const seq = Math.min(last?.seq ?? c.req.valid('query').after, place.event_seq);
   if (last?.isDone && isFinished(place.status) && seq >= place.event_seq) return c.body(null, 204);
   return sendEvents(c, (signal) => runEventsToWire(run_id, seq, runEvents.follow(run_id, seq, signal)));
 });

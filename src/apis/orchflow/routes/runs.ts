@@ -2,19 +2,18 @@ import { z } from 'zod';
 import type { Context } from 'hono';
 import { findRunPlace } from '../../../../db/run-events.ts';
 import { findRunView, listRuns, type RunView } from '../../../../db/run-views.ts';
-import { isFinished } from '../../../../db/runs.ts';
-import type { RunStatus } from '../../../../workflows/contract/states.ts';
 import { notFound } from '../../../errors.ts';
 import { id } from '../../../fields.ts';
 import { pageOf, readCursor } from '../../../http/cursor.ts';
-import { besides } from '../../../http/deadline.ts';
+import { answerAfter } from '../../../http/answer-after.ts';
 import type { AppEnv } from '../../../http/env.ts';
 import { body, createRouter, json, links, route, sendJson } from '../../../http/openapi.ts';
+import { runWaitQuery } from '../../../http/query.ts';
 import { cancelRun } from '../../../runs/cancel.ts';
+import { stays } from '../../../runs/events.ts';
 import { startGoal } from '../../../runs/goals.ts';
 import { rerunGoal } from '../../../runs/rerun.ts';
 import { runLinks } from '../links.ts';
-import { runWaitQuery } from '../schemas/run-events.ts';
 import {
   createRunSchema,
   rerunSchema,
@@ -22,6 +21,7 @@ import {
   runListQuery,
   runListSchema,
   runSchema,
+  runStatus,
   runStartedSchema,
 } from '../schemas/run.ts';
 
@@ -112,7 +112,7 @@ const get = route({
         .enum(['true', 'false'])
         .optional()
         .meta({ description: "Adds `live`: the workflow's own state, asked of a worker." }),
-      ...runWaitQuery,
+      ...runWaitQuery(runStatus, 'waiting_human'),
     }),
   },
   responses: { 200: json(runSchema, 'The run') },
@@ -124,18 +124,22 @@ runsRouter.openapi(get, async (c) => {
   const { run_id } = c.req.valid('param');
   const { db, engine, runEvents } = c.var.deps;
   const { live: wantsLive, wait, seen } = c.req.valid('query');
-  if (wait) {
-    if (!(await findRunPlace(db, c.var.principal.account_id, run_id))) throw notFound('Run');
-    const holds = (status: RunStatus) =>
-      seen ? status === seen && !isFinished(status) : status === 'pending' || status === 'running';
-    const timeout_ms = wait * 1_000;
-    await besides(c, timeout_ms, () => runEvents.waitWhile(run_id, holds, { timeout_ms, signal: c.req.raw.signal }));
-  }
-  const run = await findRunView(db, c.var.principal.account_id, run_id);
-  if (!run) throw notFound('Run');
-  if (wantsLive !== 'true') return sendJson(c, run);
-  const live = JSON.stringify((await engine.findLiveState(run_id)) ?? null);
-  return sendJson<RunView>(c, `${run.slice(0, -1)},"live":${live}}`);
+  const read = async () => {
+    const run = await findRunView(db, c.var.principal.account_id, run_id);
+    if (!run) throw notFound('Run');
+    if (wantsLive !== 'true') return sendJson(c, run);
+    const live = JSON.stringify((await engine.findLiveState(run_id)) ?? null);
+    return sendJson<RunView>(c, `${run.slice(0, -1)},"live":${live}}`);
+  };
+  if (!wait) return read();
+  if (!(await findRunPlace(db, c.var.principal.account_id, run_id))) throw notFound('Run');
+  const holds = stays(seen && [seen]);
+  const { signal } = c.req.raw;
+  return answerAfter(c, {
+    most_ms: wait * 1_000,
+    wait: (timeout_ms) => runEvents.waitWhile(run_id, holds, { timeout_ms, signal }),
+    answer: read,
+  });
 });
 
 const cancel = route({

@@ -15,35 +15,13 @@ export const runEventsQuery = z.object({
 export const runEventsHeaders = z.object({
   'last-event-id': z
     .string()
-    .regex(/^\d{1,9}(-done)?$/, 'is not an `id` of this stream')
-    .transform((text) => ({ seq: Number.parseInt(text), isDone: text.endsWith('-done') }))
+    .transform((text) => /^(?<seq>\d{1,9})(?<done>-done)?$/.exec(text)?.groups)
+    .transform((id) => id && { seq: Number(id.seq), isDone: id.done !== undefined })
     .optional()
     .meta({
       type: 'string',
-      pattern: '^\\d{1,9}(-done)?$',
-      description: 'The last `id` that was seen.',
+      description:
+        'The last `id` that was seen. Another text, and an empty one, counts as none; one beyond the end as the last.',
       example: '7',
     }),
 });
-
-const status = z.enum(['pending', 'running', 'waiting_human', 'completed', 'failed', 'cancelled']);
-
-export const runWaitQuery = {
-  wait: queryNumber(
-    z
-      .number()
-      .min(0)
-      .max(60)
-      .optional()
-      .meta({
-        description:
-          'Seconds that the answer may wait for: until the run has ended or waits for a person, or, with `seen`, until its ' +
-          'status is another. After that time the run is answered as it is; a run that has ended, at once.',
-        example: 30,
-      }),
-  ),
-  seen: status.optional().meta({
-    description: 'With `wait`: the status that you have seen, so that no change is missed and none is told twice.',
-    example: 'waiting_human',
-  }),
-};

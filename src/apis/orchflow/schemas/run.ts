@@ -114,7 +114,7 @@ export const createRunSchema = requestObject({
   }),
 }).meta({ id: 'CreateRun' });
 
-const runStatus = z.enum(['pending', 'running', 'waiting_human', 'completed', 'failed', 'cancelled']);
+export const runStatus = z.enum(['pending', 'running', 'waiting_human', 'completed', 'failed', 'cancelled']);
 const phase = z.enum(['queued', 'split_tasks', 'infer_deps', 'assign_agents', 'execute', 'finalize', 'done']);
 
 export const runStartedSchema = z

@@ -1,0 +1,89 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Context } from 'hono';
+import { besides, createDeadline } from './deadline.ts';
+import type { AppEnv } from './env.ts';
+
+/**
+ * How long an answer may say nothing, in milliseconds. Clients give up after 5 seconds of silence (httpx), or 10 (okhttp),
+ * proxies after 60 (nginx).
+ */
+const mostSilence = 3_000;
+
+type Wait<T, R extends Response> = {
+  /** What the client has asked for. */
+  most_ms: number;
+  /** Resolves after that time at the latest. */
+  wait: (most_ms: number) => Promise<T>;
+  /** JSON. */
+  answer: (waited: T) => R | Promise<R>;
+  /** What is true all the same when a failure comes after the answer has begun. Without it the connection is reset. */
+  otherwise?: () => R;
+};
+
+/**
+ * Answers after a wait that no proxy and no client cuts for its silence. A wait that is over within three seconds, or may
+ * not last longer, is answered as it is. Another begins to answer then: 200, and a white space every three seconds, which
+ * JSON allows before a value (https://www.rfc-editor.org/rfc/rfc8259#section-2), until the answer follows. Whatever can
+ * refuse the request comes before the wait.
+ */
+export async function answerAfter<T, R extends Response>(c: Context<AppEnv>, asked: Wait<T, R>): Promise<R> {
+  // HEAD has no body that could begin.
+  const most_ms = c.req.method === 'HEAD' ? Math.min(asked.most_ms, mostSilence) : asked.most_ms;
+  const waited = asked.wait(most_ms).then((value) => ({ value }));
+  waited.catch(() => {});
+  const isLong = most_ms > mostSilence;
+  const soon = await besides(c, Math.min(most_ms, mostSilence), () => (isLong ? within(mostSilence, waited) : waited));
+  if (soon) return asked.answer(soon.value);
+
+  const text = textOf({ ...asked, most_ms: most_ms - mostSilence }, waited);
+  text.catch((error: unknown) => {
+    c.var.deps.log.warn({ err: error, request_id: c.var.requestId }, 'an answer that had begun is broken off');
+    // To HTTP/1.0, which nginx speaks to us, any other end of the line is the end of the answer.
+    c.env.outgoing.socket?.resetAndDestroy();
+  });
+  c.set('begun', 'json');
+  const headers = {
+    'Content-Type': 'application/json',
+    'Cache-Control': 'no-store, no-transform',
+    // nginx would hold the white space back.
+    'X-Accel-Buffering': 'no',
+  };
+  const response: unknown = c.body(ReadableStream.from(withWhiteSpace(text)), 200, headers);
+  return response as R;
+}
+
+/** The answer, when it has begun before: our own work after the wait has a deadline here too. */
+async function textOf<T, R extends Response>(
+  { most_ms, answer, otherwise }: Wait<T, R>,
+  waited: Promise<{ value: T }>,
+): Promise<string> {
+  const deadline = createDeadline();
+  const answered = deadline.besides(most_ms, () => waited).then(async ({ value }) => (await answer(value)).text());
+  try {
+    return await Promise.race([answered, deadline.late]);
+  } catch (error) {
+    if (otherwise) return await otherwise().text();
+    throw error;
+  } finally {
+    deadline.end();
+  }
+}
+
+/** White space until the text is there. The first leaves at once, so that proxies see a living answer. */
+async function* withWhiteSpace(text: Promise<string>): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    yield Buffer.from(' ');
+    const rest = await within(mostSilence, text);
+    if (rest !== undefined) return yield Buffer.from(rest);
+  }
+}
+
+/** Undefined when it takes longer. */
+async function within<T>(milliseconds: number, value: Promise<T>): Promise<T | undefined> {
+  const over = new AbortController();
+  try {
+    return await Promise.race([value, sleep(milliseconds, undefined, { signal: over.signal })]);
+  } finally {
+    over.abort();
+  }
+}
