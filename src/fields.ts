@@ -1,14 +1,15 @@
 import { z } from 'zod';
 import type { Duration } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
+import { isBlank, isStorable } from '../workflows/contract/form.ts';
 
 /** The types of fields that every room's schemas are made of. */
 
-/** A text that Postgres can store, of at most `max` characters; with a `min` of 1 not only of space. */
+/** A text that Postgres can store, of at most `max` characters; with a `min` of 1 one that shows something. */
 export function text(min: 0 | 1, max: number) {
   const schema = z.string().max(max).refine(isStorable, unstorable);
   if (min === 0) return schema;
-  return schema.refine((value) => value.trim() !== '', 'must not be empty').meta({ pattern: '\\S' });
+  return schema.refine((value) => !isBlank(value), 'must not be empty').meta({ pattern: '\\S' });
 }
 
 /** An http(s) URL that Postgres can store. */
@@ -17,10 +18,6 @@ export function url() {
     .url({ protocol: /^https?$/, error: 'must be an http(s) URL' })
     .max(2_000)
     .refine(isStorable, unstorable);
-}
-
-function isStorable(value: string): boolean {
-  return value.isWellFormed() && !value.includes('\u0000');
 }
 
 const unstorable = 'must be Unicode text without NUL';
