@@ -1,7 +1,12 @@
 import { sql } from 'kysely';
 import type { HumanField } from '../workflows/contract/definition.ts';
-import { readTextAnswer, type FormAnswer, type FormFault } from '../workflows/contract/form.ts';
-import { answerFault, type OnTimeout } from '../workflows/contract/gate-rules.ts';
+import { isBlank } from '../workflows/contract/form.ts';
+import {
+  readGateAnswer,
+  type AnswerFault,
+  type GivenOutput,
+  type OnTimeout,
+} from '../workflows/contract/gate-rules.ts';
 import type { Decision, TaskStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 import { dueEntry, nextAttempt, type OutboxEntry } from './outbox.ts';
@@ -15,12 +20,17 @@ type Answer = { run_id: string; gate_id: string; decision: Decision; output: str
 /** `request_id` is the same at every try of a request with an `Idempotency-Key`. */
 type AnswerOfRequest = Answer & { task_id: string; request_id: string };
 
-/** Without `gate_id` it is meant for the gate that is open now. */
-type AnswerToTask = Omit<AnswerOfRequest, 'gate_id'> & { account_id: string; gate_id?: string };
+/** As it was sent. Without `gate_id` it is meant for the gate that is open now. */
+type AnswerToTask = Pick<AnswerOfRequest, 'run_id' | 'task_id' | 'request_id'> & {
+  account_id: string;
+  gate_id?: string;
+  decision?: Decision;
+  output: GivenOutput;
+};
 
 /** Null when the answer is blank. */
 function outputOf({ output }: Answer): string | null {
-  return output?.trim() ? output : null;
+  return output === null || isBlank(output) ? null : output;
 }
 
 /**
@@ -107,8 +117,7 @@ export function findGateAnsweredBy(db: Db, run_id: string, request_id: string): 
 export type Completion =
   | { result: 'unknown' }
   | { result: 'not_waiting'; task_status: TaskStatus; gate: Gate | undefined }
-  | { result: 'unfit'; faults: FormFault[] }
-  | { result: 'fault'; field: 'decision' | 'output'; detail: string }
+  | { result: 'unfit'; faults: AnswerFault[] }
   | { result: 'accepted'; gate: Gate; entry: OutboxEntry | undefined };
 
 /** Answers the task's open gate, in one statement that only one answer can win: gate, text, event and outbox entry. */
@@ -119,12 +128,10 @@ export async function completeTask(db: Db, answer: AnswerToTask): Promise<Comple
   const isStale = gate && answer.gate_id !== undefined && answer.gate_id !== gate.gate_id;
   if (gate?.status !== 'open' || isStale) return { result: 'not_waiting', task_status, gate };
 
-  const fault = answerFault({ kind: gate.kind, decisions: gate.decisions, has_draft }, answer);
-  if (fault) return { result: 'fault', ...fault };
-  const read = gate.kind === 'human_step' ? await readForm(db, gate, answer.output ?? '') : undefined;
-  if (read && 'faults' in read) return { result: 'unfit', faults: read.faults };
-  const output = read ? JSON.stringify(read.value) : answer.output;
-  const answered = await answerGate(db, { ...answer, gate_id: gate.gate_id, output });
+  const fields = gate.kind === 'human_step' ? await listFields(db, gate) : undefined;
+  const read = readGateAnswer({ kind: gate.kind, decisions: gate.decisions, has_draft, fields }, answer);
+  if ('faults' in read) return { result: 'unfit', faults: read.faults };
+  const answered = await answerGate(db, { ...answer, ...read, gate_id: gate.gate_id });
   if (!answered.won) {
     // The task as it is after what was first.
     const after = await findAnswerable(db, answer);
@@ -133,11 +140,11 @@ export async function completeTask(db: Db, answer: AnswerToTask): Promise<Comple
   return { result: 'accepted', gate: answered.gate, entry: answered.entry };
 }
 
-/** Reads an answer to a human step by the fields that it has shown. */
-async function readForm(db: Db, { run_id, task_id }: Gate, text: string): Promise<FormAnswer> {
+/** What a human step has shown to be filled in. */
+async function listFields(db: Db, { run_id, task_id }: Gate): Promise<HumanField[]> {
   const form_id = `${run_id}/${task_id}/form`;
   const form = (await listTexts(db, [form_id])).get(form_id);
-  return readTextAnswer(form === undefined ? [] : (JSON.parse(form) as { fields: HumanField[] }).fields, text);
+  return form === undefined ? [] : (JSON.parse(form) as { fields: HumanField[] }).fields;
 }
 
 /** A task with its newest gate, open or not. Undefined when this account has none of this id. */

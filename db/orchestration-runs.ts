@@ -44,12 +44,10 @@ export function openGatesOf(eb: ExpressionBuilder<Database, 'runs'>) {
     .orderBy('position');
 }
 
+export type WaitingRun = { status: RunStatus; gates: WaitingGate[] };
+
 /** The open gates of the run of an orchestration, the oldest first; undefined when this account has none of this id. */
-export async function findWaitingGates(
-  db: Db,
-  account_id: string,
-  run_id: string,
-): Promise<{ status: RunStatus; gates: WaitingGate[] } | undefined> {
+export async function findWaitingGates(db: Db, account_id: string, run_id: string): Promise<WaitingRun | undefined> {
   return db
     .selectFrom('runs')
     .select('status')

@@ -20,6 +20,8 @@ export type GateView = {
   reason: string | null;
   decisions: Decision[];
   decision: Decision | null;
+  /** The text of an answer that did not become the output. */
+  note: string | null;
   opened_at: string;
   due_at: string | null;
   answered_at: string | null;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Duration } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
+import { isBlank, isStorable } from '../workflows/contract/form.ts';
 import { isHeaderValue } from './fetch.ts';
 
 /** The types of fields that every room's schemas are made of, and the words in which they refuse. */
@@ -28,11 +29,11 @@ export function orNull<T extends z.ZodType>(schema: T) {
   return schema.optional().transform((value) => value ?? null);
 }
 
-/** A text that Postgres can store, of at most `max` characters; with a `min` of 1 not only of space. */
+/** A text that Postgres can store, of at most `max` characters; with a `min` of 1 one that shows something. */
 export function text(min: 0 | 1, max: number) {
   const schema = z.string().max(max).refine(isStorable, unstorable);
   if (min === 0) return schema;
-  return schema.refine((value) => value.trim() !== '', 'must not be empty').meta({ minLength: 1 });
+  return schema.refine((value) => !isBlank(value), 'must not be empty').meta({ minLength: 1 });
 }
 
 /** A text of one line, as names are. */
@@ -72,10 +73,6 @@ export function url() {
 /** The value of an HTTP header, without the white space around it, as keys come that are pasted with their line break. */
 export function headerValue(max: number) {
   return z.string().trim().max(max).refine(isHeaderValue, 'must be printable ASCII, in one line');
-}
-
-function isStorable(value: string): boolean {
-  return value.isWellFormed() && !value.includes('\u0000');
 }
 
 const unstorable = 'must be Unicode text without NUL';

@@ -1,7 +1,9 @@
 import { setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
+import { exampleOf } from './contract/form.ts';
 import { describeGate } from './contract/gate-rules.ts';
-import type { RunState, RunStatus, TaskState } from './contract/states.ts';
+import { jsonBlock, plain } from './contract/markdown.ts';
+import type { GateState, RunState, RunStatus, TaskState } from './contract/states.ts';
 import { waitingTasks } from './state.ts';
 
 /** What operators see of a run in the Temporal Web UI, and find it by. */
@@ -45,7 +47,7 @@ function describeRun(state: RunState): string {
   const warnings = state.warnings.map((text) => `- ${plain(text)}`).join('\n');
   return [
     `**${state.status.replaceAll('_', ' ')}** · phase ${state.phase}${state.error ? ` · ${plain(state.error)}` : ''}`,
-    ...state.tasks.flatMap(howToAnswer),
+    ...howToAnswer(state.tasks),
     ...taskTable(state.tasks),
     ...(warnings ? [`**Warnings**\n\n${warnings}`] : []),
     // The Web UI cuts the panel a little short.
@@ -53,23 +55,51 @@ function describeRun(state: RunState): string {
   ].join('\n\n');
 }
 
-/** Plain text inside Markdown. The Web UI drops what stands between braces, also in code. */
-function plain(text: string): string {
-  return text.replaceAll(/\s+/g, ' ').replaceAll(/[|{}<>`*_]/g, (character) => `&#${character.codePointAt(0)};`);
-}
-
 function statusOf(task: TaskState): string {
   if (task.gate?.status === 'open') return `waits for ${describeGate(task.gate.kind)}`;
   return task.status.replaceAll('_', ' ');
 }
 
-function howToAnswer({ id, title, gate }: TaskState): string[] {
-  if (gate?.status !== 'open') return [];
-  const members = `"task_id": "${id}", "decision": "${gate.decisions[0]}", "output": "your text"`;
+/** In characters. The Web UI puts the whole text into a URL, and shows an error from about a million (2.42.1). */
+const maxHints = 100_000;
+
+/** Who is waited for and how to answer, of as many as there is room for. */
+function howToAnswer(tasks: TaskState[]): string[] {
+  let room = maxHints;
+  const waiting = tasks.flatMap((task) => (task.gate?.status === 'open' ? [hintOf(task, task.gate)] : []));
+  const shown = waiting.filter((hint) => (room -= hint.length) > 0);
+  const left = waiting.length - shown.length;
+  return left > 0 ? [...shown, `${left} more wait; the query \`waitingTasks\` has them.`] : shown;
+}
+
+function hintOf({ id, title }: TaskState, gate: GateState): string {
+  const reason = gate.reason ? ` Reason: ${plain(gate.reason)}` : '';
+  const due = gate.due_at ? ` Due: ${gate.due_at}.` : '';
   return [
-    `**${id} ${plain(title)}** waits for ${describeGate(gate.kind)}.${gate.reason ? ` Reason: ${plain(gate.reason)}` : ''}${gate.due_at ? ` Due: ${gate.due_at}.` : ''}`,
-    `Decisions: ${gate.decisions.join(', ')}. Answer over REST, or send the signal \`completeTask\` with &#123; \`${members}\` &#125;`,
-  ];
+    `**${plain(`${id} ${title}`)}** waits for ${describeGate(gate.kind)}.${reason}${due}`,
+    `Decisions: ${gate.decisions.join(', ')}. Answer over REST, or send the signal \`completeTask\`, for example with`,
+    jsonBlock({ task_id: id, ...exampleAnswer(gate) }),
+  ].join('\n\n');
+}
+
+/** An answer that the gate takes as it stands. */
+function exampleAnswer({ kind, decisions, fields = [] }: GateState): object {
+  const output = 'your text';
+  switch (kind) {
+    case 'context':
+    case 'human_task':
+      return { output };
+    case 'human_step':
+      return {
+        output: fields.length > 0 ? Object.fromEntries(fields.map((field) => [field.name, exampleOf(field)])) : output,
+      };
+    case 'escalation':
+      return { decision: decisions.includes('retry') ? 'retry' : decisions[0] };
+    case 'approval':
+    case 'tool_approval':
+    case 'budget':
+      return { decision: decisions[0] };
+  }
 }
 
 /** The Web UI draws tables without any space between their columns. */
@@ -81,12 +111,12 @@ function taskTable(tasks: TaskState[]): string[] {
   if (tasks.length === 0) return [];
   const head = ['Task', 'Title', 'Status', 'Agent', 'Attempts', 'After'];
   const rows = tasks.map((task) => [
-    task.id,
+    plain(task.id),
     plain(task.title),
     statusOf(task),
     plain(task.agent ?? (task.kind === 'human' ? 'a person' : (task.step?.type ?? '–'))),
     task.attempts,
-    task.depends_on.join(', ') || '–',
+    plain(task.depends_on.join(', ')) || '–',
   ]);
   return [[row(head), `|${' :--- |'.repeat(head.length)}`, ...rows.map(row)].join('\n')];
 }

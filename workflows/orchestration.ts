@@ -2,7 +2,6 @@ import { continueAsNew, isCancellation } from '@temporalio/workflow';
 import type { Completed } from './contract/completion.ts';
 import type { StepOutline } from './contract/definition.ts';
 import type { OrchestrationInput, RunResult } from './contract/inputs.ts';
-import { withinLimits } from './contract/route.ts';
 import type { TaskState } from './contract/states.ts';
 import { completeRun, runToEnd } from './ending.ts';
 import { createGuards } from './guards.ts';
@@ -18,18 +17,13 @@ import {
   routed,
   type OrchestrationRun,
 } from './orchestration-steps.ts';
+import { enter, goOn, leave, noEntries, type LimitedRun } from './iterations.ts';
 import { openRun } from './run-context.ts';
-import { changeRun, changeTask, record, warn } from './state.ts';
+import { changeRun, changeTask, record } from './state.ts';
 import { idOf, newStepTask, stepFailure, type Outcome, type Writes } from './step-execution.ts';
 
 /** An orchestration, and what it takes to follow its definition. */
-type Interpreted = OrchestrationRun & {
-  readonly input: OrchestrationInput;
-  /** The steps of the definition, by id. */
-  readonly steps: Map<string, StepOutline>;
-  /** The tasks that were done before, by their path. */
-  readonly done: Map<string, TaskState>;
-};
+type Interpreted = OrchestrationRun & LimitedRun & { readonly input: OrchestrationInput };
 
 /** A line of steps, one after the other, with the state as they see it. `path` tells it from all other lines of the run. */
 type Line = { path: string; state: Writes; written: Writes };
@@ -57,22 +51,15 @@ async function story(run: Interpreted): Promise<Completed> {
 /** Runs step after step, until none follows, or `join` does. */
 async function follow(run: Interpreted, first: string, line: Line, join: string | null = null): Promise<void> {
   const { steps } = run;
-  const entered = new Map<string, number>();
+  const entries = noEntries();
   for (let id: string | null = first, n = 1; id !== null && id !== join; n += 1) {
     const step: StepOutline = steps.get(id)!;
-    entered.set(id, (entered.get(id) ?? 0) + 1);
-    const { next } = await execute(run, step, line, `${line.path}${n}`);
-    const { id: target, passed } = withinLimits(steps, next, entered);
-    for (const over of passed) passOver(run, over);
-    id = target;
+    const path = `${line.path}${n}`;
+    enter(entries, step);
+    const { next } = await execute(run, step, line, path);
+    leave(run, entries, step, path);
+    id = goOn(run, entries, next, { from: path, to: `${line.path}${n + 1}` });
   }
-}
-
-function passOver(run: Interpreted, { id: step_id, name, max_iterations }: StepOutline): void {
-  // Which of the times it is passed over, for the key of the event.
-  const n = `${step_id}/${run.state.tasks.length}`;
-  record(run, 'step.loop_limit_reached', { step_id, iterations: max_iterations, max_iterations, n });
-  warn(run, `Step '${name}' was passed over after ${max_iterations} times.`);
 }
 
 /** Runs one step as a task, unless it is done, and applies what it writes to its line. */
@@ -210,7 +197,8 @@ function openOrchestration(input: OrchestrationInput): Interpreted {
   const guards = createGuards(definition, input.spent);
   const steps = new Map(definition.steps.map((step) => [step.id, step]));
   const done = run.state.tasks.flatMap((task) => (isDone(task) ? ([[task.step!.path, task]] as const) : []));
-  return Object.assign(run, { input, definition_hash, guards, steps, done: new Map(done) });
+  const went = run.state.tasks.flatMap(({ step }) => (step ? ([[step.path, step.step_id]] as const) : []));
+  return Object.assign(run, { input, definition_hash, guards, steps, done: new Map(done), went: new Map(went) });
 }
 
 function isDone({ status, step }: TaskState): boolean {

@@ -27,7 +27,9 @@ begin
   perform append_events(for_run, jsonb_build_array(jsonb_build_object(
     'key', 'answer/' || for_gate,
     'type', 'gate.answered',
-    'data', jsonb_build_object('task_id', settled.task_id, 'gate_id', for_gate, 'decision', given_decision))));
+    'data', jsonb_strip_nulls(jsonb_build_object(
+      'task_id', settled.task_id, 'gate_id', for_gate, 'decision', given_decision,
+      'note', note_of(settled.kind, given_decision, given_output))))));
   return query select true, settled;
 end
 $$;

@@ -8,9 +8,10 @@ begin
     left join texts as output on output.text_id = tasks.output_id
     left join texts as form on tasks.step ->> 'type' = 'human' and form.text_id = for_run || '/' || tasks.id || '/form'
     left join lateral (
-      select gate_id, kind, status, reason, decisions, decision, iso(opened_at) as opened_at, iso(due_at) as due_at,
-        iso(answered_at) as answered_at
+      select gate_id, kind, status, reason, decisions, decision, note_of(kind, decision, said.text) as note,
+        iso(opened_at) as opened_at, iso(due_at) as due_at, iso(answered_at) as answered_at
       from gates
+      left join texts as said on said.text_id = gates.answer_id
       where gates.run_id = for_run and gates.task_id = tasks.id
       order by gates.opened_at desc
       limit 1

@@ -33,9 +33,16 @@ const common = {
   timeout_seconds: seconds.max(86_400).default(300).meta({
     description: 'Of the step itself; people are waited for without it, and steps inside have their own.',
   }),
-  max_iterations: z.int().min(1).max(1_000).default(3).meta({
-    description: 'How often the step may be entered; then the run goes on with `next_step_id` instead.',
-  }),
+  max_iterations: z
+    .int()
+    .min(1)
+    .max(1_000)
+    .default(3)
+    .meta({
+      description:
+        'How often the step may be entered; then the run goes on with `next_step_id` instead, or fails when that would lose what a ' +
+        'person has answered.',
+    }),
   label: ignored,
   depends_on: ignored,
   position_x: ignored,

@@ -3,6 +3,7 @@ import { completeTask, findGateAnsweredBy } from '../../db/gates.ts';
 import type { LiveSender } from '../../db/live.ts';
 import type { Gate } from '../../db/schema.ts';
 import { listTexts } from '../../db/texts.ts';
+import type { GivenOutput } from '../../workflows/contract/gate-rules.ts';
 import type { Decision } from '../../workflows/contract/states.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { DomainError, InvalidInputError, notFound, type ProblemMembers } from '../errors.ts';
@@ -14,8 +15,9 @@ export type TaskAnswer = {
   run_id: string;
   task_id: string;
   gate_id?: string;
-  decision: Decision;
-  output: string | null;
+  /** `approve` unless given. */
+  decision?: Decision;
+  output: GivenOutput;
 };
 
 /**
@@ -43,13 +45,11 @@ export async function answerTask(
       throw notFound('Task');
     case 'unfit':
       throw new InvalidInputError(
-        completion.faults.map(({ field, detail }) => ({
-          path: field === null ? ['output'] : ['output', field],
+        completion.faults.map(({ field, member, detail }) => ({
+          path: member ? [field, member] : [field],
           detail,
         })),
       );
-    case 'fault':
-      throw new InvalidInputError([{ path: [completion.field], detail: completion.detail }]);
     case 'not_waiting': {
       const { task_status, gate } = completion;
       if (gate?.answered_by === request_id) return gate;

@@ -3,6 +3,7 @@ import { defineSearchAttributeKey, WorkflowExecutionAlreadyStartedError } from '
 import { isFinished } from '../../db/runs.ts';
 import type { Run } from '../../db/schema.ts';
 import type { WebhookDelivery } from '../../workflows/contract/inputs.ts';
+import { plain } from '../../workflows/contract/markdown.ts';
 import { webhookWorkflowType } from '../../workflows/messages.ts';
 
 const accountAttribute = defineSearchAttributeKey('OrchflowAccount', 'KEYWORD');
@@ -30,7 +31,7 @@ export async function sendStart({ client, taskQueue }: Target, workflow: RunWork
       taskQueue,
       args: [input],
       workflowIdReusePolicy: isAgain ? 'ALLOW_DUPLICATE_FAILED_ONLY' : 'REJECT_DUPLICATE',
-      staticSummary: oneLine(run.task, 200) || run.run_id,
+      staticSummary: plain(oneLine(run.task, 200)) || run.run_id,
       staticDetails: detailsOf(workflow.describe(run)),
       typedSearchAttributes: [{ key: accountAttribute, value: run.account_id }],
       memo: { attempt: run.attempt },
@@ -68,7 +69,7 @@ function ignoreStarted(error: unknown): void {
 function detailsOf(rows: [name: string, values: string[]][]): string {
   const lines = rows
     .filter(([, values]) => values.length > 0)
-    .map(([name, values]) => `- **${name}**: ${oneLine(values.join(', '), 2_000)}`);
+    .map(([name, values]) => `- **${name}**: ${plain(oneLine(values.join(', '), 2_000))}`);
   // The Web UI cuts the panel a little short.
   return [...lines, '\n\u00A0'].join('\n');
 }

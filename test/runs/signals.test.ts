@@ -103,6 +103,13 @@ test.each<[string, unknown, string]>([
   ['that Postgres cannot store', { task_id: 'T1', output: 'a\u0000b' }, '`output` must be Unicode text without NUL'],
   ['with half a character', { task_id: 'T1', output: 'a\ud83d' }, '`output` must be Unicode text without NUL'],
   ['with a hostile task id', { task_id: `\u0000\ud83d${'x'.repeat(70_000)}`, output: 'x' }, 'A signal for'],
+  [
+    'whose task id is no text',
+    { task_id: { toString: 1 }, output: 'x' },
+    'A signal for no task_id was not taken: no task',
+  ],
+  ['whose decision is no text', { task_id: 'T1', output: 'x', decision: { toString: 1 } }, '"edit", not this.'],
+  ['with a list', { task_id: 'T1', output: ['x'] }, 'A signal for T1 was not taken: `output` must be a text'],
   ['that is only a text', 'approve', 'was not taken'],
   ['that is nothing', null, 'was not taken'],
 ])('a signal %s is not taken, becomes a warning, and the gate stays open', async (_, answer, warning) => {

@@ -75,9 +75,9 @@ test('a run with its gates and failures leaves no plaintext in its history, and 
   const clear = payloads.filter(
     ({ metadata }) => Buffer.from(metadata.encoding!, 'base64').toString() !== 'binary/encrypted',
   );
-  // Search attributes, which Temporal must read, and the core's own notes on local activities: names and times.
+  // Search attributes, which Temporal must read, and the core's own notes on local activities and patches: names and times.
   for (const { metadata, data } of clear) {
-    const isNote = !metadata.type && Buffer.from(data, 'base64').toString().includes('"activity_type":');
+    const isNote = !metadata.type && /"(activity_type|deprecated)":/.test(Buffer.from(data, 'base64').toString());
     expect(metadata.type !== undefined || isNote, JSON.stringify(metadata)).toBe(true);
   }
   const everything = JSON.stringify(history) + bytesOf(payloads);

@@ -1,7 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ModelCall, Reply } from '../fakes/model.ts';
 import { startFakeWebhook, type FakeWebhook } from '../fakes/webhook.ts';
 import type { RunView } from '../../db/run-views.ts';
+import { askedAgain } from '../harness/asked.ts';
+import { until, type TestRun } from '../harness/orchflow.ts';
+import { runSteps } from '../harness/orchestration.ts';
+import type { Script } from '../harness/script.ts';
 import { useStory } from '../harness/story.ts';
 
 /** What operators see of runs in Temporal, and do to them there. */
@@ -64,7 +69,47 @@ test('what a model writes is text in the Web UI: it makes no table, no HTML, no 
   await run.untilWaiting('T1');
   const handle = story.orchflow.client.workflow.getHandle(run.run_id);
   const { currentDetails } = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
-  expect(currentDetails).toContain(title.replaceAll(/[|{}<>`*_]/g, (character) => `&#${character.codePointAt(0)};`));
-  expect(currentDetails).not.toMatch(/<b>|\{\{|\*signs/);
+  expect(currentDetails).toContain(String.raw`Ask \`x\` \| \<b>who\</b> \*signs\* \{\{it\}\}`);
+  await run.cancel();
+});
+
+const goal = (script: Script, more = {}) => story.start(script, more);
+const form = async (...human_fields: object[]) =>
+  story.user.openRun((await runSteps(story.user, [{ id: 'ask', type: 'human', human_fields }])).body.run_id);
+const field = (type: string, more = {}) => ({ name: `the_${type}`, type, required: true, ...more });
+const select = field('select', { options: ['`a` | "b" $1 {c} <d>', 'no'] });
+const callsTool = ({ task_id, calls }: ModelCall): Reply | undefined =>
+  task_id === 'T1' && calls.length === 0
+    ? { call: [{ name: 'run_javascript', arguments: { code: '1 + 1' } }] }
+    : undefined;
+const researcher = { name: 'researcher', tools: [{ name: 'run_javascript', require_approval: true }] };
+
+test.each<[string, () => Promise<TestRun>, string]>([
+  ['context', () => goal({}, { ask_me_about: ['budget'] }), 'T1'],
+  ['a human task', () => goal({ plan: ['Sign it', 'Compare', 'Report'] }, { human_gates: ['sign it'] }), 'T1'],
+  ['an approval', () => goal({}, { require_approval: true }), 'T1'],
+  ['a call', () => goal({ execute: callsTool }, { agents: [researcher] }), 'T1'],
+  ['an escalation', () => goal({ evaluate: () => ({ passed: false, score: 1, feedback: 'No.' }) }), 'T1'],
+  ['money', () => goal({}, { max_tokens: 1_000 }), '_budget_1'],
+  ['a form without fields', () => form(), 'ask'],
+  ...['text', 'textarea', 'number', 'boolean'].map((type): [string, () => Promise<TestRun>, string] => [
+    `a form of one ${type}`,
+    () => form(field(type)),
+    'ask',
+  ]),
+  ['a form of one select', () => form(select), 'ask'],
+  ['a form of several', () => form(field('text'), field('number'), field('boolean'), select), 'ask'],
+])('the signal that the Web UI shows is taken as it stands: %s', async (_, start, task_id) => {
+  const run = await start();
+  await run.until(({ tasks }) => tasks.some(({ id, gate }) => id === task_id && gate?.status === 'open'));
+  const handle = story.orchflow.client.workflow.getHandle(run.run_id);
+  const { currentDetails } = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
+  const shown = [...currentDetails.matchAll(/^```json\n(.*)\n```$/gm)].map(([, json]) => JSON.parse(json!));
+  const answer = shown.find((one) => one.task_id === task_id);
+  await handle.signal('completeTask', answer);
+  const { db } = story.orchflow;
+  const gates = db.selectFrom('gates').select('status').where('run_id', '=', run.run_id).where('task_id', '=', task_id);
+  await until(async () => (await gates.execute()).some(({ status }) => status === 'answered'), 'the gate is answered');
+  expect((await run.get()).warnings.filter((text) => text.startsWith('A signal'))).toEqual([]);
   await run.cancel();
 });

@@ -190,3 +190,28 @@ test('an orchestration with branches, a loop, a route and people, that is tried 
   await ended();
   await keep('orchestration-again', run);
 });
+
+test('an orchestration in which a draft is sent back too often, by signals, and that is tried again', async () => {
+  const human_fields = [{ name: 'ok', type: 'boolean', required: true }];
+  const often = { max_iterations: 9 };
+  const paused = await runSteps(story.user, [
+    { id: 'draft', type: 'print', print_content: 'A draft.', output_key: 'draft', max_iterations: 2 },
+    { id: 'review', type: 'human', human_fields, output_key: 'review', ...often },
+    { id: 'decide', type: 'if_else', if_condition: 'state.review.ok', if_false_step_id: 'draft', ...often },
+    { id: 'end', type: 'end' },
+  ]);
+  const run = story.user.openRun(paused.body.run_id);
+  const handle = story.orchflow.client.workflow.getHandle(run.run_id);
+  const signal = (task_id: string, output: unknown) => handle.signal('completeTask', { task_id, output });
+  await signal('review', 'maybe');
+  await signal('review', { ok: 'false' });
+  await run.untilWaiting('review.2');
+  await signal('review.2', 'FALSE');
+  await run.until('failed');
+  await expect(handle.result()).rejects.toThrow();
+  await keep('sent-back', run);
+  const again = await story.user.post(`/orchestrations/runs/${run.run_id}/retry`, {});
+  await resume(story.user, again, true.toString());
+  expect(await handle.result()).toMatchObject({ status: 'completed' });
+  await keep('sent-back-again', run);
+});

@@ -1,3 +1,5 @@
+import type { HumanField } from './definition.ts';
+import { isBlank, isObject, isStorable, readAnswer } from './form.ts';
 import type { Decision, GateKind } from './states.ts';
 
 /** What a gate takes for an answer, and how long it waits for one. One set of rules for REST and for signals sent by hand. */
@@ -19,14 +21,20 @@ export type GatePolicy = {
 
 export const noGatePolicy: GatePolicy = { due_in: null, remind_every: null, on_timeout: 'wait', human_gate: null };
 
-/** An answer to a gate. REST stores the text and signals `output_id`; an operator may send the text itself as `output`. */
+/** An answer to a gate. REST stores the text and signals `output_id`; one that was signalled by hand has the text itself. */
 export type TaskAnswer = {
   task_id: string;
   gate_id?: string;
   decision?: Decision;
-  output?: string;
+  output?: string | null;
   output_id?: string | null;
 };
+
+/** What a person sends: words, the fields of a form by name, or the arguments of a call. */
+export type GivenOutput = string | Record<string, unknown> | null;
+
+/** An answer as it is signalled: an operator sends as `output` what a client of REST sends. */
+export type SentAnswer = Omit<TaskAnswer, 'output'> & { output?: GivenOutput };
 
 /** The longest text that an operator may put into a signal, in characters. */
 export const maxSignalText = 64_000;
@@ -46,43 +54,75 @@ export function decisionsOf(kind: GateKind): Decision[] {
   return decisions[kind];
 }
 
+/** What must be known of a gate to read an answer to it; `fields` are those of a form. */
+type Gate = { kind: GateKind; has_draft: boolean; decisions?: Decision[]; fields?: HumanField[] };
+type Given = { decision?: Decision | null; output?: GivenOutput };
+
+/** `member` is one of `output`, when it is a form. */
+export type AnswerFault = { field: 'decision' | 'output'; member?: string | null; detail: string };
+
 /**
- * Why this answer cannot stand at this gate, naming the field at fault, or undefined when it can.
- * One rule for REST and for signals sent by hand.
+ * What an answer says at this gate, or why it cannot stand there. It is `approve` unless it says otherwise, and its text is
+ * that which is kept: a form as JSON in the types of its fields. A text that does not become the output is kept with its
+ * gate; but where an approval makes a call or grants money, a text alone decides nothing, whatever it says.
  */
-export function answerFault(
-  gate: { kind: GateKind; has_draft: boolean; decisions?: Decision[] },
-  answer: { decision: Decision; output: string | null },
-): { field: 'decision' | 'output'; detail: string } | undefined {
-  const { kind, decisions: taken = decisions[kind] } = gate;
-  const { decision, output } = answer;
+export function readGateAnswer(
+  gate: Gate,
+  given: Given,
+): { decision: Decision; output: string | null } | { faults: AnswerFault[] } {
+  const decision = given.decision ?? 'approve';
+  const { decisions: taken = decisions[gate.kind] } = gate;
+  const allowed = taken.map((name) => `"${name}"`).join(', ');
   if (!taken.includes(decision)) {
-    const allowed = taken.map((name) => `"${name}"`).join(', ');
-    return {
-      field: 'decision',
-      detail: `A task waiting for ${describeGate(kind)} takes ${allowed}, not "${decision}".`,
-    };
+    // From a signal it may be anything, also what cannot be made a text.
+    const what = typeof decision === 'string' ? `"${decision}"` : 'this';
+    const detail = `A task waiting for ${describeGate(gate.kind)} takes ${allowed}, not ${what}.`;
+    return { faults: [{ field: 'decision', detail }] };
   }
-  const needed =
-    kind !== 'budget' &&
-    kind !== 'human_step' &&
-    (decision === 'edit' ||
-      decision === 'reject' ||
-      (decision === 'approve' && kind !== 'approval' && !gate.has_draft));
-  if (needed && !output?.trim()) {
+  const read = readOutput(gate, given.output ?? null);
+  if ('faults' in read) return read;
+  const { output } = read;
+  const isSilent = output === null || isBlank(output);
+  if (!given.decision && !isSilent && (gate.kind === 'tool_approval' || gate.kind === 'budget')) {
+    const detail = `A text alone decides nothing here: say one of ${allowed} too.`;
+    return { faults: [{ field: 'decision', detail }] };
+  }
+  if (isSilent && needsOutput(gate, decision)) {
     const what = decision === 'reject' ? 'what should be done differently' : 'the text that becomes the output';
-    return { field: 'output', detail: `"${decision}" needs \`output\`: ${what}.` };
+    return { faults: [{ field: 'output', detail: `"${decision}" needs \`output\`: ${what}.` }] };
   }
-  if (kind === 'tool_approval' && decision === 'edit' && !isJsonObject(output!)) {
-    return { field: 'output', detail: 'must be the new arguments: a JSON object.' };
+  if (gate.kind === 'tool_approval' && decision === 'edit' && !isJsonObject(output!)) {
+    return { faults: [{ field: 'output', detail: 'must be the new arguments: a JSON object.' }] };
   }
-  return undefined;
+  return { decision, output };
+}
+
+/** The text that is kept of what was sent. Objects are for forms, and for the arguments of calls. */
+function readOutput(
+  { kind, fields = [] }: Gate,
+  given: GivenOutput,
+): { output: string | null } | { faults: AnswerFault[] } {
+  const isForm = kind === 'human_step';
+  if (isForm || (isObject(given) && kind === 'tool_approval')) {
+    const read = readAnswer(fields, given ?? '');
+    if ('value' in read) return { output: JSON.stringify(read.value) };
+    return { faults: read.faults.map(({ field, detail }) => ({ field: 'output', member: field, detail })) };
+  }
+  if (given !== null && typeof given !== 'string') return { faults: [{ field: 'output', detail: 'must be a text' }] };
+  if (given !== null && !isStorable(given)) {
+    return { faults: [{ field: 'output', detail: 'must be Unicode text without NUL' }] };
+  }
+  return { output: given };
+}
+
+function needsOutput({ kind, has_draft }: Gate, decision: Decision): boolean {
+  if (kind === 'budget' || kind === 'human_step') return false;
+  return decision === 'edit' || decision === 'reject' || (decision === 'approve' && kind !== 'approval' && !has_draft);
 }
 
 function isJsonObject(text: string): boolean {
   try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value);
+    return isObject(JSON.parse(text));
   } catch {
     return false;
   }

@@ -1,8 +1,9 @@
 import { findGateAnsweredBy } from '../../../db/gates.ts';
-import { findWaitingGates, type WaitingGate } from '../../../db/orchestration-runs.ts';
-import type { Decision, RunStatus } from '../../../workflows/contract/states.ts';
+import { findWaitingGates, type WaitingGate, type WaitingRun } from '../../../db/orchestration-runs.ts';
+import type { GivenOutput } from '../../../workflows/contract/gate-rules.ts';
+import type { Decision } from '../../../workflows/contract/states.ts';
 import type { Principal } from '../../accounts/principal.ts';
-import { DomainError, InvalidInputError, notFound } from '../../errors.ts';
+import { DomainError, InvalidInputError, notFound, requireNone, type FieldFault } from '../../errors.ts';
 import { newId, type IdSeed } from '../../ids.ts';
 import { answerTask } from '../../runs/answer.ts';
 import { wireStatus } from './run-view.ts';
@@ -28,13 +29,14 @@ export async function resumeRun(
   const gate = pickGate(run, resume);
   const { task_id, gate_id } = gate;
   const answer = { run_id, task_id, gate_id, ...answerTo(gate, resume.response) };
-  await answerTask(deps, principal, answer, idempotency).catch((error: unknown) => {
-    throw inWordsOfResume(error, gate);
+  await answerTask(deps, principal, answer, idempotency).catch(async (error: unknown) => {
+    if (!(error instanceof DomainError && error.code === 'TASK_NOT_WAITING')) throw inWordsOfResume(error, gate);
+    throw tooLate(gate, await findWaitingGates(deps.db, principal.account_id, run_id));
   });
 }
 
 /** The oldest gate that is open, of the step or with the id that the request names. */
-function pickGate(run: { status: RunStatus; gates: WaitingGate[] }, { step_id, gate_id }: Resume): WaitingGate {
+function pickGate(run: WaitingRun, { step_id, gate_id }: Resume): WaitingGate {
   const gate = run.gates.find(
     (open) =>
       (!step_id || open.step_id === step_id || open.task_id === step_id) && (!gate_id || open.gate_id === gate_id),
@@ -56,27 +58,39 @@ function inWordsOfResume(error: unknown, { kind }: WaitingGate): unknown {
       })),
     );
   }
-  if (!(error instanceof DomainError)) return error;
-  if (error.code === 'NOT_FOUND') return notFound('Run');
-  if (error.code !== 'TASK_NOT_WAITING') return error;
-  return new DomainError('RUN_NOT_PAUSED', 'Another answer came first.', { members: { run_status: 'running' } });
+  return error instanceof DomainError && error.code === 'NOT_FOUND' ? notFound('Run') : error;
 }
 
-/** Human steps take the fields, other gates a decision and a text. A tool is not called because something was said. */
-function answerTo(gate: WaitingGate, response: Response): { decision: Decision; output: string | null } {
-  if (gate.kind === 'human_step') {
-    return { decision: 'approve', output: typeof response === 'string' ? response : JSON.stringify(response) };
-  }
-  if (typeof response === 'string' && gate.decisions.includes(response as Decision)) {
-    return { decision: response as Decision, output: null };
-  }
-  if (gate.kind === 'tool_approval' && (typeof response === 'string' || response.decision === undefined)) {
-    throw new InvalidInputError([
-      { path: ['response', 'decision'], detail: `must be one of ${gate.decisions.join(', ')}` },
-    ]);
-  }
-  if (typeof response === 'string') return { decision: 'approve', output: response };
-  const { decision = 'approve', output, notes } = response;
-  const text = output ?? notes;
-  return { decision: decision as Decision, output: typeof text === 'string' ? text : null };
+/** Somebody else has answered the question; that does not answer the others. */
+function tooLate({ gate_id }: WaitingGate, run: WaitingRun | undefined): DomainError {
+  const others = (run?.gates ?? []).map((gate) => `${gate.step_id ?? gate.task_id} (${gate.gate_id})`);
+  const rest = others.length > 0 ? ` The run still waits for ${others.join(', ')}: name one by its \`gate_id\`.` : '';
+  const run_status = run ? wireStatus(run.status) : 'running';
+  return new DomainError('RUN_NOT_PAUSED', `Another answer to ${gate_id} came first.${rest}`, {
+    members: { run_status },
+  });
+}
+
+/**
+ * Human steps take the fields; other gates a decision, alone as a text or with `output` or `notes`, which mean the same. A
+ * call is not made, and no money granted, because something was said.
+ */
+function answerTo({ kind, decisions }: WaitingGate, response: Response): { decision?: Decision; output: GivenOutput } {
+  if (kind === 'human_step') return { output: response };
+  const { decision, output, notes, ...unknown } = typeof response === 'string' ? { decision: response } : response;
+  const word = typeof decision === 'string' ? decision.trim().toLowerCase() : undefined;
+  const decided = decisions.find((each) => each === word);
+  const faults = Object.keys(unknown).map((name) => fault(name, 'is not taken here: send `decision` and `output`'));
+  if (!decided) faults.push(fault('decision', `must be one of ${decisions.join(', ')}`));
+  if (isGiven(output) && isGiven(notes)) faults.push(fault('notes', 'means the same as `output`: send one of them'));
+  requireNone(faults);
+  return { decision: decided!, output: (isGiven(output) ? output : (notes ?? null)) as GivenOutput };
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== '';
+}
+
+function fault(member: string, detail: string): FieldFault {
+  return { path: ['response', member], detail };
 }

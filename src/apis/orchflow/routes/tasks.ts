@@ -47,12 +47,22 @@ const complete = route({
 tasksRouter.openapi(complete, async (c) => {
   const { run_id, task_id } = c.req.valid('param');
   const { output, decision, gate_id } = c.req.valid('json');
-  const answer = { run_id, task_id, gate_id: gate_id ?? undefined, decision, output: output ?? null };
+  const answer = {
+    run_id,
+    task_id,
+    gate_id: gate_id ?? undefined,
+    decision: decision ?? undefined,
+    output: output ?? null,
+  };
   const { deps, principal, idempotency } = c.var;
   const gate = await answerTask(deps, principal, answer, idempotency).catch(quoteFields);
-  const message = `Task ${task_id} answered. The run goes on.`;
+  const isAside = gate.kind === 'approval' && gate.decision === 'approve' && gate.answer_id !== null;
+  const message = `Task ${task_id} answered. The run goes on.${isAside ? aside : ''}`;
   return c.json({ run_id, task_id, gate_id: gate.gate_id, decision: gate.decision!, message }, 200);
 });
+
+/** Who approves with a text may mean an edit. */
+const aside = ' The draft stays the output, and the text is kept as the note of its gate; "edit" makes it the output.';
 
 /** A field of a form is inside the text `output`, where no pointer leads. */
 function quoteFields(error: unknown): never {

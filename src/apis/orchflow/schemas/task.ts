@@ -14,6 +14,9 @@ export const gateSchema = z
     reason: z.string().nullable(),
     decisions: z.array(decisionSchema).meta({ description: 'The decisions that this gate takes.' }),
     decision: decisionSchema.nullable(),
+    note: z.string().nullable().meta({
+      description: 'What was said beside the decision: the text of an answer that did not become the output.',
+    }),
     opened_at: timestamp,
     due_at: timestamp.nullable(),
     answered_at: timestamp.nullable(),
@@ -56,8 +59,10 @@ export const completeTaskSchema = requestObject({
     description: 'The answer, the new text of an edit, or the feedback of a rejection.',
     example: 'Brand voice should be practical and founder-friendly.',
   }),
-  decision: decisionSchema.default('approve').meta({
-    description: '`reject`: do it again with `output` as feedback. `retry`: try again after mending what failed.',
+  decision: decisionSchema.optional().meta({
+    description:
+      '`approve` unless given; at a `tool_approval` and a `budget` it must be given beside a text. `reject`: do it again ' +
+      'with `output` as feedback. `retry`: try again after mending what failed.',
   }),
   gate_id: text(1, 200)
     .optional()
