@@ -204,7 +204,8 @@ function journal(
 function requested(calls: ToolCall[] = [], offered: OfferedTool[]): RequestedCall[] {
   return calls.map((call) => {
     const tool = offered.find(({ definition }) => definition.name === call.name);
-    return { ...call, tool: tool?.name ?? null, require_approval: tool?.require_approval ?? false };
+    const { name = null, source, require_approval = false, is_withdrawn } = tool ?? {};
+    return { ...call, tool: name, source, require_approval, is_withdrawn };
   });
 }
 

@@ -240,8 +240,16 @@ type ModelCall = {
   signature?: string;
   vendor_metadata?: { [vendor: string]: unknown };
 };
-/** A tool call as a model wrote it. `tool` is our name of what it means, or null when it was offered nothing of that name. */
-export type RequestedCall = ModelCall & { tool: string | null; require_approval: boolean };
+/**
+ * A tool call as a model wrote it. `tool` is our name of what it means, or null when it was offered nothing of that name;
+ * `source` tells servers of one name apart. One that is withdrawn was offered in an earlier turn only.
+ */
+export type RequestedCall = ModelCall & {
+  tool: string | null;
+  source?: string;
+  require_approval: boolean;
+  is_withdrawn?: boolean;
+};
 
 /** The journal that keeps a tool from being called again once its result is here. The result is the text of the same id. */
 interface ToolCallTable extends Owned {
@@ -251,6 +259,8 @@ interface ToolCallTable extends Owned {
   position: number;
   tool: string;
   is_error: boolean;
+  /** Where it was approved, if it had to be: a gate is of one call. */
+  gate_id: string | null;
   created_at: Generated<string>;
 }
 
