@@ -9,4 +9,6 @@ export type ActivityDeps = GoalDeps & {
   /** May go only where the operator allows it. */
   fetch: typeof fetch;
   llm_timeout_ms: number;
+  /** Of a value of the state that a step makes, in characters. */
+  max_value_length: number;
 };

@@ -74,6 +74,7 @@ const environment = z.object({
   REGISTER_LIMIT_PER_HOUR: z.coerce.number().int().min(0).optional(),
   TRUSTED_PROXIES: cidrs.default([]),
   REMIND_EVERY_MIN_SECONDS: seconds.default(60),
+  MAX_STATE_VALUE_CHARACTERS: z.coerce.number().int().min(1_000).default(1_048_576),
   RUN_HISTORY_LIMIT: z.coerce.number().int().min(100).optional(),
 
   ORCHFLOW_EMBEDDED: flag.default(false),

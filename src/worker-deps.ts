@@ -46,6 +46,7 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
     offersManaged: offersManaged(config),
     minReminderSeconds: config.REMIND_EVERY_MIN_SECONDS,
     llm_timeout_ms: config.LLM_TIMEOUT_SECONDS * 1000,
+    max_value_length: config.MAX_STATE_VALUE_CHARACTERS,
     tools: builtInTools(config, guarded.fetch),
   };
 
