@@ -6,13 +6,14 @@ import { loadWork, TextsTooLong, type Work } from '../db/work.ts';
 import type { Progress } from '../workflows/contract/states.ts';
 import type { ActivityDeps } from './deps.ts';
 import { paidFailuresBefore } from './failures.ts';
+import { putOff } from './places.ts';
 import { tellOfFailure, tellOfSuccess } from './retrying.ts';
 
 const heartbeatInterval = 1_500;
 
 /**
  * An activity at work: writes the progress that rides with it, loads what it works from, and heartbeats, which keeps the
- * activity alive for the server and brings the cancellation.
+ * activity alive for the server and brings the cancellation. It takes one of the places of its account, or is put off.
  */
 export async function atWork<T>(
   deps: ActivityDeps,
@@ -44,13 +45,17 @@ async function telling<T>(
   work: Work,
   doIt: (work: Work) => Promise<T>,
 ): Promise<T> {
+  const leave = deps.places.take(work.run.account_id);
   try {
+    if (!leave) throw putOff('WorkQueued', 'Much work of this account is under way; this waits until there is room.');
     const result = await doIt(work);
     await tellOfSuccess(deps, input, work.run);
     return result;
   } catch (error) {
     await tellOfFailure(deps, input, work.run, error);
     throw error;
+  } finally {
+    leave?.();
   }
 }
 

@@ -13,18 +13,19 @@ const maxCodeSeconds = 60;
 const maxDecisionLength = 200;
 
 /** Does a step that needs no model. Code that fails is a `JavaScriptError`, which is not tried again. */
-export async function compute({ step, definition, values }: LoadedStep, limit: number): Promise<Computed> {
+export async function compute({ work, step, definition, values }: LoadedStep, limit: number): Promise<Computed> {
+  const evaluate = (code: string) => evaluateFor(work.run.account_id, code, values, step.timeout_seconds);
   switch (step.type) {
     case 'merge':
       return { value: merge(definition, step, values, limit), warnings: [] };
     case 'transform':
-      return { value: await evaluate(step.transform_code, values, step.timeout_seconds), warnings: [] };
+      return { value: await evaluate(step.transform_code), warnings: [] };
     case 'if_else': {
-      const value = Boolean(await evaluate(step.if_condition, values, step.timeout_seconds));
+      const value = Boolean(await evaluate(step.if_condition));
       return { value, decision: String(value), warnings: [] };
     }
     case 'switch': {
-      const value = await evaluate(step.switch_expression, values, step.timeout_seconds);
+      const value = await evaluate(step.switch_expression);
       return { value, decision: asText(value).slice(0, maxDecisionLength).toWellFormed(), warnings: [] };
     }
     case 'extract_json': {
@@ -43,11 +44,11 @@ export async function compute({ step, definition, values }: LoadedStep, limit: n
   }
 }
 
-async function evaluate(code: string, state: StateValues, seconds: number): Promise<unknown> {
+async function evaluateFor(owner: string, code: string, state: StateValues, seconds: number): Promise<unknown> {
   const { cancellationSignal: signal } = Context.current();
   const timeout_ms = Math.min(seconds, maxCodeSeconds) * 1_000;
   try {
-    return (await runJavaScript(code, { state }, { timeout_ms, signal })).value;
+    return (await runJavaScript(code, { state }, { owner, timeout_ms, signal })).value;
   } catch (error) {
     if (!(error instanceof JavaScriptError)) throw error;
     throw ApplicationFailure.nonRetryable(error.message, 'JavaScriptError');

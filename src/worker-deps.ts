@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { ActivityDeps } from '../activities/deps.ts';
+import { createPlaces } from '../activities/places.ts';
 import { createDb } from '../db/index.ts';
 import { createLiveSender } from '../db/live.ts';
 import { managedModels, offersManaged } from './agents/managed.ts';
@@ -46,6 +47,8 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
     offersManaged: offersManaged(config),
     minReminderSeconds: config.REMIND_EVERY_MIN_SECONDS,
     llm_timeout_ms: config.LLM_TIMEOUT_SECONDS * 1000,
+    // Of one account that is alone, at most 160.
+    places: createPlaces(200, 4),
     max_value_length: config.MAX_STATE_VALUE_CHARACTERS,
     tools: builtInTools(config, guarded.fetch),
   };
