@@ -27,7 +27,7 @@ export function listProviders(db: Db, account_id: string): Promise<(Provider & {
     .select((eb) =>
       eb
         .selectFrom('provider_cooldowns')
-        .select('blocked_until')
+        .select(({ fn }) => fn.max('blocked_until').as('blocked_until'))
         .whereRef('provider_cooldowns.provider_id', '=', 'providers.provider_id')
         .where('blocked_until', '>', sql<string>`now()`)
         .as('blocked_until'),

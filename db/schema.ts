@@ -280,9 +280,10 @@ interface McpServerTable {
 
 export type McpTool = { name: string; description: string; json_schema: Record<string, unknown> };
 
-/** Providers that said when they may be called again. For the operator's models the id is `managed/` and the vendor. */
+/** Models whose provider said when they may be called again. Of the operator's the id is `managed/` and the vendor. */
 interface ProviderCooldownTable {
   provider_id: string;
+  model: string;
   blocked_until: string;
 }
 

@@ -47,6 +47,7 @@ const environment = z.object({
   MANAGED_TRIAL_RUNS_ENABLED: flag.optional(),
   MANAGED_TRIAL_RUNS_COUNT: z.coerce.number().int().min(0).optional(),
   ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: flag.optional(),
+  MANAGED_MODELS: csv.optional(),
   MONTHLY_RUN_LIMIT: z.coerce.number().int().min(0).optional(),
 
   GEMINI_API_KEY: z.string().min(1).optional(),
@@ -142,6 +143,8 @@ export function loadConfig(env: Environment = process.env) {
     MANAGED_TRIAL_RUNS_ENABLED: settings.MANAGED_TRIAL_RUNS_ENABLED ?? hosted,
     MANAGED_TRIAL_RUNS_COUNT: settings.MANAGED_TRIAL_RUNS_COUNT ?? (hosted ? 3 : 0),
     ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: settings.ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER ?? hosted,
+    /** Those that runs may name besides each vendor's default; null is all that a vendor has. */
+    MANAGED_MODELS: settings.MANAGED_MODELS ?? (hosted ? [] : null),
     temporalEnvironment: temporalEnvironment({ ...env, TEMPORAL_ADDRESS: settings.TEMPORAL_ADDRESS }),
     /** Runs an account may start in a calendar month (UTC); 0 is no limit. */
     MONTHLY_RUN_LIMIT: settings.MONTHLY_RUN_LIMIT ?? (hosted ? 100 : 0),

@@ -45,6 +45,7 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
     encryptionKey: config.ENCRYPTION_KEY,
     managed: managedModels(config),
     offersManaged: offersManaged(config),
+    managedBesides: config.MANAGED_MODELS,
     minReminderSeconds: config.REMIND_EVERY_MIN_SECONDS,
     llm_timeout_ms: config.LLM_TIMEOUT_SECONDS * 1000,
     // Of one account that is alone, at most 160.
