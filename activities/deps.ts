@@ -1,3 +1,4 @@
+import type { ManagedLimits } from '../db/managed-budget.ts';
 import type { LiveSender } from '../db/live.ts';
 import type { KeyRing } from '../src/crypto.ts';
 import type { GoalDeps } from '../src/runs/goals.ts';
@@ -10,6 +11,7 @@ export type ActivityDeps = GoalDeps & {
   /** May go only where the operator allows it. */
   fetch: typeof fetch;
   llm_timeout_ms: number;
+  managedLimits: ManagedLimits;
   /** For all that calls a model or a tool, or computes. */
   places: Places;
   /** Of a value of the state that a step makes, in characters. */

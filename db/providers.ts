@@ -76,11 +76,11 @@ export async function findUsableProvider(
   return provider?.status === 'active' ? provider : undefined;
 }
 
-/** Deactivates a provider. Returns false when the account has no active one of this id. */
+/** Deactivates a provider, and forgets its key. Returns false when the account has no active one of this id. */
 export async function deactivateProvider(db: Db, account_id: string, provider_id: string): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('providers')
-    .set({ status: 'inactive' })
+    .set({ status: 'inactive', api_key_encrypted: null })
     .where('account_id', '=', account_id)
     .where('provider_id', '=', provider_id)
     .where('status', '=', 'active')

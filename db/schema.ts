@@ -35,6 +35,7 @@ export interface Database {
   definitions: DefinitionTable;
   orchestrations: OrchestrationTable;
   budget_reservations: BudgetReservationTable;
+  managed_reservations: ManagedReservationTable;
   provider_cooldowns: ProviderCooldownTable;
 }
 
@@ -285,6 +286,15 @@ interface ProviderCooldownTable {
   provider_id: string;
   model: string;
   blocked_until: string;
+}
+
+/** What a call in flight of the operator's models may cost at most. */
+interface ManagedReservationTable {
+  call_id: string;
+  run_id: string;
+  account_id: string;
+  cost_usd: number;
+  expires_at: string;
 }
 
 /** What a call in flight may cost at most; settled by its row in `llm_calls`. */

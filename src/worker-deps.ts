@@ -47,6 +47,11 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
     offersManaged: offersManaged(config),
     managedBesides: config.MANAGED_MODELS,
     minReminderSeconds: config.REMIND_EVERY_MIN_SECONDS,
+    managedLimits: {
+      run: config.MANAGED_MAX_COST_USD_PER_RUN,
+      account: config.MANAGED_MAX_COST_USD_PER_ACCOUNT,
+      server: config.MANAGED_MAX_COST_USD,
+    },
     llm_timeout_ms: config.LLM_TIMEOUT_SECONDS * 1000,
     // Of one account that is alone, at most 160.
     places: createPlaces(200, 4),
