@@ -100,7 +100,7 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
   for (const candidate of candidates) {
     try {
       const answer = await askUsefully(deps, call, call_id, candidate);
-      return { ...answer, warnings: [...failoverWarnings(candidates, answer), ...answer.warnings] };
+      return { ...answer, warnings: [...failoverWarnings(candidates, answer, refusals[0]), ...answer.warnings] };
     } catch (error) {
       refusals.push(refusalOf(error));
     }

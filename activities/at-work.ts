@@ -2,7 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { isUnavailable } from '../db/index.ts';
 import { isFinished } from '../db/runs.ts';
+import type { Signed } from '../db/progress.ts';
 import { loadWork, TextsTooLong, type Work } from '../db/work.ts';
+import type { FollowingProgress } from '../workflows/contract/completion.ts';
 import type { Progress } from '../workflows/contract/states.ts';
 import type { ActivityDeps } from './deps.ts';
 import { paidFailuresBefore } from './failures.ts';
@@ -26,9 +28,11 @@ export async function atWork<T>(
   const timer = setInterval(() => context.heartbeat(paidFailuresBefore()), heartbeatInterval);
   const ids = text_ids.filter((id) => id !== null);
   try {
-    const work = await loadWork(db, input.run_id, ids, input.progress).catch((error: unknown) => {
-      throw error instanceof TextsTooLong ? ApplicationFailure.nonRetryable(error.message, error.name) : error;
-    });
+    const work = await loadWork(db, input.run_id, ids, input.progress && signed(input.progress)).catch(
+      (error: unknown) => {
+        throw error instanceof TextsTooLong ? ApplicationFailure.nonRetryable(error.message, error.name) : error;
+      },
+    );
     if (input.progress) live.changed(input.run_id);
     // Cancelled for its readers: Temporal's request is on its way here, and nothing more may be paid for.
     // Completed, it is by an attempt of this activity that could not report it.
@@ -37,6 +41,11 @@ export async function atWork<T>(
   } finally {
     clearInterval(timer);
   }
+}
+
+/** As the execution that this activity is of writes it. */
+export function signed<P extends Progress | FollowingProgress>(progress: P): Signed<P> {
+  return { ...progress, writer: Context.current().info.workflowExecution!.runId };
 }
 
 async function telling<T>(

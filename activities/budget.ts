@@ -69,12 +69,12 @@ function exceeded(budget: Budget, most: { tokens: number; cost_usd: number }): A
   return ApplicationFailure.create({ type: 'BudgetExceeded', message, nonRetryable: true, details: [approvals] });
 }
 
-/** `$0.50`, and the cents of a cent where there are some. */
+/** `$0.50`, and all digits down to a billionth where there are some: two amounts that differ look different. */
 export function usd(amount: number): string {
   return new Intl.NumberFormat('en-US', {
     style: 'currency',
     currency: 'USD',
     minimumFractionDigits: 2,
-    maximumFractionDigits: 6,
+    maximumFractionDigits: 9,
   }).format(amount);
 }

@@ -23,15 +23,28 @@ export function candidatesOf(run: Pick<Run, 'provider_id' | 'fallback_provider_i
   return [wanted, ...run.fallback_provider_ids.map((provider_id) => ({ provider_id }))];
 }
 
-/** What readers are told when another provider than the wanted one has answered. */
+/** Why a provider takes no calls: the same words for every call, so that a run is warned once. */
+const REFUSALS: Record<string, string> = {
+  LlmAuth: 'refuses calls: its key is not taken',
+  LlmQuotaExhausted: 'refuses calls: its quota or credit is used up',
+  ProviderInactive: 'is not active any more',
+  ProviderKeyUnreadable: 'cannot be asked: its stored key cannot be read',
+  ManagedBudgetUsedUp: 'may spend no more of its budget',
+};
+
+/**
+ * What readers are told when another provider than the wanted one has answered; `refusal` is that of the wanted one,
+ * where it is known.
+ */
 export function failoverWarnings(
   [wanted, ...fallbacks]: Candidate[],
   { provider_id }: { provider_id: string | null },
+  refusal?: ApplicationFailure,
 ): string[] {
   const isFallback = fallbacks.some((fallback) => fallback.provider_id === provider_id);
   if (!isFallback || provider_id === wanted!.provider_id) return [];
   const refusing = wanted!.provider_id ? `Provider ${wanted!.provider_id}` : "The server's model";
-  return [`${refusing} refuses calls (key or quota); ${provider_id} takes them.`];
+  return [`${refusing} ${REFUSALS[refusal?.type ?? ''] ?? 'takes no calls'}; ${provider_id} takes them.`];
 }
 
 /**

@@ -8,7 +8,7 @@ import { takeTurn, type Turn } from './agent.ts';
 import { askForJson } from './ask-json.ts';
 import { askForText } from './ask-text.ts';
 import { callOf, warningsOf } from './ask.ts';
-import { atWork, keep } from './at-work.ts';
+import { atWork, keep, signed } from './at-work.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { Material } from './prompts/blocks.ts';
 import { evaluateTaskAnswer, evaluateTaskPrompt } from './prompts/evaluate-task.ts';
@@ -117,7 +117,7 @@ function finalizeRun(deps: ActivityDeps, input: FinalizeRun): Promise<Finalized>
     const written = { output_id: answer.call_id, warnings: warningsOf(answer, 'final output') };
     const completing = completingProgress({ completes, progress }, written);
     if (!completing) return written;
-    const { status } = await keep(() => saveProgress(db, run_id, completing));
+    const { status } = await keep(() => saveProgress(db, run_id, signed(completing)));
     deps.live.changed(run_id);
     return { ...written, status };
   });

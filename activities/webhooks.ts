@@ -2,7 +2,7 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import { Webhook } from 'standardwebhooks';
 import type { Db } from '../db/index.ts';
 import { finishDelivery, getAccountOf, getAccountOfDelivery, insertRunDelivery, openDelivery } from '../db/webhooks.ts';
-import { decrypt, webhookSecretContext } from '../src/crypto.ts';
+import { decrypt, OtherKeyError, webhookSecretContext, type KeyRing } from '../src/crypto.ts';
 import { describeNoAnswer, EgressBlockedError, retryAfter } from '../src/fetch.ts';
 import type { RunDelivery, WebhookDelivery } from '../workflows/contract/inputs.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -59,9 +59,11 @@ async function deliver({ db, fetch, encryptionKey }: ActivityDeps, sent: Webhook
   // The time of Postgres: receivers refuse what a worker with a wrong clock would sign.
   const now = new Date(delivery.last_attempt_at);
   const signatures = secrets_encrypted.map((blob) => {
-    const secret = decrypt(blob, encryptionKey, webhookSecretContext(account_id));
-    return new Webhook(secret).sign(delivery_id, now, delivery.body);
+    const secret = openSecret(blob, encryptionKey, account_id);
+    return secret && new Webhook(secret).sign(delivery_id, now, delivery.body);
   });
+  // Those of secrets that were replaced are for receivers that are late; the account's own must be there.
+  if (!signatures[0]) return fail(db, delivery_id, unsigned);
   const response = await fetch(url, {
     method: 'POST',
     headers: {
@@ -69,13 +71,13 @@ async function deliver({ db, fetch, encryptionKey }: ActivityDeps, sent: Webhook
       'user-agent': 'Orchflow',
       'webhook-id': delivery_id,
       'webhook-timestamp': String(Math.floor(now.getTime() / 1000)),
-      'webhook-signature': signatures.join(' '),
+      'webhook-signature': signatures.filter(Boolean).join(' '),
     },
     body: delivery.body,
     signal: AbortSignal.timeout(timeout_ms),
   }).catch((error: unknown) => {
     if (!(error instanceof EgressBlockedError)) {
-      return fail(db, delivery_id, `no answer from the endpoint: ${describeNoAnswer(error)}`);
+      return fail(db, delivery_id, `no answer from the endpoint: ${describeNoAnswer(error, timeout_ms)}`);
     }
     const isRedirect = error.status !== undefined;
     return fail(db, delivery_id, error.message, { final: !isRedirect });
@@ -89,6 +91,20 @@ async function deliver({ db, fetch, encryptionKey }: ActivityDeps, sent: Webhook
   await response.body?.cancel();
   await finishDelivery(db, delivery_id, { status: 'delivered', last_response: `HTTP ${response.status}` });
   return { status: response.status };
+}
+
+const unsigned =
+  'not sent: it cannot be signed, because this server has not the ENCRYPTION_KEY of your webhook secret. ' +
+  'Its operator must set that key, or you make a new secret (POST /api/v1/webhooks/secret/rotate)';
+
+/** Undefined when it is encrypted with a key that this process does not have. */
+function openSecret(blob: string, keys: KeyRing, account_id: string): string | undefined {
+  try {
+    return decrypt(blob, keys, webhookSecretContext(account_id));
+  } catch (error) {
+    if (error instanceof OtherKeyError) return undefined;
+    throw error;
+  }
 }
 
 /**

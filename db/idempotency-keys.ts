@@ -51,6 +51,14 @@ export async function takeIdempotencyKey(
   return row ? { row } : takeIdempotencyKey(db, name, fingerprint);
 }
 
+/** Forgets a kept answer that cannot be read, so that its request may be made again, as one that died without an answer. */
+export async function forgetIdempotentAnswer(db: Db, name: KeyName, answer_encrypted: string): Promise<void> {
+  await named(db.updateTable('idempotency_keys'), name)
+    .set({ status: null, answer_encrypted: null, locked_until: sql<string>`now()` })
+    .where('answer_encrypted', '=', answer_encrypted)
+    .execute();
+}
+
 /** Keeps the answer for those who ask again. */
 export async function answerIdempotencyKey(
   db: Db,

@@ -1,4 +1,4 @@
-import type { Insertable } from 'kysely';
+import { sql, type Insertable } from 'kysely';
 import type { Db } from './index.ts';
 import type { Database, McpServer } from './schema.ts';
 
@@ -13,9 +13,15 @@ export function upsertMcpServer(db: Db, server: Insertable<Database['mcp_servers
     .executeTakeFirstOrThrow();
 }
 
-/** The account's servers, by name. */
+/** The account's servers, by name, as readers may see them. */
 export function listMcpServers(db: Db, account_id: string): Promise<McpServer[]> {
-  return db.selectFrom('mcp_servers').selectAll().where('account_id', '=', account_id).orderBy('name').execute();
+  return db
+    .selectFrom('mcp_servers')
+    .selectAll()
+    .select(sql<string | null>`without_password(url)`.as('url'))
+    .where('account_id', '=', account_id)
+    .orderBy('name')
+    .execute();
 }
 
 export function findMcpServer(db: Db, account_id: string, name: string): Promise<McpServer | undefined> {

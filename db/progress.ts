@@ -4,26 +4,36 @@ import type { Progress, RunEvent, RunStatus } from '../workflows/contract/states
 import type { Db } from './index.ts';
 import type { Database } from './schema.ts';
 
+/** Progress with the execution of the workflow that made it: that of a run that was reset is another. None of 0.1.0. */
+export type Signed<P extends Progress | FollowingProgress = Progress> = P & { writer?: string };
+
 /**
  * Writes what the workflow changed: run, tasks, gates and events, at once. Idempotent and monotone: an older version
- * never overwrites a newer one, an event is written once, and nothing changes in a run that is finished here.
- * Returns the status of the run as the workflow has it, or the one with which it has ended here; null, and nothing is
- * written, when the run is not at the version that must be followed.
+ * never overwrites a newer one, an event is written once, and nothing changes in a run that is finished here. What a
+ * newer execution of the workflow writes is newer, whatever its version. Returns the status of the run as the workflow
+ * has it, or the one with which it has ended here; null, and nothing is written, when the run is not at the version that
+ * must be followed.
  */
-export function saveProgress(db: Db, run_id: string, progress: Progress): Promise<{ status: RunStatus }>;
+export function saveProgress(db: Db, run_id: string, progress: Signed): Promise<{ status: RunStatus }>;
 export function saveProgress(
   db: Db,
   run_id: string,
-  progress: FollowingProgress,
+  progress: Signed<FollowingProgress>,
 ): Promise<{ status: RunStatus | null }>;
-export function saveProgress(db: Db, run_id: string, progress: Progress | FollowingProgress) {
+export function saveProgress(db: Db, run_id: string, progress: Signed<Progress | FollowingProgress>) {
   return db.selectNoFrom(savedStatus(run_id, progress).as('status')).executeTakeFirstOrThrow();
 }
 
 /** The same as part of a statement that does more: its value is what `saveProgress` returns. */
-export function savedStatus(run_id: string, progress: Progress): RawBuilder<RunStatus>;
-export function savedStatus(run_id: string, progress: Progress | FollowingProgress): RawBuilder<RunStatus | null>;
-export function savedStatus(run_id: string, progress: Progress | FollowingProgress): RawBuilder<RunStatus | null> {
+export function savedStatus(run_id: string, progress: Signed): RawBuilder<RunStatus>;
+export function savedStatus(
+  run_id: string,
+  progress: Signed<Progress | FollowingProgress>,
+): RawBuilder<RunStatus | null>;
+export function savedStatus(
+  run_id: string,
+  progress: Signed<Progress | FollowingProgress>,
+): RawBuilder<RunStatus | null> {
   return sql<RunStatus>`save_progress(${run_id}, ${JSON.stringify(progress)}::jsonb)`;
 }
 

@@ -21,9 +21,10 @@ function activeProviders(db: Db, account_id: string) {
     .orderBy('created_at', 'desc');
 }
 
-/** The account's active providers, newest first, with the time until which each is held back. */
+/** The account's active providers, newest first, as readers may see them, with the time until which each is held back. */
 export function listProviders(db: Db, account_id: string): Promise<(Provider & { blocked_until: string | null })[]> {
   return activeProviders(db, account_id)
+    .select(sql<string | null>`without_password(base_url)`.as('base_url'))
     .select((eb) =>
       eb
         .selectFrom('provider_cooldowns')

@@ -53,6 +53,8 @@ export type RunView = Omit<
   | 'origin'
   | 'started_by'
   | 'version'
+  | 'writers'
+  | 'version_base'
   | 'event_seq'
   | 'plan'
   | 'final_output_id'

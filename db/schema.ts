@@ -124,6 +124,10 @@ interface RunTable {
   started_by: string | null;
   /** The newest workflow state written here; older ones are refused. */
   version: Generated<number>;
+  /** The last twenty executions of its workflow (Temporal's run ids) that wrote here, the newest last. */
+  writers: Generated<string[]>;
+  /** Where the newest of them began: its own versions count from here. */
+  version_base: Generated<number>;
   event_seq: Generated<number>;
   status: Generated<RunStatus>;
   phase: Generated<Phase>;

@@ -1,63 +1,64 @@
+import { sql, type RawBuilder } from 'kysely';
 import type { Db } from './index.ts';
+
+/** Where encrypted secrets are stored: table, column, and what in the table names one beside its account. */
+const places = {
+  providerKey: ['providers', 'api_key_encrypted', 'provider_id'],
+  webhookSecret: ['accounts', 'webhook_secret_encrypted', 'account_id'],
+  retiredWebhookSecret: ['retired_webhook_secrets', 'secret_encrypted', 'account_id'],
+  mcpServerSecrets: ['mcp_servers', 'secrets_encrypted', 'name'],
+} as const;
+
+export type StoredSecret = { place: keyof typeof places; account_id: string; name: string; blob: string };
+
+function secretsOf(place: keyof typeof places): RawBuilder<StoredSecret> {
+  const [table, column, name] = places[place];
+  return sql<StoredSecret>`
+    select ${place}::text as place, account_id, ${sql.ref(name)} as name, ${sql.ref(column)} as blob
+    from ${sql.table(table)} where ${sql.ref(column)} is not null`;
+}
 
 /** Calls `change` with each stored secret and writes what it returns; undefined leaves it. One row a transaction. */
 export async function changeSecrets(
   db: Db,
-  change: {
-    providerKey: (row: { account_id: string; provider_id: string; blob: string }) => string | undefined;
-    webhookSecret: (row: { account_id: string; blob: string }) => string | undefined;
-    mcpServerSecrets: (row: { account_id: string; name: string; blob: string }) => string | undefined;
-  },
+  change: (secret: StoredSecret) => string | undefined,
 ): Promise<{ read: number; changed: number }> {
   const count = { read: 0, changed: 0 };
-
-  const providers = await db
-    .selectFrom('providers')
-    .select(['account_id', 'provider_id', 'api_key_encrypted as blob'])
-    .where('api_key_encrypted', 'is not', null)
-    .$narrowType<{ blob: string }>()
-    .execute();
-  for (const row of providers) {
-    count.read += 1;
-    const api_key_encrypted = change.providerKey(row);
-    if (!api_key_encrypted) continue;
-    // Only what was read is replaced.
-    const update = db.updateTable('providers').set({ api_key_encrypted }).where('api_key_encrypted', '=', row.blob);
-    await update.where('provider_id', '=', row.provider_id).execute();
-    count.changed += 1;
-  }
-
-  const accounts = await db.selectFrom('accounts').select(['account_id', 'webhook_secret_encrypted as blob']).execute();
-  for (const row of accounts) {
-    count.read += 1;
-    const webhook_secret_encrypted = change.webhookSecret(row);
-    if (!webhook_secret_encrypted) continue;
-    const update = db
-      .updateTable('accounts')
-      .set({ webhook_secret_encrypted })
-      .where('webhook_secret_encrypted', '=', row.blob);
-    await update.where('account_id', '=', row.account_id).execute();
-    count.changed += 1;
-  }
-
-  const servers = await db
-    .selectFrom('mcp_servers')
-    .select(['account_id', 'name', 'secrets_encrypted as blob'])
-    .where('secrets_encrypted', 'is not', null)
-    .$narrowType<{ blob: string }>()
-    .execute();
-  for (const row of servers) {
-    count.read += 1;
-    const secrets_encrypted = change.mcpServerSecrets(row);
-    if (!secrets_encrypted) continue;
-    await db
-      .updateTable('mcp_servers')
-      .set({ secrets_encrypted })
-      .where('secrets_encrypted', '=', row.blob)
-      .where('account_id', '=', row.account_id)
-      .where('name', '=', row.name)
-      .execute();
-    count.changed += 1;
+  for (const place of Object.keys(places) as (keyof typeof places)[]) {
+    const [table, column] = places[place];
+    for (const secret of (await secretsOf(place).execute(db)).rows) {
+      count.read += 1;
+      const changed = change(secret);
+      if (!changed) continue;
+      // Only what was read is replaced. No two secrets look alike.
+      await sql`
+        update ${sql.table(table)} set ${sql.ref(column)} = ${changed}
+        where account_id = ${secret.account_id} and ${sql.ref(column)} = ${secret.blob}`.execute(db);
+      count.changed += 1;
+    }
   }
   return count;
+}
+
+/** Of a provider that is deactivated nothing is read any more, and what is expired signs nothing. */
+const inUse = sql`
+  select api_key_encrypted as blob from providers where status = 'active'
+  union all select webhook_secret_encrypted from accounts
+  union all select secret_encrypted from retired_webhook_secrets where expires_at > now()
+  union all select secrets_encrypted from mcp_servers`;
+
+const undefinedTable = '42P01';
+
+/** The keys, by id, that encrypted secrets which are in use, and are none of these; and how many secrets each did. */
+export async function findForeignKeys(db: Db, key_ids: string[]): Promise<{ key_id: string; secrets: number }[]> {
+  try {
+    const { rows } = await sql<{ key_id: string; secrets: number }>`
+      select split_part(blob, '.', 2) as key_id, count(*) as secrets from (${inUse}) as secret
+      where blob is not null and split_part(blob, '.', 2) <> all(${key_ids}) group by 1 order by 2 desc`.execute(db);
+    return rows;
+  } catch (error) {
+    // A database that is not migrated yet has no secrets.
+    if ((error as { code?: unknown }).code === undefinedTable) return [];
+    throw error;
+  }
 }

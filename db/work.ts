@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
-import type { Progress, RunStatus } from '../workflows/contract/states.ts';
+import type { RunStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 import { cooldownsOfAccount, type Cooldown } from './provider-cooldowns.ts';
-import { savedStatus } from './progress.ts';
+import { savedStatus, type Signed } from './progress.ts';
 import type { Run, Task } from './schema.ts';
 
 /** What an activity works from. */
@@ -32,7 +32,7 @@ export class TextsTooLong extends Error {
  * Saves the progress that came with an activity, and loads the run with what the activity needs of it, in one round trip.
  * `run.status` is the one that stands after that. Throws when there is no such run, and `TextsTooLong`.
  */
-export async function loadWork(db: Db, run_id: string, text_ids: string[], progress?: Progress): Promise<Work> {
+export async function loadWork(db: Db, run_id: string, text_ids: string[], progress?: Signed): Promise<Work> {
   const status = progress ? savedStatus(run_id, progress) : sql<RunStatus>`runs.status`;
   // Every activity begins with it, and the query builder takes twenty times as long to write it.
   const { rows } = await sql<Row>`

@@ -5,12 +5,14 @@ import packageJson from '../package.json' with { type: 'json' };
 import { createApp } from './app.ts';
 import { startAppDeps } from './deps.ts';
 import { loadConfig } from './config.ts';
+import { requireEncryptionKey } from './accounts/encryption-key.ts';
 import { listen } from './http/listen.ts';
 
 /** The API process. */
 const config = loadConfig();
 const log = pino({ level: config.LOG_LEVEL, name: 'api' });
 const { deps, close } = startAppDeps({ config, log, version: packageJson.version });
+await requireEncryptionKey(deps.db, config.ENCRYPTION_KEY, log);
 
 const server = listen(createApp(deps), config);
 server.on('listening', () => log.info({ port: (server.address() as AddressInfo).port }, 'listening'));

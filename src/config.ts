@@ -111,7 +111,7 @@ const temporalBinaryEnvironment = z.object({
 
 const migrateEnvironment = environment
   .pick({ DATABASE_URL: true, TEMPORAL_NAMESPACE: true, ORCHFLOW_EMBEDDED: true })
-  .extend({ TEMPORAL_ADDRESS: z.string().optional() });
+  .extend({ TEMPORAL_ADDRESS: z.string().optional(), ENCRYPTION_KEY: keyRing.optional() });
 
 const reencryptEnvironment = environment.pick({ DATABASE_URL: true, ENCRYPTION_KEY: true });
 

@@ -45,6 +45,11 @@ function keyId(key: Buffer): string {
   return createHash('sha256').update(key).digest('hex').slice(0, 8);
 }
 
+/** The names of keys, in their order. */
+export function keyIds(keys: KeyRing): string[] {
+  return keys.map(keyId);
+}
+
 const ivBytes = 12;
 const tagBytes = 16;
 
@@ -85,9 +90,14 @@ export function encrypt(plaintext: string, keys: KeyRing, context: string): stri
   return ['v1', key_id, ...parts.map((part) => part.toString('base64url'))].join('.');
 }
 
+/** True when the blob was made with one of these keys. */
+export function isEncryptedWith(blob: string, keys: KeyRing): boolean {
+  return keyIds(keys).includes(blob.split('.')[1]!);
+}
+
 /** True when the blob was made with another key than the one that encrypts now. */
 export function isOutdated(blob: string, [key]: KeyRing): boolean {
-  return key !== undefined && blob.split('.')[1] !== keyId(key);
+  return key !== undefined && !isEncryptedWith(blob, [key]);
 }
 
 /** Opens a blob of `encrypt`. Throws when the key (`OtherKeyError`), the context or any bit differs. */

@@ -12,6 +12,7 @@ export type DomainErrorCode =
   | 'PROVIDER_REQUIRED'
   | 'RUN_FINISHED'
   | 'RUN_NOT_FAILED'
+  | 'RUN_NOT_OF_GOAL'
   | 'RUN_NOT_PAUSED'
   | 'RUN_NOT_READY'
   | 'TASK_NOT_WAITING';

@@ -132,7 +132,7 @@ const FAILURES: [RegExp, string][] = [
   [/^(EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|ENETDOWN|EADDRNOTAVAIL)/, 'the host cannot be reached'],
   [/^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)/, 'the connection took too long'],
   [/^(UND_ERR_HEADERS_TIMEOUT|UND_ERR_BODY_TIMEOUT)/, 'the answer took too long'],
-  [/^(ECONNRESET|EPIPE|UND_ERR_SOCKET)/, 'the connection was closed before an answer'],
+  [/^(ECONNRESET|EPIPE|UND_ERR_SOCKET)/, 'the connection was closed before the whole answer'],
   [/^CERT_HAS_EXPIRED/, 'its certificate has expired'],
   [/^CERT_NOT_YET_VALID/, 'its certificate is not valid yet'],
   [/^CERT_REVOKED/, 'its certificate was revoked'],
@@ -143,20 +143,39 @@ const FAILURES: [RegExp, string][] = [
   [/^(ERR_SSL_|ERR_TLS_|EPROTO)/, 'no agreement on TLS'],
 ];
 
-/** Why a request had no answer: in words, with the code, and without any address. */
-export function describeNoAnswer(error: unknown): string {
-  let code = '';
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (cause.name === 'TimeoutError') return 'it took too long';
-    if (cause.name === 'HTTPParserError') return 'what it sent is not HTTP';
+/** Why a request had no answer, which may have taken so long: in words, with the code, and without any address. */
+export function describeNoAnswer(error: unknown, timeout_ms?: number): string {
+  const code = codesOf(error).at(-1);
+  if (timeout_ms && causesOf(error).some(({ name }) => name === 'TimeoutError'))
+    return `it took longer than ${timeout_ms / 1_000} seconds`;
+  return whyNoAnswer(error) ?? (code ? `the request failed (${code})` : 'the request failed');
+}
+
+/** The same; undefined when nothing of the error is known to happen on the way to a server. */
+export function whyNoAnswer(error: unknown): string | undefined {
+  const names = causesOf(error).map(({ name }) => name);
+  if (names.includes('TimeoutError')) return 'it took too long';
+  if (names.includes('HTTPParserError')) return 'what it sent is not HTTP';
+  const failures = codesOf(error).flatMap((code) => {
+    const words = FAILURES.find(([begins]) => begins.test(code))?.[1];
+    return words ? [`${words} (${code})`] : [];
+  });
+  return failures.at(-1);
+}
+
+/** The codes of an error and of its causes, in this order. */
+function codesOf(error: unknown): string[] {
+  const codes = causesOf(error).map((cause): unknown => {
     // Of a host with several addresses: they failed alike, or the first counts.
     const [first] = cause instanceof AggregateError ? (cause.errors as unknown[]) : [];
-    const given = 'code' in cause ? cause.code : first && (first as { code?: unknown }).code;
-    if (typeof given === 'string' && /^[A-Z][A-Z0-9_]{1,60}$/.test(given)) code = given;
-  }
-  if (!code) return 'the request failed';
-  const words = FAILURES.find(([begins]) => begins.test(code))?.[1] ?? 'the request failed';
-  return `${words} (${code})`;
+    return 'code' in cause ? cause.code : first && (first as { code?: unknown }).code;
+  });
+  return codes.filter((code) => typeof code === 'string' && /^[A-Z][A-Z0-9_]{1,60}$/.test(code)) as string[];
+}
+
+/** The error, its cause, and so on. */
+function causesOf(error: unknown): Error[] {
+  return error instanceof Error ? [error, ...causesOf(error.cause)] : [];
 }
 
 function capped(body: ReadableStream<Uint8Array>, max_body_bytes: number): ReadableStream<Uint8Array> {

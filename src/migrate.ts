@@ -3,9 +3,13 @@ import { Connection } from '@temporalio/client';
 import { createDb } from '../db/index.ts';
 import { migrateToLatest } from '../db/migrate.ts';
 import { loadMigrateConfig } from './config.ts';
+import { checkEncryptionKey } from './accounts/encryption-key.ts';
 import { connectionOptions, prepareNamespace, searchAttributes } from './temporal/client.ts';
 
-/** `npm run migrate`: brings the database to its newest schema, then makes Temporal's namespace ready for runs. */
+/**
+ * `npm run migrate`: brings the database to its newest schema, then makes Temporal's namespace ready for runs. With an
+ * ENCRYPTION_KEY it also sees, before all, that this is the one of the database.
+ */
 const config = loadMigrateConfig();
 const { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace } = config;
 
@@ -13,11 +17,14 @@ const connectDeadlineMs = 60_000;
 const callDeadlineMs = 90_000;
 
 async function migrateDatabase(): Promise<void> {
+  const { ENCRYPTION_KEY: keys } = config;
   // A table with millions of rows is rewritten in minutes.
   const db = createDb(config.DATABASE_URL, 1, { statement_timeout: 0 });
   const onHeld = () =>
     console.log('Another session holds a table that is to be changed (see pg_stat_activity); trying again');
-  const applied = await migrateToLatest(db, { onHeld })
+  const checked = keys ? checkEncryptionKey(db, keys) : Promise.resolve();
+  const applied = await checked
+    .then(() => migrateToLatest(db, { onHeld }))
     .catch((error: Error & { code?: string }) => {
       // One host with two addresses fails with an error that has no words.
       throw new Error(`The database could not be migrated: ${error.message || error.code}`, { cause: error });

@@ -3,6 +3,7 @@ import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime, Wo
 import { pino, stdSerializers } from 'pino';
 import { createActivities } from '../activities/index.ts';
 import { loadConfig } from './config.ts';
+import { requireEncryptionKey } from './accounts/encryption-key.ts';
 import { connectionOptions, dataConverter } from './temporal/client.ts';
 import { startWorkerDeps } from './worker-deps.ts';
 import { workerOptions } from './temporal/worker-options.ts';
@@ -34,6 +35,7 @@ async function connect(): Promise<NativeConnection> {
 
 const connection = await connect();
 const { deps, close } = startWorkerDeps({ config, log });
+await requireEncryptionKey(deps.db, config.ENCRYPTION_KEY, log);
 const worker = await Worker.create({
   ...workerOptions,
   connection,

@@ -50,7 +50,9 @@ export async function makeToolCall(agent: Agent, call: ToolRequest) {
   const event = { ...namesOf(task), call_id: `${answer_id}/${position}`, tool_name: tool };
   const ruling = call.arguments_id ? await askPerson(agent, tool, call.arguments_id) : {};
   const is_refused = 'refused_id' in ruling;
-  if (!is_refused) record(run, 'tool.called', { ...event, args: preview });
+  // What a person wrote in place of the arguments is in Postgres, which puts it into the event.
+  const sent = 'edited_id' in ruling && ruling.edited_id ? { args_id: ruling.edited_id } : {};
+  if (!is_refused) record(run, 'tool.called', { ...event, args: preview, ...sent });
   const result = await callTool(run, task, call, ruling);
   record(run, 'tool.result', { ...event, is_error: result.is_error, preview: result.preview });
   return { ...result, is_refused };

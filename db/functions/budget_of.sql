@@ -2,7 +2,7 @@
 create or replace function budget_of(for_run text) returns table (
   approvals bigint, max_tokens bigint, max_cost_usd double precision, used_tokens bigint, used_cost_usd double precision
 ) language sql stable as $$
-  select granted.times, runs.max_tokens * (1 + granted.times), runs.max_cost_usd * (1 + granted.times),
+  select granted.times, runs.max_tokens * (1 + granted.times), usd(runs.max_cost_usd) * (1 + granted.times),
     used.tokens, used.cost_usd
   from runs,
   lateral (
@@ -11,7 +11,7 @@ create or replace function budget_of(for_run text) returns table (
     where gates.run_id = runs.run_id and gates.kind = 'budget' and gates.decision = 'approve'
   ) as granted,
   lateral (
-    select coalesce(sum(input_tokens + output_tokens), 0) as tokens, coalesce(sum(cost_usd), 0) as cost_usd
+    select coalesce(sum(input_tokens + output_tokens), 0) as tokens, coalesce(sum(usd(cost_usd)), 0) as cost_usd
     from llm_calls
     where llm_calls.run_id = runs.run_id
   ) as used

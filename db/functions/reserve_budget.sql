@@ -9,15 +9,15 @@ begin
   perform from runs where run_id = for_run for update;
   -- One statement: a call that is settled meanwhile counts once, as reserved or as used.
   select * into strict budget from budget_of(for_run), lateral (
-    select coalesce(sum(tokens), 0) as reserved_tokens, coalesce(sum(cost_usd), 0) as reserved_cost_usd
+    select coalesce(sum(tokens), 0) as reserved_tokens, coalesce(sum(usd(cost_usd)), 0) as reserved_cost_usd
     from budget_reservations
     where run_id = for_run and call_id <> for_call and expires_at > clock_timestamp()
   ) as reserved;
   outcome := case
     when budget.used_tokens + call_tokens > budget.max_tokens
-      or budget.used_cost_usd + call_cost > budget.max_cost_usd then 'exceeded'
+      or usd(budget.used_cost_usd) + usd(call_cost) > usd(budget.max_cost_usd) then 'exceeded'
     when budget.used_tokens + budget.reserved_tokens + call_tokens > budget.max_tokens
-      or budget.used_cost_usd + budget.reserved_cost_usd + call_cost > budget.max_cost_usd then 'held'
+      or usd(budget.used_cost_usd) + budget.reserved_cost_usd + usd(call_cost) > usd(budget.max_cost_usd) then 'held'
     else 'reserved'
   end;
   if outcome = 'reserved' then

@@ -16,8 +16,9 @@ begin
           order by tasks.position
         ) as waiting_tasks,
         tasks_view(for_run) as tasks, final.text as final_output, runs.error, warnings_of(runs) as warnings, usage_of(for_run) as usage,
-        runs.agents, runs.human_gates, runs.ask_me_about, runs.require_approval, runs.webhook_url, runs.gate_due_in,
-        runs.remind_every, runs.on_timeout, runs.escalation_webhook_url, runs.provider_id, runs.orchestration_id,
+        runs.agents, gates_view(runs.human_gates) as human_gates, runs.ask_me_about, runs.require_approval,
+        without_password(runs.webhook_url) as webhook_url, runs.gate_due_in, runs.remind_every, runs.on_timeout,
+        without_password(runs.escalation_webhook_url) as escalation_webhook_url, runs.provider_id, runs.orchestration_id,
         runs.forked_from, runs.fallback_provider_ids, runs.max_cost_usd, runs.max_tokens, runs.on_budget,
         iso(runs.created_at) as created_at, iso(runs.started_at) as started_at, iso(runs.completed_at) as completed_at
     ) as view

@@ -2,18 +2,35 @@
 -- `db/progress.ts` says what it promises. A run writes its progress some fifteen times, so it is one round trip: a
 -- function, each statement of which sees what was committed before it. Progress without a time was made when it is
 -- written. Progress that must follow a version is written after that one or not at all, and null is returned then.
+-- Versions are counted by an execution of the workflow. Another one (an operator has reset the run, or it was continued
+-- as new) counts on from what stands here, and the one before has nothing more to say.
 create or replace function save_progress(for_run text, progress jsonb) returns text language plpgsql as $$
 declare
   stored record;
-  new_version bigint := progress -> 'version';
+  new_version bigint;
+  writer text := progress ->> 'writer';
   written_at timestamptz := coalesce(to_timestamp((progress ->> 'at')::numeric / 1000), now());
   new_status text := progress -> 'run' ->> 'status';
 begin
-  select status, version into strict stored from runs where run_id = for_run for update;
+  select status, version, writers, version_base into strict stored from runs where run_id = for_run for update;
   if stored.status in ('completed', 'failed', 'cancelled') then
     return stored.status;
   end if;
-  if stored.version <> (progress ->> 'follows')::bigint then
+  if writer = any(stored.writers[:cardinality(stored.writers) - 1]) then
+    return case when progress -> 'follows' is null then stored.status end;
+  end if;
+  if writer is not null and writer <> all(stored.writers) then
+    if stored.writers <> '{}' then
+      stored.version_base := stored.version;
+    end if;
+    -- Of those that are long over, nothing is under way any more.
+    update runs set
+      version_base = stored.version_base,
+      writers = (stored.writers || writer)[greatest(cardinality(stored.writers) - 18, 1):]
+    where run_id = for_run;
+  end if;
+  new_version := stored.version_base + (progress -> 'version')::bigint;
+  if stored.version <> stored.version_base + (progress ->> 'follows')::bigint then
     return null;
   end if;
 

@@ -8,7 +8,7 @@ begin
       'llm_calls', count(*),
       'input_tokens', coalesce(sum(input_tokens), 0),
       'output_tokens', coalesce(sum(output_tokens), 0),
-      'cost_usd', coalesce(sum(cost_usd), 0))
+      'cost_usd', coalesce(sum(usd(cost_usd)), 0))
     from llm_calls
     where run_id = for_run and (for_task is null or task_id = for_task)
   );

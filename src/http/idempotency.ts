@@ -1,8 +1,14 @@
 import { createMiddleware } from 'hono/factory';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { answerIdempotencyKey, releaseIdempotencyKey, takeIdempotencyKey } from '../../db/idempotency-keys.ts';
+import {
+  answerIdempotencyKey,
+  forgetIdempotentAnswer,
+  releaseIdempotencyKey,
+  takeIdempotencyKey,
+} from '../../db/idempotency-keys.ts';
+import type { IdempotencyKey } from '../../db/schema.ts';
 import type { AppEnv } from './env.ts';
-import { decrypt, encrypt, sha256 } from '../crypto.ts';
+import { decrypt, encrypt, isEncryptedWith, sha256, type KeyRing } from '../crypto.ts';
 import { InvalidInputError } from '../errors.ts';
 import { HttpError } from './problems.ts';
 
@@ -27,7 +33,12 @@ export function idempotency() {
     const context = `orchflow:idempotency:${name.account_id}:${idempotency_key}`;
     const fingerprint = sha256([c.req.method, c.req.path, await c.req.text()].join('\n'));
 
-    const key = await takeIdempotencyKey(db, name, fingerprint);
+    let key = await takeIdempotencyKey(db, name, fingerprint);
+    if (!key.taken && key.row.fingerprint === fingerprint && isUnreadable(key.row, config.ENCRYPTION_KEY)) {
+      // The key that it was kept with is gone: the request is made again, with the ids that it had.
+      await forgetIdempotentAnswer(db, name, key.row.answer_encrypted!);
+      key = await takeIdempotencyKey(db, name, fingerprint);
+    }
     if (!key.taken) {
       const { status, answer_encrypted, fingerprint: first } = key.row;
       if (first !== fingerprint) {
@@ -56,4 +67,8 @@ export function idempotency() {
     const answer_encrypted = encrypt(JSON.stringify(kept), config.ENCRYPTION_KEY, context);
     await answerIdempotencyKey(db, name, { status: answer.status, answer_encrypted });
   });
+}
+
+function isUnreadable({ answer_encrypted }: IdempotencyKey, keys: KeyRing): boolean {
+  return answer_encrypted !== null && !isEncryptedWith(answer_encrypted, keys);
 }

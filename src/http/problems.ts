@@ -50,6 +50,11 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     'The run has not come so far',
     'Wait until the tasks before the one that you name are completed, or give their outputs in `edits`.',
   ],
+  RUN_NOT_OF_GOAL: [
+    409,
+    'This is the run of an orchestration',
+    'Only runs of goals are done again in part. Start the orchestration again; one that has failed is tried again with `POST /api/v1/orchestrations/runs/{run_id}/retry`.',
+  ],
   RUN_NOT_FAILED: [
     409,
     'The run has not failed',

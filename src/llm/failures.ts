@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { accountRefusal } from './account-refusals.ts';
-import { BodyTooLargeError, EgressBlockedError, retryAfter } from '../fetch.ts';
+import { BodyTooLargeError, describeNoAnswer, EgressBlockedError, retryAfter } from '../fetch.ts';
 import { wordsIn } from './error-words.ts';
 import { LlmError, type LlmErrorType, type ModelTarget } from './model.ts';
 
@@ -165,7 +165,7 @@ export function toLlmError(target: ModelTarget, error: unknown): LlmError {
     if ('code' in cause && typeof cause.code === 'string') code = cause.code;
   }
   if (code === 'ERR_INVALID_URL') return new LlmError('LlmBadRequest', `${server} cannot be asked: it is not a URL.`);
-  if (/TIMEOUT|TIMEDOUT/.test(code)) return new LlmError('LlmTimeout', `${server} took too long (${code}).`);
-  if (code) return new LlmError('LlmUnavailable', `${server} could not be reached, or hung up (${code}).`);
+  const type = /TIMEOUT|TIMEDOUT/.test(code) ? 'LlmTimeout' : 'LlmUnavailable';
+  if (code) return new LlmError(type, `${server} gave no answer: ${describeNoAnswer(error)}.`);
   return new LlmError('LlmBadResponse', `${server} answered in a way that cannot be read.`);
 }

@@ -121,7 +121,8 @@ export function costUsd(call: {
   if (call.vendor === 'ollama' || call.vendor === 'demo') return 0;
   const name = plainName(call.model);
   const price = priceOf(PRICES[vendorOfModel(name) ?? call.vendor], name);
-  return price && (call.input_tokens * price[0] + call.output_tokens * price[1]) / 1_000_000;
+  // In billionths of a dollar, which all prices are whole numbers of: else binary fractions add digits.
+  return price && Math.round((call.input_tokens * price[0] + call.output_tokens * price[1]) * 1_000) / 1_000_000_000;
 }
 
 function priceOf(prices: Record<string, Price>, model: string): Price | undefined {

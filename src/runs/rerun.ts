@@ -1,4 +1,5 @@
 import { findSource, insertTakenTasks, type SourceTask } from '../../db/reruns.ts';
+import { isFinished } from '../../db/runs.ts';
 import type { Run } from '../../db/schema.ts';
 import { ancestors } from '../../workflows/contract/graph.ts';
 import type { TakenTask } from '../../workflows/contract/inputs.ts';
@@ -43,8 +44,8 @@ export async function rerunGoal(
 
 /**
  * The plan of a run that does `from_task` of another again, and every task after it. What is completed of the others
- * stands, or the text that is given in its place. Throws `InvalidInputError` for tasks that are not so, and
- * `RUN_NOT_READY` when a task before `from_task` is not completed.
+ * stands, or the text that is given in its place. Throws `InvalidInputError` for tasks that are not so, `RUN_NOT_OF_GOAL`
+ * for a run without a plan, and `RUN_NOT_READY` when a task before `from_task` is not completed.
  */
 function planRerun(
   run_id: string,
@@ -54,7 +55,14 @@ function planRerun(
   const { run, tasks } = source;
   const notReady = (message: string) =>
     new DomainError('RUN_NOT_READY', message, { members: { run_status: run.status } });
-  if (tasks.length === 0) throw notReady('The run has no plan yet.');
+  if (run.kind === 'orchestration') {
+    const message = 'This is the run of an orchestration, and only runs of goals are done again in part.';
+    throw new DomainError('RUN_NOT_OF_GOAL', message, { members: { run_status: run.status } });
+  }
+  if (tasks.length === 0) {
+    const ended = isFinished(run.status) ? 'The run has ended without a plan. Start a new one.' : undefined;
+    throw notReady(ended ?? 'The run has no plan yet.');
+  }
   const known = new Set(tasks.map(({ id }) => id));
   if (!known.has(from_task))
     throw new InvalidInputError([{ path: ['from_task'], detail: 'is not a task of the plan of this run' }]);

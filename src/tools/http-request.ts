@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { EgressBlockedError } from '../fetch.ts';
+import { describeNoAnswer, EgressBlockedError } from '../fetch.ts';
 import { defineTool, readText, ToolError, type Tool } from './tool.ts';
 
 /** Those that say something to a reader. */
@@ -41,7 +41,7 @@ export function httpRequest(fetch: typeof globalThis.fetch): Tool {
           return `HTTP ${error.status}\nlocation: ${error.location}\n\nRedirects are not followed.`;
         if (error instanceof EgressBlockedError) throw new ToolError(error.message);
         signal.throwIfAborted();
-        throw new ToolError(`${new URL(url).host} could not be reached, or hung up.`);
+        throw new ToolError(`${new URL(url).host} could not be reached, or hung up: ${describeNoAnswer(error)}.`);
       }
     },
   });

@@ -1,6 +1,7 @@
 import { Client, StreamableHTTPClientTransport, type ContentBlock, type Transport } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { z } from 'zod';
+import { EgressBlockedError, whyNoAnswer } from '../fetch.ts';
 import { ToolError } from './tool.ts';
 
 /** Tools of MCP servers (https://modelcontextprotocol.io): Streamable HTTP, and programs that speak on stdio. */
@@ -173,9 +174,16 @@ function transportOf(target: McpTarget, fetch: typeof globalThis.fetch): Transpo
   });
 }
 
+/** The SDK says what it was about to do, and the last cause what was in its way. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  return error.cause instanceof Error ? `${error.message} (${error.cause.message})` : error.message;
+  let last = error;
+  while (last.cause instanceof Error) last = last.cause;
+  if (last instanceof EgressBlockedError) return last.message;
+  const why = whyNoAnswer(error);
+  if (why) return `it gave no answer: ${why}`;
+  const message = error.message.replace(/^Version negotiation probe failed: /, '');
+  return message.includes(last.message) ? message : `${message} (${last.message})`;
 }
 
 function withoutSecrets(target: McpTarget, text: string): string {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { EgressBlockedError } from '../fetch.ts';
+import { EgressBlockedError, whyNoAnswer } from '../fetch.ts';
 import { defineTool, ToolError, type Tool } from './tool.ts';
 
 /** Whom to ask: the first that is set. */
@@ -41,7 +41,9 @@ async function ask(
     signal.throwIfAborted();
     if (error instanceof ToolError) throw error;
     // Its address is the operator's.
-    const reason = error instanceof EgressBlockedError ? 'may not be called' : 'could not be reached or understood';
+    const why = whyNoAnswer(error);
+    const unusable = why ? `could not be reached: ${why}` : 'could not be understood';
+    const reason = error instanceof EgressBlockedError ? 'may not be called' : unusable;
     throw new ToolError(`The search engine ${reason}.`);
   }
 }

@@ -141,9 +141,13 @@ test('waiting for a provider does not count as trying: a call that fails later i
 });
 
 test.each([
-  ['a refused key', { status: 401 }],
-  ['a used-up quota', { status: 429, body: { error: { message: 'No credit.', code: 'insufficient_quota' } } }],
-])('after %s the next provider does it all, with its own model, and one warning says so', async (_, reply) => {
+  ['a refused key', { status: 401 }, 'refuses calls: its key is not taken'],
+  [
+    'a used-up quota',
+    { status: 429, body: { error: { message: 'No credit.', code: 'insufficient_quota' } } },
+    'refuses calls: its quota or credit is used up',
+  ],
+])('after %s the next provider does it all, with its own model, and one warning says so', async (_, reply, why) => {
   const other = await addOther();
   const run = await story.start(
     { split: () => reply, infer: () => reply, execute: () => reply, evaluate: () => reply, finalize: () => reply },
@@ -151,9 +155,7 @@ test.each([
   );
   const done = await run.until('completed');
   expect(done).toMatchObject({ fallback_provider_ids: [other.provider_id], final_output: 'The final output.' });
-  expect(done.warnings).toEqual([
-    `Provider ${story.provider_id} refuses calls (key or quota); ${other.provider_id} takes them.`,
-  ]);
+  expect(done.warnings).toEqual([`Provider ${story.provider_id} ${why}; ${other.provider_id} takes them.`]);
   expect(new Set(other.model.calls.map((call) => `${call.model} ${call.api_key}`))).toEqual(
     new Set(['claude-3-5-haiku-20241022 sk-canary-other']),
   );
@@ -167,10 +169,47 @@ test('a provider that is deactivated amid a run hands over to the named fallback
   await story.user.delete(`/providers/${story.provider_id}`);
   await run.complete('T1', { output: 'Ten euros.' });
   const done = await run.until('completed');
-  expect(done.warnings).toEqual([expect.stringContaining(`${fallback.provider_id} takes them`)]);
+  expect(done.warnings).toEqual([
+    `Provider ${story.provider_id} is not active any more; ${fallback.provider_id} takes them.`,
+  ]);
   expect(fallback.model.calls).toHaveLength(7);
   expect(newer.model.calls).toEqual([]);
 });
+
+test.each([
+  ['planned', '_planning', 'the run'],
+  ['done', 'T2', 'the run'],
+  ['done by an agent whose model is of another vendor', 'T2', 'the agent'],
+])(
+  'one that is deactivated before the work is %s is not replaced: a person is asked, until another is named',
+  async (_, task, whose) => {
+    const [ofAgent, newer] = [await addOther('anthropic'), [await addOther('openai'), await addOther('gemini')]];
+    const agents = [{ name: 'writer', ...(whose === 'the agent' && { model: 'claude-haiku-4-5' }) }];
+    const inTheWay = task === '_planning' ? { split: () => ({ hang: 'before_headers' as const }) } : {};
+    const run = await story.start(inTheWay, { agents, ...(task !== '_planning' && { ask_me_about: ['the budget'] }) });
+    const gone = whose === 'the agent' ? ofAgent.provider_id : story.provider_id;
+    if (task === '_planning') {
+      // The worker dies with the call.
+      await story.model.until(() => story.model.callsFor('split').length === 1, 'the plan');
+      await story.orchflow.stopWorker();
+      await story.user.delete(`/providers/${gone}`);
+      await story.orchflow.startWorker();
+    } else {
+      await run.untilWaiting('T1');
+      newer.push(await addOther('anthropic'));
+      await story.user.delete(`/providers/${gone}`);
+      await run.complete('T1', { output: 'Ten euros.' });
+    }
+    const waiting = await run.untilWaiting(task);
+    const { gate } = waiting.tasks.find(({ id }) => id === task)!;
+    expect(gate).toMatchObject({
+      kind: 'escalation',
+      reason: expect.stringContaining(`Provider ${gone} is not active`),
+    });
+    for (const { model } of newer) expect(model.calls).toEqual([]);
+    await run.cancel();
+  },
+);
 
 test('the providers are asked in their order, and a person when all of them refuse', async () => {
   const [second, third] = [await addOther('anthropic'), await addOther('gemini')];

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { globSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
@@ -112,9 +112,8 @@ test('a migration lets requests by while another session holds a table, and goes
   await Promise.race([heard, migrated]);
   expect(await withDb(url, (db) => sql`select from runs`.execute(db))).toMatchObject({ rows: { length: 9 } });
   release();
-  const all = globSync('*.ts', { cwd: path.join(import.meta.dirname, '../../db/migrations') }).toSorted();
-  const newer = all.map((file) => path.parse(file).name).filter((name) => name >= '0019');
-  expect(await migrated).toEqual(newer);
+  const since = readdirSync(path.join(import.meta.dirname, '../../db/migrations')).filter((file) => file >= '0019');
+  expect(await migrated).toEqual(since.map((file) => path.parse(file).name).toSorted());
   await dump;
 });
 

@@ -25,14 +25,16 @@ test('the key is changed without a pause: both read, reencrypt, and the new one 
   const headers = { Authorization: mcpKey };
   expect((await user.post('/tools/mcp', { name: 'weather', url: mcp.url, headers })).status).toBe(201);
 
+  expect((await user.post('/webhooks/secret/rotate', {})).status).toBe(200);
+
   // As they were before the change.
   await reencrypt(`${oldKey},${newKey}`);
   const before = await orchflow.db.selectFrom('providers').select('api_key_encrypted').executeTakeFirstOrThrow();
   const task = 'Write a haiku.';
   await (await user.startRun({ task, provider_id })).until('completed');
 
-  expect(await reencrypt(`${newKey},${oldKey}`)).toBe('3 of 3 secrets encrypted anew.\n');
-  expect(await reencrypt(newKey!)).toBe('0 of 3 secrets encrypted anew.\n');
+  expect(await reencrypt(`${newKey},${oldKey}`)).toBe('4 of 4 secrets encrypted anew.\n');
+  expect(await reencrypt(newKey!)).toBe('0 of 4 secrets encrypted anew.\n');
   const after = await orchflow.db.selectFrom('providers').select('api_key_encrypted').executeTakeFirstOrThrow();
   expect(after.api_key_encrypted).not.toBe(before.api_key_encrypted);
   await (await user.startRun({ task, provider_id })).until('completed');
@@ -43,6 +45,6 @@ test('the key is changed without a pause: both read, reencrypt, and the new one 
   await (await user.startRun({ task, agents, provider_id })).until('completed');
   expect(mcp.calls.length).toBeGreaterThan(0);
   mcp.down();
-  await expect(reencrypt(oldKey!)).rejects.toThrow(/another ENCRYPTION_KEY/);
+  await expect(reencrypt(oldKey!)).rejects.toThrow(/ENCRYPTION_KEY cannot open 4 of the secrets/);
   await Promise.all([orchflow.stop(), model.close()]);
 });

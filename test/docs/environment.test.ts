@@ -3,6 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { loadConfig, loadLauncherConfig, variables } from '../../src/config.ts';
 import { makeEnvironment } from '../../src/embedded/environment.ts';
+import { problems } from '../../src/http/problems.ts';
 
 const read = (file: string) => readFileSync(path.join(import.meta.dirname, '../..', file), 'utf8');
 const namesIn = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map((match) => match[1]!);
@@ -34,13 +35,20 @@ test('a .env made from .env.example, with the two that are needed, gives the def
     TEMPORAL_NAMESPACE: 'default',
     TEMPORAL_TASK_QUEUE: 'orchflow',
     ORCHFLOW_MODE: 'self_hosted',
-    MANAGED_TRIAL_RUNS_ENABLED: false,
     MONTHLY_RUN_LIMIT: 0,
     GEMINI_MODEL: 'gemini-2.0-flash-lite',
     OPENAI_MODEL: 'gpt-4o-mini',
     OLLAMA_MODEL: 'llama3',
     ORCHFLOW_EMBEDDED: false,
   });
+  const selfHosted = {
+    MANAGED_TRIAL_RUNS_ENABLED: false,
+    MANAGED_TRIAL_RUNS_COUNT: 0,
+    ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: false,
+  };
+  // As the published README has them.
+  expect(config).toMatchObject(selfHosted);
+  expect(loadConfig({ ...needed, ORCHFLOW_MODE: 'self_hosted' })).toMatchObject(selfHosted);
   const hosted = loadConfig({ ...needed, ORCHFLOW_MODE: 'hosted' });
   expect(hosted).toMatchObject({
     MANAGED_TRIAL_RUNS_ENABLED: true,
@@ -48,6 +56,30 @@ test('a .env made from .env.example, with the two that are needed, gives the def
     MONTHLY_RUN_LIMIT: 100,
     ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: true,
   });
+});
+
+/** Settings of Temporal's SDKs, and what looks like one of ours and is the code of a problem. */
+const isOther = (name: string) => /^TEMPORAL_(API_KEY|TLS\w*)$/.test(name) || Object.hasOwn(problems, name);
+
+test.each([
+  'README.md',
+  'docs/deploy.md',
+  'docs/operators.md',
+  'docs/tools.md',
+  'docs/providers.md',
+  'CONTRIBUTING.md',
+])('every setting that %s names is one', (file) => {
+  const text = read(file);
+  const named = namesIn(text, /(?:`|^)([A-Z]+_[A-Z_]*[A-Z])(?==|`)/gm);
+  const prefixes = new Set([...listed].map((name) => name.split('_')[0]!));
+  const ours = named.filter((name) => prefixes.has(name.split('_')[0]!) && !isOther(name));
+  expect(ours.filter((name) => !listed.includes(name))).toEqual([]);
+});
+
+test('what the docs say that .env.example has, it has', () => {
+  const said = [...read('docs/deploy.md').matchAll(/`([A-Z_]+)=\w+` \(`\.env\.example` has `(\w+)`\)/g)];
+  expect(said).toHaveLength(1);
+  for (const [, name, value] of said) expect(read('.env.example')).toContain(`\n${name}=${value}\n`);
 });
 
 test('npm start lets models and webhooks be on this machine; an empty setting is none at all, and `none` forbids it', async () => {

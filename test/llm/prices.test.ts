@@ -56,6 +56,18 @@ test.each<[Vendor, string, number | undefined]>([
   else expect(cost(vendor, model)).toBeCloseTo(usd, 9);
 });
 
+test.each([
+  ['gemini-2.0-flash-lite', 1, 0, '7.5e-8'],
+  ['gpt-4o-mini', 7_000, 457, '0.0013242'],
+  ['gpt-4o-mini', 1, 7, '0.00000435'],
+  ['gpt-4o', 1_234_567, 89, '3.0873075'],
+])(
+  '%s, %i tokens and %i of answer: the price has no digits of binary fractions',
+  (model, input_tokens, output_tokens, usd) => {
+    expect(costUsd({ vendor: 'openai', model, input_tokens, output_tokens })).toBe(Number(usd));
+  },
+);
+
 test('every default model has a price', () => {
   for (const [vendor, model] of Object.entries(DEFAULT_MODELS))
     expect(cost(vendor as Vendor, model)).toBeTypeOf('number');

@@ -87,6 +87,20 @@ test('with on_budget "fail" the run fails before it spends more, and says how mu
   expect(story.model.callsFor('execute')).toEqual([]);
 });
 
+test('money is told with the digits that it has: no more of them for the computer, no fewer for the reader', async () => {
+  const run = await story.start({ execute: () => longText }, { max_cost_usd: 0.02 });
+  const waiting = await run.untilWaiting('_budget_1');
+  const { used_cost_usd, max_cost_usd } = (await warningsOf(run))[0]!.data;
+  const worked = waiting.tasks.filter(({ usage }) => usage.llm_calls > 0);
+  const amounts = [waiting.usage, ...worked.map(({ usage }) => usage)].map(({ cost_usd }) => cost_usd);
+  for (const amount of [...amounts, used_cost_usd, max_cost_usd]) expect(String(amount)).toMatch(/^0\.\d{1,9}$/);
+  await run.cancel();
+
+  const tiny = await story.start({}, { max_cost_usd: 0.0000001, on_budget: 'fail' });
+  const { error } = await tiny.until('failed');
+  expect(error).toMatch(/^Cost limit exceeded: \$0\.00\d+ > max \$0\.0000001 \(\$0\.00 used/);
+});
+
 test('a budget that does not even cover the plan asks before anything is spent; a rejection fails the run', async () => {
   const run = await story.start({}, { max_tokens: 3_000 });
   const waiting = await run.untilWaiting('_budget_1');

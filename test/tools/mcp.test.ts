@@ -35,6 +35,24 @@ function startCalling(tool: string, given: unknown, script: Script = {}) {
   );
 }
 
+test.each([
+  ['is not there', 'http://127.0.0.1:2/mcp', /it gave no answer: the connection was refused \(ECONNREFUSED\)/],
+  [
+    'has no such name',
+    'http://no-such-host.invalid/mcp',
+    /it gave no answer: (there is no such host|the name of the host)/,
+  ],
+  ['is spoken to with TLS', () => mcp.url.replace('http:', 'https:'), /it gave no answer: it does not speak TLS there/],
+  ['may not be called', 'http://10.0.0.1/mcp', /failed: 10\.0\.0\.1 is not a public address/],
+  ['has a port that nobody asks', 'http://127.0.0.1:1/mcp', /failed: fetch failed \(bad port\)/],
+])('one that %s is refused with the reason, said once', async (_, url, words) => {
+  const answer = await story.user.post('/tools/mcp', { name: 'away', url: typeof url === 'string' ? url : url() });
+  expectFault(answer, '/url');
+  const { detail } = answer.body.errors[0];
+  expect(detail).toMatch(words);
+  expect(detail).not.toMatch(/Version negotiation|(fetch failed|public address).*\1/);
+});
+
 test('a registered server is listed with its tools, never with its secrets, and is removed', async () => {
   const { status, body } = await story.user.post('/tools/mcp', server());
   expect(status).toBe(201);

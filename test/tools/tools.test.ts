@@ -193,8 +193,12 @@ describe('a call that must be approved', () => {
     for (const output of ['Two, please.', '[]', '{"url":']) {
       expectFault(await run.complete('T1', { decision: 'edit', output }), '/output');
     }
-    await run.complete('T1', { decision: 'edit', output: JSON.stringify({ ...given, body: 'two' }) });
+    const edited = JSON.stringify({ ...given, body: 'two' });
+    await run.complete('T1', { decision: 'edit', output: edited });
     await run.until('completed');
+    const called = (await events(run.run_id)).filter(({ type }) => type === 'tool.called');
+    expect(called).toMatchObject([{ args: edited }]);
+    expect(called[0]).not.toHaveProperty('args_id');
     expect(web.requests.map(({ body }) => body)).toEqual(['two']);
     expect(lastCalls()[0]!.result).toMatch(/A person changed the arguments to:\n[^]*"two"[^]*Nine dollars\. two/);
   });
