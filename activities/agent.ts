@@ -109,11 +109,11 @@ function previewOf(text: string): string {
 async function describe(
   { db }: ActivityDeps,
   { call_id: answer_id, run_id }: Answer,
-  { tool, name, arguments: given, require_approval }: RequestedCall,
+  { tool, name, arguments: given, require_approval, is_withdrawn }: RequestedCall,
   position: number,
 ): Promise<ToolRequest> {
   const request = { answer_id, position, tool: tool ?? name, preview: previewOf(given) };
-  const readable = require_approval && pretty(given);
+  const readable = require_approval && !is_withdrawn && pretty(given);
   if (!readable) return request;
   const arguments_id = `${answer_id}/${position}/arguments`;
   await insertText(db, { text_id: arguments_id, run_id, text: readable });

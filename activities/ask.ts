@@ -16,6 +16,7 @@ import { keep } from './at-work.ts';
 import { release, reserve, warnOfSpending, type BudgetOfRun } from './budget.ts';
 import type { ActivityDeps } from './deps.ts';
 import { refusalOf, refusedByAll } from './failures.ts';
+import { reserveOfOperator } from './managed-budget.ts';
 import { cut } from './prompts/blocks.ts';
 import {
   candidatesOf,
@@ -148,7 +149,11 @@ async function askCandidate(
   const request = { ...call.request, ...tools, idempotency_key: spent_id ? call_id : `${call_id}/again` };
   const model = await findModel(deps, account_id, candidate);
   putOffWhileBlocked(model, known.cooldowns);
-  const isReserved = await reserve(deps, budget, call_id, model.target, request);
+  const giveBack = await reserveOfOperator(deps, { run_id: call.key.run_id, call_id }, model, request);
+  const isReserved = await reserve(deps, budget, call_id, model.target, request).catch(async (error) => {
+    await giveBack();
+    throw error;
+  });
   try {
     const answer = await callModel(model.target, request, {
       signal: Context.current().cancellationSignal,
@@ -168,6 +173,8 @@ async function askCandidate(
     if (isReserved) await release(deps, call_id);
     if (!journalled || !spent_id) throw error;
     return { ...journalled, warnings: [] };
+  } finally {
+    await giveBack();
   }
 }
 
@@ -204,7 +211,8 @@ function journal(
 function requested(calls: ToolCall[] = [], offered: OfferedTool[]): RequestedCall[] {
   return calls.map((call) => {
     const tool = offered.find(({ definition }) => definition.name === call.name);
-    return { ...call, tool: tool?.name ?? null, require_approval: tool?.require_approval ?? false };
+    const { name = null, source, require_approval = false, is_withdrawn } = tool ?? {};
+    return { ...call, tool: name, source, require_approval, is_withdrawn };
   });
 }
 

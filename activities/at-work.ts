@@ -1,20 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Context } from '@temporalio/activity';
+import { ApplicationFailure, Context } from '@temporalio/activity';
 import { isUnavailable } from '../db/index.ts';
 import { isFinished } from '../db/runs.ts';
 import type { Signed } from '../db/progress.ts';
-import { loadWork, type Work } from '../db/work.ts';
+import { loadWork, TextsTooLong, type Work } from '../db/work.ts';
 import type { FollowingProgress } from '../workflows/contract/completion.ts';
 import type { Progress } from '../workflows/contract/states.ts';
 import type { ActivityDeps } from './deps.ts';
 import { paidFailuresBefore } from './failures.ts';
+import { putOff } from './places.ts';
 import { tellOfFailure, tellOfSuccess } from './retrying.ts';
 
 const heartbeatInterval = 1_500;
 
 /**
  * An activity at work: writes the progress that rides with it, loads what it works from, and heartbeats, which keeps the
- * activity alive for the server and brings the cancellation.
+ * activity alive for the server and brings the cancellation. It takes one of the places of its account, or is put off.
  */
 export async function atWork<T>(
   deps: ActivityDeps,
@@ -27,7 +28,11 @@ export async function atWork<T>(
   const timer = setInterval(() => context.heartbeat(paidFailuresBefore()), heartbeatInterval);
   const ids = text_ids.filter((id) => id !== null);
   try {
-    const work = await loadWork(db, input.run_id, ids, input.progress && signed(input.progress));
+    const work = await loadWork(db, input.run_id, ids, input.progress && signed(input.progress)).catch(
+      (error: unknown) => {
+        throw error instanceof TextsTooLong ? ApplicationFailure.nonRetryable(error.message, error.name) : error;
+      },
+    );
     if (input.progress) live.changed(input.run_id);
     // Cancelled for its readers: Temporal's request is on its way here, and nothing more may be paid for.
     // Completed, it is by an attempt of this activity that could not report it.
@@ -49,13 +54,17 @@ async function telling<T>(
   work: Work,
   doIt: (work: Work) => Promise<T>,
 ): Promise<T> {
+  const leave = deps.places.take(work.run.account_id);
   try {
+    if (!leave) throw putOff('WorkQueued', 'Much work of this account is under way; this waits until there is room.');
     const result = await doIt(work);
     await tellOfSuccess(deps, input, work.run);
     return result;
   } catch (error) {
     await tellOfFailure(deps, input, work.run, error);
     throw error;
+  } finally {
+    leave?.();
   }
 }
 

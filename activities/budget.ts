@@ -8,7 +8,7 @@ import type { ActivityDeps } from './deps.ts';
 /** The share of a limit after which a run's events say that it comes near. */
 const warningShare = 0.8;
 /** On top of a call's own deadline, for journalling its answer. */
-const settleSeconds = 60;
+export const settleSeconds = 60;
 
 /** The run whose budget a call spends. */
 export type BudgetOfRun = Pick<Run, 'run_id' | 'max_cost_usd' | 'max_tokens'>;
@@ -51,7 +51,7 @@ export async function warnOfSpending({ db, live }: ActivityDeps, { run_id }: Bud
 }
 
 /** The most that a call can use. */
-function atMost({ vendor, model }: ModelTarget, request: ModelRequest) {
+export function atMost({ vendor, model }: ModelTarget, request: ModelRequest) {
   const { max_output_tokens } = request;
   const input_tokens = mostTokensOf(inputText(request));
   const cost_usd = costUsd({ vendor, model, input_tokens, output_tokens: max_output_tokens }) ?? 0;
@@ -70,7 +70,7 @@ function exceeded(budget: Budget, most: { tokens: number; cost_usd: number }): A
 }
 
 /** `$0.50`, and all digits down to a billionth where there are some: two amounts that differ look different. */
-function usd(amount: number): string {
+export function usd(amount: number): string {
   return new Intl.NumberFormat('en-US', {
     style: 'currency',
     currency: 'USD',

@@ -3,7 +3,7 @@ import { valueOf, type StateRefs, type StateValues } from '../db/shared-state.ts
 import { JavaScriptError, runJavaScript } from '../src/javascript/index.ts';
 import type { Definition, StepOf } from '../workflows/contract/definition.ts';
 import { jsonIn } from './extract-json.ts';
-import { asText, render } from './state.ts';
+import { asText, join, render } from './state.ts';
 import type { LoadedStep } from './step-reads.ts';
 
 /** What a step that needs no model makes of the state. `decision` is that of `if_else` and `switch`. */
@@ -13,28 +13,30 @@ const maxCodeSeconds = 60;
 const maxDecisionLength = 200;
 
 /** Does a step that needs no model. Code that fails is a `JavaScriptError`, which is not tried again. */
-export async function compute({ step, definition, values }: LoadedStep): Promise<Computed> {
+export async function compute({ work, step, definition, values }: LoadedStep, limit: number): Promise<Computed> {
+  const evaluate = (code: string) => evaluateFor(work.run.account_id, code, values, step.timeout_seconds);
   switch (step.type) {
     case 'merge':
-      return { value: merge(definition, step, values), warnings: [] };
+      return { value: merge(definition, step, values, limit), warnings: [] };
     case 'transform':
-      return { value: await evaluate(step.transform_code, values, step.timeout_seconds), warnings: [] };
+      return { value: await evaluate(step.transform_code), warnings: [] };
     case 'if_else': {
-      const value = Boolean(await evaluate(step.if_condition, values, step.timeout_seconds));
+      const value = Boolean(await evaluate(step.if_condition));
       return { value, decision: String(value), warnings: [] };
     }
     case 'switch': {
-      const value = await evaluate(step.switch_expression, values, step.timeout_seconds);
+      const value = await evaluate(step.switch_expression);
       return { value, decision: asText(value).slice(0, maxDecisionLength).toWellFormed(), warnings: [] };
     }
     case 'extract_json': {
-      const text = step.input_keys.map((key) => asText(values[key] ?? '')).join('\n\n');
+      const texts = step.input_keys.map((key) => asText(values[key] ?? ''));
+      const text = join(texts, limit);
       const found = jsonIn(text);
       const value = found.length > 1 ? found : (found[0] ?? null);
       return { value, warnings: found.length === 0 ? [`${step.name}: there is no JSON in what it reads.`] : [] };
     }
     case 'print': {
-      const value = render(step.print_content, values);
+      const value = render(step.print_content, values, limit);
       return { value, warnings: value.trim() ? [] : [`${step.name}: there is nothing to print.`] };
     }
     default:
@@ -42,11 +44,11 @@ export async function compute({ step, definition, values }: LoadedStep): Promise
   }
 }
 
-async function evaluate(code: string, state: StateValues, seconds: number): Promise<unknown> {
+async function evaluateFor(owner: string, code: string, state: StateValues, seconds: number): Promise<unknown> {
   const { cancellationSignal: signal } = Context.current();
   const timeout_ms = Math.min(seconds, maxCodeSeconds) * 1_000;
   try {
-    return (await runJavaScript(code, { state }, { timeout_ms, signal })).value;
+    return (await runJavaScript(code, { state }, { owner, timeout_ms, signal })).value;
   } catch (error) {
     if (!(error instanceof JavaScriptError)) throw error;
     throw ApplicationFailure.nonRetryable(error.message, 'JavaScriptError');
@@ -54,7 +56,7 @@ async function evaluate(code: string, state: StateValues, seconds: number): Prom
 }
 
 /** The values of the keys that are there, in their order, each under the step that writes it. */
-function merge(definition: Definition, step: StepOf<'merge'>, values: StateValues): unknown {
+function merge(definition: Definition, step: StepOf<'merge'>, values: StateValues, limit: number): unknown {
   const entries = step.input_keys
     .filter((key) => values[key] !== undefined)
     .map((key) => {
@@ -67,7 +69,10 @@ function merge(definition: Definition, step: StepOf<'merge'>, values: StateValue
     case 'dict':
       return Object.fromEntries(entries.map(({ source, data }) => [source, data]));
     case 'concat':
-      return entries.map(({ source, data }) => `[${source}]:\n${asText(data)}`).join('\n\n');
+      return join(
+        entries.map(({ source, data }) => `[${source}]:\n${asText(data)}`),
+        limit,
+      );
   }
 }
 

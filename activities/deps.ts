@@ -1,6 +1,8 @@
+import type { ManagedLimits } from '../db/managed-budget.ts';
 import type { LiveSender } from '../db/live.ts';
 import type { KeyRing } from '../src/crypto.ts';
 import type { GoalDeps } from '../src/runs/goals.ts';
+import type { Places } from './places.ts';
 
 /** What activities work with; what starts runs is among it. */
 export type ActivityDeps = GoalDeps & {
@@ -9,4 +11,9 @@ export type ActivityDeps = GoalDeps & {
   /** May go only where the operator allows it. */
   fetch: typeof fetch;
   llm_timeout_ms: number;
+  managedLimits: ManagedLimits;
+  /** For all that calls a model or a tool, or computes. */
+  places: Places;
+  /** Of a value of the state that a step makes, in characters. */
+  max_value_length: number;
 };

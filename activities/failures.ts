@@ -8,7 +8,7 @@ const paidFailures: LlmErrorType[] = ['LlmBadResponse', 'LlmTruncatedStream', 'L
 const maxPaidFailures = 4;
 
 /** With these a provider will not take this run's calls however often it is asked: the next one may. */
-const refusals = ['LlmQuotaExhausted', 'LlmAuth', 'ProviderInactive', 'ProviderKeyUnreadable'];
+const refusals = ['LlmQuotaExhausted', 'LlmAuth', 'ProviderInactive', 'ProviderKeyUnreadable', 'ManagedBudgetUsedUp'];
 
 /** However long a provider is blocked: so often a call looks whether it still is, and still the one to ask. */
 const longestDelay_ms = 5 * 60_000;

@@ -1,7 +1,8 @@
 import { ApplicationFailure } from '@temporalio/activity';
-import { blockProvider, type Cooldown } from '../db/provider-cooldowns.ts';
+import { blockModel, type Cooldown } from '../db/provider-cooldowns.ts';
 import { findUsableProvider } from '../db/providers.ts';
 import type { Provider, Run, RunAgent } from '../db/schema.ts';
+import { isManagedModel, managedNames } from '../src/agents/managed.ts';
 import { decrypt, OtherKeyError, providerKeyContext, type KeyRing } from '../src/crypto.ts';
 import { LlmError, vendorOfModel, type ModelTarget } from '../src/llm/index.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -28,6 +29,7 @@ const REFUSALS: Record<string, string> = {
   LlmQuotaExhausted: 'refuses calls: its quota or credit is used up',
   ProviderInactive: 'is not active any more',
   ProviderKeyUnreadable: 'cannot be asked: its stored key cannot be read',
+  ManagedBudgetUsedUp: 'may spend no more of its budget',
 };
 
 /**
@@ -52,6 +54,10 @@ export function failoverWarnings(
 export async function findModel(deps: ActivityDeps, account_id: string, candidate: Candidate): Promise<Model> {
   const { provider_id, model } = candidate;
   if (provider_id) return findOwnModel(deps, { account_id, provider_id, model });
+  if (model && !isManagedModel(deps, model)) {
+    const message = `This server's own models are ${managedNames(deps).join(', ')}; ${model} is none of them any more.`;
+    throw ApplicationFailure.nonRetryable(message, 'ProviderInactive');
+  }
   const vendor = model ? vendorOfModel(model) : undefined;
   const target = vendor ? deps.managed.find((managed) => managed.vendor === vendor) : deps.managed[0];
   if (!target) throw ApplicationFailure.nonRetryable('This server has no managed model any more.', 'ProviderInactive');
@@ -87,17 +93,21 @@ function readKey({ account_id, provider_id, api_key_encrypted }: Provider, encry
   }
 }
 
-/** Whose calls a block holds back: the operator's models have no row of their own. */
-function blockedId({ provider_id, target }: Model): string {
-  return provider_id ?? `managed/${target.vendor}`;
+/** Of the operator's models, which all accounts share: they are asked again soon, whatever was said. */
+const longestManagedBlock_ms = 60_000;
+
+/** Which calls a block holds back: the operator's models have no row of their own. */
+function blockedModel({ provider_id, target }: Model): Pick<Cooldown, 'provider_id' | 'model'> {
+  return { provider_id: provider_id ?? `managed/${target.vendor}`, model: target.model };
 }
 
 /**
- * A provider that asked to be left alone is not called: the activity is put off.
+ * A model whose provider asked to be left alone is not called: the activity is put off.
  * @throws `ProviderBlocked` when it is one of these.
  */
 export function putOffWhileBlocked(model: Model, cooldowns: Cooldown[]): void {
-  const block = cooldowns.find(({ provider_id }) => provider_id === blockedId(model));
+  const blocked = blockedModel(model);
+  const block = cooldowns.find((one) => one.provider_id === blocked.provider_id && one.model === blocked.model);
   if (!block) return;
   throw ApplicationFailure.create({
     type: 'ProviderBlocked',
@@ -107,9 +117,10 @@ export function putOffWhileBlocked(model: Model, cooldowns: Cooldown[]): void {
   });
 }
 
-/** Keeps what a provider said of when it may be asked again, for the calls of all runs. */
+/** Keeps what a provider said of when a model may be asked again, for the calls of all runs. */
 export async function holdBack({ db }: ActivityDeps, model: Model, error: unknown): Promise<void> {
   if (!(error instanceof LlmError) || error.retry_after_ms === undefined) return;
   // Not kept, it is asked a little more often.
-  await blockProvider(db, blockedId(model), error.retry_after_ms).catch(() => {});
+  const ms = model.provider_id ? error.retry_after_ms : Math.min(error.retry_after_ms, longestManagedBlock_ms);
+  await blockModel(db, blockedModel(model), ms).catch(() => {});
 }

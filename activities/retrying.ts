@@ -45,8 +45,9 @@ export async function tellOfFailure({ db, live }: ActivityDeps, input: Input, ru
   const { attempt: tries } = info;
   const { task_id = null } = input;
   const what = NAMES[info.activityType] ?? task_id ?? 'A call of a tool';
+  const why = type === 'WorkQueued' ? 'waits for its turn' : 'waits: a call fails, and is tried again';
   const warning =
-    `${what} waits: a call fails, and is tried again (${tries} ${tries === 1 ? 'try' : 'tries'} since ${since}, ` +
+    `${what} ${why} (${tries} ${tries === 1 ? 'try' : 'tries'} since ${since}, ` +
     `the next at ${next_try_at}). ${reason}`;
   // Told again when it has lasted twice as long, or fails in another way.
   const key = [info.workflowExecution?.runId, info.activityId, type, Math.floor(Math.log2(lasts_ms / patience_ms))];

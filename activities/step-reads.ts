@@ -59,7 +59,7 @@ export function modelOf({ step, work }: LoadedStep) {
 }
 
 /** What `stepPrompt` is made of, but for the agent. */
-export function promptOf(loaded: LoadedStep, task_id: string) {
+export function promptOf(loaded: LoadedStep, task_id: string, limit: number) {
   const { step, values, definition } = loaded;
   const message = asText(values.user_input ?? '');
   const template = 'prompt_template' in step ? step.prompt_template : null;
@@ -75,7 +75,7 @@ export function promptOf(loaded: LoadedStep, task_id: string) {
     message,
     task_id,
     name: step.name,
-    instructions: template?.trim() ? render(template, values) : message || step.name,
+    instructions: template?.trim() ? render(template, values, limit, 'prompt') : message || step.name,
     material: materialOf(loaded, [...new Set([...people, ...step.input_keys])]),
     draft: before === undefined ? undefined : asText(before),
     feedback: evaluator && asText(values[`_routing_reasoning_${evaluator.id}`]),

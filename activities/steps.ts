@@ -13,7 +13,7 @@ import type { ActivityDeps } from './deps.ts';
 import { chooseRouteAnswer, chooseRoutePrompt, findRoute } from './prompts/choose-route.ts';
 import { stepPrompt } from './prompts/step.ts';
 import { usualOutputTokens as max_output_tokens } from './output-tokens.ts';
-import { asText, render } from './state.ts';
+import { asText, render, requireShort } from './state.ts';
 import {
   agentOf,
   keysOfComputation,
@@ -84,7 +84,7 @@ function createDefinitions({ db }: ActivityDeps) {
 /** An agent's turn, the one call of an `llm` step, or the turn in which the tool of a `tool` step must be called. */
 function callStep(deps: ActivityDeps, { task_id, turn }: CallStep, loaded: LoadedStep): Promise<Turn> {
   const { work, step } = loaded;
-  const prompt = stepPrompt({ ...promptOf(loaded, task_id), agent: agentOf(loaded) });
+  const prompt = stepPrompt({ ...promptOf(loaded, task_id, deps.max_value_length), agent: agentOf(loaded) });
   const call = callOf(
     work,
     { agent: modelOf(loaded), task_id, purpose: 'run_step', attempt: 1 },
@@ -105,7 +105,12 @@ async function routeStep(
   const prompt = chooseRoutePrompt({
     task_id,
     name: step.name,
-    instructions: render(step.evaluator_prompt ?? 'Choose the route that fits best.', values),
+    instructions: render(
+      step.evaluator_prompt ?? 'Choose the route that fits best.',
+      values,
+      deps.max_value_length,
+      'prompt',
+    ),
     routes: labels.map((label) => ({ label, description: step.route_descriptions[label] })),
     material: materialOf(loaded, step.input_keys),
   });
@@ -138,7 +143,7 @@ async function computeStep(
   input: StepCall,
   loaded: LoadedStep,
 ): Promise<{ output: ValueRef | null; decision?: string; warnings: string[] }> {
-  const { value, decision, warnings } = await compute(loaded);
+  const { value, decision, warnings } = await compute(loaded, deps.max_value_length);
   return { output: await storeValue(deps, input, 'output', value), decision, warnings };
 }
 
@@ -160,7 +165,7 @@ async function collectLoop(
 
 /** Writes down what a person is shown at a human step: prompt, fields and context. */
 async function openForm(
-  { db }: ActivityDeps,
+  { db, max_value_length }: ActivityDeps,
   { run_id, task_id, step_id, last_output_id }: OpenForm,
   { work, step, values }: LoadedStep,
 ): Promise<void> {
@@ -169,16 +174,21 @@ async function openForm(
   const context = read ?? work.texts.get(last_output_id ?? '');
   const form = {
     step_id,
-    prompt: human_prompt?.trim() ? render(human_prompt, values) : 'Please provide input to continue.',
+    prompt: human_prompt?.trim()
+      ? render(human_prompt, values, max_value_length, 'prompt')
+      : 'Please provide input to continue.',
     fields: human_fields,
     agent_context: context === undefined ? null : asText(context),
   };
   await insertText(db, { text_id: `${run_id}/${task_id}/form`, run_id, text: JSON.stringify(form) });
 }
 
-/** Stores a value: small ones in the reference itself, all else as a text. Null is no value. */
+/**
+ * Stores a value: small ones in the reference itself, all else as a text. Null is no value.
+ * @throws `ValueTooLong`
+ */
 async function storeValue(
-  { db }: ActivityDeps,
+  { db, max_value_length }: ActivityDeps,
   { run_id, task_id }: StepInput,
   name: string,
   value: Computed['value'],
@@ -188,6 +198,7 @@ async function storeValue(
   const text_id = `${run_id}/${task_id}/${name}`;
   // Postgres stores no NUL.
   const text = asText(value).replaceAll('\u0000', '').toWellFormed();
+  requireShort(text.length, max_value_length);
   await insertText(db, { text_id, run_id, text });
   return typeof value === 'string' ? { text: text_id } : { json: text_id };
 }

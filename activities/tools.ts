@@ -3,9 +3,9 @@ import { isUnavailable } from '../db/index.ts';
 import { findLlmCall } from '../db/llm-calls.ts';
 import { findMcpServer } from '../db/mcp-servers.ts';
 import type { McpServer, RequestedCall } from '../db/schema.ts';
-import { findToolResult, insertToolResult, type ToolResult } from '../db/tool-calls.ts';
+import { findApproval, findToolResult, insertToolResult, type ToolResult } from '../db/tool-calls.ts';
 import type { Work } from '../db/work.ts';
-import { decrypt, mcpServerContext, OtherKeyError, type KeyRing } from '../src/crypto.ts';
+import { decrypt, mcpServerContext, OtherKeyError, sha256, type KeyRing } from '../src/crypto.ts';
 import { parseToolArguments, type ToolDefinition } from '../src/llm/index.ts';
 import { callMcpTool, maxResultLength, ToolError, wireName, type McpTarget, type Tool } from '../src/tools/index.ts';
 import type { AgentTool } from '../workflows/contract/definition.ts';
@@ -20,7 +20,13 @@ const timeout_ms = 60_000;
 const previewLength = 200;
 
 /** A tool as it is offered to a model: under the name that all vendors take. */
-export type OfferedTool = AgentTool & { definition: ToolDefinition };
+export type OfferedTool = AgentTool & {
+  definition: ToolDefinition;
+  /** What is called, when that is not ours: another server of the same name is not what was offered. */
+  source?: string;
+  /** It was offered before. The model is told of it, and a call of it is not made. */
+  is_withdrawn?: true;
+};
 
 /** The tools of an agent that are there now, as they are offered to a model, and those that are not. */
 export async function offerTools(
@@ -34,25 +40,27 @@ export async function offerTools(
   return {
     offered: found.flatMap(({ tool, ours }) => {
       if (!ours) return [];
-      const { description, json_schema } = ours;
-      return [{ ...tool, definition: { name: wireName(tool.name), description, json_schema } }];
+      const { description, json_schema, source } = ours;
+      return [{ ...tool, source, definition: { name: wireName(tool.name), description, json_schema } }];
     }),
     missing: found.flatMap(({ tool, ours }) => (ours ? [] : [tool])),
   };
 }
 
 /** A tool that is not there any more, for a model that has called it before: its call fails. */
-export function withdrawn({ name }: AgentTool): OfferedTool {
+export function withdrawn(tool: AgentTool): OfferedTool {
   const definition = {
-    name: wireName(name),
+    name: wireName(tool.name),
     description: 'Cannot be called any more.',
     json_schema: { type: 'object', properties: {} },
   };
-  return { name, require_approval: false, definition };
+  return { ...tool, definition, is_withdrawn: true };
 }
 
 type CallTool = Pick<ToolRequest, 'answer_id' | 'position'> & {
   run_id: string;
+  /** The gate at which it was decided; absent where nobody was asked, and from workers of 0.1.0. */
+  gate_id?: string;
   /** The text of arguments that a person wrote in place of the model's. */
   edited_id?: string | null;
   /** The text of a person's reason why this must not be done. */
@@ -89,16 +97,21 @@ async function callAndJournal(deps: ActivityDeps, input: CallTool, work: Work, c
   const { answer_id, position, run_id } = input;
   const answer = (await findLlmCall(db, answer_id))!;
   const requested = answer.tool_calls![position - 1]!;
-  const row = { call_id, answer_id, position, run_id, tool: requested.tool ?? requested.name };
-  const result = await resultOf(deps, input, work, { ...requested, call_id, finish: answer.finish });
+  const approved_at = requested.require_approval
+    ? await findApproval(db, { call_id, run_id, task_id: answer.task_id, gate_id: input.gate_id })
+    : undefined;
+  const row = { call_id, answer_id, position, run_id, tool: requested.tool ?? requested.name, gate_id: approved_at };
+  const result = await resultOf(deps, input, work, { ...requested, call_id, finish: answer.finish, approved_at });
   return keep(() => insertToolResult(db, row, result));
 }
+
+type DecidedCall = RequestedCall & { call_id: string; finish: 'stop' | 'length'; approved_at: string | undefined };
 
 async function resultOf(
   deps: ActivityDeps,
   { edited_id, refused_id }: CallTool,
   { run, texts }: Work,
-  requested: RequestedCall & { call_id: string; finish: 'stop' | 'length' },
+  requested: DecidedCall,
 ): Promise<ToolResult> {
   if (refused_id !== undefined) {
     const reason = texts.get(refused_id ?? '') ?? 'without a reason';
@@ -109,7 +122,7 @@ async function resultOf(
     const text = 'Your answer was cut off at its length limit, so this call was not made. Write less at once.';
     return { text, is_error: true };
   }
-  const result = await runTool(deps, run.account_id, requested, edited ?? requested.arguments, requested.call_id);
+  const result = await runTool(deps, run.account_id, requested, edited ?? requested.arguments);
   if (edited === undefined) return result;
   return { ...result, text: `A person changed the arguments to:\n${edited}\n\n${result.text}` };
 }
@@ -118,17 +131,21 @@ async function resultOf(
 async function runTool(
   deps: ActivityDeps,
   account_id: string,
-  { tool: name, name: called }: RequestedCall,
+  { tool: name, name: called, source, is_withdrawn, call_id, require_approval, approved_at }: DecidedCall,
   given: string,
-  idempotency_key: string,
 ): Promise<ToolResult> {
   const { cancellationSignal } = Context.current();
   const deadline = AbortSignal.timeout(timeout_ms);
   const signal = AbortSignal.any([cancellationSignal, deadline]);
   try {
-    const tool = name === null ? undefined : await findTool(deps, account_id, name);
+    const tool = name === null || is_withdrawn ? undefined : await findTool(deps, account_id, name);
     if (!tool) throw new ToolError(`There is no tool "${name ?? called}".`);
-    const text = await tool.run(argumentsOf(given), { signal, idempotency_key });
+    if (source !== undefined && source !== tool.source) {
+      throw new ToolError(`The server of "${name}" is another by now, so this call was not made. Call again.`);
+    }
+    const args = argumentsOf(given);
+    if (require_approval && !approved_at) throw new ToolError('Nobody has approved this call, and it was not made.');
+    const text = await tool.run(args, { account_id, signal, idempotency_key: call_id });
     return { text: storable(text), is_error: false };
   } catch (error) {
     cancellationSignal.throwIfAborted();
@@ -140,7 +157,11 @@ async function runTool(
 }
 
 /** A tool of ours, or `server.tool` of one of the account's MCP servers. Undefined when there is none of this name now. */
-async function findTool(deps: ActivityDeps, account_id: string, name: string): Promise<Tool | undefined> {
+async function findTool(
+  deps: ActivityDeps,
+  account_id: string,
+  name: string,
+): Promise<(Tool & { source?: string }) | undefined> {
   const { db, encryptionKey, fetch } = deps;
   const dot = name.indexOf('.');
   if (dot < 0) return deps.tools.find((tool) => tool.name === name);
@@ -149,9 +170,15 @@ async function findTool(deps: ActivityDeps, account_id: string, name: string): P
   if (!server || !tool) return undefined;
   return {
     ...tool,
+    source: sourceOf(server),
     run: (given, { signal, idempotency_key }) =>
       callMcpTool(targetOf(server, encryptionKey), tool, { arguments: given, idempotency_key }, { fetch, signal }),
   };
+}
+
+/** Its secrets may change, and it is the same one. */
+function sourceOf({ url, command, args }: McpServer): string {
+  return sha256(JSON.stringify(url ?? [command, ...args])).slice(0, 16);
 }
 
 function targetOf({ account_id, name, url, command, args, secrets_encrypted }: McpServer, keys: KeyRing): McpTarget {

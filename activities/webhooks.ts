@@ -5,8 +5,8 @@ import { finishDelivery, getAccountOf, getAccountOfDelivery, insertRunDelivery, 
 import { decrypt, OtherKeyError, webhookSecretContext, type KeyRing } from '../src/crypto.ts';
 import { describeNoAnswer, EgressBlockedError, retryAfter } from '../src/fetch.ts';
 import type { RunDelivery, WebhookDelivery } from '../workflows/contract/inputs.ts';
-import { createDeliveryPlaces } from './delivery-places.ts';
 import type { ActivityDeps } from './deps.ts';
+import { createPlaces, putOff } from './places.ts';
 
 const timeout_ms = 15_000;
 const maxAnswer = 300;
@@ -20,18 +20,14 @@ const maxRetryDelay = 24 * hour;
 
 /** How the URLs that a run names are told of it. */
 export function createWebhookActivities(deps: ActivityDeps) {
-  const places = createDeliveryPlaces();
+  // Of one account at most 20.
+  const places = createPlaces(100, 1 / 4);
 
   return {
     /** `deliver`, when there is a place for it beside the others; else it is tried again in a few seconds. */
     async deliverWebhook(sent: WebhookDelivery): Promise<{ status: number }> {
       const leave = places.take(await accountOf(deps, sent));
-      if (!leave) {
-        const message = 'Many webhooks are under way; this one waits until there is room.';
-        // Not all at the same time.
-        const nextRetryDelay = 1_000 + Math.round(Math.random() * 9_000);
-        throw ApplicationFailure.create({ type: 'WebhookQueued', message, nextRetryDelay, category: 'BENIGN' });
-      }
+      if (!leave) throw putOff('WebhookQueued', 'Many webhooks are under way; this one waits until there is room.');
       return deliver(deps, sent).finally(leave);
     },
   };

@@ -4,6 +4,7 @@ import type { Decision, GateKind, RunStatus, StepMark, TaskState } from '../work
 import type { Db } from './index.ts';
 import { insertOutboxEntry, type OutboxEntry } from './outbox.ts';
 import { appendEvents } from './progress.ts';
+import { takeQuota, type RunQuota } from './runs.ts';
 import type { Database } from './schema.ts';
 
 /** Orchestrations as runs: what is done to them, and what that needs to know. */
@@ -93,23 +94,26 @@ const versionsPerTry = 1_000_000;
 
 /**
  * Begins a failed run anew, where it stopped. Returns the status that it had, or undefined when this account has no such
- * run of an orchestration; only one that has failed is begun again.
+ * run of an orchestration; only one that has failed is begun again, and only within the quota of one on its provider.
  */
 export function retryRun(
   db: Db,
   account_id: string,
   run_id: string,
-): Promise<{ before: RunStatus; entry?: OutboxEntry } | undefined> {
+  quotaOn: (provider_id: string | null) => RunQuota,
+): Promise<{ before: RunStatus; refused?: 'trial' | 'monthly'; entry?: OutboxEntry } | undefined> {
   return db.transaction().execute(async (trx) => {
     const run = await trx
       .selectFrom('runs')
-      .select(['status', 'attempt'])
+      .select(['status', 'attempt', 'provider_id'])
       .where('run_id', '=', run_id)
       .where('account_id', '=', account_id)
       .where('kind', '=', 'orchestration')
       .forUpdate()
       .executeTakeFirst();
     if (!run || run.status !== 'failed') return run && { before: run.status };
+    const refused = await takeQuota(trx, account_id, quotaOn(run.provider_id));
+    if (refused) return { before: run.status, refused };
     const attempt = run.attempt + 1;
     await trx
       .updateTable('runs')

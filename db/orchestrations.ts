@@ -18,9 +18,23 @@ function ownOrchestrations(db: Db, account_id: string) {
     .where('account_id', '=', account_id);
 }
 
-/** The account's own orchestrations, by id. */
-export function listOrchestrations(db: Db, account_id: string): Promise<StoredOrchestration[]> {
-  return ownOrchestrations(db, account_id).orderBy('id').execute();
+/** The account's own orchestrations, by id; `steps` is how many each has. The definitions stay where they are. */
+export function listOrchestrations(
+  db: Db,
+  account_id: string,
+): Promise<{ id: string; name: string; description: string; steps: number }[]> {
+  return db
+    .selectFrom('orchestrations')
+    .innerJoin('definitions', 'definitions.hash', 'orchestrations.hash')
+    .select([
+      'id',
+      sql<string>`definition ->> 'name'`.as('name'),
+      sql<string>`definition ->> 'description'`.as('description'),
+      sql<number>`json_array_length(definition -> 'steps')`.as('steps'),
+    ])
+    .where('account_id', '=', account_id)
+    .orderBy('id')
+    .execute();
 }
 
 export function findOrchestration(db: Db, account_id: string, id: string): Promise<StoredOrchestration | undefined> {

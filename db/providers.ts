@@ -28,7 +28,7 @@ export function listProviders(db: Db, account_id: string): Promise<(Provider & {
     .select((eb) =>
       eb
         .selectFrom('provider_cooldowns')
-        .select('blocked_until')
+        .select(({ fn }) => fn.max('blocked_until').as('blocked_until'))
         .whereRef('provider_cooldowns.provider_id', '=', 'providers.provider_id')
         .where('blocked_until', '>', sql<string>`now()`)
         .as('blocked_until'),
@@ -77,11 +77,11 @@ export async function findUsableProvider(
   return provider?.status === 'active' ? provider : undefined;
 }
 
-/** Deactivates a provider. Returns false when the account has no active one of this id. */
+/** Deactivates a provider, and forgets its key. Returns false when the account has no active one of this id. */
 export async function deactivateProvider(db: Db, account_id: string, provider_id: string): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('providers')
-    .set({ status: 'inactive' })
+    .set({ status: 'inactive', api_key_encrypted: null })
     .where('account_id', '=', account_id)
     .where('provider_id', '=', provider_id)
     .where('status', '=', 'active')

@@ -69,7 +69,12 @@ async function hasRun(trx: Transaction<Database>, run_id: string): Promise<boole
   return Boolean(await trx.selectFrom('runs').select('run_id').where('run_id', '=', run_id).executeTakeFirst());
 }
 
-async function takeQuota(trx: Transaction<Database>, account_id: string, quota: RunQuota) {
+/** Counts a run of the account, or says which quota is used up. Holds the account's row. */
+export async function takeQuota(
+  trx: Transaction<Database>,
+  account_id: string,
+  quota: RunQuota,
+): Promise<'trial' | 'monthly' | undefined> {
   const account = await trx
     .selectFrom('accounts')
     .select('managed_runs_used')

@@ -35,6 +35,7 @@ export interface Database {
   definitions: DefinitionTable;
   orchestrations: OrchestrationTable;
   budget_reservations: BudgetReservationTable;
+  managed_reservations: ManagedReservationTable;
   provider_cooldowns: ProviderCooldownTable;
 }
 
@@ -246,8 +247,16 @@ type ModelCall = {
   signature?: string;
   vendor_metadata?: { [vendor: string]: unknown };
 };
-/** A tool call as a model wrote it. `tool` is our name of what it means, or null when it was offered nothing of that name. */
-export type RequestedCall = ModelCall & { tool: string | null; require_approval: boolean };
+/**
+ * A tool call as a model wrote it. `tool` is our name of what it means, or null when it was offered nothing of that name;
+ * `source` tells servers of one name apart. One that is withdrawn was offered in an earlier turn only.
+ */
+export type RequestedCall = ModelCall & {
+  tool: string | null;
+  source?: string;
+  require_approval: boolean;
+  is_withdrawn?: boolean;
+};
 
 /** The journal that keeps a tool from being called again once its result is here. The result is the text of the same id. */
 interface ToolCallTable extends Owned {
@@ -257,6 +266,8 @@ interface ToolCallTable extends Owned {
   position: number;
   tool: string;
   is_error: boolean;
+  /** Where it was approved, if it had to be: a gate is of one call. */
+  gate_id: string | null;
   created_at: Generated<string>;
 }
 
@@ -276,10 +287,20 @@ interface McpServerTable {
 
 export type McpTool = { name: string; description: string; json_schema: Record<string, unknown> };
 
-/** Providers that said when they may be called again. For the operator's models the id is `managed/` and the vendor. */
+/** Models whose provider said when they may be called again. Of the operator's the id is `managed/` and the vendor. */
 interface ProviderCooldownTable {
   provider_id: string;
+  model: string;
   blocked_until: string;
+}
+
+/** What a call in flight of the operator's models may cost at most. */
+interface ManagedReservationTable {
+  call_id: string;
+  run_id: string;
+  account_id: string;
+  cost_usd: number;
+  expires_at: string;
 }
 
 /** What a call in flight may cost at most; settled by its row in `llm_calls`. */

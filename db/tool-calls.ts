@@ -17,7 +17,7 @@ export function findToolResult(db: Db, call_id: string): Promise<ToolResult | un
 /** Journals the result of a tool call. When another worker was first, its result stands. Returns the one that does. */
 export async function insertToolResult(
   db: Db,
-  call: { call_id: string; answer_id: string; position: number; run_id: string; tool: string },
+  call: { call_id: string; answer_id: string; position: number; run_id: string; tool: string; gate_id?: string },
   { text, is_error }: ToolResult,
 ): Promise<ToolResult> {
   const inserted = await db
@@ -29,10 +29,31 @@ export async function insertToolResult(
     )
     .insertInto('tool_calls')
     .values({ ...call, is_error })
-    .onConflict((conflict) => conflict.doNothing())
+    .onConflict((conflict) => conflict.column('call_id').doNothing())
     .returning('call_id')
     .executeTakeFirst();
   return inserted ? { text, is_error } : (await findToolResult(db, call.call_id))!;
+}
+
+/**
+ * The gate at which this call was approved: by a person, or by the terms of a run whose gates nobody answers. It is of
+ * no other call. Undefined when there is none. Without `gate_id`, any of the task.
+ */
+export async function findApproval(
+  db: Db,
+  call: { call_id: string; run_id: string; task_id: string | null; gate_id?: string },
+): Promise<string | undefined> {
+  const { call_id, run_id, task_id, gate_id = null } = call;
+  const { rows } = await sql<{ gate_id: string }>`
+    select gate_id from gates join runs using (run_id)
+    where run_id = ${run_id} and task_id = ${task_id} and gates.kind = 'tool_approval'
+      and (${gate_id}::text is null or gate_id = ${gate_id})
+      and (
+        gates.status = 'answered' and decision in ('approve', 'edit')
+        or gates.status = 'expired' and on_timeout = 'approve')
+      and not exists (select from tool_calls where tool_calls.gate_id = gates.gate_id and call_id <> ${call_id})
+    order by opened_at desc limit 1`.execute(db);
+  return rows[0]?.gate_id;
 }
 
 /** What a model said and called in those of these answers that have calls, in their order, and what came of each call. */

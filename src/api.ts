@@ -5,7 +5,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { createApp } from './app.ts';
 import { startAppDeps } from './deps.ts';
 import { loadConfig } from './config.ts';
-import { requireEncryptionKey } from './encryption-key.ts';
+import { requireEncryptionKey } from './accounts/encryption-key.ts';
 import { listen } from './http/listen.ts';
 
 /** The API process. */

@@ -5,6 +5,7 @@ import { z } from 'zod';
 
 const flag = z.stringbool();
 const seconds = z.coerce.number().positive();
+const usd = z.coerce.number().min(0);
 const csv = z.string().transform((text) =>
   text
     .split(',')
@@ -52,6 +53,10 @@ const environment = z.object({
   MANAGED_TRIAL_RUNS_ENABLED: flag.optional(),
   MANAGED_TRIAL_RUNS_COUNT: z.coerce.number().int().min(0).optional(),
   ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: flag.optional(),
+  MANAGED_MODELS: csv.optional(),
+  MANAGED_MAX_COST_USD_PER_RUN: usd.optional(),
+  MANAGED_MAX_COST_USD_PER_ACCOUNT: usd.optional(),
+  MANAGED_MAX_COST_USD: usd.optional(),
   MONTHLY_RUN_LIMIT: z.coerce.number().int().min(0).optional(),
 
   GEMINI_API_KEY: z.string().min(1).optional(),
@@ -80,6 +85,7 @@ const environment = z.object({
   TRUSTED_PROXIES: cidrs.default([]),
   CORS_ORIGINS: origins.default([]),
   REMIND_EVERY_MIN_SECONDS: seconds.default(60),
+  MAX_STATE_VALUE_CHARACTERS: z.coerce.number().int().min(1_000).default(1_048_576),
   RUN_HISTORY_LIMIT: z.coerce.number().int().min(100).optional(),
 
   ORCHFLOW_EMBEDDED: flag.default(false),
@@ -147,6 +153,12 @@ export function loadConfig(env: Environment = process.env) {
     MANAGED_TRIAL_RUNS_ENABLED: settings.MANAGED_TRIAL_RUNS_ENABLED ?? hosted,
     MANAGED_TRIAL_RUNS_COUNT: settings.MANAGED_TRIAL_RUNS_COUNT ?? (hosted ? 3 : 0),
     ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: settings.ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER ?? hosted,
+    /** Those that runs may name besides each vendor's default; null is all that a vendor has. */
+    MANAGED_MODELS: settings.MANAGED_MODELS ?? (hosted ? [] : null),
+    /** What a run may spend of the operator's models, and an account and all of them in a month (UTC); null is no limit. */
+    MANAGED_MAX_COST_USD_PER_RUN: settings.MANAGED_MAX_COST_USD_PER_RUN ?? (hosted ? 1 : null),
+    MANAGED_MAX_COST_USD_PER_ACCOUNT: settings.MANAGED_MAX_COST_USD_PER_ACCOUNT ?? (hosted ? 3 : null),
+    MANAGED_MAX_COST_USD: settings.MANAGED_MAX_COST_USD ?? (hosted ? 100 : null),
     temporalEnvironment: temporalEnvironment({ ...env, TEMPORAL_ADDRESS: settings.TEMPORAL_ADDRESS }),
     /** Runs an account may start in a calendar month (UTC); 0 is no limit. */
     MONTHLY_RUN_LIMIT: settings.MONTHLY_RUN_LIMIT ?? (hosted ? 100 : 0),

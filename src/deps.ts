@@ -62,6 +62,7 @@ export function startAppDeps({ config, log, version }: { config: Config; log: Lo
     quotas: config,
     managed: managedModels(config),
     offersManaged: offersManaged(config),
+    managedBesides: config.MANAGED_MODELS,
     minReminderSeconds: config.REMIND_EVERY_MIN_SECONDS,
     fetch: guarded.fetch,
     checkAddress: guarded.checkAddress,

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { deleteOldIdempotencyKeys } from '../db/idempotency-keys.ts';
 import type { Db } from '../db/index.ts';
+import { deleteExpiredManagedReservations } from '../db/managed-budget.ts';
 import { deleteExpiredCooldowns } from '../db/provider-cooldowns.ts';
 import { deleteRetiredSecrets } from '../db/webhooks.ts';
 
@@ -13,7 +14,12 @@ const interval = 10 * 60_000;
  */
 export async function keepHouse({ db, log }: { db: Db; log: Logger }, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    const deletions = [deleteOldIdempotencyKeys(db), deleteRetiredSecrets(db), deleteExpiredCooldowns(db)];
+    const deletions = [
+      deleteOldIdempotencyKeys(db),
+      deleteRetiredSecrets(db),
+      deleteExpiredCooldowns(db),
+      deleteExpiredManagedReservations(db),
+    ];
     await Promise.all(deletions).catch((error) => log.warn({ err: error }, 'what has expired was not deleted'));
     await sleep(interval, undefined, { signal }).catch(() => {});
   }

@@ -3,7 +3,7 @@ import { Connection } from '@temporalio/client';
 import { createDb } from '../db/index.ts';
 import { migrateToLatest } from '../db/migrate.ts';
 import { loadMigrateConfig } from './config.ts';
-import { checkEncryptionKey } from './encryption-key.ts';
+import { checkEncryptionKey } from './accounts/encryption-key.ts';
 import { connectionOptions, prepareNamespace, searchAttributes } from './temporal/client.ts';
 
 /**

@@ -12,7 +12,7 @@ import {
   providerKeyContext,
   webhookSecretContext,
 } from './crypto.ts';
-import { checkEncryptionKey } from './encryption-key.ts';
+import { checkEncryptionKey } from './accounts/encryption-key.ts';
 
 /**
  * `npm run reencrypt`: encrypts every stored secret with the first key of ENCRYPTION_KEY. May be stopped and run again

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { ActivityDeps } from '../activities/deps.ts';
+import { createPlaces } from '../activities/places.ts';
 import { createDb } from '../db/index.ts';
 import { createLiveSender } from '../db/live.ts';
 import { managedModels, offersManaged } from './agents/managed.ts';
@@ -45,8 +46,17 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
     encryptionKey: config.ENCRYPTION_KEY,
     managed: managedModels(config),
     offersManaged: offersManaged(config),
+    managedBesides: config.MANAGED_MODELS,
     minReminderSeconds: config.REMIND_EVERY_MIN_SECONDS,
+    managedLimits: {
+      run: config.MANAGED_MAX_COST_USD_PER_RUN,
+      account: config.MANAGED_MAX_COST_USD_PER_ACCOUNT,
+      server: config.MANAGED_MAX_COST_USD,
+    },
     llm_timeout_ms: config.LLM_TIMEOUT_SECONDS * 1000,
+    // Of one account that is alone, at most 160.
+    places: createPlaces(200, 4),
+    max_value_length: config.MAX_STATE_VALUE_CHARACTERS,
     tools: builtInTools(config, guarded.fetch),
   };
 

@@ -3,7 +3,7 @@ import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime, Wo
 import { pino, stdSerializers } from 'pino';
 import { createActivities } from '../activities/index.ts';
 import { loadConfig } from './config.ts';
-import { requireEncryptionKey } from './encryption-key.ts';
+import { requireEncryptionKey } from './accounts/encryption-key.ts';
 import { connectionOptions, dataConverter } from './temporal/client.ts';
 import { startWorkerDeps } from './worker-deps.ts';
 import { workerOptions } from './temporal/worker-options.ts';

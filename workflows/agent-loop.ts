@@ -63,7 +63,7 @@ function namesOf({ id: task_id, title, step }: TaskState) {
   return step ? { task_id, step_id: step.step_id, step_name: title } : { task_id };
 }
 
-type Ruling = { edited_id?: string | null } | { refused_id: string | null };
+type Ruling = { gate_id?: string; edited_id?: string | null } | { refused_id: string | null };
 
 /** The gate shows the arguments as the task's draft, which is what `edit` replaces. */
 async function askPerson({ run, task, loop }: Agent, tool: string, arguments_id: string): Promise<Ruling> {
@@ -73,5 +73,6 @@ async function askPerson({ run, task, loop }: Agent, tool: string, arguments_id:
   const { decision, output_id } = await awaitAnswer(run, task, question);
   changeTask(run, task, { output_id: loop.draft_id });
   if (decision === 'reject') return { refused_id: output_id };
-  return decision === 'edit' ? { edited_id: output_id } : {};
+  const { gate_id } = task.gate!;
+  return decision === 'edit' ? { gate_id, edited_id: output_id } : { gate_id };
 }

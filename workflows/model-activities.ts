@@ -94,7 +94,7 @@ export function callTool(
   run: RunContext,
   task: TaskState,
   { answer_id, position, tool }: ToolRequest,
-  ruling: { edited_id?: string | null; refused_id?: string | null },
+  ruling: { gate_id?: string; edited_id?: string | null; refused_id?: string | null },
 ) {
   const { run_id } = run.state;
   const summary = `${task.agent ? `${task.id} ${task.agent}` : task.id}: ${tool}`;

@@ -63,6 +63,10 @@ export const toolsAreApproved: Invariant = (e) => {
     if (calls.size > before.length) {
       faults.push(`${call_id} was called at ${at}, the ${calls.size}th of ${task_id}, with ${before.length} approvals`);
     }
+    const kept = e.tool_calls.find((row) => row.call_id === call_id);
+    if (kept && !before.some(({ gate_id }) => gate_id === kept.gate_id)) {
+      faults.push(`${call_id} was called at ${at}, approved at ${kept.gate_id}`);
+    }
     const stands = before.some(({ gate_id }) => e.texts.get(gate_id)?.includes(`"${body}"`));
     if (body.includes('-says-') && !stands) faults.push(`${call_id} was called with ${body}, which does not stand`);
   }

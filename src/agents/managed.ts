@@ -21,6 +21,25 @@ export function managedModels(config: Config): ModelTarget[] {
   return targets;
 }
 
+export type ManagedDeps = {
+  /** The operator's models, the default first. */
+  managed: ModelTarget[];
+  /** Whether they serve runs that name no provider. */
+  offersManaged: boolean;
+  /** The models that may be named besides these; null is all that their vendors have. */
+  managedBesides: string[] | null;
+};
+
+/** The names of the operator's models that a run may use. */
+export function managedNames({ managed, managedBesides }: ManagedDeps): string[] {
+  return [...managed.map(({ model }) => model), ...(managedBesides ?? [])];
+}
+
+/** Whether a run may use the operator's key for this model. */
+export function isManagedModel(deps: ManagedDeps, model: string): boolean {
+  return deps.managedBesides === null || managedNames(deps).includes(model);
+}
+
 /** Whether the operator's models serve runs that name no provider. */
 export function offersManaged(config: Config): boolean {
   const { ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER, ORCHFLOW_MODE, MANAGED_TRIAL_RUNS_ENABLED } = config;

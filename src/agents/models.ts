@@ -4,21 +4,15 @@ import type { RunAgent } from '../../db/schema.ts';
 import type { ToolChoice } from '../../workflows/contract/definition.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { DomainError, InvalidInputError, providerNotFound, type Path, type WayOut } from '../errors.ts';
-import { vendorOfModel, type ModelTarget } from '../llm/index.ts';
+import { vendorOfModel } from '../llm/index.ts';
 import type { Tool } from '../tools/index.ts';
+import { isManagedModel, managedNames, type ManagedDeps } from './managed.ts';
 import { findTemplate } from './templates.ts';
 import { chooseTools } from './tools.ts';
 
 /** Who may run on what: the operator's models, and the model of each agent. */
 
-export type ModelDeps = {
-  db: Db;
-  /** The operator's models, the default first. */
-  managed: ModelTarget[];
-  /** Whether they serve runs that name no provider. */
-  offersManaged: boolean;
-  tools: Tool[];
-};
+export type ModelDeps = ManagedDeps & { db: Db; tools: Tool[] };
 
 /** An agent as it is asked for. */
 export type AgentInput = {
@@ -76,7 +70,10 @@ export async function chooseModels(
         ...(own.length && { tools: own }),
         ...(max_turns && { max_turns }),
       };
-      if (!vendor || provider?.gateway || ownVendors.includes(vendor)) return { ...agent, provider_id: null };
+      if (!vendor || provider?.gateway || ownVendors.includes(vendor)) {
+        if (model && !provider && !isManagedModel(deps, model)) throw notManaged(deps, model, pathOf(index));
+        return { ...agent, provider_id: null };
+      }
       const other = await findNewestProvider(deps.db, account_id, vendor);
       if (other) return { ...agent, provider_id: other.provider_id };
       const nor = provider?.base_url ? ', nor is its own a `gateway`' : '';
@@ -84,6 +81,11 @@ export async function chooseModels(
       throw new InvalidInputError([{ path: pathOf(index), detail, way_out: 'register_vendor' }]);
     }),
   );
+}
+
+function notManaged(deps: ManagedDeps, model: string, path: Path): InvalidInputError {
+  const detail = `"${model}" is none of this server's own models: ${managedNames(deps).join(', ')}.`;
+  return new InvalidInputError([{ path, detail, way_out: 'register_provider' }]);
 }
 
 /** Throws `NOT_FOUND`, naming each that is not an active provider of the account. */

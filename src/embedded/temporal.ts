@@ -50,6 +50,8 @@ const singleServerConfig = {
   'frontend.namespaceRPS.visibility': 10_000,
   'matching.numTaskqueueReadPartitions': 1,
   'matching.numTaskqueueWritePartitions': 1,
+  // Accounts take turns. With more partitions they would within each only.
+  'matching.enableFairness': true,
   'system.enableActivityEagerExecution': true,
   // A run whose worker died in the middle of a workflow task for the fourth time waits so much longer, and not up to 10 min.
   'history.workflowTaskRetryMaxInterval': '10s',

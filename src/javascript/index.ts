@@ -10,7 +10,8 @@ import type { Evaluation, Outcome } from './sandbox.ts';
 
 export { syntaxFault };
 
-export type JavaScriptOptions = { timeout_ms: number; signal?: AbortSignal; memory_bytes?: number };
+/** `owner` is who shares the threads with others: an account. */
+export type JavaScriptOptions = { owner: string; timeout_ms: number; signal?: AbortSignal; memory_bytes?: number };
 
 /** Why the code has no result: what it threw, or the limit that it met. The message may be shown to whoever wrote it. */
 export class JavaScriptError extends Error {
@@ -22,8 +23,8 @@ const maxThreads = 4;
 /** The interpreter stops itself at its deadline. What it cannot interrupt, or a thread that starts slowly, is stopped later. */
 const grace_ms = 5_000;
 
-let running = 0;
-const waiting: (() => void)[] = [];
+const running: string[] = [];
+const waiting: { owner: string; start: () => void }[] = [];
 
 /**
  * Evaluates an expression (`state.score > 3`), or statements that `return` a value or assign it to `result`.
@@ -35,21 +36,38 @@ const waiting: (() => void)[] = [];
 export async function runJavaScript(
   code: string,
   variables: Record<string, unknown>,
-  { timeout_ms, signal, memory_bytes = defaultMemory }: JavaScriptOptions,
+  { owner, timeout_ms, signal, memory_bytes = defaultMemory }: JavaScriptOptions,
 ): Promise<{ value: unknown; logs: string[] }> {
-  if (running >= maxThreads) await new Promise<void>((resolve) => waiting.push(resolve));
-  else running += 1;
+  await takeThread(owner);
   try {
     signal?.throwIfAborted();
     const outcome = await inThread({ code, variables, timeout_ms, memory_bytes }, signal);
     if ('fault' in outcome) throw new JavaScriptError(outcome.fault);
     return outcome;
   } finally {
-    // The place goes to the next one, or is free.
-    const next = waiting.shift();
-    if (next) next();
-    else running -= 1;
+    leaveThread(owner);
   }
+}
+
+/** An owner may have as many threads as are free: however many scripts of one never end, another finds a thread. */
+function mayStart(owner: string): boolean {
+  const own = running.filter((other) => other === owner).length;
+  return own < maxThreads - running.length;
+}
+
+async function takeThread(owner: string): Promise<void> {
+  if (mayStart(owner)) running.push(owner);
+  else await new Promise<void>((start) => waiting.push({ owner, start }));
+}
+
+/** The next that may start takes it. */
+function leaveThread(owner: string): void {
+  running.splice(running.indexOf(owner), 1);
+  const next = waiting.findIndex((one) => mayStart(one.owner));
+  if (next < 0) return;
+  const [{ owner: its, start }] = waiting.splice(next, 1) as [(typeof waiting)[number]];
+  running.push(its);
+  start();
 }
 
 async function inThread(evaluation: Evaluation, signal: AbortSignal | undefined): Promise<Outcome> {

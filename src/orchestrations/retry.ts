@@ -1,24 +1,28 @@
-import type { Db } from '../../db/index.ts';
 import type { LiveSender } from '../../db/live.ts';
 import { retryRun } from '../../db/orchestration-runs.ts';
 import type { Principal } from '../accounts/principal.ts';
+import { wayToModel } from '../agents/models.ts';
 import { DomainError, notFound } from '../errors.ts';
 import type { IdSeed } from '../ids.ts';
-import type { Outbox } from '../temporal/outbox.ts';
+import { overQuota, quotaOf } from '../runs/quotas.ts';
+import type { StartDeps } from '../runs/start.ts';
 
 /**
  * Goes on with a failed run of an orchestration where it stopped: steps that are done are not done again. A retry of the
- * request finds what its first try began. Throws `NOT_FOUND`, and `RUN_NOT_FAILED` when the run has not failed.
+ * request finds what its first try began. Throws `NOT_FOUND`, `RUN_NOT_FAILED` when the run has not failed, and
+ * `PROVIDER_REQUIRED`: on the operator's models a retry counts as a run.
  */
 export async function retryOrchestration(
-  { db, outbox, live }: { db: Db; outbox: Outbox; live: LiveSender },
+  { db, outbox, live, quotas }: StartDeps & { live: LiveSender },
   { account_id }: Principal,
   run_id: string,
   idempotency: IdSeed | undefined,
 ): Promise<void> {
-  const retried = await retryRun(db, account_id, run_id);
+  const trialOf = (provider_id: string | null) => ({ monthly: 0, trial: quotaOf(quotas, provider_id).trial });
+  const retried = await retryRun(db, account_id, run_id, trialOf);
   if (!retried) throw notFound('Run');
-  const { before, entry } = retried;
+  const { before, refused, entry } = retried;
+  if (refused) throw overQuota(refused, quotas, await wayToModel(db, account_id));
   if (before !== 'failed' && !idempotency?.isRetry) {
     const message = `The run is ${before}; only one that has failed is tried again.`;
     throw new DomainError('RUN_NOT_FAILED', message, { members: { run_status: before } });

@@ -35,6 +35,8 @@ export async function sendStart({ client, taskQueue }: Target, workflow: RunWork
       staticDetails: detailsOf(workflow.describe(run)),
       typedSearchAttributes: [{ key: accountAttribute, value: run.account_id }],
       memo: { attempt: run.attempt },
+      // Where the server is set to, accounts take turns. What the run starts has it too.
+      priority: { fairnessKey: run.account_id },
     });
   } catch (error) {
     ignoreStarted(error);

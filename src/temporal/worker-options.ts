@@ -6,7 +6,8 @@ export const workerOptions = {
   workflowsPath: path.join(import.meta.dirname, '../../workflows/index.ts'),
   // After a worker is lost, its cached runs move on after this, not after the default ten seconds.
   stickyQueueScheduleToStartTimeout: '1s',
-  maxConcurrentActivityTaskExecutions: 200,
+  // 200 places for work and 100 for webhooks, and some for what only looks whether there is one.
+  maxConcurrentActivityTaskExecutions: 320,
   // Cancellation comes with a heartbeat's answer: let them through at their own pace.
   maxHeartbeatThrottleInterval: '1s',
   defaultHeartbeatThrottleInterval: '1s',

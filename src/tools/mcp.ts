@@ -17,6 +17,9 @@ export type McpTool = { name: string; description: string; json_schema: Record<s
 const maxTools = 200;
 const maxPages = 64;
 const maxDescription = 4_000;
+/** Of one tool, and of all of a server together, as JSON. */
+const maxSchema = 100_000;
+const maxSchemas = 1_000_000;
 /** With the name of its server and a dot it must still be one that an agent can be given. */
 const maxName = 160;
 
@@ -57,12 +60,16 @@ export async function listMcpTools(target: McpTarget, options: McpOptions): Prom
 function sorted(given: unknown[]): McpTools {
   const tools: McpTool[] = [];
   const left_out: McpTools['left_out'] = [];
+  let left = maxSchemas;
   for (const [index, one] of given.entries()) {
     const { data: tool } = listedTool.safeParse(one);
     try {
-      const reason = faultOf(tool, tools);
-      if (tool && !reason) tools.push(storable(toolOf(tool)));
-      else left_out.push(storable({ name: tool?.name.slice(0, maxName) ?? `tool ${index + 1}`, reason: reason! }));
+      const size = JSON.stringify(tool?.inputSchema ?? {}).length;
+      const reason = faultOf(tool, tools) ?? tooMuch(size, left);
+      if (tool && !reason) {
+        tools.push(storable(toolOf(tool)));
+        left -= size;
+      } else left_out.push(storable({ name: tool?.name.slice(0, maxName) ?? `tool ${index + 1}`, reason: reason! }));
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       left_out.push(storable({ name: tool!.name.slice(0, maxName), reason: 'its schema is nested too deep' }));
@@ -78,6 +85,12 @@ function faultOf(tool: z.infer<typeof listedTool> | undefined, before: McpTool[]
     return 'its name is too long, or has characters that no name has';
   if (before.some((other) => other.name === name)) return 'another tool has the same name';
   if (!isOfObject(inputSchema)) return 'its schema is not that of an object';
+  return undefined;
+}
+
+function tooMuch(size: number, left: number): string | undefined {
+  if (size > maxSchema) return `its schema is longer than ${maxSchema} characters`;
+  if (size > left) return `the schemas of the server are longer than ${maxSchemas} characters together`;
   return undefined;
 }
 

@@ -14,9 +14,9 @@ export const runJavascript = defineTool({
     code: z.string().max(100_000),
     input: z.unknown().optional().describe('A JSON value, the variable `input` of the code.'),
   }),
-  async run({ code, input = null }, { signal }) {
+  async run({ code, input = null }, { account_id: owner, signal }) {
     try {
-      const { value, logs } = await runJavaScript(code, { input }, { timeout_ms, signal });
+      const { value, logs } = await runJavaScript(code, { input }, { owner, timeout_ms, signal });
       return [...logs, JSON.stringify(value, null, 1)].join('\n');
     } catch (error) {
       if (error instanceof JavaScriptError) throw new ToolError(error.message);

@@ -2,6 +2,8 @@ import { z } from 'zod';
 
 /** What a tool is told of its call. */
 export type ToolContext = {
+  /** Whose run calls it. */
+  account_id: string;
   /** Cancellation, or the deadline of the call. */
   signal: AbortSignal;
   /** The same whenever this call is made again after a crash: what it did may have been done. */

@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { runSteps } from '../harness/orchestration.ts';
 import { startOrchflow, type User } from '../harness/orchflow.ts';
-import { expectProblem } from '../harness/problem.ts';
+import { expectFault, expectProblem } from '../harness/problem.ts';
 import { send } from '../harness/raw.ts';
 import { countRows } from '../harness/rows.ts';
 
@@ -12,8 +13,8 @@ const nameProvider = 'Pass the provider_id of one of yours; GET /api/v1/provider
 const providerRequired = { status: 402, code: 'PROVIDER_REQUIRED', detail: wayOut };
 
 /** An Orchflow of these settings, with a user of it. */
-async function start(environment: Record<string, string>) {
-  const orchflow = await startOrchflow({ environment, worker: false });
+async function start(environment: Record<string, string>, worker = false) {
+  const orchflow = await startOrchflow({ environment, worker });
   onTestFinished(() => orchflow.stop());
   return { orchflow, user: await orchflow.register() };
 }
@@ -54,6 +55,32 @@ describe('hosted', () => {
     expect((await user.post('/runs', { task })).status).toBe(201);
     expect((await user.post('/runs', { task })).status).toBe(402);
     expect((await (await orchflow.register()).post('/runs', { task })).status).toBe(201);
+  });
+
+  test("a trial is of the server's own models, and no others of their vendor", async () => {
+    const { user } = await start({ ...hosted, OPENAI_API_KEY: 'sk-operator', MANAGED_MODELS: 'gpt-4o, gpt-4.1' });
+    const agents = (model: string) => [{ name: 'research' }, { name: 'work', model }];
+    const refused = await user.post('/runs', { task, agents: agents('o1-pro') });
+    const detail = `"o1-pro" is none of this server's own models: gpt-4o-mini, gpt-4o, gpt-4.1.`;
+    expectFault(refused, '/agents/1/model');
+    expect(refused.body.detail).toContain(detail);
+    for (const model of ['gpt-4o-mini', 'gpt-4.1']) {
+      expect((await user.post('/runs', { task, agents: agents(model) })).status).toBe(201);
+    }
+    const provider_id = await addProvider(user);
+    expect((await user.post('/runs', { task, provider_id, agents: agents('o1-pro') })).status).toBe(201);
+  });
+
+  test('a retry of a failed orchestration is one more trial', async () => {
+    const { orchflow, user } = await start(hosted, true);
+    const failing = { id: 'fail', type: 'transform', transform_code: 'nothing.at.all' };
+    const failed = await runSteps(user, [failing]);
+    expect(failed.body.status).toBe('failed');
+    const retry = () => user.post(`/orchestrations/runs/${failed.body.run_id}/retry`, undefined);
+    for (let trial = 2; trial <= 3; trial += 1) expect((await retry()).body.status).toBe('failed');
+    const before = await countRows(orchflow.db);
+    expectProblem(await retry(), providerRequired);
+    expect(await countRows(orchflow.db)).toEqual(before);
   });
 
   test('ten requests at once take exactly three trials', async () => {

@@ -80,10 +80,26 @@ test('a provider that says 429 for an hour is left alone by all runs, none fails
   await second.until('completed');
 });
 
+test('a model that says 429 is left alone, and the other models of its key are not', async () => {
+  const { model } = story;
+  const limited = inTurn({ status: 429, headers: { 'retry-after': '3600' } });
+  const agents = [{ name: 'research', model: 'gpt-4.1' }];
+  const first = await story.start({ execute: limited }, { agents });
+  await until(async () => (await blockOf()) !== undefined, 'the block');
+  const second = await story.user.startRun({ task: 'Another.', provider_id: story.provider_id });
+  await second.until('completed');
+  expect(await first.get()).toMatchObject({ status: 'running' });
+  expect(model.callsFor('execute').filter((call) => call.model === 'gpt-4.1').length).toBeGreaterThan(0);
+  await first.cancel();
+});
+
 test("the operator's own model is left alone as well", async () => {
   const { db } = story.orchflow;
   const blocked_until = new Date(Date.now() + 3_600_000).toISOString();
-  await db.insertInto('provider_cooldowns').values({ provider_id: 'managed/demo', blocked_until }).execute();
+  await db
+    .insertInto('provider_cooldowns')
+    .values({ provider_id: 'managed/demo', model: 'demo', blocked_until })
+    .execute();
   const run = await story.user.startRun({ task: 'Compare the market.' });
   await untilItWaits(run);
   await db.deleteFrom('provider_cooldowns').execute();

@@ -20,6 +20,7 @@ const tables: Record<Exclude<keyof Database, 'outbox' | 'rate_limits'>, true> = 
   definitions: true,
   orchestrations: true,
   budget_reservations: true,
+  managed_reservations: true,
   provider_cooldowns: true,
 };
 

@@ -3,7 +3,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ModelCall, Reply } from '../fakes/model.ts';
 import { startFakeWebhook, type FakeWebhook } from '../fakes/webhook.ts';
 import type { RunView } from '../../db/run-views.ts';
-import { askedAgain } from '../harness/asked.ts';
 import { until, type TestRun } from '../harness/orchflow.ts';
 import { runSteps } from '../harness/orchestration.ts';
 import type { Script } from '../harness/script.ts';

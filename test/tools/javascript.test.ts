@@ -3,8 +3,9 @@ import { runJavaScript, syntaxFault } from '../../src/javascript/index.ts';
 
 /** Code that users and models write. */
 
+const owner = 'acc_1';
 const run = async (code: string, variables: Record<string, unknown> = {}, timeout_ms = 5_000) =>
-  (await runJavaScript(code, variables, { timeout_ms })).value;
+  (await runJavaScript(code, variables, { owner, timeout_ms })).value;
 
 test('an expression gives its value; statements give what they return, or what they assign to `result`', async () => {
   const state = { score: 7, items: [{ price: 2 }, { price: 3 }] };
@@ -14,7 +15,7 @@ test('an expression gives its value; statements give what they return, or what t
   expect(await run('result = state.items.length;', { state })).toBe(2);
   expect(await run('[1, undefined, NaN]')).toEqual([1, null, null]);
   expect(await run('undefined')).toBeNull();
-  expect(await runJavaScript('console.log("seen", { a: 1 }); return 1', {}, { timeout_ms: 5_000 })).toEqual({
+  expect(await runJavaScript('console.log("seen", { a: 1 }); return 1', {}, { owner, timeout_ms: 5_000 })).toEqual({
     value: 1,
     logs: ['seen {"a":1}'],
   });
@@ -50,7 +51,7 @@ test.each([
 });
 
 test('a memory bomb ends at the memory limit, and a deep recursion at the stack', async () => {
-  const limits = { timeout_ms: 30_000, memory_bytes: 8 * 1024 * 1024 };
+  const limits = { owner, timeout_ms: 30_000, memory_bytes: 8 * 1024 * 1024 };
   await expect(runJavaScript('const all = []; while (true) all.push({})', {}, limits)).rejects.toThrow('more memory');
   await expect(run('(function again() { again(); })()')).rejects.toThrow('stack overflow');
   await expect(run('('.repeat(10_000))).rejects.toThrow(/stack/);
@@ -58,7 +59,7 @@ test('a memory bomb ends at the memory limit, and a deep recursion at the stack'
 
 test('a cancelled evaluation stops at once, and many at a time all end', async () => {
   const cancel = new AbortController();
-  const endless = runJavaScript('while (true) {}', {}, { timeout_ms: 60_000, signal: cancel.signal });
+  const endless = runJavaScript('while (true) {}', {}, { owner, timeout_ms: 60_000, signal: cancel.signal });
   cancel.abort(new Error('cancelled'));
   await expect(endless).rejects.toThrow('cancelled');
   const values = await Promise.all(Array.from({ length: 9 }, (_, n) => run('n * 2', { n })));

@@ -110,3 +110,20 @@ test('a server that lists no list of tools is refused, with the reason', async (
   expectFault(answer, '/url');
   mcp.down();
 });
+
+test('schemas have a bound, each and all together', async () => {
+  const described = (name: string, length: number) => ({
+    name,
+    inputSchema: { type: 'object', properties: { q: { type: 'string', description: 'x'.repeat(length) } } },
+  });
+  const many = Array.from({ length: 12 }, (_, n) => described(`tool${n}`, 90_000));
+  const { mcp, answer } = await register([described('huge', 100_001), ...many, find]);
+  expect(answer.status, JSON.stringify(answer.body)).toBe(201);
+  const names = answer.body.tools.map(({ name }: { name: string }) => name);
+  expect(names).toEqual([...many.slice(0, 11).map(({ name }) => `srv.${name}`), 'srv.find']);
+  expect(answer.body.left_out).toEqual([
+    { name: 'huge', reason: 'its schema is longer than 100000 characters' },
+    { name: 'tool11', reason: 'the schemas of the server are longer than 1000000 characters together' },
+  ]);
+  mcp.down();
+});

@@ -46,11 +46,13 @@ const list = route({
 
 orchestrationsRouter.openapi(list, async (c) => {
   const own = await listOrchestrations(c.var.deps.db, c.var.principal.account_id);
-  const all = [...shippedOrchestrations, ...own];
-  return c.json(
-    all.map(({ id, definition: { name, description, steps } }) => ({ id, name, description, steps: steps.length })),
-    200,
-  );
+  const shipped = shippedOrchestrations.map(({ id, definition: { name, description, steps } }) => ({
+    id,
+    name,
+    description,
+    steps: steps.length,
+  }));
+  return c.json([...shipped, ...own], 200);
 });
 
 const create = route({

@@ -177,7 +177,7 @@ const retry = route({
   request: { params: runParams, query: waitQuery },
   responses: answers,
   links: orchestrationRunLinks(),
-  problems: [404, 409],
+  problems: [402, 404, 409],
 });
 
 orchestrationRunsRouter.openapi(retry, async (c) => {

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { isUnavailable, type Db } from '../db/index.ts';
-import { findForeignKeys } from '../db/secrets.ts';
-import { keyIds, OtherKeyError, type KeyRing } from './crypto.ts';
+import { isUnavailable, type Db } from '../../db/index.ts';
+import { findForeignKeys } from '../../db/secrets.ts';
+import { keyIds, OtherKeyError, type KeyRing } from '../crypto.ts';
 
 /** Whether a process has the keys with which the secrets of its database are encrypted. */
 

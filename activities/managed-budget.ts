@@ -1,0 +1,44 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ApplicationFailure, Context } from '@temporalio/activity';
+import { releaseManaged, reserveManaged, type ManagedLimits } from '../db/managed-budget.ts';
+import type { ModelRequest } from '../src/llm/index.ts';
+import { atMost, settleSeconds, usd } from './budget.ts';
+import type { ActivityDeps } from './deps.ts';
+import type { Model } from './providers.ts';
+
+/** What tenants may spend of the operator's money. */
+
+/** In words that are the same for every call, so that a run is warned once. */
+const WORDS: Record<keyof ManagedLimits, (limit: string) => string> = {
+  run: (limit) => `A run may spend ${limit} on this server's own models, and this one has.`,
+  account: (limit) => `An account may spend ${limit} a month on this server's own models, and this one has.`,
+  server: (limit) => `The ${limit} that this server spends on its own models in a month are used up.`,
+};
+
+/**
+ * Reserves what a call of the operator's models may cost at most, and returns the function that gives it back. Waits while
+ * other calls hold what is left. Where there are no such limits, or the provider is the account's own, it does nothing.
+ * @throws `ManagedBudgetUsedUp` when a limit leaves no room for the call.
+ */
+export async function reserveOfOperator(
+  { db, managedLimits, llm_timeout_ms }: ActivityDeps,
+  call: { run_id: string; call_id: string },
+  { provider_id, target }: Model,
+  request: ModelRequest,
+): Promise<() => Promise<void>> {
+  const limits = Object.values(managedLimits);
+  if (provider_id !== null || limits.every((limit) => limit === null)) return async () => {};
+  const { cancellationSignal } = Context.current();
+  const { cost_usd } = atMost(target, request);
+  for (let delay = 100; ; delay = Math.min(delay * 2, 2_000)) {
+    const seconds = llm_timeout_ms / 1_000 + settleSeconds;
+    const outcome = await reserveManaged(db, { ...call, cost_usd }, managedLimits, seconds);
+    // What cannot be given back ends by itself.
+    if (outcome === 'reserved') return () => releaseManaged(db, call.call_id).catch(() => {});
+    if (outcome !== 'held') {
+      const message = `${WORDS[outcome](usd(managedLimits[outcome]!))} A provider of your own has no such limit.`;
+      throw ApplicationFailure.nonRetryable(message, 'ManagedBudgetUsedUp');
+    }
+    await sleep(delay, undefined, { signal: cancellationSignal });
+  }
+}

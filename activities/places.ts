@@ -1,0 +1,35 @@
+import { ApplicationFailure } from '@temporalio/activity';
+
+/**
+ * Places for work that tenants can make slow, in a worker. An account may have `weight` times as many as are free: one
+ * that is alone gets most of them, several get equal shares, and who comes next finds one (dynamic thresholds: Choudhury
+ * and Hahne, 1998).
+ */
+export function createPlaces(all: number, weight: number) {
+  const taken = new Map<string, number>();
+  let free = all;
+
+  /** Takes a place for the account. Returns the function that gives it back; undefined when there is none for it. */
+  function take(account_id: string): (() => void) | undefined {
+    const own = taken.get(account_id) ?? 0;
+    if (free === 0 || own >= weight * free) return undefined;
+    taken.set(account_id, own + 1);
+    free -= 1;
+    return () => {
+      free += 1;
+      const left = taken.get(account_id)! - 1;
+      if (left) taken.set(account_id, left);
+      else taken.delete(account_id);
+    };
+  }
+
+  return { take };
+}
+
+export type Places = ReturnType<typeof createPlaces>;
+
+/** Tried again in some seconds, and not all at the same time. */
+export function putOff(type: 'WebhookQueued' | 'WorkQueued', message: string): ApplicationFailure {
+  const nextRetryDelay = 1_000 + Math.round(Math.random() * 9_000);
+  return ApplicationFailure.create({ type, message, nextRetryDelay, category: 'BENIGN' });
+}

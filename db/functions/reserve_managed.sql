@@ -1,0 +1,46 @@
+-- Reserves what a call of an operator's model may cost at most, or says which limit leaves no room for it. Months are
+-- those of UTC. `db/managed-budget.ts` says what it promises.
+create or replace function reserve_managed(
+  for_run text, for_call text, call_cost double precision, seconds double precision,
+  run_limit double precision, account_limit double precision, server_limit double precision
+) returns text language plpgsql as $$
+declare
+  for_account text;
+  used record;
+  reserved record;
+  refused text;
+begin
+  -- All of them together have one limit.
+  perform pg_advisory_xact_lock(hashtext('orchflow:managed'));
+  select account_id into strict for_account from runs where run_id = for_run;
+  select
+    (select coalesce(sum(cost_usd), 0) from llm_calls where run_id = for_run and provider_id is null) as run,
+    coalesce(sum(cost_usd) filter (where coalesce(llm_calls.account_id, runs.account_id) = for_account), 0) as account,
+    coalesce(sum(cost_usd), 0) as server
+  into used
+  from llm_calls left join runs using (run_id)
+  where llm_calls.provider_id is null
+    and llm_calls.created_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC';
+  select
+    coalesce(sum(cost_usd) filter (where run_id = for_run), 0) as run,
+    coalesce(sum(cost_usd) filter (where account_id = for_account), 0) as account,
+    coalesce(sum(cost_usd), 0) as server
+  into reserved
+  from managed_reservations
+  where call_id <> for_call and expires_at > clock_timestamp();
+  refused := case
+    when used.run + call_cost > run_limit then 'run'
+    when used.account + call_cost > account_limit then 'account'
+    when used.server + call_cost > server_limit then 'server'
+    when used.run + reserved.run + call_cost > run_limit
+      or used.account + reserved.account + call_cost > account_limit
+      or used.server + reserved.server + call_cost > server_limit then 'held'
+  end;
+  if refused is null then
+    insert into managed_reservations (call_id, run_id, account_id, cost_usd, expires_at)
+    values (for_call, for_run, for_account, call_cost, clock_timestamp() + make_interval(secs => seconds))
+    on conflict (call_id) do update set cost_usd = excluded.cost_usd, expires_at = excluded.expires_at;
+  end if;
+  return coalesce(refused, 'reserved');
+end
+$$;
