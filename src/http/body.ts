@@ -55,8 +55,7 @@ const longestDiscard = 5_000;
 export function readRest() {
   return createMiddleware<AppEnv>(async function readRest(c, next) {
     await next();
-    const isRead = !hasBody(c) || (await besides(c, Infinity, () => isDiscarded(c.env.incoming)));
-    if (!isRead) c.res.headers.set('Connection', 'close');
+    if (hasBody(c) && !(await isDiscarded(c.env.incoming))) c.res.headers.set('Connection', 'close');
   });
 }
 

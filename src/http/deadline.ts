@@ -18,7 +18,6 @@ export function createDeadline() {
   let waitedBefore = 0;
   let waiting: { began: number; most_ms: number } | undefined;
   let timer: NodeJS.Timeout | undefined;
-  let isOver = false;
 
   function waited(): number {
     const now = waiting ? Math.min(performance.now() - waiting.began, waiting.most_ms) : 0;
@@ -30,7 +29,7 @@ export function createDeadline() {
   function arm(more_ms = 0): void {
     clearTimeout(timer);
     // The time of a body has no end here: `listen` cuts a client that is too slow with it.
-    if (more_ms !== Infinity && !isOver) timer = setTimeout(expire, Math.max(deadline_ms - worked() + more_ms, 0));
+    if (more_ms !== Infinity) timer = setTimeout(expire, Math.max(deadline_ms - worked() + more_ms, 0));
   }
 
   function expire(): void {
@@ -56,10 +55,7 @@ export function createDeadline() {
         arm();
       }
     },
-    end() {
-      isOver = true;
-      clearTimeout(timer);
-    },
+    end: () => clearTimeout(timer),
   };
 }
 
