@@ -18,6 +18,17 @@ export function findRunPlace(db: Db, account_id: string, run_id: string): Promis
     .executeTakeFirst();
 }
 
+/** Which event of the run tells of the answer at this gate. */
+export async function getAnswerSeq(db: Db, run_id: string, gate_id: string): Promise<number> {
+  const { seq } = await db
+    .selectFrom('run_events')
+    .select('seq')
+    .where('run_id', '=', run_id)
+    .where('event_key', '=', `answer/${gate_id}`)
+    .executeTakeFirstOrThrow();
+  return seq;
+}
+
 /** Where each of these runs is. */
 export function listRunPlaces(db: Db, run_ids: string[]): Promise<(RunPlace & { run_id: string })[]> {
   return db

@@ -22,7 +22,7 @@ export function openInbox(run: HearingRun): void {
   setHandler(completeTaskSignal, (answer) => receive(run, answer), {
     description:
       'Answers a waiting task. {"task_id": "T1", "output": "your text", "decision": "approve" | "edit" | "reject" | "retry"}; ' +
-      'decision is "approve" unless given. The fields of a form are an object: {"task_id": "ask", "output": {"name": "value"}}.',
+      'decision is "approve" unless given; for the call of a tool and for money it must be. The fields of a form are an object: {"task_id": "ask", "output": {"name": "value"}}.',
   });
 }
 
@@ -62,8 +62,12 @@ function openGateOf({ tasks }: RunState, task_id: string): { task: TaskState; ga
 
 type ReadSignal = { decision: Decision; output: string | null; output_id: undefined } | { fault: string };
 
+const members = ['task_id', 'gate_id', 'decision', 'output', 'output_id'];
+
 /** What an operator sends by hand may be anything; it is read as REST reads what its clients send. */
 function readSignal(gate: Parameters<typeof readGateAnswer>[0], answer: SentAnswer): ReadSignal {
+  const unknown = Object.keys(answer).find((name) => !members.includes(name));
+  if (unknown !== undefined) return { fault: `\`${unknown}\` is none of ${members.slice(0, 4).join(', ')}.` };
   const read = readGateAnswer(gate, answer);
   if ('faults' in read) return { fault: read.faults.map(wordsOf).join('; ') };
   // No signal by hand answers with a text that is in Postgres already.

@@ -1,5 +1,5 @@
 import { patched } from '@temporalio/workflow';
-import type { StepOutline } from './contract/definition.ts';
+import { reach, type StepOutline } from './contract/definition.ts';
 import { withinLimits } from './contract/route.ts';
 import type { TaskState } from './contract/states.ts';
 import { stopped } from './guards.ts';
@@ -45,8 +45,8 @@ function peopleAnswered({ state }: LimitedRun, { type }: StepOutline, path: stri
 
 /**
  * The step where the line goes on. Steps that were entered often enough are passed over, but none that a person's answer
- * leads to: what they said would be lost, and the run complete without it. It fails instead, and counts anew when it is
- * tried again. `from` is the path of the step before, `to` that of the next. Where the run went this way before, it does so again.
+ * leads to, and none behind which people are asked whom the line would not come to any more: what they say would be lost,
+ * and the run complete without it. It fails instead, and counts anew when it is tried again. `from` is the path of the step before, `to` that of the next. Where the run went this way before, it does so again.
  */
 export function goOn(
   run: LimitedRun,
@@ -60,7 +60,7 @@ export function goOn(
     return known.id;
   }
   const { id, passed } = withinLimits(run.steps, next, times);
-  const lost = passed.find((over) => !sinceAnswer.has(over.id));
+  const lost = passed.find((over) => !sinceAnswer.has(over.id) || leavesOut(run, over.id, id, to.includes('.')));
   if (!lost || !patched('answers-outlast-limits')) {
     for (const over of passed) passOver(run, over);
     return id;
@@ -72,10 +72,23 @@ export function goOn(
   return lost.id;
 }
 
+/**
+ * Whether people are asked in the circle of a step, or anywhere behind it, to whom no way leads from where the line goes
+ * on. A line that ends inside of another step goes on behind that one: there only its circle counts.
+ */
+function leavesOut({ steps }: LimitedRun, from: string, to: string | null, isInside: boolean): boolean {
+  const ahead = reach(steps, [from]);
+  const left = reach(steps, to === null ? [] : [to]);
+  return [...ahead].some((id) => {
+    if (steps.get(id)!.type !== 'human' || left.has(id)) return false;
+    return !isInside || reach(steps, [id]).has(from);
+  });
+}
+
 function tooOften({ name, max_iterations }: StepOutline, times: number): string {
   return (
-    `Step '${name}' was entered ${times} times, and its \`max_iterations\` is ${max_iterations}: passing it over would lose ` +
-    'what a person has answered. Retry the run to go there once more, or raise `max_iterations` for the next one.'
+    `Step '${name}' was entered ${times} times, and its \`max_iterations\` is ${max_iterations}: passing it over would pass ` +
+    'over a person, or what one has answered. Retry the run to go there once more, or raise `max_iterations` for the next one.'
   );
 }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { loadConfig, loadLauncherConfig } from '../config.ts';
 
 type Environment = Record<string, string | undefined>;
@@ -40,8 +41,17 @@ export function withOwnTemporal(environment: Environment, address: string, uiUrl
   };
 }
 
-/** Written whole before it gets its name: half a key would lock every secret out. */
+/**
+ * Written whole before it gets its name: half a key would lock every secret out.
+ * @throws when there are data already, whose key was there once.
+ */
 function keepEncryptionKey(file: string): string {
+  if (!existsSync(file) && existsSync(join(dirname(file), 'postgres', 'data'))) {
+    throw new Error(
+      `${file} is gone, and with it the key of the secrets in this directory. Put it back, or set ENCRYPTION_KEY to what ` +
+        'stood in it. If it is lost, see "Changing the encryption key" in docs/deploy.md.',
+    );
+  }
   const draft = `${file}.${process.pid}`;
   writeFileSync(draft, `${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
   try {

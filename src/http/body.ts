@@ -85,7 +85,7 @@ export function requireJson() {
     if (!/^application\/([\w.-]+\+)?json\b/i.test(type)) {
       throw unsupported('Send the body as JSON, with the header Content-Type: application/json.');
     }
-    const charset = /;\s*charset="?([^\s;"]*)/i.exec(type)?.[1] ?? 'utf-8';
+    const charset = /;\s*charset="?([^\s;"]*)/i.exec(type)?.[1] || 'utf-8';
     if (!/^(utf-?8|us-ascii)$/i.test(charset)) throw unsupported(`Send the body in UTF-8, not in ${charset}.`);
     const encoding = c.req.header('content-encoding') ?? 'identity';
     if (!/^(identity)?$/i.test(encoding)) {

@@ -17,7 +17,7 @@ const model = orNull(line(200));
 const seconds = z.number().positive();
 
 /** A shipped orchestration, or one of the account's own. */
-export const orchestrationId = z.string().regex(/^[\w-]{1,64}$/);
+export const orchestrationId = z.string().regex(/^[\w-]{1,64}$/, 'must be 1 to 64 letters, digits, _ or -');
 
 const ignored = z.unknown().optional().meta({ description: 'Ignored: answers have it, and so exports do.' });
 

@@ -1,4 +1,5 @@
-import { innerSteps, mayEnd, nextSteps, type Definition, type Step } from '../../workflows/contract/definition.ts';
+import { innerSteps, mayEnd, nextSteps, reach, type Definition, type Step } from '../../workflows/contract/definition.ts';
+import { optionsOf } from '../../workflows/contract/form.ts';
 import type { FieldFault } from '../errors.ts';
 import { syntaxFault } from '../javascript/index.ts';
 import { findTemplate } from '../agents/templates.ts';
@@ -78,9 +79,10 @@ function stepFaults(graph: Graph, step: Step, at: number): FieldFault[] {
       break;
     case 'human': {
       const names = step.human_fields.map(({ name }) => name);
-      step.human_fields.forEach(({ name, type, options }, index) => {
+      step.human_fields.forEach((field, index) => {
+        const { name, type } = field;
         if (names.indexOf(name) !== index) here(['human_fields', index, 'name'], 'another field has this name');
-        if (type === 'select' && !options) here(['human_fields', index, 'options'], 'a select needs options');
+        if (type === 'select' && optionsOf(field).length === 0) here(['human_fields', index, 'options'], 'a select needs options');
       });
       break;
     }
@@ -91,7 +93,7 @@ function stepFaults(graph: Graph, step: Step, at: number): FieldFault[] {
 /** What is wrong with the way the steps hang together. */
 function lineFaults({ steps, entry_step_id }: Definition, graph: Graph): FieldFault[] {
   const faults: FieldFault[] = [];
-  const reached = reach(graph, [entry_step_id]);
+  const reached = reach(graph.byId, [entry_step_id]);
   const finishing = whichFinish(steps);
   const caught = steps.find(({ id }) => reached.has(id) && !finishing.has(id));
   steps.forEach((step, at) => {
@@ -124,23 +126,10 @@ function lineFaults({ steps, entry_step_id }: Definition, graph: Graph): FieldFa
 /** All steps that a branch or a body may run. A branch of one step goes on to the join; others are as they are listed. */
 function insideOf(graph: Graph, container: Step, line: string[]): Set<string> {
   if (container.type === 'parallel' && line.length === 1) {
-    return reach(graph, line, new Set(container.next_step_id === null ? [] : [container.next_step_id]));
+    return reach(graph.byId, line, new Set(container.next_step_id === null ? [] : [container.next_step_id]));
   }
   const inner = line.flatMap((id) => innerSteps(graph.byId.get(id)!).map(({ step_id }) => step_id));
-  return new Set([...line, ...reach(graph, inner)]);
-}
-
-function reach(graph: Graph, from: string[], without = new Set<string>()): Set<string> {
-  const reached = new Set<string>();
-  const left = [...from];
-  while (left.length > 0) {
-    const id = left.pop()!;
-    const step = graph.byId.get(id);
-    if (!step || reached.has(id) || without.has(id)) continue;
-    reached.add(id);
-    left.push(...[...nextSteps(step), ...innerSteps(step)].map(({ step_id }) => step_id));
-  }
-  return reached;
+  return new Set([...line, ...reach(graph.byId, inner)]);
 }
 
 /** The steps from which some way leads to an end. */

@@ -128,7 +128,7 @@ test.each(circles)('%s: the run fails, and says what would be lost', async (_, s
   const refused = await refuse(await runSteps(user, steps));
   expect(refused.body.status).toBe('failed');
   expect(refused.body.response).toMatch(
-    new RegExp(`^Step '${step}' was entered 2 times, and its \`max_iterations\` is 2: passing it over would lose`),
+    new RegExp(`^Step '${step}' was entered 2 times, and its \`max_iterations\` is 2: passing it over would pass`),
   );
   expect((await user.get(`/orchestrations/runs/${refused.body.run_id}`)).body.warnings).toEqual([]);
 
@@ -178,4 +178,38 @@ test('what a model or code does too often is passed over as before, also where a
     "Step 'draft' was passed over after 2 times.",
     "Step 'again' was passed over after 3 times.",
   ]);
+});
+
+/** What a machine decides in a circle of its own, before or behind a person. */
+const check = (more = {}) => ({
+  id: 'check',
+  type: 'if_else',
+  if_condition: 'state.draft % 4 === 1',
+  if_true_step_id: 'review',
+  if_false_step_id: 'draft',
+  next_step_id: null,
+  ...more,
+});
+
+test('a circle of machines behind an answer does not end the run without the person', async () => {
+  const { user } = story;
+  const steps = [count('draft'), check(), ask('review', { next_step_id: 'decide' }), back('draft'), end];
+  const paused = await runSteps(user, steps);
+  expect(paused.body.status).toBe('paused');
+  const refused = await resume(user, paused, 'no');
+  expect(refused.body.status).toBe('failed');
+  expect(refused.body.response).toContain('passing it over would pass over a person');
+  const again = await user.post(`/orchestrations/runs/${refused.body.run_id}/retry`, undefined);
+  expect(again.body).toMatchObject({ status: 'paused', human_input_required: { step_id: 'review' } });
+  expect((await resume(user, again, 'yes')).body.status).toBe('completed');
+});
+
+test('a circle of machines before a person does not end the run without asking', async () => {
+  const never = check({ if_condition: 'false' });
+  const { body } = await runSteps(story.user, [count('draft'), never, ask('review'), end]);
+  expect(body).toMatchObject({ status: 'failed', response: expect.stringContaining('pass over a person') });
+  // Where the way past it leads to the person, they are asked.
+  const past = check({ if_condition: 'false', next_step_id: 'review' });
+  const asked = await runSteps(story.user, [count('draft'), past, ask('review'), end]);
+  expect(asked.body.status).toBe('paused');
 });

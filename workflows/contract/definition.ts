@@ -131,7 +131,7 @@ function targetsOfMap(field: string, map: Record<string, string | null>): Target
 }
 
 /** Where the line may go on after this step. */
-export function nextSteps(step: Step): Target[] {
+export function nextSteps(step: StepOutline): Target[] {
   const next = target(['next_step_id'], step.next_step_id);
   switch (step.type) {
     case 'end':
@@ -161,7 +161,7 @@ export function asksModel({ type }: { type: StepType }): boolean {
 }
 
 /** The steps that run inside this one. */
-export function innerSteps(step: Step): Target[] {
+export function innerSteps(step: StepOutline): Target[] {
   if (step.type === 'parallel') {
     return step.parallel_branches.flatMap((branch, index) =>
       branch.map((step_id, position) => ({ path: ['parallel_branches', index, position], step_id })),
@@ -171,6 +171,20 @@ export function innerSteps(step: Step): Target[] {
     return step.loop_step_ids.map((step_id, index) => ({ path: ['loop_step_ids', index], step_id }));
   }
   return [];
+}
+
+/** The steps to which some way leads from these, and they themselves; no way goes through those `without`. */
+export function reach(byId: Map<string, StepOutline>, from: string[], without = new Set<string>()): Set<string> {
+  const reached = new Set<string>();
+  const left = [...from];
+  while (left.length > 0) {
+    const id = left.pop()!;
+    const step = byId.get(id);
+    if (!step || reached.has(id) || without.has(id)) continue;
+    reached.add(id);
+    left.push(...[...nextSteps(step), ...innerSteps(step)].map(({ step_id }) => step_id));
+  }
+  return reached;
 }
 
 /** True when the line may end with this step. */

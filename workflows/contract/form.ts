@@ -138,7 +138,7 @@ function readNumber(given: unknown): FieldAnswer {
   const isText = typeof given === 'string';
   const number = isText && decimal.test(given.trim()) ? Number(given) : given;
   if (typeof number !== 'number' || !Number.isFinite(number)) return { detail: 'must be a number' };
-  const isRounded = isText && Number.isInteger(number) && !Number.isSafeInteger(number);
+  const isRounded = Number.isInteger(number) && !Number.isSafeInteger(number);
   return isRounded ? { detail: 'must be a number that is not rounded: 15 digits at most' } : { value: number };
 }
 

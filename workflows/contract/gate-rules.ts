@@ -64,7 +64,7 @@ export type AnswerFault = { field: 'decision' | 'output'; member?: string | null
 /**
  * What an answer says at this gate, or why it cannot stand there. It is `approve` unless it says otherwise, and its text is
  * that which is kept: a form as JSON in the types of its fields. A text that does not become the output is kept with its
- * gate; but where an approval makes a call or grants money, a text alone decides nothing, whatever it says.
+ * gate; but where an approval makes a call or grants money, the decision must be said: nothing follows from what is not there.
  */
 export function readGateAnswer(
   gate: Gate,
@@ -83,9 +83,8 @@ export function readGateAnswer(
   if ('faults' in read) return read;
   const { output } = read;
   const isSilent = output === null || isBlank(output);
-  if (!given.decision && !isSilent && (gate.kind === 'tool_approval' || gate.kind === 'budget')) {
-    const detail = `A text alone decides nothing here: say one of ${allowed} too.`;
-    return { faults: [{ field: 'decision', detail }] };
+  if (!given.decision && (gate.kind === 'tool_approval' || gate.kind === 'budget')) {
+    return { faults: [{ field: 'decision', detail: `Say one of ${allowed}: nothing is approved here by default.` }] };
   }
   if (isSilent && needsOutput(gate, decision)) {
     const what = decision === 'reject' ? 'what should be done differently' : 'the text that becomes the output';

@@ -13,7 +13,8 @@ type Resume = { response: Response; step_id?: string | null; gate_id?: string | 
 
 /**
  * Answers the gate at which a run waits; once, whoever else answers it too. The retry of a request whose answer stands is
- * taken for it. Throws `NOT_FOUND`, `RUN_NOT_PAUSED`, and `InvalidInputError` naming the member of `response`.
+ * taken for it. Returns the id of the gate. Throws `NOT_FOUND`, `RUN_NOT_PAUSED`, and `InvalidInputError` naming the member of
+ * `response`.
  */
 export async function resumeRun(
   deps: Parameters<typeof answerTask>[0],
@@ -21,11 +22,13 @@ export async function resumeRun(
   run_id: string,
   resume: Resume,
   idempotency: IdSeed | undefined,
-): Promise<void> {
+): Promise<string> {
   const run = await findWaitingGates(deps.db, principal.account_id, run_id);
   if (!run) throw notFound('Run');
   // The run may wait at its next gate by now, which this answer is not for.
-  if (idempotency?.isRetry && (await findGateAnsweredBy(deps.db, run_id, newId('request', idempotency)))) return;
+  const before =
+    idempotency?.isRetry && (await findGateAnsweredBy(deps.db, run_id, newId('request', idempotency)));
+  if (before) return before.gate_id;
   const gate = pickGate(run, resume);
   const { task_id, gate_id } = gate;
   const answer = { run_id, task_id, gate_id, ...answerTo(gate, resume.response) };
@@ -33,6 +36,7 @@ export async function resumeRun(
     if (!(error instanceof DomainError && error.code === 'TASK_NOT_WAITING')) throw inWordsOfResume(error, gate);
     throw tooLate(gate, await findWaitingGates(deps.db, principal.account_id, run_id));
   });
+  return gate_id;
 }
 
 /** The oldest gate that is open, of the step or with the id that the request names. */

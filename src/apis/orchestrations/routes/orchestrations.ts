@@ -8,7 +8,7 @@ import {
 import type { Definition } from '../../../../workflows/contract/definition.ts';
 import type { ModelDeps } from '../../../agents/models.ts';
 import type { Principal } from '../../../accounts/principal.ts';
-import { DomainError, InvalidInputError, notFound, requireNone } from '../../../errors.ts';
+import { DomainError, InvalidInputError, notFound, requireNone, type FieldFault } from '../../../errors.ts';
 import { newId } from '../../../ids.ts';
 import { faults } from '../../../http/faults.ts';
 import { body, createRouter, json, route } from '../../../http/openapi.ts';
@@ -97,7 +97,9 @@ const validate = route({
 
 orchestrationsRouter.openapi(validate, async (c) => {
   const parsed = definitionSchema.safeParse(c.req.valid('json'));
-  const found = parsed.success ? await definitionFaults(toDefinition(parsed.data).definition) : faults(parsed.error);
+  const found = parsed.success
+    ? await faultsOf(c.var.deps, c.var.principal, toDefinition(parsed.data).definition)
+    : faults(parsed.error);
   const errors = found.map(({ path, detail }) => ({ pointer: pointer(path), detail }));
   return c.json({ valid: errors.length === 0, errors }, 200);
 });
@@ -167,9 +169,21 @@ orchestrationsRouter.openapi(remove, async (c) => {
   return c.json({ id, status: 'deleted' as const, message: 'Orchestration deleted.' }, 200);
 });
 
+/** All that is wrong with it, and with the tools that it names. */
+async function faultsOf(deps: ModelDeps, principal: Principal, definition: Definition): Promise<FieldFault[]> {
+  const own = await definitionFaults(definition);
+  if (own.length > 0) return own;
+  return checkTools(deps, principal, definition).then(
+    () => [],
+    (error: unknown) => {
+      if (error instanceof InvalidInputError) return error.faults;
+      throw error;
+    },
+  );
+}
+
 async function requireSound(deps: ModelDeps, principal: Principal, definition: Definition): Promise<void> {
-  requireNone(await definitionFaults(definition));
-  await checkTools(deps, principal, definition);
+  requireNone(await faultsOf(deps, principal, definition));
 }
 
 function exists(id: string): DomainError {

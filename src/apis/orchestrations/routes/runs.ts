@@ -2,7 +2,7 @@ import type { Context } from 'hono';
 import { findOrchestrationRun, listOrchestrationRuns } from '../../../../db/orchestration-run-views.ts';
 import { isOrchestrationRun } from '../../../../db/orchestration-runs.ts';
 import { findDefinition } from '../../../../db/orchestrations.ts';
-import { findRunPlace } from '../../../../db/run-events.ts';
+import { getAnswerSeq } from '../../../../db/run-events.ts';
 import { getRun } from '../../../../db/runs.ts';
 import { cancelRun } from '../../../runs/cancel.ts';
 import { stays } from '../../../runs/events.ts';
@@ -164,10 +164,9 @@ const resumeStream = route({
 orchestrationRunsRouter.openapi(resumeStream, async (c) => {
   const { run_id } = c.req.valid('param');
   const { deps, principal, idempotency } = c.var;
-  const place = await findRunPlace(deps.db, principal.account_id, run_id);
-  if (!place) throw notFound('Run');
-  await resumeRun(deps, principal, run_id, c.req.valid('json'), idempotency);
-  return streamOf(c, run_id, place.event_seq, await ignoredBy(c, resumeSchema));
+  const gate_id = await resumeRun(deps, principal, run_id, c.req.valid('json'), idempotency);
+  const answered = await getAnswerSeq(deps.db, run_id, gate_id);
+  return streamOf(c, run_id, answered - 1, await ignoredBy(c, resumeSchema));
 });
 
 const retry = route({
