@@ -159,6 +159,10 @@ export function loadConfig(env: Environment = process.env) {
     MANAGED_MAX_COST_USD_PER_RUN: settings.MANAGED_MAX_COST_USD_PER_RUN ?? (hosted ? 1 : null),
     MANAGED_MAX_COST_USD_PER_ACCOUNT: settings.MANAGED_MAX_COST_USD_PER_ACCOUNT ?? (hosted ? 3 : null),
     MANAGED_MAX_COST_USD: settings.MANAGED_MAX_COST_USD ?? (hosted ? 100 : null),
+    /** Where the operator's own settings point to: callable for what they are set for, wherever it is. */
+    ownOrigins: [settings.OPENAI_BASE_URL, settings.OLLAMA_BASE_URL, settings.SEARXNG_URL]
+      .filter((url) => url !== undefined)
+      .map((url) => new URL(url).origin),
     temporalEnvironment: temporalEnvironment({ ...env, TEMPORAL_ADDRESS: settings.TEMPORAL_ADDRESS }),
     /** Runs an account may start in a calendar month (UTC); 0 is no limit. */
     MONTHLY_RUN_LIMIT: settings.MONTHLY_RUN_LIMIT ?? (hosted ? 100 : 0),
