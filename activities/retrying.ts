@@ -24,11 +24,16 @@ const NAMES: Record<string, string> = {
 };
 
 /** Tells of a try that failed, when it is time to; of one that was the last, that it is over. */
-export async function tellOfFailure({ db, live }: ActivityDeps, input: Input, run: Run, error: unknown): Promise<void> {
+export async function tellOfFailure(
+  { db, live }: ActivityDeps,
+  input: Input,
+  error: unknown,
+  retrying: Run['retrying'] = {},
+): Promise<void> {
   const { info, cancellationSignal } = Context.current();
   if (cancellationSignal.aborted) return;
   const failure = error instanceof ApplicationFailure ? error : undefined;
-  if (failure?.nonRetryable) return tellOfSuccess({ db, live }, input, run);
+  if (failure?.nonRetryable) return tellOfSuccess({ db, live }, input, retrying);
   const now = Date.now();
   const wait_ms = Number(failure?.nextRetryDelay ?? Math.min(1_000 * 2 ** (info.attempt - 1), longestPause_ms));
   const lasts_ms = now + wait_ms - info.scheduledTimestampMs;
@@ -63,7 +68,7 @@ export async function tellOfFailure({ db, live }: ActivityDeps, input: Input, ru
 export async function tellOfSuccess(
   { db, live }: Pick<ActivityDeps, 'db' | 'live'>,
   input: Input,
-  { retrying }: Run,
+  retrying: Run['retrying'],
 ): Promise<void> {
   if (!Object.hasOwn(retrying, callOf(input))) return;
   await forgetRetrying(db, input.run_id, callOf(input)).catch(() => {});

@@ -1,7 +1,8 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { Webhook } from 'standardwebhooks';
 import type { Db } from '../db/index.ts';
-import { finishDelivery, getAccountOf, getAccountOfDelivery, insertRunDelivery, openDelivery } from '../db/webhooks.ts';
+import { getAccountOf } from '../db/runs.ts';
+import { finishDelivery, getAccountOfDelivery, insertRunDelivery, openDelivery } from '../db/webhooks.ts';
 import { decrypt, OtherKeyError, webhookSecretContext, type KeyRing } from '../src/crypto.ts';
 import { describeNoAnswer, EgressBlockedError, retryAfter } from '../src/fetch.ts';
 import type { RunDelivery, WebhookDelivery } from '../workflows/contract/inputs.ts';

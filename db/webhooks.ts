@@ -6,12 +6,6 @@ import type { Database, WebhookDelivery } from './schema.ts';
 
 type NewDelivery = { delivery_id: string; event: string; body: string };
 
-/** Whose run it is. Throws when there is no such run. */
-export async function getAccountOf(db: Db, run_id: string): Promise<string> {
-  const run = db.selectFrom('runs').select('account_id').where('run_id', '=', run_id);
-  return (await run.executeTakeFirstOrThrow()).account_id;
-}
-
 /** Whose delivery it is. Throws when there is no such delivery. */
 export async function getAccountOfDelivery(db: Db, delivery_id: string): Promise<string> {
   const delivery = db.selectFrom('webhook_deliveries').select('account_id').where('delivery_id', '=', delivery_id);

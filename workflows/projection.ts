@@ -1,4 +1,4 @@
-import { CancellationScope, condition, workflowInfo } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, CancellationScope, condition, workflowInfo } from '@temporalio/workflow';
 import { isBesidePlan } from './contract/plan.ts';
 import type { Progress, RunStatus, TaskState } from './contract/states.ts';
 import { othersAreDone } from './history.ts';
@@ -61,18 +61,26 @@ export async function runWithProgress<T>(
   run: ProjectedRun,
   activity: (progress: Progress | undefined) => Promise<T>,
 ): Promise<T> {
-  const progress = take(run);
-  run.projection.underway += 1;
-  try {
-    const result = await activity(progress);
-    if (progress) markSaved(run, progress);
-    return result;
-  } catch (error) {
-    if (progress) giveBack(run, progress);
-    throw error;
-  } finally {
-    run.projection.underway -= 1;
+  for (;;) {
+    const progress = take(run);
+    run.projection.underway += 1;
+    try {
+      const result = await activity(progress);
+      if (progress) markSaved(run, progress);
+      return result;
+    } catch (error) {
+      if (progress) giveBack(run, progress);
+      if (!hasQueued(error)) throw error;
+    } finally {
+      run.projection.underway -= 1;
+    }
   }
+}
+
+/** True of an activity that found no place among those of its account, however long it waited for one. */
+export function hasQueued(error: unknown): boolean {
+  const failure = error instanceof ActivityFailure ? error.cause : undefined;
+  return failure instanceof ApplicationFailure && failure.type === 'WorkQueued';
 }
 
 /**
