@@ -157,7 +157,7 @@ async function askCandidate(
   try {
     const answer = await callModel(model.target, request, {
       signal: Context.current().cancellationSignal,
-      fetch: deps.fetch,
+      fetch: model.provider_id ? deps.fetch : deps.operatorFetch,
       timeout_ms: deps.llm_timeout_ms,
       // Readers see texts while they are written; JSON is for us.
       on_delta: request.schema ? undefined : deps.live.answer(call.key),

@@ -8,8 +8,10 @@ import type { Places } from './places.ts';
 export type ActivityDeps = GoalDeps & {
   live: LiveSender;
   encryptionKey: KeyRing;
-  /** May go only where the operator allows it. */
+  /** For the URLs of accounts: may go only where the operator allows it. */
   fetch: typeof fetch;
+  /** For the operator's own models: may go where their settings say as well. */
+  operatorFetch: typeof fetch;
   llm_timeout_ms: number;
   managedLimits: ManagedLimits;
   /** For all that calls a model or a tool, or computes. */

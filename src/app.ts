@@ -8,9 +8,10 @@ import { limitBody, readBody, readRest, requireJson } from './http/body.ts';
 import { clientAddress } from './http/client-address.ts';
 import { answerInTime, createDeadline, serverTiming } from './http/deadline.ts';
 import { allowOrigins } from './http/cross-origin.ts';
+import { keep, keepNothing } from './http/caching.ts';
 import type { AppDeps } from './deps.ts';
 import type { AppEnv } from './http/env.ts';
-import { docsPage, swaggerAssets } from './http/docs.ts';
+import { docsPage, docsScript, swaggerAssets } from './http/docs.ts';
 import { toPortable } from './http/document.ts';
 import { problemPages } from './http/problem-pages.ts';
 import { HttpError, notAllowed } from './http/problems.ts';
@@ -37,11 +38,17 @@ import { toolsRouter } from './apis/orchflow/routes/tools.ts';
 /** The map of the API: public mounts, the auth line, protected mounts, errors. */
 export function createApp(deps: AppDeps) {
   const app = createRouter();
-  let document: unknown;
+  const { HSTS_SECONDS } = deps.config;
 
+  for (const path of ['/api/*', '/codec/*']) app.use(path, keepNothing());
+  for (const path of ['/openapi.json', '/docs/*', '/problems/*']) app.use(path, keep(300));
   app.use(
     provide(deps),
-    secureHeaders({ strictTransportSecurity: false, crossOriginResourcePolicy: false, xXssProtection: false }),
+    secureHeaders({
+      strictTransportSecurity: HSTS_SECONDS > 0 && `max-age=${HSTS_SECONDS}`,
+      crossOriginResourcePolicy: false,
+      xXssProtection: false,
+    }),
     logRequests(),
     readRest(),
     answerInTime(),
@@ -61,15 +68,7 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/auth', authRouter);
   app.route('/api/v1/agents', templatesRouter);
   app.route('/problems', problemPages);
-  app.get('/openapi.json', (c) =>
-    c.json((document ??= toPortable(app.getOpenAPI31Document(description(deps.version))))),
-  );
-  app.get('/docs', docsPage);
-  app.get(
-    '/docs/assets/*',
-    serveStatic({ root: swaggerAssets, rewriteRequestPath: (path) => path.slice('/docs/assets'.length) }),
-  );
-
+  mountDocs(app, deps.version);
   mountCodec(app, deps.config);
 
   app.use(
@@ -107,6 +106,17 @@ export function createApp(deps: AppDeps) {
   });
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
   return app;
+}
+
+function mountDocs(app: ReturnType<typeof createRouter>, version: string) {
+  let document: unknown;
+  app.get('/openapi.json', (c) => c.json((document ??= toPortable(app.getOpenAPI31Document(description(version))))));
+  app.get('/docs', docsPage);
+  app.get('/docs/start.js', docsScript);
+  app.get(
+    '/docs/assets/*',
+    serveStatic({ root: swaggerAssets, rewriteRequestPath: (path) => path.slice('/docs/assets'.length) }),
+  );
 }
 
 /** Of no path are there routes for OPTIONS, but for the codec's: what a path takes is told to anybody, as what it does not. */

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 
@@ -37,6 +38,7 @@ const environment = z.object({
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }),
+  DATABASE_PASSWORD_FILE: z.string().optional(),
   DATABASE_POOL_SIZE: z.coerce.number().int().positive().default(10),
 
   TEMPORAL_ADDRESS: z.string().default('localhost:7233'),
@@ -84,6 +86,7 @@ const environment = z.object({
   REGISTER_LIMIT_PER_HOUR: z.coerce.number().int().min(0).optional(),
   TRUSTED_PROXIES: cidrs.default([]),
   CORS_ORIGINS: origins.default([]),
+  HSTS_SECONDS: z.coerce.number().int().min(0).default(0),
   REMIND_EVERY_MIN_SECONDS: seconds.default(60),
   MAX_STATE_VALUE_CHARACTERS: z.coerce.number().int().min(1_000).default(1_048_576),
   RUN_HISTORY_LIMIT: z.coerce.number().int().min(100).optional(),
@@ -133,8 +136,15 @@ function withoutEmpty(env: Environment): Environment {
   return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
 }
 
+/** As images of Docker take secrets. An address that has a password keeps it. */
+function withPassword(env: Environment): Environment {
+  const { DATABASE_URL: url, DATABASE_PASSWORD_FILE: file } = env;
+  if (!file || !url || !URL.canParse(url) || new URL(url).password) return env;
+  return { ...env, DATABASE_URL: Object.assign(new URL(url), { password: readFileSync(file, 'utf8').trim() }).href };
+}
+
 function parse<S extends z.ZodType>(schema: S, env: Environment): z.infer<S> {
-  const result = schema.safeParse(withoutEmpty(env));
+  const result = schema.safeParse(withPassword(withoutEmpty(env)));
   if (result.success) return result.data;
   const faults = result.error.issues.map(({ path, message }) => {
     const name = path.join('.');
@@ -159,6 +169,10 @@ export function loadConfig(env: Environment = process.env) {
     MANAGED_MAX_COST_USD_PER_RUN: settings.MANAGED_MAX_COST_USD_PER_RUN ?? (hosted ? 1 : null),
     MANAGED_MAX_COST_USD_PER_ACCOUNT: settings.MANAGED_MAX_COST_USD_PER_ACCOUNT ?? (hosted ? 3 : null),
     MANAGED_MAX_COST_USD: settings.MANAGED_MAX_COST_USD ?? (hosted ? 100 : null),
+    /** Where the operator's own settings point to: callable for what they are set for, wherever it is. */
+    ownOrigins: [settings.OPENAI_BASE_URL, settings.OLLAMA_BASE_URL, settings.SEARXNG_URL]
+      .filter((url) => url !== undefined)
+      .map((url) => new URL(url).origin),
     temporalEnvironment: temporalEnvironment({ ...env, TEMPORAL_ADDRESS: settings.TEMPORAL_ADDRESS }),
     /** Runs an account may start in a calendar month (UTC); 0 is no limit. */
     MONTHLY_RUN_LIMIT: settings.MONTHLY_RUN_LIMIT ?? (hosted ? 100 : 0),

@@ -22,7 +22,7 @@ export type AppDeps = GoalDeps & {
   live: LiveSender;
   runEvents: RunEvents;
   config: Config;
-  /** May go only where the operator allows it. */
+  /** For the URLs of accounts: may go only where the operator allows it. */
   fetch: typeof fetch;
   limits: RateLimits;
   log: Logger;
@@ -66,6 +66,7 @@ export function startAppDeps({ config, log, version }: { config: Config; log: Lo
     minReminderSeconds: config.REMIND_EVERY_MIN_SECONDS,
     fetch: guarded.fetch,
     checkAddress: guarded.checkAddress,
+    // The API lists them, and calls none.
     tools: builtInTools(config, guarded.fetch),
     limits,
     log,

@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, loadLauncherConfig } from './config.ts';
-import { describeModel, makeEnvironment, withOwnTemporal } from './embedded/environment.ts';
+import { describeModel, describeReach, makeEnvironment, withOwnTemporal } from './embedded/environment.ts';
 import { followWarnings } from './embedded/follow-log.ts';
 import { takeLock } from './embedded/lock.ts';
 import { choosePort, portFault } from './embedded/ports.ts';
@@ -77,7 +77,7 @@ async function run() {
   watch('api', api, () => startScript('api', environment));
   followWarnings('worker', logFile('worker'), worker.logStart, report);
   followWarnings('api', logFile('api'), api.logStart, report);
-  printSummary(describeModel(config), environment.TEMPORAL_UI_URL);
+  printSummary(config, environment.TEMPORAL_UI_URL);
 
   await new Promise<void>((stop) => stopping.signal.addEventListener('abort', () => stop()));
 }
@@ -197,7 +197,7 @@ async function untilHealthy(worker: RunningProcess, api: RunningProcess) {
   throw new Error(`The API did not become healthy (${last}). Its log: ${logFile('api')}`);
 }
 
-function printSummary(model: string, temporalUi: string | undefined) {
+function printSummary(config: ReturnType<typeof loadConfig>, temporalUi: string | undefined) {
   const email = `ada-${randomBytes(3).toString('hex')}@example.com`; // new each time, so that the line always works
   const json = `-H 'Content-Type: application/json'`;
   const key = `sed 's/.*"api_key": *"\\([^"]*\\)".*/\\1/'`;
@@ -207,7 +207,8 @@ Orchflow is ready (${((Date.now() - startedAt) / 1000).toFixed(1)} s). Ctrl-C st
   API          ${url}
   Docs         ${url}/docs
   Temporal UI  ${temporalUi ?? 'the one of your Temporal'}
-  Model        ${model}
+  Model        ${describeModel(config)}
+  Webhooks     to public addresses, ${describeReach(config)}
   Data         ${dataDir}
 
 Try it:

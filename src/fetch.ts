@@ -1,8 +1,8 @@
 import dns from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import { isIP } from 'node:net';
-import ipaddr from 'ipaddr.js';
 import { Agent, buildConnector, fetch as undiciFetch } from 'undici';
+import { isPublicAddress, isWithin, parseCidr, type Cidr } from './addresses.ts';
 import { requireNone, type Path } from './errors.ts';
 
 /** Where a request may go was decided against it, or where an answer wanted to send it. Never worth a retry. */
@@ -41,6 +41,10 @@ export function requireCallable(checkAddress: CheckAddress, given: [path: Path, 
 export type GuardedFetchOptions = {
   /** `10.0.0.0/8`, `::1/128`, …: private ranges that the operator allows. */
   allowedPrivateCidrs: string[];
+  /** The setting that they come from: who is refused is told of it. */
+  setting?: string;
+  /** `http://ollama.internal:11434`, …: what the operator's own settings name is called wherever it is. */
+  ownOrigins?: string[];
   /** Longest silence within a body. */
   idle_timeout_ms: number;
   /** Longest wait for the headers; models that do not stream send them only when their whole answer is ready. */
@@ -50,9 +54,9 @@ export type GuardedFetchOptions = {
 };
 
 /**
- * A fetch for addresses that users give us: http(s) to public unicast addresses only, unless inside an allowed range.
- * Names are resolved once per connection and the checked addresses are the ones connected to. Redirects are not
- * followed; proxies of the environment are not used.
+ * A fetch for addresses that users give us: http(s) to public unicast addresses only, unless inside an allowed range, or
+ * at one of `ownOrigins`. Names are resolved once per connection and the checked addresses are the ones connected to.
+ * Redirects are not followed; proxies of the environment are not used. What a name was resolved to is told to nobody.
  *
  * @returns `fetch` (rejects with `EgressBlockedError`, or undici's errors; its bodies may fail with
  *   `BodyTooLargeError`), `close`, which hangs up on everything, and `checkAddress`.
@@ -60,6 +64,8 @@ export type GuardedFetchOptions = {
  */
 export function createGuardedFetch({
   allowedPrivateCidrs,
+  setting = 'ORCHFLOW_ALLOWED_PRIVATE_CIDRS',
+  ownOrigins = [],
   idle_timeout_ms,
   headers_timeout_ms,
   max_body_bytes,
@@ -68,8 +74,7 @@ export function createGuardedFetch({
 
   function check(hostname: string, address: string) {
     if (isPublicAddress(address) || isWithin(address, allowed)) return;
-    const where = hostname === address ? address : `${hostname} (${address})`;
-    throw new EgressBlockedError(notPublic(where));
+    throw new EgressBlockedError(notPublic(hostname, setting));
   }
 
   const checkedLookup: LookupFunction = (hostname, options, callback) => {
@@ -85,10 +90,12 @@ export function createGuardedFetch({
     });
   };
 
-  const connect = buildConnector({ lookup: checkedLookup, timeout: Math.min(10_000, headers_timeout_ms) });
+  const timeout = Math.min(10_000, headers_timeout_ms);
+  const timeouts = { headersTimeout: headers_timeout_ms, bodyTimeout: idle_timeout_ms };
+  const connect = buildConnector({ lookup: checkedLookup, timeout });
+  const ownAgent = new Agent({ ...timeouts, connect: { timeout } });
   const agent = new Agent({
-    headersTimeout: headers_timeout_ms,
-    bodyTimeout: idle_timeout_ms,
+    ...timeouts,
     connect(options, callback) {
       try {
         if (isIP(options.hostname)) check(options.hostname, options.hostname);
@@ -120,7 +127,8 @@ export function createGuardedFetch({
   async function send(url: URL, init: RequestInit): Promise<Response> {
     try {
       // undici's own fetch belongs to its own Agent; only the two packages' type declarations differ.
-      const options = { ...init, redirect: 'manual', dispatcher: agent } as Parameters<typeof undiciFetch>[1];
+      const dispatcher = ownOrigins.includes(url.origin) ? ownAgent : agent;
+      const options = { ...init, redirect: 'manual', dispatcher } as Parameters<typeof undiciFetch>[1];
       return (await undiciFetch(url, options)) as unknown as Response;
     } catch (error) {
       if (error instanceof Error && error.cause instanceof EgressBlockedError) throw error.cause;
@@ -128,20 +136,24 @@ export function createGuardedFetch({
     }
   }
 
-  return { fetch: guardedFetch, close: () => agent.destroy(), checkAddress: (url) => privateFault(url, allowed) };
+  return {
+    fetch: guardedFetch,
+    close: async () => void (await Promise.all([agent.destroy(), ownAgent.destroy()])),
+    checkAddress: (url) => privateFault(url, allowed, setting),
+  };
 }
 
-function privateFault(url: string, allowed: Cidr[]): string | undefined {
+function privateFault(url: string, allowed: Cidr[], setting: string): string | undefined {
   const hostname = new URL(url).hostname.replace(/^\[|\]$/g, '');
   // What this name means is no question of DNS (RFC 6761).
   const addresses = /(^|\.)localhost\.?$/.test(hostname) ? ['127.0.0.1', '::1'] : [hostname];
   const known = addresses.filter((address) => isIP(address));
   const mayBeCalled = known.some((address) => isPublicAddress(address) || isWithin(address, allowed));
-  return known.length === 0 || mayBeCalled ? undefined : notPublic(hostname);
+  return known.length === 0 || mayBeCalled ? undefined : notPublic(hostname, setting);
 }
 
-function notPublic(where: string): string {
-  return `${where} is not a public address. The operator can allow it with ORCHFLOW_ALLOWED_PRIVATE_CIDRS.`;
+function notPublic(hostname: string, setting: string): string {
+  return `${hostname} is not a public address. The operator can allow it with ${setting}.`;
 }
 
 /** Whether a header can have this value. What no header takes, as a key with a line break, fails only when it is sent. */
@@ -192,7 +204,15 @@ export function whyNoAnswer(error: unknown): string | undefined {
     const words = FAILURES.find(([begins]) => begins.test(code))?.[1];
     return words ? [`${words} (${code})`] : [];
   });
-  return failures.at(-1);
+  // What is known by no code of ours may still name in its message where it wanted to go.
+  const code = causesOf(error).some(isOfAnAddress) ? codesOf(error).at(-1) : undefined;
+  return failures.at(-1) ?? (code && `the request failed (${code})`);
+}
+
+/** As Node's errors of sockets and of name servers are (https://nodejs.org/api/errors.html#class-systemerror). */
+function isOfAnAddress(error: Error): boolean {
+  const errors = error instanceof AggregateError ? (error.errors as object[]) : [error];
+  return errors.some((one) => 'address' in one || 'hostname' in one);
 }
 
 /** The codes of an error and of its causes, in this order. */
@@ -220,31 +240,4 @@ function capped(body: ReadableStream<Uint8Array>, max_body_bytes: number): Reada
     },
   });
   return body.pipeThrough(cap);
-}
-
-type Cidr = [ipaddr.IPv4 | ipaddr.IPv6, number];
-
-function parseCidr(cidr: string): Cidr {
-  try {
-    return ipaddr.parseCIDR(cidr);
-  } catch {
-    throw new Error(`"${cidr}" is not a CIDR such as 10.0.0.0/8 or ::1/128`);
-  }
-}
-
-/** ipaddr.js calls some embedded IPv4 addresses "unicast" too, so IPv6 must also lie in 2000::/3, all that is routed. */
-export function isPublicAddress(address: string): boolean {
-  const ip = parse(address);
-  if (ip?.range() !== 'unicast') return false;
-  return ip instanceof ipaddr.IPv4 || ip.match(ipaddr.IPv6.parseCIDR('2000::/3'));
-}
-
-function isWithin(address: string, cidrs: Cidr[]): boolean {
-  const ip = parse(address);
-  return cidrs.some(([network, bits]) => ip?.kind() === network.kind() && ip.match(network, bits));
-}
-
-/** IPv4 inside `::ffff:` comes out as IPv4; an address with a zone id is refused, its range says nothing. */
-function parse(address: string) {
-  return address.includes('%') || !ipaddr.isValid(address) ? undefined : ipaddr.process(address);
 }

@@ -30,18 +30,21 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
     orchestration: orchestrationWorkflow({ db, historyLimit }),
   };
   const outbox = createOutbox({ db, engine: createEngine({ client, db, taskQueue, workflows }), log });
-  const guarded = createGuardedFetch({
+  const reach = {
     allowedPrivateCidrs: config.ORCHFLOW_ALLOWED_PRIVATE_CIDRS,
     headers_timeout_ms: config.LLM_TIMEOUT_SECONDS * 1000,
     idle_timeout_ms: config.LLM_IDLE_TIMEOUT_SECONDS * 1000,
     max_body_bytes: 16 * 1024 * 1024,
-  });
+  };
+  const guarded = createGuardedFetch(reach);
+  const operators = createGuardedFetch({ ...reach, ownOrigins: config.ownOrigins });
   const deps: ActivityDeps = {
     db,
     live: createLiveSender(db),
     outbox,
     quotas: config,
     fetch: guarded.fetch,
+    operatorFetch: operators.fetch,
     checkAddress: guarded.checkAddress,
     encryptionKey: config.ENCRYPTION_KEY,
     managed: managedModels(config),
@@ -57,12 +60,12 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
     // Of one account that is alone, at most 160.
     places: createPlaces(200, 4),
     max_value_length: config.MAX_STATE_VALUE_CHARACTERS,
-    tools: builtInTools(config, guarded.fetch),
+    tools: builtInTools(config, operators.fetch),
   };
 
   async function close(): Promise<void> {
     await outbox.stop();
-    await Promise.all([client.connection.close(), db.destroy(), guarded.close()]);
+    await Promise.all([client.connection.close(), db.destroy(), guarded.close(), operators.close()]);
   }
 
   return { deps, close };

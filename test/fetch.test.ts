@@ -2,8 +2,9 @@ import dns from 'node:dns';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import { createGuardedFetch, EgressBlockedError, isPublicAddress } from '../src/fetch.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { isPublicAddress, isWithin, parseCidr } from '../src/addresses.ts';
+import { createGuardedFetch, EgressBlockedError } from '../src/fetch.ts';
 import { localFetch } from './fakes/ask.ts';
 
 let answer: RequestListener;
@@ -50,6 +51,8 @@ test.each([
   ['::808:808', false],
   ['2606:4700::1111%eth0', false],
   ['not an address', false],
+  // Where Azure's machines ask for what is theirs.
+  ['168.63.129.16', false],
 ])('%s is public: %s', (address, isPublic) => {
   expect(isPublicAddress(address)).toBe(isPublic);
 });
@@ -83,9 +86,7 @@ function stubDns(...answers: string[][]) {
 
 test('a name with one private address among public ones is blocked', async () => {
   stubDns(['8.8.8.8', '127.0.0.1']);
-  await expect(guarded.fetch(`http://rebind.test:${port}/`)).rejects.toThrow(
-    /rebind\.test \(127\.0\.0\.1\) is not a public/,
-  );
+  await expect(guarded.fetch(`http://rebind.test:${port}/`)).rejects.toThrow(/^rebind\.test is not a public address\./);
   expect(connections).toBe(0);
 });
 
@@ -109,6 +110,42 @@ test.each([
   const call = allowed.fetch(`http://${host}:${port}/`).then((response) => response.text());
   await (reached ? expect(call).resolves.toBe('reached') : expect(call).rejects.toBeInstanceOf(EgressBlockedError));
   await allowed.close();
+});
+
+test.each<[cidrs: string[], address: string, isOpen: boolean]>([
+  [['10.0.0.0/8'], '10.1.2.3', true],
+  [['0.0.0.0/0', '::/0'], '192.168.1.7', true],
+  [['0.0.0.0/0', '::/0'], '169.254.169.254', false],
+  [['169.254.0.0/16'], '169.254.169.254', false],
+  [['169.254.169.254/32'], '169.254.169.254', true],
+  [['169.254.169.254/32'], '::ffff:169.254.169.254', true],
+  [['169.254.169.254/32'], '169.254.170.2', false],
+  [['100.64.0.0/10'], '100.100.100.200', false],
+  [['100.64.0.0/10'], '100.64.0.1', true],
+  [['fc00::/7'], 'fd00:ec2::254', false],
+  [['fd00:ec2::254/128'], 'fd00:ec2::254', true],
+  [['fc00::/7'], 'fd00::1', true],
+])('the ranges %s open %s: %s, for a metadata address must be named itself', (cidrs, address, isOpen) => {
+  expect(isWithin(address, cidrs.map(parseCidr))).toBe(isOpen);
+});
+
+describe('an origin of the operator', () => {
+  test.each<[ownOrigin: string, url: string, reached: boolean]>([
+    ['http://127.0.0.1:PORT', 'http://127.0.0.1:PORT/a?b', true],
+    ['http://own.test:PORT', 'http://own.test:PORT/', true],
+    ['http://own.test:PORT', 'http://OWN.test:PORT/', true],
+    ['http://own.test:PORT', 'http://127.0.0.1:PORT/', false],
+    ['http://own.test:PORT', 'http://other.own.test:PORT/', false],
+    ['http://own.test', 'http://own.test:PORT/', false],
+    ['https://own.test:PORT', 'http://own.test:PORT/', false],
+  ])('%s lets %s be called: %s', async (origin, url, reached) => {
+    stubDns(['127.0.0.1']);
+    const at = (text: string) => text.replace('PORT', String(port));
+    const own = localFetch({ allowedPrivateCidrs: [], ownOrigins: [at(origin)] });
+    const call = own.fetch(at(url)).then((response) => response.text());
+    await (reached ? expect(call).resolves.toBe('reached') : expect(call).rejects.toBeInstanceOf(EgressBlockedError));
+    await own.close();
+  });
 });
 
 test.each(['127.0.0.1', 'nonsense', '10.0.0.0/99'])('%s is not a range', (cidr) => {

@@ -3,7 +3,7 @@ import type { ModelTarget } from '../llm/index.ts';
 
 /** The operator's own models in order of preference; the first serves runs that name no provider. */
 export function managedModels(config: Config): ModelTarget[] {
-  const targets: ModelTarget[] = [];
+  const targets: Omit<ModelTarget, 'is_operators'>[] = [];
   const { GEMINI_API_KEY, OPENAI_API_KEY, ANTHROPIC_API_KEY, OLLAMA_BASE_URL } = config;
   if (GEMINI_API_KEY) targets.push({ vendor: 'gemini', model: config.GEMINI_MODEL, api_key: GEMINI_API_KEY });
   if (OPENAI_API_KEY) {
@@ -18,7 +18,7 @@ export function managedModels(config: Config): ModelTarget[] {
     targets.push({ vendor: 'anthropic', model: config.ANTHROPIC_MODEL, api_key: ANTHROPIC_API_KEY });
   if (OLLAMA_BASE_URL) targets.push({ vendor: 'ollama', model: config.OLLAMA_MODEL, base_url: OLLAMA_BASE_URL });
   if (targets.length === 0 && config.ORCHFLOW_EMBEDDED) targets.push({ vendor: 'demo', model: 'demo' });
-  return targets;
+  return targets.map((target) => ({ ...target, is_operators: true }));
 }
 
 export type ManagedDeps = {

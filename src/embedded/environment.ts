@@ -22,9 +22,15 @@ export async function makeEnvironment(launcher: LauncherConfig, keyFile: string)
     ORCHFLOW_EMBEDDED: 'true',
     ORCHFLOW_MODE: ORCHFLOW_MODE ?? 'self_hosted',
     ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER ?? 'true',
-    // So that a local Ollama and webhook receivers on this machine work.
-    ORCHFLOW_ALLOWED_PRIVATE_CIDRS: launcher.ORCHFLOW_ALLOWED_PRIVATE_CIDRS ?? '127.0.0.0/8,::1/128',
+    ORCHFLOW_ALLOWED_PRIVATE_CIDRS: launcher.ORCHFLOW_ALLOWED_PRIVATE_CIDRS ?? (isForOne(launcher) ? thisMachine : ''),
   };
+}
+
+const thisMachine = '127.0.0.0/8,::1/128';
+
+/** Nobody else can ask: so webhook receivers and model servers on this machine may be named. */
+function isForOne({ HOST, ORCHFLOW_MODE }: LauncherConfig): boolean {
+  return ORCHFLOW_MODE !== 'hosted' && /^(localhost|127(\.\d+){3}|::1)$/.test(HOST);
 }
 
 /** Our own Temporal needs none of the settings that a person's shell has for another one, and would fail by them. */
@@ -77,6 +83,12 @@ async function findOllama(launcher: LauncherConfig): Promise<Environment> {
   } catch {
     return {};
   }
+}
+
+/** At which private addresses the webhooks, providers and MCP servers of accounts may be. */
+export function describeReach({ ORCHFLOW_ALLOWED_PRIVATE_CIDRS: cidrs }: Config): string {
+  if (cidrs.length === 0) return 'none private (ORCHFLOW_ALLOWED_PRIVATE_CIDRS allows some)';
+  return cidrs.join() === thisMachine ? 'also on this machine' : `also ${cidrs.join(', ')}`;
 }
 
 /** Which model answers runs that name no provider. */

@@ -48,10 +48,10 @@ export function badAnswer(target: ModelTarget, what: string): LlmError {
 
 /** An answer without the marker that ends it, or with one of another end, is a part of one, however well formed. */
 export function truncated(target: ModelTarget, reason?: string): LlmError {
-  const why = reason ? ` (${scrub(reason, target.api_key)})` : '';
+  const why = reason ? ` (${scrub(reason, target)})` : '';
   return new LlmError('LlmTruncatedStream', `${serverName(target)} stopped before its answer was whole${why}.`);
 }
 
 export function refused(target: ModelTarget, reason: string): LlmError {
-  return new LlmError('LlmRefused', `${serverName(target)} refused to answer: ${scrub(reason, target.api_key)}`);
+  return new LlmError('LlmRefused', `${serverName(target)} refused to answer: ${scrub(reason, target)}`);
 }

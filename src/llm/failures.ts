@@ -9,8 +9,8 @@ import { LlmError, type LlmErrorType, type ModelTarget } from './model.ts';
 const NAMES = { openai: 'OpenAI', anthropic: 'Anthropic', gemini: 'Gemini', ollama: 'Ollama', demo: 'The demo model' };
 
 /** Which vendor's (or compatible server's) answer a message is about. */
-export function serverName({ vendor, base_url }: ModelTarget): string {
-  return base_url ? `The ${NAMES[vendor]} server at ${hostOf(base_url)}` : NAMES[vendor];
+export function serverName({ vendor, base_url, is_operators }: ModelTarget): string {
+  return base_url && !is_operators ? `The ${NAMES[vendor]} server at ${hostOf(base_url)}` : NAMES[vendor];
 }
 
 function hostOf(url: string): string {
@@ -20,16 +20,28 @@ function hostOf(url: string): string {
 /** A shorter one is no secret, and stands in many words. */
 const leastKey = 6;
 
-/** Removes everything that looks like a key from a vendor's words, and the very key used; at most 500 characters. */
-export function scrub(text: string, apiKey = ''): string {
-  const withoutKey = apiKey.length >= leastKey ? text.replaceAll(apiKey, '[redacted]') : text;
-  return withoutKey
+/** With or without a port. What only looks like one, as a version of four numbers, is a small loss. */
+const ipAddresses = /\b\d{1,3}(?:\.\d{1,3}){3}\b(?::\d+)?|\[[\da-f:.]*:[\da-f:.]*\](?::\d+)?/gi;
+
+/**
+ * Removes everything that looks like a key from a vendor's words, and the very key used; of a model of the operator also
+ * where it is. At most 500 characters.
+ */
+export function scrub(text: string, { api_key = '', base_url = '', is_operators }: Partial<ModelTarget>): string {
+  const withoutKey = api_key.length >= leastKey ? text.replaceAll(api_key, '[redacted]') : text;
+  return (is_operators ? withoutAddresses(withoutKey, base_url) : withoutKey)
     .replaceAll(/\b(?:sk-|AIza|orch_|whsec_)[^\s"',;<>)}\]]*/g, '[redacted]')
     .replaceAll(/\bBearer\s+[^\s"',;<>)}\]]+/gi, 'Bearer [redacted]')
     .replaceAll(/[\s\p{Cc}]+/gu, ' ')
     .trim()
     .slice(0, 500)
     .toWellFormed();
+}
+
+/** A proxy before a model may tell where it has looked for it. */
+function withoutAddresses(text: string, base_url: string): string {
+  const own = URL.canParse(base_url) ? [new URL(base_url).host, new URL(base_url).hostname] : [];
+  return own.reduce((left, name) => left.replaceAll(name, '[address]'), text).replaceAll(ipAddresses, '[address]');
 }
 
 const vendorError = z.object({
@@ -65,9 +77,10 @@ export function statusError(
   path?: string,
 ): LlmError {
   const error = readVendorError(body);
-  const said = scrub(error.message, target.api_key);
+  const said = scrub(error.message, target);
   const type = status === 404 ? typeOf404(target, error, path) : typeOf(status, error);
-  const what = type === 'LlmNotFound' && path ? `has nothing at ${scrub(path, target.api_key)}` : WORDS[type];
+  const isPathTold = type === 'LlmNotFound' && path && !target.is_operators;
+  const what = isPathTold ? `has nothing at ${scrub(path, target)}` : WORDS[type];
   const message = `${serverName(target)} ${what} (HTTP ${status})${said ? `: ${said}` : '.'}`;
   return new LlmError(type, message, { status, said, retry_after_ms: waitOf(headers, error) });
 }
@@ -158,7 +171,8 @@ export function toLlmError(target: ModelTarget, error: unknown): LlmError {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if (cause instanceof LlmError) return cause;
     if (cause instanceof EgressBlockedError) {
-      return new LlmError('EgressBlocked', scrub(cause.message, target.api_key), { status: cause.status });
+      const words = target.is_operators ? `${server} ${WORDS.EgressBlocked}.` : scrub(cause.message, target);
+      return new LlmError('EgressBlocked', words, { status: cause.status });
     }
     if (cause instanceof BodyTooLargeError) return new LlmError('LlmBadResponse', `${server}: ${cause.message}`);
     if (cause instanceof SyntaxError) return new LlmError('LlmBadResponse', `${server} sent no valid JSON.`);

@@ -2,8 +2,17 @@
 
 export type Vendor = 'gemini' | 'openai' | 'anthropic' | 'ollama' | 'demo';
 
-/** Whom to ask. Without `base_url` the call goes to the vendor's own host (Ollama: this machine). */
-export type ModelTarget = { vendor: Vendor; model: string; api_key?: string; base_url?: string };
+/**
+ * Whom to ask. Without `base_url` the call goes to the vendor's own host (Ollama: this machine). Where a model of the
+ * operator is, is told to nobody.
+ */
+export type ModelTarget = {
+  vendor: Vendor;
+  model: string;
+  api_key?: string;
+  base_url?: string;
+  is_operators?: boolean;
+};
 
 /**
  * What to ask. With `schema` the answer's text is asked to be JSON of that shape; read it with `jsonValues`. With

@@ -11,7 +11,7 @@ export { callMcpTool, listMcpTools, type McpTarget } from './mcp.ts';
 export { maxResultLength, ToolError, type Tool, type ToolContext } from './tool.ts';
 
 /**
- * The tools that this server offers to everyone. `fetch` goes where the operator's settings may point to; where a model
+ * The tools that this server offers to everyone. `fetch` goes where the operator's settings point to; where a model
  * wants to go, it goes with one that knows no private address but those that are allowed for that.
  */
 export function builtInTools(
@@ -20,6 +20,7 @@ export function builtInTools(
 ): Tool[] {
   const open = createGuardedFetch({
     allowedPrivateCidrs: settings.HTTP_REQUEST_ALLOWED_PRIVATE_CIDRS,
+    setting: 'HTTP_REQUEST_ALLOWED_PRIVATE_CIDRS',
     headers_timeout_ms: 60_000,
     idle_timeout_ms: 60_000,
     max_body_bytes: 4 * 1024 * 1024,

@@ -82,16 +82,27 @@ test('what the docs say that .env.example has, it has', () => {
   for (const [, name, value] of said) expect(read('.env.example')).toContain(`\n${name}=${value}\n`);
 });
 
-test('npm start lets models and webhooks be on this machine; an empty setting is none at all, and `none` forbids it', async () => {
+const thisMachine = ['127.0.0.0/8', '::1/128'];
+test.each<[setting: Record<string, string>, allowed: string[]]>([
+  [{}, thisMachine],
+  [{ ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '' }, thisMachine],
+  [{ ORCHFLOW_ALLOWED_PRIVATE_CIDRS: 'none' }, []],
+  [{ ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '10.0.0.0/8' }, ['10.0.0.0/8']],
+  [{ HOST: 'localhost' }, thisMachine],
+  [{ HOST: '::1', ORCHFLOW_MODE: 'self_hosted' }, thisMachine],
+  // Others may ask.
+  [{ HOST: '0.0.0.0' }, []],
+  [{ HOST: '::' }, []],
+  [{ HOST: '192.168.1.7' }, []],
+  [{ HOST: '127.evil.example' }, []],
+  [{ ORCHFLOW_MODE: 'hosted' }, []],
+  [{ ORCHFLOW_MODE: 'hosted', HOST: '127.0.0.1', ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '' }, []],
+  [{ ORCHFLOW_MODE: 'hosted', ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '10.0.0.0/8' }, ['10.0.0.0/8']],
+  [{ HOST: '0.0.0.0', ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '127.0.0.0/8' }, ['127.0.0.0/8']],
+])('npm start with %o lets the URLs of accounts be at %j', async (setting, allowed) => {
   const key = Buffer.alloc(32).toString('base64');
   const needed = { ENCRYPTION_KEY: key, DATABASE_URL: 'postgres://localhost/orchflow', GEMINI_API_KEY: 'not-used' };
-  const allowed = async (setting: object) => {
-    const launcher = loadLauncherConfig({ ...needed, ...setting });
-    return loadConfig(await makeEnvironment(launcher, '/nonexistent')).ORCHFLOW_ALLOWED_PRIVATE_CIDRS;
-  };
-  const own = ['127.0.0.0/8', '::1/128'];
-  expect(await allowed({})).toEqual(own);
-  expect(await allowed({ ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '' })).toEqual(own);
-  expect(await allowed({ ORCHFLOW_ALLOWED_PRIVATE_CIDRS: 'none' })).toEqual([]);
-  expect(await allowed({ ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '10.0.0.0/8' })).toEqual(['10.0.0.0/8']);
+  const launcher = loadLauncherConfig({ ...needed, ...setting });
+  const config = loadConfig(await makeEnvironment(launcher, '/nonexistent'));
+  expect(config.ORCHFLOW_ALLOWED_PRIVATE_CIDRS).toEqual(allowed);
 });

@@ -46,10 +46,10 @@ export function ask(
     on_delta?: (text: string) => void;
   },
 ) {
-  const { model = 'a-model', api_key = API_KEY, base_url = fake.baseUrl(vendor), fetch, ...rest } = given;
+  const { model = 'a-model', api_key = API_KEY, base_url = fake.baseUrl(vendor), is_operators, fetch, ...rest } = given;
   const { signal = new AbortController().signal, timeout_ms = 60_000, on_delta, ...request } = rest;
   return callModel(
-    { vendor, model, api_key, base_url },
+    { vendor, model, api_key, base_url, is_operators },
     { system: 'You are a test.', prompt: 'Say something.', max_output_tokens: 100, ...request },
     { signal, fetch, timeout_ms, on_delta },
   );

@@ -6,6 +6,12 @@ import { scriptRun, type Script } from './script.ts';
 
 export const goal = 'Bring our note-taking app to market.';
 
+/** What waits, answers in both: the limits of the one take time of a request too. */
+export const modes: [mode: string, environment: Record<string, string>][] = [
+  ['self-hosted', {}],
+  ['hosted', { ORCHFLOW_MODE: 'hosted', RATE_LIMIT_PER_MINUTE: '1000', REGISTER_LIMIT_PER_HOUR: '1000' }],
+];
+
 /**
  * What a test file of run stories stands on: one Orchflow for the file, and a new user with a fake model for each test.
  * At the end every run of the file is replayed.

@@ -258,8 +258,8 @@ describe('/docs', () => {
     const page = await response.text();
     expect(response.headers.get('content-type')).toContain('text/html');
     expect(response.headers.get('content-security-policy')).toContain("default-src 'self'");
-    expect(page).not.toMatch(/https?:|\/\//);
-    expect(page).toContain("url: '/openapi.json'");
+    expect(response.headers.get('content-security-policy')).not.toContain('unsafe');
+    expect(page).not.toMatch(/https?:|\/\/|<script>|<style|style=/);
 
     const assets = [...page.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, address]) => address!);
     expect(assets.length).toBeGreaterThanOrEqual(3);
@@ -270,6 +270,9 @@ describe('/docs', () => {
       expect(asset.headers.get('content-type')).toContain(types[address.split('.').at(-1)!]);
       expect((await asset.arrayBuffer()).byteLength).toBeGreaterThan(100);
     }
+    const script = await (await fetch(`${orchflow.url}/docs/start.js`)).text();
+    expect(script).toContain("url: '/openapi.json'");
+    expect(script).not.toContain('persistAuthorization');
   });
 
   test('gives out its own assets only', async () => {

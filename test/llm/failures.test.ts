@@ -170,6 +170,28 @@ test.each(VENDORS)('%s: a private address is blocked for good', async (vendor) =
   await guarded.close();
 });
 
+test.each(VENDORS)('%s: where a model of the operator is, is in no error', async (vendor) => {
+  const base_url = fake.baseUrl(vendor);
+  const closed = base_url.replace(/:\d+/, `:${await freePort()}`);
+  const guarded = localFetch({ allowedPrivateCidrs: [] });
+  const words = `${base_url} said: dial tcp 10.0.0.5:8000, [fd00::1]:443 and 192.168.1.7: connection refused`;
+  const body = vendor === 'ollama' ? { error: words } : { error: { message: words } };
+  const headers = { location: 'http://10.0.0.5/admin' };
+  for (const [reply, given] of [
+    [{ status: 400, body }],
+    [{ status: 404, body: {} }],
+    [{ status: 500, body: words }],
+    [{ status: 302, headers }],
+    [undefined, { base_url: closed }],
+    [undefined, { fetch: guarded.fetch }],
+  ] as [Reply?, object?][]) {
+    const { message } = await failure(vendor, reply, { ...given, is_operators: true });
+    expect.soft(message).toMatch(/^(OpenAI|Anthropic|Gemini|Ollama) /);
+    expect.soft(message).not.toMatch(/127\.0\.0\.1|10\.0|192\.168|fd00|localhost/);
+  }
+  await guarded.close();
+});
+
 test.each(VENDORS)('%s: no key is in an error, even when the vendor repeats it', async (vendor) => {
   const secrets = [API_KEY, 'sk-proj-abc', 'AIzaSyFAKE', 'orch_abc123', 'whsec_abc', 'Bearer abc.def'];
   const message = `Incorrect key: ${secrets.join(' and ')}, ${'x '.repeat(2000)}`;

@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { readEvents, type Reader } from '../harness/event-stream.ts';
 import { until, type TestRun, type User } from '../harness/orchflow.ts';
-import { useStory } from '../harness/story.ts';
+import { modes, useStory } from '../harness/story.ts';
 
 /** A run as its readers follow it: by a stream of events, or by an answer that waits. */
 
@@ -166,26 +166,30 @@ test('a reader that leaves leaves nothing behind, whether it follows a stream or
   await run.cancel();
 });
 
-test('?wait= answers as soon as the run waits for a person or has ended, and with `seen` on any other status', async () => {
-  const { promise: answer, resolve: release } = Promise.withResolvers<string>();
-  const run = await story.start({ execute: () => answer }, { ask_me_about: ['budget'] });
-  const wait = async (query: string) => (await story.user.get(`/runs/${run.run_id}?${query}`)).body.status;
-  expect(await wait('wait=30')).toBe('waiting_human');
-  expect(await wait('wait=30')).toBe('waiting_human');
-  const changed = wait('wait=30&seen=waiting_human');
-  await run.complete('T1', { output: 'Ten.' });
-  expect(await changed).toBe('running');
-  expect(await wait('wait=0.1')).toBe('running');
-  const ended = wait('wait=30');
-  release('Done.');
-  expect(await ended).toBe('completed');
-  expect(await wait('wait=30&seen=completed')).toBe('completed');
-});
+describe.each(modes)('%s', (_, environment) => {
+  const story = useStory(environment);
 
-test('a read that was asked to wait may take longer than any other answer', async () => {
-  const run = await story.start({}, { ask_me_about: ['budget'] });
-  await run.untilWaiting('T1');
-  const answer = await story.user.get(`/runs/${run.run_id}?wait=3.5&seen=waiting_human`);
-  expect(answer).toMatchObject({ status: 200, body: { status: 'waiting_human' } });
-  await run.cancel();
+  test('?wait= answers as soon as the run waits for a person or has ended, and with `seen` on any other status', async () => {
+    const { promise: answer, resolve: release } = Promise.withResolvers<string>();
+    const run = await story.start({ execute: () => answer }, { ask_me_about: ['budget'] });
+    const wait = async (query: string) => (await story.user.get(`/runs/${run.run_id}?${query}`)).body.status;
+    expect(await wait('wait=30')).toBe('waiting_human');
+    expect(await wait('wait=30')).toBe('waiting_human');
+    const changed = wait('wait=30&seen=waiting_human');
+    await run.complete('T1', { output: 'Ten.' });
+    expect(await changed).toBe('running');
+    expect(await wait('wait=0.1')).toBe('running');
+    const ended = wait('wait=30');
+    release('Done.');
+    expect(await ended).toBe('completed');
+    expect(await wait('wait=30&seen=completed')).toBe('completed');
+  });
+
+  test('a read that was asked to wait may take longer than any other answer', async () => {
+    const run = await story.start({}, { ask_me_about: ['budget'] });
+    await run.untilWaiting('T1');
+    const answer = await story.user.get(`/runs/${run.run_id}?wait=3.5&seen=waiting_human`);
+    expect(answer).toMatchObject({ status: 200, body: { status: 'waiting_human' } });
+    await run.cancel();
+  });
 });

@@ -1,26 +1,15 @@
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { chromium, type Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { findTemporal, startTemporal, type Temporal } from '../../src/embedded/temporal.ts';
+import { executablePath } from '../harness/chromium.ts';
 import { runSteps } from '../harness/orchestration.ts';
 import { until } from '../harness/orchflow.ts';
 import { useStory } from '../harness/story.ts';
 
 /** What operators see of a run in the real Temporal Web UI, drawn by a real browser. */
-
-const executablePath = [
-  process.env.CHROMIUM,
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/usr/bin/google-chrome',
-]
-  .filter((file) => file !== undefined)
-  .find((file) => existsSync(file));
-if (!executablePath)
-  console.log('The Web UI is not looked at: there is no Chromium here. CHROMIUM may say where it is.');
 
 let dir: string;
 let temporal: Temporal;

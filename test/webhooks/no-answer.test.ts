@@ -2,7 +2,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { expect, test } from 'vitest';
-import { describeNoAnswer } from '../../src/fetch.ts';
+import { describeNoAnswer, whyNoAnswer } from '../../src/fetch.ts';
 import { localFetch } from '../fakes/ask.ts';
 import * as certificate from '../fakes/certificate.ts';
 import { until } from '../harness/orchflow.ts';
@@ -76,4 +76,22 @@ test.each([
   ['a text', 'the request failed'],
 ])('%s is told as: %s', (error, words) => {
   expect(describeNoAnswer(error)).toBe(words);
+});
+
+test.each([
+  [new Error('connect EACCES 10.0.0.7:443'), { code: 'EACCES', address: '10.0.0.7' }, 'the request failed (EACCES)'],
+  [
+    new AggregateError([Object.assign(new Error(), { code: 'EPERM', address: '::1' })]),
+    {},
+    'the request failed (EPERM)',
+  ],
+  [
+    new Error('getaddrinfo EOTHER a.internal'),
+    { code: 'EOTHER', hostname: 'a.internal' },
+    'the request failed (EOTHER)',
+  ],
+  // No address is in it: whoever asks may tell it as it is.
+  [new Error('spawn uvx ENOENT'), { code: 'ENOENT', syscall: 'spawn uvx' }, undefined],
+])('%s, of which nothing else is known, is told without its address', (error, more, words) => {
+  expect(whyNoAnswer(new TypeError('fetch failed', { cause: Object.assign(error, more) }))).toBe(words);
 });
