@@ -1,16 +1,24 @@
 import { sql, type Insertable } from 'kysely';
 import type { Db } from './index.ts';
+import { withinLimit } from './limits.ts';
 import type { Database, McpServer } from './schema.ts';
 
-/** Registers a server, in place of one of its name. Returns it as it is stored. */
-export function upsertMcpServer(db: Db, server: Insertable<Database['mcp_servers']>): Promise<McpServer> {
-  const { account_id: _account, name: _name, ...change } = server;
-  return db
-    .insertInto('mcp_servers')
-    .values(server)
-    .onConflict((conflict) => conflict.columns(['account_id', 'name']).doUpdateSet(change))
-    .returningAll()
-    .executeTakeFirstOrThrow();
+/**
+ * Registers a server, in place of one of its name. Returns it as it is stored. Throws `LimitReached` when the account has
+ * `most` others.
+ */
+export function upsertMcpServer(db: Db, server: Insertable<Database['mcp_servers']>, most: number): Promise<McpServer> {
+  const { account_id, name, ...change } = server;
+  const others = sql<{ count: number }>`
+    select count(*) from mcp_servers where account_id = ${account_id} and name <> ${name}`;
+  return withinLimit(db, account_id, { what: 'MCP servers', most, others }, (trx) =>
+    trx
+      .insertInto('mcp_servers')
+      .values(server)
+      .onConflict((conflict) => conflict.columns(['account_id', 'name']).doUpdateSet(change))
+      .returningAll()
+      .executeTakeFirstOrThrow(),
+  );
 }
 
 /** The account's servers, by name, as readers may see them. */
