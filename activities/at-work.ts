@@ -28,11 +28,10 @@ export async function atWork<T>(
   const timer = setInterval(() => context.heartbeat(paidFailuresBefore()), heartbeatInterval);
   const ids = text_ids.filter((id) => id !== null);
   try {
-    const work = await loadWork(db, input.run_id, ids, input.progress && signed(input.progress)).catch(
-      (error: unknown) => {
-        throw error instanceof TextsTooLong ? ApplicationFailure.nonRetryable(error.message, error.name) : error;
-      },
-    );
+    const progress = input.progress && signed(input.progress);
+    const work = await loadWork(db, input.run_id, ids, deps.max_run_bytes, progress).catch((error: unknown) => {
+      throw error instanceof TextsTooLong ? ApplicationFailure.nonRetryable(error.message, error.name) : error;
+    });
     if (input.progress) live.changed(input.run_id);
     // Cancelled for its readers: Temporal's request is on its way here, and nothing more may be paid for.
     // Completed, it is by an attempt of this activity that could not report it.

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { define } from '../harness/orchestration.ts';
 import { startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
 import { expectProblem } from '../harness/problem.ts';
+import { send } from '../harness/raw.ts';
 import { countRows } from '../harness/rows.ts';
 
 /** An account keeps so many answers open in a process: streams and waits, whatever they are of. */
@@ -85,7 +86,7 @@ const untilFull = () => until(async () => (await probe()) === 429, 'the last pla
 const untilRoom = () => until(async () => (await probe()) === 409, 'there is room again');
 
 test('these are all that is kept open', async () => {
-  const { paths } = await (await fetch(`${orchflow.url}/openapi.json`)).json();
+  const { paths } = (await send(orchflow.url, 'GET', '/openapi.json')).body;
   const kept = Object.values<Record<string, any>>(paths)
     .flatMap((path) => Object.values(path))
     .filter(
@@ -94,7 +95,7 @@ test('these are all that is kept open', async () => {
         responses['200']?.content?.['text/event-stream'],
     );
   const named = Object.keys({ ...operations, ...ofPausedRuns });
-  expect(kept.map(({ operationId }) => operationId).toSorted()).toEqual(named.toSorted());
+  expect(kept.map(({ operationId }) => String(operationId)).toSorted()).toEqual(named.toSorted());
 });
 
 describe.each(Object.entries(operations))('%s', (_name, operation) => {
