@@ -9,7 +9,7 @@ import { stays } from '../../../runs/events.ts';
 import { answerAfter } from '../../../http/answer-after.ts';
 import type { AppEnv } from '../../../http/env.ts';
 import { notFound } from '../../../errors.ts';
-import { keepOpen } from '../../../http/open-answers.ts';
+import { keepOpen } from '../../../http/keep-open.ts';
 import { body, createRouter, eventStream, json, route } from '../../../http/openapi.ts';
 import { getOrchestration } from '../../../orchestrations/find.ts';
 import { afterWarnings, warningsOfIgnored } from '../ignored.ts';

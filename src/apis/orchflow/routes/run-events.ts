@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { findRunPlace } from '../../../../db/run-events.ts';
 import { isFinished } from '../../../../db/runs.ts';
 import { notFound } from '../../../errors.ts';
-import { keepOpen } from '../../../http/open-answers.ts';
+import { keepOpen } from '../../../http/keep-open.ts';
 import { createRouter, eventStream, route } from '../../../http/openapi.ts';
 import type { RunStreamItem } from '../../../runs/events.ts';
 import { runEventsHeaders, runEventsQuery } from '../schemas/run-events.ts';

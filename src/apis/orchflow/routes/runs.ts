@@ -7,7 +7,7 @@ import { id } from '../../../fields.ts';
 import { pageOf, readCursor } from '../../../http/cursor.ts';
 import { answerAfter } from '../../../http/answer-after.ts';
 import type { AppEnv } from '../../../http/env.ts';
-import { keepOpen } from '../../../http/open-answers.ts';
+import { keepOpen } from '../../../http/keep-open.ts';
 import { body, createRouter, json, links, route, sendJson } from '../../../http/openapi.ts';
 import { runWaitQuery } from '../../../http/query.ts';
 import { cancelRun } from '../../../runs/cancel.ts';
