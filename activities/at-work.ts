@@ -31,11 +31,10 @@ export async function atWork<T>(
   try {
     // What was put off before looks for a place first: what it works from may be long, and loaded in vain.
     if (context.info.attempt > 1) leave = await takePlace(deps, input, await getAccountOf(db, input.run_id));
-    const work = await loadWork(db, input.run_id, ids, input.progress && signed(input.progress)).catch(
-      (error: unknown) => {
-        throw error instanceof TextsTooLong ? ApplicationFailure.nonRetryable(error.message, error.name) : error;
-      },
-    );
+    const progress = input.progress && signed(input.progress);
+    const work = await loadWork(db, input.run_id, ids, deps.max_run_bytes, progress).catch((error: unknown) => {
+      throw error instanceof TextsTooLong ? ApplicationFailure.nonRetryable(error.message, error.name) : error;
+    });
     if (input.progress) live.changed(input.run_id);
     // Cancelled for its readers: Temporal's request is on its way here, and nothing more may be paid for.
     // Completed, it is by an attempt of this activity that could not report it.

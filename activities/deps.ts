@@ -18,4 +18,6 @@ export type ActivityDeps = GoalDeps & {
   places: Places;
   /** Of a value of the state that a step makes, in characters. */
   max_value_length: number;
+  /** Of all texts of a run. */
+  max_run_bytes: number;
 };

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { growth } from './growth.ts';
 import { gateToEnd, memoryOfWaitingRuns, overhead, postRuns, readRuns, takeover, throughput } from './measures.ts';
 import { startServers } from './servers.ts';
 import { idleStreams } from './streams.ts';
@@ -32,6 +33,7 @@ try {
   await measure('GET /runs/{id}', () => readRuns(servers, { active: 50, seconds: 8 }));
   await measure('memory', () => memoryOfWaitingRuns(servers, 200));
   await measure('500 streams', () => idleStreams(servers, 500));
+  await measure('growth', growth);
   await measure('takeover', () => takeover(servers, 10));
   printTable(rows);
 } finally {

@@ -6,9 +6,15 @@ import type { ValueRef } from '../workflows/contract/shared-state.ts';
 import type { Db } from './index.ts';
 import { openGatesOf, type WaitingGate } from './orchestration-runs.ts';
 import type { Usage } from './run-views.ts';
+import { textIdsOf } from './shared-state.ts';
 import { listTexts } from './texts.ts';
 
 /** Orchestrations as runs: what readers see of them. */
+
+/** Of the values of the state, and of what people are asked, in one answer. In bytes. */
+const maxShown = 8 * 1024 * 1024;
+const oldestFirst = sql`(order by opened_at, position)`;
+const tooMuch = 'an answer has 8 MiB of them at most.';
 
 /** What a person is shown at a human step; written by the step itself. */
 export type Form = { step_id: string; prompt: string; fields: HumanField[]; agent_context: string | null };
@@ -77,29 +83,58 @@ export async function findOrchestrationRun(
           .orderBy('position'),
       ).as('steps'),
       jsonArrayFrom(
-        openGatesOf(eb)
-          .leftJoin('texts as draft', 'draft.text_id', 'tasks.output_id')
-          .leftJoin('texts as form', (join) =>
-            join.on('form.text_id', '=', sql<string>`gates.run_id || '/' || gates.task_id || '/form'`),
+        eb
+          .selectFrom(
+            openGatesOf(eb)
+              .leftJoin('texts as draft', 'draft.text_id', 'tasks.output_id')
+              .leftJoin('texts as form', (join) =>
+                join.on('form.text_id', '=', sql<string>`gates.run_id || '/' || gates.task_id || '/form'`),
+              )
+              .select(['reason', 'tasks.title', 'form.text as form', 'draft.text as draft'])
+              .select(sql<number>`row_number() over ${oldestFirst}`.as('nth'))
+              .select(sql<number>`sum(octet_length(concat(form.text, draft.text))) over ${oldestFirst}`.as('bytes'))
+              .as('open'),
           )
-          .select(['reason', 'tasks.title', 'form.text as form', 'draft.text as draft']),
+          .select(['open.gate_id', 'open.task_id', 'open.kind', 'open.decisions', 'open.step_id', 'open.reason'])
+          .select(['open.title', 'open.form', 'open.draft'])
+          .where((where) => where.or([where('nth', '=', 1), where('bytes', '<=', maxShown)]))
+          .orderBy('nth'),
       ).as('gates'),
       jsonArrayFrom(
         eb
-          .selectFrom('texts')
+          .selectFrom(
+            eb
+              .selectFrom('texts')
+              .select(['text_id', 'text'])
+              .select(sql<number>`sum(octet_length(text)) over (order by octet_length(text), text_id)`.as('bytes'))
+              .where(
+                sql<boolean>`text_id in (
+                  select coalesce(value ->> 'text', value ->> 'json') from jsonb_each(runs.shared_state) as state(key, value))`,
+              )
+              .as('state'),
+          )
           .select(['text_id', 'text'])
-          .where(
-            sql<boolean>`text_id in (
-              select coalesce(value ->> 'text', value ->> 'json') from jsonb_each(runs.shared_state) as state(key, value))`,
-          ),
+          .where('bytes', '<=', maxShown),
       ).as('texts'),
+      sql<number>`(select count(*) from gates where gates.run_id = runs.run_id and gates.status = 'open')`.as('open'),
     ])
     .where('account_id', '=', account_id)
     .where('run_id', '=', run_id)
     .where('kind', '=', 'orchestration')
     .$narrowType<{ orchestration_id: string; shared_state: Record<string, ValueRef> }>()
     .executeTakeFirst();
-  return run;
+  if (!run) return undefined;
+  const { open, ...shown } = run;
+  return { ...shown, warnings: [...run.warnings, ...leftOut(shown, open)] };
+}
+
+/** What is there and is not shown, in words. */
+function leftOut({ shared_state, texts, gates }: OrchestrationRun, open: number): string[] {
+  const shown = new Set(texts.map(({ text_id }) => text_id));
+  const keys = Object.keys(shared_state).filter((key) => textIdsOf(shared_state, [key]).some((id) => !shown.has(id)));
+  const state = `\`shared_state\` is shown without ${keys.join(', ')}: ${tooMuch}`;
+  const waiting = `${open - gates.length} more wait and are not shown: ${tooMuch}`;
+  return [...(keys.length > 0 ? [state] : []), ...(open > gates.length ? [waiting] : [])];
 }
 
 export type OrchestrationRunItem = {

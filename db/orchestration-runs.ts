@@ -1,7 +1,8 @@
-import { sql, type ExpressionBuilder } from 'kysely';
+import { sql, type ExpressionBuilder, type Transaction } from 'kysely';
 import { jsonArrayFrom } from 'kysely/helpers/postgres';
 import type { Decision, GateKind, RunStatus, StepMark, TaskState } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
+import { accountWithRoom, asLimitReached } from './limits.ts';
 import { insertOutboxEntry, type OutboxEntry } from './outbox.ts';
 import { appendEvents } from './progress.ts';
 import { takeQuota, type RunQuota } from './runs.ts';
@@ -96,6 +97,7 @@ const versionsPerTry = 1_000_000;
  * Begins a failed run anew, where it stopped, once for each request. Returns the status that it had, or undefined when this
  * account has no such run of an orchestration; only one that has failed is begun again, and only within the quota of one on
  * its provider.
+ * Throws `LimitReached` when the account has as many unfinished runs as it may have.
  */
 export function retryRun(
   db: Db,
@@ -121,8 +123,10 @@ export function retryRun(
       .where('event_key', '=', key)
       .executeTakeFirst();
     if (begun) return { before: run.status };
-    const refused = await takeQuota(trx, account_id, quotaOn(run.provider_id));
+    const quota = quotaOn(run.provider_id);
+    const refused = await takeQuota(trx, account_id, quota);
     if (refused) return { before: run.status, refused };
+    await requireRoom(trx, account_id, quota.unfinished);
     const attempt = run.attempt + 1;
     await trx
       .updateTable('runs')
@@ -131,5 +135,11 @@ export function retryRun(
       .execute();
     await appendEvents(trx, run_id, [{ key, type: 'run.retried', data: { attempt } }]);
     return { before: run.status, entry: await insertOutboxEntry(trx, { run_id }, { kind: 'start' }) };
+  });
+}
+
+async function requireRoom(trx: Transaction<Database>, account_id: string, most: number): Promise<void> {
+  await sql`select ${accountWithRoom(account_id, most)}`.execute(trx).catch((error: unknown) => {
+    throw asLimitReached(error, most);
   });
 }

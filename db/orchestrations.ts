@@ -1,6 +1,7 @@
-import type { Definition } from '../workflows/contract/definition.ts';
 import { sql } from 'kysely';
+import type { Definition } from '../workflows/contract/definition.ts';
 import type { Db } from './index.ts';
+import { withinLimit } from './limits.ts';
 
 export type StoredOrchestration = {
   id: string;
@@ -52,28 +53,53 @@ export async function findDefinition(db: Db, hash: string): Promise<Definition> 
   return definition;
 }
 
-/** Keeps a definition under the hash of its content, for ever: runs refer to it. */
+/** Keeps a definition under the hash of its content, while a run or an orchestration refers to it, and for an hour at least. */
 export async function keepDefinition(db: Db, hash: string, definition: Definition): Promise<void> {
   await db
     .insertInto('definitions')
     .values({ hash, definition: JSON.stringify(definition) })
-    .onConflict((conflict) => conflict.doNothing())
+    .onConflict((conflict) =>
+      conflict
+        .column('hash')
+        .doUpdateSet({ kept_at: sql`now()` })
+        .where('definitions.kept_at', '<', sql<string>`now() - interval '10 minutes'`),
+    )
     .execute();
 }
 
-/** Returns false when the account has one of this id; nothing changes then. */
-export async function insertOrchestration(
+/** Forgets up to 1,000 definitions that nothing refers to, and that nobody is about to refer to. */
+export async function deleteUnusedDefinitions(db: Db): Promise<void> {
+  await sql`
+    delete from definitions where hash in (
+      select hash from definitions
+      where kept_at < now() - interval '1 hour'
+        and not exists (select from runs where definition_hash = definitions.hash)
+        and not exists (select from orchestrations where orchestrations.hash = definitions.hash)
+      limit 1000)`.execute(db);
+}
+
+/**
+ * Returns false when the account has one of this id; nothing changes then. Throws `LimitReached` when it has `most`
+ * others.
+ */
+export function insertOrchestration(
   db: Db,
   { hash, definition, ...orchestration }: { account_id: string; id: string; hash: string; definition: Definition },
+  most: number,
 ): Promise<boolean> {
-  await keepDefinition(db, hash, definition);
-  const inserted = await db
-    .insertInto('orchestrations')
-    .values({ ...orchestration, hash })
-    .onConflict((conflict) => conflict.doNothing())
-    .returning('id')
-    .executeTakeFirst();
-  return inserted !== undefined;
+  const { account_id, id } = orchestration;
+  const others = sql<{ count: number }>`
+    select count(*) from orchestrations where account_id = ${account_id} and id <> ${id}`;
+  return withinLimit(db, account_id, { what: 'orchestrations', most, others }, async (trx) => {
+    await keepDefinition(trx, hash, definition);
+    const inserted = await trx
+      .insertInto('orchestrations')
+      .values({ ...orchestration, hash })
+      .onConflict((conflict) => conflict.doNothing())
+      .returning('id')
+      .executeTakeFirst();
+    return inserted !== undefined;
+  });
 }
 
 /** Replaces the definition; runs under way keep theirs. Returns false when the account has none of this id. */

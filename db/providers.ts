@@ -1,15 +1,26 @@
 import { sql, type Insertable } from 'kysely';
 import type { Db } from './index.ts';
+import { withinLimit } from './limits.ts';
 import type { Database, Provider, Vendor } from './schema.ts';
 
-/** Returns the provider as it is stored. One of this id that is there already comes from the first try of the request. */
-export function insertProvider(db: Db, provider: Insertable<Database['providers']>): Promise<Provider> {
-  return db
-    .insertInto('providers')
-    .values(provider)
-    .onConflict((conflict) => conflict.column('provider_id').doUpdateSet({ label: provider.label }))
-    .returningAll()
-    .executeTakeFirstOrThrow();
+/**
+ * Returns the provider as it is stored. One of this id that is there already comes from the first try of the request.
+ * Throws `LimitReached` when the account has `most` active ones besides this and the one that it replaces.
+ */
+export function insertProvider(db: Db, provider: Insertable<Database['providers']>, most: number): Promise<Provider> {
+  const { account_id, provider_id, replaces = null } = provider;
+  const others = sql<{ count: number }>`
+    select count(*) from providers
+    where account_id = ${account_id} and status = 'active'
+      and provider_id <> ${provider_id} and provider_id is distinct from ${replaces}`;
+  return withinLimit(db, account_id, { what: 'active providers', most, others }, (trx) =>
+    trx
+      .insertInto('providers')
+      .values(provider)
+      .onConflict((conflict) => conflict.column('provider_id').doUpdateSet({ label: provider.label }))
+      .returningAll()
+      .executeTakeFirstOrThrow(),
+  );
 }
 
 function activeProviders(db: Db, account_id: string) {

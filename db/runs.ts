@@ -1,6 +1,7 @@
 import { sql, type Kysely, type Transaction } from 'kysely';
 import type { RunStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
+import { accountWithRoom, asLimitReached } from './limits.ts';
 import { claimedEntry, insertOutboxEntry, outboxColumns, type OutboxEntry } from './outbox.ts';
 import { appendEvents } from './progress.ts';
 import type { Database, NewRun, Run } from './schema.ts';
@@ -21,6 +22,8 @@ export type RunQuota = {
   monthly: number;
   /** Runs on the operator's models in all; undefined when they are not limited, or this run does not use them. */
   trial?: number;
+  /** Runs that have not ended, at once. */
+  unfinished: number;
 };
 
 type Acceptance = { refused: 'trial' | 'monthly' } | { refused?: undefined; entry: OutboxEntry | undefined };
@@ -28,7 +31,8 @@ type Acceptance = { refused: 'trial' | 'monthly' } | { refused?: undefined; entr
 /**
  * Accepts a run: its row, its first event and the outbox entry that starts it. Where there is a quota, in a transaction
  * that holds the account's row, so that many at once take exactly the quota. A retry finds the run that its first try
- * accepted. `insertMore` is what comes with the run, all or nothing.
+ * accepted. `insertMore` is what comes with the run, all or nothing. Throws `LimitReached` when the account has as many
+ * unfinished runs as it may have.
  */
 export function insertRun(
   db: Db,
@@ -39,30 +43,32 @@ export function insertRun(
 ): Promise<Acceptance> {
   const accepted: Promise<Acceptance> =
     !isRetry && !quota.monthly && quota.trial === undefined && !insertMore
-      ? acceptRun(db, run)
+      ? acceptRun(db, run, quota)
       : db.transaction().execute(async (trx) => {
           if (isRetry && (await hasRun(trx, run.run_id))) return { entry: undefined };
           const refused = await takeQuota(trx, run.account_id, quota);
           if (refused) return { refused };
-          const { entry } = await acceptRun(trx, run);
+          const { entry } = await acceptRun(trx, run, quota);
           await insertMore?.(trx);
           return { entry };
         });
   return accepted.catch((error: { code?: string; constraint?: string }) => {
     // The first try, given up long ago, reached a Postgres that was frozen or cut off in the same moment.
     if (error.code === uniqueViolation && error.constraint === 'runs_pkey') return { entry: undefined };
-    throw error;
+    throw asLimitReached(error, quota.unfinished);
   });
 }
 
 const uniqueViolation = '23505';
 
 /** The run, its first event and the entry that starts it, in one statement. */
-async function acceptRun(db: Kysely<Database>, run: NewRun): Promise<{ entry: OutboxEntry }> {
+async function acceptRun(db: Kysely<Database>, run: NewRun, { unfinished }: RunQuota): Promise<{ entry: OutboxEntry }> {
   const { run_id } = run;
   const created = { run_id, seq: 1, event_key: 'created', type: 'run.created', data: '{}' };
   const entry = await db
-    .with('run', (cte) => cte.insertInto('runs').values({ ...run, event_seq: 1 }))
+    .with('run', (cte) =>
+      cte.insertInto('runs').values({ ...run, account_id: accountWithRoom(run.account_id, unfinished), event_seq: 1 }),
+    )
     .with('event', (cte) => cte.insertInto('run_events').values(created))
     .insertInto('outbox')
     .values(claimedEntry(run_id, { kind: 'start' }))

@@ -401,6 +401,8 @@ interface RateLimitTable {
 interface DefinitionTable {
   hash: string;
   definition: Json<Definition>;
+  /** When somebody last kept it, about to need it. */
+  kept_at: Generated<string>;
 }
 
 /** The orchestrations of accounts. Those that ship with Orchflow are in the code. */

@@ -1,5 +1,6 @@
 import { sql, type Transaction } from 'kysely';
 import type { Db } from './index.ts';
+import { withinLimit } from './limits.ts';
 import { insertOutboxEntry, type OutboxEntry } from './outbox.ts';
 import type { RunDelivery } from '../workflows/contract/inputs.ts';
 import type { Database, WebhookDelivery } from './schema.ts';
@@ -155,14 +156,19 @@ export function listDeliveries(
 
 /**
  * Opens a delivery again, with the outbox entry that sends it. The endpoint counts as living again. Undefined when this
- * account has none of this id.
+ * account has none of this id. Throws `LimitReached` when `most` redeliveries may be under way.
  */
 export function redeliver(
   db: Db,
   account_id: string,
   delivery_id: string,
+  most: number,
 ): Promise<{ delivery: DeliveryView; entry: OutboxEntry | undefined } | undefined> {
-  return db.transaction().execute(async (trx) => {
+  // Each was sent again so often at most, and each time a workflow may be at it still.
+  const others = sql<{ count: number }>`
+    select coalesce(sum(redeliveries), 0)::integer as count from webhook_deliveries
+    where account_id = ${account_id} and status = 'pending' and redeliveries > 0`;
+  return withinLimit(db, account_id, { what: 'redeliveries under way', most, others }, async (trx) => {
     const opened = await trx
       .updateTable('webhook_deliveries')
       .set({ status: 'pending', delivered_at: null, redeliveries: sql`redeliveries + 1` })

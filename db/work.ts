@@ -18,21 +18,29 @@ export type Work = {
   cooldowns: Cooldown[];
 };
 
-type Row = Run & Pick<Work, 'tasks' | 'cooldowns'> & { texts: Record<string, string> | null; paid_calls: string[] };
+type Row = Run &
+  Pick<Work, 'tasks' | 'cooldowns'> & { texts: Record<string, string> | null; stored: number; paid_calls: string[] };
 
 /** Of the texts of one activity together, in bytes. */
 const maxTexts = 16 * 1024 * 1024;
 
-/** What was asked for is more than a process may hold. */
+/** What was asked for is more than a process may hold, or what a run has is more than it may keep. */
 export class TextsTooLong extends Error {
   override readonly name = 'TextsTooLong';
 }
 
 /**
  * Saves the progress that came with an activity, and loads the run with what the activity needs of it, in one round trip.
- * `run.status` is the one that stands after that. Throws when there is no such run, and `TextsTooLong`.
+ * `run.status` is the one that stands after that. Throws when there is no such run, and `TextsTooLong`, also
+ * when all texts of the run are more than `max_run_bytes`: it stops before it makes more of them.
  */
-export async function loadWork(db: Db, run_id: string, text_ids: string[], progress?: Signed): Promise<Work> {
+export async function loadWork(
+  db: Db,
+  run_id: string,
+  text_ids: string[],
+  max_run_bytes: number,
+  progress?: Signed,
+): Promise<Work> {
   const status = progress ? savedStatus(run_id, progress) : sql<RunStatus>`runs.status`;
   // Every activity begins with it, and the query builder takes twenty times as long to write it.
   const { rows } = await sql<Row>`
@@ -43,12 +51,17 @@ export async function loadWork(db: Db, run_id: string, text_ids: string[], progr
       (select case when coalesce(sum(octet_length(text)), 0) <= ${maxTexts}
               then (select coalesce(json_object_agg(text_id, text), '{}') from texts where text_id = any(${text_ids})) end
        from texts where text_id = any(${text_ids})) as texts,
+      (select coalesce(sum(octet_length(text)), 0) from texts where texts.run_id = runs.run_id) as stored,
       array(select call_id from llm_calls where llm_calls.run_id = runs.run_id) as paid_calls,
       (select coalesce(json_agg(cooldown), '[]') from (${cooldownsOfAccount}) as cooldown) as cooldowns
     from runs where runs.run_id = ${run_id}`.execute(db);
   const [row] = rows;
   if (!row) throw new Error(`There is no run ${run_id}.`);
-  const { tasks, texts, paid_calls, cooldowns, ...run } = row;
+  const { tasks, texts, stored, paid_calls, cooldowns, ...run } = row;
+  if (stored > max_run_bytes) {
+    const bytes = new Intl.NumberFormat('en').format(max_run_bytes);
+    throw new TextsTooLong(`its run has more than ${bytes} bytes of texts together.`);
+  }
   if (!texts) throw new TextsTooLong(`it reads more than ${maxTexts / 1024 / 1024} MiB at once.`);
   return { run, tasks, texts: new Map(Object.entries(texts)), paid_calls: new Set(paid_calls), cooldowns };
 }

@@ -6,6 +6,11 @@ import { z } from 'zod';
 
 const flag = z.stringbool();
 const seconds = z.coerce.number().positive();
+const count = z.coerce
+  .number()
+  .int()
+  .min(1)
+  .max(2 ** 31 - 1);
 const usd = z.coerce.number().min(0);
 const csv = z.string().transform((text) =>
   text
@@ -88,6 +93,13 @@ const environment = z.object({
   CORS_ORIGINS: origins.default([]),
   HSTS_SECONDS: z.coerce.number().int().min(0).default(0),
   REMIND_EVERY_MIN_SECONDS: seconds.default(60),
+  MAX_OPEN_ANSWERS_PER_ACCOUNT: count.default(200),
+  MAX_UNFINISHED_RUNS_PER_ACCOUNT: count.default(10_000),
+  MAX_PROVIDERS_PER_ACCOUNT: count.default(100),
+  MAX_MCP_SERVERS_PER_ACCOUNT: count.default(50),
+  MAX_ORCHESTRATIONS_PER_ACCOUNT: count.default(1_000),
+  MAX_REDELIVERIES_PER_ACCOUNT: count.default(1_000),
+  MAX_RUN_TEXT_BYTES: count.default(256 * 1024 * 1024),
   MAX_STATE_VALUE_CHARACTERS: z.coerce.number().int().min(1_000).default(1_048_576),
   RUN_HISTORY_LIMIT: z.coerce.number().int().min(100).optional(),
 

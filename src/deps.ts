@@ -5,6 +5,7 @@ import { managedModels, offersManaged } from './agents/managed.ts';
 import type { Config } from './config.ts';
 import { createGuardedFetch } from './fetch.ts';
 import { keepHouse } from './housekeeping.ts';
+import { createOpenAnswers, type OpenAnswers } from './http/open-answers.ts';
 import { createRateLimits, type RateLimits } from './http/rate-limits.ts';
 import { orchestrationWorkflow } from './orchestrations/workflow.ts';
 import { createRunEvents, type RunEvents } from './runs/events.ts';
@@ -25,6 +26,7 @@ export type AppDeps = GoalDeps & {
   /** For the URLs of accounts: may go only where the operator allows it. */
   fetch: typeof fetch;
   limits: RateLimits;
+  openAnswers: OpenAnswers;
   log: Logger;
   version: string;
 };
@@ -69,6 +71,7 @@ export function startAppDeps({ config, log, version }: { config: Config; log: Lo
     // The API lists them, and calls none.
     tools: builtInTools(config, guarded.fetch),
     limits,
+    openAnswers: createOpenAnswers(config.MAX_OPEN_ANSWERS_PER_ACCOUNT),
     log,
     version,
   };

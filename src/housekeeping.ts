@@ -3,14 +3,14 @@ import type { Logger } from 'pino';
 import { deleteOldIdempotencyKeys } from '../db/idempotency-keys.ts';
 import type { Db } from '../db/index.ts';
 import { deleteExpiredManagedReservations } from '../db/managed-budget.ts';
+import { deleteUnusedDefinitions } from '../db/orchestrations.ts';
 import { deleteExpiredCooldowns } from '../db/provider-cooldowns.ts';
 import { deleteRetiredSecrets } from '../db/webhooks.ts';
 
 const interval = 10 * 60_000;
 
 /**
- * Forgets, every ten minutes until the signal is aborted, what has expired. Nothing relies on it: what has expired is not
- * used any more.
+ * Forgets, every ten minutes until the signal is aborted, what has expired or is needed no more. Nothing relies on it.
  */
 export async function keepHouse({ db, log }: { db: Db; log: Logger }, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
@@ -19,6 +19,7 @@ export async function keepHouse({ db, log }: { db: Db; log: Logger }, signal: Ab
       deleteRetiredSecrets(db),
       deleteExpiredCooldowns(db),
       deleteExpiredManagedReservations(db),
+      deleteUnusedDefinitions(db),
     ];
     await Promise.all(deletions).catch((error) => log.warn({ err: error }, 'what has expired was not deleted'));
     await sleep(interval, undefined, { signal }).catch(() => {});

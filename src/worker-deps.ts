@@ -60,6 +60,7 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
     // Of one account that is alone, at most 160.
     places: createPlaces(200, 4),
     max_value_length: config.MAX_STATE_VALUE_CHARACTERS,
+    max_run_bytes: config.MAX_RUN_TEXT_BYTES,
     tools: builtInTools(config, operators.fetch),
   };
 

@@ -43,6 +43,8 @@ export async function awaitAnswer(run: AskingRun, task: TaskState, question: Que
   if (answer === 'expired') return timeOut(run, task, gate, policy);
   run.inbox.delete(gate.gate_id);
   gate.status = 'answered';
+  // The state rides with what is carried over to the next execution, and nobody fills this in any more.
+  delete gate.fields;
   changeTask(run, task, { status: 'running' });
   return answer;
 }

@@ -44,12 +44,12 @@ function firstOf(ids: string[]): string[] {
 
 /** The run as Markdown, for "Current Details". */
 function describeRun(state: RunState): string {
-  const warnings = state.warnings.map((text) => `- ${plain(text)}`).join('\n');
+  const warnings = fitting(state.warnings.map((text) => `- ${plain(text)}`));
   return [
     `**${state.status.replaceAll('_', ' ')}** · phase ${state.phase}${state.error ? ` · ${plain(state.error)}` : ''}`,
     ...howToAnswer(state.tasks),
     ...taskTable(state.tasks),
-    ...(warnings ? [`**Warnings**\n\n${warnings}`] : []),
+    ...(state.warnings.length > 0 ? [`**Warnings**\n\n${[...warnings.shown, ...more(warnings)].join('\n')}`] : []),
     // The Web UI cuts the panel a little short.
     '\u00A0',
   ].join('\n\n');
@@ -60,20 +60,26 @@ function statusOf(task: TaskState): string {
   return task.status.replaceAll('_', ' ');
 }
 
-/** In characters. The Web UI puts the whole text into a URL, and shows an error from about a million (2.42.1). */
-const maxHints = 100_000;
+/** Of each part, in characters. The Web UI puts the whole text into a URL, and shows an error from about a million (2.42.1). */
+const maxPart = 100_000;
+
+/** As many of the first as there is room for, and how many there are besides. */
+function fitting(texts: string[]): { shown: string[]; left: number } {
+  let room = maxPart;
+  const count = texts.findIndex((text) => (room -= text.length) < 0);
+  const shown = count < 0 ? texts : texts.slice(0, count);
+  return { shown, left: texts.length - shown.length };
+}
+
+function more({ left }: { left: number }): string[] {
+  return left > 0 ? [`- and ${left} more`] : [];
+}
 
 /** Who is waited for and how to answer, of as many as there is room for. */
 function howToAnswer(tasks: TaskState[]): string[] {
-  const waiting = tasks.flatMap((task) => (task.gate?.status === 'open' ? [hintOf(task, task.gate)] : []));
-  const shown: string[] = [];
-  let length = 0;
-  for (const hint of waiting) {
-    length += hint.length;
-    if (length >= maxHints) break;
-    shown.push(hint);
-  }
-  const left = waiting.length - shown.length;
+  const { shown, left } = fitting(
+    tasks.flatMap((task) => (task.gate?.status === 'open' ? [hintOf(task, task.gate)] : [])),
+  );
   return left > 0 ? [...shown, `${left} more wait; the query \`waitingTasks\` has them.`] : shown;
 }
 
@@ -123,5 +129,7 @@ function taskTable(tasks: TaskState[]): string[] {
     task.attempts,
     plain(task.depends_on.join(', ')) || '–',
   ]);
-  return [[row(head), `|${' :--- |'.repeat(head.length)}`, ...rows.map(row)].join('\n')];
+  const { shown, left } = fitting(rows.map(row));
+  const table = [row(head), `|${' :--- |'.repeat(head.length)}`, ...shown].join('\n');
+  return left > 0 ? [table, `${left} more tasks; the API has them.`] : [table];
 }

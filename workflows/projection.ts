@@ -1,4 +1,4 @@
-import { ActivityFailure, ApplicationFailure, CancellationScope, condition, workflowInfo } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, CancellationScope, condition, patched, workflowInfo } from '@temporalio/workflow';
 import { isBesidePlan } from './contract/plan.ts';
 import type { Progress, RunStatus, TaskState } from './contract/states.ts';
 import { othersAreDone } from './history.ts';
@@ -18,6 +18,8 @@ export type Projection = {
   readonly versionsBefore: number;
   /** How many activities are under way. */
   underway: number;
+  /** How many took changes along since any were last known to be written. */
+  rides: number;
   lastLocalActivity: Promise<unknown>;
   /** The newest write that was made by itself, with the status that stood after it. */
   saving: Promise<RunStatus>;
@@ -40,6 +42,7 @@ export function openProjection(version = 0): Projection {
     version,
     versionsBefore: version,
     underway: 0,
+    rides: 0,
     lastLocalActivity: Promise.resolve(),
     saving: Promise.resolve('running'),
     regardless: new CancellationScope({ cancellable: false }),
@@ -56,13 +59,19 @@ export function keepSaving(run: ProjectedRun): void {
   });
 }
 
+/** What more activities than these have to tell is written by itself before they begin. */
+const mostRides = 25;
+
 /** Runs an activity that writes the changes so far before it does its work. */
 export async function runWithProgress<T>(
   run: ProjectedRun,
   activity: (progress: Progress | undefined) => Promise<T>,
 ): Promise<T> {
   for (;;) {
+    // Each takes all along that is not known to be written, so many that begin at once would be too much for one message.
+    if (run.projection.rides >= mostRides && patched('many-do-not-ride')) await saved(run);
     const progress = take(run);
+    if (progress) run.projection.rides += 1;
     run.projection.underway += 1;
     try {
       const result = await activity(progress);
@@ -169,7 +178,8 @@ function positionOf(tasks: TaskState[], task: Pick<TaskState, 'id'>): number {
   return isBesidePlan(task) ? 1_000 + index : index;
 }
 
-function markSaved({ changes }: ProjectedRun, progress: Progress): void {
+function markSaved({ changes, projection }: ProjectedRun, progress: Progress): void {
+  projection.rides = 0;
   changes.events = changes.events.filter((event) => !progress.events.includes(event));
 }
 

@@ -1,7 +1,15 @@
 -- The tasks of a run as clients read them, each with its newest gate.
--- `db/run-views.ts` has its type. In plpgsql, because Postgres then keeps its plan.
+-- `db/run-views.ts` has its type. In plpgsql, because Postgres then keeps its plan. All their texts together are 8 MiB at
+-- most: where there is more, each has an equal share, and is cut to it.
 create or replace function tasks_view(for_run text) returns json language plpgsql stable as $$
+declare
+  most constant integer := 8 * 1024 * 1024;
+  share integer;
 begin
+  select case when sum(octet_length(description) + coalesce(octet_length(text), 0)) > most then most / 4 / count(*) end
+  into share
+  from tasks left join texts on text_id = output_id
+  where tasks.run_id = for_run;
   return (
     select coalesce(json_agg(view order by position), '[]')
     from tasks
@@ -17,7 +25,8 @@ begin
     ) as gate on true,
     lateral (
       select tasks.id, tasks.step ->> 'step_id' as step_id, tasks.step ->> 'type' as step_type, tasks.title,
-        tasks.description, tasks.kind, tasks.agent, tasks.model, tasks.depends_on, tasks.status, output.text as output,
+        shown_of(tasks.description, share) as description, tasks.kind, tasks.agent, tasks.model, tasks.depends_on,
+        tasks.status, shown_of(output.text, share) as output,
         tasks.attempts, tasks.evaluation, to_json(gate) as gate, tasks.error, usage_of(for_run, tasks.id) as usage,
         iso(tasks.started_at) as started_at, iso(tasks.completed_at) as completed_at
     ) as view

@@ -1,5 +1,5 @@
 import type { Db } from '../../db/index.ts';
-import { listMcpServers } from '../../db/mcp-servers.ts';
+import { listMcpServers, listMcpToolNames } from '../../db/mcp-servers.ts';
 import { asAgentTool, type AgentTool, type ToolChoice } from '../../workflows/contract/definition.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { requireNone, type FieldFault, type Path } from '../errors.ts';
@@ -44,7 +44,8 @@ export async function chooseTools(
 ): Promise<AgentTool[][]> {
   const wanted = agents.map(({ tools = [] }) => tools.map(asAgentTool));
   if (!wanted.some((tools) => tools.length)) return wanted;
-  const available = new Set((await listTools(deps, principal)).map(({ name }) => name));
+  const ofServers = await listMcpToolNames(deps.db, principal.account_id);
+  const available = new Set([...deps.tools.map(({ name }) => name), ...ofServers]);
   const faults: FieldFault[] = wanted.flatMap((tools, agent) =>
     tools.flatMap(({ name }, index) => {
       const isTwice = tools.findIndex((other) => other.name === name) < index;

@@ -65,7 +65,9 @@ export function idempotency() {
     // What may be asked again finds what the first request made: a stream is followed, and a run waited for, anew.
     const isStream = answer.headers.get('content-type')?.startsWith('text/event-stream');
     const isLeft = answer.status === 202 && c.req.raw.signal.aborted;
-    if (answer.status >= 500 || isStream || isLeft) return release();
+    // Who has made room, or waited, asks again.
+    const isNotYet = answer.status >= 500 || answer.status === 429;
+    if (isNotYet || isStream || isLeft) return release();
     const headers = [...answer.headers].filter(([header]) => keptHeaders.includes(header));
     const keep = (body: string) => {
       const answer_encrypted = encrypt(

@@ -68,7 +68,7 @@ const problemDescriptions = {
   413: 'The body is larger than 1 MiB',
   415: 'The body is not JSON, not in UTF-8, or compressed',
   422: 'A field is missing, unknown or wrong',
-  429: 'Too many requests, or the monthly limit is reached; see `Retry-After`',
+  429: 'Too many requests, or a limit of the account is reached; see `detail` and `Retry-After`',
   503: 'The database cannot be reached, or is busy; see `Retry-After`',
 } as const;
 

@@ -2,6 +2,7 @@ import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { isUnavailable } from '../../db/index.ts';
+import { LimitReached } from '../../db/limits.ts';
 import {
   DomainError,
   InvalidInputError,
@@ -18,6 +19,7 @@ export type HttpErrorCode =
   | 'IDEMPOTENCY_KEY_IN_FLIGHT'
   | 'IDEMPOTENCY_KEY_REUSED'
   | 'INTERNAL_ERROR'
+  | 'LIMIT_REACHED'
   | 'METHOD_NOT_ALLOWED'
   | 'NOT_FOUND'
   | 'RATE_LIMITED'
@@ -112,6 +114,11 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     'Monthly limit reached',
     'The runs of this calendar month (UTC) are used. `Retry-After` leads to the next.',
   ],
+  LIMIT_REACHED: [
+    429,
+    'A limit of the account is reached',
+    'Nothing was done. `detail` says how many there may be, and what makes room for another.',
+  ],
   RATE_LIMITED: [429, 'Too many requests', 'Wait for `Retry-After`. The headers `RateLimit-*` say what is left.'],
   INTERNAL_ERROR: [500, 'Internal error', 'The fault is on our side. Quote the `request_id` when you report it.'],
   UNAVAILABLE: [
@@ -174,6 +181,7 @@ export function problemOf(error: unknown, waysOut: WaysOut): Problem {
     const said = errors.map((fault) => `${fault.pointer.slice(1).replaceAll('/', '.') || 'body'}: ${fault.detail}`);
     return { code: 'VALIDATION_FAILED', detail: said.join('; '), errors };
   }
+  if (error instanceof LimitReached) return { code: 'LIMIT_REACHED', detail: error.message };
   if (error instanceof HttpError) return { code: error.code, detail: error.message, ...error.extra };
   if (error instanceof HTTPException && error.status === 400) {
     return problemOf(new InvalidInputError([{ path: [], detail: 'is not valid JSON' }]), waysOut);

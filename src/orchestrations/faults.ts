@@ -1,4 +1,11 @@
-import { innerSteps, mayEnd, nextSteps, reach, type Definition, type Step } from '../../workflows/contract/definition.ts';
+import {
+  innerSteps,
+  mayEnd,
+  nextSteps,
+  reach,
+  type Definition,
+  type Step,
+} from '../../workflows/contract/definition.ts';
 import { optionsOf } from '../../workflows/contract/form.ts';
 import type { FieldFault } from '../errors.ts';
 import { syntaxFault } from '../javascript/index.ts';
@@ -82,7 +89,8 @@ function stepFaults(graph: Graph, step: Step, at: number): FieldFault[] {
       step.human_fields.forEach((field, index) => {
         const { name, type } = field;
         if (names.indexOf(name) !== index) here(['human_fields', index, 'name'], 'another field has this name');
-        if (type === 'select' && optionsOf(field).length === 0) here(['human_fields', index, 'options'], 'a select needs options');
+        if (type === 'select' && optionsOf(field).length === 0)
+          here(['human_fields', index, 'options'], 'a select needs options');
       });
       break;
     }

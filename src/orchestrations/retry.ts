@@ -10,7 +10,7 @@ import type { StartDeps } from '../runs/start.ts';
 /**
  * Goes on with a failed run of an orchestration where it stopped: steps that are done are not done again. A retry of the
  * request finds what its first try began. Throws `NOT_FOUND`, `RUN_NOT_FAILED` when the run has not failed, and
- * `PROVIDER_REQUIRED`: on the operator's models a retry counts as a run.
+ * `PROVIDER_REQUIRED`: on the operator's models a retry counts as a run. `LimitReached` as for a new one.
  */
 export async function retryOrchestration(
   { db, outbox, live, quotas }: StartDeps & { live: LiveSender },
@@ -18,7 +18,7 @@ export async function retryOrchestration(
   run_id: string,
   idempotency: IdSeed | undefined,
 ): Promise<void> {
-  const trialOf = (provider_id: string | null) => ({ monthly: 0, trial: quotaOf(quotas, provider_id).trial });
+  const trialOf = (provider_id: string | null) => ({ ...quotaOf(quotas, provider_id), monthly: 0 });
   const request_id = newId('request', idempotency);
   const retried = await retryRun(db, account_id, { run_id, request_id }, trialOf);
   if (!retried) throw notFound('Run');

@@ -9,12 +9,18 @@ export type QuotaSettings = {
   /** Whether runs on the operator's models are counted, and how many there may be in all. */
   MANAGED_TRIAL_RUNS_ENABLED: boolean;
   MANAGED_TRIAL_RUNS_COUNT: number;
+  /** Runs that have not ended, at once. */
+  MAX_UNFINISHED_RUNS_PER_ACCOUNT: number;
 };
 
 /** What limits this run. Runs on the operator's models count against the trial where there is one. */
 export function quotaOf(settings: QuotaSettings, provider_id: string | null): RunQuota {
   const isTrial = provider_id === null && settings.MANAGED_TRIAL_RUNS_ENABLED;
-  return { monthly: settings.MONTHLY_RUN_LIMIT, trial: isTrial ? settings.MANAGED_TRIAL_RUNS_COUNT : undefined };
+  return {
+    monthly: settings.MONTHLY_RUN_LIMIT,
+    trial: isTrial ? settings.MANAGED_TRIAL_RUNS_COUNT : undefined,
+    unfinished: settings.MAX_UNFINISHED_RUNS_PER_ACCOUNT,
+  };
 }
 
 /** Why a start was refused, with the way out; for the trial, that is `toModel`. */

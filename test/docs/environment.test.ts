@@ -65,6 +65,7 @@ test.each([
   'README.md',
   'docs/deploy.md',
   'docs/operators.md',
+  'docs/security.md',
   'docs/tools.md',
   'docs/providers.md',
   'CONTRIBUTING.md',

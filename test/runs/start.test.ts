@@ -78,7 +78,7 @@ test('a run whose starter died right after its commit is brought to Temporal by 
     require_approval: false,
   };
   // Whoever commits an entry has ten seconds for it; nobody here ever sends this one.
-  await insertRun(deps.db, run, { monthly: 0 });
+  await insertRun(deps.db, run, { monthly: 0, unfinished: 10 });
   await startWorkerProcess(env);
   await untilCompleted(find, run.run_id);
   await stop();

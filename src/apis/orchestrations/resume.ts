@@ -26,8 +26,7 @@ export async function resumeRun(
   const run = await findWaitingGates(deps.db, principal.account_id, run_id);
   if (!run) throw notFound('Run');
   // The run may wait at its next gate by now, which this answer is not for.
-  const before =
-    idempotency?.isRetry && (await findGateAnsweredBy(deps.db, run_id, newId('request', idempotency)));
+  const before = idempotency?.isRetry && (await findGateAnsweredBy(deps.db, run_id, newId('request', idempotency)));
   if (before) return before.gate_id;
   const gate = pickGate(run, resume);
   const { task_id, gate_id } = gate;

@@ -71,12 +71,13 @@ const create = route({
 
 orchestrationsRouter.openapi(create, async (c) => {
   const { id: given, definition } = toDefinition(c.req.valid('json'));
-  const { db } = c.var.deps;
+  const { db, config } = c.var.deps;
   const account_id = c.var.principal.account_id;
   await requireSound(c.var.deps, c.var.principal, definition);
   const id = given ?? newId('orchestration', c.var.idempotency);
   const hash = hashOf(definition);
-  const isNew = !isShipped(id) && (await insertOrchestration(db, { account_id, id, hash, definition }));
+  const most = config.MAX_ORCHESTRATIONS_PER_ACCOUNT;
+  const isNew = !isShipped(id) && (await insertOrchestration(db, { account_id, id, hash, definition }, most));
   const stored = await getOrchestration(db, c.var.principal, id);
   const isOwn = isNew || (c.var.idempotency?.isRetry && stored.hash === hash);
   if (!isOwn) throw exists(id);

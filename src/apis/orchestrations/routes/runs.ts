@@ -9,6 +9,7 @@ import { stays } from '../../../runs/events.ts';
 import { answerAfter } from '../../../http/answer-after.ts';
 import type { AppEnv } from '../../../http/env.ts';
 import { notFound } from '../../../errors.ts';
+import { keepOpen } from '../../../http/keep-open.ts';
 import { body, createRouter, eventStream, json, route } from '../../../http/openapi.ts';
 import { getOrchestration } from '../../../orchestrations/find.ts';
 import { afterWarnings, warningsOfIgnored } from '../ignored.ts';
@@ -80,11 +81,13 @@ const run = route({
 
 orchestrationRunsRouter.openapi(run, async (c) => {
   const { deps, principal, idempotency } = c.var;
+  const { wait } = c.req.valid('query');
+  if (wait) keepOpen(c);
   const orchestration = await getOrchestration(deps.db, principal, c.req.valid('param').orch_id);
   const warnings = await ignoredBy(c, startOrchestrationSchema);
   const request = { ...c.req.valid('json'), warnings };
   const run_id = await startOrchestration(deps, principal, orchestration, request, idempotency);
-  return answerOf(c, run_id, c.req.valid('query').wait, warnings);
+  return answerOf(c, run_id, wait, warnings);
 });
 
 const resume = route({
@@ -105,8 +108,10 @@ const resume = route({
 orchestrationRunsRouter.openapi(resume, async (c) => {
   const { run_id } = c.req.valid('param');
   const { deps, principal, idempotency } = c.var;
+  const { wait } = c.req.valid('query');
+  if (wait) keepOpen(c);
   await resumeRun(deps, principal, run_id, c.req.valid('json'), idempotency);
-  return answerOf(c, run_id, c.req.valid('query').wait, await ignoredBy(c, resumeSchema));
+  return answerOf(c, run_id, wait, await ignoredBy(c, resumeSchema));
 });
 
 const streamed = { 200: eventStream('The events, until the run ends or waits for a person; `done` is the last') };
@@ -141,6 +146,7 @@ Before them, \`warning\` (with \`warnings\`) names the members of the request th
 });
 
 orchestrationRunsRouter.openapi(runStream, async (c) => {
+  keepOpen(c);
   const { deps, principal, idempotency } = c.var;
   const orchestration = await getOrchestration(deps.db, principal, c.req.valid('param').orch_id);
   const warnings = await ignoredBy(c, startOrchestrationSchema);
@@ -162,6 +168,7 @@ const resumeStream = route({
 });
 
 orchestrationRunsRouter.openapi(resumeStream, async (c) => {
+  keepOpen(c);
   const { run_id } = c.req.valid('param');
   const { deps, principal, idempotency } = c.var;
   const gate_id = await resumeRun(deps, principal, run_id, c.req.valid('json'), idempotency);
@@ -186,8 +193,10 @@ const retry = route({
 orchestrationRunsRouter.openapi(retry, async (c) => {
   const { run_id } = c.req.valid('param');
   const { deps, principal, idempotency } = c.var;
+  const { wait } = c.req.valid('query');
+  if (wait) keepOpen(c);
   await retryOrchestration(deps, principal, run_id, idempotency);
-  return answerOf(c, run_id, c.req.valid('query').wait);
+  return answerOf(c, run_id, wait);
 });
 
 const list = route({
@@ -243,6 +252,7 @@ orchestrationRunsRouter.openapi(get, async (c) => {
     return c.json(runToWire(found), 200);
   };
   if (!wait) return read();
+  keepOpen(c);
   if (!(await isOrchestrationRun(db, c.var.principal.account_id, run_id))) throw notFound('Run');
   const holds = stays(seen && statusesOf(seen));
   const { signal } = c.req.raw;

@@ -57,7 +57,7 @@ mcpServersRouter.openapi(create, async (c) => {
     throw new InvalidInputError([{ path: [url ? 'url' : 'command'], detail: `The tools cannot be listed. ${reason}` }]);
   });
   const secrets = JSON.stringify(url ? headers : env);
-  const server = await upsertMcpServer(db, {
+  const row = {
     account_id,
     name,
     url: url ?? null,
@@ -66,7 +66,8 @@ mcpServersRouter.openapi(create, async (c) => {
     secrets_encrypted:
       secrets === '{}' ? null : encrypt(secrets, config.ENCRYPTION_KEY, mcpServerContext(account_id, name)),
     tools: JSON.stringify(tools),
-  });
+  };
+  const server = await upsertMcpServer(db, row, config.MAX_MCP_SERVERS_PER_ACCOUNT);
   return c.json({ ...toWire(server), ...(left_out.length && { left_out }) }, 201);
 });
 

@@ -53,7 +53,7 @@ providersRouter.openapi(create, async (c) => {
       { path: ['gateway'], detail: 'must be true, for the provider that it replaces is one' },
     ]);
   }
-  const created = await insertProvider(db, {
+  const row = {
     provider_id,
     account_id,
     provider,
@@ -63,7 +63,8 @@ providersRouter.openapi(create, async (c) => {
     gateway,
     replaces: replaces ?? null,
     api_key_encrypted: api_key === undefined ? null : encrypt(api_key, config.ENCRYPTION_KEY, context),
-  });
+  };
+  const created = await insertProvider(db, row, config.MAX_PROVIDERS_PER_ACCOUNT);
   if (replaces) await deactivateProvider(db, account_id, replaces);
   return c.json(toWire(created), 201);
 });

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { findRunPlace } from '../../../../db/run-events.ts';
 import { isFinished } from '../../../../db/runs.ts';
 import { notFound } from '../../../errors.ts';
+import { keepOpen } from '../../../http/keep-open.ts';
 import { createRouter, eventStream, route } from '../../../http/openapi.ts';
 import type { RunStreamItem } from '../../../runs/events.ts';
 import { runEventsHeaders, runEventsQuery } from '../schemas/run-events.ts';
@@ -45,6 +46,7 @@ runEventsRouter.openapi(follow, async (c) => {
   // Who has seen more than there is, as after a backup was restored, shall miss nothing that comes.
   const seq = Math.min(last?.seq ?? c.req.valid('query').after, place.event_seq);
   if (last?.isDone && isFinished(place.status) && seq >= place.event_seq) return c.body(null, 204);
+  keepOpen(c);
   return sendEvents(c, (signal) => runEventsToWire(run_id, seq, runEvents.follow(run_id, seq, signal)));
 });
 

@@ -7,6 +7,7 @@ import { id } from '../../../fields.ts';
 import { pageOf, readCursor } from '../../../http/cursor.ts';
 import { answerAfter } from '../../../http/answer-after.ts';
 import type { AppEnv } from '../../../http/env.ts';
+import { keepOpen } from '../../../http/keep-open.ts';
 import { body, createRouter, json, links, route, sendJson } from '../../../http/openapi.ts';
 import { runWaitQuery } from '../../../http/query.ts';
 import { cancelRun } from '../../../runs/cancel.ts';
@@ -132,6 +133,7 @@ runsRouter.openapi(get, async (c) => {
     return sendJson<RunView>(c, `${run.slice(0, -1)},"live":${live}}`);
   };
   if (!wait) return read();
+  keepOpen(c);
   if (!(await findRunPlace(db, c.var.principal.account_id, run_id))) throw notFound('Run');
   const holds = stays(seen && [seen]);
   const { signal } = c.req.raw;

@@ -67,8 +67,9 @@ const again = route({
 
 webhooksRouter.openapi(again, async (c) => {
   const { delivery_id } = c.req.valid('param');
-  const { db, outbox } = c.var.deps;
-  const redelivered = await redeliver(db, c.var.principal.account_id, delivery_id);
+  const { db, outbox, config } = c.var.deps;
+  const most = config.MAX_REDELIVERIES_PER_ACCOUNT;
+  const redelivered = await redeliver(db, c.var.principal.account_id, delivery_id, most);
   if (!redelivered) throw notFound('Delivery');
   outbox.send(redelivered.entry);
   return c.json(redelivered.delivery, 200);

@@ -1,0 +1,24 @@
+import type { Context } from 'hono';
+import type { AppEnv } from './env.ts';
+import { HttpError } from './problems.ts';
+
+const retry_after_seconds = 5;
+
+/**
+ * For an answer that its client wants kept open: a stream, or a wait. It counts until it is sent, or its client has left.
+ * Comes before anything that the request does, since it refuses with 429 what would be one too many.
+ */
+export function keepOpen(c: Context<AppEnv>): void {
+  const { openAnswers } = c.var.deps;
+  const { incoming, outgoing } = c.env;
+  const close = openAnswers.take(c.var.principal.account_id);
+  if (!close) {
+    const detail = `This account has ${openAnswers.most} streams and waits open here, and may have no more. Close one, or try again later.`;
+    throw new HttpError('LIMIT_REACHED', detail, { retry_after_seconds });
+  }
+  if (outgoing.closed || incoming.socket.destroyed) return close();
+  outgoing.once('close', close);
+  // Of requests that were sent one after another on a connection that is lost, only the first answer is closed.
+  incoming.socket.once('close', close);
+  outgoing.once('close', () => incoming.socket.off('close', close));
+}
