@@ -16,13 +16,13 @@ import { problemPages } from './http/problem-pages.ts';
 import { HttpError, notAllowed } from './http/problems.ts';
 import { answerError as answerOrchestrationsError } from './apis/orchestrations/envelope.ts';
 import { answerError as answerOrchflowError } from './apis/orchflow/envelope.ts';
-import { idempotency } from './http/idempotency.ts';
 import { newId } from './ids.ts';
 import { limit } from './http/limit.ts';
 import { createRouter } from './http/openapi.ts';
 import { authRouter } from './apis/orchflow/routes/auth.ts';
 import { mountCodec } from './apis/operators/codec.ts';
 import { healthRouter } from './apis/operators/health.ts';
+import { keysRouter } from './apis/orchflow/routes/keys.ts';
 import { mcpServersRouter } from './apis/orchflow/routes/mcp-servers.ts';
 import { orchestrationRunsRouter } from './apis/orchestrations/routes/runs.ts';
 import { orchestrationsRouter } from './apis/orchestrations/routes/orchestrations.ts';
@@ -50,6 +50,7 @@ export function createApp(deps: AppDeps) {
   // The codec has origins of its own.
   for (const path of ['/api/*', '/health', '/openapi.json']) app.use(path, allowOrigins(deps.config.CORS_ORIGINS));
   app.use(answerOptions());
+  for (const path of ['/api/*', '/codec/*']) app.use(path, keepOut());
   app.use('/api/*', limitBody(1), requireJson());
 
   app.use(
@@ -77,7 +78,6 @@ export function createApp(deps: AppDeps) {
     requireApiKey(deps),
     readBody(),
     limit(deps.limits.perKey, (c) => c.var.principal.key_id),
-    idempotency(),
   );
 
   app.route('/api/v1/runs', runsRouter);
@@ -90,6 +90,7 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/orchestrations', orchestrationRunsRouter);
   app.route('/api/v1/orchestrations', orchestrationsRouter);
   app.route('/api/v1/webhooks', webhooksRouter);
+  app.route('/api/v1/keys', keysRouter);
 
   app.notFound((c) => answerError(new HttpError('NOT_FOUND', 'Page not found.'), c));
   app.onError((error, c) => {
@@ -141,7 +142,7 @@ function description(version: string) {
     },
     servers: [{ url: '/' }],
     tags: [
-      { name: 'Auth', description: 'An account and its API key.' },
+      { name: 'Auth', description: 'An account and its API keys.' },
       { name: 'Runs', description: 'Goals at work: started, followed, cancelled, done again from a task on.' },
       { name: 'Tasks', description: 'The parts of a run, and the answers that people give.' },
       { name: 'Agents', description: 'The built-in agents.' },
@@ -166,6 +167,14 @@ function provide(deps: AppDeps) {
     c.header('X-Request-Id', requestId);
     await next();
     c.res.headers.set('Server-Timing', serverTiming(deadline));
+  });
+}
+
+/** Answers of an account are for who asked: no cache keeps them. */
+function keepOut() {
+  return createMiddleware<AppEnv>(async function keepOut(c, next) {
+    c.header('Cache-Control', 'no-store');
+    await next();
   });
 }
 

@@ -1,9 +1,9 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import type { Payload, PayloadCodec } from '@temporalio/common';
 import { Hono, type Context } from 'hono';
 import { cors } from 'hono/cors';
 import type { Config } from '../../config.ts';
+import { isSameSecret } from '../../crypto.ts';
 import { InvalidInputError } from '../../errors.ts';
 import { limitBody, readBody, requireJson } from '../../http/body.ts';
 import type { AppEnv } from '../../http/env.ts';
@@ -31,13 +31,12 @@ export function mountCodec(app: Hono<AppEnv>, { CODEC_TOKEN: token, CODEC_ORIGIN
  */
 function createCodecRouter({ codec, token, origins }: { codec: PayloadCodec; token: string; origins: string[] }) {
   const router = new Hono<AppEnv>();
-  const digest = (text: string) => createHash('sha256').update(text).digest();
 
   function isOperator(authorization = ''): boolean {
     const [, scheme = '', value = ''] = /^(Bearer|Basic) +(\S+)$/i.exec(authorization) ?? [];
     const isBasic = scheme.toLowerCase() === 'basic';
     const given = isBasic ? Buffer.from(value, 'base64').toString().split(':').slice(1).join(':') : value;
-    return timingSafeEqual(digest(given), digest(token));
+    return isSameSecret(given, token);
   }
 
   async function convert(c: Context<AppEnv>, how: 'encode' | 'decode'): Promise<Response> {

@@ -1,7 +1,8 @@
 import { insertAccount } from '../../../../db/accounts.ts';
 import type { Config } from '../../../config.ts';
-import { encrypt, newApiKey, newWebhookSecret, sha256, webhookSecretContext } from '../../../crypto.ts';
-import { allScopes } from '../../../accounts/principal.ts';
+import { encrypt, newWebhookSecret, webhookSecretContext } from '../../../crypto.ts';
+import { makeKey } from '../../../accounts/keys.ts';
+import { allScopes } from '../../../accounts/scopes.ts';
 import { DomainError } from '../../../errors.ts';
 import { newId } from '../../../ids.ts';
 import { body, createRouter, json, route } from '../../../http/openapi.ts';
@@ -29,14 +30,10 @@ authRouter.openapi(register, async (c) => {
   const { name, email } = c.req.valid('json');
   const { db, config } = c.var.deps;
   const account_id = newId('account');
-  const api_key = newApiKey();
+  const { api_key, row } = makeKey('First key', allScopes);
   const webhook_secret = newWebhookSecret();
   const webhook_secret_encrypted = encrypt(webhook_secret, config.ENCRYPTION_KEY, webhookSecretContext(account_id));
-  const created = await insertAccount(
-    db,
-    { account_id, name, email, webhook_secret_encrypted },
-    { key_id: newId('api_key'), key_sha256: sha256(api_key), key_prefix: api_key.slice(0, 9), scopes: allScopes },
-  );
+  const created = await insertAccount(db, { account_id, name, email, webhook_secret_encrypted }, row);
   if (!created) throw new DomainError('EMAIL_TAKEN', 'An account with this e-mail exists already.');
   return c.json({ api_key, webhook_secret, message: welcome(config) }, 201);
 });
