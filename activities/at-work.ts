@@ -8,14 +8,15 @@ import type { FollowingProgress } from '../workflows/contract/completion.ts';
 import type { Progress } from '../workflows/contract/states.ts';
 import type { ActivityDeps } from './deps.ts';
 import { paidFailuresBefore } from './failures.ts';
-import { putOff } from './places.ts';
+import { putOff, whileSuspended } from './places.ts';
 import { tellOfFailure, tellOfSuccess } from './retrying.ts';
 
 const heartbeatInterval = 1_500;
 
 /**
  * An activity at work: writes the progress that rides with it, loads what it works from, and heartbeats, which keeps the
- * activity alive for the server and brings the cancellation. It takes one of the places of its account, or is put off.
+ * activity alive for the server and brings the cancellation. It takes one of the places of its account, or is put off;
+ * so is all work of an account that is suspended.
  */
 export async function atWork<T>(
   deps: ActivityDeps,
@@ -54,8 +55,10 @@ async function telling<T>(
   work: Work,
   doIt: (work: Work) => Promise<T>,
 ): Promise<T> {
-  const leave = deps.places.take(work.run.account_id);
+  const { suspended_ms } = work;
+  const leave = suspended_ms === null ? deps.places.take(work.run.account_id) : undefined;
   try {
+    if (suspended_ms !== null) throw whileSuspended(suspended_ms);
     if (!leave) throw putOff('WorkQueued', 'Much work of this account is under way; this waits until there is room.');
     const result = await doIt(work);
     await tellOfSuccess(deps, input, work.run);

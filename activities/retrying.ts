@@ -23,12 +23,16 @@ const NAMES: Record<string, string> = {
   finalizeRun: 'The final output',
 };
 
+/** What is no failure of a call. */
+const WAITS: Record<string, string> = { WorkQueued: 'waits for its turn', AccountSuspended: 'waits' };
+
 /** Tells of a try that failed, when it is time to; of one that was the last, that it is over. */
 export async function tellOfFailure({ db, live }: ActivityDeps, input: Input, run: Run, error: unknown): Promise<void> {
   const { info, cancellationSignal } = Context.current();
   if (cancellationSignal.aborted) return;
   const failure = error instanceof ApplicationFailure ? error : undefined;
-  if (failure?.nonRetryable) return tellOfSuccess({ db, live }, input, run);
+  // One that says when all the same is tried again by its workflow.
+  if (failure?.nonRetryable && !failure.nextRetryDelay) return tellOfSuccess({ db, live }, input, run);
   const now = Date.now();
   const wait_ms = Number(failure?.nextRetryDelay ?? Math.min(1_000 * 2 ** (info.attempt - 1), longestPause_ms));
   const lasts_ms = now + wait_ms - info.scheduledTimestampMs;
@@ -45,7 +49,7 @@ export async function tellOfFailure({ db, live }: ActivityDeps, input: Input, ru
   const { attempt: tries } = info;
   const { task_id = null } = input;
   const what = NAMES[info.activityType] ?? task_id ?? 'A call of a tool';
-  const why = type === 'WorkQueued' ? 'waits for its turn' : 'waits: a call fails, and is tried again';
+  const why = WAITS[type] ?? 'waits: a call fails, and is tried again';
   const warning =
     `${what} ${why} (${tries} ${tries === 1 ? 'try' : 'tries'} since ${since}, ` +
     `the next at ${next_try_at}). ${reason}`;

@@ -33,6 +33,9 @@ export function findAccountByEmail(db: Db, email: string): Promise<{ account_id:
     .executeTakeFirst();
 }
 
+/** For how long an account has been suspended, in milliseconds; null when it is not. */
+export const suspendedMs = sql<number | null>`extract(epoch from now() - accounts.suspended_at)::float8 * 1000`;
+
 /** Suspends an account, or ends that. One that is suspended already stays so since then. */
 export async function setSuspended(db: Db, account_id: string, isSuspended: boolean): Promise<void> {
   await db

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { RunStatus } from '../workflows/contract/states.ts';
+import { suspendedMs } from './accounts.ts';
 import type { Db } from './index.ts';
 import { cooldownsOfAccount, type Cooldown } from './provider-cooldowns.ts';
 import { savedStatus, type Signed } from './progress.ts';
@@ -16,9 +17,12 @@ export type Work = {
   paid_calls: Set<string>;
   /** Of the providers that may be asked. */
   cooldowns: Cooldown[];
+  /** For how long its account has been suspended; null when it is not. */
+  suspended_ms: number | null;
 };
 
-type Row = Run & Pick<Work, 'tasks' | 'cooldowns'> & { texts: Record<string, string> | null; paid_calls: string[] };
+type Row = Run &
+  Pick<Work, 'tasks' | 'cooldowns' | 'suspended_ms'> & { texts: Record<string, string> | null; paid_calls: string[] };
 
 /** Of the texts of one activity together, in bytes. */
 const maxTexts = 16 * 1024 * 1024;
@@ -44,11 +48,19 @@ export async function loadWork(db: Db, run_id: string, text_ids: string[], progr
               then (select coalesce(json_object_agg(text_id, text), '{}') from texts where text_id = any(${text_ids})) end
        from texts where text_id = any(${text_ids})) as texts,
       array(select call_id from llm_calls where llm_calls.run_id = runs.run_id) as paid_calls,
-      (select coalesce(json_agg(cooldown), '[]') from (${cooldownsOfAccount}) as cooldown) as cooldowns
+      (select coalesce(json_agg(cooldown), '[]') from (${cooldownsOfAccount}) as cooldown) as cooldowns,
+      (select ${suspendedMs} from accounts where accounts.account_id = runs.account_id) as suspended_ms
     from runs where runs.run_id = ${run_id}`.execute(db);
   const [row] = rows;
   if (!row) throw new Error(`There is no run ${run_id}.`);
-  const { tasks, texts, paid_calls, cooldowns, ...run } = row;
+  const { tasks, texts, paid_calls, cooldowns, suspended_ms, ...run } = row;
   if (!texts) throw new TextsTooLong(`it reads more than ${maxTexts / 1024 / 1024} MiB at once.`);
-  return { run, tasks, texts: new Map(Object.entries(texts)), paid_calls: new Set(paid_calls), cooldowns };
+  return {
+    run,
+    tasks,
+    texts: new Map(Object.entries(texts)),
+    paid_calls: new Set(paid_calls),
+    cooldowns,
+    suspended_ms,
+  };
 }

@@ -121,6 +121,8 @@ const migrateEnvironment = environment
 
 const reencryptEnvironment = environment.pick({ DATABASE_URL: true, ENCRYPTION_KEY: true });
 
+const accountEnvironment = environment.pick({ DATABASE_URL: true });
+
 /** The names of all variables that are read here. */
 export const variables = new Set(
   [environment, launcherEnvironment, temporalBinaryEnvironment].flatMap(({ shape }) => Object.keys(shape)),
@@ -188,6 +190,11 @@ export function loadMigrateConfig(env: Environment = process.env) {
 /** Settings of `npm run reencrypt`. */
 export function loadReencryptConfig(env: Environment = process.env) {
   return parse(reencryptEnvironment, env);
+}
+
+/** Settings of `npm run account`. */
+export function loadAccountConfig(env: Environment = process.env) {
+  return parse(accountEnvironment, env);
 }
 
 /** Settings of `npm start`; the child processes it starts get theirs from it. */

@@ -1,4 +1,11 @@
-import { CancellationScope, condition, workflowInfo } from '@temporalio/workflow';
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
 import { isBesidePlan } from './contract/plan.ts';
 import type { Progress, RunStatus, TaskState } from './contract/states.ts';
 import { othersAreDone } from './history.ts';
@@ -56,23 +63,38 @@ export function keepSaving(run: ProjectedRun): void {
   });
 }
 
-/** Runs an activity that writes the changes so far before it does its work. */
+/**
+ * Runs an activity that writes the changes so far before it does its work. While the account is suspended it waits, and runs
+ * the activity again: no time that bounds it runs out meanwhile.
+ */
 export async function runWithProgress<T>(
   run: ProjectedRun,
   activity: (progress: Progress | undefined) => Promise<T>,
 ): Promise<T> {
-  const progress = take(run);
-  run.projection.underway += 1;
-  try {
-    const result = await activity(progress);
-    if (progress) markSaved(run, progress);
-    return result;
-  } catch (error) {
-    if (progress) giveBack(run, progress);
-    throw error;
-  } finally {
-    run.projection.underway -= 1;
+  for (;;) {
+    const progress = take(run);
+    let pause_ms: number | undefined;
+    run.projection.underway += 1;
+    try {
+      const result = await activity(progress);
+      if (progress) markSaved(run, progress);
+      return result;
+    } catch (error) {
+      if (progress) giveBack(run, progress);
+      pause_ms = pauseOf(error);
+      if (pause_ms === undefined) throw error;
+    } finally {
+      run.projection.underway -= 1;
+    }
+    await sleep(pause_ms);
   }
+}
+
+/** How long what is refused because the account is suspended waits (`activities/places.ts`). */
+function pauseOf(error: unknown): number | undefined {
+  const failure = error instanceof ActivityFailure ? error.cause : undefined;
+  if (!(failure instanceof ApplicationFailure) || failure.type !== 'AccountSuspended') return undefined;
+  return Number(failure.details?.[0]);
 }
 
 /**
