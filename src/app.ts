@@ -5,7 +5,6 @@ import { methodNotAllowed } from 'hono/method-not-allowed';
 import { secureHeaders } from 'hono/secure-headers';
 import { requireApiKey } from './http/auth.ts';
 import { limitBody, readBody, readRest, requireJson } from './http/body.ts';
-import { clientAddress } from './http/client-address.ts';
 import { answerInTime, createDeadline, serverTiming } from './http/deadline.ts';
 import { allowOrigins } from './http/cross-origin.ts';
 import type { AppDeps } from './deps.ts';
@@ -17,7 +16,7 @@ import { HttpError, notAllowed } from './http/problems.ts';
 import { answerError as answerOrchestrationsError } from './apis/orchestrations/envelope.ts';
 import { answerError as answerOrchflowError } from './apis/orchflow/envelope.ts';
 import { newId } from './ids.ts';
-import { limit } from './http/limit.ts';
+import { addressOf, limit } from './http/limit.ts';
 import { createRouter } from './http/openapi.ts';
 import { authRouter } from './apis/orchflow/routes/auth.ts';
 import { mountCodec } from './apis/operators/codec.ts';
@@ -53,11 +52,7 @@ export function createApp(deps: AppDeps) {
   for (const path of ['/api/*', '/codec/*']) app.use(path, keepOut());
   app.use('/api/*', limitBody(1), requireJson());
 
-  app.use(
-    '/api/v1/auth/register',
-    readBody(),
-    limit(deps.limits.perAddress, (c) => clientAddress(c, deps.config.TRUSTED_PROXIES)),
-  );
+  app.use('/api/v1/auth/register', readBody(), limit(deps.limits.perAddress, addressOf));
   app.route('/', healthRouter);
   app.route('/api/v1/auth', authRouter);
   app.route('/api/v1/agents', templatesRouter);
@@ -71,7 +66,7 @@ export function createApp(deps: AppDeps) {
     serveStatic({ root: swaggerAssets, rewriteRequestPath: (path) => path.slice('/docs/assets'.length) }),
   );
 
-  mountCodec(app, deps.config);
+  mountCodec(app, deps);
 
   app.use(
     '/api/v1/*',

@@ -82,6 +82,11 @@ const environment = z.object({
 
   RATE_LIMIT_PER_MINUTE: z.coerce.number().int().min(0).optional(),
   REGISTER_LIMIT_PER_HOUR: z.coerce.number().int().min(0).optional(),
+  FAILED_KEYS_LIMIT_PER_MINUTE: z.coerce.number().int().min(0).default(60),
+  REGISTRATION: z.enum(['open', 'invite', 'closed']).default('open'),
+  REGISTRATION_CODES: csv
+    .refine((codes) => codes.every((code) => code.length >= 16), 'must have at least 16 characters each')
+    .default([]),
   TRUSTED_PROXIES: cidrs.default([]),
   CORS_ORIGINS: origins.default([]),
   REMIND_EVERY_MIN_SECONDS: seconds.default(60),

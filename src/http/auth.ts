@@ -6,7 +6,9 @@ import { hasScope, missingScope, type Scope } from '../accounts/scopes.ts';
 import { isWellFormedApiKey, sha256 } from '../crypto.ts';
 import { inTime } from './deadline.ts';
 import type { AppEnv } from './env.ts';
+import { countFailure } from './limit.ts';
 import { HttpError } from './problems.ts';
+import type { RateLimits } from './rate-limits.ts';
 
 /** For so long a key that was good is not looked up again: clients poll. In milliseconds. */
 const trustedFor = 1_000;
@@ -20,9 +22,11 @@ function keyOf(apiKeyHeader: string | undefined, authorization: string | undefin
 
 /**
  * Lets in requests with an API key, in `X-API-Key` or as `Authorization: Bearer`, and sets `principal`. A key that is taken
- * back, or whose account is suspended, is refused a second later by every process; `isLetIn` tells long answers.
+ * back, or whose account is suspended, is refused a second later by every process; `isLetIn` tells long answers. Wrong keys
+ * are counted by the address that they come from; good ones of that address are taken all the same, since nobody guesses
+ * 256 bits.
  */
-export function requireApiKey({ db, log }: { db: Db; log: Logger }) {
+export function requireApiKey({ db, log, limits }: { db: Db; log: Logger; limits: RateLimits }) {
   const lookUps = new Map<string, { principal: Promise<Found>; until: number }>();
 
   /** Requests with one key that come at once, or soon after, share one look-up. */
@@ -46,6 +50,7 @@ export function requireApiKey({ db, log }: { db: Db; log: Logger }) {
     const key = keyOf(c.req.header('x-api-key'), c.req.header('authorization'));
     const principal = key && isWellFormedApiKey(key) ? await inTime(c, findPrincipal(key)) : undefined;
     if (!key || !principal) {
+      if (key) await countFailure(c, limits.failedKeys);
       const detail = 'Send your API key in the X-API-Key header. Get one with POST /api/v1/auth/register.';
       throw new HttpError('UNAUTHORIZED', detail);
     }

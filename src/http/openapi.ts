@@ -68,7 +68,7 @@ const problemSchema = z
 const problemDescriptions = {
   401: 'Missing or invalid API key',
   402: 'Managed runs are used up or not offered: register a provider and pass `provider_id`',
-  403: 'The key lacks the scope that `security` names, or the account is suspended',
+  403: 'The key lacks the scope that `security` names, or the account is suspended, or registration is not open',
   404: 'Not found, or of another account',
   409: 'Not possible in the present state',
   413: 'The body is larger than 1 MiB',

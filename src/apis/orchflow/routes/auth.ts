@@ -2,9 +2,11 @@ import { insertAccount } from '../../../../db/accounts.ts';
 import type { Config } from '../../../config.ts';
 import { encrypt, newWebhookSecret, webhookSecretContext } from '../../../crypto.ts';
 import { makeKey } from '../../../accounts/keys.ts';
+import { isInvited, requireRegistration } from '../../../accounts/registration.ts';
 import { allScopes } from '../../../accounts/scopes.ts';
 import { DomainError } from '../../../errors.ts';
 import { newId } from '../../../ids.ts';
+import { countGuess } from '../../../http/limit.ts';
 import { body, createRouter, json, route } from '../../../http/openapi.ts';
 import { registeredSchema, registerSchema } from '../schemas/auth.ts';
 
@@ -23,12 +25,16 @@ const register = route({
   isPublic: true,
   request: { body: body(registerSchema) },
   responses: { 201: json(registeredSchema, 'The account was created') },
-  problems: [409, 429],
+  problems: [403, 409, 429],
 });
 
 authRouter.openapi(register, async (c) => {
-  const { name, email } = c.req.valid('json');
-  const { db, config } = c.var.deps;
+  const { name, email, invite_code } = c.req.valid('json');
+  const { db, config, limits } = c.var.deps;
+  if (config.REGISTRATION === 'invite' && invite_code !== undefined) {
+    await countGuess(c, limits.failedCodes, isInvited(config, invite_code));
+  }
+  requireRegistration(config, invite_code);
   const account_id = newId('account');
   const { api_key, row } = makeKey('First key', allScopes);
   const webhook_secret = newWebhookSecret();
