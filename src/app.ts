@@ -72,7 +72,8 @@ export function createApp(deps: AppDeps) {
     '/api/v1/*',
     requireApiKey(deps),
     readBody(),
-    limit(deps.limits.perKey, (c) => c.var.principal.key_id),
+    // All keys of an account together: with more keys it may not do more.
+    limit(deps.limits.perAccount, (c) => c.var.principal.account_id),
   );
 
   app.route('/api/v1/runs', runsRouter);

@@ -169,7 +169,7 @@ export function loadConfig(env: Environment = process.env) {
     temporalEnvironment: temporalEnvironment({ ...env, TEMPORAL_ADDRESS: settings.TEMPORAL_ADDRESS }),
     /** Runs an account may start in a calendar month (UTC); 0 is no limit. */
     MONTHLY_RUN_LIMIT: settings.MONTHLY_RUN_LIMIT ?? (hosted ? 100 : 0),
-    /** Requests of an API key; 0 is no limit. */
+    /** Requests of an account; 0 is no limit. */
     RATE_LIMIT_PER_MINUTE: settings.RATE_LIMIT_PER_MINUTE ?? (hosted ? 600 : 0),
     /** Accounts made from one address; 0 is no limit. */
     REGISTER_LIMIT_PER_HOUR: settings.REGISTER_LIMIT_PER_HOUR ?? (hosted ? 20 : 0),

@@ -4,15 +4,15 @@ import type { AppDeps } from '../deps.ts';
 import type { IdSeed } from '../ids.ts';
 import type { Deadline } from './deadline.ts';
 
-/** What a handler finds in `c.var`; `principal` and `isLetIn` behind the auth line. */
+/** What a handler finds in `c.var`; `principal` behind the auth line. */
 export type AppEnv = {
   Bindings: HttpBindings;
   Variables: {
     deps: AppDeps;
     requestId: string;
     principal: Principal;
-    /** Whether the key is still good, for answers that last. */
-    isLetIn: () => Promise<boolean>;
+    /** Whether the key is still good, for answers that last; what needs no key has none. */
+    isLetIn?: () => Promise<boolean>;
     deadline: Deadline;
     idempotency?: IdSeed;
     /** The answer is still being written when its response goes out. */

@@ -7,7 +7,7 @@ import { HttpError } from './problems.ts';
 import type { RateLimit } from './rate-limits.ts';
 
 /**
- * Refuses a request with 429 when its key, or its address, has used up the limit. Every answer says what is left: in
+ * Refuses a request with 429 when its account, or its address, has used up the limit. Every answer says what is left: in
  * `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11), and in `X-RateLimit-*` (reset in
  * seconds since 1970). Without a limit it costs nothing.
  */

@@ -34,7 +34,7 @@ export function sendEvents(
         throw error;
       });
       if (done) return controller.close();
-      if (!(await c.var.isLetIn())) {
+      if ((await c.var.isLetIn?.()) === false) {
         controller.close();
         return leave();
       }
