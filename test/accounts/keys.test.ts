@@ -121,7 +121,7 @@ test('of two keys that may do everything one stays, when each deletes itself at 
     owner.delete(`/keys/${first.key_id}`),
     userOf(second.api_key, apis[1]).delete(`/keys/${second.key_id}`),
   ]);
-  expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 409]);
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 409]));
 });
 
 test('one that has expired is as if it had never been, and does not count', async () => {
