@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { isUnavailable } from '../db/index.ts';
-import { isFinished } from '../db/runs.ts';
+import { getAccountOf, isFinished } from '../db/runs.ts';
 import type { Signed } from '../db/progress.ts';
 import { loadWork, TextsTooLong, type Work } from '../db/work.ts';
 import type { FollowingProgress } from '../workflows/contract/completion.ts';
@@ -28,7 +28,10 @@ export async function atWork<T>(
   const context = Context.current();
   const timer = setInterval(() => context.heartbeat(paidFailuresBefore()), heartbeatInterval);
   const ids = text_ids.filter((id) => id !== null);
+  let leave: (() => void) | undefined;
   try {
+    // What was put off before looks for a place first: what it works from may be long, and loaded in vain.
+    if (context.info.attempt > 1) leave = await takePlace(deps, input, await getAccountOf(db, input.run_id));
     const work = await loadWork(db, input.run_id, ids, input.progress && signed(input.progress)).catch(
       (error: unknown) => {
         throw error instanceof TextsTooLong ? ApplicationFailure.nonRetryable(error.message, error.name) : error;
@@ -38,10 +41,25 @@ export async function atWork<T>(
     // Cancelled for its readers: Temporal's request is on its way here, and nothing more may be paid for.
     // Completed, it is by an attempt of this activity that could not report it.
     if (isFinished(work.run.status) && work.run.status !== 'completed') await context.cancelled;
+    leave ??= await takePlace(deps, input, work.run.account_id);
     return await telling(deps, input, work, doIt);
   } finally {
+    leave?.();
     clearInterval(timer);
   }
+}
+
+/** @throws `WorkQueued` when there is none for the account, and readers are told. */
+async function takePlace(
+  deps: ActivityDeps,
+  input: { run_id: string; task_id?: string },
+  account_id: string,
+): Promise<() => void> {
+  const leave = deps.places.take(account_id);
+  if (leave) return leave;
+  const failure = putOff('WorkQueued', 'Much work of this account is under way; this waits until there is room.');
+  await tellOfFailure(deps, input, failure);
+  throw failure;
 }
 
 /** As the execution that this activity is of writes it. */
@@ -55,19 +73,14 @@ async function telling<T>(
   work: Work,
   doIt: (work: Work) => Promise<T>,
 ): Promise<T> {
-  const { suspended_ms } = work;
-  const leave = suspended_ms === null ? deps.places.take(work.run.account_id) : undefined;
   try {
-    if (suspended_ms !== null) throw whileSuspended(suspended_ms);
-    if (!leave) throw putOff('WorkQueued', 'Much work of this account is under way; this waits until there is room.');
+    if (work.suspended_ms !== null) throw whileSuspended(work.suspended_ms);
     const result = await doIt(work);
-    await tellOfSuccess(deps, input, work.run);
+    await tellOfSuccess(deps, input, work.run.retrying);
     return result;
   } catch (error) {
-    await tellOfFailure(deps, input, work.run, error);
+    await tellOfFailure(deps, input, error, work.run.retrying);
     throw error;
-  } finally {
-    leave?.();
   }
 }
 

@@ -1,9 +1,10 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { valueOf, type StateRefs, type StateValues } from '../db/shared-state.ts';
-import { JavaScriptError, runJavaScript } from '../src/javascript/index.ts';
+import { JavaScriptError, NoThreadError, runJavaScript } from '../src/javascript/index.ts';
 import type { Definition, StepOf } from '../workflows/contract/definition.ts';
 import { jsonIn } from './extract-json.ts';
 import { asText, join, render } from './state.ts';
+import { noThread } from './places.ts';
 import type { LoadedStep } from './step-reads.ts';
 
 /** What a step that needs no model makes of the state. `decision` is that of `if_else` and `switch`. */
@@ -50,6 +51,7 @@ async function evaluateFor(owner: string, code: string, state: StateValues, seco
   try {
     return (await runJavaScript(code, { state }, { owner, timeout_ms, signal })).value;
   } catch (error) {
+    if (error instanceof NoThreadError) throw noThread();
     if (!(error instanceof JavaScriptError)) throw error;
     throw ApplicationFailure.nonRetryable(error.message, 'JavaScriptError');
   }

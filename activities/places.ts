@@ -28,10 +28,23 @@ export function createPlaces(all: number, weight: number) {
 
 export type Places = ReturnType<typeof createPlaces>;
 
-/** Tried again in some seconds, and not all at the same time. */
+/** For what is done in a moment, whoever it is of. */
+export const enoughPlaces: Places = { take: () => () => {} };
+
+/**
+ * Tried again in some seconds, and not all at the same time. What has waited for a quarter of its time ends, and is begun
+ * anew by its workflow, with all of it.
+ */
 export function putOff(type: 'WebhookQueued' | 'WorkQueued', message: string): ApplicationFailure {
+  const { scheduledTimestampMs, scheduleToCloseTimeoutMs } = Context.current().info;
+  const nonRetryable = scheduleToCloseTimeoutMs > 0 && Date.now() - scheduledTimestampMs > scheduleToCloseTimeoutMs / 4;
   const nextRetryDelay = 1_000 + Math.round(Math.random() * 9_000);
-  return ApplicationFailure.create({ type, message, nextRetryDelay, category: 'BENIGN' });
+  return ApplicationFailure.create({ type, message, nonRetryable, nextRetryDelay, category: 'BENIGN' });
+}
+
+/** For a script that has not begun. */
+export function noThread(): ApplicationFailure {
+  return putOff('WorkQueued', 'Many scripts of this account are under way; this one waits until there is room.');
 }
 
 const shortestPause_ms = 5_000;

@@ -27,12 +27,18 @@ const NAMES: Record<string, string> = {
 const WAITS: Record<string, string> = { WorkQueued: 'waits for its turn', AccountSuspended: 'waits' };
 
 /** Tells of a try that failed, when it is time to; of one that was the last, that it is over. */
-export async function tellOfFailure({ db, live }: ActivityDeps, input: Input, run: Run, error: unknown): Promise<void> {
+export async function tellOfFailure(
+  { db, live }: ActivityDeps,
+  input: Input,
+  error: unknown,
+  retrying: Run['retrying'] = {},
+): Promise<void> {
   const { info, cancellationSignal } = Context.current();
   if (cancellationSignal.aborted) return;
   const failure = error instanceof ApplicationFailure ? error : undefined;
-  // One that says when all the same is tried again by its workflow.
-  if (failure?.nonRetryable && !failure.nextRetryDelay) return tellOfSuccess({ db, live }, input, run);
+  // What is refused for that is tried again by its workflow.
+  const isSuspended = failure?.type === 'AccountSuspended';
+  if (failure?.nonRetryable && !isSuspended) return tellOfSuccess({ db, live }, input, retrying);
   const now = Date.now();
   const wait_ms = Number(failure?.nextRetryDelay ?? Math.min(1_000 * 2 ** (info.attempt - 1), longestPause_ms));
   const lasts_ms = now + wait_ms - info.scheduledTimestampMs;
@@ -67,7 +73,7 @@ export async function tellOfFailure({ db, live }: ActivityDeps, input: Input, ru
 export async function tellOfSuccess(
   { db, live }: Pick<ActivityDeps, 'db' | 'live'>,
   input: Input,
-  { retrying }: Run,
+  retrying: Run['retrying'],
 ): Promise<void> {
   if (!Object.hasOwn(retrying, callOf(input))) return;
   await forgetRetrying(db, input.run_id, callOf(input)).catch(() => {});

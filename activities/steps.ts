@@ -1,5 +1,6 @@
 import { findDefinition } from '../db/orchestrations.ts';
 import { textIdsOf, valuesOf, type StateRefs } from '../db/shared-state.ts';
+import { describeTask } from '../db/tasks.ts';
 import { insertText } from '../db/texts.ts';
 import type { Definition, Step, StepOf } from '../workflows/contract/definition.ts';
 import type { ValueRef } from '../workflows/contract/shared-state.ts';
@@ -14,6 +15,7 @@ import { chooseRouteAnswer, chooseRoutePrompt, findRoute } from './prompts/choos
 import { stepPrompt } from './prompts/step.ts';
 import { usualOutputTokens as max_output_tokens } from './output-tokens.ts';
 import { asText, render, requireShort } from './state.ts';
+import { enoughPlaces } from './places.ts';
 import {
   agentOf,
   keysOfComputation,
@@ -43,12 +45,15 @@ export function createStepActivities(deps: ActivityDeps) {
     keysOf: (step: Step, definition: Definition) => string[] | undefined,
     doIt: (loaded: LoadedStep) => Promise<T>,
     more_text_ids: (string | null)[] = [],
+    places = deps.places,
   ): Promise<T> {
     const definition = await getDefinition(input.definition_hash);
     const step = definition.steps.find(({ id }) => id === input.step_id)!;
     const state = input.state ?? {};
     const ids = [...textIdsOf(state, keysOf(step, definition)), ...more_text_ids];
-    return atWork(deps, input, ids, (work) => doIt({ work, definition, step, values: valuesOf(state, work.texts) }));
+    return atWork({ ...deps, places }, input, ids, (work) =>
+      doIt({ work, definition, step, values: valuesOf(state, work.texts) }),
+    );
   }
 
   return {
@@ -61,9 +66,10 @@ export function createStepActivities(deps: ActivityDeps) {
         () => [],
         (loaded) => collectLoop(deps, input, loaded),
         input.iterations.flatMap((results) => textIdsOf(results)),
+        enoughPlaces,
       ),
     openForm: (input: OpenForm) =>
-      atStep(input, keysOfForm, (loaded) => openForm(deps, input, loaded), [input.last_output_id]),
+      atStep(input, keysOfForm, (loaded) => openForm(deps, input, loaded), [input.last_output_id], enoughPlaces),
   };
 }
 
@@ -163,7 +169,7 @@ async function collectLoop(
   return { writes: step.output_key && output ? { ...writes, [step.output_key]: output } : writes, output };
 }
 
-/** Writes down what a person is shown at a human step: prompt, fields and context. */
+/** Writes down what a person is shown at a human step: prompt, fields and context. The prompt describes its task. */
 async function openForm(
   { db, max_value_length }: ActivityDeps,
   { run_id, task_id, step_id, last_output_id }: OpenForm,
@@ -172,15 +178,13 @@ async function openForm(
   const { human_prompt, human_fields, input_keys } = step as StepOf<'human'>;
   const read = input_keys.map((key) => values[key]).find(Boolean);
   const context = read ?? work.texts.get(last_output_id ?? '');
-  const form = {
-    step_id,
-    prompt: human_prompt?.trim()
-      ? render(human_prompt, values, max_value_length, 'prompt')
-      : 'Please provide input to continue.',
-    fields: human_fields,
-    agent_context: context === undefined ? null : asText(context),
-  };
+  const prompt = human_prompt?.trim()
+    ? storable(render(human_prompt, values, max_value_length, 'prompt'))
+    : 'Please provide input to continue.';
+  const agent_context = context === undefined ? null : storable(asText(context));
+  const form = { step_id, prompt, fields: human_fields, agent_context };
   await insertText(db, { text_id: `${run_id}/${task_id}/form`, run_id, text: JSON.stringify(form) });
+  await describeTask(db, { run_id, id: task_id }, prompt);
 }
 
 /**
@@ -196,9 +200,13 @@ async function storeValue(
   if (value === null || value === undefined) return null;
   if (typeof value === 'boolean' || typeof value === 'number') return { value };
   const text_id = `${run_id}/${task_id}/${name}`;
-  // Postgres stores no NUL.
-  const text = asText(value).replaceAll('\u0000', '').toWellFormed();
+  const text = storable(asText(value));
   requireShort(text.length, max_value_length);
   await insertText(db, { text_id, run_id, text });
   return typeof value === 'string' ? { text: text_id } : { json: text_id };
+}
+
+/** Postgres stores no NUL. */
+function storable(text: string): string {
+  return text.replaceAll('\u0000', '').toWellFormed();
 }

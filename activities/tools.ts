@@ -6,12 +6,14 @@ import type { McpServer, RequestedCall } from '../db/schema.ts';
 import { findApproval, findToolResult, insertToolResult, type ToolResult } from '../db/tool-calls.ts';
 import type { Work } from '../db/work.ts';
 import { decrypt, mcpServerContext, OtherKeyError, sha256, type KeyRing } from '../src/crypto.ts';
+import { NoThreadError } from '../src/javascript/index.ts';
 import { parseToolArguments, type ToolDefinition } from '../src/llm/index.ts';
 import { callMcpTool, maxResultLength, ToolError, wireName, type McpTarget, type Tool } from '../src/tools/index.ts';
 import type { AgentTool } from '../workflows/contract/definition.ts';
 import type { Progress, ToolRequest } from '../workflows/contract/states.ts';
 import { atWork, keep } from './at-work.ts';
 import type { ActivityDeps } from './deps.ts';
+import { noThread } from './places.ts';
 import { cut } from './prompts/blocks.ts';
 
 /** Of one call. */
@@ -140,7 +142,8 @@ async function runTool(
   try {
     const tool = name === null || is_withdrawn ? undefined : await findTool(deps, account_id, name);
     if (!tool) throw new ToolError(`There is no tool "${name ?? called}".`);
-    if (source !== undefined && source !== tool.source) {
+    // Those that 0.1.0 journalled have none; what a person has approved of them is made.
+    if (source !== tool.source && !(source === undefined && approved_at)) {
       throw new ToolError(`The server of "${name}" is another by now, so this call was not made. Call again.`);
     }
     const args = argumentsOf(given);
@@ -151,6 +154,7 @@ async function runTool(
     cancellationSignal.throwIfAborted();
     // Nothing that the tool is to blame for: another worker, or a later try, may have more luck.
     if (isUnavailable(error) || error instanceof OtherKeyError) throw error;
+    if (error instanceof NoThreadError) throw noThread();
     const tooSlow = `The tool did not answer within ${timeout_ms / 1_000} seconds.`;
     return { text: storable(deadline.aborted ? tooSlow : messageOf(error)), is_error: true };
   }

@@ -93,13 +93,14 @@ export async function listStepTasks(db: Db, run_id: string): Promise<TaskState[]
 const versionsPerTry = 1_000_000;
 
 /**
- * Begins a failed run anew, where it stopped. Returns the status that it had, or undefined when this account has no such
- * run of an orchestration; only one that has failed is begun again, and only within the quota of one on its provider.
+ * Begins a failed run anew, where it stopped, once for each request. Returns the status that it had, or undefined when this
+ * account has no such run of an orchestration; only one that has failed is begun again, and only within the quota of one on
+ * its provider.
  */
 export function retryRun(
   db: Db,
   account_id: string,
-  run_id: string,
+  { run_id, request_id }: { run_id: string; request_id: string },
   quotaOn: (provider_id: string | null) => RunQuota,
 ): Promise<{ before: RunStatus; refused?: 'trial' | 'monthly'; entry?: OutboxEntry } | undefined> {
   return db.transaction().execute(async (trx) => {
@@ -112,6 +113,14 @@ export function retryRun(
       .forUpdate()
       .executeTakeFirst();
     if (!run || run.status !== 'failed') return run && { before: run.status };
+    const key = `retried/${request_id}`;
+    const begun = await trx
+      .selectFrom('run_events')
+      .select('seq')
+      .where('run_id', '=', run_id)
+      .where('event_key', '=', key)
+      .executeTakeFirst();
+    if (begun) return { before: run.status };
     const refused = await takeQuota(trx, account_id, quotaOn(run.provider_id));
     if (refused) return { before: run.status, refused };
     const attempt = run.attempt + 1;
@@ -120,7 +129,7 @@ export function retryRun(
       .set({ status: 'pending', error: null, completed_at: null, attempt, version: sql`version + ${versionsPerTry}` })
       .where('run_id', '=', run_id)
       .execute();
-    await appendEvents(trx, run_id, [{ key: `retried/${attempt}`, type: 'run.retried', data: { attempt } }]);
+    await appendEvents(trx, run_id, [{ key, type: 'run.retried', data: { attempt } }]);
     return { before: run.status, entry: await insertOutboxEntry(trx, { run_id }, { kind: 'start' }) };
   });
 }

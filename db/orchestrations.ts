@@ -28,8 +28,9 @@ export function listOrchestrations(
     .innerJoin('definitions', 'definitions.hash', 'orchestrations.hash')
     .select([
       'id',
-      sql<string>`definition ->> 'name'`.as('name'),
-      sql<string>`definition ->> 'description'`.as('description'),
+      // Definitions of 0.1.0 may hold what is no text to Postgres, elsewhere: `->>` would look at all of them.
+      sql<string>`(definition -> 'name') #>> '{}'`.as('name'),
+      sql<string>`(definition -> 'description') #>> '{}'`.as('description'),
       sql<number>`json_array_length(definition -> 'steps')`.as('steps'),
     ])
     .where('account_id', '=', account_id)

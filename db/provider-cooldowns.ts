@@ -6,12 +6,12 @@ type BlockedModel = { provider_id: string; model: string };
 /** Holds the calls of all runs to this model of a provider back for so long. A longer block stands. */
 export async function blockModel(db: Db, { provider_id, model }: BlockedModel, ms: number): Promise<void> {
   await db
-    .insertInto('provider_cooldowns')
+    .insertInto('model_cooldowns')
     .values({ provider_id, model, blocked_until: sql`now() + make_interval(secs => ${ms / 1_000})` })
     .onConflict((conflict) =>
       conflict
         .columns(['provider_id', 'model'])
-        .doUpdateSet({ blocked_until: sql`greatest(provider_cooldowns.blocked_until, excluded.blocked_until)` }),
+        .doUpdateSet({ blocked_until: sql`greatest(model_cooldowns.blocked_until, excluded.blocked_until)` }),
     )
     .execute();
 }
@@ -22,7 +22,7 @@ export type Cooldown = BlockedModel & { blocked_until: string; ms: number };
 /** What holds back calls now: of the operator's own models, and of the providers of the account of a run in the query. */
 export const cooldownsOfAccount = sql<Cooldown>`
   select provider_id, model, blocked_until, extract(epoch from blocked_until - now())::float8 * 1000 as ms
-  from provider_cooldowns
+  from model_cooldowns
   where blocked_until > now() and (
     provider_id like 'managed/%'
     or provider_id in (select provider_id from providers where providers.account_id = runs.account_id))`;
@@ -30,7 +30,7 @@ export const cooldownsOfAccount = sql<Cooldown>`
 /** Of models that may be called again. */
 export async function deleteExpiredCooldowns(db: Db): Promise<void> {
   await db
-    .deleteFrom('provider_cooldowns')
+    .deleteFrom('model_cooldowns')
     .where('blocked_until', '<', sql<string>`now()`)
     .execute();
 }

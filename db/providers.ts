@@ -27,9 +27,9 @@ export function listProviders(db: Db, account_id: string): Promise<(Provider & {
     .select(sql<string | null>`without_password(base_url)`.as('base_url'))
     .select((eb) =>
       eb
-        .selectFrom('provider_cooldowns')
+        .selectFrom('model_cooldowns')
         .select(({ fn }) => fn.max('blocked_until').as('blocked_until'))
-        .whereRef('provider_cooldowns.provider_id', '=', 'providers.provider_id')
+        .whereRef('model_cooldowns.provider_id', '=', 'providers.provider_id')
         .where('blocked_until', '>', sql<string>`now()`)
         .as('blocked_until'),
     )

@@ -10,6 +10,12 @@ export function getRun(db: Db, run_id: string): Promise<Run> {
   return db.selectFrom('runs').selectAll().where('run_id', '=', run_id).executeTakeFirstOrThrow();
 }
 
+/** Whose run it is. Throws when there is no such run. */
+export async function getAccountOf(db: Db, run_id: string): Promise<string> {
+  const run = db.selectFrom('runs').select('account_id').where('run_id', '=', run_id);
+  return (await run.executeTakeFirstOrThrow()).account_id;
+}
+
 export type RunQuota = {
   /** Runs in a calendar month (UTC); 0 is no limit. */
   monthly: number;

@@ -36,7 +36,8 @@ export interface Database {
   orchestrations: OrchestrationTable;
   budget_reservations: BudgetReservationTable;
   managed_reservations: ManagedReservationTable;
-  provider_cooldowns: ProviderCooldownTable;
+  managed_spending: ManagedSpendingTable;
+  model_cooldowns: ModelCooldownTable;
 }
 
 /** Read as `T`, written as JSON text. */
@@ -295,10 +296,17 @@ interface McpServerTable {
 export type McpTool = { name: string; description: string; json_schema: Record<string, unknown> };
 
 /** Models whose provider said when they may be called again. Of the operator's the id is `managed/` and the vendor. */
-interface ProviderCooldownTable {
+interface ModelCooldownTable {
   provider_id: string;
   model: string;
   blocked_until: string;
+}
+
+/** What was spent of the operator's models, by month (UTC). */
+interface ManagedSpendingTable {
+  month: string;
+  account_id: string;
+  cost_usd: number;
 }
 
 /** What a call in flight of the operator's models may cost at most. */

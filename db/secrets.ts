@@ -1,24 +1,27 @@
 import { sql, type RawBuilder } from 'kysely';
 import type { Db } from './index.ts';
 
-/** Where encrypted secrets are stored: table, column, and what in the table names one beside its account. */
+/**
+ * Where encrypted secrets are stored: table, column, what in the table names one beside its account, and which are in use.
+ * Of a provider that is deactivated nothing is read any more, and what is expired signs nothing.
+ */
 const places = {
-  providerKey: ['providers', 'api_key_encrypted', 'provider_id'],
-  webhookSecret: ['accounts', 'webhook_secret_encrypted', 'account_id'],
-  retiredWebhookSecret: ['retired_webhook_secrets', 'secret_encrypted', 'account_id'],
-  mcpServerSecrets: ['mcp_servers', 'secrets_encrypted', 'name'],
+  providerKey: ['providers', 'api_key_encrypted', 'provider_id', sql`status = 'active'`],
+  webhookSecret: ['accounts', 'webhook_secret_encrypted', 'account_id', sql`true`],
+  retiredWebhookSecret: ['retired_webhook_secrets', 'secret_encrypted', 'account_id', sql`expires_at > now()`],
+  mcpServerSecrets: ['mcp_servers', 'secrets_encrypted', 'name', sql`true`],
 } as const;
 
 export type StoredSecret = { place: keyof typeof places; account_id: string; name: string; blob: string };
 
 function secretsOf(place: keyof typeof places): RawBuilder<StoredSecret> {
-  const [table, column, name] = places[place];
+  const [table, column, name, isInUse] = places[place];
   return sql<StoredSecret>`
     select ${place}::text as place, account_id, ${sql.ref(name)} as name, ${sql.ref(column)} as blob
-    from ${sql.table(table)} where ${sql.ref(column)} is not null`;
+    from ${sql.table(table)} where ${sql.ref(column)} is not null and ${isInUse}`;
 }
 
-/** Calls `change` with each stored secret and writes what it returns; undefined leaves it. One row a transaction. */
+/** Calls `change` with each secret that is in use and writes what it returns; undefined leaves it. One row a transaction. */
 export async function changeSecrets(
   db: Db,
   change: (secret: StoredSecret) => string | undefined,
@@ -40,12 +43,10 @@ export async function changeSecrets(
   return count;
 }
 
-/** Of a provider that is deactivated nothing is read any more, and what is expired signs nothing. */
-const inUse = sql`
-  select api_key_encrypted as blob from providers where status = 'active'
-  union all select webhook_secret_encrypted from accounts
-  union all select secret_encrypted from retired_webhook_secrets where expires_at > now()
-  union all select secrets_encrypted from mcp_servers`;
+const inUse = sql.join(
+  (Object.keys(places) as (keyof typeof places)[]).map((place) => secretsOf(place)),
+  sql` union all `,
+);
 
 const undefinedTable = '42P01';
 
@@ -54,7 +55,7 @@ export async function findForeignKeys(db: Db, key_ids: string[]): Promise<{ key_
   try {
     const { rows } = await sql<{ key_id: string; secrets: number }>`
       select split_part(blob, '.', 2) as key_id, count(*) as secrets from (${inUse}) as secret
-      where blob is not null and split_part(blob, '.', 2) <> all(${key_ids}) group by 1 order by 2 desc`.execute(db);
+      where split_part(blob, '.', 2) <> all(${key_ids}) group by 1 order by 2 desc`.execute(db);
     return rows;
   } catch (error) {
     // A database that is not migrated yet has no secrets.

@@ -24,3 +24,12 @@ export async function insertPlannedTasks(
       .execute();
   });
 }
+
+/** What a task is about, where that is known only when it begins. */
+export async function describeTask(
+  db: Db,
+  { run_id, id }: { run_id: string; id: string },
+  description: string,
+): Promise<void> {
+  await db.updateTable('tasks').set({ description }).where('run_id', '=', run_id).where('id', '=', id).execute();
+}

@@ -11,8 +11,8 @@ import { listen } from './http/listen.ts';
 /** The API process. */
 const config = loadConfig();
 const log = pino({ level: config.LOG_LEVEL, name: 'api' });
+await requireEncryptionKey(config, log);
 const { deps, close } = startAppDeps({ config, log, version: packageJson.version });
-await requireEncryptionKey(deps.db, config.ENCRYPTION_KEY, log);
 
 const server = listen(createApp(deps), config);
 server.on('listening', () => log.info({ port: (server.address() as AddressInfo).port }, 'listening'));

@@ -33,9 +33,9 @@ async function connect(): Promise<NativeConnection> {
   }
 }
 
+await requireEncryptionKey(config, log);
 const connection = await connect();
 const { deps, close } = startWorkerDeps({ config, log });
-await requireEncryptionKey(deps.db, config.ENCRYPTION_KEY, log);
 const worker = await Worker.create({
   ...workerOptions,
   connection,

@@ -25,5 +25,6 @@ key=$(curl -sf "$url/api/v1/auth/register" -H 'Content-Type: application/json' \
   -d '{"name": "Fuzz", "email": "fuzz@example.com"}' | sed 's/.*"api_key":"\([^"]*\)".*/\1/')
 
 config="$PWD/test/schemathesis.toml"
+export SCHEMATHESIS_HOOKS="$PWD/test/schemathesis_hooks.py"
 cd "$work" # it keeps its examples beside it
 schemathesis --config-file "$config" run "$url/openapi.json" -H "X-API-Key: $key" "$@"

@@ -6,7 +6,7 @@ import type { PlannedTask } from './contract/inputs.ts';
 import type { ValueRef } from './contract/shared-state.ts';
 import type { StepLoop, TaskState, ToolRequest } from './contract/states.ts';
 import { makeCall } from './model-calls.ts';
-import { endedInPostgres, runWithProgress } from './projection.ts';
+import { endedInPostgres, wasPutOff, runWithProgress } from './projection.ts';
 import type { RunContext } from './run-context.ts';
 import { warn } from './state.ts';
 
@@ -115,11 +115,15 @@ export function callStep(run: DefinedRun, step: StepOutline, task: TaskState, st
     const { summary } = optionsOf(step, task);
     const label = loop.turn > 1 ? `${summary}, turn ${loop.turn}` : summary;
     const options = { summary: label, scheduleToCloseTimeout };
+    let isWork = true;
     try {
       const call = { ...executionOf(run, step, task), state, turn: loop.turn, progress };
       return await activities.callStep.executeWithOptions(options, [call]);
+    } catch (error) {
+      isWork = !wasPutOff(error);
+      throw error;
     } finally {
-      loop.worked_ms += Date.now() - since;
+      if (isWork) loop.worked_ms += Date.now() - since;
     }
   });
 }

@@ -30,8 +30,8 @@ export type PayingRun = AskingRun & {
   readonly budget: Budget;
 };
 
-/** However often a provider says so, or there is no room, and for days: it is no reason to give up. */
-const heldBack = ['ProviderBlocked', 'LlmRateLimited', 'WorkQueued'];
+/** However often a provider says so, and for days: it is no reason to give up. */
+const heldBack = ['ProviderBlocked', 'LlmRateLimited'];
 
 /** A run that continues as new goes on asking. */
 export function goOnAsking(run: PayingRun): void {

@@ -65,9 +65,14 @@ const maxHints = 100_000;
 
 /** Who is waited for and how to answer, of as many as there is room for. */
 function howToAnswer(tasks: TaskState[]): string[] {
-  let room = maxHints;
   const waiting = tasks.flatMap((task) => (task.gate?.status === 'open' ? [hintOf(task, task.gate)] : []));
-  const shown = waiting.filter((hint) => (room -= hint.length) > 0);
+  const shown: string[] = [];
+  let length = 0;
+  for (const hint of waiting) {
+    length += hint.length;
+    if (length >= maxHints) break;
+    shown.push(hint);
+  }
   const left = waiting.length - shown.length;
   return left > 0 ? [...shown, `${left} more wait; the query \`waitingTasks\` has them.`] : shown;
 }

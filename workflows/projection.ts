@@ -64,8 +64,8 @@ export function keepSaving(run: ProjectedRun): void {
 }
 
 /**
- * Runs an activity that writes the changes so far before it does its work. While the account is suspended it waits, and runs
- * the activity again: no time that bounds it runs out meanwhile.
+ * Runs an activity that writes the changes so far before it does its work. One that was put off is begun anew, and of a
+ * suspended account after a while: no time that bounds it runs out meanwhile.
  */
 export async function runWithProgress<T>(
   run: ProjectedRun,
@@ -73,7 +73,7 @@ export async function runWithProgress<T>(
 ): Promise<T> {
   for (;;) {
     const progress = take(run);
-    let pause_ms: number | undefined;
+    let pause_ms: number;
     run.projection.underway += 1;
     try {
       const result = await activity(progress);
@@ -81,20 +81,32 @@ export async function runWithProgress<T>(
       return result;
     } catch (error) {
       if (progress) giveBack(run, progress);
+      if (!wasPutOff(error)) throw error;
       pause_ms = pauseOf(error);
-      if (pause_ms === undefined) throw error;
     } finally {
       run.projection.underway -= 1;
     }
-    await sleep(pause_ms);
+    if (pause_ms > 0) await sleep(pause_ms);
   }
 }
 
-/** How long what is refused because the account is suspended waits (`activities/places.ts`). */
-function pauseOf(error: unknown): number | undefined {
+/**
+ * True of an activity that found no place among those of its account, however long it waited for one, or whose account is
+ * suspended.
+ */
+export function wasPutOff(error: unknown): boolean {
+  const type = failureOf(error)?.type;
+  return type === 'WorkQueued' || type === 'AccountSuspended';
+}
+
+/** How long it is to wait before it is begun anew (`activities/places.ts`). */
+function pauseOf(error: unknown): number {
+  return Number(failureOf(error)?.details?.[0] ?? 0);
+}
+
+function failureOf(error: unknown): ApplicationFailure | undefined {
   const failure = error instanceof ActivityFailure ? error.cause : undefined;
-  if (!(failure instanceof ApplicationFailure) || failure.type !== 'AccountSuspended') return undefined;
-  return Number(failure.details?.[0]);
+  return failure instanceof ApplicationFailure ? failure : undefined;
 }
 
 /**

@@ -29,7 +29,7 @@ begin
     'type', 'gate.answered',
     'data', jsonb_strip_nulls(jsonb_build_object(
       'task_id', settled.task_id, 'gate_id', for_gate, 'decision', given_decision,
-      'note', note_of(settled.kind, given_decision, given_output))))));
+      'note', left(note_of(settled.kind, given_decision, given_output), 200))))));
   return query select true, settled;
 end
 $$;

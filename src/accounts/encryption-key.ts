@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { isUnavailable, type Db } from '../../db/index.ts';
+import { createDb, isUnavailable, type Db } from '../../db/index.ts';
 import { findForeignKeys } from '../../db/secrets.ts';
 import { keyIds, OtherKeyError, type KeyRing } from '../crypto.ts';
 
@@ -22,19 +22,36 @@ export async function checkEncryptionKey(db: Db, keys: KeyRing): Promise<void> {
 }
 
 /**
- * Ends a process that has not the keys of its database. While the database cannot be reached the process may go on; it
- * is looked at as soon as it can.
+ * Ends a process that has not the keys of its database, before it does anything there. While the database cannot be reached
+ * the process may go on; it is looked at as soon as it can.
  */
-export async function requireEncryptionKey(db: Db, keys: KeyRing, log: Logger): Promise<void> {
-  try {
-    await checkEncryptionKey(db, keys);
-  } catch (error) {
-    if (isUnavailable(error)) {
-      void sleep(1_000, undefined, { ref: false }).then(() => requireEncryptionKey(db, keys, log));
-      return;
+export async function requireEncryptionKey(
+  { DATABASE_URL, ENCRYPTION_KEY }: { DATABASE_URL: string; ENCRYPTION_KEY: KeyRing },
+  log: Logger,
+): Promise<void> {
+  const db = createDb(DATABASE_URL, 1);
+
+  async function isChecked(): Promise<boolean> {
+    try {
+      await checkEncryptionKey(db, ENCRYPTION_KEY);
+      return true;
+    } catch (error) {
+      if (error instanceof OtherKeyError) {
+        log.fatal(error.message);
+        process.exit(1);
+      }
+      if (!isUnavailable(error)) throw error;
+      return false;
     }
-    if (!(error instanceof OtherKeyError)) throw error;
-    log.fatal(error.message);
-    process.exit(1);
   }
+
+  async function checkSoon(): Promise<void> {
+    do await sleep(1_000, undefined, { ref: false });
+    while (!(await isChecked()));
+  }
+
+  if (await isChecked()) return db.destroy();
+  void checkSoon()
+    .catch((error: unknown) => log.warn({ err: error }, 'the keys of the database were not looked at'))
+    .finally(() => db.destroy());
 }

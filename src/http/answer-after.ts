@@ -42,7 +42,7 @@ export async function answerAfter<T, R extends Response>(c: Context<AppEnv>, ask
     // To HTTP/1.0, which nginx speaks to us, any other end of the line is the end of the answer.
     c.env.outgoing.socket?.resetAndDestroy();
   });
-  c.set('begun', 'json');
+  c.set('begun', true);
   const headers = {
     'Content-Type': 'application/json',
     'Cache-Control': 'no-store, no-transform',

@@ -16,6 +16,6 @@ export type AppEnv = {
     deadline: Deadline;
     idempotency?: IdSeed;
     /** The answer is still being written when its response goes out. */
-    begun?: 'json';
+    begun?: true;
   };
 };

@@ -19,26 +19,34 @@ export class JavaScriptError extends Error {
 }
 
 const defaultMemory = 64 * 1024 * 1024;
-const maxThreads = 4;
+const maxThreads = 6;
+/** For so long a thread is waited for here, in milliseconds. */
+const patience = 5_000;
 /** The interpreter stops itself at its deadline. What it cannot interrupt, or a thread that starts slowly, is stopped later. */
 const grace_ms = 5_000;
 
 const running: string[] = [];
 const waiting: { owner: string; start: () => void }[] = [];
 
+/** All threads that the owner may have are at work, and have been for a while. */
+export class NoThreadError extends Error {
+  override readonly name = 'NoThreadError';
+}
+
 /**
  * Evaluates an expression (`state.score > 3`), or statements that `return` a value or assign it to `result`.
  * `variables` are JSON values, global in the code; the value comes back as JSON (`undefined` as null). `logs` are the
  * lines of `console.log`.
  *
- * @throws JavaScriptError when the code throws, or meets its time or memory limit; `signal.reason` when cancelled.
+ * @throws JavaScriptError when the code throws, or meets its time or memory limit; NoThreadError when it has not begun;
+ * `signal.reason` when cancelled.
  */
 export async function runJavaScript(
   code: string,
   variables: Record<string, unknown>,
   { owner, timeout_ms, signal, memory_bytes = defaultMemory }: JavaScriptOptions,
 ): Promise<{ value: unknown; logs: string[] }> {
-  await takeThread(owner);
+  await takeThread(owner, signal);
   try {
     signal?.throwIfAborted();
     const outcome = await inThread({ code, variables, timeout_ms, memory_bytes }, signal);
@@ -55,9 +63,27 @@ function mayStart(owner: string): boolean {
   return own < maxThreads - running.length;
 }
 
-async function takeThread(owner: string): Promise<void> {
-  if (mayStart(owner)) running.push(owner);
-  else await new Promise<void>((start) => waiting.push({ owner, start }));
+async function takeThread(owner: string, signal: AbortSignal | undefined): Promise<void> {
+  if (mayStart(owner)) {
+    running.push(owner);
+    return;
+  }
+  const { promise, resolve: start, reject } = Promise.withResolvers<void>();
+  const entry = { owner, start };
+  waiting.push(entry);
+  const leave = (reason: unknown) => {
+    const place = waiting.indexOf(entry);
+    if (place < 0) return;
+    waiting.splice(place, 1);
+    reject(reason as Error);
+  };
+  const cancel = () => leave(signal!.reason);
+  signal?.addEventListener('abort', cancel);
+  const timer = setTimeout(() => leave(new NoThreadError('All threads for scripts are at work.')), patience);
+  await promise.finally(() => {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', cancel);
+  });
 }
 
 /** The next that may start takes it. */

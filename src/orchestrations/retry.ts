@@ -3,7 +3,7 @@ import { retryRun } from '../../db/orchestration-runs.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { wayToModel } from '../agents/models.ts';
 import { DomainError, notFound } from '../errors.ts';
-import type { IdSeed } from '../ids.ts';
+import { newId, type IdSeed } from '../ids.ts';
 import { overQuota, quotaOf } from '../runs/quotas.ts';
 import type { StartDeps } from '../runs/start.ts';
 
@@ -19,7 +19,8 @@ export async function retryOrchestration(
   idempotency: IdSeed | undefined,
 ): Promise<void> {
   const trialOf = (provider_id: string | null) => ({ monthly: 0, trial: quotaOf(quotas, provider_id).trial });
-  const retried = await retryRun(db, account_id, run_id, trialOf);
+  const request_id = newId('request', idempotency);
+  const retried = await retryRun(db, account_id, { run_id, request_id }, trialOf);
   if (!retried) throw notFound('Run');
   const { before, refused, entry } = retried;
   if (refused) throw overQuota(refused, quotas, await wayToModel(db, account_id));

@@ -32,7 +32,7 @@ export function orchestrationWorkflow({ db, historyLimit }: { db: Db; historyLim
 }
 
 /** What is left of the tries before this one. Their webhooks have numbers of their own. */
-async function carriedOver(db: Db, { run_id, attempt, version, warnings }: Run): Promise<Carried> {
+async function carriedOver(db: Db, { run_id, attempt, version, version_base, warnings }: Run): Promise<Carried> {
   const tasks = await listStepTasks(db, run_id);
   const state: RunState = {
     run_id,
@@ -43,7 +43,8 @@ async function carriedOver(db: Db, { run_id, attempt, version, warnings }: Run):
     error: null,
     final_output_id: null,
   };
-  return { state, version, answers: [], openings: [], webhooks: (attempt - 1) * 1_000_000 };
+  // Its workflow counts on from where the try before was in its own count.
+  return { state, version: version - version_base, answers: [], openings: [], webhooks: (attempt - 1) * 1_000_000 };
 }
 
 function describe({ run_id, agents, orchestration_id }: Run): [string, string[]][] {

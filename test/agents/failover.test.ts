@@ -74,7 +74,7 @@ test('a provider that says 429 for an hour is left alone by all runs, none fails
   for (const run of [first, second]) expect(await run.get()).toMatchObject({ status: 'running', error: null });
 
   // The hour is over.
-  await orchflow.db.deleteFrom('provider_cooldowns').where('provider_id', '=', provider_id).execute();
+  await orchflow.db.deleteFrom('model_cooldowns').where('provider_id', '=', provider_id).execute();
   for (const { run_id } of [first, second]) await wakeActivities(run_id);
   expect((await first.until('completed')).tasks.map((task) => task.attempts)).toEqual([1, 1, 1]);
   await second.until('completed');
@@ -97,12 +97,12 @@ test("the operator's own model is left alone as well", async () => {
   const { db } = story.orchflow;
   const blocked_until = new Date(Date.now() + 3_600_000).toISOString();
   await db
-    .insertInto('provider_cooldowns')
+    .insertInto('model_cooldowns')
     .values({ provider_id: 'managed/demo', model: 'demo', blocked_until })
     .execute();
   const run = await story.user.startRun({ task: 'Compare the market.' });
   await untilItWaits(run);
-  await db.deleteFrom('provider_cooldowns').execute();
+  await db.deleteFrom('model_cooldowns').execute();
   await wakeActivities(run.run_id);
   await run.until('completed');
 });
@@ -119,7 +119,7 @@ test('a call that was put off as often as an activity is tried is asked for anew
   await makeNextAttemptTheLast(run.run_id);
   await until(async () => ![before, undefined].includes((await pending())?.activityId), 'another activity');
   await until(async () => Boolean((await pending())?.lastFailure), 'it is put off too');
-  await orchflow.db.deleteFrom('provider_cooldowns').where('provider_id', '=', provider_id).execute();
+  await orchflow.db.deleteFrom('model_cooldowns').where('provider_id', '=', provider_id).execute();
   await wakeActivities(run.run_id);
   const done = await run.until('completed');
   expect(done).toMatchObject({ warnings: [], error: null });

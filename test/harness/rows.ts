@@ -21,7 +21,8 @@ const tables: Record<Exclude<keyof Database, 'outbox' | 'rate_limits'>, true> = 
   orchestrations: true,
   budget_reservations: true,
   managed_reservations: true,
-  provider_cooldowns: true,
+  managed_spending: true,
+  model_cooldowns: true,
 };
 
 /** How many rows each table has: equal before and after a request that must leave nothing. */

@@ -35,7 +35,7 @@ afterAll(async () => {
 
 async function begin(method: string, path: string, headers = {}, { url } = orchflow as { url: string }) {
   const init = { method, headers: { 'x-api-key': user.api_key, 'content-type': 'application/json', ...headers } };
-  const body = method === 'POST' ? '{}' : undefined;
+  const body = method === 'POST' ? '{"message": "Go."}' : undefined;
   const response = await fetch(`${url}/api/v1${path}`, { ...init, body });
   expect([response.status, response.headers.get('content-length')]).toEqual([200, null]);
   return response;
@@ -57,7 +57,12 @@ test.each([
   fail();
   const broken = Promise.all(reads.map((read) => expect(read.text()).rejects.toThrow()));
   const body = JSON.parse(await started.text());
-  expect(body).toEqual({ status: 'running', run_id: expect.stringMatching(/^run_/), message: expect.any(String) });
+  expect(body).toEqual({
+    status: 'running',
+    run_id: expect.stringMatching(/^run_/),
+    message: expect.any(String),
+    warnings: [],
+  });
   await broken;
   proxy.heal();
   await until(async () => (await user.get('/runs')).status === 200, 'it serves again');

@@ -17,7 +17,7 @@ type Opened = { status: number; headers: Headers; rest: () => Promise<string> };
 /** Resolves as soon as the response has begun. */
 async function open(user: User, url: string, method: string, path: string, more: RequestInit = {}): Promise<Opened> {
   const headers = { 'x-api-key': user.api_key, 'content-type': 'application/json', ...(more.headers as object) };
-  const body = method === 'POST' ? '{}' : undefined;
+  const body = method !== 'POST' ? undefined : path.includes('/retry') ? '{}' : '{"message": "Go."}';
   const response = await fetch(`${url}/api/v1${path}`, { method, body, ...more, headers });
   return { status: response.status, headers: response.headers, rest: () => response.text() };
 }
@@ -41,19 +41,21 @@ const waits: Record<string, () => Promise<[method: string, path: string, init?: 
     `/orchestrations/${await define(story.user, steps.slice(1))}/run?wait=60`,
   ],
   'POST /orchestrations/runs/{id}/resume': async () => {
-    const paused = await story.user.post(`/orchestrations/${await define(story.user, steps)}/run`, {});
+    const paused = await story.user.post(`/orchestrations/${await define(story.user, steps)}/run`, { message: 'Go.' });
     return ['POST', `/orchestrations/runs/${paused.body.run_id}/resume?wait=60`, { body: '{"response": "Yes."}' }];
   },
   'POST /orchestrations/runs/{id}/retry': async () => {
     let isMended = false;
     story.model.on(() => (isMended ? undefined : { status: 400 }));
-    const failed = await story.user.post(`/orchestrations/${await define(story.user, steps.slice(1))}/run`, {});
+    const failed = await story.user.post(`/orchestrations/${await define(story.user, steps.slice(1))}/run`, {
+      message: 'Go.',
+    });
     isMended = true;
     return ['POST', `/orchestrations/runs/${failed.body.run_id}/retry?wait=60`];
   },
   'GET /orchestrations/runs/{id}': async () => {
     const orch_id = await define(story.user, steps.slice(1));
-    const { body } = await story.user.post(`/orchestrations/${orch_id}/run?wait=0`, {});
+    const { body } = await story.user.post(`/orchestrations/${orch_id}/run?wait=0`, { message: 'Go.' });
     return ['GET', `/orchestrations/runs/${body.run_id}?wait=60`];
   },
   'GET /runs/{id}': async () => {
@@ -83,17 +85,17 @@ test('a wait of three seconds or less is answered as it is, and so is what comes
   const release = holdModel();
   const run = `/orchestrations/${await define(user, steps.slice(1))}/run`;
   for (const wait of [0, 1, 3]) {
-    const { status, headers, body } = await user.post(`${run}?wait=${wait}`, {});
+    const { status, headers, body } = await user.post(`${run}?wait=${wait}`, { message: 'Go.' });
     expect([status, headers.get('x-accel-buffering'), body.status], `wait=${wait}`).toEqual([202, null, 'running']);
   }
-  const paused = await user.post(`/orchestrations/${await define(user, steps)}/run?wait=60`, {});
+  const paused = await user.post(`/orchestrations/${await define(user, steps)}/run?wait=60`, { message: 'Go.' });
   expect(paused.headers.get('content-length')).not.toBeNull();
   const refused: [number, string, string, object?][] = [
     [404, 'GET', '/runs/unknown?wait=60'],
     [404, 'GET', '/orchestrations/runs/unknown?wait=60'],
-    [404, 'POST', '/orchestrations/unknown/run?wait=60', {}],
+    [404, 'POST', '/orchestrations/unknown/run?wait=60', { message: 'Go.' }],
     [409, 'POST', `/orchestrations/runs/${paused.body.run_id}/retry?wait=60`],
-    [422, 'POST', `${run}?wait=60`, { provider_id: 7 }],
+    [422, 'POST', `${run}?wait=60`, { message: 'Go.', provider_id: 7 }],
     [422, 'POST', `${run}?wait=soon`, {}],
   ];
   for (const [status, method, path, body] of refused) {
@@ -108,11 +110,16 @@ test('a wait that ends without news has begun with 200, and says that the run go
   const { user } = story;
   const release = holdModel();
   const orch_id = await define(user, steps.slice(1));
-  const asked = user.post(`/orchestrations/${orch_id}/run?wait=4`, {});
+  const asked = user.post(`/orchestrations/${orch_id}/run?wait=4`, { message: 'Go.' });
   const { status, body } = await asked;
   expect([status, body]).toEqual([
     200,
-    { status: 'running', run_id: expect.stringMatching(/^run_/), message: expect.stringContaining('goes on') },
+    {
+      status: 'running',
+      run_id: expect.stringMatching(/^run_/),
+      message: expect.stringContaining('goes on'),
+      warnings: [],
+    },
   ]);
   expect(await user.get(`/orchestrations/runs/${body.run_id}?wait=4`)).toMatchObject({
     status: 200,
@@ -123,7 +130,7 @@ test('a wait that ends without news has begun with 200, and says that the run go
 
 test('a read of an orchestration waits until its status is another than the one that was seen', async () => {
   const { user } = story;
-  const paused = await user.post(`/orchestrations/${await define(user, steps)}/run`, {});
+  const paused = await user.post(`/orchestrations/${await define(user, steps)}/run`, { message: 'Go.' });
   const path = `/orchestrations/runs/${paused.body.run_id}`;
   expect((await user.get(`${path}?wait=60`)).body.status).toBe('paused');
   const changed = user.get(`${path}?wait=60&seen=paused`);

@@ -30,10 +30,10 @@ describe.skipIf(!hasNginx)('behind nginx', () => {
       { id: 'write', type: 'llm', output_key: 'text' },
     ];
     const orch_id = await define(user, steps);
-    const { run_id } = (await user.post(`/orchestrations/${orch_id}/run`, {})).body;
+    const { run_id } = (await user.post(`/orchestrations/${orch_id}/run`, { message: 'Go.' })).body;
     const answers = [
       user.get(`/orchestrations/runs/${run_id}?wait=7&seen=paused`),
-      user.post(`/orchestrations/${await define(user, steps.slice(1))}/run?wait=7`, {}),
+      user.post(`/orchestrations/${await define(user, steps.slice(1))}/run?wait=7`, { message: 'Go.' }),
       user.get(`/runs/${run_id}?wait=7&seen=waiting_human`),
     ];
     expect((await Promise.all(answers)).map(({ status, body }) => [status, body.status])).toEqual([

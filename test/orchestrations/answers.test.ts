@@ -87,6 +87,7 @@ const refused: [string, Field[], unknown, string | null, RegExp][] = [
   ['an unknown field', [text!], { it: 'a', that: 'b' }, 'that', /is not a field of this step: "it"/],
   ['an unknown field in a text', several, '{"that": "b"}', 'that', /is not a field of this step/],
   ['words for several fields', several, 'words', null, /must be an object with "it", "note", "sure"/],
+  ['words that cannot be kept', [], 'a\u0000b', null, /without NUL/],
   ['an invisible answer', [], '\u200b\u3164', null, /must not be empty/],
   ...blank.map((nothing, index): (typeof refused)[number] => [
     `a needed field left blank ${index}`,

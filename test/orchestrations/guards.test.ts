@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { until } from '../harness/orchflow.ts';
 import { resume, runSteps as start } from '../harness/orchestration.ts';
 import { useStory } from '../harness/story.ts';
 
@@ -109,6 +110,31 @@ test('a provider that refuses for good fails the run; mended, it goes on where i
   const run = (await user.get(path)).body;
   expect(run).toMatchObject({ attempt: 2, error: null, status: 'completed' });
   expect(await user.post(`${path}/retry`, {})).toMatchObject({ status: 409, body: { code: 'RUN_NOT_FAILED' } });
+});
+
+test('a retry is one attempt for its Idempotency-Key, though its client has left, and versions grow by steps', async () => {
+  const { user, orchflow } = story;
+  const failed = await start(user, [{ id: 'fail', type: 'transform', transform_code: 'nothing.at.all' }]);
+  const path = `/orchestrations/runs/${failed.body.run_id}`;
+  const url = `${orchflow.url}/api/v1${path}/retry?wait=60`;
+  const attempt = async () => (await user.get(path)).body.attempt as number;
+  for (let tries = 2; tries <= 12; tries += 1) {
+    const headers = { 'x-api-key': user.api_key, 'idempotency-key': `again-${tries}` };
+    const client = new AbortController();
+    const asked = fetch(url, { method: 'POST', headers, signal: client.signal });
+    await until(async () => (await attempt()) === tries, 'it is tried again');
+    client.abort();
+    await asked.catch(() => {});
+    await until(async () => (await user.get(path)).body.status === 'failed', 'it fails again');
+    await until(async () => (await fetch(url, { method: 'POST', headers })).status !== 409, 'the key is free');
+    expect(await attempt()).toBe(tries);
+  }
+  const { version } = await orchflow.db
+    .selectFrom('runs')
+    .select('version')
+    .where('run_id', '=', failed.body.run_id)
+    .executeTakeFirstOrThrow();
+  expect(version).toBeLessThan(12 * 12 * 1_000_000);
 });
 
 test('a retry after the turn limit goes on with as many turns again', async () => {

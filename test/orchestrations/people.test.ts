@@ -164,3 +164,19 @@ test('fifty people with long names may be waited for at once', async () => {
   expect(await run.complete(ids.at(-1)!, { output: 'yes' })).toMatchObject({ status: 200 });
   await run.until(({ waiting_tasks }) => waiting_tasks.length === ids.length - 1);
 });
+
+test('what code makes of a text, and no text can hold, is not in what a person is asked', async () => {
+  const { user } = story;
+  const { body } = await start(user, [
+    {
+      id: 'make',
+      type: 'transform',
+      transform_code: '({ odd: "a" + String.fromCharCode(0, 0xd800) + "b" })',
+      output_key: 'x',
+    },
+    { id: 'ask', type: 'human', human_prompt: 'Is {state.x.odd} right?', input_keys: ['x'] },
+  ]);
+  expect(body.human_input_required.prompt).toBe('Is a\ufffdb right?');
+  const { status, body: run } = await user.get(`/runs/${body.run_id}`);
+  expect([status, run.tasks[1].description]).toEqual([200, 'Is a\ufffdb right?']);
+});

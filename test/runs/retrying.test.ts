@@ -30,7 +30,7 @@ const retriesOf = async ({ run_id }: TestRun) => {
 /** Lets the providers be asked again, and has the activities that wait make their next try now. */
 async function wake(run: TestRun) {
   const { client, db } = story.orchflow;
-  await db.deleteFrom('provider_cooldowns').execute();
+  await db.deleteFrom('model_cooldowns').execute();
   const { raw } = await client.workflow.getHandle(run.run_id).describe();
   const { namespace } = client.options;
   for (const { activityId } of raw.pendingActivities ?? []) {

@@ -61,6 +61,7 @@ function readText(fields: HumanField[], text: string): FormAnswer {
   if (fields.length > 1) return { faults: [{ field: null, detail: `must be an object with ${names(fields)}` }] };
   if (fields[0]) return readForm(fields, { [fields[0].name]: text });
   if (text !== '' && isBlank(text)) return { faults: [{ field: null, detail: 'must not be empty' }] };
+  if (!isStorable(text)) return { faults: [{ field: null, detail: unstorable }] };
   return { value: { response: text } };
 }
 

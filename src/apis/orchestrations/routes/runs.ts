@@ -48,7 +48,11 @@ async function answerOf(c: Context<AppEnv>, run_id: string, seconds: number, ign
   const goesOn = () => c.json({ status: 'running' as const, run_id, message, warnings: ignored }, 202);
   return answerAfter(c, {
     most_ms: seconds * 1_000,
-    wait: () => waitForAnswer(c.var.deps, c.var.principal.account_id, run_id, { seconds, signal: c.req.raw.signal }),
+    wait: (most_ms) =>
+      waitForAnswer(c.var.deps, c.var.principal.account_id, run_id, {
+        seconds: most_ms / 1_000,
+        signal: c.req.raw.signal,
+      }),
     answer: (answer) =>
       answer ? c.json({ ...answer, warnings: [...new Set([...ignored, ...answer.warnings])] }, 200) : goesOn(),
     otherwise: goesOn,

@@ -15,7 +15,6 @@ export const createProviderSchema = requestObject({
   }),
   replaces: id.optional().meta({
     description: 'A provider of the same kind, which is deactivated: its runs go on with this one.',
-    example: null,
   }),
 })
   .refine(({ provider, api_key }) => provider === 'ollama' || api_key !== undefined, {
