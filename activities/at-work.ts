@@ -8,14 +8,15 @@ import type { FollowingProgress } from '../workflows/contract/completion.ts';
 import type { Progress } from '../workflows/contract/states.ts';
 import type { ActivityDeps } from './deps.ts';
 import { paidFailuresBefore } from './failures.ts';
-import { putOff } from './places.ts';
+import { putOff, whileSuspended } from './places.ts';
 import { tellOfFailure, tellOfSuccess } from './retrying.ts';
 
 const heartbeatInterval = 1_500;
 
 /**
  * An activity at work: writes the progress that rides with it, loads what it works from, and heartbeats, which keeps the
- * activity alive for the server and brings the cancellation. It takes one of the places of its account, or is put off.
+ * activity alive for the server and brings the cancellation. It takes one of the places of its account, or is put off;
+ * so is all work of an account that is suspended.
  */
 export async function atWork<T>(
   deps: ActivityDeps,
@@ -72,6 +73,7 @@ async function telling<T>(
   doIt: (work: Work) => Promise<T>,
 ): Promise<T> {
   try {
+    if (work.suspended_ms !== null) throw whileSuspended(work.suspended_ms);
     const result = await doIt(work);
     await tellOfSuccess(deps, input, work.run.retrying);
     return result;

@@ -46,3 +46,24 @@ export function putOff(type: 'WebhookQueued' | 'WorkQueued', message: string): A
 export function noThread(): ApplicationFailure {
   return putOff('WorkQueued', 'Many scripts of this account are under way; this one waits until there is room.');
 }
+
+const shortestPause_ms = 5_000;
+const longestPause_ms = 60 * 60_000;
+
+/**
+ * Work of a suspended account waits for as long again as the account has been suspended, an hour at most, and then looks
+ * again; so it goes on that soon once the account is resumed. Where a time bounds all tries together, Temporal's waiting
+ * would use it up: there the workflow waits, for what `details` says.
+ */
+export function whileSuspended(suspended_ms: number): ApplicationFailure {
+  const pause_ms = Math.min(Math.max(suspended_ms, shortestPause_ms), longestPause_ms);
+  const nextRetryDelay = Math.ceil(pause_ms * (1 + Math.random() / 10));
+  return ApplicationFailure.create({
+    type: 'AccountSuspended',
+    message: 'This account is suspended; what it has begun waits.',
+    nonRetryable: Context.current().info.scheduleToCloseTimeoutMs > 0,
+    nextRetryDelay,
+    details: [nextRetryDelay],
+    category: 'BENIGN',
+  });
+}

@@ -23,6 +23,9 @@ const NAMES: Record<string, string> = {
   finalizeRun: 'The final output',
 };
 
+/** What is no failure of a call. */
+const WAITS: Record<string, string> = { WorkQueued: 'waits for its turn', AccountSuspended: 'waits' };
+
 /** Tells of a try that failed, when it is time to; of one that was the last, that it is over. */
 export async function tellOfFailure(
   { db, live }: ActivityDeps,
@@ -33,7 +36,9 @@ export async function tellOfFailure(
   const { info, cancellationSignal } = Context.current();
   if (cancellationSignal.aborted) return;
   const failure = error instanceof ApplicationFailure ? error : undefined;
-  if (failure?.nonRetryable) return tellOfSuccess({ db, live }, input, retrying);
+  // What is refused for that is tried again by its workflow.
+  const isSuspended = failure?.type === 'AccountSuspended';
+  if (failure?.nonRetryable && !isSuspended) return tellOfSuccess({ db, live }, input, retrying);
   const now = Date.now();
   const wait_ms = Number(failure?.nextRetryDelay ?? Math.min(1_000 * 2 ** (info.attempt - 1), longestPause_ms));
   const lasts_ms = now + wait_ms - info.scheduledTimestampMs;
@@ -50,7 +55,7 @@ export async function tellOfFailure(
   const { attempt: tries } = info;
   const { task_id = null } = input;
   const what = NAMES[info.activityType] ?? task_id ?? 'A call of a tool';
-  const why = type === 'WorkQueued' ? 'waits for its turn' : 'waits: a call fails, and is tried again';
+  const why = WAITS[type] ?? 'waits: a call fails, and is tried again';
   const warning =
     `${what} ${why} (${tries} ${tries === 1 ? 'try' : 'tries'} since ${since}, ` +
     `the next at ${next_try_at}). ${reason}`;

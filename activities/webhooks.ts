@@ -1,13 +1,12 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { Webhook } from 'standardwebhooks';
 import type { Db } from '../db/index.ts';
-import { getAccountOf } from '../db/runs.ts';
-import { finishDelivery, getAccountOfDelivery, insertRunDelivery, openDelivery } from '../db/webhooks.ts';
+import { finishDelivery, getOwner, insertRunDelivery, openDelivery } from '../db/webhooks.ts';
 import { decrypt, OtherKeyError, webhookSecretContext, type KeyRing } from '../src/crypto.ts';
 import { describeNoAnswer, EgressBlockedError, retryAfter } from '../src/fetch.ts';
 import type { RunDelivery, WebhookDelivery } from '../workflows/contract/inputs.ts';
 import type { ActivityDeps } from './deps.ts';
-import { createPlaces, putOff } from './places.ts';
+import { createPlaces, putOff, whileSuspended } from './places.ts';
 
 const timeout_ms = 15_000;
 const maxAnswer = 300;
@@ -25,17 +24,18 @@ export function createWebhookActivities(deps: ActivityDeps) {
   const places = createPlaces(100, 1 / 4);
 
   return {
-    /** `deliver`, when there is a place for it beside the others; else it is tried again in a few seconds. */
+    /**
+     * `deliver`, when there is a place for it beside the others; else it is tried again in a few seconds, and in longer
+     * while the account is suspended.
+     */
     async deliverWebhook(sent: WebhookDelivery): Promise<{ status: number }> {
-      const leave = places.take(await accountOf(deps, sent));
+      const { account_id, suspended_ms } = await getOwner(deps.db, sent);
+      if (suspended_ms !== null) throw whileSuspended(suspended_ms);
+      const leave = places.take(account_id);
       if (!leave) throw putOff('WebhookQueued', 'Many webhooks are under way; this one waits until there is room.');
       return deliver(deps, sent).finally(leave);
     },
   };
-}
-
-function accountOf({ db }: ActivityDeps, sent: WebhookDelivery): Promise<string> {
-  return 'run_id' in sent ? getAccountOf(db, sent.run_id) : getAccountOfDelivery(db, sent.delivery_id);
 }
 
 /** An event of a run is written down when it is first sent: its workflow names what it tells, and writes no bodies. */

@@ -1,6 +1,6 @@
-import type { Insertable } from 'kysely';
+import { sql, type Insertable } from 'kysely';
 import type { Db } from './index.ts';
-import type { ApiKey, Database } from './schema.ts';
+import type { Database } from './schema.ts';
 
 /** Creates an account with its first key. Returns false when the e-mail has one already; nothing is written then. */
 export function insertAccount(
@@ -24,14 +24,23 @@ export function insertAccount(
   });
 }
 
-/** Whose a key is and what it may do, by the key's SHA-256, or undefined. */
-export function findPrincipalByKey(
-  db: Db,
-  key_sha256: string,
-): Promise<Pick<ApiKey, 'account_id' | 'key_id' | 'scopes' | 'person_id'> | undefined> {
+/** The account of an e-mail, whatever its case, or undefined. */
+export function findAccountByEmail(db: Db, email: string): Promise<{ account_id: string } | undefined> {
   return db
-    .selectFrom('api_keys')
-    .select(['account_id', 'key_id', 'scopes', 'person_id'])
-    .where('key_sha256', '=', key_sha256)
+    .selectFrom('accounts')
+    .select('account_id')
+    .where(sql`lower(email)`, '=', sql`lower(${email})`)
     .executeTakeFirst();
+}
+
+/** For how long an account has been suspended, in milliseconds; null when it is not. */
+export const suspendedMs = sql<number | null>`extract(epoch from now() - accounts.suspended_at)::float8 * 1000`;
+
+/** Suspends an account, or ends that. One that is suspended already stays so since then. */
+export async function setSuspended(db: Db, account_id: string, isSuspended: boolean): Promise<void> {
+  await db
+    .updateTable('accounts')
+    .set({ suspended_at: isSuspended ? sql`coalesce(suspended_at, now())` : null })
+    .where('account_id', '=', account_id)
+    .execute();
 }

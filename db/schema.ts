@@ -51,6 +51,8 @@ interface AccountTable {
   email: string;
   managed_runs_used: Generated<number>;
   webhook_secret_encrypted: string;
+  /** Since then nothing is answered to it, and its runs wait. */
+  suspended_at: string | null;
   created_at: Generated<string>;
 }
 
@@ -59,12 +61,17 @@ interface ApiKeyTable {
   key_prefix: string;
   /** Names the key where the key itself must not stand. */
   key_id: Generated<string>;
+  name: Generated<string>;
   account_id: string;
   /** What it may do; `*` is everything. */
   scopes: Generated<string[]>;
   /** Whose it is; null is the account's own. */
   person_id: string | null;
   created_at: Generated<string>;
+  /** Null: never. */
+  expires_at: string | null;
+  /** To the minute. */
+  last_used_at: string | null;
 }
 
 export type Vendor = 'gemini' | 'openai' | 'anthropic' | 'ollama';

@@ -1,4 +1,5 @@
 import { sql, type Transaction } from 'kysely';
+import { suspendedMs } from './accounts.ts';
 import type { Db } from './index.ts';
 import { withinLimit } from './limits.ts';
 import { insertOutboxEntry, type OutboxEntry } from './outbox.ts';
@@ -7,10 +8,19 @@ import type { Database, WebhookDelivery } from './schema.ts';
 
 type NewDelivery = { delivery_id: string; event: string; body: string };
 
-/** Whose delivery it is. Throws when there is no such delivery. */
-export async function getAccountOfDelivery(db: Db, delivery_id: string): Promise<string> {
-  const delivery = db.selectFrom('webhook_deliveries').select('account_id').where('delivery_id', '=', delivery_id);
-  return (await delivery.executeTakeFirstOrThrow()).account_id;
+type Owner = { account_id: string; suspended_ms: number | null };
+
+/** Whose run, or whose delivery, it is, and for how long that account has been suspended. Throws when there is no such. */
+export function getOwner(db: Db, of: { run_id: string } | { delivery_id: string }): Promise<Owner> {
+  const owned =
+    'run_id' in of
+      ? db.selectFrom('runs').select('account_id').where('run_id', '=', of.run_id)
+      : db.selectFrom('webhook_deliveries').select('account_id').where('delivery_id', '=', of.delivery_id);
+  return db
+    .selectFrom('accounts')
+    .select(['account_id', suspendedMs.as('suspended_ms')])
+    .where('account_id', '=', owned)
+    .executeTakeFirstOrThrow();
 }
 
 /** Writes down an event of a run, once, for its webhook or an escalation webhook. */

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { RunStatus } from '../workflows/contract/states.ts';
+import { suspendedMs } from './accounts.ts';
 import type { Db } from './index.ts';
 import { cooldownsOfAccount, type Cooldown } from './provider-cooldowns.ts';
 import { savedStatus, type Signed } from './progress.ts';
@@ -16,10 +17,16 @@ export type Work = {
   paid_calls: Set<string>;
   /** Of the providers that may be asked. */
   cooldowns: Cooldown[];
+  /** For how long its account has been suspended; null when it is not. */
+  suspended_ms: number | null;
 };
 
 type Row = Run &
-  Pick<Work, 'tasks' | 'cooldowns'> & { texts: Record<string, string> | null; stored: number; paid_calls: string[] };
+  Pick<Work, 'tasks' | 'cooldowns' | 'suspended_ms'> & {
+    texts: Record<string, string> | null;
+    stored: number;
+    paid_calls: string[];
+  };
 
 /** Of the texts of one activity together, in bytes. */
 const maxTexts = 16 * 1024 * 1024;
@@ -53,15 +60,23 @@ export async function loadWork(
        from texts where text_id = any(${text_ids})) as texts,
       (select coalesce(sum(octet_length(text)), 0) from texts where texts.run_id = runs.run_id) as stored,
       array(select call_id from llm_calls where llm_calls.run_id = runs.run_id) as paid_calls,
-      (select coalesce(json_agg(cooldown), '[]') from (${cooldownsOfAccount}) as cooldown) as cooldowns
+      (select coalesce(json_agg(cooldown), '[]') from (${cooldownsOfAccount}) as cooldown) as cooldowns,
+      (select ${suspendedMs} from accounts where accounts.account_id = runs.account_id) as suspended_ms
     from runs where runs.run_id = ${run_id}`.execute(db);
   const [row] = rows;
   if (!row) throw new Error(`There is no run ${run_id}.`);
-  const { tasks, texts, stored, paid_calls, cooldowns, ...run } = row;
+  const { tasks, texts, stored, paid_calls, cooldowns, suspended_ms, ...run } = row;
   if (stored > max_run_bytes) {
     const bytes = new Intl.NumberFormat('en').format(max_run_bytes);
     throw new TextsTooLong(`its run has more than ${bytes} bytes of texts together.`);
   }
   if (!texts) throw new TextsTooLong(`it reads more than ${maxTexts / 1024 / 1024} MiB at once.`);
-  return { run, tasks, texts: new Map(Object.entries(texts)), paid_calls: new Set(paid_calls), cooldowns };
+  return {
+    run,
+    tasks,
+    texts: new Map(Object.entries(texts)),
+    paid_calls: new Set(paid_calls),
+    cooldowns,
+    suspended_ms,
+  };
 }

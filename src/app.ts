@@ -5,7 +5,6 @@ import { methodNotAllowed } from 'hono/method-not-allowed';
 import { secureHeaders } from 'hono/secure-headers';
 import { requireApiKey } from './http/auth.ts';
 import { limitBody, readBody, readRest, requireJson } from './http/body.ts';
-import { clientAddress } from './http/client-address.ts';
 import { answerInTime, createDeadline, serverTiming } from './http/deadline.ts';
 import { allowOrigins } from './http/cross-origin.ts';
 import { keep, keepNothing } from './http/caching.ts';
@@ -17,13 +16,13 @@ import { problemPages } from './http/problem-pages.ts';
 import { HttpError, notAllowed } from './http/problems.ts';
 import { answerError as answerOrchestrationsError } from './apis/orchestrations/envelope.ts';
 import { answerError as answerOrchflowError } from './apis/orchflow/envelope.ts';
-import { idempotency } from './http/idempotency.ts';
 import { newId } from './ids.ts';
-import { limit } from './http/limit.ts';
+import { addressOf, limit } from './http/limit.ts';
 import { createRouter } from './http/openapi.ts';
 import { authRouter } from './apis/orchflow/routes/auth.ts';
 import { mountCodec } from './apis/operators/codec.ts';
 import { healthRouter } from './apis/operators/health.ts';
+import { keysRouter } from './apis/orchflow/routes/keys.ts';
 import { mcpServersRouter } from './apis/orchflow/routes/mcp-servers.ts';
 import { orchestrationRunsRouter } from './apis/orchestrations/routes/runs.ts';
 import { orchestrationsRouter } from './apis/orchestrations/routes/orchestrations.ts';
@@ -57,26 +56,23 @@ export function createApp(deps: AppDeps) {
   // The codec has origins of its own.
   for (const path of ['/api/*', '/health', '/openapi.json']) app.use(path, allowOrigins(deps.config.CORS_ORIGINS));
   app.use(answerOptions());
+  for (const path of ['/api/*', '/codec/*']) app.use(path, keepOut());
   app.use('/api/*', limitBody(1), requireJson());
 
-  app.use(
-    '/api/v1/auth/register',
-    readBody(),
-    limit(deps.limits.perAddress, (c) => clientAddress(c, deps.config.TRUSTED_PROXIES)),
-  );
+  app.use('/api/v1/auth/register', readBody(), limit(deps.limits.perAddress, addressOf));
   app.route('/', healthRouter);
   app.route('/api/v1/auth', authRouter);
   app.route('/api/v1/agents', templatesRouter);
   app.route('/problems', problemPages);
   mountDocs(app, deps.version);
-  mountCodec(app, deps.config);
+  mountCodec(app, deps);
 
   app.use(
     '/api/v1/*',
     requireApiKey(deps),
     readBody(),
-    limit(deps.limits.perKey, (c) => c.var.principal.key_id),
-    idempotency(),
+    // All keys of an account together: with more keys it may not do more.
+    limit(deps.limits.perAccount, (c) => c.var.principal.account_id),
   );
 
   app.route('/api/v1/runs', runsRouter);
@@ -89,6 +85,7 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/orchestrations', orchestrationRunsRouter);
   app.route('/api/v1/orchestrations', orchestrationsRouter);
   app.route('/api/v1/webhooks', webhooksRouter);
+  app.route('/api/v1/keys', keysRouter);
 
   app.notFound((c) => answerError(new HttpError('NOT_FOUND', 'Page not found.'), c));
   app.onError((error, c) => {
@@ -151,7 +148,7 @@ function description(version: string) {
     },
     servers: [{ url: '/' }],
     tags: [
-      { name: 'Auth', description: 'An account and its API key.' },
+      { name: 'Auth', description: 'An account and its API keys.' },
       { name: 'Runs', description: 'Goals at work: started, followed, cancelled, done again from a task on.' },
       { name: 'Tasks', description: 'The parts of a run, and the answers that people give.' },
       { name: 'Agents', description: 'The built-in agents.' },
@@ -176,6 +173,14 @@ function provide(deps: AppDeps) {
     c.header('X-Request-Id', requestId);
     await next();
     c.res.headers.set('Server-Timing', serverTiming(deadline));
+  });
+}
+
+/** Answers of an account are for who asked: no cache keeps them. */
+function keepOut() {
+  return createMiddleware<AppEnv>(async function keepOut(c, next) {
+    c.header('Cache-Control', 'no-store');
+    await next();
   });
 }
 

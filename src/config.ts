@@ -89,6 +89,11 @@ const environment = z.object({
 
   RATE_LIMIT_PER_MINUTE: z.coerce.number().int().min(0).optional(),
   REGISTER_LIMIT_PER_HOUR: z.coerce.number().int().min(0).optional(),
+  FAILED_KEYS_LIMIT_PER_MINUTE: z.coerce.number().int().min(0).default(60),
+  REGISTRATION: z.enum(['open', 'invite', 'closed']).default('open'),
+  REGISTRATION_CODES: csv
+    .refine((codes) => codes.every((code) => code.length >= 16), 'must have at least 16 characters each')
+    .default([]),
   TRUSTED_PROXIES: cidrs.default([]),
   CORS_ORIGINS: origins.default([]),
   HSTS_SECONDS: z.coerce.number().int().min(0).default(0),
@@ -135,6 +140,8 @@ const migrateEnvironment = environment
   .extend({ TEMPORAL_ADDRESS: z.string().optional(), ENCRYPTION_KEY: keyRing.optional() });
 
 const reencryptEnvironment = environment.pick({ DATABASE_URL: true, ENCRYPTION_KEY: true });
+
+const accountEnvironment = environment.pick({ DATABASE_URL: true });
 
 /** The names of all variables that are read here. */
 export const variables = new Set(
@@ -188,7 +195,7 @@ export function loadConfig(env: Environment = process.env) {
     temporalEnvironment: temporalEnvironment({ ...env, TEMPORAL_ADDRESS: settings.TEMPORAL_ADDRESS }),
     /** Runs an account may start in a calendar month (UTC); 0 is no limit. */
     MONTHLY_RUN_LIMIT: settings.MONTHLY_RUN_LIMIT ?? (hosted ? 100 : 0),
-    /** Requests of an API key; 0 is no limit. */
+    /** Requests of an account; 0 is no limit. */
     RATE_LIMIT_PER_MINUTE: settings.RATE_LIMIT_PER_MINUTE ?? (hosted ? 600 : 0),
     /** Accounts made from one address; 0 is no limit. */
     REGISTER_LIMIT_PER_HOUR: settings.REGISTER_LIMIT_PER_HOUR ?? (hosted ? 20 : 0),
@@ -214,6 +221,11 @@ export function loadMigrateConfig(env: Environment = process.env) {
 /** Settings of `npm run reencrypt`. */
 export function loadReencryptConfig(env: Environment = process.env) {
   return parse(reencryptEnvironment, env);
+}
+
+/** Settings of `npm run account`. */
+export function loadAccountConfig(env: Environment = process.env) {
+  return parse(accountEnvironment, env);
 }
 
 /** Settings of `npm start`; the child processes it starts get theirs from it. */

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
 const base62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -27,6 +27,11 @@ export function isWellFormedApiKey(text: string): boolean {
   return /^orch_[0-9A-Za-z]{49}$/.test(text) && checksum(text.slice(0, -6)) === text.slice(-6);
 }
 
+/** The beginning of a key, by which people know it again. */
+export function apiKeyPrefix(api_key: string): string {
+  return api_key.slice(0, 9);
+}
+
 /** A new secret for webhooks, in the form of Standard Webhooks: 256 random bits. */
 export function newWebhookSecret(): string {
   return `whsec_${randomBytes(32).toString('base64')}`;
@@ -35,6 +40,12 @@ export function newWebhookSecret(): string {
 /** SHA-256 in hex. Enough for API keys: they carry 256 random bits. */
 export function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');
+}
+
+/** Whether two secrets are the same. How long it takes tells nothing of them. */
+export function isSameSecret(given: string, secret: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(given), digest(secret));
 }
 
 /** AES-256 keys of 32 bytes: the first encrypts, all decrypt. */

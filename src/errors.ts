@@ -5,11 +5,14 @@
 
 export type DomainErrorCode =
   | 'EMAIL_TAKEN'
+  | 'LAST_KEY'
+  | 'MISSING_SCOPE'
   | 'MONTHLY_LIMIT_REACHED'
   | 'NOT_FOUND'
   | 'ORCHESTRATION_EXISTS'
   | 'ORCHESTRATION_SHIPPED'
   | 'PROVIDER_REQUIRED'
+  | 'REGISTRATION_CLOSED'
   | 'RUN_FINISHED'
   | 'RUN_NOT_FAILED'
   | 'RUN_NOT_OF_GOAL'
@@ -28,6 +31,8 @@ export type WayOut =
 
 /** What a client may read besides the message. `/openapi.json` declares each. */
 export type ProblemMembers = {
+  /** What the key would need. */
+  scope?: string;
   run_status?: string;
   task_status?: string;
   gate_id?: string;
@@ -83,7 +88,9 @@ export function requireNone(faults: FieldFault[]): void {
 }
 
 /** Unknown things and those of other accounts are the same. */
-export function notFound(what: 'Run' | 'Task' | 'Provider' | 'Orchestration' | 'Delivery' | 'MCP server'): DomainError {
+export function notFound(
+  what: 'Run' | 'Task' | 'Provider' | 'Orchestration' | 'Delivery' | 'MCP server' | 'Key',
+): DomainError {
   return new DomainError('NOT_FOUND', `${what} not found.`);
 }
 

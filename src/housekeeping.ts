@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { deleteExpiredKeys } from '../db/api-keys.ts';
 import { deleteOldIdempotencyKeys } from '../db/idempotency-keys.ts';
 import type { Db } from '../db/index.ts';
 import { deleteExpiredManagedReservations } from '../db/managed-budget.ts';
@@ -20,6 +21,7 @@ export async function keepHouse({ db, log }: { db: Db; log: Logger }, signal: Ab
       deleteExpiredCooldowns(db),
       deleteExpiredManagedReservations(db),
       deleteUnusedDefinitions(db),
+      deleteExpiredKeys(db),
     ];
     await Promise.all(deletions).catch((error) => log.warn({ err: error }, 'what has expired was not deleted'));
     await sleep(interval, undefined, { signal }).catch(() => {});

@@ -6,7 +6,7 @@ import type { PlannedTask } from './contract/inputs.ts';
 import type { ValueRef } from './contract/shared-state.ts';
 import type { StepLoop, TaskState, ToolRequest } from './contract/states.ts';
 import { makeCall } from './model-calls.ts';
-import { endedInPostgres, hasQueued, runWithProgress } from './projection.ts';
+import { endedInPostgres, wasPutOff, runWithProgress } from './projection.ts';
 import type { RunContext } from './run-context.ts';
 import { warn } from './state.ts';
 
@@ -120,7 +120,7 @@ export function callStep(run: DefinedRun, step: StepOutline, task: TaskState, st
       const call = { ...executionOf(run, step, task), state, turn: loop.turn, progress };
       return await activities.callStep.executeWithOptions(options, [call]);
     } catch (error) {
-      isWork = !hasQueued(error);
+      isWork = !wasPutOff(error);
       throw error;
     } finally {
       if (isWork) loop.worked_ms += Date.now() - since;

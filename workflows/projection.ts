@@ -1,4 +1,12 @@
-import { ActivityFailure, ApplicationFailure, CancellationScope, condition, patched, workflowInfo } from '@temporalio/workflow';
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  patched,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
 import { isBesidePlan } from './contract/plan.ts';
 import type { Progress, RunStatus, TaskState } from './contract/states.ts';
 import { othersAreDone } from './history.ts';
@@ -62,7 +70,10 @@ export function keepSaving(run: ProjectedRun): void {
 /** What more activities than these have to tell is written by itself before they begin. */
 const mostRides = 25;
 
-/** Runs an activity that writes the changes so far before it does its work. */
+/**
+ * Runs an activity that writes the changes so far before it does its work. One that was put off is begun anew, and of a
+ * suspended account after a while: no time that bounds it runs out meanwhile.
+ */
 export async function runWithProgress<T>(
   run: ProjectedRun,
   activity: (progress: Progress | undefined) => Promise<T>,
@@ -72,6 +83,7 @@ export async function runWithProgress<T>(
     if (run.projection.rides >= mostRides && patched('many-do-not-ride')) await saved(run);
     const progress = take(run);
     if (progress) run.projection.rides += 1;
+    let pause_ms: number;
     run.projection.underway += 1;
     try {
       const result = await activity(progress);
@@ -79,17 +91,32 @@ export async function runWithProgress<T>(
       return result;
     } catch (error) {
       if (progress) giveBack(run, progress);
-      if (!hasQueued(error)) throw error;
+      if (!wasPutOff(error)) throw error;
+      pause_ms = pauseOf(error);
     } finally {
       run.projection.underway -= 1;
     }
+    if (pause_ms > 0) await sleep(pause_ms);
   }
 }
 
-/** True of an activity that found no place among those of its account, however long it waited for one. */
-export function hasQueued(error: unknown): boolean {
+/**
+ * True of an activity that found no place among those of its account, however long it waited for one, or whose account is
+ * suspended.
+ */
+export function wasPutOff(error: unknown): boolean {
+  const type = failureOf(error)?.type;
+  return type === 'WorkQueued' || type === 'AccountSuspended';
+}
+
+/** How long it is to wait before it is begun anew (`activities/places.ts`). */
+function pauseOf(error: unknown): number {
+  return Number(failureOf(error)?.details?.[0] ?? 0);
+}
+
+function failureOf(error: unknown): ApplicationFailure | undefined {
   const failure = error instanceof ActivityFailure ? error.cause : undefined;
-  return failure instanceof ApplicationFailure && failure.type === 'WorkQueued';
+  return failure instanceof ApplicationFailure ? failure : undefined;
 }
 
 /**

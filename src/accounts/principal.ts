@@ -5,6 +5,3 @@ import type { ApiKey } from '../../db/schema.ts';
  * null for a key of the account itself.
  */
 export type Principal = Pick<ApiKey, 'account_id' | 'key_id' | 'scopes' | 'person_id'>;
-
-/** The scope of a key that may do everything, also what comes later. */
-export const allScopes = ['*'];

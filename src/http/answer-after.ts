@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from 'hono';
 import { besides, createDeadline } from './deadline.ts';
 import type { AppEnv } from './env.ts';
+import { HttpError } from './problems.ts';
 
 /**
  * How long an answer may say nothing, in milliseconds. Clients give up after 5 seconds of silence (httpx), or 10 (okhttp),
@@ -24,7 +25,7 @@ type Wait<T, R extends Response> = {
  * Answers after a wait that no proxy and no client cuts for its silence. A wait that is over within three seconds, or may
  * not last longer, is answered as it is. Another begins to answer then: 200, and a white space every three seconds, which
  * JSON allows before a value (https://www.rfc-editor.org/rfc/rfc8259#section-2), until the answer follows. Whatever can
- * refuse the request comes before the wait.
+ * refuse the request comes before the wait, but for a key that is taken back meanwhile.
  */
 export async function answerAfter<T, R extends Response>(c: Context<AppEnv>, asked: Wait<T, R>): Promise<R> {
   // HEAD has no body that could begin.
@@ -35,7 +36,7 @@ export async function answerAfter<T, R extends Response>(c: Context<AppEnv>, ask
   const soon = await besides(c, Math.min(most_ms, mostSilence), () => (isLong ? within(mostSilence, waited) : waited));
   if (soon) return asked.answer(soon.value);
 
-  const text = textOf({ ...asked, most_ms: most_ms - mostSilence }, waited);
+  const text = textOf(c, { ...asked, most_ms: most_ms - mostSilence }, waited);
   text.catch((error: unknown) => {
     c.var.deps.log.warn({ err: error, request_id: c.var.requestId }, 'an answer that had begun is broken off');
     // To HTTP/1.0, which nginx speaks to us, any other end of the line is the end of the answer.
@@ -54,11 +55,17 @@ export async function answerAfter<T, R extends Response>(c: Context<AppEnv>, ask
 
 /** The answer, when it has begun before: our own work after the wait has a deadline here too. */
 async function textOf<T, R extends Response>(
+  c: Context<AppEnv>,
   { most_ms, answer, otherwise }: Wait<T, R>,
   waited: Promise<{ value: T }>,
 ): Promise<string> {
   const deadline = createDeadline();
-  const answered = deadline.besides(most_ms, () => waited).then(async ({ value }) => (await answer(value)).text());
+  const answered = deadline
+    .besides(most_ms, () => waited)
+    .then(async ({ value }) => {
+      if ((await c.var.isLetIn?.()) === false) throw new HttpError('UNAUTHORIZED', 'The key was taken back meanwhile.');
+      return (await answer(value)).text();
+    });
   try {
     return await Promise.race([answered, deadline.late]);
   } catch (error) {

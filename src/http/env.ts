@@ -11,6 +11,8 @@ export type AppEnv = {
     deps: AppDeps;
     requestId: string;
     principal: Principal;
+    /** Whether the key is still good, for answers that last; what needs no key has none. */
+    isLetIn?: () => Promise<boolean>;
     deadline: Deadline;
     idempotency?: IdSeed;
     /** The answer is still being written when its response goes out. */

@@ -23,19 +23,22 @@ const keptHeaders = ['content-type', 'location', 'retry-after'];
  * `Idempotency-Key` on POST (draft-ietf-httpapi-idempotency-key-header): the same key and request get the same answer
  * for 24 hours; another request with the key 422; one while the first is at work 409. Answers are kept encrypted,
  * for they may hold secrets that are shown once. Failures on our side (5xx) are not kept. An answer that has begun goes
- * out as it is written.
+ * out as it is written. What depends on the scopes of the API key (`isOfScopes`) is another request with others: nobody gets
+ * an answer back that they would not have got.
  */
-export function idempotency() {
+export function idempotency({ isOfScopes }: { isOfScopes: boolean }) {
   return createMiddleware<AppEnv>(async function idempotency(c, next) {
-    const idempotency_key = c.req.method === 'POST' ? c.req.header('idempotency-key') : undefined;
+    const idempotency_key = c.req.header('idempotency-key');
     if (idempotency_key === undefined) return next();
     if (!/^[\x21-\x7e]{1,255}$/.test(idempotency_key)) {
       throw new InvalidInputError([{ path: ['Idempotency-Key'], detail: 'must be 1 to 255 visible ASCII characters' }]);
     }
     const { db, config } = c.var.deps;
-    const name = { account_id: c.var.principal.account_id, idempotency_key };
+    const { account_id, scopes } = c.var.principal;
+    const name = { account_id, idempotency_key };
     const context = `orchflow:idempotency:${name.account_id}:${idempotency_key}`;
-    const fingerprint = sha256([c.req.method, c.req.path, await c.req.text()].join('\n'));
+    const request = [c.req.method, c.req.path, await c.req.text(), ...(isOfScopes ? scopes : [])];
+    const fingerprint = sha256(request.join('\n'));
 
     let key = await takeIdempotencyKey(db, name, fingerprint);
     if (!key.taken && key.row.fingerprint === fingerprint && isUnreadable(key.row, config.ENCRYPTION_KEY)) {

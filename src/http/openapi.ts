@@ -1,10 +1,13 @@
 import { createRoute, OpenAPIHono, z, type RouteConfig } from '@hono/zod-openapi';
 import type { Context, TypedResponse } from 'hono';
 import type { JsonText } from '../../db/run-views.ts';
+import type { Scope } from '../accounts/scopes.ts';
+import { requireScope } from './auth.ts';
 import type { AppEnv } from './env.ts';
 import { InvalidInputError, notFound, type ProblemMembers } from '../errors.ts';
 import { timestamp } from '../fields.ts';
 import { faults } from './faults.ts';
+import { idempotency } from './idempotency.ts';
 import { requireNoBody } from './no-body.ts';
 
 const named = {
@@ -12,6 +15,7 @@ const named = {
   orch_id: 'Orchestration',
   delivery_id: 'Delivery',
   server_name: 'MCP server',
+  key_id: 'Key',
 } as const;
 
 /** A router whose validation answers 422, naming each field. An id that cannot be one is an unknown one. */
@@ -34,6 +38,7 @@ export function createRouter(): OpenAPIHono<AppEnv> {
 
 /** What single problems have besides. */
 const problemMembers = {
+  scope: z.string().meta({ description: 'What the key lacks.' }),
   run_status: z.string(),
   task_status: z.string(),
   gate_id: z.string().meta({ description: 'The gate that the task waits for by now.' }),
@@ -63,6 +68,7 @@ const problemSchema = z
 const problemDescriptions = {
   401: 'Missing or invalid API key',
   402: 'Managed runs are used up or not offered: register a provider and pass `provider_id`',
+  403: 'The key lacks the scope that `security` names, or the account is suspended, or registration is not open',
   404: 'Not found, or of another account',
   409: 'Not possible in the present state',
   413: 'The body is larger than 1 MiB',
@@ -74,14 +80,17 @@ const problemDescriptions = {
 
 type ProblemStatus = keyof typeof problemDescriptions;
 
-type Spec<R extends RouteConfig['responses']> = Omit<RouteConfig, 'responses' | 'security'> & {
-  /** The name that generated clients give it, and that links go by. */
-  operationId: string;
-  responses: R;
-  links?: Links;
-  problems?: ProblemStatus[];
-  isPublic?: boolean;
-};
+/** What a key needs for it, unless it needs no key. */
+type Access = { scope: Scope; isPublic?: never } | { isPublic: true; scope?: never };
+
+type Spec<R extends RouteConfig['responses']> = Omit<RouteConfig, 'responses' | 'security'> &
+  Access & {
+    /** The name that generated clients give it, and that links go by. */
+    operationId: string;
+    responses: R;
+    links?: Links;
+    problems?: ProblemStatus[];
+  };
 
 const idempotencyHeader = z.object({
   'idempotency-key': z.string().optional().meta({
@@ -105,17 +114,23 @@ export function links(pointers: Record<string, string>, ...operationIds: string[
   return Object.fromEntries(operationIds.map((operationId) => [operationId, { operationId, parameters }]));
 }
 
-/** A route of the API with its problems and, where a POST changes something, its `Idempotency-Key`: 401 and 429 unless public, 413 and 415 but for a GET, 422 but where any query is taken, 503 always. */
+/**
+ * A route of the API: who may ask, its problems and, where a POST changes something, its `Idempotency-Key`. 401, 403 and
+ * 429 unless public, 413 and 415 but for a GET, 422 but where any query is taken, 503 always. A key without the scope is
+ * refused before anything else is looked at, kept answers too; the document names the scope as a role in `security`
+ * (https://spec.openapis.org/oas/v3.1.1.html#security-requirement-object).
+ */
 export function route<const S extends Spec<RouteConfig['responses']>>({
   problems: own = [],
-  isPublic,
+  isPublic: _,
+  scope,
   links: leads,
   ...spec
 }: S) {
-  const isIdempotent = spec.method === 'post' && !isPublic;
+  const isIdempotent = spec.method === 'post' && scope !== undefined;
   const withBody: ProblemStatus[] = spec.method !== 'get' ? [413, 415] : [];
   const withKey: ProblemStatus[] = isIdempotent ? [409] : [];
-  const always: ProblemStatus[] = isPublic ? [503] : [401, 429, 503];
+  const always: ProblemStatus[] = scope ? [401, 403, 429, 503] : [503];
   const query = closed(spec.request?.query);
   const checked: ProblemStatus[] = isOpen(query) ? [] : [422];
   const statuses: ProblemStatus[] = [...always, ...checked, ...withBody, ...withKey, ...own];
@@ -128,15 +143,19 @@ export function route<const S extends Spec<RouteConfig['responses']>>({
   const answers = Object.entries(spec.responses).map(([status, answer]) => [status, { ...answer, links: leads }]);
   return createRoute({
     ...spec,
-    ...(spec.method !== 'get' && !spec.request?.body && { middleware: requireNoBody() }),
+    middleware: [
+      ...(scope ? [requireScope(scope)] : []),
+      ...(isIdempotent ? [idempotency({ isOfScopes: scope === 'keys:write' })] : []),
+      ...(spec.method !== 'get' && !spec.request?.body ? [requireNoBody()] : []),
+    ],
     request: {
       ...spec.request,
       query,
       ...(isIdempotent && { headers: idempotencyHeader }),
     },
-    security: isPublic ? [] : [{ apiKey: [] }, { bearer: [] }],
+    security: scope ? [{ apiKey: [scope] }, { bearer: [scope] }] : [],
     responses: { ...responses, ...Object.fromEntries(answers) },
-  } as Omit<S, 'problems' | 'isPublic' | 'links'>);
+  } as Omit<S, 'problems' | 'isPublic' | 'scope' | 'links'>);
 }
 
 /** Other parameters than these are refused: who misspells a filter must not get the whole list. */

@@ -15,6 +15,7 @@ import { pointer } from './pointer.ts';
 
 /** What can go wrong before a noun is asked, or behind it. */
 export type HttpErrorCode =
+  | 'ACCOUNT_SUSPENDED'
   | 'BODY_TOO_LARGE'
   | 'IDEMPOTENCY_KEY_IN_FLIGHT'
   | 'IDEMPOTENCY_KEY_REUSED'
@@ -34,12 +35,27 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
   UNAUTHORIZED: [
     401,
     'Missing or invalid API key',
-    'Send the key in `X-API-Key`, or as `Authorization: Bearer`. A key begins with `orch_` and is shown once, when the account is registered.',
+    'Send the key in `X-API-Key`, or as `Authorization: Bearer`. A key begins with `orch_` and is shown once, when it is made. One that was deleted or has expired is not taken any more.',
   ],
   PROVIDER_REQUIRED: [
     402,
     'A provider of your own is required',
     'The server has no model for this run, or your managed trial runs are used up. Register a provider, and pass its `provider_id`.',
+  ],
+  ACCOUNT_SUSPENDED: [
+    403,
+    'The account is suspended',
+    'The operator of this server has suspended it, and can resume it. Its runs wait meanwhile; none of them is lost.',
+  ],
+  MISSING_SCOPE: [
+    403,
+    'The key may not do this',
+    '`scope` is what it lacks. Use a key that has it, or make one with `POST /api/v1/keys`. The scopes of a key never change.',
+  ],
+  REGISTRATION_CLOSED: [
+    403,
+    'Registration is not open to all',
+    'The operator of this server gives out accounts, or an `invite_code` to register with.',
   ],
   NOT_FOUND: [
     404,
@@ -50,7 +66,12 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
   EMAIL_TAKEN: [
     409,
     'This e-mail has an account',
-    'Use the key of that account. A key that is lost cannot be shown again.',
+    'Use the key of that account. A key that is lost cannot be shown again; the operator of the server can make a new one.',
+  ],
+  LAST_KEY: [
+    409,
+    'This is the last key that may do everything',
+    'Make another one with the scope `*` first, with `POST /api/v1/keys`: without one the account could not be reached any more.',
   ],
   TASK_NOT_WAITING: [
     409,

@@ -2,7 +2,7 @@ import { RateLimiterMemory, RateLimiterPostgres, type RateLimiterStoreAbstract }
 import { createPool } from '../../db/index.ts';
 import type { Config } from '../config.ts';
 
-/** What a key, or an address, may still do. `reset_seconds` from now on it is as at first. */
+/** What an account, or an address, may still do. `reset_seconds` from now on it is as at first. */
 export type Allowance = { allowed: boolean; limit: number; remaining: number; reset_seconds: number };
 
 export type RateLimit = ReturnType<typeof createRateLimit>;
@@ -68,18 +68,32 @@ function createRateLimit(
     }
   }
 
-  return { name, limit, window_seconds, take };
+  /** Whether this process knows that the key has none left. */
+  function isUsedUp(key: string): boolean {
+    const lease = leases.get(key);
+    return lease !== undefined && lease.ends_at > performance.now() && lease.points + lease.elsewhere === 0;
+  }
+
+  return { name, limit, window_seconds, take, isUsedUp };
 }
 
 /** The limits that are set, on connections of their own: they never wait for a database that is busy or away. */
 export function createRateLimits(config: Config) {
   const pool = createPool(config.DATABASE_URL, { max: 2, connectionTimeoutMillis: 1_500, query_timeout: 1_500 });
-  const { RATE_LIMIT_PER_MINUTE: perKey, REGISTER_LIMIT_PER_HOUR: perAddress } = config;
+  const { RATE_LIMIT_PER_MINUTE: perAccount, REGISTER_LIMIT_PER_HOUR: perAddress } = config;
+  const { FAILED_KEYS_LIMIT_PER_MINUTE: failures } = config;
+  const perMinute = (name: string) =>
+    failures ? createRateLimit(pool, { name, limit: failures, window_seconds: 60 }) : undefined;
   return {
-    perKey: perKey ? createRateLimit(pool, { name: 'requests', limit: perKey, window_seconds: 60 }) : undefined,
+    perAccount: perAccount
+      ? createRateLimit(pool, { name: 'requests', limit: perAccount, window_seconds: 60 })
+      : undefined,
     perAddress: perAddress
       ? createRateLimit(pool, { name: 'registrations', limit: perAddress, window_seconds: 3_600 })
       : undefined,
+    failedKeys: perMinute('wrong keys'),
+    failedTokens: perMinute('wrong tokens'),
+    failedCodes: perMinute('wrong codes'),
     close: () => pool.end(),
   };
 }

@@ -11,7 +11,7 @@ const retry = 1_000;
  * Answers with server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), `null` being a
  * comment that keeps the connection alive. No block is without data: httpx-sse, which knows no better, would take it for
  * an empty event. A reader that is slow is waited for, with one event in hand; one that
- * leaves aborts the signal that `open` gets.
+ * leaves aborts the signal that `open` gets. One whose key is taken back meanwhile gets no more.
  */
 export function sendEvents(
   c: Context<AppEnv>,
@@ -20,6 +20,10 @@ export function sendEvents(
   const reader = new AbortController();
   const events = open(reader.signal);
   const encoder = new TextEncoder();
+  const leave = async () => {
+    reader.abort();
+    await events.return?.();
+  };
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
       controller.enqueue(encoder.encode(`retry: ${retry}\n`));
@@ -29,17 +33,18 @@ export function sendEvents(
         c.var.deps.log.error({ err: error, request_id: c.var.requestId }, 'a stream failed');
         throw error;
       });
-      if (done) controller.close();
-      else controller.enqueue(encoder.encode(value ? format(value) : ': still here\n'));
+      if (done) return controller.close();
+      if ((await c.var.isLetIn?.()) === false) {
+        controller.close();
+        return leave();
+      }
+      controller.enqueue(encoder.encode(value ? format(value) : ': still here\n'));
     },
-    async cancel() {
-      reader.abort();
-      await events.return?.();
-    },
+    cancel: leave,
   });
   return c.body(body, 200, {
     'Content-Type': 'text/event-stream; charset=utf-8',
-    'Cache-Control': 'no-cache, no-transform',
+    'Cache-Control': 'no-store, no-transform',
     // nginx would hold events back.
     'X-Accel-Buffering': 'no',
   });

@@ -47,11 +47,14 @@ describe('registration', () => {
       {
         account_id,
         key_id: expect.stringMatching(/^key_\w{20}$/),
+        name: 'First key',
         scopes: ['*'],
         person_id: null,
         key_sha256: createHash('sha256').update(user.api_key).digest('hex'),
         key_prefix: user.api_key.slice(0, 9),
         created_at: expect.any(String),
+        expires_at: null,
+        last_used_at: null,
       },
     ]);
     const secret = user.webhook_secret.slice('whsec_'.length);

@@ -13,8 +13,13 @@ const secretForms = /orch_[0-9A-Za-z]{49}|whsec_[\w+/]{43}|sk-canary[\w-]*/;
 
 /** The secrets of these settings. */
 function secretsOf(env: Record<string, string>): string[] {
-  const { ENCRYPTION_KEY = '', CODEC_TOKEN = '', DATABASE_URL = '' } = env;
-  return [...ENCRYPTION_KEY.split(','), CODEC_TOKEN, new URL(DATABASE_URL).password].filter(Boolean);
+  const { ENCRYPTION_KEY = '', CODEC_TOKEN = '', REGISTRATION_CODES = '', DATABASE_URL = '' } = env;
+  return [
+    ...ENCRYPTION_KEY.split(','),
+    ...REGISTRATION_CODES.split(','),
+    CODEC_TOKEN,
+    new URL(DATABASE_URL).password,
+  ].filter(Boolean);
 }
 
 /** Throws when there is a secret in the text: one with a form, or one of this environment. */

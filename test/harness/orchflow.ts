@@ -16,7 +16,7 @@ import { workerOptions } from '../../src/temporal/worker-options.ts';
 import { assertNothingLeaked } from './canaries.ts';
 import { register } from './client.ts';
 
-export { until, type Answer, type TestRun, type User } from './client.ts';
+export { createUser, until, type Answer, type TestRun, type User } from './client.ts';
 
 /** Orchflow for a test file: its own database and task queue, the real app on a real port, and a real worker. */
 

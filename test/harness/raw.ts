@@ -2,7 +2,7 @@ import { assertNoSecret } from './canaries.ts';
 import type { Answer } from './client.ts';
 
 /** The answers that show a secret, once. */
-const showsSecret = /^\/api\/v1\/(auth\/register|webhooks\/secret\/rotate)$/;
+const showsSecret = /^\/api\/v1\/(auth\/register|webhooks\/secret\/rotate|keys)$/;
 
 /** A request with headers of its own: no key, no content type unless given. */
 export async function send(

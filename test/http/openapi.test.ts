@@ -76,7 +76,9 @@ describe('/openapi.json', () => {
       const inPath = parameters.filter((parameter: { in: string }) => parameter.in === 'path');
       expect(inPath.map((parameter: { name: string }) => `{${parameter.name}}`)).toEqual(path.match(/\{\w+\}/g) ?? []);
       for (const parameter of inPath) expect(parameter.required, name).toBe(true);
-      expect(security, name).toEqual('401' in responses ? [{ apiKey: [] }, { bearer: [] }] : []);
+      // Its scope, as a role: test/accounts/scopes.test.ts.
+      const scope = [expect.stringMatching(/^\w+:\w+$/)];
+      expect(security, name).toEqual('401' in responses ? [{ apiKey: scope }, { bearer: scope }] : []);
       if (method === 'GET' || method === 'DELETE') expect(requestBody, name).toBeUndefined();
       for (const [status, response] of Object.entries<Record<string, any>>(responses)) {
         expect(response.description, `${name} ${status}`).toMatch(/\S/);
@@ -139,6 +141,14 @@ test('every answer in the life of an account is as documented, member by member'
   const { provider_id } = (await call('POST', '/api/v1/providers', {}, { provider: 'gemini', api_key: 'k' })).body;
   await call('POST', '/api/v1/providers', {}, { provider: 'gemini' });
   await call('GET', '/api/v1/providers');
+
+  const key = '/api/v1/keys/{key_id}';
+  const made = (await call('POST', '/api/v1/keys', {}, { name: 'Another', scopes: ['*'] })).body;
+  const first = (await call('GET', '/api/v1/keys')).body.keys.at(-1);
+  await call('DELETE', key, made);
+  await call('DELETE', key, made);
+  await call('DELETE', key, first);
+  await call('POST', '/api/v1/keys', {}, {});
   await call('DELETE', '/api/v1/providers/{provider_id}', { provider_id });
   await call('DELETE', '/api/v1/providers/{provider_id}', { provider_id });
 
@@ -232,16 +242,18 @@ test('every answer in the life of an account is as documented, member by member'
     '/api/v1/tools/mcp',
     '/api/v1/webhooks/secret/rotate',
     redeliver,
+    '/api/v1/keys',
   ]) {
     const path = template.replace(/\{(\w+)\}/, (_, name: string) => targets[name]!);
-    const fingerprint = sha256(`POST\n${path}\n{}`);
+    const ofScopes = path === '/api/v1/keys' ? '\n*' : '';
+    const fingerprint = sha256(`POST\n${path}\n{}${ofScopes}`);
     const locked_until = new Date(Date.now() + 60_000).toISOString();
     const row = { account_id, idempotency_key: path, fingerprint, locked_until };
     await orchflow.db.insertInto('idempotency_keys').values(row).execute();
     await call('POST', template, targets, {}, user.api_key, { 'idempotency-key': path });
   }
 
-  // 402, 413, 415, 429 and 503 have the same body; test/quotas and test/api see them.
+  // 402, 403, 413, 415, 429 and 503 have the same body; test/quotas and test/api see them.
   const unseen = operations().flatMap(({ method, path, responses }) =>
     Object.keys(responses)
       .filter((status) => ['200', '201', '202', '204', '404', '409'].includes(status))

@@ -14,7 +14,7 @@ let run: TestRun;
 /** A run of an orchestration, for the routes that are about these. */
 let orchestrationRun: string;
 /** Of the owner, for every name that a path can have. */
-let owned: Record<'run_id' | 'task_id' | 'provider_id' | 'delivery_id' | 'orch_id' | 'server_name', string>;
+let owned: Record<'run_id' | 'task_id' | 'provider_id' | 'delivery_id' | 'orch_id' | 'server_name' | 'key_id', string>;
 /** An orchestration without an id, for the routes that take one. */
 let definition: object;
 
@@ -30,6 +30,7 @@ beforeAll(async () => {
   await owner.post('/orchestrations', { ...definition, id: 'owned' });
   orchestrationRun = (await owner.post('/orchestrations/owned/run', { message: 'Note apps' })).body.run_id;
   const { run_id } = run;
+  const { key_id } = (await owner.post('/keys', { name: 'Owned', scopes: ['runs:read'] })).body;
   owned = {
     run_id,
     task_id: 'T1',
@@ -37,6 +38,7 @@ beforeAll(async () => {
     delivery_id: `msg_${run_id}_1`,
     orch_id: 'owned',
     server_name: 'owned',
+    key_id,
   };
   const { account_id } = await orchflow.db
     .selectFrom('runs')
@@ -110,8 +112,9 @@ const nobodys = [
     delivery_id: 'msg_run_00000000000000000000_1',
     orch_id: 'nobodys',
     server_name: 'nobodys',
+    key_id: 'key_00000000000000000000',
   },
-  { run_id: 'x', task_id: 'x', provider_id: 'x', delivery_id: 'x', orch_id: 'x', server_name: 'x' },
+  { run_id: 'x', task_id: 'x', provider_id: 'x', delivery_id: 'x', orch_id: 'x', server_name: 'x', key_id: 'x' },
 ];
 
 describe('every route with an id', () => {
@@ -143,6 +146,7 @@ describe('every route with an id', () => {
           delivery_id: id,
           orch_id: id,
           server_name: id,
+          key_id: id,
         });
         const { status, text } = await exchange(operation, path, stranger.api_key);
         expect({ status, code: JSON.parse(text).code }, `${operation.method} ${path}`).toEqual({

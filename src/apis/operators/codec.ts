@@ -1,13 +1,15 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import type { Payload, PayloadCodec } from '@temporalio/common';
 import { Hono, type Context } from 'hono';
 import { cors } from 'hono/cors';
 import type { Config } from '../../config.ts';
+import { isSameSecret } from '../../crypto.ts';
 import { InvalidInputError } from '../../errors.ts';
 import { limitBody, readBody, requireJson } from '../../http/body.ts';
 import type { AppEnv } from '../../http/env.ts';
+import { countGuess } from '../../http/limit.ts';
 import { HttpError } from '../../http/problems.ts';
+import type { RateLimit, RateLimits } from '../../http/rate-limits.ts';
 import { createPayloadCodec } from '../../temporal/payload-codec.ts';
 
 const payloadsSchema = z.object({
@@ -15,29 +17,31 @@ const payloadsSchema = z.object({
 });
 
 /** Mounts the codec server at `/codec/`, where the operator has set a `CODEC_TOKEN`. */
-export function mountCodec(app: Hono<AppEnv>, { CODEC_TOKEN: token, CODEC_ORIGINS: origins, ENCRYPTION_KEY }: Config) {
+export function mountCodec(app: Hono<AppEnv>, { config, limits }: { config: Config; limits: RateLimits }) {
+  const { CODEC_TOKEN: token, CODEC_ORIGINS: origins, ENCRYPTION_KEY } = config;
   if (!token) return;
   const codec = createPayloadCodec(ENCRYPTION_KEY, { encrypts: true });
   app.use('/codec/*', limitBody(16), requireJson(), readBody());
   // With its slash: browsers keep the token for what is below.
   app.get('/codec', (c) => c.redirect('/codec/'));
-  app.route('/codec/', createCodecRouter({ codec, token, origins }));
+  app.route('/codec/', createCodecRouter({ codec, token, origins, failures: limits.failedTokens }));
 }
+
+type CodecServer = { codec: PayloadCodec; token: string; origins: string[]; failures: RateLimit | undefined };
 
 /**
  * A codec server of Temporal (https://docs.temporal.io/codec-server), with which the Web UI and the CLI show encrypted
  * payloads: `POST /decode` and `POST /encode` take and return `{payloads: [{metadata, data}]}`, bytes in base64. For
  * operators: it wants the token as `Authorization: Bearer`, or as the password of `Basic`, which browsers can keep.
  */
-function createCodecRouter({ codec, token, origins }: { codec: PayloadCodec; token: string; origins: string[] }) {
+function createCodecRouter({ codec, token, origins, failures }: CodecServer) {
   const router = new Hono<AppEnv>();
-  const digest = (text: string) => createHash('sha256').update(text).digest();
 
   function isOperator(authorization = ''): boolean {
     const [, scheme = '', value = ''] = /^(Bearer|Basic) +(\S+)$/i.exec(authorization) ?? [];
     const isBasic = scheme.toLowerCase() === 'basic';
     const given = isBasic ? Buffer.from(value, 'base64').toString().split(':').slice(1).join(':') : value;
-    return timingSafeEqual(digest(given), digest(token));
+    return isSameSecret(given, token);
   }
 
   async function convert(c: Context<AppEnv>, how: 'encode' | 'decode'): Promise<Response> {
@@ -55,7 +59,10 @@ function createCodecRouter({ codec, token, origins }: { codec: PayloadCodec; tok
   const headers = ['content-type', 'authorization', 'x-namespace'];
   router.use(cors({ origin: origins, allowHeaders: headers, allowMethods: ['POST'], credentials: true, maxAge: 600 }));
   router.use(async function requireOperator(c, next) {
-    if (isOperator(c.req.header('authorization'))) return next();
+    const authorization = c.req.header('authorization');
+    const isRight = isOperator(authorization);
+    if (authorization) await countGuess(c, failures, isRight);
+    if (isRight) return next();
     // Browsers ask for the password only when they understand the whole header: no second scheme in it.
     const authenticate = 'Basic realm="Orchflow codec", charset="UTF-8"';
     throw new HttpError('UNAUTHORIZED', 'Send the operator token (CODEC_TOKEN).', { authenticate });

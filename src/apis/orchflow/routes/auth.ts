@@ -1,9 +1,12 @@
 import { insertAccount } from '../../../../db/accounts.ts';
 import type { Config } from '../../../config.ts';
-import { encrypt, newApiKey, newWebhookSecret, sha256, webhookSecretContext } from '../../../crypto.ts';
-import { allScopes } from '../../../accounts/principal.ts';
+import { encrypt, newWebhookSecret, webhookSecretContext } from '../../../crypto.ts';
+import { makeKey } from '../../../accounts/keys.ts';
+import { isInvited, requireRegistration } from '../../../accounts/registration.ts';
+import { allScopes } from '../../../accounts/scopes.ts';
 import { DomainError } from '../../../errors.ts';
 import { newId } from '../../../ids.ts';
+import { countGuess } from '../../../http/limit.ts';
 import { body, createRouter, json, route } from '../../../http/openapi.ts';
 import { registeredSchema, registerSchema } from '../schemas/auth.ts';
 
@@ -22,21 +25,21 @@ const register = route({
   isPublic: true,
   request: { body: body(registerSchema) },
   responses: { 201: json(registeredSchema, 'The account was created') },
-  problems: [409, 429],
+  problems: [403, 409, 429],
 });
 
 authRouter.openapi(register, async (c) => {
-  const { name, email } = c.req.valid('json');
-  const { db, config } = c.var.deps;
+  const { name, email, invite_code } = c.req.valid('json');
+  const { db, config, limits } = c.var.deps;
+  if (config.REGISTRATION === 'invite' && invite_code !== undefined) {
+    await countGuess(c, limits.failedCodes, isInvited(config, invite_code));
+  }
+  requireRegistration(config, invite_code);
   const account_id = newId('account');
-  const api_key = newApiKey();
+  const { api_key, row } = makeKey('First key', allScopes);
   const webhook_secret = newWebhookSecret();
   const webhook_secret_encrypted = encrypt(webhook_secret, config.ENCRYPTION_KEY, webhookSecretContext(account_id));
-  const created = await insertAccount(
-    db,
-    { account_id, name, email, webhook_secret_encrypted },
-    { key_id: newId('api_key'), key_sha256: sha256(api_key), key_prefix: api_key.slice(0, 9), scopes: allScopes },
-  );
+  const created = await insertAccount(db, { account_id, name, email, webhook_secret_encrypted }, row);
   if (!created) throw new DomainError('EMAIL_TAKEN', 'An account with this e-mail exists already.');
   return c.json({ api_key, webhook_secret, message: welcome(config) }, 201);
 });

@@ -29,6 +29,7 @@ const create = route({
   method: 'post',
   path: '/',
   operationId: 'createMcpServer',
+  scope: 'tools:write',
   tags: ['Tools'],
   summary: 'Register an MCP server, in place of one of its name: its tools are listed now',
   description:
@@ -75,6 +76,7 @@ const list = route({
   method: 'get',
   path: '/',
   operationId: 'listMcpServers',
+  scope: 'tools:read',
   tags: ['Tools'],
   summary: 'The MCP servers of this account',
   description: 'Their tools are those that were listed at registration; register a server again to list them anew.',
@@ -91,6 +93,7 @@ const remove = route({
   method: 'delete',
   path: '/{server_name}',
   operationId: 'deleteMcpServer',
+  scope: 'tools:write',
   tags: ['Tools'],
   summary: 'Remove an MCP server; agents that have its tools go on without them',
   description: 'Its secrets are deleted with it.',

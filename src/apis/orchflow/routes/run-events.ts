@@ -15,6 +15,7 @@ const follow = route({
   method: 'get',
   path: '/{run_id}/events',
   operationId: 'followRun',
+  scope: 'runs:read',
   tags: ['Runs'],
   summary: 'What happens in a run, as server-sent events until it ends',
   description: `Every event of the run in order, each once: \`id\` is its \`seq\` (from 1, no gaps), \`event\` its type, \`data\` is JSON

@@ -13,6 +13,7 @@ const list = route({
   method: 'get',
   path: '/{run_id}/tasks',
   operationId: 'listTasks',
+  scope: 'runs:read',
   tags: ['Tasks'],
   summary: 'All tasks of a run, also while it runs',
   description: 'Each with its output, its evaluation and the newest gate at which it waited for a person.',
@@ -33,6 +34,7 @@ const complete = route({
   method: 'post',
   path: '/{run_id}/tasks/{task_id}/complete',
   operationId: 'completeTask',
+  scope: 'gates:answer',
   tags: ['Tasks'],
   summary: 'Answer a task that waits for a person; the run goes on by itself',
   description:

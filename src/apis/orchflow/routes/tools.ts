@@ -8,6 +8,7 @@ const list = route({
   method: 'get',
   path: '/',
   operationId: 'listTools',
+  scope: 'tools:read',
   tags: ['Tools'],
   summary: 'The tools that agents of this account may be given',
   description: "Those of Orchflow, and those of the account's MCP servers as `server.tool`.",

@@ -1,9 +1,10 @@
 import { z } from 'zod';
-import { line, requestObject } from '../../../fields.ts';
+import { line, requestObject, text } from '../../../fields.ts';
 
 export const registerSchema = requestObject({
   name: line(200).meta({ example: 'Your Name' }),
   email: z.email().max(320).meta({ example: 'you@example.com' }),
+  invite_code: text(0, 200).optional().meta({ description: 'Where the server registers by invitation.' }),
 }).meta({ id: 'Register' });
 
 export const registeredSchema = z

@@ -1,0 +1,132 @@
+import { sql, type Insertable, type Transaction } from 'kysely';
+import type { Db } from './index.ts';
+import type { ApiKey, Database } from './schema.ts';
+
+/** Of a key, what its account reads: not the key. */
+export type KeyView = Pick<
+  ApiKey,
+  'key_id' | 'name' | 'key_prefix' | 'scopes' | 'created_at' | 'expires_at' | 'last_used_at'
+>;
+const viewColumns = [
+  'key_id',
+  'name',
+  'key_prefix',
+  'scopes',
+  'created_at',
+  'expires_at',
+  'last_used_at',
+] as const satisfies (keyof KeyView)[];
+
+const isGood = sql<boolean>`(expires_at is null or expires_at > now())`;
+const isUseOld = sql<boolean>`coalesce(last_used_at < now() - interval '1 minute', true)`;
+
+/**
+ * Whose a key is and what it may do, by the key's SHA-256; undefined for one that is unknown or has expired. `is_use_old`:
+ * its last use was noted more than a minute ago.
+ */
+export function findPrincipalByKey(db: Db, key_sha256: string) {
+  return db
+    .selectFrom('api_keys')
+    .innerJoin('accounts', 'accounts.account_id', 'api_keys.account_id')
+    .select(['api_keys.account_id', 'key_id', 'scopes', 'person_id', 'suspended_at', isUseOld.as('is_use_old')])
+    .where('key_sha256', '=', key_sha256)
+    .where(isGood)
+    .executeTakeFirst();
+}
+
+/** Notes that a key is used now, at most once a minute. */
+export async function noteUse(db: Db, key_id: string): Promise<void> {
+  await db
+    .updateTable('api_keys')
+    .set({ last_used_at: sql`now()` })
+    .where('key_id', '=', key_id)
+    .where(isUseOld)
+    .execute();
+}
+
+/** The keys of an account that have not expired, newest first. */
+export function listKeys(db: Db, account_id: string): Promise<KeyView[]> {
+  return db
+    .selectFrom('api_keys')
+    .select(viewColumns)
+    .where('account_id', '=', account_id)
+    .where(isGood)
+    .orderBy('created_at', 'desc')
+    .orderBy('key_id')
+    .execute();
+}
+
+/** A key of the account that has not expired, or undefined. */
+export function findKey(db: Db, account_id: string, key_id: string): Promise<KeyView | undefined> {
+  return db
+    .selectFrom('api_keys')
+    .select(viewColumns)
+    .where('account_id', '=', account_id)
+    .where('key_id', '=', key_id)
+    .where(isGood)
+    .executeTakeFirst();
+}
+
+/**
+ * Adds a key, unless its account has `most` others. Returns undefined then. One of the same id, which a first try made
+ * whose answer nobody got, is replaced.
+ */
+export function insertKey(
+  db: Db,
+  key: Omit<Insertable<Database['api_keys']>, 'expires_at'>,
+  { expires_in_ms, most }: { expires_in_ms: number | null; most: number },
+): Promise<KeyView | undefined> {
+  const { account_id, key_sha256, key_prefix } = key;
+  return db.transaction().execute(async (trx) => {
+    await lockKeys(trx, account_id);
+    await trx
+      .deleteFrom('api_keys')
+      .where('account_id', '=', account_id)
+      .where('expires_at', '<=', sql<string>`now()`)
+      .execute();
+    const { others } = await trx
+      .selectFrom('api_keys')
+      .select((eb) => eb.fn.countAll<string>().as('others'))
+      .where('account_id', '=', account_id)
+      .where('key_id', '<>', key.key_id!)
+      .executeTakeFirstOrThrow();
+    if (Number(others) >= most) return undefined;
+    const expires_at = sql<string | null>`now() + ${expires_in_ms}::float8 * interval '1 millisecond'`;
+    return trx
+      .insertInto('api_keys')
+      .values({ ...key, expires_at })
+      .onConflict((conflict) => conflict.column('key_id').doUpdateSet({ key_sha256, key_prefix }))
+      .returning(viewColumns)
+      .executeTakeFirstOrThrow();
+  });
+}
+
+/** Deletes a key, unless it is the last of its account that may do everything. Says what became of it. */
+export function deleteKey(db: Db, account_id: string, key_id: string): Promise<'deleted' | 'is_last' | 'not_found'> {
+  return db.transaction().execute(async (trx) => {
+    await lockKeys(trx, account_id);
+    const good = await trx
+      .selectFrom('api_keys')
+      .select(['key_id', sql<boolean>`'*' = any(scopes)`.as('may_all')])
+      .where('account_id', '=', account_id)
+      .where(isGood)
+      .execute();
+    const key = good.find((one) => one.key_id === key_id);
+    if (!key) return 'not_found';
+    if (key.may_all && !good.some((other) => other.may_all && other !== key)) return 'is_last';
+    await trx.deleteFrom('api_keys').where('account_id', '=', account_id).where('key_id', '=', key_id).execute();
+    return 'deleted';
+  });
+}
+
+/** Those who change the keys of one account do so one after another. */
+async function lockKeys(trx: Transaction<Database>, account_id: string): Promise<void> {
+  await trx.selectFrom('accounts').select('account_id').where('account_id', '=', account_id).forNoKeyUpdate().execute();
+}
+
+export async function deleteExpiredKeys(db: Db): Promise<void> {
+  await db
+    .deleteFrom('api_keys')
+    .where('expires_at', '<=', sql<string>`now()`)
+    .execute();
+}

@@ -1,0 +1,33 @@
+import { DomainError } from '../errors.ts';
+
+/** What a key may do. Each route names one of them; `*` is all, also those that come later. */
+export const scopes = [
+  'runs:read',
+  'runs:write',
+  'gates:answer',
+  'orchestrations:read',
+  'orchestrations:write',
+  'providers:read',
+  'providers:write',
+  'tools:read',
+  'tools:write',
+  'webhooks:read',
+  'webhooks:write',
+  'keys:read',
+  'keys:write',
+] as const;
+
+export type Scope = (typeof scopes)[number];
+
+/** The scopes of a key that may do everything. */
+export const allScopes = ['*'];
+
+/** Whether a key with these scopes may do it. */
+export function hasScope(held: string[], scope: string): boolean {
+  return held.includes('*') || held.includes(scope);
+}
+
+export function missingScope(scope: string, at: PropertyKey[] = []): DomainError {
+  const faults = at.length > 0 ? [{ path: at, detail: 'is no scope of the key that asks' }] : [];
+  return new DomainError('MISSING_SCOPE', `This key lacks the scope ${scope}.`, { members: { scope }, faults });
+}

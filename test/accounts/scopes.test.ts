@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { allScopes, scopes } from '../../src/accounts/scopes.ts';
+import { startOrchflow, type Orchflow, type User } from '../harness/orchflow.ts';
+import { expectProblem } from '../harness/problem.ts';
+import { send } from '../harness/raw.ts';
+
+/** Every operation of /openapi.json wants the scope that it names, and no other. */
+
+type Operation = { method: string; path: string; operationId: string; security: { apiKey?: string[] }[] };
+
+let orchflow: Orchflow;
+let owner: User;
+let document: any;
+let operations: (Operation & { scope: string | undefined })[];
+
+beforeAll(async () => {
+  orchflow = await startOrchflow({ worker: false });
+  owner = await orchflow.register();
+  document = (await send(orchflow.url, 'GET', '/openapi.json')).body;
+  operations = Object.entries<Record<string, Omit<Operation, 'method' | 'path'>>>(document.paths).flatMap(
+    ([path, item]) =>
+      Object.entries(item).map(([method, operation]) => ({
+        ...operation,
+        method: method.toUpperCase(),
+        path: path.replaceAll(/\{\w+\}/g, 'unknown'),
+        scope: operation.security.find(({ apiKey }) => apiKey)?.apiKey?.[0],
+      })),
+  );
+});
+afterAll(() => orchflow.stop());
+
+async function keyWith(held: readonly string[]): Promise<string> {
+  const { status, body } = await owner.post('/keys', { name: 'Some', scopes: held });
+  expect(status, JSON.stringify(body)).toBe(201);
+  return body.api_key;
+}
+
+function ask({ method, path }: Operation, api_key?: string) {
+  const headers = { ...(api_key && { 'x-api-key': api_key }), 'content-type': 'application/json' };
+  return send(orchflow.url, method, path, headers, method === 'POST' || method === 'PUT' ? '{}' : undefined);
+}
+
+test('the vocabulary is what the operations name, and what a key may be given', () => {
+  const named = operations.flatMap(({ scope }) => scope ?? []);
+  expect(new Set(named)).toEqual(new Set(scopes));
+  expect(document.components.schemas.Scope.enum).toEqual([...allScopes, ...scopes]);
+  const open = operations.filter(({ scope }) => !scope).map(({ operationId }) => operationId);
+  expect(open.toSorted()).toEqual(['getHealth', 'listAgentTemplates', 'registerAccount']);
+});
+
+test.each(scopes)('without %s alone each of its operations is 403, with it alone none', async (scope) => {
+  const without = await keyWith(scopes.filter((other) => other !== scope));
+  const withIt = await keyWith([scope]);
+  for (const operation of operations.filter((one) => one.scope)) {
+    const isIts = operation.scope === scope;
+    const name = `${operation.method} ${operation.path}`;
+    const allowed = await ask(operation, isIts ? withIt : without);
+    expect([401, 403, 429, 500, 503], name).not.toContain(allowed.status);
+    const refused = await ask(operation, isIts ? without : withIt);
+    const detail = `This key lacks the scope ${operation.scope}.`;
+    expectProblem(refused, { status: 403, code: 'MISSING_SCOPE', detail, scope: operation.scope });
+  }
+});
+
+test('what needs no key asks for no scope', async () => {
+  for (const operation of operations.filter(({ scope }) => !scope)) {
+    expect([200, 422], operation.path).toContain((await ask(operation)).status);
+  }
+});
+
+test('a key without the scope gets no answer that was kept for another', async () => {
+  const idempotent = { 'content-type': 'application/json', 'idempotency-key': 'once' };
+  const post = (path: string, key: string, body: object) =>
+    send(orchflow.url, 'POST', path, { ...idempotent, 'x-api-key': key }, JSON.stringify(body));
+  const key = { name: 'All', scopes: ['*'] };
+  const first = await post('/api/v1/keys', owner.api_key, key);
+  expect(first.status).toBe(201);
+  expect((await post('/api/v1/keys', owner.api_key, key)).body).toEqual(first.body);
+
+  expectProblem(await post('/api/v1/keys', await keyWith(['runs:read']), key), {
+    status: 403,
+    code: 'MISSING_SCOPE',
+    scope: 'keys:write',
+  });
+  // It may make keys, but none that may do everything.
+  const maker = await keyWith(['keys:write', 'runs:read']);
+  expectProblem(await post('/api/v1/keys', maker, key), { status: 422, code: 'IDEMPOTENCY_KEY_REUSED' });
+});
