@@ -1,4 +1,4 @@
-import { setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import { CancellationScope, condition, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { exampleOf } from './contract/form.ts';
 import { describeGate } from './contract/gate-rules.ts';
@@ -11,19 +11,30 @@ import { waitingTasks } from './state.ts';
 const statusAttribute = defineSearchAttributeKey('OrchflowStatus', 'KEYWORD');
 const waitingAttribute = defineSearchAttributeKey('OrchflowWaitingTasks', 'KEYWORD_LIST');
 
-/** What the search attributes say. */
-export type Shown = { status: RunStatus; waiting: string };
+/** What the search attributes say, and whether the details lag behind. */
+export type Shown = { status: RunStatus; waiting: string; isStale: boolean };
 
 export type ShownRun = { readonly state: RunState; readonly shown: Shown };
 
 /** What Temporal knows of a run when it starts. */
 export function nothingShown(): Shown {
-  return { status: 'pending', waiting: '' };
+  return { status: 'pending', waiting: '', isStale: false };
+}
+
+/** From here on, the details are those of the run as it is after each workflow task: to write them takes long of a large run. */
+export function keepDescribing({ state, shown }: ShownRun): void {
+  void CancellationScope.nonCancellable(async () => {
+    for (;;) {
+      await condition(() => shown.isStale);
+      shown.isStale = false;
+      setCurrentDetails(describeRun(state));
+    }
+  });
 }
 
 /** Shows a run as it is. The search attributes are in its history, so they are set only when they say something else. */
 export function showToOperators({ state, shown }: ShownRun): void {
-  setCurrentDetails(describeRun(state));
+  shown.isStale = true;
   const waiting = firstOf(waitingTasks(state));
   if (shown.status === state.status && shown.waiting === waiting.join()) return;
   Object.assign(shown, { status: state.status, waiting: waiting.join() });

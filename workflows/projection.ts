@@ -11,7 +11,7 @@ import { isBesidePlan } from './contract/plan.ts';
 import type { Progress, RunStatus, TaskState } from './contract/states.ts';
 import { othersAreDone } from './history.ts';
 import { saveProgress } from './local-activities.ts';
-import { showToOperators, type ShownRun } from './operators-view.ts';
+import { keepDescribing, showToOperators, type ShownRun } from './operators-view.ts';
 import type { ChangingRun } from './state.ts';
 
 /**
@@ -57,8 +57,9 @@ export function openProjection(version = 0): Projection {
   };
 }
 
-/** From here on, what finds no ride is written by itself. */
+/** From here on, what finds no ride is written by itself, and operators see all. */
 export function keepSaving(run: ProjectedRun): void {
+  keepDescribing(run);
   void run.projection.regardless.run(async () => {
     for (;;) {
       await condition(() => run.changes.run);
