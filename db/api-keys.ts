@@ -1,5 +1,6 @@
 import { sql, type Insertable, type Transaction } from 'kysely';
 import type { Db } from './index.ts';
+import { limitReached } from './limits.ts';
 import type { ApiKey, Database } from './schema.ts';
 
 /** Of a key, what its account reads: not the key. */
@@ -68,17 +69,18 @@ export function findKey(db: Db, account_id: string, key_id: string): Promise<Key
 }
 
 /**
- * Adds a key, unless its account has `most` others. Returns undefined then. One of the same id, which a first try made
- * whose answer nobody got, is replaced.
+ * Adds a key. Returns undefined when the key that asks is gone by now; null is the operator. Throws `LimitReached` when its account has `most`
+ * others. One of the same id, which a first try made whose answer nobody got, is replaced.
  */
 export function insertKey(
   db: Db,
   key: Omit<Insertable<Database['api_keys']>, 'expires_at'>,
-  { expires_in_ms, most }: { expires_in_ms: number | null; most: number },
+  { asking_key_id, expires_in_ms, most }: { asking_key_id: string | null; expires_in_ms: number | null; most: number },
 ): Promise<KeyView | undefined> {
   const { account_id, key_sha256, key_prefix } = key;
   return db.transaction().execute(async (trx) => {
     await lockKeys(trx, account_id);
+    if (asking_key_id !== null && !(await findKey(trx, account_id, asking_key_id))) return undefined;
     await trx
       .deleteFrom('api_keys')
       .where('account_id', '=', account_id)
@@ -90,7 +92,7 @@ export function insertKey(
       .where('account_id', '=', account_id)
       .where('key_id', '<>', key.key_id!)
       .executeTakeFirstOrThrow();
-    if (Number(others) >= most) return undefined;
+    if (Number(others) >= most) throw limitReached('API keys', most);
     const expires_at = sql<string | null>`now() + ${expires_in_ms}::float8 * interval '1 millisecond'`;
     return trx
       .insertInto('api_keys')
@@ -102,7 +104,11 @@ export function insertKey(
 }
 
 /** Deletes a key, unless it is the last of its account that may do everything. Says what became of it. */
-export function deleteKey(db: Db, account_id: string, key_id: string): Promise<'deleted' | 'is_last' | 'not_found'> {
+export function deleteKey(
+  db: Db,
+  account_id: string,
+  { key_id, asking_key_id }: { key_id: string; asking_key_id: string },
+): Promise<'deleted' | 'is_last' | 'not_found'> {
   return db.transaction().execute(async (trx) => {
     await lockKeys(trx, account_id);
     const good = await trx
@@ -112,7 +118,7 @@ export function deleteKey(db: Db, account_id: string, key_id: string): Promise<'
       .where(isGood)
       .execute();
     const key = good.find((one) => one.key_id === key_id);
-    if (!key) return 'not_found';
+    if (!key || !good.some((one) => one.key_id === asking_key_id)) return 'not_found';
     if (key.may_all && !good.some((other) => other.may_all && other !== key)) return 'is_last';
     await trx.deleteFrom('api_keys').where('account_id', '=', account_id).where('key_id', '=', key_id).execute();
     return 'deleted';

@@ -11,6 +11,7 @@ export class LimitReached extends Error {
 
 /** What is limited, and what its account can do to have another. */
 const limited = {
+  'API keys': 'Delete one.',
   'active providers': 'Deactivate one, or name the one that it `replaces`.',
   'MCP servers': 'Remove one.',
   orchestrations: 'Delete one.',
@@ -20,7 +21,7 @@ const limited = {
 
 export type Limited = keyof typeof limited;
 
-function limitReached(what: Limited, most: number): LimitReached {
+export function limitReached(what: Limited, most: number): LimitReached {
   return new LimitReached(`This account has ${most} ${what}, and may have no more. ${limited[what]}`);
 }
 
@@ -35,7 +36,12 @@ export function withinLimit<T>(
   doIt: (trx: Transaction<Database>) => Promise<T>,
 ): Promise<T> {
   return db.transaction().execute(async (trx) => {
-    await trx.selectFrom('accounts').select('account_id').where('account_id', '=', account_id).forUpdate().execute();
+    await trx
+      .selectFrom('accounts')
+      .select('account_id')
+      .where('account_id', '=', account_id)
+      .forNoKeyUpdate()
+      .execute();
     const { rows } = await others.execute(trx);
     if (rows[0]!.count >= most) throw limitReached(what, most);
     return doIt(trx);

@@ -92,7 +92,11 @@ export async function findOrchestrationRun(
               )
               .select(['reason', 'tasks.title', 'form.text as form', 'draft.text as draft'])
               .select(sql<number>`row_number() over ${oldestFirst}`.as('nth'))
-              .select(sql<number>`sum(octet_length(concat(form.text, draft.text))) over ${oldestFirst}`.as('bytes'))
+              .select(
+                sql<number>`sum(coalesce(octet_length(form.text), 0) + coalesce(octet_length(draft.text), 0)) over ${oldestFirst}`.as(
+                  'bytes',
+                ),
+              )
               .as('open'),
           )
           .select(['open.gate_id', 'open.task_id', 'open.kind', 'open.decisions', 'open.step_id', 'open.reason'])

@@ -112,7 +112,7 @@ export function retryRun(
       .where('run_id', '=', run_id)
       .where('account_id', '=', account_id)
       .where('kind', '=', 'orchestration')
-      .forUpdate()
+      .forNoKeyUpdate()
       .executeTakeFirst();
     if (!run || run.status !== 'failed') return run && { before: run.status };
     const key = `retried/${request_id}`;

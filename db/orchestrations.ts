@@ -67,15 +67,19 @@ export async function keepDefinition(db: Db, hash: string, definition: Definitio
     .execute();
 }
 
-/** Forgets up to 1,000 definitions that nothing refers to, and that nobody is about to refer to. */
+/** Forgets the definitions that nothing refers to, and that nobody is about to refer to; 1,000 in a statement. */
 export async function deleteUnusedDefinitions(db: Db): Promise<void> {
-  await sql`
-    delete from definitions where hash in (
-      select hash from definitions
-      where kept_at < now() - interval '1 hour'
-        and not exists (select from runs where definition_hash = definitions.hash)
-        and not exists (select from orchestrations where orchestrations.hash = definitions.hash)
-      limit 1000)`.execute(db);
+  const most = 1_000;
+  for (let deleted = most; deleted === most;) {
+    const { numAffectedRows = 0n } = await sql`
+      delete from definitions where kept_at < now() - interval '1 hour' and hash in (
+        select hash from definitions
+        where kept_at < now() - interval '1 hour'
+          and not exists (select from runs where definition_hash = definitions.hash)
+          and not exists (select from orchestrations where orchestrations.hash = definitions.hash)
+        limit ${most})`.execute(db);
+    deleted = Number(numAffectedRows);
+  }
 }
 
 /**

@@ -91,7 +91,7 @@ export async function takeQuota(
     .selectFrom('accounts')
     .select('managed_runs_used')
     .where('account_id', '=', account_id)
-    .forUpdate()
+    .forNoKeyUpdate()
     .executeTakeFirstOrThrow();
   if (quota.trial !== undefined && account.managed_runs_used >= quota.trial) return 'trial';
   if (quota.monthly) {

@@ -27,7 +27,7 @@ const actions = {
   },
   async 'new-key'(db: Db, account_id: string): Promise<string> {
     const { api_key, row } = makeKey('From the operator', allScopes);
-    await insertKey(db, { ...row, account_id }, { expires_in_ms: null, most: Infinity });
+    await insertKey(db, { ...row, account_id }, { asking_key_id: null, expires_in_ms: null, most: Infinity });
     return `has a new key, shown this once: ${api_key}`;
   },
 };

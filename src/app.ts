@@ -56,7 +56,6 @@ export function createApp(deps: AppDeps) {
   // The codec has origins of its own.
   for (const path of ['/api/*', '/health', '/openapi.json']) app.use(path, allowOrigins(deps.config.CORS_ORIGINS));
   app.use(answerOptions());
-  for (const path of ['/api/*', '/codec/*']) app.use(path, keepOut());
   app.use('/api/*', limitBody(1), requireJson());
 
   app.use('/api/v1/auth/register', readBody(), limit(deps.limits.perAddress, addressOf));
@@ -173,14 +172,6 @@ function provide(deps: AppDeps) {
     c.header('X-Request-Id', requestId);
     await next();
     c.res.headers.set('Server-Timing', serverTiming(deadline));
-  });
-}
-
-/** Answers of an account are for who asked: no cache keeps them. */
-function keepOut() {
-  return createMiddleware<AppEnv>(async function keepOut(c, next) {
-    c.header('Cache-Control', 'no-store');
-    await next();
   });
 }
 

@@ -23,7 +23,7 @@ export function createGuards({ max_total_turns, timeout_minutes }: Outline, befo
     }
   }
 
-  /** Somebody has answered: the time that people took does not count. */
+  /** Somebody has answered, or the account is suspended no more: the time until then does not count. */
   function restartClock(): void {
     since = Date.now();
   }

@@ -103,6 +103,8 @@ function begunTask({ state }: Interpreted, path: string): TaskState | undefined 
 
 function beginTask(run: Interpreted, step: StepOutline, path: string): TaskState {
   restWhenLong(run);
+  if (run.projection.hasPaused) run.guards.restartClock();
+  run.projection.hasPaused = false;
   run.guards.check();
   const task = newStepTask(step, path, run.state.tasks);
   run.state.tasks.push(task);

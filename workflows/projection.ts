@@ -26,6 +26,8 @@ export type Projection = {
   readonly versionsBefore: number;
   /** How many activities are under way. */
   underway: number;
+  /** The account was suspended, and nobody has looked since: the time does not count. */
+  hasPaused: boolean;
   /** How many took changes along since any were last known to be written. */
   rides: number;
   lastLocalActivity: Promise<unknown>;
@@ -51,6 +53,7 @@ export function openProjection(version = 0): Projection {
     versionsBefore: version,
     underway: 0,
     rides: 0,
+    hasPaused: false,
     lastLocalActivity: Promise.resolve(),
     saving: Promise.resolve('running'),
     regardless: new CancellationScope({ cancellable: false }),
@@ -97,7 +100,10 @@ export async function runWithProgress<T>(
     } finally {
       run.projection.underway -= 1;
     }
-    if (pause_ms > 0) await sleep(pause_ms);
+    if (pause_ms > 0) {
+      await sleep(pause_ms);
+      run.projection.hasPaused = true;
+    }
   }
 }
 

@@ -12,7 +12,7 @@ begin
       limit most
     ) as counted;
     exit when unfinished < most - 100;
-    perform from accounts where account_id = for_account for update;
+    perform from accounts where account_id = for_account for no key update;
   end loop;
   if unfinished >= most then
     raise exception 'too many unfinished runs' using errcode = 'OF429';

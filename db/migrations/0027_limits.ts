@@ -4,7 +4,9 @@ import { sql, type Kysely } from 'kysely';
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     set local lock_timeout = '3s';
-    lock table runs, definitions, orchestrations, webhook_deliveries in access exclusive mode;
+    lock table definitions in access exclusive mode;
+    -- Indexes shut out no reader.
+    lock table runs, orchestrations, webhook_deliveries in share mode;
 
     create index runs_unfinished on runs (account_id) where status in ('pending', 'running', 'waiting_human');
     create index runs_definition on runs (definition_hash) where definition_hash is not null;

@@ -29,7 +29,7 @@ export function makeKey(name: string, scopes: string[], seed?: IdSeed) {
 /** A new key, with scopes that the one who asks has too. */
 export async function createKey(
   { db }: { db: Db },
-  { account_id, person_id, scopes: own }: Principal,
+  { account_id, key_id: asking_key_id, person_id, scopes: own }: Principal,
   { name, scopes, expires_in }: KeyRequest,
   seed?: IdSeed,
 ): Promise<KeyView & { api_key: string }> {
@@ -37,10 +37,12 @@ export async function createKey(
   if (lacking >= 0) throw missingScope(scopes[lacking]!, ['scopes', lacking]);
   const { api_key, row } = makeKey(name, [...new Set(scopes)], seed);
   const expires_in_ms = expires_in === undefined ? null : msToNumber(expires_in as Duration);
-  const created = await insertKey(db, { ...row, account_id, person_id }, { expires_in_ms, most: maxKeys });
-  if (!created) {
-    throw new InvalidInputError([{ path: [], detail: `is one key more than the ${maxKeys} that an account may have` }]);
-  }
+  const created = await insertKey(
+    db,
+    { ...row, account_id, person_id },
+    { asking_key_id, expires_in_ms, most: maxKeys },
+  );
+  if (!created) throw notFound('Key');
   return { ...created, api_key };
 }
 
@@ -48,11 +50,15 @@ export async function createKey(
  * Takes a key back. Who asks has all of its scopes, so that a key with few does not take the others. The last that may do
  * everything stays: an account does not lock itself out.
  */
-export async function revokeKey({ db }: { db: Db }, { account_id, scopes }: Principal, key_id: string): Promise<void> {
+export async function revokeKey(
+  { db }: { db: Db },
+  { account_id, key_id: asking_key_id, scopes }: Principal,
+  key_id: string,
+): Promise<void> {
   const key = await findKey(db, account_id, key_id);
   const lacking = key?.scopes.find((scope) => !hasScope(scopes, scope));
   if (lacking !== undefined) throw missingScope(lacking);
-  const outcome = await deleteKey(db, account_id, key_id);
+  const outcome = await deleteKey(db, account_id, { key_id, asking_key_id });
   if (outcome === 'not_found') throw notFound('Key');
   if (outcome === 'is_last') {
     throw new DomainError('LAST_KEY', 'This is the last key of the account that may do everything.');

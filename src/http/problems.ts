@@ -45,7 +45,7 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
   ACCOUNT_SUSPENDED: [
     403,
     'The account is suspended',
-    'The operator of this server has suspended it, and can resume it. Its runs wait meanwhile; none of them is lost.',
+    'The operator of this server has suspended it, and can resume it. Its runs wait meanwhile and are not lost, but what is due for people is due all the same.',
   ],
   MISSING_SCOPE: [
     403,
@@ -202,7 +202,7 @@ export function problemOf(error: unknown, waysOut: WaysOut): Problem {
     const said = errors.map((fault) => `${fault.pointer.slice(1).replaceAll('/', '.') || 'body'}: ${fault.detail}`);
     return { code: 'VALIDATION_FAILED', detail: said.join('; '), errors };
   }
-  if (error instanceof LimitReached) return { code: 'LIMIT_REACHED', detail: error.message };
+  if (error instanceof LimitReached) return { code: 'LIMIT_REACHED', detail: error.message, retry_after_seconds: 60 };
   if (error instanceof HttpError) return { code: error.code, detail: error.message, ...error.extra };
   if (error instanceof HTTPException && error.status === 400) {
     return problemOf(new InvalidInputError([{ path: [], detail: 'is not valid JSON' }]), waysOut);

@@ -67,7 +67,7 @@ test('approvals and rejections of a budget at once: one decides', async () => {
   const run = await story.start({}, { max_tokens: 3_000 });
   await run.untilWaiting('_budget_1');
   const told = await atOnce({
-    approve: times(6, () => () => run.complete('_budget_1', {})),
+    approve: times(6, () => () => run.complete('_budget_1', { decision: 'approve' })),
     reject: times(6, () => () => run.complete('_budget_1', { decision: 'reject' })),
   });
   const all = Object.values(told).flat();

@@ -62,7 +62,7 @@ describe('nobody may keep', () => {
 
 test('a stream says itself that it is not kept', async () => {
   const { headers, body } = await ask(['GET', `/api/v1/runs/${run_id}/events`, 200]);
-  expect(headers.get('cache-control')).toBe('no-cache, no-transform');
+  expect(headers.get('cache-control')).toBe('no-store, no-transform');
   await body?.cancel();
 });
 

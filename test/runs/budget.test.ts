@@ -52,7 +52,7 @@ test('at the limit one person decides for all tasks; each approval grants it aga
   expect(waiting.tasks[0]).toMatchObject({ status: 'running', attempts: 1, error: null });
   expect(await warningsOf(run)).toMatchObject([{ data: { max_tokens: 12_500, max_cost_usd: null } }]);
   expect(await run.complete('_budget_1', { decision: 'edit', output: 'More.' })).toMatchObject({ status: 422 });
-  await run.complete('_budget_1', {});
+  await run.complete('_budget_1', { decision: 'approve' });
 
   await run.until(({ tasks }) => tasks.slice(1).every((task) => task.status !== 'pending') && isAsked(tasks));
   expect(await openingsOf(run)).toBe(2);
@@ -61,7 +61,7 @@ test('at the limit one person decides for all tasks; each approval grants it aga
   const asked = new Set<string>();
   for (let view = await run.get(); view.status !== 'completed';) {
     asked.add(view.tasks.at(-1)!.gate!.gate_id);
-    await run.complete(view.tasks.at(-1)!.id, {});
+    await run.complete(view.tasks.at(-1)!.id, { decision: 'approve' });
     view = await run.until(({ status, tasks }) => status === 'completed' || isAsked(tasks, asked));
   }
   const done = await run.get();
@@ -106,7 +106,7 @@ test('a budget that does not even cover the plan asks before anything is spent; 
   const waiting = await run.untilWaiting('_budget_1');
   expect(waiting).toMatchObject({ phase: 'split_tasks', waiting_tasks: ['_budget_1'], usage: { llm_calls: 0 } });
   const { gate_id } = waiting.tasks[0]!.gate!;
-  await run.complete('_budget_1', {});
+  await run.complete('_budget_1', { decision: 'approve' });
   const planned = await run.until(({ tasks }) => isAsked(tasks, new Set([gate_id])));
   expect(planned.tasks.map(({ id }) => id)).toEqual(['T1', 'T2', 'T3', '_budget_1', '_budget_2']);
   await run.complete('_budget_2', { decision: 'reject' });

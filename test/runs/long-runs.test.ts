@@ -155,7 +155,7 @@ test('a run that waits for a decision on its budget continues as new in the midd
   expect((await run.get()).tasks.at(-1)!.gate).toEqual(waiting.tasks.at(-1)!.gate);
   const done = await run.until((view) => {
     const asked = view.waiting_tasks.find((id) => id.startsWith('_budget_'));
-    if (asked) void run.complete(asked, {});
+    if (asked) void run.complete(asked, { decision: 'approve' });
     return view.status === 'completed';
   });
   expect(done.tasks.slice(0, 3).map(({ attempts, status }) => [attempts, status])).toEqual(

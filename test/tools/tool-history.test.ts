@@ -43,7 +43,7 @@ test.each([true, false])('a run goes on in the middle of a tool loop, with appro
     });
     gates.add(tasks[0]!.gate!.gate_id);
     expect(JSON.parse(tasks[0]!.output!)).toEqual({ code: `'r' + ${round}` });
-    await run.complete('T1', {});
+    await run.complete('T1', { decision: 'approve' });
   }
   for (const id of ['T2', 'T3']) {
     await run.untilWaiting(id);

@@ -182,7 +182,7 @@ describe('a call that must be approved', () => {
     expect(task.gate!.reason).toContain('http_request');
     expect(JSON.parse(task.output!)).toEqual(given);
     expect(web.requests).toEqual([]);
-    expect((await run.complete('T1', {})).status).toBe(200);
+    expect((await run.complete('T1', { decision: 'approve' })).status).toBe(200);
     const done = await run.until('completed');
     expect(web.requests.map(({ body }) => body)).toEqual(['ten']);
     expect(done.tasks[0]!.output).toContain('Nine dollars. ten');

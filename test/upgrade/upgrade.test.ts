@@ -127,7 +127,7 @@ test('a run that waited for a larger budget goes on with it', async () => {
   const done = ({ tasks }: { tasks: { output: string | null; status: string }[] }) =>
     tasks.filter(({ status, output }) => status === 'completed' && output).map(({ output }) => output);
   expect(done(before).length).toBeGreaterThan(0);
-  await answer(run, '_budget_1', {});
+  await answer(run, '_budget_1', { decision: 'approve' });
   const after = await run.until('completed');
   expect(done(after)).toEqual(expect.arrayContaining(done(before)));
   expect(after.usage.llm_calls).toBeGreaterThan(before.usage.llm_calls);
