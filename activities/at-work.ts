@@ -73,7 +73,7 @@ async function telling<T>(
   doIt: (work: Work) => Promise<T>,
 ): Promise<T> {
   try {
-    if (work.suspended_ms !== null) throw whileSuspended(work.suspended_ms, 'workflow');
+    if (work.suspended_ms !== null) throw whileSuspended(work.suspended_ms);
     const result = await doIt(work);
     await tellOfSuccess(deps, input, work.run.retrying);
     return result;

@@ -30,7 +30,7 @@ export function createWebhookActivities(deps: ActivityDeps) {
      */
     async deliverWebhook(sent: WebhookDelivery): Promise<{ status: number }> {
       const { account_id, suspended_ms } = await getOwner(deps.db, sent);
-      if (suspended_ms !== null) throw whileSuspended(suspended_ms, 'activity');
+      if (suspended_ms !== null) throw whileSuspended(suspended_ms);
       const leave = places.take(account_id);
       if (!leave) throw putOff('WebhookQueued', 'Many webhooks are under way; this one waits until there is room.');
       return deliver(deps, sent).finally(leave);

@@ -3,7 +3,7 @@ import type { Duration } from '@temporalio/common';
 import { deleteKey, findKey, insertKey, type KeyView } from '../../db/api-keys.ts';
 import type { Db } from '../../db/index.ts';
 import { apiKeyPrefix, newApiKey, sha256 } from '../crypto.ts';
-import { DomainError, InvalidInputError, notFound } from '../errors.ts';
+import { DomainError, notFound } from '../errors.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import type { Principal } from './principal.ts';
 import { hasScope, missingScope } from './scopes.ts';
