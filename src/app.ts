@@ -25,6 +25,7 @@ import { healthRouter } from './apis/operators/health.ts';
 import { keysRouter } from './apis/orchflow/routes/keys.ts';
 import { mcpServersRouter } from './apis/orchflow/routes/mcp-servers.ts';
 import { orchestrationRunsRouter } from './apis/orchestrations/routes/runs.ts';
+import { startedRunsRouter } from './apis/orchestrations/routes/started-runs.ts';
 import { orchestrationsRouter } from './apis/orchestrations/routes/orchestrations.ts';
 import { providersRouter } from './apis/orchflow/routes/providers.ts';
 import { runEventsRouter } from './apis/orchflow/routes/run-events.ts';
@@ -82,6 +83,7 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/tools/mcp', mcpServersRouter);
   // The runs come first: `/runs` is no `/{orch_id}`.
   app.route('/api/v1/orchestrations', orchestrationRunsRouter);
+  app.route('/api/v1/orchestrations', startedRunsRouter);
   app.route('/api/v1/orchestrations', orchestrationsRouter);
   app.route('/api/v1/webhooks', webhooksRouter);
   app.route('/api/v1/keys', keysRouter);

@@ -1,20 +1,14 @@
 import type { Context } from 'hono';
-import { findOrchestrationRun, listOrchestrationRuns } from '../../../../db/orchestration-run-views.ts';
-import { isOrchestrationRun } from '../../../../db/orchestration-runs.ts';
 import { findDefinition } from '../../../../db/orchestrations.ts';
 import { getAnswerSeq } from '../../../../db/run-events.ts';
 import { getRun } from '../../../../db/runs.ts';
-import { cancelRun } from '../../../runs/cancel.ts';
-import { stays } from '../../../runs/events.ts';
 import { answerAfter } from '../../../http/answer-after.ts';
 import type { AppEnv } from '../../../http/env.ts';
-import { notFound } from '../../../errors.ts';
 import { keepOpen } from '../../../http/keep-open.ts';
 import { body, createRouter, eventStream, json, route } from '../../../http/openapi.ts';
 import { getOrchestration } from '../../../orchestrations/find.ts';
 import { afterWarnings, warningsOfIgnored } from '../ignored.ts';
 import { resumeRun } from '../resume.ts';
-import { runToWire, statusesOf, wireStatus } from '../run-view.ts';
 import { startOrchestration } from '../../../orchestrations/start.ts';
 import { orchestrationEventsToWire } from '../stream.ts';
 import { waitForAnswer } from '../wait.ts';
@@ -22,18 +16,7 @@ import { sendEvents } from '../../../http/sse.ts';
 import { orchestrationRunLinks } from '../links.ts';
 import { retryOrchestration } from '../../../orchestrations/retry.ts';
 import { orchestrationParams } from '../schemas/orchestration.ts';
-import {
-  orchestrationRunCancelledSchema,
-  orchestrationRunListSchema,
-  orchestrationRunSchema,
-  resumeSchema,
-  runAnswerSchema,
-  runListQuery,
-  runParams,
-  startOrchestrationSchema,
-  untilQuery,
-  waitQuery,
-} from '../schemas/run.ts';
+import { resumeSchema, runAnswerSchema, runParams, startOrchestrationSchema, waitQuery } from '../schemas/run.ts';
 
 export const orchestrationRunsRouter = createRouter();
 
@@ -202,92 +185,4 @@ orchestrationRunsRouter.openapi(retry, async (c) => {
   if (wait) keepOpen(c);
   await retryOrchestration(deps, principal, run_id, idempotency);
   return answerOf(c, run_id, wait);
-});
-
-const list = route({
-  method: 'get',
-  path: '/runs',
-  operationId: 'listOrchestrationRuns',
-  scope: 'runs:read',
-  tags,
-  summary: 'The newest runs of orchestrations',
-  description: 'At most `limit` of them. `GET /api/v1/runs` has them too, page by page.',
-  request: { query: runListQuery },
-  responses: { 200: json(orchestrationRunListSchema, 'The runs') },
-  links: orchestrationRunLinks('/runs/0/run_id'),
-});
-
-orchestrationRunsRouter.openapi(list, async (c) => {
-  const { status, ...page } = c.req.valid('query');
-  const runs = await listOrchestrationRuns(c.var.deps.db, c.var.principal.account_id, {
-    ...page,
-    status: status && statusesOf(status),
-  });
-  return c.json(
-    {
-      runs: runs.map(({ completed_at, ...item }) => ({
-        ...item,
-        status: wireStatus(item.status),
-        ended_at: completed_at,
-      })),
-    },
-    200,
-  );
-});
-
-const get = route({
-  method: 'get',
-  path: '/runs/{run_id}',
-  operationId: 'getOrchestrationRun',
-  scope: 'runs:read',
-  tags,
-  summary: 'A run of an orchestration: its state, its steps, and what it waits for',
-  description: '`waiting` has all that people are asked for now; `human_input_required` is the first of them.',
-  request: { params: runParams, query: untilQuery },
-  responses: { 200: json(orchestrationRunSchema, 'The run') },
-  links: orchestrationRunLinks(),
-  problems: [404],
-});
-
-orchestrationRunsRouter.openapi(get, async (c) => {
-  const { run_id } = c.req.valid('param');
-  const { wait = 0, seen } = c.req.valid('query');
-  const { db, runEvents } = c.var.deps;
-  const read = async () => {
-    const found = await findOrchestrationRun(db, c.var.principal.account_id, run_id);
-    if (!found) throw notFound('Run');
-    return c.json(runToWire(found), 200);
-  };
-  if (!wait) return read();
-  keepOpen(c);
-  if (!(await isOrchestrationRun(db, c.var.principal.account_id, run_id))) throw notFound('Run');
-  const holds = stays(seen && statusesOf(seen));
-  const { signal } = c.req.raw;
-  return answerAfter(c, {
-    most_ms: wait * 1_000,
-    wait: (timeout_ms) => runEvents.waitWhile(run_id, holds, { timeout_ms, signal }),
-    answer: read,
-  });
-});
-
-const cancel = route({
-  method: 'post',
-  path: '/runs/{run_id}/cancel',
-  operationId: 'cancelOrchestrationRun',
-  scope: 'runs:write',
-  tags,
-  summary: 'Cancel a run that is still active',
-  description: 'What its steps have written until then stays readable.',
-  request: { params: runParams },
-  responses: { 200: json(orchestrationRunCancelledSchema, 'The run is cancelled; calls in flight are being aborted') },
-  links: orchestrationRunLinks(),
-  problems: [404, 409],
-});
-
-orchestrationRunsRouter.openapi(cancel, async (c) => {
-  const { run_id } = c.req.valid('param');
-  const { deps, principal } = c.var;
-  if (!(await isOrchestrationRun(deps.db, principal.account_id, run_id))) throw notFound('Run');
-  await cancelRun(deps, principal, run_id);
-  return c.json({ run_id, status: 'cancelled' as const, message: 'Run cancelled.' }, 200);
 });

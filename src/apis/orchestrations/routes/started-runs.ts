@@ -1,0 +1,111 @@
+import { findOrchestrationRun, listOrchestrationRuns } from '../../../../db/orchestration-run-views.ts';
+import { isOrchestrationRun } from '../../../../db/orchestration-runs.ts';
+import { notFound } from '../../../errors.ts';
+import { answerAfter } from '../../../http/answer-after.ts';
+import { keepOpen } from '../../../http/keep-open.ts';
+import { createRouter, json, route } from '../../../http/openapi.ts';
+import { cancelRun } from '../../../runs/cancel.ts';
+import { stays } from '../../../runs/events.ts';
+import { orchestrationRunLinks } from '../links.ts';
+import { runToWire, statusesOf, wireStatus } from '../run-view.ts';
+import {
+  orchestrationRunCancelledSchema,
+  orchestrationRunListSchema,
+  orchestrationRunSchema,
+  runListQuery,
+  runParams,
+  untilQuery,
+} from '../schemas/run.ts';
+
+/** Runs that were started before: to be read, and cancelled. */
+export const startedRunsRouter = createRouter();
+
+const tags = ['Orchestration runs'];
+
+const list = route({
+  method: 'get',
+  path: '/runs',
+  operationId: 'listOrchestrationRuns',
+  scope: 'runs:read',
+  tags,
+  summary: 'The newest runs of orchestrations',
+  description: 'At most `limit` of them. `GET /api/v1/runs` has them too, page by page.',
+  request: { query: runListQuery },
+  responses: { 200: json(orchestrationRunListSchema, 'The runs') },
+  links: orchestrationRunLinks('/runs/0/run_id'),
+});
+
+startedRunsRouter.openapi(list, async (c) => {
+  const { status, ...page } = c.req.valid('query');
+  const runs = await listOrchestrationRuns(c.var.deps.db, c.var.principal.account_id, {
+    ...page,
+    status: status && statusesOf(status),
+  });
+  return c.json(
+    {
+      runs: runs.map(({ completed_at, ...item }) => ({
+        ...item,
+        status: wireStatus(item.status),
+        ended_at: completed_at,
+      })),
+    },
+    200,
+  );
+});
+
+const get = route({
+  method: 'get',
+  path: '/runs/{run_id}',
+  operationId: 'getOrchestrationRun',
+  scope: 'runs:read',
+  tags,
+  summary: 'A run of an orchestration: its state, its steps, and what it waits for',
+  description: '`waiting` has all that people are asked for now; `human_input_required` is the first of them.',
+  request: { params: runParams, query: untilQuery },
+  responses: { 200: json(orchestrationRunSchema, 'The run') },
+  links: orchestrationRunLinks(),
+  problems: [404],
+});
+
+startedRunsRouter.openapi(get, async (c) => {
+  const { run_id } = c.req.valid('param');
+  const { wait = 0, seen } = c.req.valid('query');
+  const { db, runEvents } = c.var.deps;
+  const read = async () => {
+    const found = await findOrchestrationRun(db, c.var.principal.account_id, run_id);
+    if (!found) throw notFound('Run');
+    return c.json(runToWire(found), 200);
+  };
+  if (!wait) return read();
+  keepOpen(c);
+  if (!(await isOrchestrationRun(db, c.var.principal.account_id, run_id))) throw notFound('Run');
+  const holds = stays(seen && statusesOf(seen));
+  const { signal } = c.req.raw;
+  return answerAfter(c, {
+    most_ms: wait * 1_000,
+    wait: (timeout_ms) => runEvents.waitWhile(run_id, holds, { timeout_ms, signal }),
+    answer: read,
+  });
+});
+
+const cancel = route({
+  method: 'post',
+  path: '/runs/{run_id}/cancel',
+  operationId: 'cancelOrchestrationRun',
+  scope: 'runs:write',
+  tags,
+  summary: 'Cancel a run that is still active',
+  description: 'What its steps have written until then stays readable.',
+  request: { params: runParams },
+  responses: { 200: json(orchestrationRunCancelledSchema, 'The run is cancelled; calls in flight are being aborted') },
+  links: orchestrationRunLinks(),
+  problems: [404, 409],
+});
+
+startedRunsRouter.openapi(cancel, async (c) => {
+  const { run_id } = c.req.valid('param');
+  const { deps, principal } = c.var;
+  if (!(await isOrchestrationRun(deps.db, principal.account_id, run_id))) throw notFound('Run');
+  await cancelRun(deps, principal, run_id);
+  return c.json({ run_id, status: 'cancelled' as const, message: 'Run cancelled.' }, 200);
+});
