@@ -133,27 +133,39 @@ async function askUsefully(deps: ActivityDeps, call: Call, call_id: string, cand
   return askCandidate(deps, { ...call, request: { ...request, system } }, { call_id }, candidate);
 }
 
-/**
- * Finds the model, reserves what it may cost, calls it, and journals what it answered. With a `spent_id`, what is no
- * answer is journalled under it, with the fault as its text.
- */
-async function askCandidate(
-  deps: ActivityDeps,
-  call: Call,
-  { call_id, spent_id }: { call_id: string; spent_id?: string },
-  candidate: Candidate,
-): Promise<Answer> {
-  const { account_id, budget, known, offered } = call;
+/** The journal keys of a call: of its answer, and of what is none and was paid for, where that may be asked again. */
+type JournalKeys = { call_id: string; spent_id?: string };
+
+/** Finds the model, and asks it within what the operator and the run may spend. */
+async function askCandidate(deps: ActivityDeps, call: Call, keys: JournalKeys, candidate: Candidate): Promise<Answer> {
+  const { account_id, known, offered } = call;
+  const { call_id, spent_id } = keys;
   const tools = offered && { tools: offered.map(({ definition }) => definition) };
   // One key, one body: the second time it is another request.
   const request = { ...call.request, ...tools, idempotency_key: spent_id ? call_id : `${call_id}/again` };
   const model = await findModel(deps, account_id, candidate);
   putOffWhileBlocked(model, known.cooldowns);
   const giveBack = await reserveOfOperator(deps, { run_id: call.key.run_id, call_id }, model, request);
-  const isReserved = await reserve(deps, budget, call_id, model.target, request).catch(async (error) => {
+  try {
+    return await askWithinBudget(deps, call, keys, model, request);
+  } finally {
     await giveBack();
-    throw error;
-  });
+  }
+}
+
+/**
+ * Reserves what a call may cost, makes it, and journals what was answered. With a `spent_id`, what is no answer is journalled
+ * under it, with the fault as its text.
+ */
+async function askWithinBudget(
+  deps: ActivityDeps,
+  call: Call,
+  { call_id, spent_id }: JournalKeys,
+  model: Model,
+  request: ModelRequest,
+): Promise<Answer> {
+  const { budget, offered } = call;
+  const isReserved = await reserve(deps, budget, call_id, model.target, request);
   try {
     const answer = await callModel(model.target, request, {
       signal: Context.current().cancellationSignal,
@@ -173,8 +185,6 @@ async function askCandidate(
     if (isReserved) await release(deps, call_id);
     if (!journalled || !spent_id) throw error;
     return { ...journalled, warnings: [] };
-  } finally {
-    await giveBack();
   }
 }
 

@@ -8,7 +8,7 @@ import type { ActivityDeps } from './deps.ts';
 /** The share of a limit after which a run's events say that it comes near. */
 const warningShare = 0.8;
 /** On top of a call's own deadline, for journalling its answer. */
-export const settleSeconds = 60;
+const settleSeconds = 60;
 
 /** The run whose budget a call spends. */
 export type BudgetOfRun = Pick<Run, 'run_id' | 'max_cost_usd' | 'max_tokens'>;
@@ -20,20 +20,33 @@ export type BudgetOfRun = Pick<Run, 'run_id' | 'max_cost_usd' | 'max_tokens'>;
  * @throws `BudgetExceeded` when what is left does not cover the call; its detail is the number of approvals so far.
  */
 export async function reserve(
-  { db, llm_timeout_ms }: ActivityDeps,
+  deps: ActivityDeps,
   { run_id, max_cost_usd, max_tokens }: BudgetOfRun,
   call_id: string,
   target: ModelTarget,
   request: ModelRequest,
 ): Promise<boolean> {
   if (max_cost_usd === null && max_tokens === null) return false;
-  const { cancellationSignal } = Context.current();
   const most = atMost(target, request);
-  const reservation = { run_id, call_id, ...most };
-  for (let delay = 100; ; delay = Math.min(delay * 2, 2_000)) {
-    const { outcome, ...budget } = await reserveBudget(db, reservation, llm_timeout_ms / 1_000 + settleSeconds);
-    if (outcome === 'reserved') return true;
+  await reserveWhenFree(deps, async (seconds) => {
+    const { outcome, ...budget } = await reserveBudget(deps.db, { run_id, call_id, ...most }, seconds);
     if (outcome === 'exceeded') throw exceeded(budget, most);
+    return outcome;
+  });
+  return true;
+}
+
+/**
+ * Reserves as soon as no other calls hold what is left. `tryTo` is told for how many seconds a reservation stands, and throws
+ * when waiting would not help.
+ */
+export async function reserveWhenFree(
+  { llm_timeout_ms }: ActivityDeps,
+  tryTo: (seconds: number) => Promise<'reserved' | 'held'>,
+): Promise<void> {
+  const { cancellationSignal } = Context.current();
+  const seconds = llm_timeout_ms / 1_000 + settleSeconds;
+  for (let delay = 100; (await tryTo(seconds)) === 'held'; delay = Math.min(delay * 2, 2_000)) {
     await sleep(delay, undefined, { signal: cancellationSignal });
   }
 }

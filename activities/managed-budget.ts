@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { ApplicationFailure, Context } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/activity';
 import { releaseManaged, reserveManaged, type ManagedLimits } from '../db/managed-budget.ts';
 import type { ModelRequest } from '../src/llm/index.ts';
-import { atMost, settleSeconds, usd } from './budget.ts';
+import { atMost, reserveWhenFree, usd } from './budget.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { Model } from './providers.ts';
 
@@ -21,24 +20,21 @@ const WORDS: Record<keyof ManagedLimits, (limit: string) => string> = {
  * @throws `ManagedBudgetUsedUp` when a limit leaves no room for the call.
  */
 export async function reserveOfOperator(
-  { db, managedLimits, llm_timeout_ms }: ActivityDeps,
+  deps: ActivityDeps,
   call: { run_id: string; call_id: string },
   { provider_id, target }: Model,
   request: ModelRequest,
 ): Promise<() => Promise<void>> {
+  const { db, managedLimits } = deps;
   const limits = Object.values(managedLimits);
   if (provider_id !== null || limits.every((limit) => limit === null)) return async () => {};
-  const { cancellationSignal } = Context.current();
   const { cost_usd } = atMost(target, request);
-  for (let delay = 100; ; delay = Math.min(delay * 2, 2_000)) {
-    const seconds = llm_timeout_ms / 1_000 + settleSeconds;
+  await reserveWhenFree(deps, async (seconds) => {
     const outcome = await reserveManaged(db, { ...call, cost_usd }, managedLimits, seconds);
-    // What cannot be given back ends by itself.
-    if (outcome === 'reserved') return () => releaseManaged(db, call.call_id).catch(() => {});
-    if (outcome !== 'held') {
-      const message = `${WORDS[outcome](usd(managedLimits[outcome]!))} A provider of your own has no such limit.`;
-      throw ApplicationFailure.nonRetryable(message, 'ManagedBudgetUsedUp');
-    }
-    await sleep(delay, undefined, { signal: cancellationSignal });
-  }
+    if (outcome === 'reserved' || outcome === 'held') return outcome;
+    const message = `${WORDS[outcome](usd(managedLimits[outcome]!))} A provider of your own has no such limit.`;
+    throw ApplicationFailure.nonRetryable(message, 'ManagedBudgetUsedUp');
+  });
+  // What cannot be given back ends by itself.
+  return () => releaseManaged(db, call.call_id).catch(() => {});
 }

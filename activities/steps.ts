@@ -3,6 +3,7 @@ import { textIdsOf, valuesOf, type StateRefs } from '../db/shared-state.ts';
 import { describeTask } from '../db/tasks.ts';
 import { insertText } from '../db/texts.ts';
 import type { Definition, Step, StepOf } from '../workflows/contract/definition.ts';
+import { storable } from '../workflows/contract/form.ts';
 import type { ValueRef } from '../workflows/contract/shared-state.ts';
 import type { Progress } from '../workflows/contract/states.ts';
 import { takeTurn, type Turn } from './agent.ts';
@@ -204,9 +205,4 @@ async function storeValue(
   requireShort(text.length, max_value_length);
   await insertText(db, { text_id, run_id, text });
   return typeof value === 'string' ? { text: text_id } : { json: text_id };
-}
-
-/** Postgres stores no NUL. */
-function storable(text: string): string {
-  return text.replaceAll('\u0000', '').toWellFormed();
 }

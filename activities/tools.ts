@@ -10,6 +10,7 @@ import { NoThreadError } from '../src/javascript/index.ts';
 import { parseToolArguments, type ToolDefinition } from '../src/llm/index.ts';
 import { callMcpTool, maxResultLength, ToolError, wireName, type McpTarget, type Tool } from '../src/tools/index.ts';
 import type { AgentTool } from '../workflows/contract/definition.ts';
+import { storable } from '../workflows/contract/form.ts';
 import type { Progress, ToolRequest } from '../workflows/contract/states.ts';
 import { atWork, keep } from './at-work.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -149,14 +150,14 @@ async function runTool(
     const args = argumentsOf(given);
     if (require_approval && !approved_at) throw new ToolError('Nobody has approved this call, and it was not made.');
     const text = await tool.run(args, { account_id, signal, idempotency_key: call_id });
-    return { text: storable(text), is_error: false };
+    return { text: resultText(text), is_error: false };
   } catch (error) {
     cancellationSignal.throwIfAborted();
     // Nothing that the tool is to blame for: another worker, or a later try, may have more luck.
     if (isUnavailable(error) || error instanceof OtherKeyError) throw error;
     if (error instanceof NoThreadError) throw noThread();
     const tooSlow = `The tool did not answer within ${timeout_ms / 1_000} seconds.`;
-    return { text: storable(deadline.aborted ? tooSlow : messageOf(error)), is_error: true };
+    return { text: resultText(deadline.aborted ? tooSlow : messageOf(error)), is_error: true };
   }
 }
 
@@ -205,6 +206,6 @@ function messageOf(error: unknown): string {
 }
 
 /** A model makes more of a word than of nothing. */
-function storable(text: string): string {
-  return cut(text.replaceAll('\u0000', '').toWellFormed(), maxResultLength) || '(The tool returned nothing.)';
+function resultText(text: string): string {
+  return cut(storable(text), maxResultLength) || '(The tool returned nothing.)';
 }

@@ -3,7 +3,7 @@ import { Webhook } from 'standardwebhooks';
 import type { Db } from '../db/index.ts';
 import { finishDelivery, getOwner, insertRunDelivery, openDelivery } from '../db/webhooks.ts';
 import { decrypt, OtherKeyError, webhookSecretContext, type KeyRing } from '../src/crypto.ts';
-import { describeNoAnswer, EgressBlockedError, retryAfter } from '../src/fetch.ts';
+import { describeNoAnswer, EgressBlockedError, retryAfter } from '../src/fetch/index.ts';
 import type { RunDelivery, WebhookDelivery } from '../workflows/contract/inputs.ts';
 import type { ActivityDeps } from './deps.ts';
 import { createPlaces, putOff, whileSuspended } from './places.ts';

@@ -1,6 +1,6 @@
-import { sql, type Insertable, type Transaction } from 'kysely';
+import { sql, type Insertable } from 'kysely';
 import type { Db } from './index.ts';
-import { limitReached } from './limits.ts';
+import { holdAccount, limitReached } from './limits.ts';
 import type { ApiKey, Database } from './schema.ts';
 
 /** Of a key, what its account reads: not the key. */
@@ -69,8 +69,8 @@ export function findKey(db: Db, account_id: string, key_id: string): Promise<Key
 }
 
 /**
- * Adds a key. Returns undefined when the key that asks is gone by now; null is the operator. Throws `LimitReached` when its account has `most`
- * others. One of the same id, which a first try made whose answer nobody got, is replaced.
+ * Adds a key. Returns undefined when the key that asks is gone by now; null is the operator. Throws `LimitReached` when its
+ * account has `most` others. One of the same id, which a first try made whose answer nobody got, is replaced.
  */
 export function insertKey(
   db: Db,
@@ -79,7 +79,7 @@ export function insertKey(
 ): Promise<KeyView | undefined> {
   const { account_id, key_sha256, key_prefix } = key;
   return db.transaction().execute(async (trx) => {
-    await lockKeys(trx, account_id);
+    await holdAccount(trx, account_id);
     if (asking_key_id !== null && !(await findKey(trx, account_id, asking_key_id))) return undefined;
     await trx
       .deleteFrom('api_keys')
@@ -110,7 +110,7 @@ export function deleteKey(
   { key_id, asking_key_id }: { key_id: string; asking_key_id: string },
 ): Promise<'deleted' | 'is_last' | 'not_found'> {
   return db.transaction().execute(async (trx) => {
-    await lockKeys(trx, account_id);
+    await holdAccount(trx, account_id);
     const good = await trx
       .selectFrom('api_keys')
       .select(['key_id', sql<boolean>`'*' = any(scopes)`.as('may_all')])
@@ -123,11 +123,6 @@ export function deleteKey(
     await trx.deleteFrom('api_keys').where('account_id', '=', account_id).where('key_id', '=', key_id).execute();
     return 'deleted';
   });
-}
-
-/** Those who change the keys of one account do so one after another. */
-async function lockKeys(trx: Transaction<Database>, account_id: string): Promise<void> {
-  await trx.selectFrom('accounts').select('account_id').where('account_id', '=', account_id).forNoKeyUpdate().execute();
 }
 
 export async function deleteExpiredKeys(db: Db): Promise<void> {

@@ -36,16 +36,16 @@ export function withinLimit<T>(
   doIt: (trx: Transaction<Database>) => Promise<T>,
 ): Promise<T> {
   return db.transaction().execute(async (trx) => {
-    await trx
-      .selectFrom('accounts')
-      .select('account_id')
-      .where('account_id', '=', account_id)
-      .forNoKeyUpdate()
-      .execute();
+    await holdAccount(trx, account_id);
     const { rows } = await others.execute(trx);
     if (rows[0]!.count >= most) throw limitReached(what, most);
     return doIt(trx);
   });
+}
+
+/** Holds the row of an account until the transaction ends: those who change what it has do so one after another. */
+export async function holdAccount(trx: Transaction<Database>, account_id: string): Promise<void> {
+  await trx.selectFrom('accounts').select('account_id').where('account_id', '=', account_id).forNoKeyUpdate().execute();
 }
 
 /** The SQLSTATE that `account_with_room` in `db/functions` raises. */

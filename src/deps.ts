@@ -3,7 +3,7 @@ import { createDb } from '../db/index.ts';
 import { createLiveSender, type LiveSender } from '../db/live.ts';
 import { managedModels, offersManaged } from './agents/managed.ts';
 import type { Config } from './config.ts';
-import { createGuardedFetch } from './fetch.ts';
+import { createGuardedFetch } from './fetch/index.ts';
 import { keepHouse } from './housekeeping.ts';
 import { createOpenAnswers, type OpenAnswers } from './http/open-answers.ts';
 import { createRateLimits, type RateLimits } from './http/rate-limits.ts';

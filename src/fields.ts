@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import type { Duration } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
-import { isBlank, isStorable } from '../workflows/contract/form.ts';
-import { isHeaderValue } from './fetch.ts';
+import { isBlank, isStorable, unstorable } from '../workflows/contract/form.ts';
+import { isHeaderValue } from './fetch/index.ts';
 
 /** The types of fields that every room's schemas are made of, and the words in which they refuse. */
 
@@ -74,8 +74,6 @@ export function url() {
 export function headerValue(max: number) {
   return z.string().trim().max(max).refine(isHeaderValue, 'must be printable ASCII, in one line');
 }
-
-const unstorable = 'must be Unicode text without NUL';
 
 const durationPattern = /^[1-9]\d{0,7}[smhdw]$/;
 

@@ -5,7 +5,7 @@ import { createDb } from '../db/index.ts';
 import { createLiveSender } from '../db/live.ts';
 import { managedModels, offersManaged } from './agents/managed.ts';
 import type { Config } from './config.ts';
-import { createGuardedFetch } from './fetch.ts';
+import { createGuardedFetch } from './fetch/index.ts';
 import { orchestrationWorkflow } from './orchestrations/workflow.ts';
 import { goalWorkflow } from './runs/workflow.ts';
 import { createTemporalClient } from './temporal/client.ts';

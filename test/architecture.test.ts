@@ -59,12 +59,13 @@ const floors = [
   ['src/embedded/'],
   ['src/temporal/'],
   ['src/llm/', 'src/tools/', 'src/javascript/'],
+  ['src/fetch/'],
   ['db/'],
   ['workflows/'],
   ['workflows/contract/'],
 ];
 /** What stands at the top of src/ and knows no room: anybody may use it. */
-const ground = /^src\/(addresses|config|crypto|errors|fetch|fields|ids)\.ts$/;
+const ground = /^src\/(config|crypto|errors|fields|ids)\.ts$/;
 
 function floorOf(file: string): number {
   return floors.findLastIndex((rooms) => rooms.some((room) => file.startsWith(room)));
@@ -124,7 +125,9 @@ test('activities know the nouns, the database, the models and the contract, and 
   const rooms =
     'activities/|db/|workflows/contract/|src/(runs|agents|orchestrations|accounts|temporal|llm|javascript|tools)/';
   const packages = '@temporalio/activity$|node:|zod$|standardwebhooks$';
-  expect(strangers(/^activities\//, new RegExp(`^(${rooms}|src/(crypto|fetch|ids)\\.ts$|${packages})`))).toEqual([]);
+  expect(
+    strangers(/^activities\//, new RegExp(`^(${rooms}|src/(crypto|ids)\\.ts$|src/fetch/index\\.ts$|${packages})`)),
+  ).toEqual([]);
 });
 
 test('the database knows nobody but the contract, and SQL is in db', () => {
@@ -133,14 +136,18 @@ test('the database knows nobody but the contract, and SQL is in db', () => {
 });
 
 test('outside worlds know nobody, and only they know the vendors and MCP', () => {
-  expect(strangers(/^src\/llm\//, /^(?!src\/(?!llm\/|fetch\.ts)|db\/|activities\/|workflows\/)/)).toEqual([]);
+  expect(strangers(/^src\/llm\//, /^(?!src\/(?!llm\/|fetch\/index\.ts)|db\/|activities\/|workflows\/)/)).toEqual([]);
   expect(
-    strangers(/^src\/tools\//, /^(?!src\/(?!tools\/|fetch\.ts|javascript\/index\.ts)|db\/|activities\/|workflows\/)/),
+    strangers(
+      /^src\/tools\//,
+      /^(?!src\/(?!tools\/|fetch\/index\.ts|javascript\/index\.ts)|db\/|activities\/|workflows\/)/,
+    ),
   ).toEqual([]);
   expect(intruders(/^src\/tools\/(?!index\.ts)/, /^src\/tools\//)).toEqual([]);
   expect(intruders(/^@modelcontextprotocol\//, /^src\/tools\/mcp\.ts$/)).toEqual([]);
   expect(intruders(/^(openai|@anthropic-ai\/sdk|@google\/genai)/, /^src\/llm\//)).toEqual([]);
   expect(intruders(/^src\/llm\/(?!index\.ts)/, /^src\/llm\//)).toEqual([]);
+  expect(intruders(/^src\/fetch\/(?!index\.ts)/, /^src\/fetch\//)).toEqual([]);
 });
 
 test('one room speaks Temporal', () => {

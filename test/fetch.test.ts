@@ -3,8 +3,8 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { isPublicAddress, isWithin, parseCidr } from '../src/addresses.ts';
-import { createGuardedFetch, EgressBlockedError } from '../src/fetch.ts';
+import { isPublicAddress, isWithin, parseCidr } from '../src/fetch/addresses.ts';
+import { createGuardedFetch, EgressBlockedError } from '../src/fetch/index.ts';
 import { localFetch } from './fakes/ask.ts';
 
 let answer: RequestListener;

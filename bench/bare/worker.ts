@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import { createGuardedFetch } from '../../src/fetch.ts';
+import { createGuardedFetch } from '../../src/fetch/index.ts';
 import { workerOptions } from '../../src/temporal/worker-options.ts';
 import { createActivities } from './activities.ts';
 

@@ -1,6 +1,7 @@
 import { Hono } from 'hono';
 import { html } from 'hono/html';
-import { problems, slugOf, type ProblemCode } from './problems.ts';
+import { problems, type ProblemCode } from './problem-codes.ts';
+import { slugOf } from './problems.ts';
 
 /** What the `type` of a problem (RFC 9457) leads to: a page that says what it means and what to do. */
 export const problemPages = new Hono();

@@ -10,8 +10,8 @@ const retry = 1_000;
 /**
  * Answers with server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), `null` being a
  * comment that keeps the connection alive. No block is without data: httpx-sse, which knows no better, would take it for
- * an empty event. A reader that is slow is waited for, with one event in hand; one that
- * leaves aborts the signal that `open` gets. One whose key is taken back meanwhile gets no more.
+ * an empty event. A reader that is slow is waited for, with one event in hand; one that leaves aborts the signal that `open`
+ * gets. One whose key is taken back meanwhile gets no more.
  */
 export function sendEvents(
   c: Context<AppEnv>,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { accountRefusal } from './account-refusals.ts';
-import { BodyTooLargeError, describeNoAnswer, EgressBlockedError, retryAfter } from '../fetch.ts';
+import { BodyTooLargeError, describeNoAnswer, EgressBlockedError, retryAfter } from '../fetch/index.ts';
 import { wordsIn } from './error-words.ts';
 import { LlmError, type LlmErrorType, type ModelTarget } from './model.ts';
 

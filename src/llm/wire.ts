@@ -1,4 +1,4 @@
-import { isHeaderValue } from '../fetch.ts';
+import { isHeaderValue } from '../fetch/index.ts';
 import { LlmError, type ModelTarget } from './model.ts';
 import { statusError, toLlmError } from './failures.ts';
 

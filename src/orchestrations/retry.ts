@@ -1,7 +1,6 @@
 import type { LiveSender } from '../../db/live.ts';
 import { retryRun } from '../../db/orchestration-runs.ts';
 import type { Principal } from '../accounts/principal.ts';
-import { wayToModel } from '../agents/models.ts';
 import { DomainError, notFound } from '../errors.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import { overQuota, quotaOf } from '../runs/quotas.ts';
@@ -23,7 +22,7 @@ export async function retryOrchestration(
   const retried = await retryRun(db, account_id, { run_id, request_id }, trialOf);
   if (!retried) throw notFound('Run');
   const { before, refused, entry } = retried;
-  if (refused) throw overQuota(refused, quotas, await wayToModel(db, account_id));
+  if (refused) throw await overQuota({ db, quotas }, account_id, refused);
   if (before !== 'failed' && !idempotency?.isRetry) {
     const message = `The run is ${before}; only one that has failed is tried again.`;
     throw new DomainError('RUN_NOT_FAILED', message, { members: { run_status: before } });

@@ -6,7 +6,7 @@ import type { Definition, Step } from '../../workflows/contract/definition.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { chooseModels, type ModelDeps } from '../agents/models.ts';
 import { findTemplate } from '../agents/templates.ts';
-import { requireCallable } from '../fetch.ts';
+import { requireCallable } from '../fetch/index.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import { startRun, type StartDeps } from '../runs/start.ts';
 import { checkTools } from './check-tools.ts';

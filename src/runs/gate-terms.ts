@@ -18,8 +18,10 @@ function milliseconds(duration: string | null | undefined): number | null {
   return duration ? msToNumber(duration as Duration) : null;
 }
 
-/** Throws `InvalidInputError` for terms that cannot work: a timeout that never comes, an escalation to nowhere, too
- * many reminders, or reminders that never come. */
+/**
+ * Throws `InvalidInputError` for terms that cannot work: a timeout that never comes, an escalation to nowhere, too many
+ * reminders, or reminders that never come.
+ */
 export function checkGateTerms(run: Terms & { human_gates: HumanGate[] }, minReminderSeconds: number): void {
   const own = run.human_gates.flatMap((gate, index) =>
     typeof gate === 'string' ? [] : faultsOf(termsOf(gate, run), gate, ['human_gates', index], minReminderSeconds),

@@ -3,7 +3,7 @@ import type { Principal } from '../accounts/principal.ts';
 import { chooseModels, checkFallbacks, type AgentInput, type ModelDeps } from '../agents/models.ts';
 import { agentTemplates } from '../agents/templates.ts';
 import type { Path } from '../errors.ts';
-import { requireCallable } from '../fetch.ts';
+import { requireCallable } from '../fetch/index.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import { checkGateTerms } from './gate-terms.ts';
 import { startRun, type RunRequest, type StartDeps } from './start.ts';

@@ -1,5 +1,7 @@
+import type { Db } from '../../db/index.ts';
 import type { RunQuota } from '../../db/runs.ts';
-import { DomainError, type WayOut } from '../errors.ts';
+import { wayToModel } from '../agents/models.ts';
+import { DomainError } from '../errors.ts';
 
 /** How many runs an account may start. */
 
@@ -23,15 +25,19 @@ export function quotaOf(settings: QuotaSettings, provider_id: string | null): Ru
   };
 }
 
-/** Why a start was refused, with the way out; for the trial, that is `toModel`. */
-export function overQuota(refused: 'trial' | 'monthly', settings: QuotaSettings, toModel: WayOut): DomainError {
+/** Why a start was refused, with the way out. */
+export async function overQuota(
+  { db, quotas }: { db: Db; quotas: QuotaSettings },
+  account_id: string,
+  refused: 'trial' | 'monthly',
+): Promise<DomainError> {
   if (refused === 'trial') {
-    const used = `All ${settings.MANAGED_TRIAL_RUNS_COUNT} managed trial runs are used.`;
-    return new DomainError('PROVIDER_REQUIRED', used, { way_out: toModel });
+    const used = `All ${quotas.MANAGED_TRIAL_RUNS_COUNT} managed trial runs are used.`;
+    return new DomainError('PROVIDER_REQUIRED', used, { way_out: await wayToModel(db, account_id) });
   }
   const now = new Date();
   const nextMonth = Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1);
-  return new DomainError('MONTHLY_LIMIT_REACHED', `All ${settings.MONTHLY_RUN_LIMIT} runs of this month are used.`, {
+  return new DomainError('MONTHLY_LIMIT_REACHED', `All ${quotas.MONTHLY_RUN_LIMIT} runs of this month are used.`, {
     retry_after_seconds: (nextMonth - now.getTime()) / 1000,
   });
 }

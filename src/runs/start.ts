@@ -2,8 +2,7 @@ import type { Db } from '../../db/index.ts';
 import { insertRun } from '../../db/runs.ts';
 import type { NewRun, RunOrigin } from '../../db/schema.ts';
 import type { Principal } from '../accounts/principal.ts';
-import { wayToModel } from '../agents/models.ts';
-import type { CheckAddress } from '../fetch.ts';
+import type { CheckAddress } from '../fetch/index.ts';
 import type { IdSeed } from '../ids.ts';
 import type { Outbox } from '../temporal/outbox.ts';
 import { overQuota, quotaOf, type QuotaSettings } from './quotas.ts';
@@ -29,6 +28,6 @@ export async function startRun(
   const quota = quotaOf(quotas, run.provider_id ?? null);
   const row = { ...run, account_id, started_by: key_id };
   const accepted = await outbox.accept(insertRun(db, row, quota, idempotency?.isRetry, insertMore));
-  if (accepted.refused) throw overQuota(accepted.refused, quotas, await wayToModel(db, account_id));
+  if (accepted.refused) throw await overQuota({ db, quotas }, account_id, accepted.refused);
   outbox.send(accepted.entry);
 }

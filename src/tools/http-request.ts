@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { describeNoAnswer, EgressBlockedError } from '../fetch.ts';
+import { describeNoAnswer, EgressBlockedError } from '../fetch/index.ts';
 import { defineTool, readText, ToolError, type Tool } from './tool.ts';
 
 /** Those that say something to a reader. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createGuardedFetch } from '../fetch.ts';
+import { createGuardedFetch } from '../fetch/index.ts';
 import { httpRequest } from './http-request.ts';
 import { runJavascript } from './run-javascript.ts';
 import type { Tool } from './tool.ts';

@@ -1,7 +1,7 @@
 import { Client, StreamableHTTPClientTransport, type ContentBlock, type Transport } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { z } from 'zod';
-import { EgressBlockedError, whyNoAnswer } from '../fetch.ts';
+import { EgressBlockedError, whyNoAnswer } from '../fetch/index.ts';
 import { ToolError } from './tool.ts';
 
 /** Tools of MCP servers (https://modelcontextprotocol.io): Streamable HTTP, and programs that speak on stdio. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { EgressBlockedError, whyNoAnswer } from '../fetch.ts';
+import { EgressBlockedError, whyNoAnswer } from '../fetch/index.ts';
 import { defineTool, ToolError, type Tool } from './tool.ts';
 
 /** Whom to ask: the first that is set. */

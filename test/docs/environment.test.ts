@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { loadConfig, loadLauncherConfig, variables } from '../../src/config.ts';
 import { makeEnvironment } from '../../src/embedded/environment.ts';
-import { problems } from '../../src/http/problems.ts';
+import { problems } from '../../src/http/problem-codes.ts';
 
 const read = (file: string) => readFileSync(path.join(import.meta.dirname, '../..', file), 'utf8');
 const namesIn = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map((match) => match[1]!);

@@ -1,5 +1,5 @@
 import { afterAll, afterEach } from 'vitest';
-import { createGuardedFetch } from '../../src/fetch.ts';
+import { createGuardedFetch } from '../../src/fetch/index.ts';
 import { callModel, type ModelRequest, type ModelTarget } from '../../src/llm/index.ts';
 import { startFakeModel, type FakeModel } from './model.ts';
 import type { FakeVendor } from './wire.ts';

@@ -2,7 +2,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { expect, test } from 'vitest';
-import { describeNoAnswer, whyNoAnswer } from '../../src/fetch.ts';
+import { describeNoAnswer, whyNoAnswer } from '../../src/fetch/index.ts';
 import { localFetch } from '../fakes/ask.ts';
 import * as certificate from '../fakes/certificate.ts';
 import { until } from '../harness/orchflow.ts';

@@ -23,6 +23,14 @@ export function isStorable(text: string): boolean {
   return text.isWellFormed() && !text.includes('\u0000');
 }
 
+/** What is wrong with a text that it cannot. */
+export const unstorable = 'must be Unicode text without NUL';
+
+/** What Postgres can store of a text. */
+export function storable(text: string): string {
+  return text.replaceAll('\u0000', '').toWellFormed();
+}
+
 /** The options of a `select`, given as a list or as a text with commas. */
 export function optionsOf({ options }: HumanField): string[] {
   const list = typeof options === 'string' ? options.split(',') : (options ?? []);
@@ -94,8 +102,6 @@ function readFreely(value: Record<string, unknown>): FormAnswer {
   }
   return isKept ? { value } : { faults: [{ field: null, detail: unstorable }] };
 }
-
-const unstorable = 'must be Unicode text without NUL';
 
 function readForm(fields: HumanField[], given: Record<string, unknown>): FormAnswer {
   const faults: FormFault[] = [];

@@ -1,5 +1,5 @@
 import type { HumanField } from './definition.ts';
-import { isBlank, isObject, isStorable, readAnswer } from './form.ts';
+import { isBlank, isObject, isStorable, readAnswer, unstorable } from './form.ts';
 import type { Decision, GateKind } from './states.ts';
 
 /** What a gate takes for an answer, and how long it waits for one. One set of rules for REST and for signals sent by hand. */
@@ -108,9 +108,7 @@ function readOutput(
     return { faults: read.faults.map(({ field, detail }) => ({ field: 'output', member: field, detail })) };
   }
   if (given !== null && typeof given !== 'string') return { faults: [{ field: 'output', detail: 'must be a text' }] };
-  if (given !== null && !isStorable(given)) {
-    return { faults: [{ field: 'output', detail: 'must be Unicode text without NUL' }] };
-  }
+  if (given !== null && !isStorable(given)) return { faults: [{ field: 'output', detail: unstorable }] };
   return { output: given };
 }
 

@@ -3,7 +3,7 @@ import { deleteMcpServer, listMcpServers, upsertMcpServer } from '../../../../db
 import type { McpServer } from '../../../../db/schema.ts';
 import { encrypt, mcpServerContext } from '../../../crypto.ts';
 import { InvalidInputError, notFound } from '../../../errors.ts';
-import { requireCallable } from '../../../fetch.ts';
+import { requireCallable } from '../../../fetch/index.ts';
 import { besides } from '../../../http/deadline.ts';
 import { body, createRouter, json, links, route } from '../../../http/openapi.ts';
 import {

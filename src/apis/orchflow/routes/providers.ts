@@ -3,7 +3,7 @@ import { deactivateProvider, findProvider, insertProvider, listProviders } from 
 import type { Provider } from '../../../../db/schema.ts';
 import { encrypt, providerKeyContext } from '../../../crypto.ts';
 import { InvalidInputError, notFound, providerNotFound } from '../../../errors.ts';
-import { requireCallable } from '../../../fetch.ts';
+import { requireCallable } from '../../../fetch/index.ts';
 import { newId } from '../../../ids.ts';
 import { DEFAULT_MODELS } from '../../../llm/index.ts';
 import { body, createRouter, json, links, route } from '../../../http/openapi.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isHeaderValue } from '../../../fetch.ts';
+import { isHeaderValue } from '../../../fetch/index.ts';
 import { headerValue, requestObject, text, timestamp, url } from '../../../fields.ts';
 
 /** The first part of the names of its tools. */

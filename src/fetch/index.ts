@@ -3,7 +3,7 @@ import type { LookupFunction } from 'node:net';
 import { isIP } from 'node:net';
 import { Agent, buildConnector, fetch as undiciFetch } from 'undici';
 import { isPublicAddress, isWithin, parseCidr, type Cidr } from './addresses.ts';
-import { requireNone, type Path } from './errors.ts';
+import { requireNone, type Path } from '../errors.ts';
 
 /** Where a request may go was decided against it, or where an answer wanted to send it. Never worth a retry. */
 export class EgressBlockedError extends Error {

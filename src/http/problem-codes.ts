@@ -1,0 +1,138 @@
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import type { DomainErrorCode } from '../errors.ts';
+
+/** What can go wrong before a noun is asked, or behind it. */
+export type HttpErrorCode =
+  | 'ACCOUNT_SUSPENDED'
+  | 'BODY_TOO_LARGE'
+  | 'IDEMPOTENCY_KEY_IN_FLIGHT'
+  | 'IDEMPOTENCY_KEY_REUSED'
+  | 'INTERNAL_ERROR'
+  | 'LIMIT_REACHED'
+  | 'METHOD_NOT_ALLOWED'
+  | 'NOT_FOUND'
+  | 'RATE_LIMITED'
+  | 'UNAUTHORIZED'
+  | 'UNAVAILABLE'
+  | 'UNSUPPORTED_MEDIA_TYPE';
+
+export type ProblemCode = DomainErrorCode | HttpErrorCode | 'VALIDATION_FAILED';
+
+/** The status and title of each problem, and what a client does about it: `/problems/{type}` shows the three. */
+export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCode, title: string, help: string]> = {
+  UNAUTHORIZED: [
+    401,
+    'Missing or invalid API key',
+    'Send the key in `X-API-Key`, or as `Authorization: Bearer`. A key begins with `orch_` and is shown once, when it is made. One that was deleted or has expired is not taken any more.',
+  ],
+  PROVIDER_REQUIRED: [
+    402,
+    'A provider of your own is required',
+    'The server has no model for this run, or your managed trial runs are used up. Register a provider, and pass its `provider_id`.',
+  ],
+  ACCOUNT_SUSPENDED: [
+    403,
+    'The account is suspended',
+    'The operator of this server has suspended it, and can resume it. Its runs wait meanwhile and are not lost, but what is due for people is due all the same.',
+  ],
+  MISSING_SCOPE: [
+    403,
+    'The key may not do this',
+    '`scope` is what it lacks. Use a key that has it, or make one with `POST /api/v1/keys`. The scopes of a key never change.',
+  ],
+  REGISTRATION_CLOSED: [
+    403,
+    'Registration is not open to all',
+    'The operator of this server gives out accounts, or an `invite_code` to register with.',
+  ],
+  NOT_FOUND: [
+    404,
+    'Not found',
+    'Nothing of this id is yours. What belongs to another account is not found either. `errors` says where the id is, when it is in the body.',
+  ],
+  METHOD_NOT_ALLOWED: [405, 'Method not allowed', 'The header `Allow` has the methods that this path takes.'],
+  EMAIL_TAKEN: [
+    409,
+    'This e-mail has an account',
+    'Use the key of that account. A key that is lost cannot be shown again; the operator of the server can make a new one.',
+  ],
+  LAST_KEY: [
+    409,
+    'This is the last key that may do everything',
+    'Make another one with the scope `*` first, with `POST /api/v1/keys`: without one the account could not be reached any more.',
+  ],
+  TASK_NOT_WAITING: [
+    409,
+    'The task is not waiting for a person',
+    'It was answered before, is due no more, or has not come so far: `task_status` says which. `answer` is the one that stands.',
+  ],
+  RUN_FINISHED: [409, 'The run has ended', '`run_status` says how. A run that has ended cannot be cancelled.'],
+  RUN_NOT_READY: [
+    409,
+    'The run has not come so far',
+    'Wait until the tasks before the one that you name are completed, or give their outputs in `edits`.',
+  ],
+  RUN_NOT_OF_GOAL: [
+    409,
+    'This is the run of an orchestration',
+    'Only runs of goals are done again in part. Start the orchestration again; one that has failed is tried again with `POST /api/v1/orchestrations/runs/{run_id}/retry`.',
+  ],
+  RUN_NOT_FAILED: [
+    409,
+    'The run has not failed',
+    'Only a run that has failed is tried again. `run_status` says how it is.',
+  ],
+  RUN_NOT_PAUSED: [
+    409,
+    'The run does not wait for a person',
+    'Read the run: `waiting` has what it waits for now, with the `gate_id` of each question.',
+  ],
+  ORCHESTRATION_EXISTS: [409, 'There is an orchestration of this id', 'Replace it with PUT, or take another id.'],
+  ORCHESTRATION_SHIPPED: [
+    409,
+    'This orchestration cannot be changed',
+    'It comes with Orchflow. Create one of your own from what it answers to GET.',
+  ],
+  IDEMPOTENCY_KEY_IN_FLIGHT: [
+    409,
+    'The first request is still at work',
+    'Send the same request again after `Retry-After`; its answer is that of the first.',
+  ],
+  BODY_TOO_LARGE: [
+    413,
+    'The body is too large',
+    'Send less at once. Texts over the limit belong into several requests.',
+  ],
+  UNSUPPORTED_MEDIA_TYPE: [
+    415,
+    'Send JSON',
+    'Send the body as JSON, in UTF-8 and not compressed, with `Content-Type: application/json`.',
+  ],
+  VALIDATION_FAILED: [
+    422,
+    'Validation error',
+    '`errors` names each field by a JSON Pointer (RFC 6901) and says what is wrong with it. Nothing was done.',
+  ],
+  IDEMPOTENCY_KEY_REUSED: [
+    422,
+    'The Idempotency-Key was used for another request',
+    'A key belongs to one method, path and body for 24 hours. Make a new one for a new request.',
+  ],
+  MONTHLY_LIMIT_REACHED: [
+    429,
+    'Monthly limit reached',
+    'The runs of this calendar month (UTC) are used. `Retry-After` leads to the next.',
+  ],
+  LIMIT_REACHED: [
+    429,
+    'A limit of the account is reached',
+    'Nothing was done. `detail` says how many there may be, and what makes room for another.',
+  ],
+  RATE_LIMITED: [429, 'Too many requests', 'Wait for `Retry-After`. The headers `RateLimit-*` say what is left.'],
+  INTERNAL_ERROR: [500, 'Internal error', 'The fault is on our side. Quote the `request_id` when you report it.'],
+  UNAVAILABLE: [
+    503,
+    'Temporarily unavailable',
+    'The database cannot be reached, or is busy. Try again after `Retry-After`; with an `Idempotency-Key`, nothing is done twice.',
+  ],
+};
