@@ -79,11 +79,15 @@ describe('a run can be cancelled', () => {
   });
 
   test('while a failed call waits to be tried again', async () => {
-    const run = await story.start({ execute: () => ({ status: 503, headers: { 'retry-after': '600' } }) });
-    await story.model.until(() => story.model.callsFor('execute').length === 3);
+    const { model } = story;
+    const areAsked = () => model.callsFor('execute').length === 3;
+    // The first refusal holds back every call that has not begun.
+    const refuse = () => model.until(areAsked).then(() => ({ status: 503, headers: { 'retry-after': '600' } }));
+    const run = await story.start({ execute: refuse });
+    await model.until(areAsked);
     await run.cancel();
     await expectCancelled(run);
-    expect(story.model.callsFor('execute')).toHaveLength(3);
+    expect(model.callsFor('execute')).toHaveLength(3);
   });
 
   test('with what was done so far kept', async () => {
