@@ -73,7 +73,8 @@ async function telling<T>(
   doIt: (work: Work) => Promise<T>,
 ): Promise<T> {
   try {
-    if (work.suspended_ms !== null) throw whileSuspended(work.suspended_ms);
+    // The run of an orchestration has a clock, and so have most of its steps.
+    if (work.suspended_ms !== null) throw whileSuspended(work.suspended_ms, work.run.kind === 'orchestration');
     const result = await doIt(work);
     await tellOfSuccess(deps, input, work.run.retrying);
     return result;

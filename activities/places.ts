@@ -52,16 +52,16 @@ const longestPause_ms = 60 * 60_000;
 
 /**
  * Work of a suspended account waits for as long again as the account has been suspended, an hour at most, and then looks
- * again; so it goes on that soon once the account is resumed. Where a time bounds all tries together, Temporal's waiting
- * would use it up: there the workflow waits, for what `details` says.
+ * again; so it goes on that soon once the account is resumed. Where a clock runs meanwhile, of the work or of its run
+ * (`isTimed`), Temporal's waiting would use it up: there the workflow waits, for what `details` says.
  */
-export function whileSuspended(suspended_ms: number): ApplicationFailure {
+export function whileSuspended(suspended_ms: number, isTimed = false): ApplicationFailure {
   const pause_ms = Math.min(Math.max(suspended_ms, shortestPause_ms), longestPause_ms);
   const nextRetryDelay = Math.ceil(pause_ms * (1 + Math.random() / 10));
   return ApplicationFailure.create({
     type: 'AccountSuspended',
     message: 'This account is suspended; what it has begun waits.',
-    nonRetryable: Context.current().info.scheduleToCloseTimeoutMs > 0,
+    nonRetryable: isTimed,
     nextRetryDelay,
     details: [nextRetryDelay],
     category: 'BENIGN',

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { sql } from 'kysely';
 import { startFakeWebhook } from '../fakes/webhook.ts';
 import { createUser, until } from '../harness/orchflow.ts';
-import { define } from '../harness/orchestration.ts';
+import { define, runSteps } from '../harness/orchestration.ts';
 import { expectProblem } from '../harness/problem.ts';
 import { send } from '../harness/raw.ts';
 import { useStory } from '../harness/story.ts';
@@ -115,6 +115,22 @@ test('an account that is suspended is answered nothing, its runs and webhooks wa
   );
   await until(() => hook.requests.some(({ payload }) => payload.event === 'completed'), 'the last webhook has come');
   await hook.close();
+});
+
+test('a call of a tool waits where no clock runs', async () => {
+  const { orchflow, user, model } = story;
+  model.on(() => ({ call: [{ name: 'run_javascript', arguments: { code: '2' } }] }));
+  const paused = await runSteps(user, [
+    { id: 'sum', type: 'tool', forced_tool: 'run_javascript', require_approval: true, output_key: 'sum' },
+  ]);
+  const { run_id } = paused.body;
+  await orchflow.stopWorker();
+  await user.post(`/orchestrations/runs/${run_id}/resume?wait=0`, { response: 'approve' });
+  await set('--suspend', 403);
+  await orchflow.startWorker();
+  await until(() => hasPaused(run_id), 'the workflow waits, and not Temporal');
+  await set('--resume', 200);
+  await until(async () => (await user.get(`/orchestrations/runs/${run_id}`)).body.status === 'completed', 'it ends');
 });
 
 test('readers of a run that waits are told, when it has lasted', async () => {

@@ -40,6 +40,18 @@ test('a run that takes too long fails between two steps, and says so', async () 
   expect(body.response).toMatch(/^Global timeout \(0.001 min\) exceeded after \d+\.\d min$/);
 });
 
+test('the time that a person takes at a call of a tool does not count', async () => {
+  story.model.on(() => ({ call: [{ name: 'run_javascript', arguments: { code: '2' } }] }));
+  const steps = [
+    { id: 'sum', type: 'tool', forced_tool: 'run_javascript', require_approval: true, output_key: 'sum' },
+    { id: 'say', type: 'print', print_content: '<{state.sum}>', output_key: 'said' },
+  ];
+  const paused = await start(story.user, steps, { timeout_minutes: 0.02 });
+  const asked_at = Date.now();
+  await until(() => Date.now() > asked_at + 1_300, 'more than its time has passed');
+  expect((await resume(story.user, paused, 'approve')).body).toMatchObject({ status: 'completed', response: '<2>' });
+});
+
 test('a call that would cost more than the limit is not made, and the run fails', async () => {
   story.model.on(() => 'A word or two.');
   const steps = ['a', 'b', 'c', 'd'].map((id) => llm(id, { model: 'gpt-4o' }));
