@@ -23,6 +23,9 @@ const cutResultLength = 1_000;
 /** What an agent's answer is. `calls` only from one with tools: while there are any, this is not its output. */
 export type Turn = { output_id: string; warnings: string[]; preview?: string; calls?: ToolRequest[] };
 
+/** A turn, and beside it the text of the answer, which is not for Temporal. */
+export type Taken = { turn: Turn; text: string };
+
 /**
  * One turn of an agent: the model is asked with what it said and called in the turns before, and what came of that. All
  * of it is in the journal. In the last turn no tool may be called any more. An agent without tools has one turn.
@@ -34,11 +37,11 @@ export async function takeTurn(
   what: string,
   agent: { tools?: AgentTool[]; max_turns?: number; forced_tool?: string },
   turn = 1,
-): Promise<Turn> {
+): Promise<Taken> {
   const { tools = [], max_turns = defaultMaxTurns, forced_tool } = agent;
   if (tools.length === 0) {
     const answer = await askForText(deps, call);
-    return { output_id: answer.call_id, warnings: warningsOf(answer, what) };
+    return { turn: { output_id: answer.call_id, warnings: warningsOf(answer, what) }, text: answer.text };
   }
   const { offered, missing } = await offerTools(deps, call.account_id, tools);
   const before = Array.from({ length: turn - 1 }, (_, index) => callIdsOf(call.key, index + 1)).flat();
@@ -73,7 +76,7 @@ export async function takeTurn(
     const message = `The agent went on calling tools and gave no answer in ${max_turns} turns.`;
     throw ApplicationFailure.nonRetryable(message, 'MaxTurnsReached');
   }
-  return {
+  const taken: Turn = {
     output_id: answer.call_id,
     preview: previewOf(answer.text),
     calls: await Promise.all(calls.map((requested, index) => describe(deps, answer, requested, index + 1))),
@@ -82,6 +85,7 @@ export async function takeTurn(
       ...warningsOf(answer, what),
     ],
   };
+  return { turn: taken, text: answer.text };
 }
 
 const toolRule =
@@ -92,9 +96,9 @@ const mustCall = (refusals: number) =>
 const lastTurn = 'No tool can be called any more. Answer now with what you have.';
 
 /** What it said beside calls, when it then twice ends without a word. */
-function lastSaid({ answer_id, text }: { answer_id: string; text: string }, what: string): Turn {
+function lastSaid({ answer_id, text }: { answer_id: string; text: string }, what: string): Taken {
   const warning = `${what} ended without an answer: what it said before it called tools was taken.`;
-  return { output_id: answer_id, preview: previewOf(text), calls: [], warnings: [warning] };
+  return { turn: { output_id: answer_id, preview: previewOf(text), calls: [], warnings: [warning] }, text };
 }
 
 function isEmptyAnswer(error: unknown): boolean {

@@ -102,7 +102,7 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
       const answer = await askUsefully(deps, call, call_id, candidate);
       return { ...answer, warnings: [...failoverWarnings(candidates, answer, refusals[0]), ...answer.warnings] };
     } catch (error) {
-      refusals.push(refusalOf(error));
+      refusals.push(refusalOf(error, call_id));
     }
   }
   throw refusedByAll(refusals);

@@ -7,7 +7,7 @@ import { loadWork, TextsTooLong, type Work } from '../db/work.ts';
 import type { FollowingProgress } from '../workflows/contract/completion.ts';
 import type { Progress } from '../workflows/contract/states.ts';
 import type { ActivityDeps } from './deps.ts';
-import { paidFailuresBefore } from './failures.ts';
+import { paidInVain } from './failures.ts';
 import { putOff, whileSuspended } from './places.ts';
 import { tellOfFailure, tellOfSuccess } from './retrying.ts';
 
@@ -26,7 +26,7 @@ export async function atWork<T>(
 ): Promise<T> {
   const { db, live } = deps;
   const context = Context.current();
-  const timer = setInterval(() => context.heartbeat(paidFailuresBefore()), heartbeatInterval);
+  const timer = setInterval(() => context.heartbeat(paidInVain()), heartbeatInterval);
   const ids = text_ids.filter((id) => id !== null);
   let leave: (() => void) | undefined;
   try {

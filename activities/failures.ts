@@ -13,9 +13,9 @@ const refusals = ['LlmQuotaExhausted', 'LlmAuth', 'ProviderInactive', 'ProviderK
 /** However long a provider is blocked: so often a call looks whether it still is, and still the one to ask. */
 const longestDelay_ms = 5 * 60_000;
 
-/** The failure of a provider that refuses for good, so that the next one may be asked. Every other one is thrown. */
-export function refusalOf(error: unknown): ApplicationFailure {
-  const failure = error instanceof LlmError ? toFailure(error) : error;
+/** The failure of a provider that refuses this call for good, so that the next one may be asked. Every other one is thrown. */
+export function refusalOf(error: unknown, call_id: string): ApplicationFailure {
+  const failure = error instanceof LlmError ? toFailure(error, call_id) : error;
   if (failure instanceof ApplicationFailure && refusals.includes(failure.type!)) return failure;
   throw failure;
 }
@@ -27,19 +27,25 @@ export function refusedByAll(failures: ApplicationFailure[]): ApplicationFailure
 }
 
 /** Counts what was paid for in vain, for the attempts that follow. */
-function toFailure({ type, message, retryable, retry_after_ms }: LlmError): ApplicationFailure {
+function toFailure({ type, message, retryable, retry_after_ms }: LlmError, call_id: string): ApplicationFailure {
   const isPaid = paidFailures.includes(type);
-  const failures = paidFailuresBefore() + (isPaid ? 1 : 0);
+  const before = paidInVain();
+  const failures = (before.call_id === call_id ? before.failures : 0) + (isPaid ? 1 : 0);
   // One that was paid for ends the activity at once: its regular heartbeats would bring back the count from before.
-  Context.current().heartbeat(failures);
+  Context.current().heartbeat({ call_id, failures } satisfies PaidInVain);
   const delay = retry_after_ms ?? (isPaid ? 1_000 * 2 ** (failures - 1) : undefined);
   const nonRetryable = !retryable || failures >= maxPaidFailures;
   return ApplicationFailure.create({ type, message, nonRetryable, nextRetryDelay: delay && retryDelay(delay) });
 }
 
+/** How often the call was paid for in vain that failed last. An activity may make two, and each has its own count. */
+type PaidInVain = { call_id: string | null; failures: number };
+
 /** A retry finds what was heartbeat last. Its number of attempts would count the waits as well. */
-export function paidFailuresBefore(): number {
-  return Number(Context.current().info.heartbeatDetails ?? 0);
+export function paidInVain(): PaidInVain {
+  const details: unknown = Context.current().info.heartbeatDetails;
+  // Workers of 0.1.0 have heartbeat a number.
+  return details && typeof details === 'object' ? (details as PaidInVain) : { call_id: null, failures: 0 };
 }
 
 /** Spread out, so that calls that were held back together do not come back together. */

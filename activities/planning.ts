@@ -1,9 +1,10 @@
-import { insertPlannedTasks } from '../db/tasks.ts';
+import { showPlan } from '../db/tasks.ts';
 import type { Work } from '../db/work.ts';
+import { eventOf } from '../workflows/contract/events.ts';
 import { chain } from '../workflows/contract/graph.ts';
 import type { PlannedTask } from '../workflows/contract/inputs.ts';
-import { gateName } from '../workflows/contract/plan.ts';
-import type { Progress } from '../workflows/contract/states.ts';
+import { gateName, tasksBetween } from '../workflows/contract/plan.ts';
+import type { Progress, Refused } from '../workflows/contract/states.ts';
 import { askForJson, type Understood } from './ask-json.ts';
 import { callOf } from './ask.ts';
 import { atWork } from './at-work.ts';
@@ -12,6 +13,7 @@ import type { ActivityDeps } from './deps.ts';
 import { layOut } from './lay-out.ts';
 import { inferDepsAnswer, inferDepsPrompt } from './prompts/infer-deps.ts';
 import { splitTasksAnswer, splitTasksPrompt } from './prompts/split-tasks.ts';
+import { callAfter } from './second-call.ts';
 
 /** What is asked for, and how many are taken from a model that keeps to its plan when it is asked again. */
 const minTasks = 3;
@@ -20,17 +22,26 @@ const mostTasks = 12;
 
 type SplitTasks = { run_id: string; progress?: Progress };
 type InferDeps = { run_id: string; tasks: { id: string; title: string }[]; progress?: Progress };
+type Split = { tasks: PlannedTask[]; warnings: string[] };
+type Inferred = { dependencies: { id: string; depends_on: string[] }[]; warnings: string[] };
 
-/** How a goal becomes tasks. */
+/** How a goal becomes tasks. Runs that 0.1.0 has begun, and those that wait between the two, infer by itself. */
 export function createPlanningActivities(deps: ActivityDeps) {
   return {
-    splitTasks: (input: SplitTasks) => atWork(deps, input, [], (work) => splitTasks(deps, work)),
-    inferDeps: (input: InferDeps) => atWork(deps, input, [], (work) => inferDeps(deps, input, work)),
+    splitTasks: (input: SplitTasks) => atWork(deps, input, [], (work) => plan(deps, work)),
+    inferDeps: (input: InferDeps) => atWork(deps, input, [], (work) => inferDeps(deps, input.tasks, work)),
   };
 }
 
-/** Splits the goal into tasks, with those that `ask_me_about` and `human_gates` add, and stores their descriptions. */
-async function splitTasks(deps: ActivityDeps, work: Work): Promise<{ tasks: PlannedTask[]; warnings: string[] }> {
+/** Two calls in one activity, so that the history of a run reads as its plan. */
+async function plan(deps: ActivityDeps, work: Work): Promise<Split & { inferred?: Inferred | Refused }> {
+  const split = await splitTasks(deps, work);
+  const inferred = await callAfter(deps, work, (now) => inferDeps(deps, tasksBetween(split.tasks), now));
+  return { ...split, inferred };
+}
+
+/** Splits the goal into tasks, with those that `ask_me_about` and `human_gates` add, and shows them. */
+async function splitTasks(deps: ActivityDeps, work: Work): Promise<Split> {
   const { run } = work;
   const agents = run.agents.map((agent) => agent.name);
   const prompt = splitTasksPrompt({ task: run.task, agents, human_steps: run.human_gates.map(gateName) });
@@ -40,7 +51,8 @@ async function splitTasks(deps: ActivityDeps, work: Work): Promise<{ tasks: Plan
     withFewTasks(said, run.human_gates.length, ask),
   );
   const { tasks: rows, warnings } = layOut(plan?.value.tasks ?? fallbackPlan(), run);
-  await insertPlannedTasks(deps.db, run.run_id, rows);
+  await showPlan(deps.db, run.run_id, rows, [eventOf('run.phase', { phase: 'infer_deps' })]);
+  deps.live.changed(run.run_id);
   const planWarnings = plan
     ? plan.warnings
     : ['The model gave no usable plan, so the run follows a plain one: gather, work, check.'];
@@ -51,11 +63,7 @@ async function splitTasks(deps: ActivityDeps, work: Work): Promise<{ tasks: Plan
 }
 
 /** Infers which planned tasks need the results of which others. Always returns a graph without cycles. */
-async function inferDeps(
-  deps: ActivityDeps,
-  { tasks }: InferDeps,
-  work: Work,
-): Promise<{ dependencies: { id: string; depends_on: string[] }[]; warnings: string[] }> {
+async function inferDeps(deps: ActivityDeps, tasks: InferDeps['tasks'], work: Work): Promise<Inferred> {
   const request = { ...inferDepsPrompt({ task: work.run.task, tasks }), max_output_tokens: 2_048 };
   const call = callOf(work, { task_id: null, purpose: 'infer_deps', attempt: 1 }, request);
   const answer = await askForJson(deps, call, inferDepsAnswer, ({ dependencies }) => graphOf(tasks, dependencies));

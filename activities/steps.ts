@@ -89,7 +89,7 @@ function createDefinitions({ db }: ActivityDeps) {
 }
 
 /** An agent's turn, the one call of an `llm` step, or the turn in which the tool of a `tool` step must be called. */
-function callStep(deps: ActivityDeps, { task_id, turn }: CallStep, loaded: LoadedStep): Promise<Turn> {
+async function callStep(deps: ActivityDeps, { task_id, turn }: CallStep, loaded: LoadedStep): Promise<Turn> {
   const { work, step } = loaded;
   const prompt = stepPrompt({ ...promptOf(loaded, task_id, deps.max_value_length), agent: agentOf(loaded) });
   const call = callOf(
@@ -97,7 +97,8 @@ function callStep(deps: ActivityDeps, { task_id, turn }: CallStep, loaded: Loade
     { agent: modelOf(loaded), task_id, purpose: 'run_step', attempt: 1 },
     { ...prompt, max_output_tokens },
   );
-  return takeTurn(deps, call, step.name, toolsOf(step), turn);
+  const taken = await takeTurn(deps, call, step.name, toolsOf(step), turn);
+  return taken.turn;
 }
 
 /** Lets the model choose a route. An answer that cannot be read takes the first one, with a warning. */

@@ -1,10 +1,12 @@
 import { Context } from '@temporalio/activity';
 import { saveProgress } from '../db/progress.ts';
+import { showDraft } from '../db/tasks.ts';
 import { insertText } from '../db/texts.ts';
 import type { Work } from '../db/work.ts';
 import { asTried, completingProgress } from '../workflows/contract/completion.ts';
-import type { Progress, RunStatus } from '../workflows/contract/states.ts';
-import { takeTurn, type Turn } from './agent.ts';
+import { eventOf } from '../workflows/contract/events.ts';
+import type { Progress, Refused, RunStatus } from '../workflows/contract/states.ts';
+import { takeTurn, type Taken, type Turn } from './agent.ts';
 import { askForJson } from './ask-json.ts';
 import { askForText } from './ask-text.ts';
 import { callOf, warningsOf } from './ask.ts';
@@ -15,6 +17,7 @@ import { evaluateTaskAnswer, evaluateTaskPrompt } from './prompts/evaluate-task.
 import { executeTaskPrompt } from './prompts/execute-task.ts';
 import { finalizeRunPrompt } from './prompts/finalize-run.ts';
 import { usualOutputTokens as max_output_tokens } from './output-tokens.ts';
+import { callAfter } from './second-call.ts';
 
 const previewLength = 300;
 
@@ -31,6 +34,14 @@ type ExecuteTask = TaskCall & {
   turn?: number;
 };
 type EvaluateTask = TaskCall & { output_id: string };
+/** What is wrong with an output; `feedback_id` is empty where nothing in it could be done better. */
+type Evaluation = {
+  passed: boolean;
+  score: number | null;
+  feedback: string;
+  feedback_id: string;
+  warnings: string[];
+};
 type FinalizeRun = {
   run_id: string;
   attempt: number;
@@ -39,21 +50,42 @@ type FinalizeRun = {
   progress?: Progress;
 };
 
-/** How the tasks of a goal are done and judged, and what comes of all of them. */
+/**
+ * How the tasks of a goal are done and judged, and what comes of all of them. Runs that 0.1.0 has begun, and those that wait
+ * between the two, evaluate by itself.
+ */
 export function createTaskActivities(deps: ActivityDeps) {
   return {
-    executeTask: (input: ExecuteTask) => atWork(deps, input, textsOf(input), (work) => executeTask(deps, input, work)),
+    executeTask: (input: ExecuteTask) => atWork(deps, input, textsOf(input), (work) => attempt(deps, input, work)),
     evaluateTask: (input: EvaluateTask) =>
-      atWork(deps, input, [input.output_id], (work) => evaluateTask(deps, input, work)),
+      atWork(deps, input, [input.output_id], (work) =>
+        evaluateTask(deps, input, work.texts.get(input.output_id) ?? '', work),
+      ),
     finalizeRun: (input: FinalizeRun) => finalizeRun(deps, input),
   };
+}
+
+/** A turn of the task's agent; one that is its answer is shown, and judged. */
+async function attempt(
+  deps: ActivityDeps,
+  input: ExecuteTask,
+  work: Work,
+): Promise<Turn & { evaluation?: Evaluation | Refused }> {
+  const { turn, text } = await executeTask(deps, input, work);
+  if (turn.calls?.length) return turn;
+  const { run_id, task_id, attempt: n } = input;
+  const { output_id, preview } = turn;
+  const data = { task_id, attempt: n, turn: input.turn, output_id, preview };
+  await showDraft(deps.db, { run_id, task_id, attempt: n }, output_id, turn.calls ? [eventOf('agent.turn', data)] : []);
+  deps.live.changed(run_id);
+  return { ...turn, evaluation: await callAfter(deps, work, (now) => evaluateTask(deps, input, text, now)) };
 }
 
 /**
  * Does a task with its agent, from the outputs before it. With feedback: again, from the previous output. An agent
  * with tools takes one turn of it.
  */
-function executeTask(deps: ActivityDeps, input: ExecuteTask, work: Work): Promise<Turn> {
+function executeTask(deps: ActivityDeps, input: ExecuteTask, work: Work): Promise<Taken> {
   const { run, tasks, texts } = work;
   const { task_id, attempt } = input;
   const agent = run.agents.find(({ name }) => name === input.agent)!;
@@ -74,12 +106,11 @@ function executeTask(deps: ActivityDeps, input: ExecuteTask, work: Work): Promis
  * Judges an output. One whose evaluation cannot be read has not passed, and since nothing in it could be done better, it
  * has no feedback: a person decides.
  */
-async function evaluateTask(deps: ActivityDeps, input: EvaluateTask, work: Work) {
-  const { run, tasks, texts } = work;
-  const { task_id, attempt, output_id } = input;
+async function evaluateTask(deps: ActivityDeps, input: TaskCall, output: string, work: Work): Promise<Evaluation> {
+  const { run, tasks } = work;
+  const { task_id, attempt } = input;
   const agent = run.agents.find(({ name }) => name === input.agent);
   const task = tasks.find(({ id }) => id === task_id)!;
-  const output = texts.get(output_id) ?? '';
   const request = { ...evaluateTaskPrompt({ goal: run.task, task, output }), max_output_tokens: 1_024 };
   const call = callOf(work, { agent, task_id, purpose: 'evaluate_task', attempt }, request);
   const answer = await askForJson(deps, call, evaluateTaskAnswer, (value) => ({ value }));

@@ -1,28 +1,34 @@
-import type { TaskKind } from '../workflows/contract/states.ts';
+import { sql } from 'kysely';
+import type { RunEvent, TaskKind } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
-import { lockRun } from './progress.ts';
-import { isFinished } from './runs.ts';
 
 /**
- * Stores the tasks of a plan with their descriptions; all else of them comes with the run's progress. A run that was
- * cancelled meanwhile gets none: nobody would close them.
+ * Stores the tasks of a plan with their descriptions, in their order, and goes on to the phase `infer_deps`, with these
+ * events; all else of them comes with the run's progress. A run that was cancelled meanwhile gets none: nobody would close
+ * them.
  */
-export async function insertPlannedTasks(
+export async function showPlan(
   db: Db,
   run_id: string,
   tasks: { id: string; title: string; description: string; kind: TaskKind }[],
+  events: RunEvent[],
 ): Promise<void> {
-  await db.transaction().execute(async (trx) => {
-    const run = await lockRun(trx, run_id);
-    if (isFinished(run.status)) return;
-    await trx
-      .insertInto('tasks')
-      .values(
-        tasks.map(({ id, title, description, kind }, position) => ({ run_id, id, position, title, description, kind })),
-      )
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
-  });
+  const plan = tasks.map(({ id, title, description, kind }) => ({ id, title, description, kind }));
+  await sql`select show_plan(${run_id}, ${JSON.stringify(plan)}::jsonb, ${JSON.stringify(events)}::jsonb)`.execute(db);
+}
+
+/**
+ * Shows the answer of this attempt as the draft of its task, with these events, until the run's progress says the same.
+ * Nothing happens to a task that is not at this attempt any more, nor to a run that has ended.
+ */
+export async function showDraft(
+  db: Db,
+  { run_id, task_id, attempt }: { run_id: string; task_id: string; attempt: number },
+  output_id: string,
+  events: RunEvent[],
+): Promise<void> {
+  await sql`
+    select show_draft(${run_id}, ${task_id}, ${attempt}, ${output_id}, ${JSON.stringify(events)}::jsonb)`.execute(db);
 }
 
 /** What a task is about, where that is known only when it begins. */

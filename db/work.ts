@@ -28,12 +28,25 @@ type Row = Run &
     paid_calls: string[];
   };
 
+const whatIsKnown = sql`
+  array(select call_id from llm_calls where llm_calls.run_id = runs.run_id) as paid_calls,
+  (select coalesce(json_agg(cooldown), '[]') from (${cooldownsOfAccount}) as cooldown) as cooldowns,
+  (select ${suspendedMs} from accounts where accounts.account_id = runs.account_id) as suspended_ms`;
+
 /** Of the texts of one activity together, in bytes. */
 const maxTexts = 16 * 1024 * 1024;
 
 /** What was asked for is more than a process may hold, or what a run has is more than it may keep. */
 export class TextsTooLong extends Error {
   override readonly name = 'TextsTooLong';
+}
+
+/** What may have changed in a run while an activity worked on it: its status, calls, cooldowns, and its account. */
+export async function refreshWork(db: Db, work: Work): Promise<Work> {
+  const { rows } = await sql<Pick<Row, 'status' | 'paid_calls' | 'cooldowns' | 'suspended_ms'>>`
+    select runs.status, ${whatIsKnown} from runs where runs.run_id = ${work.run.run_id}`.execute(db);
+  const { status, paid_calls, ...known } = rows[0]!;
+  return { ...work, ...known, run: { ...work.run, status }, paid_calls: new Set(paid_calls) };
 }
 
 /**
@@ -59,9 +72,7 @@ export async function loadWork(
               then (select coalesce(json_object_agg(text_id, text), '{}') from texts where text_id = any(${text_ids})) end
        from texts where text_id = any(${text_ids})) as texts,
       (select coalesce(sum(octet_length(text)), 0) from texts where texts.run_id = runs.run_id) as stored,
-      array(select call_id from llm_calls where llm_calls.run_id = runs.run_id) as paid_calls,
-      (select coalesce(json_agg(cooldown), '[]') from (${cooldownsOfAccount}) as cooldown) as cooldowns,
-      (select ${suspendedMs} from accounts where accounts.account_id = runs.account_id) as suspended_ms
+      ${whatIsKnown}
     from runs where runs.run_id = ${run_id}`.execute(db);
   const [row] = rows;
   if (!row) throw new Error(`There is no run ${run_id}.`);

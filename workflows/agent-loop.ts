@@ -18,7 +18,7 @@ export type Agent = {
  * call is an activity of its own, so that a crash repeats one of them and not the loop; the conversation is in Postgres.
  * `takeTurn` is the activity that knows the prompt and the last turn. Returns the turn that is the answer.
  */
-export async function agentLoop(agent: Agent, takeTurn: () => Promise<Turn>): Promise<Turn> {
+export async function agentLoop<T extends Turn>(agent: Agent, takeTurn: () => Promise<T>): Promise<T> {
   const { run, task, loop } = agent;
   for (;;) {
     if (loop.pending.length) await makePendingCalls(agent);

@@ -2,9 +2,8 @@ import { ActivityFailure, isCancellation, proxyActivities } from '@temporalio/wo
 import type { Activities } from '../activities/index.ts';
 import { mayComplete } from './contract/completion.ts';
 import type { StepOutline } from './contract/definition.ts';
-import type { PlannedTask } from './contract/inputs.ts';
 import type { ValueRef } from './contract/shared-state.ts';
-import type { StepLoop, TaskState, ToolRequest } from './contract/states.ts';
+import type { Refused, StepLoop, TaskState, ToolRequest } from './contract/states.ts';
 import { makeCall } from './model-calls.ts';
 import { endedInPostgres, wasPutOff, runWithProgress } from './projection.ts';
 import type { RunContext } from './run-context.ts';
@@ -17,7 +16,7 @@ import { warn } from './state.ts';
 
 const activities = proxyActivities<Activities>({
   // The activity bounds each call itself; a lost worker is noticed by its missing heartbeats.
-  startToCloseTimeout: '30 minutes',
+  startToCloseTimeout: '1 hour',
   heartbeatTimeout: '6s',
   // About a day of failures. Not a time: a server that was switched off over a weekend has lost none of its runs.
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s', maximumAttempts: 2_880 },
@@ -25,34 +24,50 @@ const activities = proxyActivities<Activities>({
 });
 
 /** What one turn of an agent came to. Without `calls` it has no tools; with some, it goes on when they are made. */
-export type Turn = Awaited<ReturnType<Activities['executeTask']>>;
+export type Turn = Awaited<ReturnType<Activities['callStep']>>;
+/** A turn of a task's agent; with what its evaluation says, when it is the answer. */
+export type TaskTurn = Awaited<ReturnType<Activities['executeTask']>>;
 
 type Material = Pick<Parameters<Activities['executeTask']>[0], 'inputs' | 'feedback_id' | 'previous_output_id'>;
 type FinalMaterial = Pick<Parameters<Activities['finalizeRun']>[0], 'attempt' | 'outputs'>;
 
-/** Why the activity gave up, in a sentence. What is no failure of it, and faults of our own code, go on upwards. */
+/** The second call of an activity was refused for good, when the first was answered. */
+class CallRefused extends Error {}
+
+/**
+ * What the second call of an activity came to; undefined when it is to be made by an activity of its own.
+ * @throws what `refusal` reads, when it was refused for good.
+ */
+export function accepted<T extends object>(result: T | Refused | undefined): T | undefined {
+  if (result && 'refused' in result) throw new CallRefused(result.refused);
+  return result;
+}
+
+/** Why a call was given up, in a sentence. What is no failure of it, and faults of our own code, go on upwards. */
 export function refusal(error: unknown): string {
+  if (error instanceof CallRefused) return error.message;
   if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
   return error.cause?.message ?? error.message;
 }
 
+/** Plans the tasks of a goal, and what each needs of the others. */
 export function splitTasks(run: RunContext) {
   const { run_id } = run.state;
   return makeCall(run, (progress) =>
-    activities.splitTasks.executeWithOptions({ summary: 'Split the goal into tasks' }, [{ run_id, progress }]),
+    activities.splitTasks.executeWithOptions({ summary: 'Plan the tasks' }, [{ run_id, progress }]),
   );
 }
 
-export function inferDependencies(run: RunContext, planned: PlannedTask[]) {
+/** What planning leaves to it. */
+export function inferDependencies(run: RunContext, tasks: Parameters<Activities['inferDeps']>[0]['tasks']) {
   const { run_id } = run.state;
-  const tasks = planned.map(({ id, title }) => ({ id, title }));
   const summary = `Infer the dependencies of ${tasks.length} tasks`;
   return makeCall(run, (progress) =>
     activities.inferDeps.executeWithOptions({ summary }, [{ run_id, tasks, progress }]),
   );
 }
 
-/** One turn of a task's agent; without tools it is the only one. */
+/** One turn of a task's agent, and the evaluation of what it answers; without tools it is the only one. */
 export function executeTask(run: RunContext, task: TaskState, material: Material, turn: number) {
   const label = labelOf(task);
   const summary = turn > 1 ? `${label}, turn ${turn}` : label;
@@ -61,6 +76,7 @@ export function executeTask(run: RunContext, task: TaskState, material: Material
   );
 }
 
+/** What `executeTask` leaves to it. */
 export function evaluateTask(run: RunContext, task: TaskState, output_id: string) {
   return makeCall(run, (progress) =>
     activities.evaluateTask.executeWithOptions({ summary: `Evaluate ${labelOf(task)}` }, [

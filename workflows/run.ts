@@ -2,13 +2,21 @@ import { ApplicationFailure, continueAsNew, patched } from '@temporalio/workflow
 import type { Completed } from './contract/completion.ts';
 import { topologicalOrder } from './contract/graph.ts';
 import type { Carried, CarriedRun, FinalWork, PlannedTask, RunInput, RunResult, TakenTask } from './contract/inputs.ts';
-import { connectTasks, finalOutputTask, isBesidePlan, outline, planningTask, takenTask } from './contract/plan.ts';
+import {
+  connectTasks,
+  finalOutputTask,
+  isBesidePlan,
+  outline,
+  planningTask,
+  takenTask,
+  tasksBetween,
+} from './contract/plan.ts';
 import type { Phase, TaskProgress, TaskState } from './contract/states.ts';
 import { completeRun, runToEnd } from './ending.ts';
 import { awaitAnswer } from './gate.ts';
 import { withoutApproval } from './gate-policy.ts';
 import { allBranches, restWhenLong } from './history.ts';
-import { inferDependencies, refusal, splitTasks, writeFinalOutput } from './model-activities.ts';
+import { accepted, inferDependencies, refusal, splitTasks, writeFinalOutput } from './model-activities.ts';
 import { openRun, type RunContext } from './run-context.ts';
 import { changeRun, changeTask, complete, record, warn } from './state.ts';
 import { doByAgent, noAttempts } from './task-attempts.ts';
@@ -77,8 +85,7 @@ async function plan(run: GoalRun): Promise<void> {
   // Readers see the tasks from here on, so they end with the run also when it ends before they are connected.
   showTasks(run, connectTasks(planned, [], agents));
   enter(run, 'infer_deps');
-  const between = planned.filter((task) => task.place === 'planned');
-  const inferred = await inferDependencies(run, between);
+  const inferred = accepted(split.inferred) ?? (await inferDependencies(run, tasksBetween(planned)));
   warn(run, ...inferred.warnings);
 
   changeRun(run, { phase: 'assign_agents' });

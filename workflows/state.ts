@@ -1,3 +1,4 @@
+import { eventOf } from './contract/events.ts';
 import type { GateState, RunEvent, RunState, TaskState } from './contract/states.ts';
 
 /**
@@ -29,9 +30,9 @@ export function noChanges(): Changes {
 }
 
 /** Records an event of the run. */
-export function record({ changes }: ChangingRun, type: string, data: Record<string, unknown> = {}): void {
+export function record({ changes }: ChangingRun, type: string, data?: Record<string, unknown>): void {
   changes.run = true;
-  changes.events.push({ key: eventKey(type, data), type, data });
+  changes.events.push(eventOf(type, data));
 }
 
 export function changeRun({ state, changes }: ChangingRun, change: Partial<Omit<RunState, 'run_id' | 'tasks'>>): void {
@@ -68,18 +69,4 @@ export function warn(run: ChangingRun, ...warnings: string[]): void {
 /** The ids of the tasks that wait for a person. */
 export function waitingTasks({ tasks }: RunState): string[] {
   return tasks.filter(({ status }) => status === 'waiting_human').map(({ id }) => id);
-}
-
-/**
- * An event is known by what it says, and not by its number: a workflow task that is lost with its worker has written its
- * events all the same, and when it is made again others may come before them.
- */
-function eventKey(
-  type: string,
-  { task_id, attempt, turn, call_id, gate_id, phase, warning, reminder, n }: Record<string, unknown>,
-): string {
-  return [type, task_id, attempt, turn, call_id, gate_id, phase, warning, reminder, n]
-    .filter((part) => part !== undefined)
-    .map(String)
-    .join('/');
 }

@@ -3,7 +3,7 @@ import { outputsBefore } from './contract/plan.ts';
 import type { AgentLoop, TaskProgress, TaskState } from './contract/states.ts';
 import { awaitAnswer } from './gate.ts';
 import { restWhenLong } from './history.ts';
-import { evaluateTask, executeTask, refusal } from './model-activities.ts';
+import { accepted, evaluateTask, executeTask, refusal } from './model-activities.ts';
 import type { RunContext } from './run-context.ts';
 import { changeTask, complete, record, warn } from './state.ts';
 
@@ -63,9 +63,9 @@ async function attempt(run: RunContext, task: TaskState, taskProgress: TaskProgr
   const material = { inputs: outputsBefore(run.state.tasks, task), feedback_id, previous_output_id };
   try {
     const takeTurn = () => executeTask(run, task, material, loop.turn);
-    const { output_id } = await agentLoop({ run, task, loop }, takeTurn);
+    const { output_id, evaluation: judged } = await agentLoop({ run, task, loop }, takeTurn);
     changeTask(run, task, { output_id });
-    const evaluation = await evaluateTask(run, task, output_id);
+    const evaluation = accepted(judged) ?? (await evaluateTask(run, task, output_id));
     warn(run, ...evaluation.warnings);
     const { passed, score, feedback, feedback_id: said_id } = evaluation;
     changeTask(run, task, { evaluation: { passed, score, feedback } });

@@ -1,4 +1,5 @@
-import type { Progress, RunEvent, RunState } from './states.ts';
+import { eventOf } from './events.ts';
+import type { Progress, RunState } from './states.ts';
 
 /**
  * How a run is completed, said once for both who may do it. Its workflow completes it at the end of the story
@@ -42,14 +43,12 @@ export function completingProgress(
 ): FollowingProgress | undefined {
   if (!completes || !progress || warnings.length > 0) return undefined;
   const { version, run } = progress;
-  // The key that the event has when the workflow records it: written by both, it is one event.
-  const event: RunEvent = { key: completedEvent, type: completedEvent, data: {} };
   return {
     version: version + 1,
     follows: version,
     run: { ...run, ...completed(output_id) },
     tasks: [],
     gates: [],
-    events: [event],
+    events: [eventOf(completedEvent)],
   };
 }

@@ -36,6 +36,11 @@ export function gateName(gate: string | { name: string }): string {
   return typeof gate === 'string' ? gate : gate.name;
 }
 
+/** The tasks of a plan between which there is a graph to be inferred. */
+export function tasksBetween(planned: PlannedTask[]): Pick<PlannedTask, 'id' | 'title'>[] {
+  return planned.filter(({ place }) => place === 'planned').map(({ id, title }) => ({ id, title }));
+}
+
 /** A task that nothing has happened to. */
 export function newTask(task: Pick<TaskState, 'id' | 'title' | 'kind' | 'agent' | 'model' | 'depends_on'>): TaskState {
   return { ...task, status: 'pending', attempts: 0, output_id: null, evaluation: null, error: null, gate: null };

@@ -58,6 +58,9 @@ export type ToolRequest = {
   arguments_id?: string;
 };
 
+/** A model call that was refused for good, and why, in a sentence for readers. */
+export type Refused = { refused: string };
+
 export type RunState = {
   run_id: string;
   status: RunStatus;
