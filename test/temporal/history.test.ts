@@ -73,6 +73,6 @@ test('no step of a run is lost by being late: a server that is switched off over
       ...(step ? [step.scheduleToCloseTimeout, step.scheduleToStartTimeout] : []),
     ],
   );
-  // Of the run and of its nine steps. Zero is no limit.
-  expect(limits.map((limit) => Number(limit?.seconds ?? 0))).toEqual(Array(20).fill(0));
+  // Of the run and of its five steps. Zero is no limit.
+  expect(limits.map((limit) => Number(limit?.seconds ?? 0))).toEqual(Array(12).fill(0));
 });
