@@ -105,7 +105,8 @@ function isEmptyAnswer(error: unknown): boolean {
   return error instanceof ApplicationFailure && error.type === 'LlmEmptyAnswer';
 }
 
-function previewOf(text: string): string {
+/** How a text begins, for Temporal and for events. */
+export function previewOf(text: string): string {
   return text.slice(0, previewLength).toWellFormed();
 }
 

@@ -1,5 +1,5 @@
 import { Context, type ApplicationFailure } from '@temporalio/activity';
-import { findLlmCall, insertLlmCall, type JournalledCall } from '../db/llm-calls.ts';
+import { findLlmCall, insertLlmCall, type Draft, type JournalledCall } from '../db/llm-calls.ts';
 import type { RequestedCall, RunAgent } from '../db/schema.ts';
 import type { Work } from '../db/work.ts';
 import {
@@ -53,8 +53,10 @@ export type Call = {
   candidates: Candidate[];
   budget: BudgetOfRun;
   key: CallKey;
+  /** How an answer that calls no tools is shown as the draft of the task, in the moment in which it is journalled. */
+  draftOf?: (answer: { call_id: string; text: string }) => Draft;
   /** As they were when the work was loaded, so that a call need not look for them. */
-  known: Pick<Work, 'paid_calls' | 'cooldowns'>;
+  known: Pick<Work, 'paid_calls' | 'cooldowns' | 'providers'>;
 };
 
 /** `warnings` say that it came from another provider than the wanted one, or without some of the tools. */
@@ -143,7 +145,7 @@ async function askCandidate(deps: ActivityDeps, call: Call, keys: JournalKeys, c
   const tools = offered && { tools: offered.map(({ definition }) => definition) };
   // One key, one body: the second time it is another request.
   const request = { ...call.request, ...tools, idempotency_key: spent_id ? call_id : `${call_id}/again` };
-  const model = await findModel(deps, account_id, candidate);
+  const model = await findModel(deps, account_id, candidate, known.providers);
   putOffWhileBlocked(model, known.cooldowns);
   const giveBack = await reserveOfOperator(deps, { run_id: call.key.run_id, call_id }, model, request);
   try {
@@ -191,7 +193,7 @@ async function askWithinBudget(
 /** What settles the reservation is the same statement. */
 function journal(
   { db }: ActivityDeps,
-  { key, offered }: Call,
+  { key, offered, draftOf }: Call,
   call_id: string,
   { provider_id, target }: Model,
   answer: ModelAnswer,
@@ -199,7 +201,9 @@ function journal(
   const { run_id, task_id, purpose } = key;
   const { vendor, model } = target;
   const { input_tokens, output_tokens, finish } = answer;
-  const row = {
+  // Postgres stores no NUL.
+  const text = cut(answer.text, maxAnswerLength).replaceAll('\u0000', '');
+  const call = {
     call_id,
     run_id,
     task_id,
@@ -211,11 +215,11 @@ function journal(
     input_tokens,
     output_tokens,
     cost_usd: costUsd({ vendor, model, input_tokens, output_tokens }) ?? null,
-    tool_calls: offered && JSON.stringify(requested(answer.tool_calls, offered)),
+    tool_calls: offered ? requested(answer.tool_calls, offered) : null,
+    text,
   };
-  // Postgres stores no NUL.
-  const text = cut(answer.text, maxAnswerLength).replaceAll('\u0000', '');
-  return keep(() => insertLlmCall(db, row, text));
+  const draft = text.trim() && !answer.tool_calls?.length ? draftOf?.({ call_id, text }) : undefined;
+  return keep(() => insertLlmCall(db, call, draft));
 }
 
 function requested(calls: ToolCall[] = [], offered: OfferedTool[]): RequestedCall[] {

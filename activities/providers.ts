@@ -1,7 +1,7 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import { blockModel, type Cooldown } from '../db/provider-cooldowns.ts';
-import { findUsableProvider } from '../db/providers.ts';
-import type { Provider, Run, RunAgent } from '../db/schema.ts';
+import { findUsableProvider, type UsableProvider } from '../db/providers.ts';
+import type { Run, RunAgent } from '../db/schema.ts';
 import { isManagedModel, managedNames } from '../src/agents/managed.ts';
 import { decrypt, OtherKeyError, providerKeyContext, type KeyRing } from '../src/crypto.ts';
 import { LlmError, vendorOfModel, type ModelTarget } from '../src/llm/index.ts';
@@ -48,12 +48,18 @@ export function failoverWarnings(
 }
 
 /**
- * The model with what is needed to call it.
+ * The model with what is needed to call it. A provider that is not among those `known` is looked for: another one may have
+ * taken its place.
  * @throws `ProviderInactive`, `ProviderKeyUnreadable` when it cannot be called.
  */
-export async function findModel(deps: ActivityDeps, account_id: string, candidate: Candidate): Promise<Model> {
+export async function findModel(
+  deps: ActivityDeps,
+  account_id: string,
+  candidate: Candidate,
+  known: UsableProvider[],
+): Promise<Model> {
   const { provider_id, model } = candidate;
-  if (provider_id) return findOwnModel(deps, { account_id, provider_id, model });
+  if (provider_id) return findOwnModel(deps, { account_id, provider_id, model }, known);
   if (model && !isManagedModel(deps, model)) {
     const message = `This server's own models are ${managedNames(deps).join(', ')}; ${model} is none of them any more.`;
     throw ApplicationFailure.nonRetryable(message, 'ProviderInactive');
@@ -67,8 +73,11 @@ export async function findModel(deps: ActivityDeps, account_id: string, candidat
 async function findOwnModel(
   { db, encryptionKey }: ActivityDeps,
   wanted: { account_id: string; provider_id: string; model?: string },
+  known: UsableProvider[],
 ): Promise<Model> {
-  const provider = await findUsableProvider(db, wanted.account_id, wanted.provider_id);
+  const provider =
+    known.find((one) => one.provider_id === wanted.provider_id) ??
+    (await findUsableProvider(db, wanted.account_id, wanted.provider_id));
   if (!provider) {
     throw ApplicationFailure.nonRetryable(
       `Provider ${wanted.provider_id} is not active any more. Register one that \`replaces\` it, then retry.`,
@@ -81,7 +90,10 @@ async function findOwnModel(
   return { provider_id, target: { vendor: provider.provider, model, api_key, base_url: base_url ?? undefined } };
 }
 
-function readKey({ account_id, provider_id, api_key_encrypted }: Provider, encryptionKey: KeyRing): string | undefined {
+function readKey(
+  { account_id, provider_id, api_key_encrypted }: UsableProvider,
+  encryptionKey: KeyRing,
+): string | undefined {
   if (!api_key_encrypted) return undefined;
   try {
     return decrypt(api_key_encrypted, encryptionKey, providerKeyContext(account_id, provider_id));

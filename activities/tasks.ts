@@ -1,12 +1,11 @@
 import { Context } from '@temporalio/activity';
 import { saveProgress } from '../db/progress.ts';
-import { showDraft } from '../db/tasks.ts';
 import { insertText } from '../db/texts.ts';
 import type { Work } from '../db/work.ts';
 import { asTried, completingProgress } from '../workflows/contract/completion.ts';
 import { eventOf } from '../workflows/contract/events.ts';
 import type { Progress, Refused, RunStatus } from '../workflows/contract/states.ts';
-import { takeTurn, type Taken, type Turn } from './agent.ts';
+import { previewOf, takeTurn, type Taken, type Turn } from './agent.ts';
 import { askForJson } from './ask-json.ts';
 import { askForText } from './ask-text.ts';
 import { callOf, warningsOf } from './ask.ts';
@@ -65,7 +64,7 @@ export function createTaskActivities(deps: ActivityDeps) {
   };
 }
 
-/** A turn of the task's agent; one that is its answer is shown, and judged. */
+/** A turn of the task's agent; one that is its answer is judged. */
 async function attempt(
   deps: ActivityDeps,
   input: ExecuteTask,
@@ -73,11 +72,7 @@ async function attempt(
 ): Promise<Turn & { evaluation?: Evaluation | Refused }> {
   const { turn, text } = await executeTask(deps, input, work);
   if (turn.calls?.length) return turn;
-  const { run_id, task_id, attempt: n } = input;
-  const { output_id, preview } = turn;
-  const data = { task_id, attempt: n, turn: input.turn, output_id, preview };
-  await showDraft(deps.db, { run_id, task_id, attempt: n }, output_id, turn.calls ? [eventOf('agent.turn', data)] : []);
-  deps.live.changed(run_id);
+  deps.live.changed(input.run_id);
   return { ...turn, evaluation: await callAfter(deps, work, (now) => evaluateTask(deps, input, text, now)) };
 }
 
@@ -99,7 +94,12 @@ function executeTask(deps: ActivityDeps, input: ExecuteTask, work: Work): Promis
   });
   const request = { ...prompt, max_output_tokens };
   const call = callOf(work, { agent, task_id, purpose: 'execute_task', attempt }, request);
-  return takeTurn(deps, call, task_id, agent, input.turn);
+  return takeTurn(deps, { ...call, draftOf }, task_id, agent, input.turn);
+
+  function draftOf({ call_id: output_id, text }: { call_id: string; text: string }) {
+    const turn = { task_id, attempt, turn: input.turn, output_id, preview: previewOf(text) };
+    return { attempt, events: agent.tools?.length ? [eventOf('agent.turn', turn)] : [] };
+  }
 }
 
 /**

@@ -1,8 +1,10 @@
 import { sql } from 'kysely';
 import type { Db } from './index.ts';
-import type { LlmCall, NewLlmCall } from './schema.ts';
+import type { RunEvent } from '../workflows/contract/states.ts';
+import type { LlmCall } from './schema.ts';
 
-export type JournalledCall = LlmCall & { text: string };
+/** A call with its answer. */
+export type JournalledCall = Omit<LlmCall, 'account_id' | 'created_at'> & { text: string };
 
 /** The journalled call of this id with its answer, or undefined when it was never paid. */
 export function findLlmCall(db: Db, call_id: string): Promise<JournalledCall | undefined> {
@@ -15,50 +17,18 @@ export function findLlmCall(db: Db, call_id: string): Promise<JournalledCall | u
     .executeTakeFirst();
 }
 
+/** An answer that is shown as the draft of its task at this attempt, with these events, until it is judged. */
+export type Draft = { attempt: number; events: RunEvent[] };
+
 /**
  * Journals a paid call and its answer, settles what was reserved for it, and counts what was spent of the operator's models.
- * When another worker was first, its answer stands. Returns the one that does.
+ * A `draft` is shown by the same statement. When another worker was first, its answer stands. Returns the one that does.
  */
-export async function insertLlmCall(db: Db, call: NewLlmCall, text: string): Promise<JournalledCall> {
-  const inserted = await db
-    .with('answer', (cte) =>
-      cte
-        .insertInto('texts')
-        .values({ text_id: call.call_id, run_id: call.run_id, text })
-        .onConflict((conflict) => conflict.doNothing()),
-    )
-    .with('reservation', (cte) => cte.deleteFrom('budget_reservations').where('call_id', '=', call.call_id))
-    .with('journalled', (cte) =>
-      cte
-        .insertInto('llm_calls')
-        .values(call)
-        .onConflict((conflict) => conflict.doNothing())
-        .returningAll(),
-    )
-    .with('spending', (cte) =>
-      cte
-        .insertInto('managed_spending')
-        .columns(['month', 'account_id', 'cost_usd'])
-        .expression((eb) =>
-          eb
-            .selectFrom('journalled')
-            .innerJoin('runs', 'runs.run_id', 'journalled.run_id')
-            .select([
-              sql<string>`date_trunc('month', now() at time zone 'UTC')`.as('month'),
-              'runs.account_id',
-              sql<number>`usd(cost_usd)`.as('cost_usd'),
-            ])
-            .where('journalled.provider_id', 'is', null)
-            .where('cost_usd', 'is not', null),
-        )
-        .onConflict((conflict) =>
-          conflict
-            .columns(['month', 'account_id'])
-            .doUpdateSet({ cost_usd: sql`managed_spending.cost_usd + excluded.cost_usd` }),
-        ),
-    )
-    .selectFrom('journalled')
-    .selectAll()
-    .executeTakeFirst();
-  return inserted ? { ...inserted, text } : (await findLlmCall(db, call.call_id))!;
+export async function insertLlmCall(db: Db, call: JournalledCall, draft: Draft | null = null): Promise<JournalledCall> {
+  const { tool_calls, text, ...row } = call;
+  const [called, shown] = [tool_calls, draft].map((value) => value && JSON.stringify(value));
+  const { rows } = await sql<{ is_first: boolean }>`
+    select journal_call(${JSON.stringify(row)}::jsonb, ${called}::jsonb, ${text}, ${shown}::jsonb) as is_first
+  `.execute(db);
+  return rows[0]!.is_first ? call : (await findLlmCall(db, call.call_id))!;
 }

@@ -66,6 +66,21 @@ export function findProvider(db: Db, account_id: string, provider_id: string): P
     .executeTakeFirst();
 }
 
+/** What is needed to call one. */
+export type UsableProvider = Pick<
+  Provider,
+  'provider_id' | 'account_id' | 'provider' | 'model' | 'base_url' | 'api_key_encrypted'
+>;
+
+/** The active ones among those that a run in the query and its agents name. */
+export const providersOfRun = sql<UsableProvider>`
+  select provider_id, account_id, provider, model, base_url, api_key_encrypted
+  from providers
+  where providers.account_id = runs.account_id and status = 'active' and (
+    provider_id = runs.provider_id
+    or runs.fallback_provider_ids ? provider_id
+    or exists (select from jsonb_array_elements(runs.agents) as agent where agent ->> 'provider_id' = provider_id))`;
+
 const maxReplacements = 20;
 
 /** The provider, or, when it is not active any more, the newest one that was registered in its place, and so on. */

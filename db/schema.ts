@@ -431,4 +431,3 @@ export type Gate = Selectable<GateTable>;
 export type McpServer = Selectable<McpServerTable>;
 export type LlmCall = Selectable<LlmCallTable>;
 export type NewRun = Insertable<RunTable>;
-export type NewLlmCall = Insertable<LlmCallTable>;

@@ -17,20 +17,6 @@ export async function showPlan(
   await sql`select show_plan(${run_id}, ${JSON.stringify(plan)}::jsonb, ${JSON.stringify(events)}::jsonb)`.execute(db);
 }
 
-/**
- * Shows the answer of this attempt as the draft of its task, with these events, until the run's progress says the same.
- * Nothing happens to a task that is not at this attempt any more, nor to a run that has ended.
- */
-export async function showDraft(
-  db: Db,
-  { run_id, task_id, attempt }: { run_id: string; task_id: string; attempt: number },
-  output_id: string,
-  events: RunEvent[],
-): Promise<void> {
-  await sql`
-    select show_draft(${run_id}, ${task_id}, ${attempt}, ${output_id}, ${JSON.stringify(events)}::jsonb)`.execute(db);
-}
-
 /** What a task is about, where that is known only when it begins. */
 export async function describeTask(
   db: Db,

@@ -4,6 +4,7 @@ import { suspendedMs } from './accounts.ts';
 import type { Db } from './index.ts';
 import { cooldownsOfAccount, type Cooldown } from './provider-cooldowns.ts';
 import { savedStatus, type Signed } from './progress.ts';
+import { providersOfRun, type UsableProvider } from './providers.ts';
 import type { Run, Task } from './schema.ts';
 
 /** What an activity works from. */
@@ -15,6 +16,8 @@ export type Work = {
   texts: Map<string, string>;
   /** The journalled model calls of the run. */
   paid_calls: Set<string>;
+  /** Those of the account that the run and its agents name, where they are active. */
+  providers: UsableProvider[];
   /** Of the providers that may be asked. */
   cooldowns: Cooldown[];
   /** For how long its account has been suspended; null when it is not. */
@@ -22,7 +25,7 @@ export type Work = {
 };
 
 type Row = Run &
-  Pick<Work, 'tasks' | 'cooldowns' | 'suspended_ms'> & {
+  Pick<Work, 'tasks' | 'providers' | 'cooldowns' | 'suspended_ms'> & {
     texts: Record<string, string> | null;
     stored: number;
     paid_calls: string[];
@@ -30,6 +33,7 @@ type Row = Run &
 
 const whatIsKnown = sql`
   array(select call_id from llm_calls where llm_calls.run_id = runs.run_id) as paid_calls,
+  (select coalesce(json_agg(provider), '[]') from (${providersOfRun}) as provider) as providers,
   (select coalesce(json_agg(cooldown), '[]') from (${cooldownsOfAccount}) as cooldown) as cooldowns,
   (select ${suspendedMs} from accounts where accounts.account_id = runs.account_id) as suspended_ms`;
 
@@ -43,7 +47,7 @@ export class TextsTooLong extends Error {
 
 /** What may have changed in a run while an activity worked on it: its status, calls, cooldowns, and its account. */
 export async function refreshWork(db: Db, work: Work): Promise<Work> {
-  const { rows } = await sql<Pick<Row, 'status' | 'paid_calls' | 'cooldowns' | 'suspended_ms'>>`
+  const { rows } = await sql<Pick<Row, 'status' | 'paid_calls' | 'providers' | 'cooldowns' | 'suspended_ms'>>`
     select runs.status, ${whatIsKnown} from runs where runs.run_id = ${work.run.run_id}`.execute(db);
   const { status, paid_calls, ...known } = rows[0]!;
   return { ...work, ...known, run: { ...work.run, status }, paid_calls: new Set(paid_calls) };
@@ -76,7 +80,7 @@ export async function loadWork(
     from runs where runs.run_id = ${run_id}`.execute(db);
   const [row] = rows;
   if (!row) throw new Error(`There is no run ${run_id}.`);
-  const { tasks, texts, stored, paid_calls, cooldowns, suspended_ms, ...run } = row;
+  const { tasks, texts, stored, paid_calls, providers, cooldowns, suspended_ms, ...run } = row;
   if (stored > max_run_bytes) {
     const bytes = new Intl.NumberFormat('en').format(max_run_bytes);
     throw new TextsTooLong(`its run has more than ${bytes} bytes of texts together.`);
@@ -87,6 +91,7 @@ export async function loadWork(
     tasks,
     texts: new Map(Object.entries(texts)),
     paid_calls: new Set(paid_calls),
+    providers,
     cooldowns,
     suspended_ms,
   };

@@ -1,4 +1,5 @@
--- Shows what an agent has answered while it is judged. `db/tasks.ts` says what it promises.
+-- Shows the answer of this attempt as the draft of its task, with these events, until the run's progress says the same.
+-- Nothing happens to a task that is not at this attempt any more, nor to a run that has ended.
 create or replace function show_draft(for_run text, for_task text, attempt integer, draft_id text, events jsonb)
 returns void language plpgsql as $$
 begin

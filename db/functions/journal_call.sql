@@ -1,0 +1,35 @@
+-- Journals a model call, settles what was reserved for it, counts what it costs the operator, and shows its answer as the
+-- draft of a task where it is one. Returns false, and changes nothing of it, when it was journalled before.
+-- `db/llm-calls.ts` says what it promises.
+create or replace function journal_call(call jsonb, calls_of_tools jsonb, answer text, draft jsonb)
+returns boolean language plpgsql as $$
+declare
+  for_call text := call ->> 'call_id';
+  for_run text := call ->> 'run_id';
+  is_first boolean;
+begin
+  -- It locks the run, which must come before the rows that refer to it: two calls of a run would wait for each other.
+  if draft is not null then
+    perform show_draft(for_run, call ->> 'task_id', (draft -> 'attempt')::integer, for_call, draft -> 'events');
+  end if;
+  insert into texts (text_id, run_id, text) values (for_call, for_run, answer) on conflict do nothing;
+  insert into llm_calls (
+    call_id, run_id, task_id, purpose, vendor, model, provider_id, finish, input_tokens, output_tokens, cost_usd, tool_calls)
+  select
+    for_call, for_run, task_id, purpose, vendor, model, provider_id, finish, input_tokens, output_tokens, cost_usd,
+    calls_of_tools
+  from jsonb_to_record(call) as made (
+    task_id text, purpose text, vendor text, model text, provider_id text, finish text, input_tokens integer,
+    output_tokens integer, cost_usd double precision)
+  on conflict do nothing;
+  is_first := found;
+  delete from budget_reservations where call_id = for_call;
+  if is_first and call ->> 'provider_id' is null and call ->> 'cost_usd' is not null then
+    insert into managed_spending (month, account_id, cost_usd)
+    select date_trunc('month', now() at time zone 'UTC'), account_id, usd((call ->> 'cost_usd')::double precision)
+    from runs where run_id = for_run
+    on conflict (month, account_id) do update set cost_usd = managed_spending.cost_usd + excluded.cost_usd;
+  end if;
+  return is_first;
+end
+$$;
