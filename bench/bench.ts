@@ -1,42 +1,66 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { growth } from './growth.ts';
-import { gateToEnd, memoryOfWaitingRuns, overhead, postRuns, readRuns, takeover, throughput } from './measures.ts';
-import { startServers } from './servers.ts';
-import { idleStreams } from './streams.ts';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { checkOut } from './checkout.ts';
+import { choose, take, type Measure } from './measure.ts';
+import { growth } from './measures/growth.ts';
+import { postRuns, readRuns } from './measures/requests.ts';
+import { gateToEnd, overhead, twentyAtOnce, twoHundredAtOnce } from './measures/runs.ts';
+import { start } from './measures/start.ts';
+import { idleStreams } from './measures/streams.ts';
+import { takeover } from './measures/takeover.ts';
+import { traces } from './measures/traces.ts';
+import { tenThousandRuns, waitingRuns } from './measures/waiting.ts';
+import { startModel } from './model.ts';
+import { startServers, type Servers } from './servers.ts';
 import { printTable, type Row } from './table.ts';
 
 /**
- * `npm run bench`, or `npm run bench -- streams` for what is so named: starts everything itself with a fake model of
- * fixed latency, and prints a table. What is compared with the bare workflow is measured in interleaved rounds on the
- * same server; the figures are medians.
+ * `npm run bench`, or `npm run bench -- streams takeover` for what is so named: starts everything itself with a fake
+ * model, and prints a table. `--against <commit>` builds that commit too, runs it beside this one and compares them.
  */
-const servers = await startServers({ latency_ms: 50 });
+const measures: Measure[] = [
+  overhead,
+  gateToEnd,
+  postRuns,
+  twentyAtOnce,
+  twoHundredAtOnce,
+  traces,
+  readRuns,
+  waitingRuns,
+  tenThousandRuns,
+  idleStreams,
+  { name: 'growth', table: growth },
+  takeover,
+  start,
+];
+
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { against: { type: 'string' } } });
+const chosen = choose(measures, positionals);
+if (chosen.length === 0) throw new Error(`There is none of that name: ${measures.map(({ name }) => name).join(', ')}.`);
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
+const model = await startModel();
+const old = values.against ? await checkOut(values.against) : undefined;
+const running: Servers[] = [];
 const rows: Row[] = [];
-const [wanted = ''] = process.argv.slice(2);
-async function measure(what: string, run: () => Promise<Row[]>): Promise<void> {
-  if (!what.includes(wanted)) return;
-  console.error(`measuring ${what} …`);
-  rows.push(...(await run()));
-  await sleep(500);
+async function begin(root: string): Promise<Servers> {
+  const servers = await startServers({ root, model });
+  running.push(servers);
+  return servers;
 }
 
 try {
+  console.error('starting …');
+  const now = await begin(path.join(import.meta.dirname, '..'));
+  const before = old ? await begin(old) : undefined;
   console.error('warming up …');
-  await overhead(servers, 10);
-  await gateToEnd(servers, 10);
-  await postRuns(servers, 5);
-  await measure('one run', () => overhead(servers, 25));
-  await measure('gate answered -> completed', () => gateToEnd(servers, 25));
-  await measure('POST /runs', () => postRuns(servers, 15));
-  await measure('20 at once', () => throughput(servers, { at_once: 20, runs: 100, rounds: 3 }));
-  await measure('200 at once', () => throughput(servers, { at_once: 200, runs: 200, rounds: 2 }));
-  await measure('GET /runs/{id}', () => readRuns(servers, { active: 50, seconds: 8 }));
-  await measure('memory', () => memoryOfWaitingRuns(servers, 200));
-  await measure('500 streams', () => idleStreams(servers, 500));
-  await measure('growth', growth);
-  await measure('takeover', () => takeover(servers, 10));
-  printTable(rows);
+  for (const measure of [overhead, gateToEnd, postRuns]) await take({ ...measure, rounds: 1 }, now, before);
+  for (const measure of chosen) {
+    console.error(`measuring ${measure.name} …`);
+    rows.push(...(await take(measure, now, before)));
+  }
 } finally {
-  await servers.stop();
+  printTable(rows, values.against);
+  for (const servers of running) await servers.stop();
 }
 process.exit(0);

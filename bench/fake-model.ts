@@ -1,12 +1,14 @@
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startFakeModel } from '../test/fakes/model.ts';
 import { scriptRun } from '../test/harness/script.ts';
 
 /**
- * The fake model as a process of its own. Argument: its latency in ms; a goal that says "slowly" waits three seconds a
- * call instead. Prints its URL, then a line of JSON for each call.
+ * The fake model as a process of its own. Each line that it reads is its latency from then on, in ms; a goal that says
+ * "slowly" waits three seconds a call instead. Prints its URL, then a line of JSON for each call.
  */
-const latency_ms = Number(process.argv[2]);
+let latency_ms = 0;
+createInterface({ input: process.stdin }).on('line', (line) => (latency_ms = Number(line)));
 const model = await startFakeModel();
 scriptRun(model, {
   plan: ['Research the market', 'Analyse the prices', 'Analyse the channels', 'Write the report'],

@@ -1,145 +1,112 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { Client, Connection } from '@temporalio/client';
 import { sql } from 'kysely';
 import { createDb, type Db } from '../db/index.ts';
-import { migrateToLatest } from '../db/migrate.ts';
 import { choosePort } from '../src/embedded/ports.ts';
 import { inBackground } from '../src/embedded/processes.ts';
-import { startBackends, type Backends } from '../test/harness/backends.ts';
 import { register, until } from '../test/harness/client.ts';
+import { createLauncher } from './launch.ts';
+import type { Model } from './model.ts';
+import { commandOf, residentMemory } from './processes.ts';
 
-const root = path.join(import.meta.dirname, '..');
-
-export type ModelCall = { call: string; at: number };
 export type Servers = Awaited<ReturnType<typeof startServers>>;
 
-/** Everything that a bench needs, each a process of its own, as `npm start` runs them: nothing is mocked but the model. */
-export async function startServers({ latency_ms }: { latency_ms: number }) {
-  const { start, killAll } = createChildren();
-  const model = start('bench/fake-model.ts', [String(latency_ms)]);
-  const [backends, modelUrl, port] = await Promise.all([
-    startBackends('bench', (line) => console.error(line)),
-    firstLine(model),
-    choosePort(),
-  ]);
-  const { postgres, temporal, temporalFile } = backends;
-  const db = createDb(postgres.url);
-  await migrateToLatest(db);
-
-  const environment = environmentOf({ postgres, temporal, modelUrl, port });
-  const url = `http://127.0.0.1:${port}`;
-  const api = start('src/api.ts', [], environment);
-  const startWorker = () => start('src/worker.ts', [], environment, true);
-  const bareQueue = 'bare';
-  const bareWorker = start('bench/bare/worker.ts', [temporal.address, bareQueue, modelUrl], {}, true);
-  await firstLine(bareWorker);
-  await until(() => isUp(url), 'the API answers');
-
-  const worker = startWorker();
-  const calls: ModelCall[] = [];
-  createInterface({ input: model.stdout! }).on('line', (line) => calls.push(JSON.parse(line)));
+/**
+ * A build as its own `npm start` runs it, with a database and a Temporal of its own on disk: nothing is mocked but the
+ * model. None of its processes is started again when it ends.
+ * @param root the build's checkout
+ */
+export async function startServers({ root, model, settings = {} }: Build) {
+  const launcher = await createLauncher({ root, env: { ...environmentOf(model), ...settings } });
+  const { url } = await launcher.start();
+  await launcher.leaveAlone();
+  const processes = launcher.processes();
+  const { env } = await commandOf(processes.api);
+  const db = createDb(env.DATABASE_URL!);
+  const address = env.TEMPORAL_ADDRESS!;
 
   return {
     url,
     db,
-    client: new Client({ connection: await Connection.connect({ address: temporal.address }) }),
+    model,
+    client: new Client({ connection: await Connection.connect({ address }) }),
     user: await register(url),
-    bareQueue,
-    /** The calls of runs whose goal has a `[run:…]` in it. */
-    calls,
-    worker,
-    startWorker,
-    /** Another API. Its memory is the resident one, in bytes. */
+    processes,
+    launcher,
+    /** Resolves with the task queue of the bare workflow, when its worker is there. */
+    bareQueue: once(() => startBareWorker(address, model.url)),
+    /** The same build once more, in another directory. */
+    another: (more: Record<string, string> = {}) => startServers({ root, model, settings: { ...settings, ...more } }),
+    /** As `npm start`, in a directory of its own, but not started yet. */
+    launch: () => createLauncher({ root, env: { ...environmentOf(model), ...settings } }),
+    /** Another worker, started as the one that runs was. */
+    async startWorker(): Promise<void> {
+      const worker = await commandOf(processes.worker);
+      startChild([...inBackground, ...worker.command], worker.env);
+    },
+    /** Another API, started as the one that runs was. Its memory is the resident one, in bytes. */
     async startApi() {
+      const api = await commandOf(processes.api);
       const PORT = String(await choosePort());
       const own = `http://127.0.0.1:${PORT}`;
-      const process = start('src/api.ts', [], { ...environment, PORT });
+      const child = startChild(api.command, { ...api.env, PORT });
       await until(() => isUp(own), 'the other API answers');
       return {
         url: own,
-        memory: () => residentMemory(process.pid!),
-        stop: () => new Promise<void>((resolve) => process.once('exit', () => resolve()).kill()),
+        memory: () => residentMemory(child.pid!),
+        stop: () => new Promise<void>((resolve) => child.once('exit', () => resolve()).kill()),
       };
     },
-    /** Resident memory, in bytes. */
-    memory: async () => ({ api: await residentMemory(api.pid!), worker: await residentMemory(worker.pid!) }),
-    storage: () => bytesOnDisk(db, temporalFile),
+    storage: () => bytesOnDisk(db, path.join(launcher.dir, 'temporal', 'temporal.db')),
     async stop() {
-      killAll();
       await db.destroy();
-      await backends.stop();
+      await launcher.destroy();
     },
   };
 }
 
-/** Processes that end with this one. */
-function createChildren() {
-  const children: ChildProcess[] = [];
-  const killAll = () => children.forEach((child) => child.kill('SIGKILL'));
-  process.once('exit', killAll);
+type Build = { root: string; model: Model; settings?: Record<string, string> };
 
-  function start(file: string, args: string[], env: Record<string, string> = {}, background = false) {
-    const [command, ...more] = [...(background ? inBackground : []), process.execPath, path.join(root, file), ...args];
-    const child = spawn(command!, more, {
-      env: { PATH: '/usr/bin:/bin', ...env },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    children.push(child);
-    return child;
-  }
-
-  return { start, killAll };
-}
-
-/** What API and workers are set to. */
-function environmentOf({
-  postgres,
-  temporal,
-  modelUrl,
-  port,
-}: Pick<Backends, 'postgres' | 'temporal'> & { modelUrl: string; port: number }) {
+function environmentOf({ url }: Model): Record<string, string> {
   return {
-    DATABASE_URL: postgres.url,
-    TEMPORAL_ADDRESS: temporal.address,
-    ENCRYPTION_KEY: randomBytes(32).toString('base64'),
-    ORCHFLOW_EMBEDDED: 'true',
     ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '127.0.0.0/8',
-    ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: 'true',
     OPENAI_API_KEY: 'sk-bench',
-    OPENAI_BASE_URL: `${modelUrl}/openai/v1`,
-    HOST: '127.0.0.1',
-    PORT: String(port),
+    OPENAI_BASE_URL: `${url}/openai/v1`,
     LOG_LEVEL: 'warn',
   };
 }
 
-/** The first line that a process prints. What it prints later stays to be read. */
-function firstLine(child: ChildProcess): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    child.once('exit', () => reject(new Error('The process ended without a line.')));
-    child.stdout!.on('data', function read(chunk: Buffer) {
-      text += chunk.toString();
-      if (!text.includes('\n')) return;
-      child.stdout!.off('data', read);
-      resolve(text.split('\n')[0]!);
-    });
-  });
+/** A process that ends with this one. */
+function startChild([command, ...args]: string[], env: Record<string, string>) {
+  const child = spawn(command!, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  process.once('exit', () => child.kill('SIGKILL'));
+  return child;
 }
 
-async function residentMemory(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) * 1024;
+async function startBareWorker(address: string, modelUrl: string): Promise<string> {
+  const queue = 'bare';
+  const worker = path.join(import.meta.dirname, 'bare/worker.ts');
+  const command = [...inBackground, process.execPath, worker, address, queue, modelUrl];
+  const child = startChild(command, { PATH: '/usr/bin:/bin' });
+  await new Promise((resolve, reject) => {
+    createInterface({ input: child.stdout }).once('line', resolve);
+    child.once('exit', () => reject(new Error('The bare worker ended.')));
+  });
+  return queue;
+}
+
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= work());
 }
 
 async function bytesOnDisk(db: Db, temporalFile: string): Promise<{ postgres: number; temporal: number }> {
   const { rows } = await sql<{ size: number }>`select pg_database_size(current_database()) as size`.execute(db);
   const files = await Promise.all(['', '-wal'].map((end) => stat(temporalFile + end).catch(() => ({ size: 0 }))));
-  return { postgres: rows[0]!.size, temporal: files.reduce((sum, file) => sum + file.size, 0) };
+  return { postgres: Number(rows[0]!.size), temporal: files.reduce((sum, file) => sum + file.size, 0) };
 }
 
 function isUp(url: string): Promise<boolean> {

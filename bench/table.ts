@@ -1,10 +1,34 @@
 import { cpus, loadavg } from 'node:os';
 
-/** `bar` is what the figure must reach; `holds` whether it did. */
-export type Row = { what: string; orchflow: string; bare?: string; ratio?: string; bar?: string; holds?: boolean };
+export type Unit = (value: number) => string;
+
+/** What a figure must reach: a bound in its own unit, or so many times what the old build or the bare workflow has. */
+export type Bar = { most: number; of?: 'old' | 'bare' } | { least: number; of?: 'old' | 'bare' };
+
+/** A row of the table: how its samples become one figure (default: their median), and how it reads. */
+export type RowSpec = { what: string; unit: Unit; of?: (samples: number[]) => number; bars?: Bar[] };
+
+/** A row as it is printed. `holds`: whether every bar that could be checked was reached. */
+export type Row = {
+  what: string;
+  old?: string;
+  orchflow: string;
+  ratio?: string;
+  /** The lowest and the highest ratio of a round. */
+  spread?: string;
+  bare?: string;
+  toBare?: string;
+  bar?: string;
+  holds?: boolean;
+};
+
+/** The samples of one row: a list for each round, round by round in the same order for everybody. */
+export type Rounds = { now: number[][]; old?: number[][]; bare?: number[][] };
 
 export function median(values: number[]): number {
-  return percentile(values, 0.5);
+  const sorted = values.toSorted((a, b) => a - b);
+  const half = sorted.length / 2;
+  return (sorted[Math.ceil(half) - 1]! + sorted[Math.floor(half)]!) / 2;
 }
 
 export function percentile(values: number[], share: number): number {
@@ -12,29 +36,68 @@ export function percentile(values: number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
 }
 
-export const ms = (value: number) => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
+export const p99 = (values: number[]) => percentile(values, 0.99);
 
-/** A row that compares with the bare workflow. `most`: the ratio may be at most this; `least`: it must be at least this. */
-export function compare(
-  what: string,
-  orchflow: number,
-  bare: number,
-  unit: (value: number) => string,
-  bar: { most?: number; least?: number } = {},
-): Row {
-  const ratio = orchflow / bare;
-  const text = bar.most ? `≤ ${bar.most} x` : bar.least ? `≥ ${bar.least} x` : undefined;
-  const holds = bar.most ? ratio <= bar.most : bar.least ? ratio >= bar.least : undefined;
-  return { what, orchflow: unit(orchflow), bare: unit(bare), ratio: `${ratio.toFixed(2)} x`, bar: text, holds };
+export const ms: Unit = (value) => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
+export const seconds: Unit = (value) => `${(value / 1000).toFixed(1)} s`;
+export const mib: Unit = (bytes) => `${(bytes / 1024 / 1024).toFixed(0)} MiB`;
+export const kib: Unit = (bytes) => `${(bytes / 1024).toFixed(0)} KiB`;
+export const count: Unit = (value) => value.toFixed(0);
+export const rate: Unit = (value) => value.toFixed(1);
+export const percent: Unit = (value) => `${value.toFixed(1)} %`;
+
+/** The row of these samples. Ratios are the medians of the rounds' own: the builds of a round were measured in turn. */
+export function makeRow({ what, unit, of = median, bars = [] }: RowSpec, { now, old, bare }: Rounds): Row {
+  const figure = of(now.flat());
+  const toOld = old && ratios(now, old, of);
+  const toBare = bare && ratios(now, bare, of);
+  const values = { self: figure, old: toOld && median(toOld), bare: toBare && median(toBare) };
+  const checked = bars.filter((bar) => values[bar.of ?? 'self'] !== undefined);
+  return {
+    what,
+    old: old && unit(of(old.flat())),
+    orchflow: unit(figure),
+    ratio: toOld && times(median(toOld)),
+    spread: toOld && toOld.length > 1 ? `${Math.min(...toOld).toFixed(2)}-${times(Math.max(...toOld))}` : undefined,
+    bare: bare && unit(of(bare.flat())),
+    toBare: toBare && times(median(toBare)),
+    bar: checked.map((bar) => describeBar(bar, unit)).join(', '),
+    holds: checked.length === 0 ? undefined : checked.every((bar) => reaches(values[bar.of ?? 'self']!, bar)),
+  };
 }
 
-/** Prints the rows as a Markdown table. */
-export function printTable(rows: Row[]): void {
+function ratios(ours: number[][], theirs: number[][], of: (samples: number[]) => number): number[] {
+  return ours.map((samples, round) => of(samples) / of(theirs[round]!));
+}
+
+const times: Unit = (ratio) => `${ratio.toFixed(2)} x`;
+
+function reaches(value: number, bar: Bar): boolean {
+  return 'most' in bar ? value <= bar.most : value >= bar.least;
+}
+
+function describeBar(bar: Bar, unit: Unit): string {
+  const [sign, bound] = 'most' in bar ? ['≤', bar.most] : ['≥', bar.least];
+  return `${sign} ${bar.of ? `${bound} x ${bar.of}` : unit(bound)}`;
+}
+
+/** Prints the rows as a Markdown table, without the columns that none of them fills. `old`: the name of the old build. */
+export function printTable(rows: Row[], old = 'old'): void {
+  const columns: { title: string; cell: (row: Row) => string | undefined }[] = [
+    { title: 'measure', cell: ({ what }) => what },
+    { title: `\`${old}\``, cell: (row) => row.old },
+    { title: 'Orchflow', cell: ({ orchflow }) => orchflow },
+    { title: 'ratio', cell: ({ ratio }) => ratio },
+    { title: 'of the rounds', cell: ({ spread }) => spread },
+    { title: 'bare workflow', cell: ({ bare }) => bare },
+    { title: 'ratio to it', cell: ({ toBare }) => toBare },
+    { title: 'bar', cell: ({ bar }) => bar },
+    { title: '', cell: ({ holds }) => (holds === undefined ? '' : holds ? 'ok' : 'MISSED') },
+  ];
+  const used = columns.filter(({ cell }) => rows.some(cell));
+  const line = (cells: string[]) => console.log(`| ${cells.join(' | ')} |`);
   console.log(`\n${cpus().length} cores, Node ${process.version}, load average ${loadavg()[0]!.toFixed(1)}\n`);
-  console.log('| measure | Orchflow | bare workflow | ratio | bar | |\n|---|---|---|---|---|---|');
-  for (const { what, orchflow, bare = '', ratio = '', bar = '', holds } of rows) {
-    console.log(
-      `| ${what} | ${orchflow} | ${bare} | ${ratio} | ${bar} | ${holds === undefined ? '' : holds ? 'ok' : 'MISSED'} |`,
-    );
-  }
+  line(used.map(({ title }) => title));
+  line(used.map(() => '---'));
+  for (const row of rows) line(used.map(({ cell }) => cell(row) ?? ''));
 }

@@ -1,11 +1,11 @@
-import { render } from '../activities/state.ts';
-import { readBlocks } from '../src/llm/blocks.ts';
-import { scrub } from '../src/llm/failures.ts';
-import { jsonValues } from '../src/llm/json.ts';
-import { withoutThoughts } from '../src/llm/thoughts.ts';
-import { readWords } from '../src/runs/words.ts';
-import { plain } from '../workflows/contract/markdown.ts';
-import { ms, type Row } from './table.ts';
+import { render } from '../../activities/state.ts';
+import { readBlocks } from '../../src/llm/blocks.ts';
+import { scrub } from '../../src/llm/failures.ts';
+import { jsonValues } from '../../src/llm/json.ts';
+import { withoutThoughts } from '../../src/llm/thoughts.ts';
+import { readWords } from '../../src/runs/words.ts';
+import { plain } from '../../workflows/contract/markdown.ts';
+import { ms, type Row } from '../table.ts';
 
 /** What reads texts of tenants in a thread that all share, each with beginnings that never end. */
 const readers: { what: string; unit: string; read: (text: string) => unknown }[] = [

@@ -1,11 +1,25 @@
-import { until } from '../test/harness/client.ts';
-import type { Servers } from './servers.ts';
-import { ms, type Row } from './table.ts';
+import { until } from '../../test/harness/client.ts';
+import { comparable } from '../measure.ts';
+import type { Servers } from '../servers.ts';
+import { ms, type Unit } from '../table.ts';
 
 const runs = 10;
+const streams = 500;
+const mb: Unit = (bytes) => `${(bytes / 1e6).toFixed(0)} MB`;
 
 /** Streams of runs that wait for a person, on an API that does nothing else; then one of the runs is answered. */
-export async function idleStreams(servers: Servers, count: number): Promise<Row[]> {
+export const idleStreams = comparable({
+  name: `${streams} streams`,
+  rounds: 1,
+  rows: {
+    memory: { what: `memory of an API with ${streams} idle streams`, unit: mb, bars: [{ most: 300e6 }] },
+    before: { what: 'memory of that API before', unit: mb },
+    heard: { what: `POST of an answer -> event at the last of ${streams / runs} readers`, unit: ms },
+  },
+  round: (servers) => followStreams(servers, streams),
+});
+
+async function followStreams(servers: Servers, count: number) {
   const { user } = servers;
   const waiting = await Promise.all(
     Array.from({ length: runs }, () => user.startRun({ task: 'Write a report.', ask_me_about: ['the audience'] })),
@@ -45,18 +59,9 @@ export async function idleStreams(servers: Servers, count: number): Promise<Row[
   await Promise.all(waiting.map((one) => one.cancel()));
   await api.stop();
 
-  const mb = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`;
-  return [
-    {
-      what: `memory of an API with ${count} idle streams`,
-      orchflow: mb(memory),
-      bar: '< 300 MB',
-      holds: memory < 300e6,
-    },
-    { what: 'memory of that API before', orchflow: mb(before) },
-    {
-      what: `POST of an answer -> event at the last of ${own.length} readers`,
-      orchflow: ms(Math.max(...own.map(({ answered_at }) => answered_at! - start))),
-    },
-  ];
+  return {
+    memory: [memory],
+    before: [before],
+    heard: [Math.max(...own.map(({ answered_at }) => answered_at! - start))],
+  };
 }
