@@ -6,7 +6,7 @@ import { lengthForModels, parseToolArguments, type ToolTurn } from '../src/llm/i
 import type { AgentTool } from '../workflows/contract/definition.ts';
 import type { ToolRequest } from '../workflows/contract/states.ts';
 import { askForText, callIdsOf } from './ask-text.ts';
-import { warningsOf, type Answer, type Call } from './ask.ts';
+import { warningsOf, type Answer, type Call } from './call.ts';
 import type { ActivityDeps } from './deps.ts';
 import { cutForModels } from './prompts/blocks.ts';
 import { offerTools, withdrawn } from './tools.ts';

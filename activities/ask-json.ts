@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { endsAmidValue, isContainer, isObject, jsonValues } from '../src/llm/index.ts';
-import { askModel, callIdOf, type Call } from './ask.ts';
+import { askModel } from './ask.ts';
+import { callIdOf, type Call } from './call.ts';
 import type { ActivityDeps } from './deps.ts';
 import { askWithMoreTokens, moreOutputTokens, mostOutputTokens } from './output-tokens.ts';
 

@@ -1,5 +1,6 @@
 import { ApplicationFailure } from '@temporalio/activity';
-import { askModel, callIdOf, type Answer, type Call, type CallKey } from './ask.ts';
+import { askModel } from './ask.ts';
+import { callIdOf, type Answer, type Call, type CallKey } from './call.ts';
 import type { ActivityDeps } from './deps.ts';
 import { askWithMoreTokens, moreOutputTokens } from './output-tokens.ts';
 

@@ -1,7 +1,6 @@
 import { Context, type ApplicationFailure } from '@temporalio/activity';
-import { findLlmCall, insertLlmCall, type Draft, type JournalledCall } from '../db/llm-calls.ts';
-import type { RequestedCall, RunAgent } from '../db/schema.ts';
-import type { Work } from '../db/work.ts';
+import { findLlmCall, insertLlmCall } from '../db/llm-calls.ts';
+import type { RequestedCall } from '../db/schema.ts';
 import {
   callModel,
   costUsd,
@@ -13,78 +12,17 @@ import {
   type ToolCall,
 } from '../src/llm/index.ts';
 import { keep } from './at-work.ts';
-import { release, reserve, warnOfSpending, type BudgetOfRun } from './budget.ts';
+import { release, reserve, warnOfSpending } from './budget.ts';
+import { callIdOf, type Answer, type Call } from './call.ts';
 import type { ActivityDeps } from './deps.ts';
 import { refusalOf, refusedByAll } from './failures.ts';
 import { reserveOfOperator } from './managed-budget.ts';
 import { cut } from './prompts/blocks.ts';
-import {
-  candidatesOf,
-  failoverWarnings,
-  findModel,
-  holdBack,
-  putOffWhileBlocked,
-  type Candidate,
-  type Model,
-} from './providers.ts';
+import { failoverWarnings, findModel, holdBack, putOffWhileBlocked, type Candidate, type Model } from './providers.ts';
 import type { OfferedTool } from './tools.ts';
 
 /** Longer answers are cut: a model that rambles must not fill the database. In characters. */
 const maxAnswerLength = 256 * 1024;
-
-/** Which call of a run it is. */
-export type CallKey = {
-  run_id: string;
-  task_id: string | null;
-  purpose:
-    'split_tasks' | 'infer_deps' | 'execute_task' | 'evaluate_task' | 'finalize_run' | 'run_step' | 'choose_route';
-  attempt: number;
-  /** Asked once more, since thoughts had taken all tokens. */
-  has_more_tokens?: boolean;
-};
-
-/** A call of a model: what is asked, who may answer, who pays, and where the answer is kept. */
-export type Call = {
-  request: Omit<ModelRequest, 'idempotency_key' | 'tools'>;
-  /** The tools that the model may call. */
-  offered?: OfferedTool[];
-  /** Whose providers are asked. */
-  account_id: string;
-  candidates: Candidate[];
-  budget: BudgetOfRun;
-  key: CallKey;
-  /** How an answer that calls no tools is shown as the draft of the task, in the moment in which it is journalled. */
-  draftOf?: (answer: { call_id: string; text: string }) => Draft;
-  /** As they were when the work was loaded, so that a call need not look for them. */
-  known: Pick<Work, 'paid_calls' | 'cooldowns' | 'providers'>;
-};
-
-/** `warnings` say that it came from another provider than the wanted one, or without some of the tools. */
-export type Answer = JournalledCall & { warnings: string[] };
-
-/** A call that a run makes and pays for: of its agent's model, or of its own for planning and finalizing. */
-export function callOf(
-  work: Work,
-  { agent, ...key }: Omit<CallKey, 'run_id'> & { agent?: RunAgent },
-  request: Call['request'],
-): Call {
-  const { run } = work;
-  const { run_id, account_id } = run;
-  return {
-    request,
-    account_id,
-    candidates: candidatesOf(run, agent),
-    budget: run,
-    key: { run_id, ...key },
-    known: work,
-  };
-}
-
-/** The journal key of a call. `ask` counts, from 1, what is asked again with a fault named, and the turns of an agent. */
-export function callIdOf({ run_id, task_id, purpose, attempt, has_more_tokens }: CallKey, ask: number): string {
-  const parts = [run_id, task_id, purpose, attempt, ask, has_more_tokens ? 'more_tokens' : null];
-  return parts.filter((part) => part !== null).join('/');
-}
 
 /**
  * Asks a model, and pays once: the journal is looked up before the call and written before anything else after it.
@@ -101,8 +39,7 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
   const refusals: ApplicationFailure[] = [];
   for (const candidate of candidates) {
     try {
-      const answer = await askUsefully(deps, call, call_id, candidate);
-      return { ...answer, warnings: [...failoverWarnings(candidates, answer, refusals[0]), ...answer.warnings] };
+      return await askUsefully(deps, { ...call, refused: refusals[0] }, call_id, candidate);
     } catch (error) {
       refusals.push(refusalOf(error, call_id));
     }
@@ -176,14 +113,17 @@ async function askWithinBudget(
       // Readers see texts while they are written; JSON is for us.
       on_delta: request.schema ? undefined : deps.live.answer(call.key),
     });
-    const journalled = await journal(deps, call, call_id, model, answer);
+    const warnings = [...failoverWarnings(call.candidates, model, call.refused), ...leftOut(answer, offered)];
+    const journalled = await journal(deps, call, call_id, model, answer, warnings);
     if (isReserved) await warnOfSpending(deps, budget);
-    return { ...journalled, warnings: leftOut(answer, offered) };
+    return { ...journalled, warnings };
   } catch (error) {
     await holdBack(deps, model, error);
     const spent = error instanceof LlmError &&
       error.spent && { ...error.spent, text: faults[error.type] ?? error.message };
-    const journalled = spent && (await journal(deps, call, spent_id ?? `${call_id}/spent_again`, model, spent));
+    const journalled =
+      spent &&
+      (await journal(deps, { ...call, alongOf: undefined }, spent_id ?? `${call_id}/spent_again`, model, spent));
     if (isReserved) await release(deps, call_id);
     if (!journalled || !spent_id) throw error;
     return { ...journalled, warnings: [] };
@@ -193,11 +133,12 @@ async function askWithinBudget(
 /** What settles the reservation is the same statement. */
 function journal(
   { db }: ActivityDeps,
-  { key, offered, draftOf }: Call,
+  { key, offered, alongOf }: Call,
   call_id: string,
   { provider_id, target }: Model,
   answer: ModelAnswer,
-): Promise<JournalledCall> {
+  warnings: string[] = [],
+): Promise<Omit<Answer, 'warnings'>> {
   const { run_id, task_id, purpose } = key;
   const { vendor, model } = target;
   const { input_tokens, output_tokens, finish } = answer;
@@ -218,8 +159,8 @@ function journal(
     tool_calls: offered ? requested(answer.tool_calls, offered) : null,
     text,
   };
-  const draft = text.trim() && !answer.tool_calls?.length ? draftOf?.({ call_id, text }) : undefined;
-  return keep(() => insertLlmCall(db, call, draft));
+  const along = text.trim() && !answer.tool_calls?.length ? alongOf?.({ ...call, warnings }) : undefined;
+  return keep(() => insertLlmCall(db, call, along));
 }
 
 function requested(calls: ToolCall[] = [], offered: OfferedTool[]): RequestedCall[] {
@@ -235,15 +176,4 @@ function leftOut({ left_out = [] }: ModelAnswer, offered: OfferedTool[] = []): s
     const tool = offered.find(({ definition }) => definition.name === name);
     return `The tool ${tool?.name ?? name} was left out, as the model cannot be told of it: ${reason.slice(0, 300).toWellFormed()}`;
   });
-}
-
-/** What a reader should know of an answer. A cut one that calls tools is no text that stands. */
-export function warningsOf(answer: Answer, what: string): string[] {
-  return [
-    ...answer.warnings,
-    ...(answer.finish === 'length' && !answer.tool_calls?.length
-      ? [`The text of ${what} was cut at the model's length limit.`]
-      : []),
-    ...(answer.cost_usd === null ? [`The price of ${answer.model} is not known; its cost is not in cost_usd.`] : []),
-  ];
 }

@@ -1,5 +1,6 @@
 import { ApplicationFailure } from '@temporalio/activity';
-import { askModel, type Answer, type Call } from './ask.ts';
+import { askModel } from './ask.ts';
+import type { Answer, Call } from './call.ts';
 import type { ActivityDeps } from './deps.ts';
 
 /**

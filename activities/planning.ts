@@ -6,7 +6,7 @@ import type { PlannedTask } from '../workflows/contract/inputs.ts';
 import { gateName, tasksBetween } from '../workflows/contract/plan.ts';
 import type { Progress, Refused } from '../workflows/contract/states.ts';
 import { askForJson, type Understood } from './ask-json.ts';
-import { callOf } from './ask.ts';
+import { callOf } from './call.ts';
 import { atWork } from './at-work.ts';
 import { graphOf } from './dependencies.ts';
 import type { ActivityDeps } from './deps.ts';

@@ -8,7 +8,7 @@ import type { ValueRef } from '../workflows/contract/shared-state.ts';
 import type { Progress } from '../workflows/contract/states.ts';
 import { takeTurn, type Turn } from './agent.ts';
 import { askForJson, type Understood } from './ask-json.ts';
-import { callOf } from './ask.ts';
+import { callOf } from './call.ts';
 import { atWork } from './at-work.ts';
 import { collect, compute, type Computed } from './compute.ts';
 import type { ActivityDeps } from './deps.ts';

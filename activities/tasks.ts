@@ -1,4 +1,5 @@
 import { Context } from '@temporalio/activity';
+import type { Along } from '../db/llm-calls.ts';
 import { saveProgress } from '../db/progress.ts';
 import { insertText } from '../db/texts.ts';
 import type { Work } from '../db/work.ts';
@@ -8,7 +9,7 @@ import type { Progress, Refused, RunStatus } from '../workflows/contract/states.
 import { previewOf, takeTurn, type Taken, type Turn } from './agent.ts';
 import { askForJson } from './ask-json.ts';
 import { askForText } from './ask-text.ts';
-import { callOf, warningsOf } from './ask.ts';
+import { callOf, warningsOf, type Answer } from './call.ts';
 import { atWork, keep, signed } from './at-work.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { Material } from './prompts/blocks.ts';
@@ -94,11 +95,11 @@ function executeTask(deps: ActivityDeps, input: ExecuteTask, work: Work): Promis
   });
   const request = { ...prompt, max_output_tokens };
   const call = callOf(work, { agent, task_id, purpose: 'execute_task', attempt }, request);
-  return takeTurn(deps, { ...call, draftOf }, task_id, agent, input.turn);
+  return takeTurn(deps, { ...call, alongOf }, task_id, agent, input.turn);
 
-  function draftOf({ call_id: output_id, text }: { call_id: string; text: string }) {
+  function alongOf({ call_id: output_id, text }: Answer): Along {
     const turn = { task_id, attempt, turn: input.turn, output_id, preview: previewOf(text) };
-    return { attempt, events: agent.tools?.length ? [eventOf('agent.turn', turn)] : [] };
+    return { draft: { attempt, events: agent.tools?.length ? [eventOf('agent.turn', turn)] : [] } };
   }
 }
 
@@ -144,14 +145,24 @@ function finalizeRun(deps: ActivityDeps, input: FinalizeRun): Promise<Finalized>
     const material = materialOf(work, outputs);
     const request = { ...finalizeRunPrompt({ goal: work.run.task, material }), max_output_tokens };
     const call = callOf(work, { task_id: null, purpose: 'finalize_run', attempt }, request);
-    const answer = await askForText(deps, call);
+    // With limits, a warning of them may come before the end.
+    const isLimited = work.run.max_cost_usd !== null || work.run.max_tokens !== null;
+    const alongOf = (said: Answer) => ({ completing: isLimited ? undefined : completionBy(said) });
+    const answer = await askForText(deps, { ...call, alongOf });
     const written = { output_id: answer.call_id, warnings: warningsOf(answer, 'final output') };
-    const completing = completingProgress({ completes, progress }, written);
-    if (!completing) return written;
-    const { status } = await keep(() => saveProgress(db, run_id, signed(completing)));
+    // Of an answer that an earlier try has paid for.
+    const completing = answer.status === undefined ? completionBy(answer) : undefined;
+    const status = completing ? (await keep(() => saveProgress(db, run_id, completing))).status : answer.status;
+    if (status === undefined) return written;
     deps.live.changed(run_id);
     return { ...written, status };
   });
+
+  function completionBy(answer: Answer): Along['completing'] {
+    const written = { output_id: answer.call_id, warnings: warningsOf(answer, 'final output') };
+    const completing = completingProgress({ completes, progress }, written);
+    return completing && signed(completing);
+  }
 }
 
 function textsOf(input: { inputs: OutputRef[]; feedback_id: string | null; previous_output_id: string | null }) {

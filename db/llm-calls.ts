@@ -1,6 +1,8 @@
 import { sql } from 'kysely';
 import type { Db } from './index.ts';
-import type { RunEvent } from '../workflows/contract/states.ts';
+import type { FollowingProgress } from '../workflows/contract/completion.ts';
+import type { RunEvent, RunStatus } from '../workflows/contract/states.ts';
+import type { Signed } from './progress.ts';
 import type { LlmCall } from './schema.ts';
 
 /** A call with its answer. */
@@ -17,18 +19,30 @@ export function findLlmCall(db: Db, call_id: string): Promise<JournalledCall | u
     .executeTakeFirst();
 }
 
-/** An answer that is shown as the draft of its task at this attempt, with these events, until it is judged. */
-export type Draft = { attempt: number; events: RunEvent[] };
+/** What is written by the statement that journals an answer. */
+export type Along = {
+  /** The answer is shown as the draft of its task at this attempt, with these events, until it is judged. */
+  draft?: { attempt: number; events: RunEvent[] };
+  /** The answer is the final output: with it the run is completed. */
+  completing?: Signed<FollowingProgress>;
+};
 
 /**
  * Journals a paid call and its answer, settles what was reserved for it, and counts what was spent of the operator's models.
- * A `draft` is shown by the same statement. When another worker was first, its answer stands. Returns the one that does.
+ * When another worker was first, its answer stands. Returns the one that does; `status` is what `saveProgress` returns of
+ * `completing`.
  */
-export async function insertLlmCall(db: Db, call: JournalledCall, draft: Draft | null = null): Promise<JournalledCall> {
+export async function insertLlmCall(
+  db: Db,
+  call: JournalledCall,
+  { draft, completing }: Along = {},
+): Promise<JournalledCall & { status?: RunStatus | null }> {
   const { tool_calls, text, ...row } = call;
-  const [called, shown] = [tool_calls, draft].map((value) => value && JSON.stringify(value));
-  const { rows } = await sql<{ is_first: boolean }>`
-    select journal_call(${JSON.stringify(row)}::jsonb, ${called}::jsonb, ${text}, ${shown}::jsonb) as is_first
-  `.execute(db);
-  return rows[0]!.is_first ? call : (await findLlmCall(db, call.call_id))!;
+  const [called, shown, end] = [tool_calls, draft, completing].map((value) => (value ? JSON.stringify(value) : null));
+  const { rows } = await sql<{ is_first: boolean; status: RunStatus | null }>`
+    select * from journal_call(
+      ${JSON.stringify(row)}::jsonb, ${called}::jsonb, ${text}, ${shown}::jsonb, ${end}::jsonb)`.execute(db);
+  const { is_first, status } = rows[0]!;
+  const answer = is_first ? call : (await findLlmCall(db, call.call_id))!;
+  return completing ? { ...answer, status } : answer;
 }

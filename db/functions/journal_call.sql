@@ -1,16 +1,19 @@
 -- Journals a model call, settles what was reserved for it, counts what it costs the operator, and shows its answer as the
--- draft of a task where it is one. Returns false, and changes nothing of it, when it was journalled before.
+-- draft of a task, or completes its run with it, where that is given. `is_first` is false when it was journalled before.
 -- `db/llm-calls.ts` says what it promises.
-create or replace function journal_call(call jsonb, calls_of_tools jsonb, answer text, draft jsonb)
-returns boolean language plpgsql as $$
+create or replace function journal_call(
+  call jsonb, calls_of_tools jsonb, answer text, draft jsonb, completing jsonb, out is_first boolean, out status text
+) language plpgsql as $$
 declare
   for_call text := call ->> 'call_id';
   for_run text := call ->> 'run_id';
-  is_first boolean;
 begin
-  -- It locks the run, which must come before the rows that refer to it: two calls of a run would wait for each other.
+  -- These lock the run, which must come before the rows that refer to it: two calls of a run would wait for each other.
   if draft is not null then
     perform show_draft(for_run, call ->> 'task_id', (draft -> 'attempt')::integer, for_call, draft -> 'events');
+  end if;
+  if completing is not null then
+    status := save_progress(for_run, completing);
   end if;
   insert into texts (text_id, run_id, text) values (for_call, for_run, answer) on conflict do nothing;
   insert into llm_calls (
@@ -30,6 +33,5 @@ begin
     from runs where run_id = for_run
     on conflict (month, account_id) do update set cost_usd = managed_spending.cost_usd + excluded.cost_usd;
   end if;
-  return is_first;
 end
 $$;
