@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { portFault } from '../../src/embedded/ports.ts';
 import { askedAgain, isFirst } from '../harness/asked.ts';
-import { startFakeModel, type FakeModel } from '../fakes/model.ts';
+import { startFakeModel, type FakeModel, type ModelCall } from '../fakes/model.ts';
 import { startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
 import { endProcesses, startApiProcess, startWorkerProcess } from '../harness/processes.ts';
 import { startProxy } from '../harness/proxy.ts';
@@ -45,9 +45,9 @@ async function isAnyoneBlocked(): Promise<boolean> {
 }
 
 test('a worker killed in the middle of model calls: another goes on, and only those calls are made again', async () => {
-  scriptRun(model, {
-    execute: (call) => (isFirst(model, call) && call.task_id !== 'T3' ? { hang: 'before_headers' } : undefined),
-  });
+  const hangFirst = (task_id: string) => (call: ModelCall) =>
+    call.task_id === task_id && isFirst(model, call) ? { hang: 'before_headers' as const } : undefined;
+  scriptRun(model, { execute: hangFirst('T2'), evaluate: hangFirst('T1') });
   const first = await startWorker();
   const run = await user.startRun({ task, provider_id });
   await run.until(({ tasks }) => tasks.some(({ id, status }) => id === 'T3' && status === 'completed'));
@@ -56,7 +56,7 @@ test('a worker killed in the middle of model calls: another goes on, and only th
 
   await startWorker();
   const done = await run.until('completed');
-  expect(askedAgain(model).toSorted()).toEqual(['execute T1', 'execute T2']);
+  expect(askedAgain(model).toSorted()).toEqual(['evaluate T1', 'execute T2']);
   expect(done.tasks.map(({ output, attempts }) => [output, attempts])).toEqual([
     ['Output of T1.', 1],
     ['Output of T2.', 1],
