@@ -52,3 +52,15 @@ test('with WORKFLOW_STACKS=true the Call Stack of a run says where it waits', as
   const { stack } = await waitingRun({ WORKFLOW_STACKS: 'true' });
   expect(stack).toMatch(/workflows\/gate\.ts:\d+/);
 });
+
+test.each([
+  { WORKER_HEAP_MB: '64' },
+  { API_HEAP_MB: 'much' },
+  { WORKER_CACHED_RUNS: '0' },
+  { WORKFLOW_STACKS: 'often' },
+])('with %o nothing starts, and the setting is named', async (setting) => {
+  const env = await createEnvironment(setting);
+  await expect(startWorkerProcess(env)).rejects.toThrow(
+    new RegExp(`ended at once \\(exit code 1\\)[^]*cannot start[^]*${Object.keys(setting)[0]}: `),
+  );
+});
