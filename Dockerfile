@@ -18,6 +18,8 @@ COPY db db
 COPY activities activities
 COPY workflows workflows
 COPY src src
+# What workers run is bundled here: they may be unable to write.
+RUN node src/temporal/bundle-workflows.ts
 USER node
 EXPOSE 8000
 CMD ["node", "src/api.ts"]

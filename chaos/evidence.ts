@@ -5,7 +5,7 @@ import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { sql } from 'kysely';
 import type { Db } from '../db/index.ts';
 import { findRunView, type RunView } from '../db/run-views.ts';
-import { workerOptions } from '../src/temporal/worker-options.ts';
+import { workflowBundle } from '../src/temporal/workflow-bundle.ts';
 import type { Account } from './accounts.ts';
 import type { Journal } from './journal.ts';
 import type { Fallen } from './faults.ts';
@@ -164,9 +164,9 @@ function textOf(history: object): string {
 
 async function replay(executions: Execution[]): Promise<string[]> {
   Runtime.install({ logger: new DefaultLogger('ERROR') });
-  const { workflowsPath } = workerOptions;
+  const bundle = await workflowBundle({ encrypts: false });
   const histories = executions.map(({ workflow_id, history }) => ({ workflowId: workflow_id, history }));
-  const results = Worker.runReplayHistories({ workflowsPath }, histories);
+  const results = Worker.runReplayHistories({ workflowBundle: bundle }, histories);
   const all = await Array.fromAsync(results);
   return all.flatMap(({ workflowId, error }) => (error ? [`${workflowId}: ${error.message}`] : []));
 }

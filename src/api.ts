@@ -1,21 +1,31 @@
+import { flushCompileCache } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pino } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
-import { createApp } from './app.ts';
-import { startAppDeps } from './deps.ts';
 import { loadConfig } from './config.ts';
-import { requireEncryptionKey } from './accounts/encryption-key.ts';
-import { listen } from './http/listen.ts';
+import { startAgain } from './node/start.ts';
 
 /** The API process. */
 const config = loadConfig();
+startAgain('api', config);
+
+const [{ pino }, { createApp }, { startAppDeps }, { requireEncryptionKey }, { listen }] = await Promise.all([
+  import('pino'),
+  import('./app.ts'),
+  import('./deps.ts'),
+  import('./accounts/encryption-key.ts'),
+  import('./http/listen.ts'),
+]);
+
 const log = pino({ level: config.LOG_LEVEL, name: 'api' });
 await requireEncryptionKey(config, log);
 const { deps, close } = startAppDeps({ config, log, version: packageJson.version });
 
 const server = listen(createApp(deps), config);
-server.on('listening', () => log.info({ port: (server.address() as AddressInfo).port }, 'listening'));
+server.on('listening', () => {
+  log.info({ port: (server.address() as AddressInfo).port }, 'listening');
+  flushCompileCache();
+});
 server.on('error', (error) => {
   log.fatal({ err: error }, 'cannot listen');
   process.exit(1);

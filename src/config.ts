@@ -11,6 +11,12 @@ const count = z.coerce
   .int()
   .min(1)
   .max(2 ** 31 - 1);
+/** Below it, they cannot even start. */
+const heap = z.coerce
+  .number()
+  .int()
+  .min(128)
+  .max(1024 * 1024);
 const usd = z.coerce.number().min(0);
 const csv = z.string().transform((text) =>
   text
@@ -41,6 +47,10 @@ const environment = z.object({
   HTTP_REQUEST_TIMEOUT_SECONDS: seconds.default(30),
   HTTP_KEEP_ALIVE_SECONDS: seconds.default(65),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  API_HEAP_MB: heap.optional(),
+  WORKER_HEAP_MB: heap.optional(),
+  WORKER_CACHED_RUNS: z.coerce.number().int().min(2).max(100_000).default(250),
+  WORKFLOW_STACKS: flag.default(false),
 
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }),
   DATABASE_PASSWORD_FILE: z.string().optional(),
@@ -179,6 +189,7 @@ export function loadConfig(env: Environment = process.env) {
   const hosted = settings.ORCHFLOW_MODE === 'hosted';
   return {
     ...settings,
+    inherited: env,
     MANAGED_TRIAL_RUNS_ENABLED: settings.MANAGED_TRIAL_RUNS_ENABLED ?? hosted,
     MANAGED_TRIAL_RUNS_COUNT: settings.MANAGED_TRIAL_RUNS_COUNT ?? (hosted ? 3 : 0),
     ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: settings.ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER ?? hosted,

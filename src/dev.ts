@@ -13,6 +13,7 @@ import { endedAtOnce, endLeftover, killRecorded, startProcess } from './embedded
 import type { RunningProcess } from './embedded/processes.ts';
 import { supervise } from './embedded/supervise.ts';
 import { findTemporal, startTemporal } from './embedded/temporal.ts';
+import { startOptions } from './node/start.ts';
 
 type Name = 'api' | 'worker' | 'temporal' | 'postgres';
 type Environment = Record<string, string | undefined>;
@@ -168,10 +169,11 @@ async function startOwn(name: 'api' | 'worker', env: Environment): Promise<Runni
 }
 
 function startScript(name: keyof typeof scripts, env: Environment): Promise<RunningProcess> {
+  const started = startOptions(name, loadConfig(env));
   return startProcess({
     command: process.execPath,
-    args: [join(import.meta.dirname, '..', scripts[name])],
-    env,
+    args: [...started.flags, join(import.meta.dirname, '..', scripts[name])],
+    env: { ...started.env, ...env },
     background: name === 'worker',
     logFile: logFile(name),
     pidFile: pidFile(name),

@@ -1,15 +1,32 @@
+import { flushCompileCache } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import { pino, stdSerializers } from 'pino';
-import { createActivities } from '../activities/index.ts';
 import { loadConfig } from './config.ts';
-import { requireEncryptionKey } from './accounts/encryption-key.ts';
-import { connectionOptions, dataConverter } from './temporal/client.ts';
-import { startWorkerDeps } from './worker-deps.ts';
-import { workerOptions } from './temporal/worker-options.ts';
+import { startAgain } from './node/start.ts';
 
 /** The worker process: workflows and activities. SIGTERM lets calls in flight end for a while, then hands them over. */
 const config = loadConfig();
+startAgain('worker', config);
+
+const [
+  { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime, Worker },
+  { pino, stdSerializers },
+  { createActivities },
+  { requireEncryptionKey },
+  { connectionOptions, dataConverter },
+  { startWorkerDeps },
+  { workerOptions },
+  { workflowBundle },
+] = await Promise.all([
+  import('@temporalio/worker'),
+  import('pino'),
+  import('../activities/index.ts'),
+  import('./accounts/encryption-key.ts'),
+  import('./temporal/client.ts'),
+  import('./worker-deps.ts'),
+  import('./temporal/worker-options.ts'),
+  import('./temporal/workflow-bundle.ts'),
+]);
+
 // The SDK logs failures as `error`.
 const log = pino({ level: config.LOG_LEVEL, name: 'worker', serializers: { error: stdSerializers.err } });
 Runtime.install({
@@ -22,7 +39,7 @@ Runtime.install({
 });
 
 /** Temporal may come up after us. */
-async function connect(): Promise<NativeConnection> {
+async function connect() {
   for (;;) {
     try {
       return await NativeConnection.connect(connectionOptions(config));
@@ -34,10 +51,13 @@ async function connect(): Promise<NativeConnection> {
 }
 
 await requireEncryptionKey(config, log);
-const connection = await connect();
+const bundled = workflowBundle({ encrypts: config.PAYLOAD_ENCRYPTION });
+const [connection, bundle] = await Promise.all([connect(), bundled]);
 const { deps, close } = startWorkerDeps({ config, log });
 const worker = await Worker.create({
   ...workerOptions,
+  workflowBundle: bundle,
+  maxCachedWorkflows: config.WORKER_CACHED_RUNS,
   connection,
   namespace: config.TEMPORAL_NAMESPACE,
   taskQueue: config.TEMPORAL_TASK_QUEUE,
@@ -49,6 +69,7 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
   process.on(signal, () => worker.getState() === 'RUNNING' && worker.shutdown());
 }
 log.info({ task_queue: config.TEMPORAL_TASK_QUEUE }, 'worker started');
+flushCompileCache();
 await worker.run();
 await close();
 await connection.close();

@@ -1,14 +1,13 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import type { TestProject } from 'vitest/node';
 import { createDb } from '../db/index.ts';
 import { migrateToLatest } from '../db/migrate.ts';
 import { startPostgres } from '../src/embedded/postgres.ts';
 import { killRecorded } from '../src/embedded/processes.ts';
 import { findTemporal, startTemporal } from '../src/embedded/temporal.ts';
-import { workerOptions } from '../src/temporal/worker-options.ts';
+import { workflowBundle } from '../src/temporal/workflow-bundle.ts';
 import { assertNoSecret } from './harness/canaries.ts';
 
 declare module 'vitest' {
@@ -19,7 +18,7 @@ declare module 'vitest' {
   }
 }
 
-/** One real Postgres with a migrated template database, one real Temporal, and the workflow bundle, for all tests. */
+/** One real Postgres with a migrated template database, one real Temporal, and the bundle of the workflows, for all tests. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const dir = await mkdtemp(path.join(tmpdir(), 'orchflow-test-'));
   const report = (line: string) => console.log(line);
@@ -37,17 +36,15 @@ export default async function setup(project: TestProject): Promise<() => Promise
     findTemporal({ report }).then((binary) =>
       startTemporal({ binary, headless: true, report, logFile: path.join(dir, 'temporal.log'), pidFile: pidFiles[1] }),
     ),
-    bundleWorkflowCode({ workflowsPath: workerOptions.workflowsPath, logger: new DefaultLogger('WARN') }),
+    workflowBundle({ encrypts: false }),
   ]);
 
-  const workflowBundle = path.join(dir, 'workflow-bundle.js');
-  await writeFile(workflowBundle, bundle.code);
   const db = createDb(await createDatabase(postgres.url, 'template'), 1);
   await migrateToLatest(db).finally(() => db.destroy());
 
   project.provide('postgresUrl', postgres.url);
   project.provide('temporalAddress', temporal.address);
-  project.provide('workflowBundle', workflowBundle);
+  project.provide('workflowBundle', bundle.codePath);
   return async () => {
     await Promise.all([postgres.stop(), temporal.stop()]);
     for (const log of ['temporal.log', 'postgres/postgres.log']) {

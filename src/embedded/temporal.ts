@@ -53,9 +53,14 @@ const singleServerConfig = {
   // Accounts take turns. With more partitions they would within each only.
   'matching.enableFairness': true,
   'system.enableActivityEagerExecution': true,
+  // Of runs, kept in memory. They are 128,000 by default; those that wait for days need not be.
+  'history.hostLevelCacheMaxSize': 512,
   // A run whose worker died in the middle of a workflow task for the fourth time waits so much longer, and not up to 10 min.
   'history.workflowTaskRetryMaxInterval': '10s',
 };
+
+/** Its garbage is seldom collected, until it has so much memory; then as often as it must be to keep below. */
+const memory = { GOGC: '400', GOMEMLIMIT: '220MiB' };
 
 const namespace = 'default';
 const readyDeadlineMs = 60_000;
@@ -77,7 +82,7 @@ export async function startTemporal(options: StartTemporalOptions): Promise<Temp
       command: options.binary,
       args: flags({ ...options, dbFile, port, uiPort }),
       // Nothing of the user's TEMPORAL_* settings or profiles, which are about other servers.
-      env: { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: dirname(logFile), GOGC: '400' },
+      env: { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: dirname(logFile), ...memory },
       background: true,
       logFile,
       pidFile,

@@ -1,12 +1,9 @@
-import { callAnthropic } from './anthropic.ts';
 import { askInDialect } from './ask-in-dialect.ts';
 import { callDemo } from './demo.ts';
 import type { Dialect } from './dialect.ts';
 import { withFitTools } from './fit-tools.ts';
-import { callGemini } from './gemini.ts';
 import { LlmError, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
 import { callOllama } from './ollama.ts';
-import { callOpenAI } from './openai.ts';
 import { serverName, toLlmError } from './failures.ts';
 import { openWire, type Wire } from './wire.ts';
 
@@ -72,14 +69,15 @@ function needsKey({ vendor, api_key, base_url }: ModelTarget): boolean {
   return !api_key && !base_url && vendor !== 'ollama' && vendor !== 'demo';
 }
 
-function ask(target: ModelTarget, request: ModelRequest, dialect: Dialect, wire: Wire): Promise<ModelAnswer> {
+/** The SDK of a vendor is loaded when it is called for the first time: each is 25 to 30 MiB. */
+async function ask(target: ModelTarget, request: ModelRequest, dialect: Dialect, wire: Wire): Promise<ModelAnswer> {
   switch (target.vendor) {
     case 'openai':
-      return callOpenAI(target, request, dialect, wire);
+      return (await import('./openai.ts')).callOpenAI(target, request, dialect, wire);
     case 'anthropic':
-      return callAnthropic(target, request, wire);
+      return (await import('./anthropic.ts')).callAnthropic(target, request, wire);
     case 'gemini':
-      return callGemini(target, request, dialect, wire);
+      return (await import('./gemini.ts')).callGemini(target, request, dialect, wire);
     case 'ollama':
       return callOllama(target, request, dialect, wire);
     case 'demo':

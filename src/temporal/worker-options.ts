@@ -1,9 +1,7 @@
-import path from 'node:path';
 import type { WorkerOptions } from '@temporalio/worker';
 
 /** How our workers run, in production, tests and benches alike. The figures were measured: see docs/performance.md. */
 export const workerOptions = {
-  workflowsPath: path.join(import.meta.dirname, '../../workflows/index.ts'),
   // After a worker is lost, its cached runs move on after this, not after the default ten seconds.
   stickyQueueScheduleToStartTimeout: '1s',
   // 200 places for work and 100 for webhooks, and some for what only looks whether there is one.

@@ -1,14 +1,20 @@
 import { createHash } from 'node:crypto';
 import { createGuardedFetch } from '../fetch/index.ts';
 import { httpRequest } from './http-request.ts';
+import type * as Mcp from './mcp.ts';
 import { runJavascript } from './run-javascript.ts';
 import type { Tool } from './tool.ts';
 import { webSearch, type SearchSettings } from './web-search.ts';
 
 /** Tools that agents may call. */
 
-export { callMcpTool, listMcpTools, type McpTarget } from './mcp.ts';
+export type { McpTarget } from './mcp.ts';
 export { maxResultLength, ToolError, type Tool, type ToolContext } from './tool.ts';
+
+// What speaks MCP is loaded when a server is asked for the first time: it is 30 MiB.
+const mcp = () => import('./mcp.ts');
+export const listMcpTools: typeof Mcp.listMcpTools = async (...asked) => (await mcp()).listMcpTools(...asked);
+export const callMcpTool: typeof Mcp.callMcpTool = async (...asked) => (await mcp()).callMcpTool(...asked);
 
 /**
  * The tools that this server offers to everyone. `fetch` goes where the operator's settings point to; where a model

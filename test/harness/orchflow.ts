@@ -13,6 +13,7 @@ import { listen } from '../../src/http/listen.ts';
 import { dataConverter } from '../../src/temporal/client.ts';
 import { startWorkerDeps } from '../../src/worker-deps.ts';
 import { workerOptions } from '../../src/temporal/worker-options.ts';
+import { workflowBundle } from '../../src/temporal/workflow-bundle.ts';
 import { assertNothingLeaked } from './canaries.ts';
 import { register } from './client.ts';
 
@@ -114,15 +115,10 @@ async function startWorker(env: Environment) {
   const connection = await NativeConnection.connect({ address: config.TEMPORAL_ADDRESS });
   const log = pino({ level: 'error' });
   const { deps, close } = startWorkerDeps({ config, log });
-  const { workflowsPath, ...options } = workerOptions;
-  // The bundle that all tests share is for payloads in the clear.
-  const workflows = config.PAYLOAD_ENCRYPTION
-    ? { workflowsPath }
-    : { workflowBundle: { codePath: inject('workflowBundle') } };
   const worker = await Worker.create({
-    ...options,
+    ...workerOptions,
     shutdownGraceTime: 0,
-    ...workflows,
+    workflowBundle: await workflowBundle({ encrypts: config.PAYLOAD_ENCRYPTION }),
     dataConverter: dataConverter(config),
     connection,
     taskQueue: config.TEMPORAL_TASK_QUEUE,

@@ -2,7 +2,7 @@ import { Worker } from '@temporalio/worker';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
 import { dataConverter } from '../../src/temporal/client.ts';
-import { workerOptions } from '../../src/temporal/worker-options.ts';
+import { workflowBundle } from '../../src/temporal/workflow-bundle.ts';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
 import { startOrchflow, type Orchflow, type TestRun } from '../harness/orchflow.ts';
 import { expectFault, expectProblem } from '../harness/problem.ts';
@@ -91,9 +91,9 @@ test('a run with its gates and failures leaves no plaintext in its history, and 
   for (const word of ['Sell the zebra.', 'Feed the zebra', 'The zebra is called Zebediah.'])
     expect(decoded).toContain(word);
 
-  const { workflowsPath } = workerOptions;
   const config = loadConfig(orchflow.env);
-  await Worker.runReplayHistory({ workflowsPath, dataConverter: dataConverter(config) }, history);
+  const bundle = await workflowBundle({ encrypts: true });
+  await Worker.runReplayHistory({ workflowBundle: bundle, dataConverter: dataConverter(config) }, history);
 });
 
 test('a run that fails leaves the reason to those who may read it', async () => {

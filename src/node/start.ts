@@ -1,0 +1,57 @@
+import path from 'node:path';
+import type { Config } from '../config.ts';
+
+/** How our processes are started: what Node and the C library take at the start only. */
+
+const root = path.join(import.meta.dirname, '../..');
+
+/**
+ * Runs in a worker's threads before anything else. Where Node has no promise hooks, Temporal's SDK does without the stacks
+ * that it else keeps for every promise of workflow code: a third of the time that a run takes there, and two thirds of
+ * the memory. The SDK says so on the console, and logs are JSON.
+ */
+const withoutPromiseHooks = [
+  `import { promiseHooks } from 'node:v8'`,
+  `promiseHooks.createHook = () => { const { warn } = console; console.warn = () => {};` +
+    ` queueMicrotask(() => (console.warn = warn)); throw new Error('Promise hooks are off, as WORKFLOW_STACKS is.') }`,
+].join(';');
+
+type Name = 'api' | 'worker' | 'migrate';
+type Settings = Pick<Config, 'API_HEAP_MB' | 'WORKER_HEAP_MB' | 'WORKFLOW_STACKS'>;
+
+/**
+ * The flags of Node, and what is set in the environment unless it is set there. A heap is small at first and grows with
+ * what is in use: V8 otherwise fills half a gigabyte before it looks what of it is. Only the settings bound it.
+ */
+export function startOptions(name: Name, settings: Settings) {
+  const heap_mb = { api: settings.API_HEAP_MB, worker: settings.WORKER_HEAP_MB, migrate: undefined }[name];
+  const withoutStacks = name === 'worker' && !settings.WORKFLOW_STACKS;
+  return {
+    flags: [
+      '--max-semi-space-size=4',
+      '--initial-old-space-size=32',
+      '--heap-growing-percent=40',
+      ...(heap_mb ? [`--max-old-space-size=${heap_mb}`] : []),
+      ...(withoutStacks ? [`--import=data:text/javascript,${encodeURIComponent(withoutPromiseHooks)}`] : []),
+    ],
+    env: {
+      // glibc otherwise keeps what was freed, in eight arenas for each core.
+      MALLOC_ARENA_MAX: '2',
+      // Types are stripped and scripts compiled once, and not at every start. Each entry is checked against its source.
+      NODE_COMPILE_CACHE: path.join(root, 'node_modules/.cache/orchflow/node'),
+    },
+  };
+}
+
+/**
+ * Starts this process again, under its own pid, with what it was started without: so it is the same whoever starts it.
+ * Returns where nothing is missing. To be called before anything heavy is loaded.
+ */
+export function startAgain(name: Name, config: Config): void {
+  const { flags, env } = startOptions(name, config);
+  const missing = flags.filter((flag) => !process.execArgv.includes(flag));
+  // Windows cannot replace a process. `npm start` gives the flags itself.
+  if (missing.length === 0 || process.platform === 'win32' || !process.execve) return;
+  const args = [process.execPath, ...process.execArgv, ...missing, ...process.argv.slice(1)];
+  process.execve(process.execPath, args, { ...env, ...config.inherited });
+}
