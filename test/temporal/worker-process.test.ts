@@ -53,7 +53,7 @@ test('with WORKFLOW_STACKS=true the Call Stack of a run says where it waits', as
   expect(stack).toMatch(/workflows\/gate\.ts:\d+/);
 });
 
-test.each([
+test.each<Record<string, string>>([
   { WORKER_HEAP_MB: '64' },
   { API_HEAP_MB: 'much' },
   { WORKER_CACHED_RUNS: '0' },
