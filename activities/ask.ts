@@ -31,15 +31,16 @@ const maxAnswerLength = 256 * 1024;
 export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise<Answer> {
   const { key, known, candidates } = call;
   const call_id = callIdOf(key, ask);
+  const isLater = ask > 1 || Boolean(key.has_more_tokens);
   // What the work was loaded with may be old by the second ask: another worker may have taken this over meanwhile.
-  const paid =
-    ask > 1 || key.has_more_tokens || known.paid_calls.has(call_id) ? await findLlmCall(deps.db, call_id) : undefined;
+  const paid = isLater || known.paid_calls.has(call_id) ? await findLlmCall(deps.db, call_id) : undefined;
   if (paid) return { ...paid, warnings: failoverWarnings(candidates, paid) };
 
   const refusals: ApplicationFailure[] = [];
   for (const candidate of candidates) {
     try {
-      return await askUsefully(deps, { ...call, refused: refusals[0] }, call_id, candidate);
+      const asked = { ...(isLater ? lookedUpAnew(call) : call), refused: refusals[0] };
+      return await askUsefully(deps, asked, call_id, candidate);
     } catch (error) {
       refusals.push(refusalOf(error, call_id));
     }
@@ -69,7 +70,12 @@ async function askUsefully(deps: ActivityDeps, call: Call, call_id: string, cand
     : await askCandidate(deps, call, { call_id, spent_id }, candidate);
   if (answer.call_id !== spent_id) return answer;
   const system = `${request.system}\n\nYour last answer cannot be used: ${answer.text}`;
-  return askCandidate(deps, { ...call, request: { ...request, system } }, { call_id }, candidate);
+  return askCandidate(deps, { ...lookedUpAnew(call), request: { ...request, system } }, { call_id }, candidate);
+}
+
+/** With the providers as they are by then. */
+function lookedUpAnew(call: Call): Call {
+  return { ...call, known: { ...call.known, providers: [] } };
 }
 
 /** The journal keys of a call: of its answer, and of what is none and was paid for, where that may be asked again. */

@@ -79,7 +79,7 @@ async function telling<T>(
     await tellOfSuccess(deps, input, work.run.retrying);
     return result;
   } catch (error) {
-    await tellOfFailure(deps, input, error, work.run.retrying);
+    await tellOfFailure(deps, input, error, work);
     throw error;
   }
 }

@@ -30,22 +30,24 @@ export function refusedByAll(failures: ApplicationFailure[]): ApplicationFailure
 function toFailure({ type, message, retryable, retry_after_ms }: LlmError, call_id: string): ApplicationFailure {
   const isPaid = paidFailures.includes(type);
   const before = paidInVain();
-  const failures = (before.call_id === call_id ? before.failures : 0) + (isPaid ? 1 : 0);
+  const failures = (before && before.call_id === call_id ? before.failures : 0) + (isPaid ? 1 : 0);
   // One that was paid for ends the activity at once: its regular heartbeats would bring back the count from before.
-  Context.current().heartbeat({ call_id, failures } satisfies PaidInVain);
+  if (failures > 0) Context.current().heartbeat({ call_id, failures } satisfies PaidInVain);
   const delay = retry_after_ms ?? (isPaid ? 1_000 * 2 ** (failures - 1) : undefined);
   const nonRetryable = !retryable || failures >= maxPaidFailures;
   return ApplicationFailure.create({ type, message, nonRetryable, nextRetryDelay: delay && retryDelay(delay) });
 }
 
 /** How often the call was paid for in vain that failed last. An activity may make two, and each has its own count. */
-type PaidInVain = { call_id: string | null; failures: number };
+type PaidInVain = { call_id: string; failures: number };
 
-/** A retry finds what was heartbeat last. Its number of attempts would count the waits as well. */
-export function paidInVain(): PaidInVain {
+/**
+ * A retry finds what was heartbeat last. Its number of attempts would count the waits as well. 0 when there is nothing to
+ * count: workers of 0.1.0 read a number.
+ */
+export function paidInVain(): PaidInVain | 0 {
   const details: unknown = Context.current().info.heartbeatDetails;
-  // Workers of 0.1.0 have heartbeat a number.
-  return details && typeof details === 'object' ? (details as PaidInVain) : { call_id: null, failures: 0 };
+  return details && typeof details === 'object' ? (details as PaidInVain) : 0;
 }
 
 /** Spread out, so that calls that were held back together do not come back together. */

@@ -25,7 +25,10 @@ type InferDeps = { run_id: string; tasks: { id: string; title: string }[]; progr
 type Split = { tasks: PlannedTask[]; warnings: string[] };
 type Inferred = { dependencies: { id: string; depends_on: string[] }[]; warnings: string[] };
 
-/** How a goal becomes tasks. Runs that 0.1.0 has begun, and those that wait between the two, infer by itself. */
+/**
+ * How a goal becomes tasks. `splitTasks` infers their graph as well; it keeps the name that it has in the histories of runs
+ * that wait, in which `inferDeps` follows it.
+ */
 export function createPlanningActivities(deps: ActivityDeps) {
   return {
     splitTasks: (input: SplitTasks) => atWork(deps, input, [], (work) => plan(deps, work)),

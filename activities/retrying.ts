@@ -1,6 +1,7 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { forgetRetrying, tellRetrying } from '../db/retrying.ts';
 import type { Run } from '../db/schema.ts';
+import type { Work } from '../db/work.ts';
 import type { ActivityDeps } from './deps.ts';
 
 /**
@@ -31,17 +32,19 @@ export async function tellOfFailure(
   { db, live }: ActivityDeps,
   input: Input,
   error: unknown,
-  retrying: Run['retrying'] = {},
+  work?: Pick<Work, 'run' | 'second_call_at'>,
 ): Promise<void> {
   const { info, cancellationSignal } = Context.current();
   if (cancellationSignal.aborted) return;
   const failure = error instanceof ApplicationFailure ? error : undefined;
   // What is refused for that is tried again by its workflow.
   const isSuspended = failure?.type === 'AccountSuspended';
-  if (failure?.nonRetryable && !isSuspended) return tellOfSuccess({ db, live }, input, retrying);
+  if (failure?.nonRetryable && !isSuspended) return tellOfSuccess({ db, live }, input, work?.run.retrying ?? {});
   const now = Date.now();
   const wait_ms = Number(failure?.nextRetryDelay ?? Math.min(1_000 * 2 ** (info.attempt - 1), longestPause_ms));
-  const lasts_ms = now + wait_ms - info.scheduledTimestampMs;
+  // At the first try, what an answered call took before this one is no wait for it.
+  const since_ms = (info.attempt === 1 && work?.second_call_at) || info.scheduledTimestampMs;
+  const lasts_ms = now + wait_ms - since_ms;
   if (lasts_ms < patience_ms) return;
 
   const type = failure?.type ?? 'Internal';
@@ -50,7 +53,7 @@ export async function tellOfFailure(
     0,
     maxReason,
   );
-  const since = new Date(info.scheduledTimestampMs).toISOString();
+  const since = new Date(since_ms).toISOString();
   const next_try_at = new Date(now + wait_ms).toISOString();
   const { attempt: tries } = info;
   const { task_id = null } = input;

@@ -14,6 +14,7 @@ export async function callAfter<T>(
   work: Work,
   call: (work: Work) => Promise<T>,
 ): Promise<T | Refused | undefined> {
+  work.second_call_at = Date.now();
   const now = await refreshWork(db, work);
   if (isFinished(now.run.status) || now.suspended_ms !== null) return undefined;
   try {

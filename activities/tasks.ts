@@ -51,8 +51,8 @@ type FinalizeRun = {
 };
 
 /**
- * How the tasks of a goal are done and judged, and what comes of all of them. Runs that 0.1.0 has begun, and those that wait
- * between the two, evaluate by itself.
+ * How the tasks of a goal are done and judged, and what comes of all of them. `executeTask` evaluates as well; it keeps the
+ * name that it has in the histories of runs that wait, in which `evaluateTask` follows it.
  */
 export function createTaskActivities(deps: ActivityDeps) {
   return {
@@ -149,20 +149,21 @@ function finalizeRun(deps: ActivityDeps, input: FinalizeRun): Promise<Finalized>
     const isLimited = work.run.max_cost_usd !== null || work.run.max_tokens !== null;
     const alongOf = (said: Answer) => ({ completing: isLimited ? undefined : completionBy(said) });
     const answer = await askForText(deps, { ...call, alongOf });
-    const written = { output_id: answer.call_id, warnings: warningsOf(answer, 'final output') };
-    // Of an answer that an earlier try has paid for.
+    // Of an answer that another try has paid for.
     const completing = answer.status === undefined ? completionBy(answer) : undefined;
     const status = completing ? (await keep(() => saveProgress(db, run_id, completing))).status : answer.status;
-    if (status === undefined) return written;
-    deps.live.changed(run_id);
-    return { ...written, status };
+    if (status !== undefined) deps.live.changed(run_id);
+    return status === undefined ? writtenBy(answer) : { ...writtenBy(answer), status };
   });
 
   function completionBy(answer: Answer): Along['completing'] {
-    const written = { output_id: answer.call_id, warnings: warningsOf(answer, 'final output') };
-    const completing = completingProgress({ completes, progress }, written);
+    const completing = completingProgress({ completes, progress }, writtenBy(answer));
     return completing && signed(completing);
   }
+}
+
+function writtenBy(answer: Answer): Written {
+  return { output_id: answer.call_id, warnings: warningsOf(answer, 'final output') };
 }
 
 function textsOf(input: { inputs: OutputRef[]; feedback_id: string | null; previous_output_id: string | null }) {

@@ -29,8 +29,8 @@ export type Along = {
 
 /**
  * Journals a paid call and its answer, settles what was reserved for it, and counts what was spent of the operator's models.
- * When another worker was first, its answer stands. Returns the one that does; `status` is what `saveProgress` returns of
- * `completing`.
+ * When another worker was first, its answer stands. Returns the one that does; Then nothing is
+ * written along; else `status` is what `saveProgress` returns of `completing`.
  */
 export async function insertLlmCall(
   db: Db,
@@ -43,6 +43,6 @@ export async function insertLlmCall(
     select * from journal_call(
       ${JSON.stringify(row)}::jsonb, ${called}::jsonb, ${text}, ${shown}::jsonb, ${end}::jsonb)`.execute(db);
   const { is_first, status } = rows[0]!;
-  const answer = is_first ? call : (await findLlmCall(db, call.call_id))!;
-  return completing ? { ...answer, status } : answer;
+  if (!is_first) return (await findLlmCall(db, call.call_id))!;
+  return completing ? { ...call, status } : call;
 }

@@ -22,6 +22,8 @@ export type Work = {
   cooldowns: Cooldown[];
   /** For how long its account has been suspended; null when it is not. */
   suspended_ms: number | null;
+  /** When the second call of the activity began, in milliseconds since 1970; undefined while it makes its first. */
+  second_call_at?: number;
 };
 
 type Row = Run &

@@ -58,7 +58,7 @@ export function splitTasks(run: RunContext) {
   );
 }
 
-/** What planning leaves to it. */
+/** Infers the graph where `splitTasks` has left that to an activity of its own. */
 export function inferDependencies(run: RunContext, tasks: Parameters<Activities['inferDeps']>[0]['tasks']) {
   const { run_id } = run.state;
   const summary = `Infer the dependencies of ${tasks.length} tasks`;
@@ -76,7 +76,7 @@ export function executeTask(run: RunContext, task: TaskState, material: Material
   );
 }
 
-/** What `executeTask` leaves to it. */
+/** Judges an output where `executeTask` has left that to an activity of its own. */
 export function evaluateTask(run: RunContext, task: TaskState, output_id: string) {
   return makeCall(run, (progress) =>
     activities.evaluateTask.executeWithOptions({ summary: `Evaluate ${labelOf(task)}` }, [

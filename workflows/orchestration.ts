@@ -40,9 +40,10 @@ type Line = { path: string; state: Writes; written: Writes };
  */
 export async function orchestrationRun(input: OrchestrationInput): Promise<RunResult> {
   const run = openOrchestration(input);
-  return runToEnd(run, story, (carried) =>
-    continueAsNew<typeof orchestrationRun>({ ...input, carried, spent: run.guards.spent() }),
-  );
+  return runToEnd(run, story, (carried) => {
+    if (hasWaited(run)) run.guards.restartClock();
+    return continueAsNew<typeof orchestrationRun>({ ...input, carried, spent: run.guards.spent() });
+  });
 }
 
 /** A run that continues as new, or is tried again, tells it from its beginning. */

@@ -12,7 +12,8 @@ create or replace function append_events(for_run text, events jsonb) returns voi
     from jsonb_array_elements(events) with ordinality as given(event, position)
     where not exists (select from run_events where run_id = for_run and event_key = event ->> 'key')
   ), numbered as (
-    update runs set event_seq = event_seq + (select count(*) from fresh) where run_id = for_run
+    update runs set event_seq = event_seq + (select count(*) from fresh)
+    where run_id = for_run and exists (select from fresh)
     returning event_seq - (select count(*) from fresh) as last_seq
   )
   insert into run_events (run_id, seq, event_key, type, data)

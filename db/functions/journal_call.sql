@@ -8,12 +8,9 @@ declare
   for_call text := call ->> 'call_id';
   for_run text := call ->> 'run_id';
 begin
-  -- These lock the run, which must come before the rows that refer to it: two calls of a run would wait for each other.
-  if draft is not null then
-    perform show_draft(for_run, call ->> 'task_id', (draft -> 'attempt')::integer, for_call, draft -> 'events');
-  end if;
-  if completing is not null then
-    status := save_progress(for_run, completing);
+  -- The run is locked before the rows that refer to it: two calls of a run would wait for each other.
+  if draft is not null or completing is not null then
+    perform from runs where run_id = for_run for update;
   end if;
   insert into texts (text_id, run_id, text) values (for_call, for_run, answer) on conflict do nothing;
   insert into llm_calls (
@@ -32,6 +29,12 @@ begin
     select date_trunc('month', now() at time zone 'UTC'), account_id, usd((call ->> 'cost_usd')::double precision)
     from runs where run_id = for_run
     on conflict (month, account_id) do update set cost_usd = managed_spending.cost_usd + excluded.cost_usd;
+  end if;
+  if is_first and draft is not null then
+    perform show_draft(for_run, call ->> 'task_id', (draft -> 'attempt')::integer, for_call, draft -> 'events');
+  end if;
+  if is_first and completing is not null then
+    status := save_progress(for_run, completing);
   end if;
 end
 $$;

@@ -54,7 +54,12 @@ begin
     attempts integer, output_id text, evaluation jsonb, error text, step jsonb)
   on conflict (run_id, id) do update set
     version = excluded.version, agent = excluded.agent, model = excluded.model, depends_on = excluded.depends_on,
-    status = excluded.status, attempts = excluded.attempts, output_id = excluded.output_id,
+    status = excluded.status, attempts = excluded.attempts,
+    -- A draft that was shown while it was judged, of which the workflow had not heard when the run ended.
+    output_id = case
+      when tasks.status = 'running' and tasks.attempts = excluded.attempts and excluded.status in ('skipped', 'cancelled')
+        then tasks.output_id
+      else excluded.output_id end,
     evaluation = excluded.evaluation, error = excluded.error,
     started_at = coalesce(tasks.started_at, excluded.started_at),
     -- A task keeps the time at which it was completed when a write that failed half-way is made again.
@@ -85,9 +90,14 @@ begin
       started_at = coalesce(started_at, written_at),
       completed_at = case when new_status in ('completed', 'failed', 'cancelled') then written_at end
     where run_id = for_run;
-    -- Also those that the workflow does not know: opened by a workflow task that was lost with its worker.
+    -- Also those that the workflow does not know: gates that were opened by a workflow task that was lost with its worker,
+    -- and tasks that were shown while their graph was inferred.
     if new_status in ('completed', 'failed', 'cancelled') then
       update gates set status = 'closed' where run_id = for_run and status = 'open';
+    end if;
+    if new_status in ('failed', 'cancelled') then
+      update tasks set status = case new_status when 'failed' then 'skipped' else 'cancelled' end, completed_at = written_at
+      where run_id = for_run and status in ('pending', 'running', 'waiting_human');
     end if;
   end if;
 

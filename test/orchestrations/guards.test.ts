@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest';
 import { until } from '../harness/orchflow.ts';
 import { resume, runSteps as start } from '../harness/orchestration.ts';
+import { fetchHistories } from '../harness/replay.ts';
 import { useStory } from '../harness/story.ts';
 
 /** What bounds an orchestration, and how it fails: never silently, and never for good when it can be mended. */
 
-const story = useStory();
+const story = useStory({ RUN_HISTORY_LIMIT: '100' });
 
 const llm = (id: string, more = {}) => ({ id, type: 'llm', output_key: id, ...more });
 const transform = (id: string, transform_code: string, more = {}) => ({
@@ -50,6 +51,23 @@ test('the time that a person takes at a call of a tool does not count', async ()
   const asked_at = Date.now();
   await until(() => Date.now() > asked_at + 1_300, 'more than its time has passed');
   expect((await resume(story.user, paused, 'approve')).body).toMatchObject({ status: 'completed', response: '<2>' });
+});
+
+test('it does not count either in a run that continues as new after it', async () => {
+  story.model.on(() => ({ call: [{ name: 'run_javascript', arguments: { code: '2' } }] }));
+  const print = (id: string) => ({ id, type: 'print', print_content: id, output_key: id });
+  const before = Array.from({ length: 14 }, (_, index) => print(`before_${index}`));
+  const steps = [
+    ...before,
+    { id: 'sum', type: 'tool', forced_tool: 'run_javascript', require_approval: true },
+    print('after'),
+  ];
+  const paused = await start(story.user, steps, { timeout_minutes: 0.05 });
+  const asked_at = Date.now();
+  await until(() => Date.now() > asked_at + 3_200, 'more than its time has passed');
+  expect((await resume(story.user, paused, 'approve')).body).toMatchObject({ status: 'completed', response: 'after' });
+  const handle = story.orchflow.client.workflow.getHandle(paused.body.run_id);
+  expect((await fetchHistories(story.orchflow.client, handle.workflowId)).length).toBeGreaterThan(1);
 });
 
 test('a call that would cost more than the limit is not made, and the run fails', async () => {

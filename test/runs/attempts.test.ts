@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { insertLlmCall } from '../../db/llm-calls.ts';
 import { startFakeModel } from '../fakes/model.ts';
 import { until } from '../harness/orchflow.ts';
 import { inTurn, scriptRun } from '../harness/script.ts';
@@ -133,4 +134,45 @@ test('what is paid for in vain is counted for each call: four times the one, and
   await until(async () => (await run.get()).tasks[0]?.status === 'completed', 'T1 is done in the fourth try of each');
   expect([askedFor('execute', 'T1'), askedFor('evaluate', 'T1')]).toEqual([4, 4]);
   await run.cancel();
+});
+
+test('what is judged when an operator cancels stays with its task', async () => {
+  const run = await story.start({ evaluate: () => ({ hang: 'before_headers' }) });
+  await story.model.until(() => askedFor('evaluate') === 3);
+  await story.orchflow.client.workflow.getHandle(run.run_id).cancel();
+  const { tasks } = await run.until('cancelled');
+  expect(tasks.map(({ status, output }) => `${status}: ${output}`)).toEqual(
+    ['T1', 'T2', 'T3'].map((id) => `cancelled: Output of ${id}.`),
+  );
+});
+
+test('tasks that are shown when an operator cancels end with the run', async () => {
+  const run = await story.start({ infer: () => ({ hang: 'before_headers' }) });
+  await story.model.until(() => askedFor('infer') === 1);
+  await story.orchflow.client.workflow.getHandle(run.run_id).cancel();
+  const { tasks } = await run.until('cancelled');
+  expect(tasks).toHaveLength(3);
+  for (const task of tasks) expect(task).toMatchObject({ status: 'cancelled', completed_at: expect.any(String) });
+});
+
+test('of two answers to one call the first is shown, and nothing of the second', async () => {
+  const asked = Promise.withResolvers<undefined>();
+  const run = await story.start({ execute: ({ task_id }) => (task_id === 'T1' ? asked.promise : undefined) });
+  await story.model.until(() => askedFor('execute', 'T1') === 1);
+  const { db } = story.orchflow;
+  // Another worker, which has taken over, was first.
+  const call = { run_id: run.run_id, task_id: 'T1', purpose: 'execute_task', vendor: 'openai', model: 'gpt-4o-mini' };
+  const [call_id, first] = [`${run.run_id}/T1/execute_task/1/1`, 'The first answer.'];
+  const spent = {
+    provider_id: story.provider_id,
+    finish: 'stop' as const,
+    input_tokens: 1,
+    output_tokens: 1,
+    cost_usd: 0,
+  };
+  await insertLlmCall(db, { ...call, ...spent, call_id, tool_calls: null, text: first });
+  asked.resolve(undefined);
+  const { tasks } = await run.until('completed');
+  expect(tasks[0]).toMatchObject({ output: first });
+  expect(story.model.callsFor('evaluate').find(({ task_id }) => task_id === 'T1')!.prompt).toContain(first);
 });

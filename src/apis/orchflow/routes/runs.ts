@@ -113,10 +113,10 @@ const get = route({
   request: {
     params: z.object({ run_id: id }),
     query: z.object({
-      live: z
-        .enum(['true', 'false'])
-        .optional()
-        .meta({ description: "Adds `live`: the workflow's own state, asked of a worker." }),
+      live: z.enum(['true', 'false']).optional().meta({
+        description:
+          "Adds `live`: the workflow's own state, asked of a worker. While an activity plans or makes an attempt, it is a step behind.",
+      }),
       ...runWaitQuery(runStatus, 'waiting_human'),
     }),
   },
