@@ -50,6 +50,8 @@ export type CallEntry = {
   prompt: string;
   /** The tokens that it may use: what it is asked, and the longest answer that it allows. */
   most_tokens: number;
+  /** The tools that it was offered. */
+  offered: string[];
   /** What it was told of the tools that it had called, in their order. */
   results: string[];
   received_at: number;
@@ -145,6 +147,7 @@ export async function startOutside(random: Random) {
           task_id,
           prompt,
           most_tokens: fakeTokens(call.system + call.prompt) + call.max_output_tokens!,
+          offered: call.tools.map(({ name }) => name),
           results: call.calls.map(({ result }) => result ?? ''),
           received_at: epoch(received_at)!,
           answered_at: epoch(answered_at),

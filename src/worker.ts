@@ -6,7 +6,7 @@ import { loadConfig } from './config.ts';
 import { requireEncryptionKey } from './accounts/encryption-key.ts';
 import { connectionOptions, dataConverter } from './temporal/client.ts';
 import { startWorkerDeps } from './worker-deps.ts';
-import { workerOptions } from './temporal/worker-options.ts';
+import { activitySlots, workerOptions } from './temporal/worker-options.ts';
 
 /** The worker process: workflows and activities. SIGTERM lets calls in flight end for a while, then hands them over. */
 const config = loadConfig();
@@ -38,6 +38,7 @@ const connection = await connect();
 const { deps, close } = startWorkerDeps({ config, log });
 const worker = await Worker.create({
   ...workerOptions,
+  ...activitySlots(config.WORKER_PLACES),
   connection,
   namespace: config.TEMPORAL_NAMESPACE,
   taskQueue: config.TEMPORAL_TASK_QUEUE,

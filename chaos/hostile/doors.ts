@@ -1,0 +1,212 @@
+import { limits } from '../limits.ts';
+import { orTooMany, type Attack } from './tenant.ts';
+
+/** What is refused at the door: bodies, keys, addresses, and too much of everything. */
+
+const task = 'Take what there is.';
+const nested = (levels: number) => `{"task":"x","agents":${'['.repeat(levels)}${']'.repeat(levels)}}`;
+
+/** Bodies that are none, or too much, each with what is due for it. */
+const bodies: [body: unknown, status: number, headers?: Record<string, string>][] = [
+  ['{"task": ', 422],
+  ['[]', 422],
+  ['null', 422],
+  [nested(40), 422],
+  ['['.repeat(500_000), 422],
+  [{ task: 'x'.repeat(20_001) }, 422],
+  [{ task: 'a\0b' }, 422],
+  [{ task, other: 1 }, 422],
+  [{ task, agents: Array.from({ length: 21 }, (_, n) => ({ name: `a${n}` })) }, 422],
+  [{ task, max_tokens: -1 }, 422],
+  [{ task, human_gates: Array(21).fill('x') }, 422],
+  [{ task, webhook_url: 'file:///etc/passwd' }, 422],
+  [{ task: 'x'.repeat(1_100_000) }, 413],
+  [{ task }, 415, { 'content-type': 'text/plain' }],
+  [{ task }, 415, { 'content-encoding': 'gzip' }],
+  [{ task }, 415, { 'content-type': 'application/json; charset=utf-16' }],
+];
+
+const badBodies: Attack = async ({ post, random, atOnce }) => {
+  await atOnce(6, () => {
+    const [body, status, headers] = random.pick(bodies);
+    return post('/runs', body, [status], { headers });
+  });
+};
+
+/** Paths, methods and queries that there are not. */
+const badPaths: Attack = async ({ ask, random, atOnce }) => {
+  const requests = [
+    ['PATCH', '/runs', 405],
+    ['PUT', '/keys', 405],
+    ['GET', '/runs?limit=1000', 422],
+    ['GET', '/runs?cursor=%00', 422],
+    ['GET', '/runs?cursor=e30', 422],
+    ['GET', '/runs?other=1', 422],
+    ['GET', '/runs/..%2F..%2Fkeys', 404],
+    ['GET', "/runs/'%20or%201=1", 404],
+    ['GET', '/nothing', 404],
+  ] as const;
+  await atOnce(5, () => {
+    const [method, path, status] = random.pick(requests);
+    return ask({ method, path, due: [status] });
+  });
+};
+
+/** Definitions that must not be saved. */
+const badDefinitions: Attack = async ({ post, nameFor, random }) => {
+  const step = (more: object) => ({ id: 'a', name: 'A', type: 'print', print_content: 'x', ...more });
+  const steps = random.pick([
+    [step({ next_step_id: 'nowhere' })],
+    [step({ id: 'x'.repeat(49) })],
+    Array.from({ length: 201 }, (_, n) => step({ id: `a${n}` })),
+    [step({ type: 'transform', transform_code: 'while (' })],
+    [step({ type: 'transform', transform_code: `${'('.repeat(20_000)}` })],
+    [step({ type: 'tool', forced_tool: 'no.such' })],
+    [step({ print_content: 'x'.repeat(50_001) })],
+  ]);
+  const makes = nameFor('definition');
+  await post('/orchestrations', { id: makes, name: 'Bad', entry_step_id: steps[0]!.id, steps }, [422], { makes });
+};
+
+/** Keys that nobody has: after some of them the address is told to wait, and whoever has a good one is not. */
+const wrongKeys: Attack = async ({ get, random, atOnce }) => {
+  const wrong = () => `orch_${random.next().toString(36).slice(2).padEnd(43, 'x')}`;
+  await atOnce(random.pick([5, 40]), () =>
+    get('/runs', [401, 429], { key: random.pick([wrong(), 'sk-none', '', null]) }),
+  );
+  await get('/runs?limit=1');
+};
+
+/** A key that was taken back is none, a second later and in both APIs. */
+const revokedKeys: Attack = async ({ post, ask, get, nameFor, pause, atOnce }) => {
+  const makes = nameFor('key');
+  const { body } = await post('/keys', { name: makes, scopes: ['runs:read'] }, orTooMany(201), { makes });
+  if (!body?.api_key) return;
+  const key: string = body.api_key;
+  await get('/runs?limit=1', [200], { key });
+  const { status } = await ask({ method: 'DELETE', path: `/keys/${body.key_id}`, due: [200] });
+  await pause(1_500);
+  if (status === 200) await atOnce(4, () => get('/runs?limit=1', [401, 429], { key }));
+};
+
+/** What each scope is for, and what a key without it is told. */
+const scoped: [scope: string, request: { method: string; path: string; body?: object }][] = [
+  ['runs:read', { method: 'GET', path: '/runs' }],
+  ['runs:write', { method: 'POST', path: '/runs', body: { task } }],
+  ['gates:answer', { method: 'POST', path: '/runs/run_x/tasks/T1/complete', body: { output: 'x' } }],
+  ['orchestrations:read', { method: 'GET', path: '/orchestrations' }],
+  ['orchestrations:write', { method: 'DELETE', path: '/orchestrations/chaos' }],
+  ['providers:read', { method: 'GET', path: '/providers' }],
+  ['providers:write', { method: 'DELETE', path: '/providers/prv_x' }],
+  ['tools:read', { method: 'GET', path: '/tools' }],
+  ['tools:write', { method: 'DELETE', path: '/tools/mcp/bank' }],
+  ['webhooks:read', { method: 'GET', path: '/webhooks/deliveries' }],
+  ['webhooks:write', { method: 'POST', path: '/webhooks/secret/rotate' }],
+  ['keys:read', { method: 'GET', path: '/keys' }],
+  ['keys:write', { method: 'POST', path: '/keys', body: { name: 'more', scopes: ['*'] } }],
+];
+
+/** A key that may do one thing is refused everything else. It lives for seconds. */
+const narrowKeys: Attack = async ({ post, ask, get, nameFor, random, pause }) => {
+  const [scope] = random.pick(scoped);
+  const makes = nameFor('key');
+  const body = { name: makes, scopes: [scope], expires_in: '3s' };
+  const created = await post('/keys', body, orTooMany(201), { makes });
+  const key: string | undefined = created.body?.api_key;
+  if (!key) return;
+  const until = Date.parse(created.body.expires_at);
+  for (const [other, request] of scoped) {
+    // When it has expired it is no key any more.
+    const due = Date.now() > until - 1_000 ? [401, 403] : [403];
+    if (other !== scope) await ask({ ...request, key, due });
+  }
+  await pause(until - Date.now() + 1_500);
+  await get('/runs', [401, 429], { key });
+};
+
+/** More keys than there may be. */
+const manyKeys: Attack = async ({ post, ask, nameFor, atOnce }) => {
+  const made = await atOnce(55, () => {
+    const makes = nameFor('key');
+    return post('/keys', { name: makes, scopes: ['runs:read'] }, orTooMany(201), { makes });
+  });
+  for (const { body } of made) {
+    if (body?.key_id) await ask({ method: 'DELETE', path: `/keys/${body.key_id}`, due: [200, 404] });
+  }
+};
+
+/** More providers than there may be, and one that is replaced again and again. */
+const manyProviders: Attack = async ({ post, ask, nameFor, outside, atOnce }) => {
+  const made = await atOnce(limits.providers + 3, () => {
+    const makes = nameFor('provider');
+    const provider = { provider: 'openai', api_key: 'sk-canaryx', base_url: outside.never, label: makes };
+    return post('/providers', provider, orTooMany(201), { makes });
+  });
+  for (const { body } of made) {
+    if (body?.provider_id) await ask({ method: 'DELETE', path: `/providers/${body.provider_id}`, due: [200] });
+  }
+};
+
+/** More orchestrations than there may be. */
+const manyOrchestrations: Attack = async ({ define, ask, atOnce }) => {
+  const ids = await atOnce(limits.orchestrations + 3, () => define([{ id: 'a', type: 'print', print_content: 'x' }]));
+  for (const id of ids) if (id) await ask({ method: 'DELETE', path: `/orchestrations/${id}`, due: [200] });
+};
+
+/** Addresses of private networks, wherever an address may be given. */
+const privateAddresses: Attack = async ({ post, random, provider_id }) => {
+  const url = random.pick([
+    'http://10.0.0.1/',
+    'http://169.254.169.254/latest',
+    'http://[fd00::1]/',
+    'http://0.0.0.0:1/',
+  ]);
+  await post('/providers', { provider: 'openai', api_key: 'sk-canaryx', base_url: url }, [422, 429]);
+  await post('/tools/mcp', { name: 'private', url }, [422, 429]);
+  await post('/runs', { task, provider_id, webhook_url: url }, [422]);
+};
+
+/** Accounts of one address, until there are enough; and one of an e-mail that is taken. */
+const registrations: Attack = async ({ post, nameFor, atOnce }) => {
+  const register = (email: string, due: number[]) => post('/auth/register', { name: 'X', email }, due, { key: null });
+  const taken = `${nameFor('account')}@example.com`;
+  await atOnce(3, () => register(taken, [201, 409, 429]));
+  await register('no address', [422, 429]);
+};
+
+/** One Idempotency-Key for everything. */
+const oneIdempotencyKey: Attack = async ({ post, nameFor, provider_id, atOnce }) => {
+  const headers = { 'idempotency-key': nameFor('idempotency') };
+  const makes = nameFor('plain');
+  const body = { task: `[run:${makes}] ${task}`, provider_id };
+  const answers = await atOnce(8, () => post('/runs', body, [201, 409, 429], { headers, makes }));
+  if (!answers.some(({ status }) => status === 201)) return;
+  await post('/runs', { ...body, task: 'Another.' }, [422, 409], { headers });
+  await post('/keys', { name: 'x', scopes: ['*'] }, [422, 409], { headers });
+};
+
+/** More requests than there may be in a minute. */
+const flood: Attack = async ({ get, atOnce, random, signal }) => {
+  const end = Date.now() + random.between(500, 3_000);
+  await atOnce(10, async () => {
+    for (let isAllowed = true; isAllowed && Date.now() < end && !signal.aborted;) {
+      isAllowed = (await get('/runs/run_none', [404])).status === 404;
+    }
+  });
+};
+
+export const doors = {
+  badBodies,
+  badPaths,
+  badDefinitions,
+  wrongKeys,
+  revokedKeys,
+  narrowKeys,
+  manyKeys,
+  manyProviders,
+  manyOrchestrations,
+  privateAddresses,
+  registrations,
+  oneIdempotencyKey,
+  flood,
+};

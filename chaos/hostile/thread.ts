@@ -1,0 +1,105 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parentPort, workerData } from 'node:worker_threads';
+import { createDb } from '../../db/index.ts';
+import { register } from '../../test/harness/client.ts';
+import type { Api } from '../clients.ts';
+import { createRandom, type Random } from '../random.ts';
+import { createDoor } from './door.ts';
+import { doors } from './doors.ts';
+import { held } from './held.ts';
+import { others } from './others.ts';
+import { startHostileOutside } from './outside.ts';
+import { createSpy } from './spy.ts';
+import { createTenant, type Attack } from './tenant.ts';
+import { tools } from './tools.ts';
+import { work } from './work.ts';
+
+/**
+ * The hostile tenant, with all that it has outside, in a thread of its own: what it does costs the others no turn of the
+ * loop that their lines and their model are in. It begins at once, and ends when it is told to leave.
+ */
+
+export type Given = { apis: Api[]; databaseUrl: string; seed: number };
+/** What it has done, and what was answered. */
+export type Report = Awaited<ReturnType<typeof begin>>;
+
+const attacks: Record<string, Attack> = { ...work, ...held, ...tools, ...doors, ...others };
+/** For the end of what it has begun. */
+const patience = 200_000;
+/** Attacks that go on at the same time. */
+const hands = 3;
+
+/** One after another in an order that the seed draws, so that all come before any comes again. */
+function createOrder(random: Random): () => string {
+  const order = Object.keys(attacks);
+  let turn = 0;
+  return () => {
+    if (turn % order.length === 0) {
+      for (let last = order.length - 1; last > 0; last -= 1) {
+        const other = Math.floor(random.between(0, last + 1));
+        [order[last], order[other]] = [order[other]!, order[last]!];
+      }
+    }
+    return order[turn++ % order.length]!;
+  };
+}
+
+const leaving = new AbortController();
+parentPort!.once('message', () => leaving.abort());
+parentPort!.postMessage(await begin(workerData as Given));
+
+async function begin({ apis, databaseUrl, seed }: Given) {
+  const random = createRandom(seed).fork('hostile');
+  const outside = await startHostileOutside();
+  const user = await register(apis[0]!.url);
+  const provider_key = 'sk-canaryx0123456789';
+  const provider_id = await user.addProvider(outside.model, 'openai', { api_key: provider_key });
+  const db = createDb(databaseUrl, 2);
+  const { account_id } = await db
+    .selectFrom('accounts')
+    .select('account_id')
+    .where('email', '=', user.email)
+    .executeTakeFirstOrThrow();
+  const { api_key, webhook_secret } = user;
+  const door = createDoor({ apis, api_key, random });
+  const { signal } = leaving;
+  const spy = createSpy(db, account_id);
+  const as = createTenant({ door, random, outside, spy, apis, api_key, provider_id, signal });
+
+  parentPort!.postMessage('opened');
+  const nextAttack = createOrder(random);
+  await Promise.all(
+    Array.from({ length: hands }, async () => {
+      while (!signal.aborted) {
+        const attack = nextAttack();
+        await attacks[attack]!(as(attack));
+        await sleep(random.between(100, 1_500), undefined, { signal }).catch(() => {});
+      }
+    }),
+  );
+
+  await cancelAll(as('leaving'), () => outside.model.openCalls);
+  const { calls, toolCalls } = outside;
+  const report = {
+    account: { account_id, api_key, webhook_secret, provider_key },
+    attacks: Object.keys(attacks),
+    exchanges: door.exchanges,
+    held: door.held,
+    calls: calls(),
+    toolCalls,
+  };
+  await Promise.all([outside.close(), db.destroy()]);
+  return report;
+}
+
+/** Ends all that it has begun, so that what is looked at afterwards does not change any more. */
+async function cancelAll({ get, cancel }: ReturnType<ReturnType<typeof createTenant>>, openCalls: () => number) {
+  const end = Date.now() + patience;
+  for (let open = [''] as string[]; (open.length > 0 || openCalls() > 0) && Date.now() < end; await sleep(500)) {
+    const lists = await Promise.all(
+      ['pending', 'running', 'waiting_human'].map((status) => get(`/runs?status=${status}&limit=100`)),
+    );
+    open = lists.flatMap(({ body }) => body?.runs?.map(({ run_id }: { run_id: string }) => run_id) ?? ['unknown']);
+    await Promise.all(open.filter((run_id) => run_id !== 'unknown').map(cancel));
+  }
+}
