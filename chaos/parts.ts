@@ -7,10 +7,10 @@ export function honestPart(e: Evidence): Evidence {
   return partOf(e, (account_id) => account_id !== e.hostile.account.account_id);
 }
 
-/** With what the hostile tenant has done to runs of its own as a journal. */
+/** With the calls of its own model, and with what it has done to its runs as a journal. */
 export function hostilePart(e: Evidence): Evidence {
   const part = partOf(e, (account_id) => account_id === e.hostile.account.account_id);
-  return { ...part, journal: entriesOf(e.hostile.exchanges) };
+  return { ...part, calls: e.hostile.calls, journal: entriesOf(e.hostile.exchanges) };
 }
 
 function partOf(e: Evidence, isIts: (account_id: string) => boolean): Evidence {

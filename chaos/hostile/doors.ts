@@ -124,15 +124,24 @@ const narrowKeys: Attack = async ({ post, ask, get, nameFor, random, pause }) =>
   await get('/runs', [401, 429], { key });
 };
 
+const keysAtOnce = 5;
+
 /** More keys than there may be. */
-const manyKeys: Attack = async ({ post, ask, nameFor, atOnce }) => {
-  const made = await atOnce(55, () => {
-    const makes = nameFor('key');
-    return post('/keys', { name: makes, scopes: ['runs:read'] }, orTooMany(201), { makes });
-  });
-  for (const { body } of made) {
-    if (body?.key_id) await ask({ method: 'DELETE', path: `/keys/${body.key_id}`, due: [200, 404] });
-  }
+const manyKeys: Attack = async ({ post, ask, nameFor }) => {
+  const each = Array.from({ length: keysAtOnce }, (_, hand) => hand);
+  await Promise.all(
+    each.map(async () => {
+      const key_ids: string[] = [];
+      for (let isRoom = true; isRoom;) {
+        const makes = nameFor('key');
+        const body = { name: makes, scopes: ['runs:read'] };
+        const { status, body: created } = await post('/keys', body, orTooMany(201), { makes });
+        if (created?.key_id) key_ids.push(created.key_id);
+        isRoom = status === 201;
+      }
+      for (const key_id of key_ids) await ask({ method: 'DELETE', path: `/keys/${key_id}`, due: [200, 404] });
+    }),
+  );
 };
 
 /** More providers than there may be, and one that is replaced again and again. */
@@ -187,8 +196,8 @@ const oneIdempotencyKey: Attack = async ({ post, nameFor, provider_id, atOnce })
 
 /** More requests than there may be in a minute. */
 const flood: Attack = async ({ get, atOnce, random, signal }) => {
-  const end = Date.now() + random.between(500, 3_000);
-  await atOnce(10, async () => {
+  const end = Date.now() + random.between(500, 2_000);
+  await atOnce(4, async () => {
     for (let isAllowed = true; isAllowed && Date.now() < end && !signal.aborted;) {
       isAllowed = (await get('/runs/run_none', [404])).status === 404;
     }

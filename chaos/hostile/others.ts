@@ -1,9 +1,9 @@
 import type { Others } from './spy.ts';
-import type { Attack } from './tenant.ts';
+import type { Attack, Hostile } from './tenant.ts';
 
 /** Reaching for what is another account's: each of these is 404, as if it did not exist. */
 
-type Reach = { method: string; path: string; body?: object };
+type Reach = { method: string; path: string; body?: object; isKept?: true };
 
 const definition = {
   name: 'X',
@@ -26,7 +26,7 @@ function reachesFor({
   return [
     get(`/runs/${run_id}`),
     get(`/runs/${run_id}?live=true`),
-    get(`/runs/${run_id}?wait=2`),
+    { ...get(`/runs/${run_id}?wait=2`), isKept: true },
     get(`/runs/${run_id}/tasks`),
     get(`/runs/${run_id}/events`),
     get(`/orchestrations/runs/${run_id}`),
@@ -35,7 +35,7 @@ function reachesFor({
     post(`/orchestrations/runs/${run_id}/retry?wait=0`),
     post(`/orchestrations/runs/${run_id}/cancel`),
     post(`/orchestrations/${orch_id}/run?wait=0`, { message: 'x' }),
-    post(`/orchestrations/${orch_id}/run/stream`, { message: 'x' }),
+    { ...post(`/orchestrations/${orch_id}/run/stream`, { message: 'x' }), isKept: true },
     post(`/webhooks/deliveries/${delivery_id}/redeliver`),
     { method: 'PUT', path: `/orchestrations/${orch_id}`, body: definition },
     remove(`/runs/${run_id}`),
@@ -57,16 +57,20 @@ function answersTo(run_id: string, task_id: string, gate_id: string): Reach[] {
     { method: 'POST', path: complete, body: { decision: 'approve', output: 'xstolen', gate_id } },
     { method: 'POST', path: complete, body: { output: 'xstolen' } },
     { method: 'POST', path: `${resume}?wait=0`, body: { response: { audience: 'xstolen' }, gate_id } },
-    { method: 'POST', path: `${resume}/stream`, body: { response: 'xstolen' } },
+    { method: 'POST', path: `${resume}/stream`, body: { response: 'xstolen' }, isKept: true },
   ];
 }
+
+/** What would be kept open is refused first where there are too many already. */
+const reach = (ask: Hostile['ask'], { isKept, ...request }: Reach) =>
+  ask({ ...request, due: isKept ? [404, 429] : [404] });
 
 /** Everything that the API has, with the ids of another. */
 const othersThings: Attack = async ({ spy, ask, random, atOnce }) => {
   const others = await spy.others();
   if (!others) return;
   const reaches = reachesFor(others);
-  await atOnce(12, () => ask({ ...random.pick(reaches), due: [404] }));
+  await atOnce(12, () => reach(ask, random.pick(reaches)));
 };
 
 /** A gate that waits for people of another account, from all sides at once. */
@@ -74,7 +78,7 @@ const othersGates: Attack = async ({ spy, ask }) => {
   const others = await spy.others();
   if (!others) return;
   const { run_id, task_id, gate_id } = others;
-  await Promise.all(answersTo(run_id, task_id, gate_id).map((reach) => ask({ ...reach, due: [404] })));
+  await Promise.all(answersTo(run_id, task_id, gate_id).map((one) => reach(ask, one)));
 };
 
 /** A gate of its own, answered for another one, or for one that is none. */

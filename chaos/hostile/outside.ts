@@ -1,19 +1,10 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { startFakeModel, type ModelCall, type Reply } from '../../test/fakes/model.ts';
+import { entryOf } from '../outside.ts';
 import { scriptRun } from '../../test/harness/script.ts';
 
 /** What the hostile tenant has outside: a model and MCP servers that do as it likes, and a server that never answers. */
-
-/** A call as it reached the tenant's model. Times are milliseconds since 1970. */
-export type HostileCall = {
-  call_id: string;
-  /** The tools that it was offered, by the name that models know; with each the server that it is of. */
-  offered: { name: string; server?: number }[];
-  received_at: number;
-  answered_at?: number;
-  closed_at?: number;
-};
 
 /** A call of a tool as it reached one of the tenant's MCP servers. */
 export type HostileToolCall = {
@@ -117,7 +108,8 @@ export async function startHostileOutside() {
     never,
     mcpServer: (number: number) => `${url}/mcp/${number}`,
     toolCalls,
-    calls: (): HostileCall[] => model.calls.map(entryOf),
+    /** Without their prompts, which may be long. */
+    calls: () => model.calls.map((call) => entryOf({ ...call, prompt: '' })),
     async close() {
       server.closeAllConnections();
       server.close();
@@ -134,18 +126,4 @@ function resultOf(method: string, params: any, number: number): object {
   }
   if (method === 'tools/list') return { tools: ['pay', 'look', 'slow'].map(tool) };
   return { content: [{ type: 'text', text: `Paid by server ${number}.` }] };
-}
-
-function entryOf({ headers, tools, received_at, answered_at, closed_at }: ModelCall): HostileCall {
-  const epoch = (time?: number) => (time === undefined ? undefined : performance.timeOrigin + time);
-  return {
-    call_id: String(headers['idempotency-key']).replace(/-[a-z]+$/, ''),
-    offered: tools.map(({ name, description }) => {
-      const server = /^Of server (\d+)/.exec(description)?.[1];
-      return { name, ...(server && { server: Number(server) }) };
-    }),
-    received_at: epoch(received_at)!,
-    answered_at: epoch(answered_at),
-    closed_at: epoch(closed_at),
-  };
 }

@@ -27,7 +27,7 @@ const attacks: Record<string, Attack> = { ...work, ...held, ...tools, ...doors, 
 /** For the end of what it has begun. */
 const patience = 200_000;
 /** Attacks that go on at the same time. */
-const hands = 3;
+const hands = 2;
 
 /** One after another in an order that the seed draws, so that all come before any comes again. */
 function createOrder(random: Random): () => string {
@@ -73,7 +73,7 @@ async function begin({ apis, databaseUrl, seed }: Given) {
       while (!signal.aborted) {
         const attack = nextAttack();
         await attacks[attack]!(as(attack));
-        await sleep(random.between(100, 1_500), undefined, { signal }).catch(() => {});
+        await sleep(random.between(500, 2_500), undefined, { signal }).catch(() => {});
       }
     }),
   );

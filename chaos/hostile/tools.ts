@@ -27,7 +27,7 @@ async function attend({ get, post, pause, random, signal }: Hostile, run_id: str
       if (random.chance(0.4)) continue;
       const { gate_id, decisions } = task.gate;
       const decision = random.pick(decisions as ('approve' | 'edit' | 'reject' | 'retry')[]);
-      const output = decision === 'edit' ? JSON.stringify({ to: 'another' }) : undefined;
+      const output = { edit: JSON.stringify({ to: 'another' }), reject: 'Not so.' }[decision as string];
       const operation = { op: 'complete' as const, run_id, task_id: task.id, gate_id, decision, output };
       const path = `/runs/${run_id}/tasks/${task.id}/complete`;
       await post(path, { decision, output, gate_id }, [200, 409], { operation });

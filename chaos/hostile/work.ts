@@ -24,11 +24,11 @@ const endlessScripts: Attack = async ({ startSteps, random }) => {
   const step = random.pick([
     { type: 'transform', transform_code: 'while (true) {}' },
     { type: 'if_else', if_condition: '(() => { for (;;); })()' },
-    { type: 'switch', switch_expression: '/^(a+)+$/.test("a".repeat(40) + "b")' },
+    { type: 'switch', switch_expression: '/^(a+)+$/.test("a".repeat(40) + "b")', switch_cases: { yes: null } },
     { type: 'transform', transform_code: 'let all = ["x"]; for (;;) all = [...all, ...all]; return all' },
     { type: 'transform', transform_code: '"x".repeat(2 ** 29) + state' },
   ]);
-  await startSteps([{ id: 'loop', timeout_seconds, ...step }], random.pick([1, 4, 8]));
+  await startSteps([{ id: 'loop', timeout_seconds, ...step }], random.pick([1, 3, 6]));
 };
 
 /** State that doubles, up to what a value may be, and beyond. */
@@ -95,7 +95,7 @@ const manyGates: Attack = async ({ startSteps, random, get, post, pause }) => {
 
 /** As many runs as it may have, and more; then room for others. */
 const manyRuns: Attack = async ({ startGoal, random, atOnce, get, cancel, pause }) => {
-  await atOnce(15, () => startGoal('hang', { ask_me_about: random.chance(0.7) ? ['what there is'] : [] }));
+  await atOnce(12, () => startGoal('hang', { ask_me_about: random.chance(0.7) ? ['what there is'] : [] }));
   await pause(random.between(500, 3_000));
   const { body } = await get('/runs?limit=40');
   const ended = ['completed', 'failed', 'cancelled'];

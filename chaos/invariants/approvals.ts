@@ -53,6 +53,12 @@ function unapproved(e: Evidence, made: Made[]): string[] {
 /** The tool of the hostile tenant that people approve whenever an agent has it. */
 const careful = 'pay';
 
+/** The number that the hostile tenant's servers tell of themselves. */
+function serverOf(description: string): number | undefined {
+  const number = /^Of server (\d+)/.exec(description)?.[1];
+  return number === undefined ? undefined : Number(number);
+}
+
 /**
  * 21. Whatever becomes of servers and definitions meanwhile, a tool is called only as it was offered in that turn, of the
  * server that was meant; where people approve it, with a gate of its own, and no gate is of two calls.
@@ -60,10 +66,7 @@ const careful = 'pay';
 export const toolsAreCalledAsOffered: Invariant = (e) => {
   const ofHostile = e.hostile.toolCalls;
   const made: (Made & { server?: number })[] = [...e.orders, ...ofHostile];
-  const turns = [
-    ...e.calls.map((call) => ({ ...call, offered: call.offered.map((name) => ({ name, server: undefined })) })),
-    ...e.hostile.calls,
-  ];
+  const turns = [...e.calls, ...e.hostile.calls];
   const faults = unapproved(
     e,
     ofHostile.filter(({ tool }) => tool === careful),
@@ -72,12 +75,10 @@ export const toolsAreCalledAsOffered: Invariant = (e) => {
     const answer_id = loopOf(call_id);
     const asked = e.llm_calls.find((row) => row.call_id === answer_id)?.tool_calls?.[turnOf(call_id) - 1];
     const offered = turns.filter((turn) => turn.call_id === answer_id).flatMap((turn) => turn.offered);
+    const isOffered = offered.some(({ name, description }) => name === asked?.name && serverOf(description) === server);
     if (!asked) faults.push(`${call_id} was called at ${at}, and no model asked for it`);
-    else if (!offered.some((tool) => tool.name === asked.name && tool.server === server)) {
-      faults.push(
-        `${call_id} called ${asked.name} of server ${server} at ${at}; ${JSON.stringify(offered)} were offered`,
-      );
-    }
+    else if (!isOffered)
+      faults.push(`${call_id} called ${asked.name} of server ${server}, of ${JSON.stringify(offered)}`);
   }
   const gates = e.tool_calls.flatMap(({ gate_id }) => gate_id ?? []);
   for (const gate_id of new Set(gates.filter((gate, index) => gates.indexOf(gate) < index))) {

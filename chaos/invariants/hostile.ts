@@ -30,12 +30,14 @@ export const nothingIsTaken: Invariant = (e) => {
     const isDue = honest.gates.some((gate) => gate.run_id === run.run_id && endOf(honest, run, gate) === 'cancel');
     if (!isMeant && !isDue) faults.push(`${run.run_id} is another's, and was cancelled`);
   }
-  const hostile = hostilePart(e);
-  for (const { run_id, provider_id } of hostile.runs) {
+  const { runs } = hostilePart(e);
+  for (const { run_id, provider_id } of runs) {
     const isOwn = e.holdings.after.some((one) => one.id === provider_id && one.account_id === account_id);
     if (provider_id !== null && !isOwn) faults.push(`${run_id} has the provider ${provider_id} of another`);
   }
-  for (const { call_id, vendor } of hostile.calls) faults.push(`${call_id} was asked of ${vendor}, of another`);
+  const ids = new Set(runs.map(({ run_id }) => run_id));
+  for (const { call_id, vendor } of e.calls.filter(({ run_id }) => ids.has(run_id)))
+    faults.push(`${call_id} was asked of ${vendor}, of another`);
   for (const [text_id, text] of e.texts)
     if (text.includes('xstolen')) faults.push(`${text_id} says ${text.slice(0, 80)}`);
   return faults;
