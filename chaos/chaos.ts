@@ -88,9 +88,9 @@ report('healed');
 clients.hurry();
 
 await Promise.race([Promise.all(driven), sleep(patience)]);
+const recovery_ms = Date.now() - healed_at;
 const left = await hostile.leave();
 await Promise.race([untilQuiet(servers, outside), sleep(patience)]);
-const recovery_ms = Date.now() - healed_at;
 clients.stop();
 await Promise.all(driven);
 await Promise.all(servers.apis.map(({ url }) => untilUp(url)));
@@ -109,13 +109,14 @@ const evidence = await gatherEvidence({
 });
 
 print(`${evidence.runs.length} runs, ${journal.entries.length} journal entries, ${journal.reads()} reads`);
-printCounts(seen(honestPart(evidence)));
+const honest = honestPart(evidence);
+printCounts(seen(honest));
 printCounts(deedsOf(evidence));
 print(`${fallen.length} faults; servers that ended by themselves: ${servers.crashes().length}`);
 for (const crash of servers.crashes()) print(`  ${crash}`);
 const fell = coverage(fallen);
 printCounts(fell);
-figures(evidence, journal.times, recovery_ms).forEach(print);
+figures(honest, journal.times, recovery_ms).forEach(print);
 const violated = check(evidence, print);
 
 if (values.keep) save(values.keep);

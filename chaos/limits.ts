@@ -21,7 +21,7 @@ export const placesOfOne = (limits.places * 4) / 5;
 
 /** Limits that those who mean no harm would come to if they were fixed: `runs` is how many runs they start together. */
 export function limitsFor(runs: number) {
-  return { unfinishedRuns: runs + 10, requestsPerMinute: 100 * runs };
+  return { unfinishedRuns: runs + 10, requestsPerMinute: 80 * runs };
 }
 
 export type RunLimits = ReturnType<typeof limitsFor>;

@@ -98,7 +98,11 @@ export function createDoor({ apis, api_key, random }: { apis: Api[]; api_key: st
     const deadline = AbortSignal.timeout(patience + (request.wait ?? 0) * 1_000);
     const signal = request.signal ? AbortSignal.any([request.signal, deadline]) : deadline;
     try {
-      const response = await open(request, api, signal);
+      let response = await open(request, api, signal);
+      // After a request that was aborted, fetch opens a connection and does not use it; the server closes it in the end. What is
+      // sent in that moment has not come to an API, and is sent again.
+      while (response.status === 408 && !response.headers.has('server-timing'))
+        response = await open(request, api, signal);
       const text = await response.text();
       finish(exchange, response, text);
       return { status: response.status, body: parse(text) };

@@ -196,7 +196,7 @@ const oneIdempotencyKey: Attack = async ({ post, nameFor, provider_id, atOnce })
 
 /** More requests than there may be in a minute. */
 const flood: Attack = async ({ get, atOnce, random, signal }) => {
-  const end = Date.now() + random.between(500, 2_000);
+  const end = Date.now() + random.between(300, 1_500);
   await atOnce(4, async () => {
     for (let isAllowed = true; isAllowed && Date.now() < end && !signal.aborted;) {
       isAllowed = (await get('/runs/run_none', [404])).status === 404;

@@ -73,7 +73,7 @@ async function begin({ apis, databaseUrl, seed }: Given) {
       while (!signal.aborted) {
         const attack = nextAttack();
         await attacks[attack]!(as(attack));
-        await sleep(random.between(500, 2_500), undefined, { signal }).catch(() => {});
+        await sleep(random.between(1_000, 3_500), undefined, { signal }).catch(() => {});
       }
     }),
   );

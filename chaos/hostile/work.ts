@@ -20,7 +20,6 @@ const hangingPlans: Attack = async ({ startGoal, random, atOnce }) => {
 
 /** Code that never ends, wherever there is code. */
 const endlessScripts: Attack = async ({ startSteps, random }) => {
-  const timeout_seconds = random.pick([1, 2, 3]);
   const step = random.pick([
     { type: 'transform', transform_code: 'while (true) {}' },
     { type: 'if_else', if_condition: '(() => { for (;;); })()' },
@@ -28,7 +27,7 @@ const endlessScripts: Attack = async ({ startSteps, random }) => {
     { type: 'transform', transform_code: 'let all = ["x"]; for (;;) all = [...all, ...all]; return all' },
     { type: 'transform', transform_code: '"x".repeat(2 ** 29) + state' },
   ]);
-  await startSteps([{ id: 'loop', timeout_seconds, ...step }], random.pick([1, 3, 6]));
+  await startSteps([{ id: 'loop', timeout_seconds: 1, ...step }], random.pick([2, 8]));
 };
 
 /** State that doubles, up to what a value may be, and beyond. */
@@ -109,7 +108,9 @@ const againAndAgain: Attack = async ({ startSteps, startGoal, random, post, paus
   const run_id = await startGoal('plain');
   for (let n = 0; n < 3; n += 1) {
     await pause(random.between(300, 1_500));
-    if (failed) await post(`/orchestrations/runs/${failed}/retry?wait=0`, undefined, [200, 202, 409, 429]);
+    const operation = { op: 'retry' as const, run_id: failed!, n };
+    const path = `/orchestrations/runs/${failed}/retry?wait=0`;
+    if (failed) await post(path, undefined, [200, 202, 409, 429], { operation });
     if (run_id) await post(`/runs/${run_id}/rerun`, { from_task: 'T2' }, [201, 409, 429]);
   }
   if (run_id) await Promise.all([cancel(run_id), cancel(run_id)]);
