@@ -114,7 +114,7 @@ printCounts(seen(honest));
 printCounts(deedsOf(evidence));
 print(`${fallen.length} faults; servers that ended by themselves: ${servers.crashes().length}`);
 for (const crash of servers.crashes()) print(`  ${crash}`);
-const fell = coverage(fallen);
+const fell = coverage(evidence);
 printCounts(fell);
 figures(honest, journal.times, recovery_ms).forEach(print);
 const violated = check(evidence, print);

@@ -43,8 +43,14 @@ const invariants: [string, runs.Invariant, Of][] = [
   ['24 no account has more than its limits', hostile.limitsHold, 'all'],
 ];
 
-/** Where faults fell that matter: how often, by what. A run without one of these has tested too little. */
-export function coverage(fallen: Fallen[]): Record<string, number> {
+/** Wrong keys, missing scopes, what is another's, what is too large or wrong, and what is one too many. */
+const refusals = [401, 403, 404, 413, 422, 429];
+
+/**
+ * Where faults fell that matter, and what the hostile tenant was refused: how often, by what. A run without one of these has
+ * tested too little.
+ */
+export function coverage({ fallen, hostile: { exchanges } }: Evidence): Record<string, number> {
   const kills = fallen.filter(({ kind }) => kind.startsWith('kill'));
   const hitsWorker = (fault: Fallen) =>
     'target' in fault ? fault.target.startsWith('worker') : /call|tool|delivery/.test(fault.kind);
@@ -54,6 +60,12 @@ export function coverage(fallen: Fallen[]): Record<string, number> {
     'worker killed inside a tool call': workerKills.filter(({ open_tools }) => open_tools > 0).length,
     'API killed between commit and signal': kills.filter(({ unsent = 0 }) => unsent > 0).length,
     'worker killed during a webhook': workerKills.filter(({ open_deliveries }) => open_deliveries > 0).length,
+    ...Object.fromEntries(
+      refusals.map((due) => [
+        `hostile requests refused with ${due}`,
+        exchanges.filter(({ status }) => status === due).length,
+      ]),
+    ),
   };
 }
 

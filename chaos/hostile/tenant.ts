@@ -90,11 +90,17 @@ function startAs({ ask, post }: Asking, { outside, provider_id }: Given, nameFor
   }
 
   /** Starts an orchestration of these steps so many times, and deletes it. Returns the ids of its runs. */
-  async function startSteps(steps: Step[], times = 1, habit: Habit = 'plain'): Promise<string[]> {
+  async function startSteps(
+    steps: Step[],
+    times = 1,
+    habit: Habit = 'plain',
+    meanwhile?: () => Promise<void>,
+  ): Promise<string[]> {
     const id = await define(steps);
     if (!id) return [];
     const starts = Array.from({ length: times }, async () => {
       const makes = nameFor(habit);
+      if (meanwhile) outside.meanwhile.set(makes, meanwhile);
       const body = { message: `[run:${makes}] Take what there is.`, provider_id };
       return (await post(`/orchestrations/${id}/run?wait=0`, body, [200, 202, 429], { makes })).body?.run_id;
     });

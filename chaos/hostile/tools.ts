@@ -24,7 +24,7 @@ async function attend({ get, post, pause, random, signal }: Hostile, run_id: str
     const { body } = await get(`/runs/${run_id}`);
     if (!body || ['completed', 'failed', 'cancelled'].includes(body.status)) return;
     for (const task of body.tasks.filter(({ id }: { id: string }) => body.waiting_tasks.includes(id))) {
-      if (random.chance(0.4)) continue;
+      if (random.chance(0.25)) continue;
       const { gate_id, decisions } = task.gate;
       const decision = random.pick(decisions as ('approve' | 'edit' | 'reject' | 'retry')[]);
       const output = { edit: JSON.stringify({ to: 'another' }), reject: 'Not so.' }[decision as string];
@@ -37,20 +37,22 @@ async function attend({ get, post, pause, random, signal }: Hostile, run_id: str
 
 /** A server is removed, and another one registered in its place: while the model thinks, and while people are asked. */
 const swappedServers: Attack = async (hostile) => {
-  const { startGoal, random, pause } = hostile;
+  const { startGoal, startSteps, random, pause } = hostile;
   await register(hostile, 'bank');
-  const agents = [{ name: 'research', tools: [{ name: 'bank.pay', require_approval: true }, 'bank.look'] }];
-  const run_id = await startGoal('pay', { agents, require_approval: random.chance(0.2) }, async () => {
-    if (random.chance(0.3)) return;
+  const swap = async () => {
+    if (random.chance(0.4)) return;
     await remove(hostile, 'bank');
     if (random.chance(0.8)) await register(hostile, 'bank');
-  });
+  };
+  const pay = { name: 'bank.pay', require_approval: true };
+  const isGoal = random.chance(0.5);
+  const run_id = isGoal
+    ? await startGoal('pay', { agents: [{ name: 'research', tools: [pay, 'bank.look'] }] }, swap)
+    : (
+        await startSteps([{ id: 'pay', type: 'tool', forced_tool: pay.name, require_approval: true }], 1, 'pay', swap)
+      )[0];
   if (!run_id) return;
-  const meddle = pause(random.between(1_000, 5_000)).then(async () => {
-    await remove(hostile, 'bank');
-    await register(hostile, 'bank');
-  });
-  await Promise.all([attend(hostile, run_id, 10_000), meddle]);
+  await Promise.all([attend(hostile, run_id, 15_000), pause(random.between(2_000, 8_000)).then(swap)]);
 };
 
 /** Tools of which the model was never told. */
