@@ -106,7 +106,11 @@ const narrowKeys: Attack = async ({ post, ask, get, nameFor, random, pause }) =>
   const [scope] = random.pick(scoped);
   const makes = nameFor('key');
   const body = { name: makes, scopes: [scope], expires_in: '3s' };
-  const created = await post('/keys', body, orTooMany(201), { makes });
+  let created = await post('/keys', body, orTooMany(201), { makes });
+  for (let tries = 1; tries < 10 && created.status !== 201; tries += 1) {
+    await pause(1_000);
+    created = await post('/keys', body, orTooMany(201), { makes });
+  }
   const key: string | undefined = created.body?.api_key;
   if (!key) return;
   const until = Date.parse(created.body.expires_at);

@@ -16,7 +16,7 @@ import { work } from './work.ts';
 
 /**
  * The hostile tenant, with all that it has outside, in a thread of its own: what it does costs the others no turn of the
- * loop that their lines and their model are in. It begins at once, and ends when it is told to leave.
+ * loop that their lines and their model are in. It begins at once, and ends when it is told to leave and has done everything once.
  */
 
 export type Given = { apis: Api[]; databaseUrl: string; seed: number };
@@ -44,8 +44,10 @@ function createOrder(random: Random): () => string {
   };
 }
 
+/** Told to leave, it goes as soon as all attacks have come. */
+const told = new AbortController();
 const leaving = new AbortController();
-parentPort!.once('message', () => leaving.abort());
+parentPort!.once('message', () => told.abort());
 parentPort!.postMessage(await begin(workerData as Given));
 
 async function begin({ apis, databaseUrl, seed }: Given) {
@@ -67,16 +69,21 @@ async function begin({ apis, databaseUrl, seed }: Given) {
   const as = createTenant({ door, random, outside, spy, apis, api_key, provider_id, signal });
 
   parentPort!.postMessage('opened');
-  const nextAttack = createOrder(random);
-  await Promise.all(
-    Array.from({ length: hands }, async () => {
-      while (!signal.aborted) {
-        const attack = nextAttack();
-        await attacks[attack]!(as(attack));
-        await sleep(random.between(1_000, 3_500), undefined, { signal }).catch(() => {});
-      }
-    }),
-  );
+  const next = createOrder(random);
+  const done = new Set<string>();
+  const isOver = () => told.signal.aborted && done.size === Object.keys(attacks).length;
+  const leaveWhenOver = () => isOver() && leaving.abort();
+  told.signal.addEventListener('abort', leaveWhenOver);
+  const atWork = Array.from({ length: hands }, async () => {
+    while (!isOver()) {
+      const attack = next();
+      await attacks[attack]!(as(attack));
+      done.add(attack);
+      leaveWhenOver();
+      await sleep(random.between(500, 2_500), undefined, { signal: told.signal }).catch(() => {});
+    }
+  });
+  await Promise.all(atWork);
 
   await cancelAll(as('leaving'), () => outside.model.openCalls);
   const { calls, toolCalls } = outside;

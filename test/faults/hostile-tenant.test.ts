@@ -148,6 +148,7 @@ describe('what it is refused is refused in words, and not half-done', () => {
     ['what is due', {}],
     ['one too many in a minute', { status: 429, body: { code: 'RATE_LIMITED', detail: 'Too many.' } }],
     ['a 503 during a fault', unavailable, { fallen: [slow] }],
+    ['a 503 after all its time', { ...unavailable, app_ms: 2_001 }],
     ['nothing of an API that was frozen', { status: undefined, app_ms: undefined }, { fallen: [frozen] }],
     ['nothing, when it has left', { status: undefined, app_ms: undefined, left: true }],
     ['a start that is there', taken, { runs: [run], workflows: [workflow] }],
