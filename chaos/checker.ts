@@ -93,7 +93,6 @@ export function seen(e: Evidence): Record<string, number> {
 /** What the hostile tenant has done, and how it was answered. */
 export function deedsOf(e: Evidence): Record<string, number> {
   const { exchanges, attacks, toolCalls } = e.hostile;
-  const made = new Set(exchanges.filter(({ status }) => status !== undefined).map(({ op }) => op));
   const answers = Map.groupBy(exchanges, ({ status, body }) =>
     status === 429 ? `429 ${body?.code}` : String(status ?? 'none'),
   );
@@ -101,7 +100,7 @@ export function deedsOf(e: Evidence): Record<string, number> {
     .toSorted(([a], [b]) => a.localeCompare(b))
     .map(([what, all]) => [what, all.length] as const);
   return {
-    [`hostile attacks made of ${attacks.length}`]: attacks.filter((attack) => made.has(attack)).length,
+    'hostile attacks': attacks,
     'hostile runs': hostilePart(e).runs.length,
     'hostile calls of tools': toolCalls.length,
     'hostile model calls at once, at most': hostile.mostCallsAtOnce(e),

@@ -13,7 +13,7 @@ const marksOfOthers = /\[run:c\d+|made-by-run_|\b(ann|bob)-says-|\breceipt-\d|sk
 /** What is asked of an API. */
 export type Request = {
   method?: string;
-  /** Below `/api/v1` unless it is a whole one, such as `/codec/decode`. */
+  /** Below `/api/v1`. */
   path: string;
   /** A text is sent as it is, anything else as JSON. */
   body?: unknown;
@@ -55,14 +55,13 @@ export type Held = { api: string; from: number; to: number };
 
 export type Door = ReturnType<typeof createDoor>;
 
-/** The way to the APIs: each request goes to the next of them, and each is noted with its answer. */
+/** The way to the APIs: each request goes to one of them, and each is noted with its answer. */
 export function createDoor({ apis, api_key, random }: { apis: Api[]; api_key: string; random: Random }) {
   const exchanges: Exchange[] = [];
   const held: Held[] = [];
 
   function open({ method = 'GET', path, body, headers, key = api_key }: Request, api: Api, signal: AbortSignal) {
-    const url = path.startsWith('/api') || path.startsWith('/codec') ? path : `/api/v1${path}`;
-    return fetch(`${api.url}${url}`, {
+    return fetch(`${api.url}/api/v1${path}`, {
       method,
       headers: {
         ...(key !== null && { 'x-api-key': key }),
@@ -91,7 +90,7 @@ export function createDoor({ apis, api_key, random }: { apis: Api[]; api_key: st
     exchange.body = { code, detail: detail?.slice(0, shownLength) };
   }
 
-  /** Resolves with the status and the JSON of the answer; with neither when there was none. */
+  /** Resolves with the status, and the JSON of what is no error; with neither when there was no answer. */
   async function ask(op: string, request: Request): Promise<{ status?: number; body?: any }> {
     const api = random.pick(apis);
     const exchange = begin(op, request, api);
@@ -105,7 +104,7 @@ export function createDoor({ apis, api_key, random }: { apis: Api[]; api_key: st
         response = await open(request, api, signal);
       const text = await response.text();
       finish(exchange, response, text);
-      return { status: response.status, body: parse(text) };
+      return { status: response.status, body: response.ok ? parse(text) : undefined };
     } catch (error) {
       exchange.body = { detail: String((error as Error).cause ?? error) };
       if (request.signal?.aborted) exchange.left = true;
@@ -126,8 +125,9 @@ export function createDoor({ apis, api_key, random }: { apis: Api[]; api_key: st
       if (response.ok) place.from = Date.now();
       const decoder = new TextDecoder();
       for await (const chunk of response.body ?? []) text += decoder.decode(chunk as Uint8Array, { stream: true });
-    } catch {
-      exchange.left = true;
+    } catch (error) {
+      if (request.signal.aborted) exchange.left = true;
+      else exchange.body = { detail: String((error as Error).cause ?? error) };
     }
     place.to = Date.now();
     if (place.from) held.push(place);

@@ -1,5 +1,5 @@
 import { limits } from '../limits.ts';
-import { orTooMany, type Attack } from './tenant.ts';
+import { orTooMany, type Attack, type Hostile } from './tenant.ts';
 
 /** What is refused at the door: bodies, keys, addresses, and too much of everything. */
 
@@ -73,7 +73,7 @@ const wrongKeys: Attack = async ({ get, random, atOnce }) => {
 };
 
 /** A key that was taken back is none, a second later and in both APIs. */
-const revokedKeys: Attack = async ({ post, ask, get, nameFor, pause, atOnce }) => {
+const revokedKeys: Attack = async ({ post, ask, get, nameFor, pause, atOnce, signal }) => {
   const makes = nameFor('key');
   const { body } = await post('/keys', { name: makes, scopes: ['runs:read'] }, orTooMany(201), { makes });
   if (!body?.api_key) return;
@@ -81,7 +81,7 @@ const revokedKeys: Attack = async ({ post, ask, get, nameFor, pause, atOnce }) =
   await get('/runs?limit=1', [200], { key });
   const { status } = await ask({ method: 'DELETE', path: `/keys/${body.key_id}`, due: [200] });
   await pause(1_500);
-  if (status === 200) await atOnce(4, () => get('/runs?limit=1', [401, 429], { key }));
+  if (status === 200 && !signal.aborted) await atOnce(4, () => get('/runs?limit=1', [401, 429], { key }));
 };
 
 /** What each scope is for, and what a key without it is told. */
@@ -102,10 +102,10 @@ const scoped: [scope: string, request: { method: string; path: string; body?: ob
 ];
 
 /** A key that may do one thing is refused everything else. It lives for seconds. */
-const narrowKeys: Attack = async ({ post, ask, get, nameFor, random, pause }) => {
+const narrowKeys: Attack = async ({ post, ask, get, nameFor, random, pause, signal }) => {
   const [scope] = random.pick(scoped);
   const makes = nameFor('key');
-  const body = { name: makes, scopes: [scope], expires_in: '3s' };
+  const body = { name: makes, scopes: [scope], expires_in: '5s' };
   let created = await post('/keys', body, orTooMany(201), { makes });
   for (let tries = 1; tries < 10 && created.status !== 201; tries += 1) {
     await pause(1_000);
@@ -116,49 +116,53 @@ const narrowKeys: Attack = async ({ post, ask, get, nameFor, random, pause }) =>
   const until = Date.parse(created.body.expires_at);
   for (const [other, request] of scoped) {
     // When it has expired it is no key any more.
-    const due = Date.now() > until - 1_000 ? [401, 403] : [403];
+    const due = Date.now() > until - 3_000 ? [401, 403] : [403];
     if (other !== scope) await ask({ ...request, key, due });
   }
   await pause(until - Date.now() + 1_500);
-  await get('/runs', [401, 429], { key });
+  if (!signal.aborted) await get('/runs', [401, 429], { key });
 };
 
-const keysAtOnce = 5;
+/** Of what is made to be too many; all of it goes again, also that of which the answer was lost. */
+const mark = 'many';
+
+/** Deletes what an attack like this has made. */
+async function clear({ get, remove }: Hostile, path: string, kind: string, id: string, name: string): Promise<void> {
+  const { body } = await get(path);
+  const all: Record<string, string>[] = (kind ? body?.[kind] : body) ?? [];
+  for (const one of all.filter((other) => other[name]?.startsWith(`x${mark}`))) await remove(`${path}/${one[id]}`);
+}
 
 /** More keys than there may be. */
-const manyKeys: Attack = async ({ post, ask, nameFor }) => {
-  const each = Array.from({ length: keysAtOnce }, (_, hand) => hand);
-  await Promise.all(
-    each.map(async () => {
-      const key_ids: string[] = [];
-      for (let isRoom = true; isRoom;) {
-        const makes = nameFor('key');
-        const body = { name: makes, scopes: ['runs:read'] };
-        const { status, body: created } = await post('/keys', body, orTooMany(201), { makes });
-        if (created?.key_id) key_ids.push(created.key_id);
-        isRoom = status === 201;
-      }
-      for (const key_id of key_ids) await ask({ method: 'DELETE', path: `/keys/${key_id}`, due: [200, 404] });
-    }),
-  );
+const manyKeys: Attack = async (hostile) => {
+  const { post, nameFor, atOnce } = hostile;
+  await atOnce(5, async () => {
+    for (let isRoom = true; isRoom;) {
+      const makes = nameFor(mark);
+      const { status } = await post('/keys', { name: makes, scopes: ['runs:read'] }, orTooMany(201), { makes });
+      isRoom = status === 201;
+    }
+  });
+  await clear(hostile, '/keys', 'keys', 'key_id', 'name');
 };
 
-/** More providers than there may be, and one that is replaced again and again. */
-const manyProviders: Attack = async ({ post, ask, nameFor, outside, atOnce }) => {
-  const made = await atOnce(limits.providers + 3, () => {
-    const makes = nameFor('provider');
+/** More providers than there may be. */
+const manyProviders: Attack = async (hostile) => {
+  const { post, nameFor, outside, atOnce } = hostile;
+  await atOnce(limits.providers + 3, () => {
+    const makes = nameFor(mark);
     const provider = { provider: 'openai', api_key: 'sk-canaryx', base_url: outside.never, label: makes };
     return post('/providers', provider, orTooMany(201), { makes });
   });
-  for (const { body } of made) {
-    if (body?.provider_id) await ask({ method: 'DELETE', path: `/providers/${body.provider_id}`, due: [200] });
-  }
+  await clear(hostile, '/providers', 'providers', 'provider_id', 'label');
 };
 
 /** More orchestrations than there may be. */
-const manyOrchestrations: Attack = async ({ define, ask, atOnce }) => {
-  const ids = await atOnce(limits.orchestrations + 3, () => define([{ id: 'a', type: 'print', print_content: 'x' }]));
-  for (const id of ids) if (id) await ask({ method: 'DELETE', path: `/orchestrations/${id}`, due: [200] });
+const manyOrchestrations: Attack = async (hostile) => {
+  const { define, nameFor, atOnce } = hostile;
+  const step = { id: 'a', type: 'print', print_content: 'x' };
+  await atOnce(limits.orchestrations + 3, () => define([step], nameFor(mark)));
+  await clear(hostile, '/orchestrations', '', 'id', 'id');
 };
 
 /** Addresses of private networks, wherever an address may be given. */

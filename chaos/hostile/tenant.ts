@@ -62,7 +62,7 @@ function askAs(attack: string, { door, signal }: Given) {
 }
 
 /** How it starts runs of its own, and ends them. */
-function startAs({ ask, post }: Asking, { outside, provider_id }: Given, nameFor: (what: string) => string) {
+function startAs({ ask, post, pause }: Asking, { outside, provider_id }: Given, nameFor: (what: string) => string) {
   /** Starts a run of a goal, in which the model has this habit. `meanwhile` is done while it thinks. */
   async function startGoal(
     habit: Habit,
@@ -76,16 +76,26 @@ function startAs({ ask, post }: Asking, { outside, provider_id }: Given, nameFor
     return started?.run_id;
   }
 
+  /** Deletes what may be there, in some tries. */
+  async function remove(path: string): Promise<void> {
+    for (let tries = 1; tries <= 5; tries += 1) {
+      const { status = 503 } = await ask({ method: 'DELETE', path, due: [200, 404] });
+      if (status < 500) return;
+      await pause(1_000);
+    }
+  }
+
   /** Saves an orchestration of these steps, each followed by the next unless it says otherwise. */
-  async function define(steps: Step[]): Promise<string | undefined> {
-    const id = nameFor('orchestration');
+  async function define(steps: Step[], id = nameFor('orchestration')): Promise<string | undefined> {
     const chained = steps.map((step, index) => ({
       name: step.id,
       next_step_id: steps[index + 1]?.id ?? null,
       ...step,
     }));
     const body = { id, name: 'Hostile', entry_step_id: steps[0]!.id, steps: chained };
-    const { status } = await post('/orchestrations', body, orTooMany(201), { makes: id });
+    const { status = 503 } = await post('/orchestrations', body, orTooMany(201), { makes: id });
+    // It may be there, and would take its place for ever.
+    if (status >= 500) await remove(`/orchestrations/${id}`);
     return status === 201 ? id : undefined;
   }
 
@@ -105,12 +115,12 @@ function startAs({ ask, post }: Asking, { outside, provider_id }: Given, nameFor
       return (await post(`/orchestrations/${id}/run?wait=0`, body, [200, 202, 429], { makes })).body?.run_id;
     });
     const run_ids: (string | undefined)[] = await Promise.all(starts);
-    await ask({ method: 'DELETE', path: `/orchestrations/${id}`, due: [200] });
+    await remove(`/orchestrations/${id}`);
     return run_ids.filter((run_id) => run_id !== undefined);
   }
 
   const cancel = (run_id: string) =>
     ask({ method: 'DELETE', path: `/runs/${run_id}`, due: [200, 409], operation: { op: 'cancel', run_id } });
 
-  return { startGoal, define, startSteps, cancel };
+  return { startGoal, define, startSteps, remove, cancel };
 }

@@ -71,6 +71,7 @@ async function begin({ apis, databaseUrl, seed }: Given) {
   parentPort!.postMessage('opened');
   const next = createOrder(random);
   const done = new Set<string>();
+  let turns = 0;
   const isOver = () => told.signal.aborted && done.size === Object.keys(attacks).length;
   const leaveWhenOver = () => isOver() && leaving.abort();
   told.signal.addEventListener('abort', leaveWhenOver);
@@ -78,6 +79,7 @@ async function begin({ apis, databaseUrl, seed }: Given) {
     while (!isOver()) {
       const attack = next();
       await attacks[attack]!(as(attack));
+      turns += 1;
       done.add(attack);
       leaveWhenOver();
       await sleep(random.between(500, 2_500), undefined, { signal: told.signal }).catch(() => {});
@@ -89,7 +91,8 @@ async function begin({ apis, databaseUrl, seed }: Given) {
   const { calls, toolCalls } = outside;
   const report = {
     account: { account_id, api_key, webhook_secret, provider_key },
-    attacks: Object.keys(attacks),
+    /** How many attacks it has made. */
+    attacks: turns,
     exchanges: door.exchanges,
     held: door.held,
     calls: calls(),

@@ -11,24 +11,27 @@ const at = (ms: number) => new Date(ms).toISOString();
 const hostile = 'acc_hostile';
 const honest = 'acc_a';
 const nothing = {
-  ...{
-    runs: [],
-    tasks: [],
-    gates: [],
-    llm_calls: [],
-    tool_calls: [],
-    events: [],
-    deliveries: [],
-    outbox: [],
-    changes: [],
-  },
-  ...{ calls: [], orders: [], received: [], workflows: [], journal: [], fallen: [], begun: [], texts: new Map() },
-  ...{
-    holdings: { before: [], after: [] },
-    honest: new Set([honest]),
-    limits: { unfinishedRuns: 5 },
-    gathered_at: 99_000,
-  },
+  runs: [],
+  tasks: [],
+  gates: [],
+  llm_calls: [],
+  tool_calls: [],
+  events: [],
+  deliveries: [],
+  outbox: [],
+  changes: [],
+  calls: [],
+  orders: [],
+  received: [],
+  workflows: [],
+  journal: [],
+  fallen: [],
+  begun: [],
+  texts: new Map(),
+  holdings: { before: [], after: [] },
+  honest: new Set([honest]),
+  limits: { unfinishedRuns: 5 },
+  gathered_at: 99_000,
 };
 const deeds = { account: { account_id: hostile }, exchanges: [], held: [], calls: [], toolCalls: [] };
 
