@@ -39,20 +39,24 @@ async function attend({ get, post, pause, random, signal }: Hostile, run_id: str
 const swappedServers: Attack = async (hostile) => {
   const { startGoal, startSteps, random, pause } = hostile;
   await register(hostile, 'bank');
+  const [out, into] = [() => remove(hostile, 'bank'), () => register(hostile, 'bank')];
+  const swaps = [[], [out], [into], [out, into], [out, into]];
   const swap = async () => {
-    if (random.chance(0.4)) return;
-    await remove(hostile, 'bank');
-    if (random.chance(0.8)) await register(hostile, 'bank');
+    for (const step of random.pick(swaps)) await step();
+  };
+  const meddle = async () => {
+    await pause(random.between(1_000, 4_000));
+    await swap();
+    await pause(2_000);
+    await swap();
   };
   const pay = { name: 'bank.pay', require_approval: true };
-  const isGoal = random.chance(0.5);
-  const run_id = isGoal
-    ? await startGoal('pay', { agents: [{ name: 'research', tools: [pay, 'bank.look'] }] }, swap)
-    : (
-        await startSteps([{ id: 'pay', type: 'tool', forced_tool: pay.name, require_approval: true }], 1, 'pay', swap)
-      )[0];
-  if (!run_id) return;
-  await Promise.all([attend(hostile, run_id, 15_000), pause(random.between(2_000, 8_000)).then(swap)]);
+  const step = { id: 'pay', type: 'tool', forced_tool: pay.name, require_approval: true };
+  const started = random.chance(0.5)
+    ? startGoal('pay', { agents: [{ name: 'research', tools: [pay, 'bank.look'] }] }, swap)
+    : startSteps([step], 1, 'pay', swap).then(([run_id]) => run_id);
+  const run_id = await started;
+  if (run_id) await Promise.all([attend(hostile, run_id, 15_000), meddle()]);
 };
 
 /** Tools of which the model was never told. */
