@@ -27,6 +27,9 @@ export type Attack = (hostile: Hostile) => Promise<void>;
 /** What is due where one may be too many. */
 export const orTooMany = (status: number) => [status, 429];
 
+/** What is due where tools are named that may be gone by then. */
+const orWithoutTools = [201, 422, 429];
+
 /** Makes what an attack works with. What it asks is noted under its name. */
 export function createTenant(given: Given) {
   let made = 0;
@@ -72,7 +75,7 @@ function startAs({ ask, post, pause }: Asking, { outside, provider_id }: Given, 
     const makes = nameFor(habit);
     if (meanwhile) outside.meanwhile.set(makes, meanwhile);
     const body = { task: `[run:${makes}] Take what there is.`, provider_id, ...more };
-    const { body: started } = await post('/runs', body, orTooMany(201), { makes });
+    const { body: started } = await post('/runs', body, 'agents' in more ? orWithoutTools : orTooMany(201), { makes });
     return started?.run_id;
   }
 
@@ -93,7 +96,8 @@ function startAs({ ask, post, pause }: Asking, { outside, provider_id }: Given, 
       ...step,
     }));
     const body = { id, name: 'Hostile', entry_step_id: steps[0]!.id, steps: chained };
-    const { status = 503 } = await post('/orchestrations', body, orTooMany(201), { makes: id });
+    const due = steps.some((step) => 'forced_tool' in step) ? orWithoutTools : orTooMany(201);
+    const { status = 503 } = await post('/orchestrations', body, due, { makes: id });
     // It may be there, and would take its place for ever.
     if (status >= 500) await remove(`/orchestrations/${id}`);
     return status === 201 ? id : undefined;
