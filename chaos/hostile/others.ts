@@ -3,7 +3,7 @@ import type { Attack, Hostile } from './tenant.ts';
 
 /** Reaching for what is another account's: each of these is 404, as if it did not exist. */
 
-type Reach = { method: string; path: string; body?: object; isKept?: true };
+type Reach = { method: string; path: string; body?: object; isLimited?: true };
 
 const definition = {
   name: 'X',
@@ -26,7 +26,7 @@ function reachesFor({
   return [
     get(`/runs/${run_id}`),
     get(`/runs/${run_id}?live=true`),
-    { ...get(`/runs/${run_id}?wait=2`), isKept: true },
+    { ...get(`/runs/${run_id}?wait=2`), isLimited: true },
     get(`/runs/${run_id}/tasks`),
     get(`/runs/${run_id}/events`),
     get(`/orchestrations/runs/${run_id}`),
@@ -35,8 +35,8 @@ function reachesFor({
     post(`/orchestrations/runs/${run_id}/retry?wait=0`),
     post(`/orchestrations/runs/${run_id}/cancel`),
     post(`/orchestrations/${orch_id}/run?wait=0`, { message: 'x' }),
-    { ...post(`/orchestrations/${orch_id}/run/stream`, { message: 'x' }), isKept: true },
-    post(`/webhooks/deliveries/${delivery_id}/redeliver`),
+    { ...post(`/orchestrations/${orch_id}/run/stream`, { message: 'x' }), isLimited: true },
+    { ...post(`/webhooks/deliveries/${delivery_id}/redeliver`), isLimited: true },
     { method: 'PUT', path: `/orchestrations/${orch_id}`, body: definition },
     remove(`/runs/${run_id}`),
     remove(`/providers/${provider_id}`),
@@ -57,13 +57,13 @@ function answersTo(run_id: string, task_id: string, gate_id: string): Reach[] {
     { method: 'POST', path: complete, body: { decision: 'approve', output: 'xstolen', gate_id } },
     { method: 'POST', path: complete, body: { output: 'xstolen' } },
     { method: 'POST', path: `${resume}?wait=0`, body: { response: { audience: 'xstolen' }, gate_id } },
-    { method: 'POST', path: `${resume}/stream`, body: { response: 'xstolen' }, isKept: true },
+    { method: 'POST', path: `${resume}/stream`, body: { response: 'xstolen' }, isLimited: true },
   ];
 }
 
-/** What would be kept open is refused first where there are too many already. */
-const reach = (ask: Hostile['ask'], { isKept, ...request }: Reach) =>
-  ask({ ...request, due: isKept ? [404, 429] : [404] });
+/** What would be one too many of its own is refused first, whatever it is of. */
+const reach = (ask: Hostile['ask'], { isLimited, ...request }: Reach) =>
+  ask({ ...request, due: isLimited ? [404, 429] : [404] });
 
 /** Everything that the API has, with the ids of another. */
 const othersThings: Attack = async ({ spy, ask, random, atOnce }) => {

@@ -56,7 +56,7 @@ const swappedServers: Attack = async (hostile) => {
     ? startGoal('pay', { agents: [{ name: 'research', tools: [pay, 'bank.look'] }] }, swap)
     : startSteps([step], 1, 'pay', swap).then(([run_id]) => run_id);
   const run_id = await started;
-  if (run_id) await Promise.all([attend(hostile, run_id, 15_000), meddle()]);
+  if (run_id) await Promise.all([attend(hostile, run_id, 20_000), meddle()]);
 };
 
 /** Tools of which the model was never told. */
