@@ -101,26 +101,29 @@ const scoped: [scope: string, request: { method: string; path: string; body?: ob
   ['keys:write', { method: 'POST', path: '/keys', body: { name: 'more', scopes: ['*'] } }],
 ];
 
-/** A key that may do one thing is refused everything else. It lives for seconds. */
-const narrowKeys: Attack = async ({ post, ask, get, nameFor, random, pause, signal }) => {
+/** A key that may do one thing is refused everything else. */
+const narrowKeys: Attack = async ({ post, ask, nameFor, random, pause, remove }) => {
   const [scope] = random.pick(scoped);
   const makes = nameFor('key');
-  const body = { name: makes, scopes: [scope], expires_in: '5s' };
-  let created = await post('/keys', body, orTooMany(201), { makes });
-  for (let tries = 1; tries < 10 && created.status !== 201; tries += 1) {
-    await pause(1_000);
-    created = await post('/keys', body, orTooMany(201), { makes });
+  let created: Awaited<ReturnType<typeof post>> = {};
+  for (let tries = 1; tries <= 10 && created.status !== 201; tries += 1) {
+    if (tries > 1) await pause(1_000);
+    created = await post('/keys', { name: makes, scopes: [scope] }, orTooMany(201), { makes });
   }
-  const key: string | undefined = created.body?.api_key;
-  if (!key) return;
-  const until = Date.parse(created.body.expires_at);
-  for (const [other, request] of scoped) {
-    // When it has expired it is no key any more.
-    const due = Date.now() > until - 3_000 ? [401, 403] : [403];
-    if (other !== scope) await ask({ ...request, key, due });
-  }
-  await pause(until - Date.now() + 1_500);
-  if (!signal.aborted) await get('/runs', [401, 429], { key });
+  if (!created.body) return;
+  const { api_key: key, key_id } = created.body as { api_key: string; key_id: string };
+  for (const [other, request] of scoped) if (other !== scope) await ask({ ...request, key, due: [403] });
+  await remove(`/keys/${key_id}`);
+};
+
+/** A key whose time is over is none. */
+const expiredKeys: Attack = async ({ post, get, nameFor, pause, signal }) => {
+  const makes = nameFor('key');
+  const key = { name: makes, scopes: ['runs:read'], expires_in: '1s' };
+  const { body } = await post('/keys', key, orTooMany(201), { makes });
+  if (!body) return;
+  await pause(Date.parse(body.expires_at) - Date.now() + 1_500);
+  if (!signal.aborted) await get('/runs', [401, 429], { key: body.api_key });
 };
 
 /** Of what is made to be too many; all of it goes again, also that of which the answer was lost. */
@@ -214,6 +217,7 @@ export const doors = {
   wrongKeys,
   revokedKeys,
   narrowKeys,
+  expiredKeys,
   manyKeys,
   manyProviders,
   manyOrchestrations,

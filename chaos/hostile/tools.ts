@@ -52,11 +52,10 @@ const swappedServers: Attack = async (hostile) => {
   };
   const pay = { name: 'bank.pay', require_approval: true };
   const step = { id: 'pay', type: 'tool', forced_tool: pay.name, require_approval: true };
-  const started = random.chance(0.5)
-    ? startGoal('pay', { agents: [{ name: 'research', tools: [pay, 'bank.look'] }] }, swap)
-    : startSteps([step], 1, 'pay', swap).then(([run_id]) => run_id);
-  const run_id = await started;
-  if (run_id) await Promise.all([attend(hostile, run_id, 20_000), meddle()]);
+  const agents = [{ name: 'research', tools: [pay, 'bank.look'] }];
+  const [goal, runs] = await Promise.all([startGoal('pay', { agents }, swap), startSteps([step], 1, 'pay', swap)]);
+  const started = [goal, ...runs].filter((run_id) => run_id !== undefined);
+  await Promise.all([...started.map((run_id) => attend(hostile, run_id, 20_000)), meddle()]);
 };
 
 /** Tools of which the model was never told. */
