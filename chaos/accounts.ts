@@ -8,6 +8,7 @@ export type Account = {
   name: string;
   api_key: string;
   webhook_secret: string;
+  provider_key: string;
   /** The first speaks as OpenAI, the second as Anthropic. */
   providers: [string, string];
   /** A provider whose key is refused most of the time. */
@@ -30,18 +31,19 @@ export async function openAccount(...given: Parameters<typeof open>): Promise<Ac
 
 async function open(api: string, name: string, outside: Outside): Promise<Account> {
   const user = await register(api);
-  const api_key = `sk-canary${name}0123456789`;
+  const provider_key = `sk-canary${name}0123456789`;
   const providers: [string, string] = [
-    await user.addProvider(outside.model, 'openai', { api_key }),
-    await user.addProvider(outside.model, 'anthropic', { api_key }),
+    await user.addProvider(outside.model, 'openai', { api_key: provider_key }),
+    await user.addProvider(outside.model, 'anthropic', { api_key: provider_key }),
   ];
-  const expired = await user.addProvider(outside.model, 'openai', { api_key: `${api_key}${expiredMark}` });
+  const expired = await user.addProvider(outside.model, 'openai', { api_key: `${provider_key}${expiredMark}` });
   const saved = await user.post('/orchestrations', definition);
   assert.equal(saved.status, 201, JSON.stringify(saved.body));
   return {
     name,
     api_key: user.api_key,
     webhook_secret: user.webhook_secret,
+    provider_key,
     providers,
     expired,
     webhook_url: outside.endpoint(name, user.webhook_secret),

@@ -3,14 +3,18 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { serialize } from 'node:v8';
-import { check, coverage, seen } from './checker.ts';
+import { check, coverage, deedsOf, seen } from './checker.ts';
 import { openAccount } from './accounts.ts';
 import { createClients } from './clients.ts';
-import { gatherEvidence, startAudit } from './evidence.ts';
+import { startAudit } from './audit.ts';
+import { gatherEvidence, readHoldings } from './evidence.ts';
 import { figures } from './figures.ts';
+import { letHostileIn } from './hostile/index.ts';
 import { openJournal } from './journal.ts';
+import { limitsFor } from './limits.ts';
 import { describe, unleash } from './nemesis.ts';
 import { startOutside } from './outside.ts';
+import { honestPart } from './parts.ts';
 import { untilQuiet } from './quiet.ts';
 import { createRandom } from './random.ts';
 import { startServers } from './servers.ts';
@@ -50,13 +54,17 @@ const report = (line: string) =>
   console.error(`${((Date.now() - startedAt) / 1000).toFixed(1).padStart(6)} s  ${line}`);
 print(`seed ${seed}`);
 
-const servers = await startServers(report);
+const limits = limitsFor(Number(values.runs));
+const servers = await startServers(report, limits);
 const outside = await startOutside(random.fork('outside'));
 await startAudit(servers.db);
 const journal = openJournal(path.join(servers.dir, 'journal.jsonl'));
 const clients = createClients({ apis: servers.apis, journal, random: random.fork('clients'), web: outside.web.url });
 await untilUp(servers.apis[0]!.url);
 const accounts = await Promise.all(['a', 'b'].map((name) => openAccount(servers.apis[0]!.url, name, outside)));
+
+const holdings = await readHoldings(servers.db);
+const hostile = await letHostileIn({ apis: servers.apis, databaseUrl: servers.databaseUrl, seed });
 
 const over = new AbortController();
 const { aimed, fallen: falling } = unleash({ servers, outside, random: random.fork('nemesis'), report }, over.signal);
@@ -80,22 +88,36 @@ const healed_at = Date.now();
 report('healed');
 clients.hurry();
 
-const quiet = Promise.all([...driven, untilQuiet(servers, outside)]);
-await Promise.race([quiet, sleep(patience)]);
+await Promise.race([Promise.all(driven), sleep(patience)]);
 const recovery_ms = Date.now() - healed_at;
+const left = await hostile.leave();
+await Promise.race([untilQuiet(servers, outside), sleep(patience)]);
 clients.stop();
 await Promise.all(driven);
 await Promise.all(servers.apis.map(({ url }) => untilUp(url)));
 const lists = await Promise.all(accounts.map((account) => clients.walk(account)));
-const evidence = await gatherEvidence({ servers, outside, journal, fallen, accounts, lists, healed_at });
+const evidence = await gatherEvidence({
+  servers,
+  outside,
+  journal,
+  fallen,
+  accounts,
+  hostile: left,
+  lists,
+  holdings,
+  limits,
+  healed_at,
+});
 
 print(`${evidence.runs.length} runs, ${journal.entries.length} journal entries, ${journal.reads()} reads`);
-printCounts(seen(evidence));
+const honest = honestPart(evidence);
+printCounts(seen(honest));
+printCounts(deedsOf(evidence));
 print(`${fallen.length} faults; servers that ended by themselves: ${servers.crashes().length}`);
 for (const crash of servers.crashes()) print(`  ${crash}`);
-const fell = coverage(fallen);
+const fell = coverage(evidence);
 printCounts(fell);
-figures(evidence, journal.times, recovery_ms).forEach(print);
+figures(honest, journal.times, recovery_ms).forEach(print);
 const violated = check(evidence, print);
 
 if (values.keep) save(values.keep);

@@ -1,40 +1,56 @@
 import type { Evidence } from './evidence.ts';
+import * as approvals from './invariants/approvals.ts';
 import { budgetsHold } from './invariants/budget.ts';
 import * as calls from './invariants/calls.ts';
 import * as effects from './invariants/effects.ts';
 import * as gates from './invariants/gates.ts';
+import * as hostile from './invariants/hostile.ts';
 import { runsGoOn } from './invariants/recovery.ts';
 import { rerunsLeaveTheirSource } from './invariants/reruns.ts';
 import * as runs from './invariants/runs.ts';
 import * as steps from './invariants/steps.ts';
 import { timersKeepTheirTerms } from './invariants/timers.ts';
 import type { Fallen } from './faults.ts';
+import { honestPart, hostilePart } from './parts.ts';
 
-const invariants: [string, runs.Invariant][] = [
-  ['1 an acknowledged start is never lost or doubled', runs.startsAreKept],
-  ['2 every run has ended, or says what it waits for', runs.runsEndOrWait],
-  ['3 an acknowledged answer counts exactly once', runs.answersCountOnce],
-  ['4 a model call is accepted once, and repeated only for a fault', calls.callsArePaidOnce],
-  ['5 tasks keep the order of their graph', runs.orderIsKept],
-  ['6 no machine passes a gate', gates.gatesArePassedByPeople],
-  ['7 a cancellation is final', effects.cancelsAreFinal],
-  ['8 every event is delivered, the same each time', effects.eventsAreDelivered],
-  ['9 nothing goes back, and use is what was answered', effects.nothingGoesBack],
-  ['10 no secret leaks, and every history replays', effects.nothingLeaks],
-  ['11 a tool call is made once, and has one result', calls.toolsAreCalledOnce],
-  ['12 a fallback answers what was refused, and only that', calls.fallbacksStepIn],
-  ['13 a tool that people approve waits for them', gates.toolsAreApproved],
-  ['14 a timeout and an answer exclude each other', timersKeepTheirTerms],
-  ['15 no budget is overshot', budgetsHold],
-  ['16 a rerun leaves its source as it was', rerunsLeaveTheirSource],
-  ['17 an orchestration keeps the order of its steps', steps.stepsKeepTheirOrder],
-  ['18 its state is what its steps were given', steps.stateIsWhatWasGiven],
-  ['19 no run stands still for a minute once all is there again', runsGoOn],
-  ['20 every request is answered within 3 s', effects.answersArePrompt],
+/** Whose evidence an invariant is held against: that of the honest accounts, theirs and the hostile one's, or all in one. */
+type Of = 'honest' | 'both' | 'all';
+
+const invariants: [string, runs.Invariant, Of][] = [
+  ['1 an acknowledged start is never lost or doubled', runs.startsAreKept, 'honest'],
+  ['2 every run has ended, or says what it waits for', runs.runsEndOrWait, 'honest'],
+  ['3 an acknowledged answer counts exactly once', runs.answersCountOnce, 'both'],
+  ['4 a model call is accepted once, and repeated only for a fault', calls.callsArePaidOnce, 'honest'],
+  ['5 tasks keep the order of their graph', runs.orderIsKept, 'honest'],
+  ['6 no machine passes a gate', gates.gatesArePassedByPeople, 'both'],
+  ['7 a cancellation is final', effects.cancelsAreFinal, 'both'],
+  ['8 every event is delivered, the same each time', effects.eventsAreDelivered, 'honest'],
+  ['9 nothing goes back, and use is what was answered', effects.nothingGoesBack, 'both'],
+  ['10 no secret leaks, and every history replays', effects.nothingLeaks, 'all'],
+  ['11 a tool call is made once, and has one result', calls.toolsAreCalledOnce, 'honest'],
+  ['12 a fallback answers what was refused, and only that', calls.fallbacksStepIn, 'honest'],
+  ['13 a tool that people approve waits for them', approvals.toolsAreApproved, 'honest'],
+  ['14 a timeout and an answer exclude each other', timersKeepTheirTerms, 'honest'],
+  ['15 no budget is overshot', budgetsHold, 'honest'],
+  ['16 a rerun leaves its source as it was', rerunsLeaveTheirSource, 'honest'],
+  ['17 an orchestration keeps the order of its steps', steps.stepsKeepTheirOrder, 'honest'],
+  ['18 its state is what its steps were given', steps.stateIsWhatWasGiven, 'honest'],
+  ['19 no run stands still for a minute once all is there again', runsGoOn, 'honest'],
+  ['20 every request is answered within 3 s', effects.answersArePrompt, 'honest'],
+  ['21 a tool is called as it was offered, with a gate of its own', approvals.toolsAreCalledAsOffered, 'all'],
+  ['22 the hostile tenant takes nothing of another', hostile.nothingIsTaken, 'all'],
+  ['23 what it is refused is refused in words, and not half-done', hostile.refusalsAreInWords, 'all'],
+  ['24 no account has more than its limits', hostile.limitsHold, 'all'],
 ];
 
-/** Where faults fell that matter: how often, by what. A run without one of these has tested too little. */
-export function coverage(fallen: Fallen[]): Record<string, number> {
+/** Wrong keys, missing scopes, what is another's, what is too large or wrong, and what is one too many. */
+const refusals = [401, 403, 404, 413, 422, 429];
+
+/**
+ * Where faults fell that matter, and what the hostile tenant was refused: how often, by what. A run without one of these has
+ * tested too little.
+ */
+export function coverage({ fallen, hostile: { exchanges } }: Evidence): Record<string, number> {
   const kills = fallen.filter(({ kind }) => kind.startsWith('kill'));
   const hitsWorker = (fault: Fallen) =>
     'target' in fault ? fault.target.startsWith('worker') : /call|tool|delivery/.test(fault.kind);
@@ -44,6 +60,12 @@ export function coverage(fallen: Fallen[]): Record<string, number> {
     'worker killed inside a tool call': workerKills.filter(({ open_tools }) => open_tools > 0).length,
     'API killed between commit and signal': kills.filter(({ unsent = 0 }) => unsent > 0).length,
     'worker killed during a webhook': workerKills.filter(({ open_deliveries }) => open_deliveries > 0).length,
+    ...Object.fromEntries(
+      refusals.map((due) => [
+        `hostile requests refused with ${due}`,
+        exchanges.filter(({ status }) => status === due).length,
+      ]),
+    ),
   };
 }
 
@@ -68,12 +90,35 @@ export function seen(e: Evidence): Record<string, number> {
   };
 }
 
+/** What the hostile tenant has done, and how it was answered. */
+export function deedsOf(e: Evidence): Record<string, number> {
+  const { exchanges, attacks, toolCalls } = e.hostile;
+  const answers = Map.groupBy(exchanges, ({ status, body }) =>
+    status === 429 ? `429 ${body?.code}` : String(status ?? 'none'),
+  );
+  const counts = [...answers]
+    .toSorted(([a], [b]) => a.localeCompare(b))
+    .map(([what, all]) => [what, all.length] as const);
+  return {
+    'hostile attacks': attacks,
+    'hostile runs': hostilePart(e).runs.length,
+    'hostile calls of tools': toolCalls.length,
+    'hostile model calls at once, at most': hostile.mostCallsAtOnce(e),
+    ...Object.fromEntries(counts.map(([what, count]) => [`hostile requests answered ${what}`, count])),
+  };
+}
+
 /** Checks all invariants and prints each. Returns how many are violated. */
 export function check(evidence: Evidence, print: (line: string) => void): number {
   let first: string | undefined;
   let violated = 0;
-  for (const [name, invariant] of invariants) {
-    const faults = invariant(evidence);
+  const parts = {
+    honest: [honestPart(evidence)],
+    both: [honestPart(evidence), hostilePart(evidence)],
+    all: [evidence],
+  };
+  for (const [name, invariant, of] of invariants) {
+    const faults = parts[of].flatMap(invariant);
     print(`${faults.length ? `VIOLATED (${faults.length})` : 'ok'.padEnd(8)}  ${name}`);
     if (faults.length === 0) continue;
     violated += 1;

@@ -7,53 +7,37 @@ import type { Db } from '../db/index.ts';
 import { findRunView, type RunView } from '../db/run-views.ts';
 import { workflowBundle } from '../src/temporal/workflow-bundle.ts';
 import type { Account } from './accounts.ts';
+import type { Begun, Change } from './audit.ts';
+import type { HostileReport } from './hostile/index.ts';
 import type { Journal } from './journal.ts';
 import type { Fallen } from './faults.ts';
+import type { RunLimits } from './limits.ts';
 import type { Outside } from './outside.ts';
 import type { Servers } from './servers.ts';
 
 export type Evidence = Awaited<ReturnType<typeof gatherEvidence>>;
 
-/** A status as a trigger saw it change. `task_id` is null for the run itself. */
-export type Change = {
-  run_id: string;
-  task_id: string | null;
-  before: string;
-  after: string;
-  versions: [number, number];
-  at: string;
-};
+type Secrets = { api_key: string; webhook_secret: string; provider_key: string };
 
-/** Lets the database itself note every change of a status and a version, whoever makes it. */
-export async function startAudit(db: Db): Promise<void> {
-  await sql`
-    create table audit (
-      audit_id bigint generated always as identity primary key,
-      run_id text, task_id text, before text, after text, versions jsonb, at timestamptz default clock_timestamp());
-    create function audit() returns trigger language plpgsql as $$
-    begin
-      insert into audit (run_id, task_id, before, after, versions)
-      values (new.run_id, to_jsonb(new) ->> 'id', old.status, new.status, jsonb_build_array(old.version, new.version));
-      return new;
-    end
-    $$;
-    create trigger audit after update on runs for each row execute function audit();
-    create trigger audit after update on tasks for each row execute function audit();`.execute(db);
-}
-
-/** All that is known after a run of chaos, read past the proxies. */
-export async function gatherEvidence(given: {
+type Given = {
   servers: Servers;
   outside: Outside;
   journal: Journal;
   fallen: Fallen[];
   accounts: Account[];
+  hostile: HostileReport;
   /** The run ids of each account's list, in the order of `accounts`. */
   lists: (string[] | undefined)[];
+  /** What accounts had before anything fell, and may have at most. */
+  holdings: Holding[];
+  limits: RunLimits;
   /** When everything was there again, in milliseconds since 1970. */
   healed_at: number;
-}) {
-  const { servers, outside, journal, fallen, accounts, lists, healed_at } = given;
+};
+
+/** All that is known after a run of chaos, read past the proxies. */
+export async function gatherEvidence(given: Given) {
+  const { servers, outside, journal, fallen, accounts, hostile, lists, holdings, limits, healed_at } = given;
   const { db } = servers;
   const connection = await Connection.connect({ address: servers.temporalAddress });
   const executions = await readExecutions(new Client({ connection })).finally(() => connection.close());
@@ -69,10 +53,12 @@ export async function gatherEvidence(given: {
     db.selectFrom('outbox').selectAll().execute(),
   ]);
   const { rows: changes } = await sql<Change>`select * from audit order by audit_id`.execute(db);
+  const { rows: begun } = await sql<Begun>`select * from begun order by at`.execute(db);
   return {
     journal: journal.entries,
     fallen,
     accounts,
+    hostile,
     lists,
     healed_at,
     gathered_at: Date.now(),
@@ -89,16 +75,30 @@ export async function gatherEvidence(given: {
     deliveries,
     outbox,
     changes,
+    begun,
+    holdings: { before: holdings, after: await readHoldings(db) },
+    /** The ids of `accounts`. */
+    honest: new Set(holdings.map(({ account_id }) => account_id)),
+    limits,
     /** Of the runs of which a part was done again, as their clients see them now. */
     sources: await readSources(db, journal, runs),
     continued: executions.filter(({ status }) => status === 'CONTINUED_AS_NEW').length,
     /** Each with the text of all that it continues. */
     workflows: joinChains(executions),
     unreplayable: await replay(executions),
-    /** Where a secret would be seen, as text. */
+    ...(await readPlaces(given, executions)),
+  };
+}
+
+export type Holding = Awaited<ReturnType<typeof readHoldings>>[number];
+
+/** Where a secret would be seen, as text, and all that are secret. */
+async function readPlaces({ servers, outside, journal, accounts, hostile }: Given, executions: Execution[]) {
+  const secretsOf = ({ api_key, webhook_secret, provider_key }: Secrets) => [api_key, webhook_secret, provider_key];
+  return {
     places: {
       histories: executions.map(({ text }) => text).join('\n'),
-      database: await dump(db),
+      database: await dump(servers.db),
       logs: readLogs(servers.dir),
       webhooks: outside.deliveries.map(({ body }) => body).join('\n'),
       errors: JSON.stringify(journal.entries.filter(({ outcome }) => outcome !== 'ok')),
@@ -106,9 +106,32 @@ export async function gatherEvidence(given: {
     secrets: [
       servers.secrets.encryption_key,
       new URL(servers.databaseUrl).password,
-      ...accounts.flatMap(({ name, api_key, webhook_secret }) => [api_key, webhook_secret, `sk-canary${name}`]),
+      ...[...accounts, hostile.account].flatMap(secretsOf),
     ],
   };
+}
+
+/** What each account has, by name, besides its runs: of its providers those that are active. */
+export async function readHoldings(db: Db) {
+  const [providers, keys, servers, orchestrations] = await Promise.all([
+    db
+      .selectFrom('providers')
+      .select(['account_id', 'provider_id as id', 'label as name', 'status as state'])
+      .execute(),
+    db.selectFrom('api_keys').select(['account_id', 'key_id as id', 'name', 'scopes']).execute(),
+    db.selectFrom('mcp_servers').select(['account_id', 'name as id', 'name', 'url as state']).execute(),
+    db.selectFrom('orchestrations').select(['account_id', 'id', 'id as name', 'hash as state']).execute(),
+  ]);
+  const rowsOf = (
+    kind: string,
+    rows: { account_id: string; id: string; name: string | null; state?: string | null }[],
+  ) => rows.map((row) => ({ kind, ...row }));
+  return [
+    ...rowsOf('provider', providers),
+    ...rowsOf('key', keys),
+    ...rowsOf('MCP server', servers),
+    ...rowsOf('orchestration', orchestrations),
+  ];
 }
 
 type Execution = Awaited<ReturnType<typeof readExecutions>>[number];

@@ -8,7 +8,7 @@ export function figures(e: Evidence, { by_api, by_client }: AnswerTimes, recover
   return [
     `${by_api.length} answers, by the clock of their API: ${distribution(by_api)}`,
     `${by_client.length} answers, by the clock of their client: ${distribution(by_client)}`,
-    `${seconds(recovery_ms)} from healing until all was quiet; one run stood still for ${seconds(longest)} of it`,
+    `${seconds(recovery_ms)} from healing until all had ended; one run stood still for ${seconds(longest)} of it`,
   ];
 }
 

@@ -48,8 +48,8 @@ export type Entry = Operation & {
 export type AnswerTimes = { by_api: number[]; by_client: number[] };
 
 /** Milliseconds that the API was asked to wait for the run before it answers. */
-export function askedToWait(entry: Entry): number {
-  return entry.op === 'start' ? (entry.wait ?? 0) * 1_000 : 0;
+export function askedToWait(entry: { op: string; wait?: number }): number {
+  return (entry.wait ?? 0) * 1_000;
 }
 
 /** The clients' own journal: one line of JSON for each try. Reads that went well are not kept. */

@@ -39,6 +39,9 @@ export type WebhookFault = keyof typeof webhookFaults;
 /** The key of a provider that is refused most of the time has this in it. */
 export const expiredMark = 'expired';
 
+/** Of the description of a tool. */
+const shownLength = 40;
+
 /** A call as it reached the model. Times are milliseconds since 1970. */
 export type CallEntry = {
   /** The key of the call in Orchflow's journal, from its Idempotency-Key. */
@@ -50,6 +53,8 @@ export type CallEntry = {
   prompt: string;
   /** The tokens that it may use: what it is asked, and the longest answer that it allows. */
   most_tokens: number;
+  /** The tools that it was offered, with how their description begins. */
+  offered: { name: string; description: string }[];
   /** What it was told of the tools that it had called, in their order. */
   results: string[];
   received_at: number;
@@ -132,31 +137,34 @@ export async function startOutside(random: Random) {
       return `${webhook.url}/${account}`;
     },
     deliveries,
-    calls: (): CallEntry[] =>
-      model.calls.map((call) => {
-        const epoch = (time?: number) => (time === undefined ? undefined : performance.timeOrigin + time);
-        const call_id = callId(call);
-        const { purpose, vendor, task_id, prompt, received_at, answered_at, closed_at, client_closed } = call;
-        return {
-          call_id,
-          run_id: call_id.split('/')[0]!,
-          purpose,
-          vendor,
-          task_id,
-          prompt,
-          most_tokens: fakeTokens(call.system + call.prompt) + call.max_output_tokens!,
-          results: call.calls.map(({ result }) => result ?? ''),
-          received_at: epoch(received_at)!,
-          answered_at: epoch(answered_at),
-          closed_at: epoch(closed_at),
-          client_closed,
-          fault: faults.get(call),
-        };
-      }),
+    calls: () => model.calls.map((call) => entryOf(call, faults.get(call))),
     async close() {
       web.down();
       await Promise.all([model.close(), webhook.close()]);
     },
+  };
+}
+
+/** What is kept of a call. */
+export function entryOf(call: ModelCall, fault?: ModelFault): CallEntry {
+  const epoch = (time?: number) => (time === undefined ? undefined : performance.timeOrigin + time);
+  const call_id = callId(call);
+  const { purpose, vendor, task_id, prompt, received_at, answered_at, closed_at, client_closed } = call;
+  return {
+    call_id,
+    run_id: call_id.split('/')[0]!,
+    purpose,
+    vendor,
+    task_id,
+    prompt,
+    most_tokens: fakeTokens(call.system + call.prompt) + call.max_output_tokens!,
+    offered: call.tools.map(({ name, description }) => ({ name, description: description.slice(0, shownLength) })),
+    results: call.calls.map(({ result }) => result ?? ''),
+    received_at: epoch(received_at)!,
+    answered_at: epoch(answered_at),
+    closed_at: epoch(closed_at),
+    client_closed,
+    fault,
   };
 }
 

@@ -8,6 +8,7 @@ import { migrateToLatest } from '../db/migrate.ts';
 import { choosePort } from '../src/embedded/ports.ts';
 import { killRecorded, startProcess, type RunningProcess } from '../src/embedded/processes.ts';
 import { startBackends, type Backends } from '../test/harness/backends.ts';
+import { limits, type RunLimits } from './limits.ts';
 import { startProxy, type Proxy } from '../test/harness/proxy.ts';
 
 const root = path.join(import.meta.dirname, '..');
@@ -23,13 +24,13 @@ export type Servers = Awaited<ReturnType<typeof startServers>>;
  * Two APIs, two workers, PostgreSQL and Temporal, each a process that can be killed, frozen and started again. Between
  * each API or worker and each of the two stands a line of its own. Model calls time out after seconds.
  */
-export async function startServers(report: (line: string) => void) {
+export async function startServers(report: (line: string) => void, run: RunLimits) {
   const backends = await startBackends('chaos', report);
   const db = createDb(backends.postgres.url, 4);
   await migrateToLatest(db);
   const secrets = { encryption_key: randomBytes(32).toString('base64') };
   const links: Link[] = [];
-  const surroundings = { backends, secrets, links, report };
+  const surroundings = { backends, secrets, links, report, run };
 
   const { postgres, temporal } = backends;
   const running = {
@@ -72,11 +73,12 @@ type Surroundings = {
   /** Takes those of the service. */
   links: Link[];
   report: (line: string) => void;
+  run: RunLimits;
 };
 
 /** An API or a worker that reaches PostgreSQL and Temporal by lines of its own. */
 async function startService(name: ServiceName, surroundings: Surroundings): Promise<Server & { url: string }> {
-  const { backends, secrets, links, report } = surroundings;
+  const { backends, secrets, links, report, run } = surroundings;
   async function line(to: Link['to'], port: number): Promise<number> {
     const proxy = await startProxy(port);
     links.push({ from: name, to, proxy });
@@ -103,6 +105,7 @@ async function startService(name: ServiceName, surroundings: Surroundings): Prom
     PORT: String(port),
     LLM_TIMEOUT_SECONDS: '4',
     LLM_IDLE_TIMEOUT_SECONDS: '2',
+    ...environmentOf(run),
   };
   const logFile = path.join(backends.dir, `${name}.log`);
   const isApi = name.startsWith('api');
@@ -122,6 +125,22 @@ async function startService(name: ServiceName, surroundings: Surroundings): Prom
   const server = createServer(name, report, { startAgain, isReady });
   await server.start();
   return { ...server, url: `http://127.0.0.1:${port}` };
+}
+
+function environmentOf({ unfinishedRuns, requestsPerMinute }: RunLimits): Record<string, string> {
+  return {
+    WORKER_PLACES: String(limits.places),
+    MAX_OPEN_ANSWERS_PER_ACCOUNT: String(limits.openAnswers),
+    MAX_UNFINISHED_RUNS_PER_ACCOUNT: String(unfinishedRuns),
+    MAX_PROVIDERS_PER_ACCOUNT: String(limits.providers),
+    MAX_MCP_SERVERS_PER_ACCOUNT: String(limits.mcpServers),
+    MAX_ORCHESTRATIONS_PER_ACCOUNT: String(limits.orchestrations),
+    MAX_REDELIVERIES_PER_ACCOUNT: String(limits.redeliveries),
+    MAX_STATE_VALUE_CHARACTERS: String(limits.stateValue),
+    MAX_RUN_TEXT_BYTES: String(limits.runText),
+    RATE_LIMIT_PER_MINUTE: String(requestsPerMinute),
+    REGISTER_LIMIT_PER_HOUR: String(limits.registrations),
+  };
 }
 
 /** One process under our hand. It is started again when it ends by itself, as an operator's supervisor does. */

@@ -4,7 +4,7 @@ import type { Fallen } from './faults.ts';
 /** When a fault excuses what would be a violation without it. */
 
 /** A lost worker is noticed by its missing heartbeats (6 s), and what was cut off connects again after a while. */
-const aftermath = 15_000;
+export const aftermath = 15_000;
 
 /** True for faults of what stands between a model's answer and the journal: workers, both servers and their lines. */
 export function hurtsWorkers(fault: Fallen): boolean {

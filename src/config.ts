@@ -88,6 +88,7 @@ const environment = z.object({
   // Below the startToCloseTimeout of the activity that makes the call.
   LLM_TIMEOUT_SECONDS: seconds.max(1_500).default(300),
   LLM_IDLE_TIMEOUT_SECONDS: seconds.default(60),
+  WORKER_PLACES: count.default(200),
 
   ORCHFLOW_ALLOWED_PRIVATE_CIDRS: cidrs.default([]),
 

@@ -57,8 +57,8 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
       server: config.MANAGED_MAX_COST_USD,
     },
     llm_timeout_ms: config.LLM_TIMEOUT_SECONDS * 1000,
-    // Of one account that is alone, at most 160.
-    places: createPlaces(200, 4),
+    // Of one account that is alone, at most four in five.
+    places: createPlaces(config.WORKER_PLACES, 4),
     max_value_length: config.MAX_STATE_VALUE_CHARACTERS,
     max_run_bytes: config.MAX_RUN_TEXT_BYTES,
     tools: builtInTools(config, operators.fetch),

@@ -14,7 +14,7 @@ const [
   { requireEncryptionKey },
   { connectionOptions, dataConverter },
   { startWorkerDeps },
-  { workerOptions },
+  { activitySlots, workerOptions },
   { workflowBundle },
 ] = await Promise.all([
   import('@temporalio/worker'),
@@ -58,6 +58,7 @@ const worker = await Worker.create({
   ...workerOptions,
   workflowBundle: bundle,
   maxCachedWorkflows: config.WORKER_CACHED_RUNS,
+  ...activitySlots(config.WORKER_PLACES),
   connection,
   namespace: config.TEMPORAL_NAMESPACE,
   taskQueue: config.TEMPORAL_TASK_QUEUE,

@@ -78,8 +78,8 @@ export const toolsAreCalledOnce: Invariant = (e) => {
   return faults;
 };
 
-const turnOf = (call_id: string) => Number(call_id.slice(call_id.lastIndexOf('/') + 1));
-const loopOf = (call_id: string) => call_id.slice(0, call_id.lastIndexOf('/'));
+export const turnOf = (call_id: string) => Number(call_id.slice(call_id.lastIndexOf('/') + 1));
+export const loopOf = (call_id: string) => call_id.slice(0, call_id.lastIndexOf('/'));
 
 function isTurnBefore(answer_id: string, call_id: string): boolean {
   return loopOf(answer_id) === loopOf(call_id) && turnOf(answer_id) < turnOf(call_id);

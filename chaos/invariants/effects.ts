@@ -1,4 +1,5 @@
-import { askedToWait } from '../journal.ts';
+import type { Evidence } from '../evidence.ts';
+import { askedToWait, type Entry } from '../journal.ts';
 import { describe } from '../nemesis.ts';
 import { during, excusedUntil, hurtsApi } from '../windows.ts';
 import { entries, isEnded, type Invariant } from './runs.ts';
@@ -114,14 +115,25 @@ export const nothingLeaks: Invariant = (e) => {
 
 const promised_ms = 3_000;
 
+/** 20. Every request is answered in time, and none with a 500. */
+export const answersArePrompt: Invariant = (e) => lateAnswers(e, e.journal);
+
+/** A request with its answer, of whatever journal. */
+type Answered = Pick<Entry, 'api' | 'invoked' | 'ended' | 'app_ms' | 'status' | 'body'> & {
+  op: string;
+  wait?: number;
+  left?: true;
+};
+
 /**
  * Every request is answered within 3 s, whatever is down, unless its own API was killed or frozen; none is a 500. An
  * answer says itself how long its API has worked on it, for the client's clock also counts what the machine does besides.
- * No answer at all is a hang.
+ * No answer at all is a hang, unless its client has left.
  */
-export const answersArePrompt: Invariant = (e) =>
-  e.journal.flatMap((entry) => {
-    const { op, api, invoked, ended, status, body, app_ms } = entry;
+export function lateAnswers(e: Evidence, answered: Answered[]): string[] {
+  return answered.flatMap((entry) => {
+    const { op, api, invoked, ended, status, body, app_ms, left } = entry;
+    if (left) return [];
     const took = `${status ?? 'no answer'} after ${app_ms ?? '?'} ms, ${ended - invoked} ms by its client`;
     const under = during(e, invoked - 1_000, ended, () => true).map(describe);
     const what = `${op} at ${new Date(invoked).toISOString()} by ${api}: ${took}, during ${under.join('; ') || 'nothing'}`;
@@ -131,3 +143,4 @@ export const answersArePrompt: Invariant = (e) =>
     if (time <= promised_ms) return [];
     return during(e, invoked, ended, (fault) => hurtsApi(fault, api), 5_000).length > 0 ? [] : [what];
   });
+}

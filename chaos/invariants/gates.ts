@@ -42,33 +42,3 @@ export const gatesArePassedByPeople: Invariant = (e) => {
   }
   return faults;
 };
-
-/** 13. Each call of a tool that people approve has an approval of its own before it, with the arguments that they wrote. */
-export const toolsAreApproved: Invariant = (e) => {
-  const faults: string[] = [];
-  const careful = e.orders.filter(({ path }) => path === '/careful');
-  for (const { call_id, body, at } of careful) {
-    const [run_id, task_id] = call_id.split('/') as [string, string];
-    const run = e.runs.find((row) => row.run_id === run_id)!;
-    const before = e.gates.filter((gate) => {
-      if (gate.run_id !== run_id || gate.task_id !== task_id || gate.kind !== 'tool_approval') return false;
-      if (gate.status === 'expired') return endOf(e, run, gate) === 'approve';
-      return /approve|edit/.test(gate.decision ?? '') && time(gate.answered_at!) <= at + 50;
-    });
-    const calls = new Set(
-      careful
-        .filter((order) => order.call_id.startsWith(`${run_id}/${task_id}/`) && order.at <= at)
-        .map((order) => order.call_id),
-    );
-    if (calls.size > before.length) {
-      faults.push(`${call_id} was called at ${at}, the ${calls.size}th of ${task_id}, with ${before.length} approvals`);
-    }
-    const kept = e.tool_calls.find((row) => row.call_id === call_id);
-    if (kept && !before.some(({ gate_id }) => gate_id === kept.gate_id)) {
-      faults.push(`${call_id} was called at ${at}, approved at ${kept.gate_id}`);
-    }
-    const stands = before.some(({ gate_id }) => e.texts.get(gate_id)?.includes(`"${body}"`));
-    if (body.includes('-says-') && !stands) faults.push(`${call_id} was called with ${body}, which does not stand`);
-  }
-  return faults;
-};

@@ -45,7 +45,7 @@ export const startsAreKept: Invariant = (e) => {
   return faults;
 };
 
-const statusInTemporal = { completed: 'COMPLETED', failed: 'FAILED', cancelled: 'CANCELLED' } as const;
+export const statusInTemporal = { completed: 'COMPLETED', failed: 'FAILED', cancelled: 'CANCELLED' } as const;
 
 /** 2. Every run has ended as its workflow has, or waits for a person. It failed only for a good reason. */
 export const runsEndOrWait: Invariant = (e) =>

@@ -30,6 +30,7 @@ test('a .env made from .env.example, with the two that are needed, gives the def
     DATABASE_POOL_SIZE: 10,
     LLM_TIMEOUT_SECONDS: 300,
     LLM_IDLE_TIMEOUT_SECONDS: 60,
+    WORKER_PLACES: 200,
     ORCHFLOW_ALLOWED_PRIVATE_CIDRS: [],
     TEMPORAL_ADDRESS: 'localhost:7233',
     TEMPORAL_NAMESPACE: 'default',

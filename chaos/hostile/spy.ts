@@ -1,0 +1,49 @@
+import type { Db } from '../../db/index.ts';
+
+/** What a tenant could know of another only if something told it: here it simply reads it, past the API. */
+
+/** Of a run of another account. */
+export type Others = {
+  run_id: string;
+  task_id: string;
+  gate_id: string;
+  provider_id: string;
+  key_id: string;
+  delivery_id: string;
+  orchestration_id: string;
+};
+
+export type Spy = ReturnType<typeof createSpy>;
+
+export function createSpy(db: Db, account_id: string) {
+  /** Any run of another account, if possible with an open gate. Undefined while there is none, or no database. */
+  async function others(): Promise<Others | undefined> {
+    const run = await db
+      .selectFrom('runs')
+      .leftJoin('gates', (join) => join.onRef('gates.run_id', '=', 'runs.run_id').on('gates.status', '=', 'open'))
+      .select(['runs.run_id', 'runs.account_id', 'runs.provider_id', 'gates.gate_id', 'gates.task_id'])
+      .where('runs.account_id', '!=', account_id)
+      .orderBy((eb) => eb('gates.gate_id', 'is', null))
+      .orderBy('runs.created_at', 'desc')
+      .limit(1)
+      .executeTakeFirst();
+    if (!run) return undefined;
+    const { key_id } = await db
+      .selectFrom('api_keys')
+      .select('key_id')
+      .where('account_id', '=', run.account_id)
+      .executeTakeFirstOrThrow();
+    const { run_id, task_id, gate_id, provider_id } = run;
+    return {
+      run_id,
+      task_id: task_id ?? 'T1',
+      gate_id: gate_id ?? `${run_id}/T1/1`,
+      provider_id: provider_id!,
+      key_id,
+      delivery_id: `msg_${run_id}_1`,
+      orchestration_id: 'chaos',
+    };
+  }
+
+  return { others: () => others().catch(() => undefined) };
+}
