@@ -1,0 +1,133 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { register, until } from '../../test/harness/client.ts';
+import { startFakeWeb, type FakeWeb } from '../../test/fakes/web.ts';
+import { addProvider, define, knock, manyCalls, startOrchestration } from '../account.ts';
+import { agents, ended, goal, repeat, time } from '../load.ts';
+import type { Single } from '../measure.ts';
+import type { Servers } from '../servers.ts';
+import { median, ms, p99, type Row } from '../table.ts';
+
+const hangingRuns = 10;
+const callsOfRun = 50;
+const scripts = 12;
+const streams = 1_500;
+const settling_ms = 15_000;
+const samples = 9;
+const mostTimes = 2;
+const mostRead_ms = 100;
+const reads = 250;
+/** Below what an account may ask in a minute. */
+const betweenReads_ms = 200;
+
+/** What another account notices of one that takes all it can get, in hosted mode with the settings that it comes with. */
+export const tenants: Single = {
+  name: 'tenants',
+  async table(servers) {
+    const own = await servers.another({ ORCHFLOW_MODE: 'hosted' });
+    own.model.answerAfter(50);
+    const closing = new AbortController();
+    const silent = await startFakeWeb(() => new Promise(() => {}));
+    try {
+      const honest = await becomeHonest(own);
+      const quiet = await experience(honest);
+      const hostile = await becomeHostile(own, silent, closing.signal);
+      const beside = await experience(honest);
+      return rowsOf(quiet, beside, hostile());
+    } finally {
+      closing.abort();
+      silent.down();
+      await own.stop();
+    }
+  },
+};
+
+type Honest = { goalRun: () => Promise<void>; scriptRun: () => Promise<void>; read: () => Promise<void> };
+type Experience = Record<keyof Honest, number[]>;
+
+async function becomeHonest(servers: Servers): Promise<Honest> {
+  const { url, model } = servers;
+  const user = await register(url);
+  await addProvider(user, `${model.url}/openai/v1`);
+  const orchestration = await define(user, [
+    { id: 'sum', type: 'transform', transform_code: '1 + 1', next_step_id: 'ask' },
+    { id: 'ask', type: 'llm' },
+  ]);
+  const goalRun = async () => {
+    const { run_id } = await user.startRun({ task: goal, agents });
+    await ended(servers, run_id);
+  };
+  const scriptRun = async () => ended(servers, await startOrchestration(user, orchestration));
+  const { run_id } = await user.startRun({ task: goal, agents });
+  const read = async () => {
+    const { status } = await user.get(`/runs/${run_id}`);
+    if (status !== 200) throw new Error(`A read was answered with ${status}.`);
+  };
+  await goalRun();
+  await scriptRun();
+  return { goalRun, scriptRun, read };
+}
+
+/** How long each thing takes, in milliseconds. The reads go on beside the runs. */
+async function experience({ goalRun, scriptRun, read }: Honest): Promise<Experience> {
+  const reading = repeat(reads, async () => {
+    const took = await time(read);
+    await sleep(Math.max(0, betweenReads_ms - took));
+    return took;
+  });
+  const runs = await repeat(samples, () => time(goalRun));
+  const others = await repeat(samples, () => time(scriptRun));
+  return { goalRun: runs, scriptRun: others, read: await reading };
+}
+
+/** Resolves when all has begun, with what says how much of it there is by then. */
+async function becomeHostile(servers: Servers, silent: FakeWeb, signal: AbortSignal) {
+  const { url, db } = servers;
+  const user = await register(url);
+  await addProvider(user, `${silent.url}/v1`);
+  const { run_id } = await user.startRun({ task: goal, ask_me_about: ['the audience'] });
+  // Asking the API would use up what an account may ask in a minute.
+  const statusOf = () => db.selectFrom('runs').select('status').where('run_id', '=', run_id).executeTakeFirst();
+  await until(async () => (await statusOf())?.status === 'waiting_human', 'the run waits');
+  const hanging = await define(user, manyCalls(callsOfRun));
+  const endless = await define(user, [{ id: 'loop', type: 'transform', transform_code: 'while (true) {}' }]);
+  for (let run = 0; run < hangingRuns; run += 1) await startOrchestration(user, hanging);
+  for (let run = 0; run < scripts; run += 1) await startOrchestration(user, endless);
+  const knocking = knock({ streams, url: `${url}/api/v1/runs/${run_id}/events`, user, signal });
+  await until(() => knocking.open > 0 && silent.requests.length > 0, 'the other account is at work');
+  await sleep(settling_ms);
+  return () => ({ streams: knocking.open, calls: silent.requests.length - silent.abandoned.length });
+}
+
+function rowsOf(quiet: Experience, beside: Experience, taken: { streams: number; calls: number }): Row[] {
+  const compared = (name: 'goalRun' | 'scriptRun', what: string): Row[] => {
+    const [alone, loaded] = [median(quiet[name]), median(beside[name])];
+    const ratio = loaded / alone;
+    return [
+      { what: `${what} of an account, quiet`, orchflow: ms(alone) },
+      {
+        what: `${what} beside a hostile one`,
+        orchflow: `${ms(loaded)}, ${ratio.toFixed(2)} x`,
+        bar: `≤ ${mostTimes} x`,
+        holds: ratio <= mostTimes,
+      },
+    ];
+  };
+  const most = p99(beside.read);
+  return [
+    {
+      what: 'what the hostile one got',
+      orchflow:
+        `${taken.calls} of ${hangingRuns * callsOfRun} calls hang, ${scripts} endless scripts, ` +
+        `${taken.streams} of ${streams} streams, the rest refused and asked for again`,
+    },
+    ...compared('goalRun', 'run'),
+    ...compared('scriptRun', 'run with a script'),
+    { what: 'GET /runs/{id} of an account, quiet, p99', orchflow: ms(p99(quiet.read)) },
+    {
+      what: 'GET /runs/{id} beside a hostile one, p99',
+      orchflow: ms(most),
+      bar: `< ${mostRead_ms} ms`,
+      holds: most < mostRead_ms,
+    },
+  ];
+}
