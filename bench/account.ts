@@ -10,8 +10,10 @@ const knockAgain_ms = 5_000;
 
 type Knocking = { streams: number; url: string; user: User; signal: AbortSignal };
 
-export async function addProvider(user: User, base_url: string): Promise<void> {
-  await created(user.post('/providers', { provider: 'openai', api_key: 'sk-bench', base_url }));
+/** Resolves with the id of the provider. */
+export async function addProvider(user: User, base_url: string): Promise<string> {
+  const provider = { provider: 'openai', api_key: 'sk-bench', base_url };
+  return (await created(user.post('/providers', provider))).provider_id;
 }
 
 /** Resolves with the id of the orchestration. */

@@ -108,8 +108,8 @@ async function hangingCalls(servers: Servers, user: User): Promise<void> {
 
 async function refusedCalls(servers: Servers, user: User): Promise<void> {
   const busy = await startFakeWeb(() => ({ status: 429, headers: { 'retry-after': '3600' }, body: '{}' }));
-  await addProvider(user, `${busy.url}/v1`);
-  const runs = await inLanes(20, 5, () => user.startRun({ task: goal }));
+  const provider_id = await addProvider(user, `${busy.url}/v1`);
+  const runs = await inLanes(20, 5, () => user.startRun({ task: goal, provider_id }));
   await sleep(10_000);
   await Promise.all(runs.map((one) => one.cancel()));
   await Promise.all(runs.map(({ run_id }) => ended(servers, run_id).catch(() => {})));
