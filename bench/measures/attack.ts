@@ -3,7 +3,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { register, type User } from '../../test/harness/client.ts';
 import { startRawMcp } from '../../test/fakes/mcp.ts';
 import { startFakeWeb } from '../../test/fakes/web.ts';
-import { addProvider, created, define, knock, manyCalls, startOrchestration, type Step } from '../account.ts';
+import {
+  addProvider,
+  created,
+  define,
+  knock,
+  manyCalls,
+  startEndlessModel,
+  startOrchestration,
+  type Step,
+} from '../account.ts';
 import { ended, goal, inLanes, run, startRun } from '../load.ts';
 import type { Single } from '../measure.ts';
 import { peakMemory, residentMemory } from '../processes.ts';
@@ -96,14 +105,14 @@ async function extractJson(servers: Servers, user: User): Promise<void> {
 }
 
 async function hangingCalls(servers: Servers, user: User): Promise<void> {
-  const silent = await startFakeWeb(() => new Promise(() => {}));
-  await addProvider(user, `${silent.url}/v1`);
+  const endless = await startEndlessModel();
+  await addProvider(user, endless.url);
   const orchestration = await define(user, manyCalls(50));
   const runs = await inLanes(10, 1, () => startOrchestration(user, orchestration));
   await sleep(10_000);
   await Promise.all(runs.map((run_id) => user.post(`/orchestrations/runs/${run_id}/cancel`, {})));
   await Promise.all(runs.map((run_id) => ended(servers, run_id).catch(() => {})));
-  silent.down();
+  endless.down();
 }
 
 async function refusedCalls(servers: Servers, user: User): Promise<void> {
@@ -159,13 +168,12 @@ async function longDefinitions({ url }: Servers, user: User): Promise<void> {
 async function manyStreams(servers: Servers, user: User): Promise<void> {
   const waiting = await startRun({ ...servers, user }, { ask_me_about: ['the audience'] });
   await waiting.untilWaiting('T1');
-  const closing = new AbortController();
   const url = `${servers.url}/api/v1/runs/${waiting.run_id}/events`;
-  knock({ streams: 1_500, url, user, signal: closing.signal });
+  const knocking = knock({ streams: 1_500, url, user });
   await sleep(10_000);
   await waiting.complete('T1', { output: 'Freelancers.' });
   await ended(servers, waiting.run_id);
-  closing.abort();
+  knocking.stop();
 }
 
 async function endlessScripts(servers: Servers, user: User): Promise<void> {

@@ -1,11 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { register, until } from '../../test/harness/client.ts';
-import { startFakeWeb, type FakeWeb } from '../../test/fakes/web.ts';
-import { addProvider, define, knock, manyCalls, startOrchestration } from '../account.ts';
+import {
+  addProvider,
+  define,
+  endlessScript,
+  knock,
+  manyCalls,
+  startEndlessModel,
+  startOrchestration,
+} from '../account.ts';
 import { agents, ended, goal, repeat, time } from '../load.ts';
 import type { Single } from '../measure.ts';
+import { cpuTime, type ByProcess } from '../processes.ts';
 import type { Servers } from '../servers.ts';
-import { median, ms, p99, type Row } from '../table.ts';
+import { median, ms, p99, percent, type Row } from '../table.ts';
 
 const hangingRuns = 10;
 const callsOfRun = 50;
@@ -25,22 +33,22 @@ export const tenants: Single = {
   async table(servers) {
     const own = await servers.another({ ORCHFLOW_MODE: 'hosted' });
     own.model.answerAfter(50);
-    const closing = new AbortController();
-    const silent = await startFakeWeb(() => new Promise(() => {}));
+    const endless = await startEndlessModel();
     try {
       const honest = await becomeHonest(own);
       const quiet = await experience(honest);
-      const hostile = await becomeHostile(own, silent, closing.signal);
+      const hostile = await becomeHostile(own, endless);
       const beside = await experience(honest);
-      return rowsOf(quiet, beside, hostile());
+      hostile.stop();
+      return rowsOf(quiet, beside, hostile.taken());
     } finally {
-      closing.abort();
-      silent.down();
+      endless.down();
       await own.stop();
     }
   },
 };
 
+type EndlessModel = Awaited<ReturnType<typeof startEndlessModel>>;
 type Honest = { goalRun: () => Promise<void>; scriptRun: () => Promise<void>; read: () => Promise<boolean> };
 type Experience = Record<keyof Honest, number[]>;
 
@@ -78,27 +86,33 @@ async function experience({ goalRun, scriptRun, read }: Honest): Promise<Experie
   return { ...runs, read: times };
 }
 
-/** Resolves when all has begun, with what says how much of it there is by then. */
-async function becomeHostile(servers: Servers, silent: FakeWeb, signal: AbortSignal) {
-  const { url, db } = servers;
+/** Resolves when all has begun. `taken` says how much of it there is by then. */
+async function becomeHostile({ url, db, processes }: Servers, model: EndlessModel) {
   const user = await register(url);
-  await addProvider(user, `${silent.url}/v1`);
+  await addProvider(user, model.url);
   // One of its trial runs, on the operator's model.
   const { run_id } = await user.startRun({ task: goal, ask_me_about: ['the audience'] });
   // Asking the API would use up what an account may ask in a minute.
   const statusOf = () => db.selectFrom('runs').select('status').where('run_id', '=', run_id).executeTakeFirst();
   await until(async () => (await statusOf())?.status === 'waiting_human', 'the run waits');
-  const hanging = await define(user, manyCalls(callsOfRun));
-  const endless = await define(user, [{ id: 'loop', type: 'transform', transform_code: 'while (true) {}' }]);
+  const forLong = { timeout_minutes: 600, max_total_turns: 1_000 };
+  const hanging = await define(user, manyCalls(callsOfRun), forLong);
+  const computing = await define(user, endlessScript, forLong);
   for (let run = 0; run < hangingRuns; run += 1) await startOrchestration(user, hanging);
-  for (let run = 0; run < scripts; run += 1) await startOrchestration(user, endless);
-  const knocking = knock({ streams, url: `${url}/api/v1/runs/${run_id}/events`, user, signal });
-  await until(() => knocking.open > 0 && silent.requests.length > 0, 'the other account is at work');
+  for (let run = 0; run < scripts; run += 1) await startOrchestration(user, computing);
+  const knocking = knock({ streams, url: `${url}/api/v1/runs/${run_id}/events`, user });
+  await until(() => knocking.open > 0 && model.calls > 0, 'the other account is at work');
   await sleep(settling_ms);
-  return () => ({ streams: knocking.open, calls: silent.requests.length - silent.abandoned.length });
+  const before = await cpuTime(processes);
+  await sleep(settling_ms);
+  const after = await cpuTime(processes);
+  const cpu = Object.entries(after).map(
+    ([name, time]) => `${name} ${percent(((time - before[name as keyof ByProcess]) / settling_ms) * 100)}`,
+  );
+  return { taken: () => ({ streams: knocking.open, calls: model.calls, cpu: cpu.join(', ') }), stop: knocking.stop };
 }
 
-function rowsOf(quiet: Experience, beside: Experience, taken: { streams: number; calls: number }): Row[] {
+function rowsOf(quiet: Experience, beside: Experience, taken: { streams: number; calls: number; cpu: string }): Row[] {
   const compared = (name: 'goalRun' | 'scriptRun', what: string): Row[] => {
     const [alone, loaded] = [median(quiet[name]), median(beside[name])];
     const ratio = loaded / alone;
@@ -120,6 +134,7 @@ function rowsOf(quiet: Experience, beside: Experience, taken: { streams: number;
         `${taken.calls} of ${hangingRuns * callsOfRun} calls hang, ${scripts} endless scripts, ` +
         `${taken.streams} of ${streams} streams, the rest refused and asked for again`,
     },
+    { what: 'of a core, for the hostile one alone', orchflow: taken.cpu },
     ...compared('goalRun', 'run'),
     ...compared('scriptRun', 'run with a script'),
     { what: 'GET /runs/{id} of an account, quiet, p99', orchflow: ms(p99(quiet.read)) },

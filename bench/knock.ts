@@ -1,0 +1,25 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/**
+ * Opens so many streams at once, and each that is refused or ends again and again. Arguments: how many, and the URL; the
+ * key is `API_KEY`. Prints how many are open, every second.
+ */
+const [streams, url] = process.argv.slice(2);
+/** As the refusal of a stream says. */
+const again_ms = 5_000;
+let open = 0;
+
+async function keepKnocking(): Promise<never> {
+  for (;;) {
+    const answer = await fetch(url!, { headers: { 'x-api-key': process.env.API_KEY! } });
+    if (answer.ok) {
+      open += 1;
+      for await (const _ of answer.body!);
+      open -= 1;
+    } else await answer.arrayBuffer();
+    await sleep(again_ms);
+  }
+}
+
+for (let stream = 0; stream < Number(streams); stream += 1) void keepKnocking();
+setInterval(() => console.log(open), 1_000);
