@@ -23,9 +23,12 @@ export async function define(user: User, steps: Step[], more: object = {}): Prom
   ).id;
 }
 
-/** Resolves with the id of the run. */
+/** Resolves with the id of the run. Asks again while the API has no time. */
 export async function startOrchestration(user: User, id: string, message = 'Go.'): Promise<string> {
-  return (await created(user.post(`/orchestrations/${id}/run?wait=0`, { message }))).run_id;
+  for (;;) {
+    const answer = await user.post(`/orchestrations/${id}/run?wait=0`, { message });
+    if (answer.status !== 503) return (await created(Promise.resolve(answer))).run_id;
+  }
 }
 
 /** What was made, or answered. */

@@ -9,14 +9,19 @@ const [streams, url] = process.argv.slice(2);
 const again_ms = 5_000;
 let open = 0;
 
+async function openStream(): Promise<void> {
+  const answer = await fetch(url!, { headers: { 'x-api-key': process.env.API_KEY! } });
+  if (answer.ok) open += 1;
+  try {
+    for await (const _ of answer.body!);
+  } finally {
+    if (answer.ok) open -= 1;
+  }
+}
+
 async function keepKnocking(): Promise<never> {
   for (;;) {
-    const answer = await fetch(url!, { headers: { 'x-api-key': process.env.API_KEY! } });
-    if (answer.ok) {
-      open += 1;
-      for await (const _ of answer.body!);
-      open -= 1;
-    } else await answer.arrayBuffer();
+    await openStream().catch(() => {}); // the API may be gone, or too busy to take one more
     await sleep(again_ms);
   }
 }
