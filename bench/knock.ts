@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
  * key is `API_KEY`. Prints how many are open, every second.
  */
 const [streams, url] = process.argv.slice(2);
-/** As the refusal of a stream says. */
+/** As the refusal of a stream says, and not all at the same moment. */
 const again_ms = 5_000;
 let open = 0;
 
@@ -22,7 +22,7 @@ async function openStream(): Promise<void> {
 async function keepKnocking(): Promise<never> {
   for (;;) {
     await openStream().catch(() => {}); // the API may be gone, or too busy to take one more
-    await sleep(again_ms);
+    await sleep(again_ms * (0.5 + Math.random()));
   }
 }
 
