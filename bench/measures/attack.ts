@@ -158,6 +158,7 @@ async function longDefinitions({ url }: Servers, user: User): Promise<void> {
     name: 'Print',
     type: 'print',
     print_content: 'x'.repeat(49_000),
+    next_step_id: n < 18 ? `print${n + 1}` : null,
   }));
   const definition = { name: 'Long', entry_step_id: 'print0', steps };
   const ids: string[] = await inLanes(60, 5, async () => (await created(user.post('/orchestrations', definition))).id);
