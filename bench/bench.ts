@@ -1,13 +1,15 @@
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkOut } from './checkout.ts';
-import { choose, take, type Measure } from './measure.ts';
+import { choose, needsWarmServers, take, type Measure } from './measure.ts';
+import { attack } from './measures/attack.ts';
 import { growth } from './measures/growth.ts';
 import { postRuns, readRuns } from './measures/requests.ts';
 import { gateToEnd, overhead, twentyAtOnce, twoHundredAtOnce } from './measures/runs.ts';
 import { start } from './measures/start.ts';
 import { idleStreams } from './measures/streams.ts';
 import { takeover } from './measures/takeover.ts';
+import { tenants } from './measures/tenants.ts';
 import { traces } from './measures/traces.ts';
 import { tenThousandRuns, waitingRuns } from './measures/waiting.ts';
 import { startModel } from './model.ts';
@@ -32,11 +34,12 @@ const measures: Measure[] = [
   { name: 'growth', table: growth },
   takeover,
   start,
+  tenants,
+  attack,
 ];
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { against: { type: 'string' } } });
 const chosen = choose(measures, positionals);
-if (chosen.length === 0) throw new Error(`There is none of that name: ${measures.map(({ name }) => name).join(', ')}.`);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
 const model = await startModel();
@@ -53,8 +56,10 @@ try {
   console.error('starting …');
   const now = await begin(path.join(import.meta.dirname, '..'));
   const before = old ? await begin(old) : undefined;
-  console.error('warming up …');
-  for (const measure of [overhead, gateToEnd, postRuns]) await take({ ...measure, rounds: 1 }, now, before);
+  if (chosen.some(needsWarmServers)) {
+    console.error('warming up …');
+    for (const measure of [overhead, gateToEnd, postRuns]) await take({ ...measure, rounds: 1 }, now, before);
+  }
   for (const measure of chosen) {
     console.error(`measuring ${measure.name} …`);
     rows.push(...(await take(measure, now, before)));

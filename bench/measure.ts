@@ -14,26 +14,37 @@ export type Comparable<Key extends string = string> = {
   latency_ms?: number;
   /** Left out unless it is asked for by name: it takes long. */
   onlyByName?: boolean;
+  /** It starts servers of its own: those that it is given need not be warm. */
+  ownServers?: boolean;
   round: (servers: Servers) => Promise<Figures<Key>>;
   /** The same of the bare workflow, on the same server. */
   bare?: (servers: Servers) => Promise<Partial<Figures<Key>>>;
 };
 
-/** What is measured of this build alone, and makes its rows itself. */
+/** What is measured of this build alone, by servers of its own or by none, and makes its rows itself. */
 export type Single = { name: string; table: (servers: Servers) => Promise<Row[]> };
 
 export type Measure = Comparable | Single;
+
+export function needsWarmServers(measure: Measure): boolean {
+  return !('table' in measure || measure.ownServers);
+}
 
 /** Keeps the keys of a measure's rows and of its figures the same. */
 export function comparable<Key extends string>(measure: Comparable<Key>): Comparable {
   return measure;
 }
 
-/** Which measures are meant: those whose name has one of the words in it; without words, all that are not left out. */
+/**
+ * Which measures are meant: those whose name has one of the words in it; without words, all that are not left out.
+ * @throws when a word is in none of the names
+ */
 export function choose(measures: Measure[], words: string[]): Measure[] {
   if (words.length === 0) return measures.filter((measure) => !('onlyByName' in measure && measure.onlyByName));
-  const isNamed = (name: string) => words.some((word) => name.toLowerCase().includes(word.toLowerCase()));
-  return measures.filter(({ name }) => isNamed(name));
+  const has = (name: string, word: string) => name.toLowerCase().includes(word.toLowerCase());
+  const unknown = words.find((word) => !measures.some(({ name }) => has(name, word)));
+  if (unknown) throw new Error(`"${unknown}" is none of: ${measures.map(({ name }) => name).join(', ')}.`);
+  return measures.filter(({ name }) => words.some((word) => has(name, word)));
 }
 
 /**

@@ -45,6 +45,11 @@ export async function residentMemory(pid: number): Promise<number> {
   return kilobytes(await readFile(`/proc/${pid}/status`, 'utf8'), 'VmRSS');
 }
 
+/** The most that was resident since the process began, or since its peak began anew. In bytes. */
+export async function peakMemory(pid: number): Promise<number> {
+  return kilobytes(await readFile(`/proc/${pid}/status`, 'utf8'), 'VmHWM');
+}
+
 async function proportionalMemory(pid: number): Promise<number> {
   // A session may end meanwhile.
   return readFile(`/proc/${pid}/smaps_rollup`, 'utf8').then(

@@ -46,31 +46,31 @@ export const count: Unit = (value) => value.toFixed(0);
 export const rate: Unit = (value) => value.toFixed(1);
 export const percent: Unit = (value) => `${value.toFixed(1)} %`;
 
-/** The row of these samples. Ratios are the medians of the rounds' own: the builds of a round were measured in turn. */
+/** The row of these samples. */
 export function makeRow({ what, unit, of = median, bars = [] }: RowSpec, { now, old, bare }: Rounds): Row {
   const figure = of(now.flat());
-  const toOld = old && ratios(now, old, of);
-  const toBare = bare && ratios(now, bare, of);
-  const values = { self: figure, old: toOld && median(toOld), bare: toBare && median(toBare) };
+  const toOld = old && figure / of(old.flat());
+  const toBare = bare && figure / of(bare.flat());
+  const values = { self: figure, old: toOld, bare: toBare };
   const checked = bars.filter((bar) => values[bar.of ?? 'self'] !== undefined);
   return {
     what,
     old: old && unit(of(old.flat())),
     orchflow: unit(figure),
-    ratio: toOld && times(median(toOld)),
-    spread: toOld && toOld.length > 1 ? `${Math.min(...toOld).toFixed(2)}-${times(Math.max(...toOld))}` : undefined,
+    ratio: toOld === undefined ? '' : times(toOld),
+    spread: old && old.length > 1 ? describeSpread(now.map((samples, round) => of(samples) / of(old[round]!))) : '',
     bare: bare && unit(of(bare.flat())),
-    toBare: toBare && times(median(toBare)),
+    toBare: toBare === undefined ? '' : times(toBare),
     bar: checked.map((bar) => describeBar(bar, unit)).join(', '),
     holds: checked.length === 0 ? undefined : checked.every((bar) => reaches(values[bar.of ?? 'self']!, bar)),
   };
 }
 
-function ratios(ours: number[][], theirs: number[][], of: (samples: number[]) => number): number[] {
-  return ours.map((samples, round) => of(samples) / of(theirs[round]!));
-}
-
 const times: Unit = (ratio) => `${ratio.toFixed(2)} x`;
+
+function describeSpread(ratios: number[]): string {
+  return `${Math.min(...ratios).toFixed(2)}-${times(Math.max(...ratios))}`;
+}
 
 function reaches(value: number, bar: Bar): boolean {
   return 'most' in bar ? value <= bar.most : value >= bar.least;

@@ -5,6 +5,7 @@ import { seconds } from '../table.ts';
 export const start = comparable({
   name: 'npm start',
   rounds: 3,
+  ownServers: true,
   rows: {
     again: { what: 'npm start, ready', unit: seconds, bars: [{ most: 0.7, of: 'old' }] },
     first: { what: 'npm start with a new directory, ready', unit: seconds },

@@ -12,6 +12,7 @@ let kills = 0;
 export const takeover = comparable({
   name: 'takeover',
   rounds: 2,
+  ownServers: true,
   rows: {
     slowest: {
       what: 'takeover after SIGKILL, slowest',

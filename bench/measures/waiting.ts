@@ -15,6 +15,7 @@ const answered = 50;
 export const waitingRuns = comparable({
   name: 'memory of waiting runs',
   rounds: 1,
+  ownServers: true,
   rows: {
     idle: { what: 'memory of the worker, idle', unit: mib },
     idleApi: { what: 'memory of the API, idle', unit: mib },
@@ -44,6 +45,7 @@ export const waitingRuns = comparable({
 export const tenThousandRuns = comparable({
   name: '10,000 waiting runs',
   rounds: 1,
+  ownServers: true,
   onlyByName: true,
   rows: rowsOf('10,000', 1.15 * 1024),
   round: (servers) => withOwnServers(servers, async (own) => figuresOf(own, await startWaiting(own, 10_000))),
