@@ -43,8 +43,8 @@ const invariants: [string, runs.Invariant, Of][] = [
   ['24 no account has more than its limits', hostile.limitsHold, 'all'],
 ];
 
-/** Wrong keys, missing scopes, what is another's, what is too large or wrong, and what is one too many. */
-const refusals = [401, 403, 404, 413, 422, 429];
+/** Wrong keys, missing scopes, what is another's, what is wrong, and what is one too many. */
+const refusals = [401, 403, 404, 422, 429];
 
 /**
  * Where faults fell that matter, and what the hostile tenant was refused: how often, by what. A run without one of these has

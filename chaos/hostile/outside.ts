@@ -40,7 +40,7 @@ const habits = {
     guess: ({ calls }) => callOf(['bank__pay', 'http_request', 'nothing'][calls.length]),
     /** To where nothing answers. */
     wander: ({ calls }, never) => callOf(calls.length < 1 && 'http_request', { url: never }),
-    linger: ({ calls }) => callOf(calls.length < 1 && 'bank__slow'),
+    linger: ({ calls }) => callOf(calls.length < 1 && 'shop__slow'),
     pay: ({ calls, run_marker }) => callOf(calls.length < 2 && 'bank__pay', { to: run_marker }),
   } as Record<string, (call: ModelCall, never: string) => Reply>,
 };

@@ -30,6 +30,8 @@ export const orTooMany = (status: number) => [status, 429];
 /** What is due where tools are named that may be gone by then. */
 const orWithoutTools = [201, 422, 429];
 
+const namesTools = (steps: Step[]) => steps.some((step) => 'forced_tool' in step);
+
 /** Makes what an attack works with. What it asks is noted under its name. */
 export function createTenant(given: Given) {
   let made = 0;
@@ -96,7 +98,7 @@ function startAs({ ask, post, pause }: Asking, { outside, provider_id }: Given, 
       ...step,
     }));
     const body = { id, name: 'Hostile', entry_step_id: steps[0]!.id, steps: chained };
-    const due = steps.some((step) => 'forced_tool' in step) ? orWithoutTools : orTooMany(201);
+    const due = namesTools(steps) ? orWithoutTools : orTooMany(201);
     const { status = 503 } = await post('/orchestrations', body, due, { makes: id });
     // It may be there, and would take its place for ever.
     if (status >= 500) await remove(`/orchestrations/${id}`);
@@ -112,11 +114,12 @@ function startAs({ ask, post, pause }: Asking, { outside, provider_id }: Given, 
   ): Promise<string[]> {
     const id = await define(steps);
     if (!id) return [];
+    const due = [200, 202, ...(namesTools(steps) ? [422, 429] : [429])];
     const starts = Array.from({ length: times }, async () => {
       const makes = nameFor(habit);
       if (meanwhile) outside.meanwhile.set(makes, meanwhile);
       const body = { message: `[run:${makes}] Take what there is.`, provider_id };
-      return (await post(`/orchestrations/${id}/run?wait=0`, body, [200, 202, 429], { makes })).body?.run_id;
+      return (await post(`/orchestrations/${id}/run?wait=0`, body, due, { makes })).body?.run_id;
     });
     const run_ids: (string | undefined)[] = await Promise.all(starts);
     await remove(`/orchestrations/${id}`);

@@ -6,12 +6,13 @@ import { orTooMany, type Attack, type Hostile } from './tenant.ts';
 /** How long a registration may take: an MCP server has 20 s to list its tools. */
 const registrationSeconds = 22;
 
-/** The number of the server that is registered next: each has an address, and tools that say which one they are of. */
-let servers = 0;
+/** The number of the newest server: each has an address, and tools that say which one they are of. */
+let newest = 0;
 
-function register({ post, outside }: Hostile, name: string): Promise<unknown> {
-  servers += 1;
-  const url = outside.mcpServer(servers);
+/** Registers a server under this name: another one than before, or the same `again`. */
+function register({ post, outside }: Hostile, name: string, again = false): Promise<unknown> {
+  if (!again) newest += 1;
+  const url = outside.mcpServer(newest);
   return post('/tools/mcp', { name, url }, orTooMany(201), { wait: registrationSeconds });
 }
 
@@ -39,8 +40,10 @@ async function attend({ get, post, pause, random, signal }: Hostile, run_id: str
 const swappedServers: Attack = async (hostile) => {
   const { startGoal, startSteps, random, pause } = hostile;
   await register(hostile, 'bank');
-  const [out, into] = [() => remove(hostile, 'bank'), () => register(hostile, 'bank')];
-  const swaps = [[], [out], [into], [out, into], [out, into]];
+  const out = () => remove(hostile, 'bank');
+  const into = () => register(hostile, 'bank');
+  const again = () => register(hostile, 'bank', true);
+  const swaps = [[], [], [], [out], [into], [again], [out, again], [out, into]];
   const swap = async () => {
     for (const step of random.pick(swaps)) await step();
   };
@@ -60,16 +63,16 @@ const swappedServers: Attack = async (hostile) => {
 
 /** Tools of which the model was never told. */
 const guessedTools: Attack = async (hostile) => {
-  await register(hostile, 'bank');
-  const agents = [{ name: 'research', tools: ['bank.look'] }];
+  await register(hostile, 'shop');
+  const agents = [{ name: 'research', tools: ['shop.look'] }];
   await hostile.startGoal('guess', { agents });
 };
 
 /** Calls that never return. */
 const hangingTools: Attack = async (hostile) => {
   const { startGoal, random } = hostile;
-  await register(hostile, 'bank');
-  const agents = [{ name: 'research', tools: ['bank.slow', 'http_request'] }];
+  await register(hostile, 'shop');
+  const agents = [{ name: 'research', tools: ['shop.slow', 'http_request'] }];
   await startGoal(random.pick(['wander', 'linger'] as const), { agents });
 };
 
