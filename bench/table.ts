@@ -56,7 +56,8 @@ export function makeRow({ what, unit, of = median, bars = [] }: RowSpec, { now, 
   const toOld = old && ratios(old);
   const toBare = bare && ratios(bare);
   const values = { self: figure, old: toOld && median(toOld), bare: toBare && median(toBare) };
-  const checked = bars.filter((bar) => values[bar.of ?? 'self'] !== undefined);
+  const isKnown = (value: number | undefined) => value !== undefined && !Number.isNaN(value);
+  const checked = bars.filter((bar) => isKnown(values[bar.of ?? 'self']));
   return {
     what,
     old: old && unit(of(old.flat())),
