@@ -46,21 +46,26 @@ export const count: Unit = (value) => value.toFixed(0);
 export const rate: Unit = (value) => value.toFixed(1);
 export const percent: Unit = (value) => `${value.toFixed(1)} %`;
 
-/** The row of these samples. */
+/**
+ * The row of these samples. Ratios are the medians of the rounds' own, whose sides were measured in turn: what the machine
+ * did besides from round to round is in both.
+ */
 export function makeRow({ what, unit, of = median, bars = [] }: RowSpec, { now, old, bare }: Rounds): Row {
   const figure = of(now.flat());
-  const toOld = old && figure / of(old.flat());
-  const toBare = bare && figure / of(bare.flat());
-  const values = { self: figure, old: toOld, bare: toBare };
-  const checked = bars.filter((bar) => values[bar.of ?? 'self'] !== undefined);
+  const ratios = (theirs: number[][]) => now.map((samples, round) => of(samples) / of(theirs[round]!));
+  const toOld = old && ratios(old);
+  const toBare = bare && ratios(bare);
+  const values = { self: figure, old: toOld && median(toOld), bare: toBare && median(toBare) };
+  const isKnown = (value: number | undefined) => value !== undefined && !Number.isNaN(value);
+  const checked = bars.filter((bar) => isKnown(values[bar.of ?? 'self']));
   return {
     what,
     old: old && unit(of(old.flat())),
     orchflow: unit(figure),
-    ratio: toOld === undefined ? '' : times(toOld),
-    spread: old && old.length > 1 ? describeSpread(now.map((samples, round) => of(samples) / of(old[round]!))) : '',
+    ratio: toOld && times(median(toOld)),
+    spread: toOld && toOld.length > 1 ? describeSpread(toOld) : undefined,
     bare: bare && unit(of(bare.flat())),
-    toBare: toBare === undefined ? '' : times(toBare),
+    toBare: toBare && times(median(toBare)),
     bar: checked.map((bar) => describeBar(bar, unit)).join(', '),
     holds: checked.length === 0 ? undefined : checked.every((bar) => reaches(values[bar.of ?? 'self']!, bar)),
   };

@@ -37,10 +37,11 @@ export const attack: Single = {
       for (let n = 0; n < 5; n += 1) await run(own);
       await sleep(rest_ms);
       const idle = await memoryOf(own, residentMemory);
-      const peaks: (Memory & { what: string })[] = [];
+      const peaks: Peak[] = [];
       for (const [what, attackBy] of Object.entries(attacks)) {
         console.error(`  ${what}`);
-        peaks.push({ what, ...(await peaksOf(own, attackBy)) });
+        const from = await memoryOf(own, residentMemory);
+        peaks.push({ what, from, ...(await peaksOf(own, attackBy)) });
       }
       await sleep(rest_ms);
       const after = await memoryOf(own, residentMemory);
@@ -52,8 +53,10 @@ export const attack: Single = {
 };
 
 type Memory = { api: number; worker: number };
+/** `from` is what there was when the attack began: of what came before, not all has been given back by then. */
+type Peak = Memory & { what: string; from: Memory };
 
-function rowsOf(name: keyof Memory, idle: number, peaks: (Memory & { what: string })[], after: number): Row[] {
+function rowsOf(name: keyof Memory, idle: number, peaks: Peak[], after: number): Row[] {
   const bar = times * idle + request[name];
   const worst = peaks.toSorted((a, b) => b[name] - a[name])[0]!;
   return [
@@ -64,7 +67,10 @@ function rowsOf(name: keyof Memory, idle: number, peaks: (Memory & { what: strin
       bar: `≤ ${times} x idle + ${mib(request[name])} of one request = ${mib(bar)}`,
       holds: worst[name] <= bar,
     },
-    { what: 'of each attack', orchflow: peaks.map((peak) => `${peak.what} ${mib(peak[name])}`).join(', ') },
+    {
+      what: 'of each attack',
+      orchflow: peaks.map((peak) => `${peak.what} ${mib(peak.from[name])} to ${mib(peak[name])}`).join(', '),
+    },
     { what: 'some seconds later', orchflow: mib(after) },
   ];
 }

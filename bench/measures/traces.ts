@@ -18,7 +18,11 @@ export const traces = comparable({
   rounds: 2,
   rows: {
     events: { what: 'events per run', unit: rate, bars: [{ most: 45 }] },
-    fsyncs: { what: 'fsyncs of Temporal per run', unit: rate, bars: [{ most: 45 }] },
+    fsyncs: {
+      what: 'fsyncs of Temporal per run',
+      unit: (value) => (Number.isNaN(value) ? 'not counted: no strace' : rate(value)),
+      bars: [{ most: 45 }],
+    },
     statements: { what: 'SQL statements per run', unit: rate },
   },
   async round(servers) {
