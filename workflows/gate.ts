@@ -40,6 +40,7 @@ export async function awaitAnswer(run: AskingRun, task: TaskState, question: Que
   const { policy } = question;
   const gate = task.gate?.status === 'open' ? task.gate : await open(run, task, question);
   const answer = await awaitSettled(run, task, gate, policy);
+  run.projection.waitedUntil = Date.now();
   if (answer === 'expired') return timeOut(run, task, gate, policy);
   run.inbox.delete(gate.gate_id);
   gate.status = 'answered';

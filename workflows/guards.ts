@@ -24,9 +24,12 @@ export function createGuards({ max_total_turns, timeout_minutes }: Outline, befo
   }
 
   /** Somebody has answered, or the account is suspended no more: the time until then does not count. */
-  function restartClock(): void {
-    since = Date.now();
+  function restartClock(at = Date.now()): void {
+    since = at;
   }
 
-  return { check, restartClock, spent: (): Spent => ({ turns, milliseconds: Date.now() - since }) };
+  /** Whether the clock runs since before this moment. */
+  const runsSinceBefore = (at: number) => since < at;
+
+  return { check, restartClock, runsSinceBefore, spent: (): Spent => ({ turns, milliseconds: Date.now() - since }) };
 }

@@ -4,7 +4,6 @@ import type { StepOutline } from './contract/definition.ts';
 import type { OrchestrationInput, RunResult } from './contract/inputs.ts';
 import type { TaskState } from './contract/states.ts';
 import { completeRun, runToEnd } from './ending.ts';
-import { openGates } from './gate.ts';
 import { createGuards } from './guards.ts';
 import { allBranches, restWhenLong } from './history.ts';
 import { collectLoop, computeStep, routeStep } from './model-activities.ts';
@@ -19,17 +18,12 @@ import {
   type OrchestrationRun,
 } from './orchestration-steps.ts';
 import { enter, goOn, leave, noEntries, type LimitedRun } from './iterations.ts';
-import { openRun, type RunContext } from './run-context.ts';
+import { openRun } from './run-context.ts';
 import { changeRun, changeTask, record } from './state.ts';
 import { idOf, newStepTask, stepFailure, type Outcome, type Writes } from './step-execution.ts';
 
 /** An orchestration, and what it takes to follow its definition. */
-type Interpreted = OrchestrationRun &
-  LimitedRun & {
-    readonly input: OrchestrationInput;
-    /** The gates that had been answered when its clock was last looked at. */
-    answered: number;
-  };
+type Interpreted = OrchestrationRun & LimitedRun & { readonly input: OrchestrationInput };
 
 /** A line of steps, one after the other, with the state as they see it. `path` tells it from all other lines of the run. */
 type Line = { path: string; state: Writes; written: Writes };
@@ -41,7 +35,7 @@ type Line = { path: string; state: Writes; written: Writes };
 export async function orchestrationRun(input: OrchestrationInput): Promise<RunResult> {
   const run = openOrchestration(input);
   return runToEnd(run, story, (carried) => {
-    if (hasWaited(run)) run.guards.restartClock();
+    restartClockAfterWaiting(run);
     return continueAsNew<typeof orchestrationRun>({ ...input, carried, spent: run.guards.spent() });
   });
 }
@@ -110,7 +104,7 @@ function begunTask({ state }: Interpreted, path: string): TaskState | undefined 
 
 function beginTask(run: Interpreted, step: StepOutline, path: string): TaskState {
   restWhenLong(run);
-  if (hasWaited(run)) run.guards.restartClock();
+  restartClockAfterWaiting(run);
   run.guards.check();
   const task = newStepTask(step, path, run.state.tasks);
   run.state.tasks.push(task);
@@ -118,19 +112,9 @@ function beginTask(run: Interpreted, step: StepOutline, path: string): TaskState
   return task;
 }
 
-/** For a person, at whatever gate, or for the end of a suspension, since the last look: that time does not count. */
-function hasWaited(run: Interpreted): boolean {
-  const { hasPaused } = run.projection;
-  const answered = answeredGates(run);
-  const isAnswered = answered > run.answered && patched('people-stop-the-clock');
-  run.projection.hasPaused = false;
-  run.answered = answered;
-  return hasPaused || isAnswered;
-}
-
-function answeredGates({ openings, state }: RunContext): number {
-  const opened = [...openings.values()].reduce((sum, count) => sum + count, 0);
-  return opened - openGates(state).length;
+/** What people and suspensions have taken does not count. */
+function restartClockAfterWaiting({ guards, projection: { waitedUntil } }: Interpreted): void {
+  if (guards.runsSinceBefore(waitedUntil) && patched('people-stop-the-clock')) guards.restartClock(waitedUntil);
 }
 
 async function perform(run: Interpreted, step: StepOutline, task: TaskState, line: Line): Promise<Outcome> {
@@ -221,7 +205,6 @@ function openOrchestration(input: OrchestrationInput): Interpreted {
   const steps = new Map(definition.steps.map((step) => [step.id, step]));
   const done = run.state.tasks.flatMap((task) => (isDone(task) ? ([[task.step!.path, task]] as const) : []));
   const went = run.state.tasks.flatMap(({ step }) => (step ? ([[step.path, step.step_id]] as const) : []));
-  const answered = answeredGates(run);
   return Object.assign(run, {
     input,
     definition_hash,
@@ -229,7 +212,6 @@ function openOrchestration(input: OrchestrationInput): Interpreted {
     steps,
     done: new Map(done),
     went: new Map(went),
-    answered,
   });
 }
 

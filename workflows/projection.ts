@@ -26,8 +26,8 @@ export type Projection = {
   readonly versionsBefore: number;
   /** How many activities are under way. */
   underway: number;
-  /** The account was suspended, and nobody has looked since: the time does not count. */
-  hasPaused: boolean;
+  /** When a person last answered, or the account was last no more suspended, in milliseconds since 1970; 0 before. */
+  waitedUntil: number;
   /** How many took changes along since any were last known to be written. */
   rides: number;
   lastLocalActivity: Promise<unknown>;
@@ -53,7 +53,7 @@ export function openProjection(version = 0): Projection {
     versionsBefore: version,
     underway: 0,
     rides: 0,
-    hasPaused: false,
+    waitedUntil: 0,
     lastLocalActivity: Promise.resolve(),
     saving: Promise.resolve('running'),
     regardless: new CancellationScope({ cancellable: false }),
@@ -102,7 +102,7 @@ export async function runWithProgress<T>(
     }
     if (pause_ms > 0) {
       await sleep(pause_ms);
-      run.projection.hasPaused = true;
+      run.projection.waitedUntil = Date.now();
     }
   }
 }

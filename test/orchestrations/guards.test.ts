@@ -47,10 +47,33 @@ test('the time that a person takes at a call of a tool does not count', async ()
     { id: 'sum', type: 'tool', forced_tool: 'run_javascript', require_approval: true, output_key: 'sum' },
     { id: 'say', type: 'print', print_content: '<{state.sum}>', output_key: 'said' },
   ];
+  const paused = await start(story.user, steps, { timeout_minutes: 0.1 });
+  const asked_at = Date.now();
+  await until(() => Date.now() > asked_at + 6_500, 'more than its time has passed');
+  expect((await resume(story.user, paused, 'approve')).body).toMatchObject({ status: 'completed', response: '<2>' });
+});
+
+test('the time after the answer counts', async () => {
+  const { model } = story;
+  const answer = Promise.withResolvers<undefined>();
+  const call = { call: [{ name: 'run_javascript', arguments: { code: '2' } }] };
+  model.on(() => (model.calls.length === 1 ? call : answer.promise.then(() => 'It is 2.')));
+  const steps = [
+    {
+      id: 'work',
+      type: 'agent',
+      allowed_tools: [{ name: 'run_javascript', require_approval: true }],
+      output_key: 'work',
+    },
+    { id: 'say', type: 'print', print_content: 'Done.', output_key: 'said' },
+  ];
   const paused = await start(story.user, steps, { timeout_minutes: 0.02 });
+  const done = resume(story.user, paused, 'approve');
+  await model.until(() => model.calls.length === 2);
   const asked_at = Date.now();
   await until(() => Date.now() > asked_at + 1_300, 'more than its time has passed');
-  expect((await resume(story.user, paused, 'approve')).body).toMatchObject({ status: 'completed', response: '<2>' });
+  answer.resolve(undefined);
+  expect((await done).body).toMatchObject({ status: 'failed', response: expect.stringContaining('Global timeout') });
 });
 
 test('it does not count either in a run that continues as new after it', async () => {
@@ -62,9 +85,9 @@ test('it does not count either in a run that continues as new after it', async (
     { id: 'sum', type: 'tool', forced_tool: 'run_javascript', require_approval: true },
     print('after'),
   ];
-  const paused = await start(story.user, steps, { timeout_minutes: 0.05 });
+  const paused = await start(story.user, steps, { timeout_minutes: 0.1 });
   const asked_at = Date.now();
-  await until(() => Date.now() > asked_at + 3_200, 'more than its time has passed');
+  await until(() => Date.now() > asked_at + 6_500, 'more than its time has passed');
   expect((await resume(story.user, paused, 'approve')).body).toMatchObject({ status: 'completed', response: 'after' });
   const handle = story.orchflow.client.workflow.getHandle(paused.body.run_id);
   expect((await fetchHistories(story.orchflow.client, handle.workflowId)).length).toBeGreaterThan(1);
