@@ -30,6 +30,8 @@ const often = ['swappedServers', 'swappedServers'];
 const patience = 200_000;
 /** Attacks that go on at the same time. */
 const hands = 2;
+/** How long each hand rests at most, in milliseconds: less until all have come, for a short run of the program. */
+const rest = { first: 2_500, later: 8_000 };
 
 /** One after another in an order that the seed draws, so that all come before any comes again. */
 function createOrder(random: Random): () => string {
@@ -84,7 +86,8 @@ async function begin({ apis, databaseUrl, seed }: Given) {
       turns += 1;
       done.add(attack);
       leaveWhenOver();
-      await sleep(random.between(500, 2_500), undefined, { signal: told.signal }).catch(() => {});
+      const longest = done.size < Object.keys(attacks).length ? rest.first : rest.later;
+      await sleep(random.between(500, longest), undefined, { signal: told.signal }).catch(() => {});
     }
   });
   await Promise.all(atWork);
