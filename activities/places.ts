@@ -32,24 +32,14 @@ export type Places = ReturnType<typeof createPlaces>;
 export const enoughPlaces: Places = { take: () => () => {} };
 
 /**
- * Tried again in some seconds, and the more seldom the longer it has waited already. What has waited for a quarter of its time ends, and is begun
+ * Tried again in some seconds, and not all at the same time. What has waited for a quarter of its time ends, and is begun
  * anew by its workflow, with all of it.
  */
 export function putOff(type: 'WebhookQueued' | 'WorkQueued', message: string): ApplicationFailure {
   const { scheduledTimestampMs, scheduleToCloseTimeoutMs } = Context.current().info;
-  const waited_ms = Date.now() - scheduledTimestampMs;
-  const nonRetryable = scheduleToCloseTimeoutMs > 0 && waited_ms > scheduleToCloseTimeoutMs / 4;
-  const nextRetryDelay = pauseAfter(waited_ms, Math.random());
+  const nonRetryable = scheduleToCloseTimeoutMs > 0 && Date.now() - scheduledTimestampMs > scheduleToCloseTimeoutMs / 4;
+  const nextRetryDelay = 1_000 + Math.round(Math.random() * 9_000);
   return ApplicationFailure.create({ type, message, nonRetryable, nextRetryDelay, category: 'BENIGN' });
-}
-
-/**
- * How long work waits until it looks for a place again, in milliseconds: not all at the same time. Each look costs Temporal
- * and a worker some milliseconds, which others miss: hundreds that wait for calls which hang would take a core.
- * @param random from 0 to 1
- */
-export function pauseAfter(waited_ms: number, random: number): number {
-  return Math.min(60_000, Math.round(1_000 + random * (9_000 + waited_ms / 2)));
 }
 
 /** For a script that has not begun. */

@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { pauseAfter } from '../../activities/places.ts';
 import { until } from '../harness/orchflow.ts';
 import { define, runSteps } from '../harness/orchestration.ts';
 import { useStory } from '../harness/story.ts';
@@ -64,10 +63,4 @@ test('scripts that never end leave a thread for others', async () => {
   expect(body).toMatchObject({ status: 'completed', shared_state: { sum: 2 } });
   expect(await statusesOf(endless)).toEqual(Array(12).fill('running'));
   await cancel(endless);
-});
-
-test('what waits for a place looks for one within seconds, and less often the longer it has waited', () => {
-  expect([pauseAfter(0, 0), pauseAfter(0, 1)]).toEqual([1_000, 10_000]);
-  expect(pauseAfter(60_000, 1)).toBe(40_000);
-  expect(pauseAfter(3_600_000, 1)).toBe(60_000);
 });

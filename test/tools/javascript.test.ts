@@ -1,5 +1,7 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { runJavaScript, syntaxFault } from '../../src/javascript/index.ts';
+import { until } from '../harness/client.ts';
 
 /** Code that users and models write. */
 
@@ -64,6 +66,27 @@ test('a cancelled evaluation stops at once, and many at a time all end', async (
   await expect(endless).rejects.toThrow('cancelled');
   const values = await Promise.all(Array.from({ length: 9 }, (_, n) => run('n * 2', { n })));
   expect(values).toEqual([0, 2, 4, 6, 8, 10, 12, 14, 16]);
+});
+
+/** Of each thread of this process, from -20 to 19. Fields stand behind the name in parentheses, which may hold anything. */
+function priorities(): number[] {
+  return readdirSync('/proc/self/task').flatMap((id) => {
+    try {
+      const stat = readFileSync(`/proc/self/task/${id}/stat`, 'utf8');
+      return [Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16])];
+    } catch {
+      return []; // it has ended
+    }
+  });
+}
+
+test.runIf(process.platform === 'linux')('a script gives way to everything else, and nothing else does', async () => {
+  const cancel = new AbortController();
+  const before = priorities().filter((priority) => priority === 19).length;
+  const endless = runJavaScript('while (true) {}', {}, { owner, timeout_ms: 60_000, signal: cancel.signal });
+  await until(() => priorities().filter((priority) => priority === 19).length === before + 1, 'its thread is at 19');
+  cancel.abort(new Error('cancelled'));
+  await expect(endless).rejects.toThrow('cancelled');
 });
 
 test('syntax is checked without running anything', async () => {
