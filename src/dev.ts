@@ -67,6 +67,7 @@ async function run() {
   // Faults of the settings come to light before the slow steps; the address of the database follows.
   const config = loadConfig({ DATABASE_URL: 'postgres://not-yet-known', ...base });
   console.log('Starting Orchflow');
+  if (launcher.TEMPORAL_ADDRESS) report(`with the Temporal of TEMPORAL_ADDRESS, ${launcher.TEMPORAL_ADDRESS}`);
 
   const environment = await startServers(base);
   stopping.signal.throwIfAborted();

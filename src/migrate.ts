@@ -63,7 +63,9 @@ async function connect(): Promise<Connection> {
       return await Connection.connect({ ...connectionOptions(config), connectTimeout: '5s' });
     } catch (error) {
       if (Date.now() > deadline) {
-        throw new Error(`Temporal cannot be reached at ${address}: ${(error as Error).message}`, { cause: error });
+        throw new Error(`Temporal cannot be reached at ${address} (TEMPORAL_ADDRESS): ${(error as Error).message}`, {
+          cause: error,
+        });
       }
     }
   }
