@@ -127,23 +127,24 @@ async function askWithinBudget(
     await holdBack(deps, model, error);
     const spent = error instanceof LlmError &&
       error.spent && { ...error.spent, text: faults[error.type] ?? error.message };
-    const journalled =
-      spent &&
-      (await journal(deps, { ...call, alongOf: undefined }, spent_id ?? `${call_id}/spent_again`, model, spent));
+    const journalled = spent && (await journal(deps, call, spent_id ?? `${call_id}/spent_again`, model, spent));
     if (isReserved) await release(deps, call_id);
     if (!journalled || !spent_id) throw error;
     return { ...journalled, warnings: [] };
   }
 }
 
-/** What settles the reservation is the same statement. */
+/**
+ * What settles the reservation is the same statement; so is what is written along with an answer that stands, of which there
+ * are `warnings`.
+ */
 function journal(
   { db }: ActivityDeps,
   { key, offered, alongOf }: Call,
   call_id: string,
   { provider_id, target }: Model,
   answer: ModelAnswer,
-  warnings: string[] = [],
+  warnings?: string[],
 ): Promise<Omit<Answer, 'warnings'>> {
   const { run_id, task_id, purpose } = key;
   const { vendor, model } = target;
@@ -165,7 +166,8 @@ function journal(
     tool_calls: offered ? requested(answer.tool_calls, offered) : null,
     text,
   };
-  const along = text.trim() && !answer.tool_calls?.length ? alongOf?.({ ...call, warnings }) : undefined;
+  const stands = warnings && text.trim() && !answer.tool_calls?.length;
+  const along = stands ? alongOf?.({ ...call, warnings }) : undefined;
   return keep(() => insertLlmCall(db, call, along));
 }
 

@@ -13,8 +13,7 @@ export async function showPlan(
   tasks: { id: string; title: string; description: string; kind: TaskKind }[],
   events: RunEvent[],
 ): Promise<void> {
-  const plan = tasks.map(({ id, title, description, kind }) => ({ id, title, description, kind }));
-  await sql`select show_plan(${run_id}, ${JSON.stringify(plan)}::jsonb, ${JSON.stringify(events)}::jsonb)`.execute(db);
+  await sql`select show_plan(${run_id}, ${JSON.stringify(tasks)}::jsonb, ${JSON.stringify(events)}::jsonb)`.execute(db);
 }
 
 /** What a task is about, where that is known only when it begins. */

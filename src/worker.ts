@@ -14,7 +14,7 @@ const [
   { requireEncryptionKey },
   { connectionOptions, dataConverter },
   { startWorkerDeps },
-  { activitySlots, workerOptions },
+  { workerOptions },
   { workflowBundle },
 ] = await Promise.all([
   import('@temporalio/worker'),
@@ -55,10 +55,9 @@ const bundled = workflowBundle({ encrypts: config.PAYLOAD_ENCRYPTION });
 const [connection, bundle] = await Promise.all([connect(), bundled]);
 const { deps, close } = startWorkerDeps({ config, log });
 const worker = await Worker.create({
-  ...workerOptions,
+  ...workerOptions(config.WORKER_PLACES),
   workflowBundle: bundle,
   maxCachedWorkflows: config.WORKER_CACHED_RUNS,
-  ...activitySlots(config.WORKER_PLACES),
   connection,
   namespace: config.TEMPORAL_NAMESPACE,
   taskQueue: config.TEMPORAL_TASK_QUEUE,

@@ -25,8 +25,6 @@ const activities = proxyActivities<Activities>({
 
 /** What one turn of an agent came to. Without `calls` it has no tools; with some, it goes on when they are made. */
 export type Turn = Awaited<ReturnType<Activities['callStep']>>;
-/** A turn of a task's agent; with what its evaluation says, when it is the answer. */
-export type TaskTurn = Awaited<ReturnType<Activities['executeTask']>>;
 
 type Material = Pick<Parameters<Activities['executeTask']>[0], 'inputs' | 'feedback_id' | 'previous_output_id'>;
 type FinalMaterial = Pick<Parameters<Activities['finalizeRun']>[0], 'attempt' | 'outputs'>;

@@ -72,6 +72,7 @@ export async function askPerson(
   const due_in = step.human_timeout_seconds && step.human_timeout_seconds * 1_000;
   const policy = { ...noGatePolicy, due_in, on_timeout: 'reject' as const };
   const { output_id } = await awaitAnswer(run, task, { kind: 'human_step', policy, fields: step.human_fields });
+  // Without it, runs that were begun before all gates stopped the clock would take another way when they replay.
   run.guards.restartClock();
   return answerOf(step, output_id!);
 }

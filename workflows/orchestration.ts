@@ -205,14 +205,7 @@ function openOrchestration(input: OrchestrationInput): Interpreted {
   const steps = new Map(definition.steps.map((step) => [step.id, step]));
   const done = run.state.tasks.flatMap((task) => (isDone(task) ? ([[task.step!.path, task]] as const) : []));
   const went = run.state.tasks.flatMap(({ step }) => (step ? ([[step.path, step.step_id]] as const) : []));
-  return Object.assign(run, {
-    input,
-    definition_hash,
-    guards,
-    steps,
-    done: new Map(done),
-    went: new Map(went),
-  });
+  return Object.assign(run, { input, definition_hash, guards, steps, done: new Map(done), went: new Map(went) });
 }
 
 function isDone({ status, step }: TaskState): boolean {

@@ -20,7 +20,7 @@ const target = {
   base_url: `${modelUrl}/openai/v1`,
 };
 const worker = await Worker.create({
-  ...workerOptions,
+  ...workerOptions(200),
   workflowsPath: path.join(import.meta.dirname, 'workflows.ts'),
   connection: await NativeConnection.connect({ address }),
   taskQueue,

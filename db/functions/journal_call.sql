@@ -7,10 +7,11 @@ create or replace function journal_call(
 declare
   for_call text := call ->> 'call_id';
   for_run text := call ->> 'run_id';
+  run_status text;
 begin
   -- The run is locked before the rows that refer to it: two calls of a run would wait for each other.
   if draft is not null or completing is not null then
-    perform from runs where run_id = for_run for update;
+    select runs.status into run_status from runs where run_id = for_run for update;
   end if;
   insert into texts (text_id, run_id, text) values (for_call, for_run, answer) on conflict do nothing;
   insert into llm_calls (
@@ -30,8 +31,12 @@ begin
     from runs where run_id = for_run
     on conflict (month, account_id) do update set cost_usd = managed_spending.cost_usd + excluded.cost_usd;
   end if;
-  if is_first and draft is not null then
-    perform show_draft(for_run, call ->> 'task_id', (draft -> 'attempt')::integer, for_call, draft -> 'events');
+  -- Until the run's progress says the same. Nothing happens to a task that is not at this attempt any more.
+  if is_first and draft is not null and run_status not in ('completed', 'failed', 'cancelled') then
+    update tasks set output_id = for_call
+    where run_id = for_run and id = call ->> 'task_id' and attempts = (draft -> 'attempt')::integer
+      and tasks.status = 'running';
+    perform append_events(for_run, draft -> 'events');
   end if;
   if is_first and completing is not null then
     status := save_progress(for_run, completing);

@@ -116,7 +116,7 @@ async function startWorker(env: Environment) {
   const log = pino({ level: 'error' });
   const { deps, close } = startWorkerDeps({ config, log });
   const worker = await Worker.create({
-    ...workerOptions,
+    ...workerOptions(config.WORKER_PLACES),
     shutdownGraceTime: 0,
     workflowBundle: await workflowBundle({ encrypts: config.PAYLOAD_ENCRYPTION }),
     dataConverter: dataConverter(config),
