@@ -1,16 +1,22 @@
 import { sql, type Insertable } from 'kysely';
 import type { Db } from './index.ts';
 import { LimitReached, withinLimit } from './limits.ts';
-import type { Database, McpServer } from './schema.ts';
+import type { JsonText } from './run-views.ts';
+import type { Database, McpServer, McpTool } from './schema.ts';
 
 /** Of all servers of an account, in characters of JSON: a list shows them all. */
-const maxTools = 8_000_000;
+const maxTools = 4_000_000;
+
+/** A server as readers see it, with no more of its tools than their names. */
+export type McpServerView = Pick<McpServer, 'name' | 'url' | 'command' | 'args' | 'created_at'> & {
+  tools: Pick<McpTool, 'name' | 'description'>[];
+};
 
 /**
- * Registers a server, in place of one of its name. Returns it as it is stored. Throws `LimitReached` when the account has
+ * Registers a server, in place of one of its name. Returns when that is. Throws `LimitReached` when the account has
  * `most` others, or when all their tools would be too much for one list.
  */
-export function upsertMcpServer(db: Db, server: Insertable<Database['mcp_servers']>, most: number): Promise<McpServer> {
+export function upsertMcpServer(db: Db, server: Insertable<Database['mcp_servers']>, most: number): Promise<string> {
   const { account_id, name, ...change } = server;
   const others = sql<{ count: number }>`
     select count(*) from mcp_servers where account_id = ${account_id} and name <> ${name}`;
@@ -23,12 +29,13 @@ export function upsertMcpServer(db: Db, server: Insertable<Database['mcp_servers
       const message = `The tools of all MCP servers of an account have ${numbers.format(maxTools)} characters at most.`;
       throw new LimitReached(`${message} Remove a server.`);
     }
-    return trx
+    const { created_at } = await trx
       .insertInto('mcp_servers')
       .values(server)
       .onConflict((conflict) => conflict.columns(['account_id', 'name']).doUpdateSet(change))
-      .returningAll()
+      .returning('created_at')
       .executeTakeFirstOrThrow();
+    return created_at;
   });
 }
 
@@ -40,12 +47,30 @@ export async function listMcpToolNames(db: Db, account_id: string): Promise<stri
   return rows.map(({ name }) => name);
 }
 
-/** The account's servers, by name, as readers may see them. */
-export function listMcpServers(db: Db, account_id: string): Promise<McpServer[]> {
+/** The tools of the account's servers with their schemas, an array of JSON: by server, as each lists them. */
+export async function toolsOfMcpServers(db: Db, account_id: string): Promise<JsonText<ServerTool[]>> {
+  const { rows } = await sql<{ tools: JsonText<ServerTool[]> }>`
+    select coalesce(json_agg(json_build_object(
+      'name', name || '.' || (tool ->> 'name'), 'description', tool -> 'description',
+      'parameters', tool -> 'json_schema', 'server', name
+    ) order by name, place)::text, '[]') as tools
+    from mcp_servers, jsonb_array_elements(tools) with ordinality as each_tool (tool, place)
+    where account_id = ${account_id}`.execute(db);
+  return rows[0]!.tools;
+}
+
+export type ServerTool = { name: string; description: string; parameters: Record<string, unknown>; server: string };
+
+/** The account's servers, by name. */
+export function listMcpServers(db: Db, account_id: string): Promise<McpServerView[]> {
   return db
     .selectFrom('mcp_servers')
-    .selectAll()
-    .select(sql<string | null>`without_password(url)`.as('url'))
+    .select(['name', 'command', 'args', 'created_at', sql<string | null>`without_password(url)`.as('url')])
+    .select(
+      sql<McpServerView['tools']>`(
+        select coalesce(jsonb_agg(tool - 'json_schema' order by place), '[]')
+        from jsonb_array_elements(tools) with ordinality as each_tool (tool, place))`.as('tools'),
+    )
     .where('account_id', '=', account_id)
     .orderBy('name')
     .execute();

@@ -7,7 +7,7 @@
 #   set in a thread: that thread 19, the main thread 0, a thread that is started afterwards 0
 #   set in the main thread: a thread that is started afterwards 10
 #
-# The guess was that the first call slows the whole process. So scripts of users can compute at the lowest priority in threads
+# The guess was that the first call slows the whole process. So scripts of users can compute at a lower priority in threads
 # beside a server that answers at its own; on other systems the same line would slow the server too.
 set -euo pipefail
 [ "$(uname)" = Linux ] || { echo 'seen on Linux only'; exit 0; }

@@ -1,5 +1,6 @@
 import type { Db } from '../../db/index.ts';
-import { listMcpServers, listMcpToolNames } from '../../db/mcp-servers.ts';
+import { listMcpToolNames, toolsOfMcpServers, type ServerTool } from '../../db/mcp-servers.ts';
+import type { JsonText } from '../../db/run-views.ts';
 import { asAgentTool, type AgentTool, type ToolChoice } from '../../workflows/contract/definition.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { requireNone, type FieldFault, type Path } from '../errors.ts';
@@ -9,30 +10,18 @@ import type { Tool } from '../tools/index.ts';
 
 type Deps = { db: Db; tools: Tool[] };
 
-export type AvailableTool = {
-  name: string;
-  description: string;
-  parameters: Record<string, unknown>;
-  server: string | null;
-};
+export type AvailableTool = Omit<ServerTool, 'server'> & { server: string | null };
 
-/** The tools that agents of this account may be given. */
-export async function listTools({ db, tools }: Deps, { account_id }: Principal): Promise<AvailableTool[]> {
-  const servers = await listMcpServers(db, account_id);
-  return [
-    ...tools.map((tool) => available(tool, tool.name, null)),
-    ...servers.flatMap((server) =>
-      server.tools.map((tool) => available(tool, `${server.name}.${tool.name}`, server.name)),
-    ),
-  ];
-}
-
-function available(
-  { description, json_schema }: { description: string; json_schema: Record<string, unknown> },
-  name: string,
-  server: string | null,
-): AvailableTool {
-  return { name, description, parameters: json_schema, server };
+/** The tools that agents of this account may be given. Those of its servers may be megabytes, which are not parsed here. */
+export async function listTools(
+  { db, tools }: Deps,
+  { account_id }: Principal,
+): Promise<JsonText<{ tools: AvailableTool[] }>> {
+  const own = tools.map(({ name, description, json_schema }) =>
+    JSON.stringify({ name, description, parameters: json_schema, server: null } satisfies AvailableTool),
+  );
+  const ofServers = (await toolsOfMcpServers(db, account_id)).slice(1, -1);
+  return `{"tools":[${[...own, ...(ofServers && [ofServers])].join()}]}`;
 }
 
 /** The tools of each agent as a run freezes them. Throws `InvalidInputError`, naming each tool that is not there, or is there twice. */

@@ -1,5 +1,6 @@
 import { createRoute, OpenAPIHono, z, type RouteConfig } from '@hono/zod-openapi';
 import type { Context, TypedResponse } from 'hono';
+import type { JSONParsed } from 'hono/utils/types';
 import type { JsonText } from '../../db/run-views.ts';
 import type { Scope } from '../accounts/scopes.ts';
 import { requireScope } from './auth.ts';
@@ -185,5 +186,5 @@ export function body<T extends z.ZodType>(schema: T) {
 /** Answers 200 with JSON that Postgres has written. */
 export function sendJson<T>(c: Context, text: JsonText<T>) {
   const response: unknown = c.body(text, 200, { 'Content-Type': 'application/json' });
-  return response as Response & TypedResponse<T, 200, 'json'>;
+  return response as Response & TypedResponse<JSONParsed<T>, 200, 'json'>;
 }

@@ -20,7 +20,7 @@ const maxStackSize = 512 * 1024;
 
 let loading: Promise<QuickJSWASMModule> | undefined;
 
-function load(): Promise<QuickJSWASMModule> {
+export function load(): Promise<QuickJSWASMModule> {
   // Its types are those of its CommonJS build.
   loading ??= newQuickJSWASMModuleFromVariant(variant as unknown as QuickJSSyncVariant);
   return loading;

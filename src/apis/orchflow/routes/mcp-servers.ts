@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { deleteMcpServer, listMcpServers, upsertMcpServer } from '../../../../db/mcp-servers.ts';
-import type { McpServer } from '../../../../db/schema.ts';
+import { deleteMcpServer, listMcpServers, upsertMcpServer, type McpServerView } from '../../../../db/mcp-servers.ts';
 import { encrypt, mcpServerContext } from '../../../crypto.ts';
 import { InvalidInputError, notFound } from '../../../errors.ts';
 import { requireCallable } from '../../../fetch/index.ts';
@@ -20,7 +19,7 @@ const timeout_ms = 20_000;
 
 export const mcpServersRouter = createRouter();
 
-function toWire({ name, url, command, args, tools, created_at }: McpServer) {
+function toWire({ name, url, command, args, tools, created_at }: McpServerView) {
   const named = tools.map((tool) => ({ name: `${name}.${tool.name}`, description: tool.description }));
   return { name, url, command, args, tools: named, created_at };
 }
@@ -68,7 +67,8 @@ mcpServersRouter.openapi(create, async (c) => {
       secrets === '{}' ? null : encrypt(secrets, config.ENCRYPTION_KEY, mcpServerContext(account_id, name)),
     tools: JSON.stringify(tools),
   };
-  const server = await upsertMcpServer(db, row, config.MAX_MCP_SERVERS_PER_ACCOUNT);
+  const created_at = await upsertMcpServer(db, row, config.MAX_MCP_SERVERS_PER_ACCOUNT);
+  const server = { name, url: row.url, command: row.command, args, tools, created_at };
   return c.json({ ...toWire(server), ...(left_out.length && { left_out }) }, 201);
 });
 

@@ -1,5 +1,5 @@
 import { listTools } from '../../../agents/tools.ts';
-import { createRouter, json, route } from '../../../http/openapi.ts';
+import { createRouter, json, route, sendJson } from '../../../http/openapi.ts';
 import { toolListSchema } from '../schemas/tool.ts';
 
 export const toolsRouter = createRouter();
@@ -16,5 +16,5 @@ const list = route({
 });
 
 toolsRouter.openapi(list, async (c) => {
-  return c.json({ tools: await listTools(c.var.deps, c.var.principal) }, 200);
+  return sendJson(c, await listTools(c.var.deps, c.var.principal));
 });
