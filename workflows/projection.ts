@@ -31,8 +31,10 @@ export type Projection = {
   /** How many took changes along since any were last known to be written. */
   rides: number;
   lastLocalActivity: Promise<unknown>;
-  /** The newest write that was made by itself, with the status that stood after it. */
+  /** The newest write that is made by itself, with the status that stands after it. */
   saving: Promise<RunStatus>;
+  /** What that write is to say, until it begins; and whether that is more than when it was asked for. */
+  queued?: { progress: Progress; hasGrown: boolean };
   /** The status with which an activity has ended the run in Postgres. */
   ended?: RunStatus;
   /** What is written is written also when the run is cancelled. */
@@ -147,19 +149,32 @@ export function oneByOne<T>({ projection }: ProjectedRun, localActivity: () => P
 
 /**
  * Resolves when all changes so far are in Postgres, with the run's status there: a cancellation that reached
- * Postgres before this write stands against it.
+ * Postgres before this write stands against it. While a write waits for its turn, it takes along what else there is: when
+ * hundreds of people are asked at once, a write for each would hold up the workflow task until the server ends it.
  */
 export function saved(run: ProjectedRun): Promise<RunStatus> {
   const { state, changes, projection } = run;
+  if (changes.run && projection.queued && !projection.ended && patched('writes-are-gathered')) {
+    projection.queued.progress = merged(projection.queued.progress, snapshot(run));
+    projection.queued.hasGrown = true;
+    return projection.saving;
+  }
   const progress = take(run);
   if (projection.ended) {
     changes.events = [];
     return Promise.resolve(projection.ended);
   }
   if (progress) {
-    const write = () => saveProgress.executeWithOptions({ summary: summaryOf(progress) }, [state.run_id, progress]);
-    projection.saving = oneByOne(run, () => projection.regardless.run(write)).then(({ status }) => {
-      markSaved(run, progress);
+    const queued = { progress, hasGrown: false };
+    projection.queued = queued;
+    const write = () =>
+      saveProgress.executeWithOptions({ summary: summaryOf(queued.progress) }, [state.run_id, queued.progress]);
+    projection.saving = oneByOne(run, () => {
+      if (projection.queued === queued) projection.queued = undefined;
+      if (queued.hasGrown) showToOperators(run);
+      return projection.regardless.run(write);
+    }).then(({ status }) => {
+      markSaved(run, queued.progress);
       return status;
     });
   }
@@ -187,9 +202,13 @@ function lowestVersion({ versionsBefore }: Projection): number {
 
 /** What is to be written now, if anything is. Operators are shown the same at the same time. */
 function take(run: ProjectedRun): Progress | undefined {
-  const { state, changes, projection } = run;
-  if (!changes.run) return undefined;
+  if (!run.changes.run) return undefined;
   showToOperators(run);
+  return snapshot(run);
+}
+
+function snapshot(run: ProjectedRun): Progress {
+  const { state, changes, projection } = run;
   projection.version = Math.max(projection.version + 1, lowestVersion(projection));
   const { status, phase, warnings, error, final_output_id, shared_state } = state;
   const progress: Progress = {
@@ -204,6 +223,19 @@ function take(run: ProjectedRun): Progress | undefined {
   changes.tasks = new Set();
   changes.gates = new Set();
   return progress;
+}
+
+/** Events are in the later one all the same: each carries all that are not known to be written. */
+function merged(earlier: Progress, later: Progress): Progress {
+  const unlike = <T>(ofLater: T[], keyOf: (one: T) => string) => {
+    const keys = new Set(ofLater.map(keyOf));
+    return (one: T) => !keys.has(keyOf(one));
+  };
+  return {
+    ...later,
+    tasks: [...earlier.tasks.filter(unlike(later.tasks, ({ id }) => id)), ...later.tasks],
+    gates: [...earlier.gates.filter(unlike(later.gates, ({ gate_id }) => gate_id)), ...later.gates],
+  };
 }
 
 /** What is asked beside the plan comes last, also when it comes before the plan. */

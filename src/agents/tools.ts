@@ -21,7 +21,7 @@ export async function listTools(
     JSON.stringify({ name, description, parameters: json_schema, server: null } satisfies AvailableTool),
   );
   const ofServers = (await toolsOfMcpServers(db, account_id)).slice(1, -1);
-  return `{"tools":[${[...own, ...(ofServers && [ofServers])].join()}]}`;
+  return `{"tools":[${[own.join(), ofServers].filter(Boolean).join()}]}`;
 }
 
 /** The tools of each agent as a run freezes them. Throws `InvalidInputError`, naming each tool that is not there, or is there twice. */

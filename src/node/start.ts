@@ -10,11 +10,14 @@ const root = path.join(import.meta.dirname, '../..');
  * that it else keeps for every promise of workflow code: a third of the time that a run takes there, and two thirds of
  * the memory. The SDK says so on the console, and logs are JSON.
  */
-const withoutPromiseHooks = [
+const noPromiseHooks = [
   `import { promiseHooks } from 'node:v8'`,
   `promiseHooks.createHook = () => { const { warn } = console; console.warn = () => {};` +
     ` queueMicrotask(() => (console.warn = warn)); throw new Error('Promise hooks are off, as WORKFLOW_STACKS is.') }`,
 ].join(';');
+
+/** The flags of a worker that keeps no stacks. */
+export const withoutStacks = [`--import=data:text/javascript,${encodeURIComponent(noPromiseHooks)}`];
 
 type Name = 'api' | 'worker' | 'migrate';
 type Settings = Pick<Config, 'API_HEAP_MB' | 'WORKER_HEAP_MB' | 'WORKFLOW_STACKS'>;
@@ -25,14 +28,13 @@ type Settings = Pick<Config, 'API_HEAP_MB' | 'WORKER_HEAP_MB' | 'WORKFLOW_STACKS
  */
 export function startOptions(name: Name, settings: Settings) {
   const heap_mb = { api: settings.API_HEAP_MB, worker: settings.WORKER_HEAP_MB, migrate: undefined }[name];
-  const withoutStacks = name === 'worker' && !settings.WORKFLOW_STACKS;
   return {
     flags: [
       '--max-semi-space-size=4',
       '--initial-old-space-size=32',
       '--heap-growing-percent=40',
       ...(heap_mb ? [`--max-old-space-size=${heap_mb}`] : []),
-      ...(withoutStacks ? [`--import=data:text/javascript,${encodeURIComponent(withoutPromiseHooks)}`] : []),
+      ...(name === 'worker' && !settings.WORKFLOW_STACKS ? withoutStacks : []),
     ],
     env: {
       // glibc otherwise keeps what was freed, in eight arenas for each core.

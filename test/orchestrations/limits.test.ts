@@ -148,7 +148,7 @@ test.each(circles)('%s: the run fails, and says what would be lost', async (_, s
 test('a round that a retry has opened outlasts that the run continues as new', async () => {
   const { user, orchflow } = story;
   const often = { max_iterations: 9 };
-  const long = Array.from({ length: 25 }, (_, n) => count(`step${n}`, often));
+  const long = Array.from({ length: 18 }, (_, n) => count(`step${n}`, often));
   const refused = await refuse(
     await runSteps(user, [count('draft', limited), ...long, ask('review', limited), back('draft', often), end], {
       max_total_turns: 1_000,

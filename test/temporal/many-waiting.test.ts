@@ -39,6 +39,11 @@ test('190 people at once, with the longest ids and names', async () => {
   const metadata = JSON.stringify(await handle.query('__temporal_workflow_metadata'));
   expect(Buffer.byteLength(metadata)).toBeLessThan(1_000_000);
   expect((await handle.describe()).status.name).toBe('RUNNING');
+  const { events } = await handle.fetchHistory();
+  const writes = events!.filter(
+    ({ markerRecordedEventAttributes: marker }) => marker?.markerName === 'core_local_activity',
+  );
+  expect(writes.length, 'what comes together is written together').toBeLessThan(people.length / 3);
 
   const { waiting } = (await story.user.get(`/orchestrations/runs/${run_id}`)).body;
   expect(waiting).toHaveLength(people.length);

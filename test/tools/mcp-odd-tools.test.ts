@@ -136,7 +136,9 @@ test('so have all servers of an account together; the list of tools has the sche
   for (const name of ['d', 'c', 'b', 'a']) expect((await register(name)).status).toBe(201);
   const refused = await register('e');
   expect(refused.status).toBe(429);
-  expect(refused.body.detail).toContain('The tools of all MCP servers of an account have 4,000,000 characters at most.');
+  expect(refused.body.detail).toContain(
+    'The tools of all MCP servers of an account have 4,000,000 characters at most.',
+  );
   expect((await register('a')).status, 'in place of one that is there').toBe(201);
 
   const { tools } = (await story.user.get('/tools')).body;
