@@ -11,7 +11,7 @@ import { paidInVain } from './failures.ts';
 import { putOff, whileSuspended } from './places.ts';
 import { tellOfFailure, tellOfSuccess } from './retrying.ts';
 
-const heartbeatInterval = 1_500;
+const heartbeatInterval = 2_000;
 
 /**
  * An activity at work: writes the progress that rides with it, loads what it works from, and heartbeats, which keeps the
@@ -56,7 +56,8 @@ async function takePlace(
 ): Promise<() => void> {
   const leave = deps.places.take(account_id);
   if (leave) return leave;
-  const failure = putOff('WorkQueued', 'Much work of this account is under way; this waits until there is room.');
+  const message = 'Much work of this account is under way; this waits until there is room.';
+  const failure = putOff('WorkQueued', message, deps.places.pause(account_id));
   await tellOfFailure(deps, input, failure);
   throw failure;
 }

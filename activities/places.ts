@@ -7,12 +7,18 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
  */
 export function createPlaces(all: number, weight: number) {
   const taken = new Map<string, number>();
+  /** How often an account has found none since it last took one. */
+  const inVain = new Map<string, number>();
   let free = all;
 
   /** Takes a place for the account. Returns the function that gives it back; undefined when there is none for it. */
   function take(account_id: string): (() => void) | undefined {
     const own = taken.get(account_id) ?? 0;
-    if (free === 0 || own >= weight * free) return undefined;
+    if (free === 0 || own >= weight * free) {
+      inVain.set(account_id, (inVain.get(account_id) ?? 0) + 1);
+      return undefined;
+    }
+    inVain.delete(account_id);
     taken.set(account_id, own + 1);
     free -= 1;
     return () => {
@@ -23,22 +29,37 @@ export function createPlaces(all: number, weight: number) {
     };
   }
 
-  return { take };
+  /**
+   * How long, in milliseconds, work of the account that found no place is to wait before it looks again: seconds while
+   * places come free, and up to a minute where none does, for each look costs more than it does here.
+   */
+  function pause(account_id: string): number {
+    return meanPause_ms * Math.min(Math.max((inVain.get(account_id) ?? 0) / all, 1), mostPauses);
+  }
+
+  return { take, pause };
 }
+
+const meanPause_ms = 5_500;
+const mostPauses = 10;
 
 export type Places = ReturnType<typeof createPlaces>;
 
 /** For what is done in a moment, whoever it is of. */
-export const enoughPlaces: Places = { take: () => () => {} };
+export const enoughPlaces: Places = { take: () => () => {}, pause: () => 0 };
 
 /**
- * Tried again in some seconds, and not all at the same time. What has waited for a quarter of its time ends, and is begun
+ * Tried again after such a time, and not all at the same time. What has waited for a quarter of its time ends, and is begun
  * anew by its workflow, with all of it.
  */
-export function putOff(type: 'WebhookQueued' | 'WorkQueued', message: string): ApplicationFailure {
+export function putOff(
+  type: 'WebhookQueued' | 'WorkQueued',
+  message: string,
+  pause_ms = meanPause_ms,
+): ApplicationFailure {
   const { scheduledTimestampMs, scheduleToCloseTimeoutMs } = Context.current().info;
   const nonRetryable = scheduleToCloseTimeoutMs > 0 && Date.now() - scheduledTimestampMs > scheduleToCloseTimeoutMs / 4;
-  const nextRetryDelay = 1_000 + Math.round(Math.random() * 9_000);
+  const nextRetryDelay = Math.round(pause_ms * (0.2 + Math.random() * 1.6));
   return ApplicationFailure.create({ type, message, nonRetryable, nextRetryDelay, category: 'BENIGN' });
 }
 

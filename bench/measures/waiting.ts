@@ -8,6 +8,8 @@ import type { Servers } from '../servers.ts';
 import { count, mib, percent } from '../table.ts';
 
 const rest_ms = 5_000;
+/** For so long there is still something to be done for the runs that have just begun to wait. */
+const settling_ms = 20_000;
 const idle_ms = 20_000;
 const answered = 50;
 
@@ -99,6 +101,7 @@ async function startWaiting(servers: Servers, runs: number): Promise<Waiting[]> 
 
 async function figuresOf(servers: Servers, waiting: Waiting[]) {
   const { worker, api, temporal, postgres, ...rest } = await afterRest(servers);
+  await sleep(settling_ms);
   const before = total(await cpuTime(servers.processes));
   await sleep(idle_ms);
   const cpu = ((total(await cpuTime(servers.processes)) - before) / idle_ms) * 100;

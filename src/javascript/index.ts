@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { syntaxFault } from './sandbox.ts';
 import type { Evaluation, Outcome } from './sandbox.ts';
@@ -19,7 +20,7 @@ export class JavaScriptError extends Error {
 }
 
 const defaultMemory = 64 * 1024 * 1024;
-const maxThreads = 6;
+const maxThreads = Math.max(4, 2 * availableParallelism());
 /** For so long a thread is waited for here, in milliseconds. */
 const patience = 5_000;
 /** The interpreter stops itself at its deadline. What it cannot interrupt, or a thread that starts slowly, is stopped later. */
