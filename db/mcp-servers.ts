@@ -5,7 +5,7 @@ import type { JsonText } from './run-views.ts';
 import type { Database, McpServer, McpTool } from './schema.ts';
 
 /** Of all servers of an account, in characters of JSON: a list shows them all. */
-const maxTools = 4_000_000;
+const maxTools = 2_000_000;
 
 /** A server as readers see it, with no more of its tools than their names. */
 export type McpServerView = Pick<McpServer, 'name' | 'url' | 'command' | 'args' | 'created_at'> & {
@@ -47,15 +47,21 @@ export async function listMcpToolNames(db: Db, account_id: string): Promise<stri
   return rows.map(({ name }) => name);
 }
 
-/** The tools of the account's servers with their schemas, an array of JSON: by server, as each lists them. */
-export async function toolsOfMcpServers(db: Db, account_id: string): Promise<JsonText<ServerTool[]>> {
+/** The names of the account's servers, in their order. */
+export async function listMcpServerNames(db: Db, account_id: string): Promise<string[]> {
+  const servers = db.selectFrom('mcp_servers').select('name').where('account_id', '=', account_id).orderBy('name');
+  return (await servers.execute()).map(({ name }) => name);
+}
+
+/** The tools of a server with their schemas, a JSON array; an empty one when it is not there any more. */
+export async function toolsOfMcpServer(db: Db, account_id: string, name: string): Promise<JsonText<ServerTool[]>> {
   const { rows } = await sql<{ tools: JsonText<ServerTool[]> }>`
     select coalesce(json_agg(json_build_object(
       'name', name || '.' || (tool ->> 'name'), 'description', tool -> 'description',
       'parameters', tool -> 'json_schema', 'server', name
-    ) order by name, place)::text, '[]') as tools
+    ) order by place)::text, '[]') as tools
     from mcp_servers, jsonb_array_elements(tools) with ordinality as each_tool (tool, place)
-    where account_id = ${account_id}`.execute(db);
+    where account_id = ${account_id} and name = ${name}`.execute(db);
   return rows[0]!.tools;
 }
 

@@ -35,6 +35,7 @@ export const attack: Single = {
     const own = await servers.another();
     try {
       for (let n = 0; n < 5; n += 1) await run(own);
+      await registerServer(own); // What the API loads at its first use stays.
       await sleep(rest_ms);
       const idle = await memoryOf(own, residentMemory);
       const peaks: Peak[] = [];
@@ -155,6 +156,12 @@ async function longSchemas({ url }: Servers, user: User): Promise<void> {
   const mcp = await startRawMcp([tools]);
   await inLanes(30, 5, (n) => user.post('/tools/mcp', { name: `server${n}`, url: mcp.url }));
   await inLanes(20, 5, () => drain(`${url}/api/v1/tools`, user));
+  mcp.down();
+}
+
+async function registerServer({ url }: Servers): Promise<void> {
+  const mcp = await startRawMcp([[{ name: 'find' }]]);
+  await created((await register(url)).post('/tools/mcp', { name: 'small', url: mcp.url }));
   mcp.down();
 }
 

@@ -19,7 +19,7 @@ const maxPages = 64;
 const maxDescription = 4_000;
 /** Of one tool, and of all of a server together, as JSON. */
 const maxSchema = 100_000;
-const maxSchemas = 1_000_000;
+const maxSchemas = 500_000;
 /** With the name of its server and a dot it must still be one that an agent can be given. */
 const maxName = 160;
 

@@ -121,39 +121,42 @@ test('schemas have a bound, each and all together', async () => {
   const { mcp, answer } = await register([described('huge', 100_001), ...many, find]);
   expect(answer.status, JSON.stringify(answer.body)).toBe(201);
   const names = answer.body.tools.map(({ name }: { name: string }) => name);
-  expect(names).toEqual([...many.slice(0, 11).map(({ name }) => `srv.${name}`), 'srv.find']);
+  expect(names).toEqual([...many.slice(0, 5).map(({ name }) => `srv.${name}`), 'srv.find']);
   expect(answer.body.left_out).toEqual([
     { name: 'huge', reason: 'its schema is longer than 100000 characters' },
-    { name: 'tool11', reason: 'the schemas of the server are longer than 1000000 characters together' },
+    ...many.slice(5).map(({ name }) => ({
+      name,
+      reason: 'the schemas of the server are longer than 500000 characters together',
+    })),
   ]);
   mcp.down();
 });
 
 test('so have all servers of an account together; the list of tools has the schemas, that of servers has none', async () => {
   await story.user.delete('/tools/mcp/srv');
-  const mcp = await startRawMcp([Array.from({ length: 11 }, (_, n) => described(`tool${n}`, 89_000))]);
+  const mcp = await startRawMcp([Array.from({ length: 5 }, (_, n) => described(`tool${n}`, 98_000))]);
   const register = (name: string) => story.user.post('/tools/mcp', { name, url: mcp.url });
   for (const name of ['d', 'c', 'b', 'a']) expect((await register(name)).status).toBe(201);
   const refused = await register('e');
   expect(refused.status).toBe(429);
   expect(refused.body.detail).toContain(
-    'The tools of all MCP servers of an account have 4,000,000 characters at most.',
+    'The tools of all MCP servers of an account have 2,000,000 characters at most.',
   );
   expect((await register('a')).status, 'in place of one that is there').toBe(201);
 
   const { tools } = (await story.user.get('/tools')).body;
   const ofServers = tools.filter(({ server }: { server: string | null }) => server);
   expect(ofServers.map(({ name }: { name: string }) => name)).toEqual(
-    ['a', 'b', 'c', 'd'].flatMap((server) => Array.from({ length: 11 }, (_, n) => `${server}.tool${n}`)),
+    ['a', 'b', 'c', 'd'].flatMap((server) => Array.from({ length: 5 }, (_, n) => `${server}.tool${n}`)),
   );
   expect(ofServers[0]).toEqual({
     name: 'a.tool0',
     description: 'tool0',
-    parameters: described('tool0', 89_000).inputSchema,
+    parameters: described('tool0', 98_000).inputSchema,
     server: 'a',
   });
   const { servers } = (await story.user.get('/tools/mcp')).body;
-  expect(servers[3].tools[10]).toEqual({ name: 'd.tool10', description: 'tool10' });
+  expect(servers[3].tools[4]).toEqual({ name: 'd.tool4', description: 'tool4' });
   expect(JSON.stringify(servers).length).toBeLessThan(5_000);
   mcp.down();
 });
