@@ -25,13 +25,16 @@ export function createPlaces(all: number, weight: number) {
       free += 1;
       const left = taken.get(account_id)! - 1;
       if (left) taken.set(account_id, left);
-      else taken.delete(account_id);
+      else {
+        taken.delete(account_id);
+        inVain.delete(account_id);
+      }
     };
   }
 
   /**
-   * How long, in milliseconds, work of the account that found no place is to wait before it looks again: seconds while
-   * places come free, and up to a minute where none does, for each look costs more than it does here.
+   * How long, in milliseconds and on average, work of the account that found no place is to wait before it looks again:
+   * seconds while places come free, and up to a minute where none does, for each look costs more than it does here.
    */
   function pause(account_id: string): number {
     return meanPause_ms * Math.min(Math.max((inVain.get(account_id) ?? 0) / all, 1), mostPauses);
@@ -49,8 +52,8 @@ export type Places = ReturnType<typeof createPlaces>;
 export const enoughPlaces: Places = { take: () => () => {}, pause: () => 0 };
 
 /**
- * Tried again after such a time, and not all at the same time. What has waited for a quarter of its time ends, and is begun
- * anew by its workflow, with all of it.
+ * Tried again after such a time, and not all at the same time. What has waited for a quarter of its time ends, and what has
+ * less time left: it is begun anew by its workflow, with all of its time, after what `details` says.
  */
 export function putOff(
   type: 'WebhookQueued' | 'WorkQueued',
@@ -60,7 +63,8 @@ export function putOff(
   const { scheduledTimestampMs, scheduleToCloseTimeoutMs } = Context.current().info;
   const nonRetryable = scheduleToCloseTimeoutMs > 0 && Date.now() - scheduledTimestampMs > scheduleToCloseTimeoutMs / 4;
   const nextRetryDelay = Math.round(pause_ms * (0.2 + Math.random() * 1.6));
-  return ApplicationFailure.create({ type, message, nonRetryable, nextRetryDelay, category: 'BENIGN' });
+  const details = [nextRetryDelay];
+  return ApplicationFailure.create({ type, message, nonRetryable, nextRetryDelay, details, category: 'BENIGN' });
 }
 
 /** For a script that has not begun. */

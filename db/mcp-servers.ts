@@ -47,22 +47,19 @@ export async function listMcpToolNames(db: Db, account_id: string): Promise<stri
   return rows.map(({ name }) => name);
 }
 
-/** The names of the account's servers, in their order. */
-export async function listMcpServerNames(db: Db, account_id: string): Promise<string[]> {
-  const servers = db.selectFrom('mcp_servers').select('name').where('account_id', '=', account_id).orderBy('name');
-  return (await servers.execute()).map(({ name }) => name);
-}
-
-/** The tools of a server with their schemas, a JSON array; an empty one when it is not there any more. */
-export async function toolsOfMcpServer(db: Db, account_id: string, name: string): Promise<JsonText<ServerTool[]>> {
-  const { rows } = await sql<{ tools: JsonText<ServerTool[]> }>`
-    select coalesce(json_agg(json_build_object(
+/**
+ * The tools of the account's servers with their schemas, by server, as each lists them: the members of a JSON array, without
+ * its brackets. They may be megabytes, which nobody here reads.
+ */
+export async function toolsOfMcpServers(db: Db, account_id: string): Promise<string> {
+  const { rows } = await sql<{ tools: string | null }>`
+    select string_agg(json_build_object(
       'name', name || '.' || (tool ->> 'name'), 'description', tool -> 'description',
       'parameters', tool -> 'json_schema', 'server', name
-    ) order by place)::text, '[]') as tools
+    )::text, ',' order by name, place) as tools
     from mcp_servers, jsonb_array_elements(tools) with ordinality as each_tool (tool, place)
-    where account_id = ${account_id} and name = ${name}`.execute(db);
-  return rows[0]!.tools;
+    where account_id = ${account_id}`.execute(db);
+  return rows[0]!.tools ?? '';
 }
 
 export type ServerTool = { name: string; description: string; parameters: Record<string, unknown>; server: string };

@@ -89,7 +89,7 @@ export async function runWithProgress<T>(
     if (run.projection.rides >= mostRides && patched('many-do-not-ride')) await saved(run);
     const progress = take(run);
     if (progress) run.projection.rides += 1;
-    let pause_ms: number;
+    let pause: ReturnType<typeof pauseOf>;
     run.projection.underway += 1;
     try {
       const result = await activity(progress);
@@ -98,13 +98,13 @@ export async function runWithProgress<T>(
     } catch (error) {
       if (progress) giveBack(run, progress);
       if (!wasPutOff(error)) throw error;
-      pause_ms = pauseOf(error);
+      pause = pauseOf(error);
     } finally {
       run.projection.underway -= 1;
     }
-    if (pause_ms > 0) {
-      await sleep(pause_ms);
-      run.projection.waitedUntil = Date.now();
+    if (pause.ms > 0) {
+      await sleep(pause.ms);
+      if (pause.isSuspension) run.projection.waitedUntil = Date.now();
     }
   }
 }
@@ -119,8 +119,9 @@ export function wasPutOff(error: unknown): boolean {
 }
 
 /** How long it is to wait before it is begun anew (`activities/places.ts`). */
-function pauseOf(error: unknown): number {
-  return Number(failureOf(error)?.details?.[0] ?? 0);
+function pauseOf(error: unknown): { ms: number; isSuspension: boolean } {
+  const { type, details } = failureOf(error)!;
+  return { ms: Number(details?.[0] ?? 0), isSuspension: type === 'AccountSuspended' };
 }
 
 function failureOf(error: unknown): ApplicationFailure | undefined {
@@ -148,14 +149,15 @@ export function oneByOne<T>({ projection }: ProjectedRun, localActivity: () => P
 }
 
 /**
- * Resolves when all changes so far are in Postgres, with the run's status there: a cancellation that reached
- * Postgres before this write stands against it. While a write waits for its turn, it takes along what else there is: when
+ * Resolves when all changes so far that did not ride are in Postgres, with the run's status there: a cancellation that
+ * reached Postgres before this write stands against it. While a write waits for its turn, it takes along what else there is: when
  * hundreds of people are asked at once, a write for each would hold up the workflow task until the server ends it.
  */
 export function saved(run: ProjectedRun): Promise<RunStatus> {
   const { state, changes, projection } = run;
   if (changes.run && projection.queued && !projection.ended && patched('writes-are-gathered')) {
-    projection.queued.progress = merged(projection.queued.progress, snapshot(run));
+    giveBack(run, projection.queued.progress);
+    projection.queued.progress = snapshot(run);
     projection.queued.hasGrown = true;
     return projection.saving;
   }
@@ -200,7 +202,7 @@ function lowestVersion({ versionsBefore }: Projection): number {
   return versionsBefore + workflowInfo().historyLength * versionsPerWorkflowTask;
 }
 
-/** What is to be written now, if anything is. Operators are shown the same at the same time. */
+/** What is to be written now, if anything is. Operators are shown the same at the same time; what is added to a write, when it begins. */
 function take(run: ProjectedRun): Progress | undefined {
   if (!run.changes.run) return undefined;
   showToOperators(run);
@@ -225,19 +227,6 @@ function snapshot(run: ProjectedRun): Progress {
   return progress;
 }
 
-/** Events are in the later one all the same: each carries all that are not known to be written. */
-function merged(earlier: Progress, later: Progress): Progress {
-  const unlike = <T>(ofLater: T[], keyOf: (one: T) => string) => {
-    const keys = new Set(ofLater.map(keyOf));
-    return (one: T) => !keys.has(keyOf(one));
-  };
-  return {
-    ...later,
-    tasks: [...earlier.tasks.filter(unlike(later.tasks, ({ id }) => id)), ...later.tasks],
-    gates: [...earlier.gates.filter(unlike(later.gates, ({ gate_id }) => gate_id)), ...later.gates],
-  };
-}
-
 /** What is asked beside the plan comes last, also when it comes before the plan. */
 function positionOf(tasks: TaskState[], task: Pick<TaskState, 'id'>): number {
   const index = tasks.findIndex(({ id }) => id === task.id);
@@ -249,13 +238,17 @@ function markSaved({ changes, projection }: ProjectedRun, progress: Progress): v
   changes.events = changes.events.filter((event) => !progress.events.includes(event));
 }
 
-/** The activity may have ended before it wrote its progress: it is written again, which changes nothing if it had. */
+/**
+ * What was not written yet, or perhaps not, is to be written as it is by now; what was changes nothing. A gate that its task
+ * has no more is closed in Postgres already.
+ */
 function giveBack({ state, changes }: ProjectedRun, progress: Progress): void {
   changes.run = true;
+  const tasks = new Set(progress.tasks.map(({ id }) => id));
+  const gates = new Set(progress.gates.map(({ gate_id }) => gate_id));
   for (const task of state.tasks) {
-    const { gate } = task;
-    if (progress.tasks.some(({ id }) => id === task.id)) changes.tasks.add(task);
-    if (gate && progress.gates.some(({ gate_id }) => gate_id === gate.gate_id)) changes.gates.add(gate);
+    if (tasks.has(task.id)) changes.tasks.add(task);
+    if (task.gate && gates.has(task.gate.gate_id)) changes.gates.add(task.gate);
   }
 }
 

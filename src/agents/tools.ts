@@ -1,5 +1,6 @@
 import type { Db } from '../../db/index.ts';
-import { listMcpServerNames, listMcpToolNames, toolsOfMcpServer, type ServerTool } from '../../db/mcp-servers.ts';
+import { listMcpToolNames, toolsOfMcpServers, type ServerTool } from '../../db/mcp-servers.ts';
+import type { JsonText } from '../../db/run-views.ts';
 import { asAgentTool, type AgentTool, type ToolChoice } from '../../workflows/contract/definition.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { requireNone, type FieldFault, type Path } from '../errors.ts';
@@ -11,23 +12,16 @@ type Deps = { db: Db; tools: Tool[] };
 
 export type AvailableTool = Omit<ServerTool, 'server'> & { server: string | null };
 
-/**
- * The tools that agents of this account may be given, as the parts of a JSON array, a server after the other: together they
- * may have megabytes.
- */
-export async function* listTools({ db, tools }: Deps, { account_id }: Principal): AsyncGenerator<string> {
+/** The tools that agents of this account may be given: first our own. */
+export async function listTools(
+  { db, tools }: Deps,
+  { account_id }: Principal,
+): Promise<JsonText<{ tools: AvailableTool[] }>> {
   const own = tools.map(({ name, description, json_schema }) =>
     JSON.stringify({ name, description, parameters: json_schema, server: null } satisfies AvailableTool),
   );
-  yield `[${own.join()}`;
-  let isFirst = own.length === 0;
-  for (const server of await listMcpServerNames(db, account_id)) {
-    const ofServer = (await toolsOfMcpServer(db, account_id, server)).slice(1, -1);
-    if (!ofServer) continue;
-    yield `${isFirst ? '' : ','}${ofServer}`;
-    isFirst = false;
-  }
-  yield ']';
+  const ofServers = await toolsOfMcpServers(db, account_id);
+  return `{"tools":[${own.join()}${own.length > 0 && ofServers ? ',' : ''}${ofServers}]}`;
 }
 
 /** The tools of each agent as a run freezes them. Throws `InvalidInputError`, naming each tool that is not there, or is there twice. */

@@ -183,14 +183,8 @@ export function body<T extends z.ZodType>(schema: T) {
   return { required: true as const, content: { 'application/json': { schema } } };
 }
 
-/** Answers 200 with JSON that Postgres has written: as a whole, or in parts that go out as the client takes them. */
-export function sendJson<T>(c: Context, text: JsonText<T> | AsyncGenerator<string>) {
-  const body = typeof text === 'string' ? text : ReadableStream.from(encoded(text));
-  const response: unknown = c.body(body, 200, { 'Content-Type': 'application/json' });
+/** Answers 200 with JSON that is written already, most of it by Postgres. */
+export function sendJson<T>(c: Context, text: JsonText<T>) {
+  const response: unknown = c.body(text, 200, { 'Content-Type': 'application/json' });
   return response as Response & TypedResponse<JSONParsed<T>, 200, 'json'>;
-}
-
-async function* encoded(parts: AsyncGenerator<string>): AsyncGenerator<Uint8Array> {
-  const encoder = new TextEncoder();
-  for await (const part of parts) yield encoder.encode(part);
 }

@@ -20,7 +20,8 @@ export class JavaScriptError extends Error {
 }
 
 const defaultMemory = 64 * 1024 * 1024;
-const maxThreads = Math.max(4, 2 * availableParallelism());
+/** Each may have its memory: half of them are one account's. */
+const maxThreads = Math.min(Math.max(4, 2 * availableParallelism()), 16);
 /** For so long a thread is waited for here, in milliseconds. */
 const patience = 5_000;
 /** The interpreter stops itself at its deadline. What it cannot interrupt, or a thread that starts slowly, is stopped later. */

@@ -162,3 +162,24 @@ test('two gates at one task: the strictest action is taken, and everybody who is
     await endpoint.close();
   }
 });
+
+test('people who are asked at once beside an agent at work take nothing back of what is shown of it', async () => {
+  const run = await story.start(
+    {
+      plan: ['Call the customer', 'Write the text', 'Call the bank'],
+      execute: () => ({ hang: 'before_headers' }),
+    },
+    { human_gates: ['call the customer', 'call the bank'] },
+  );
+  await story.model.waitForCall(({ purpose }) => purpose === 'execute');
+  await run.untilWaiting('T3');
+  const { tasks } = await run.get();
+  expect(tasks.map(({ id, status, attempts }) => [id, status, attempts])).toEqual([
+    ['T1', 'waiting_human', 0],
+    ['T2', 'running', 1],
+    ['T3', 'waiting_human', 0],
+  ]);
+  expect(tasks[1]!.started_at).not.toBeNull();
+  await run.cancel();
+  await story.model.untilHungUp();
+});

@@ -1,4 +1,3 @@
-import type { z } from 'zod';
 import { listTools } from '../../../agents/tools.ts';
 import { createRouter, json, route, sendJson } from '../../../http/openapi.ts';
 import { toolListSchema } from '../schemas/tool.ts';
@@ -17,11 +16,5 @@ const list = route({
 });
 
 toolsRouter.openapi(list, async (c) => {
-  return sendJson<z.infer<typeof toolListSchema>>(c, asMember('tools', listTools(c.var.deps, c.var.principal)));
+  return sendJson(c, await listTools(c.var.deps, c.var.principal));
 });
-
-async function* asMember(name: string, parts: AsyncGenerator<string>): AsyncGenerator<string> {
-  yield `{"${name}":`;
-  yield* parts;
-  yield '}';
-}
