@@ -1,7 +1,6 @@
 import { sql, type Insertable } from 'kysely';
 import type { Db } from './index.ts';
 import { LimitReached, withinLimit } from './limits.ts';
-import type { JsonText } from './run-views.ts';
 import type { Database, McpServer, McpTool } from './schema.ts';
 
 /** Of all servers of an account, in characters of JSON: a list shows them all. */
