@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Decision, GateKind, GateStatus, RunStatus, TaskKind, TaskStatus } from '../workflows/contract/states.ts';
+import type { Decision, GateKind, GateStatus, TaskKind, TaskStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 import type { Evaluation, Run } from './schema.ts';
 
@@ -70,17 +70,6 @@ export type RunView = Omit<
   usage: Usage;
 };
 
-export type RunListItem = Pick<
-  Run,
-  'run_id' | 'status' | 'phase' | 'task' | 'error' | 'created_at' | 'started_at' | 'completed_at'
-> & {
-  waiting_tasks: string[];
-};
-
-const waitingTasks = sql<string[]>`array(
-  select tasks.id from gates join tasks using (run_id) where gates.run_id = runs.run_id and gates.status = 'open'
-  and tasks.id = gates.task_id order by tasks.position)`;
-
 /** The whole run, or undefined when this account has none of this id. */
 export async function findRunView(db: Db, account_id: string, run_id: string): Promise<JsonText<RunView> | undefined> {
   const { rows } = await sql<{ view: string | null }>`select run_view(${account_id}, ${run_id})::text as view`.execute(
@@ -99,25 +88,4 @@ export async function findTaskViews(
     select tasks_view(run_id)::text as tasks from runs
     where run_id = ${run_id} and account_id = ${account_id}`.execute(db);
   return rows[0]?.tasks;
-}
-
-/** A page of an account's runs, newest first, starting after `after`. */
-export function listRuns(
-  db: Db,
-  account_id: string,
-  page: { limit: number; status?: RunStatus; after?: { created_at: string; id: string } },
-): Promise<RunListItem[]> {
-  return db
-    .selectFrom('runs')
-    .select(['run_id', 'status', 'phase', 'task', 'error', 'created_at', 'started_at', 'completed_at'])
-    .select(waitingTasks.as('waiting_tasks'))
-    .where('account_id', '=', account_id)
-    .$if(page.status !== undefined, (query) => query.where('status', '=', page.status!))
-    .$if(page.after !== undefined, (query) =>
-      query.where(sql<boolean>`(created_at, run_id) < (${page.after!.created_at}::timestamptz, ${page.after!.id})`),
-    )
-    .orderBy('created_at', 'desc')
-    .orderBy('run_id', 'desc')
-    .limit(page.limit)
-    .execute();
 }

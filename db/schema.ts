@@ -27,6 +27,7 @@ export interface Database {
   tool_calls: ToolCallTable;
   mcp_servers: McpServerTable;
   run_events: RunEventTable;
+  run_search: RunSearchTable;
   outbox: OutboxTable;
   webhook_deliveries: WebhookDeliveryTable;
   retired_webhook_secrets: RetiredWebhookSecretTable;
@@ -172,9 +173,18 @@ interface RunTable {
   start_warnings: OptionalJson<string[]>;
   /** What is told of calls that are tried again now, by call. */
   retrying: OptionalJson<Record<string, { warning: string; next_try_at: string }>>;
+  /** What clients label it with, to find it again: their own pairs, and words. */
+  metadata: OptionalJson<Record<string, string>>;
+  tags: Generated<string[]>;
   created_at: Generated<string>;
   started_at: string | null;
   completed_at: string | null;
+}
+
+/** What runs are found by (`run_document`). */
+interface RunSearchTable {
+  run_id: string;
+  document: string;
 }
 
 /** `score`: null where the model gave none that can be read. */

@@ -20,6 +20,7 @@ begin
         without_password(runs.webhook_url) as webhook_url, runs.gate_due_in, runs.remind_every, runs.on_timeout,
         without_password(runs.escalation_webhook_url) as escalation_webhook_url, runs.provider_id, runs.orchestration_id,
         runs.forked_from, runs.fallback_provider_ids, runs.max_cost_usd, runs.max_tokens, runs.on_budget,
+        runs.metadata, runs.tags,
         iso(runs.created_at) as created_at, iso(runs.started_at) as started_at, iso(runs.completed_at) as completed_at
     ) as view
     where runs.run_id = for_run and runs.account_id = for_account

@@ -18,6 +18,8 @@ export type OrchestrationRequest = {
   message: string;
   provider_id?: string;
   webhook_url?: string;
+  metadata: Record<string, string>;
+  tags: string[];
   warnings: string[];
 };
 
@@ -59,6 +61,8 @@ export async function startOrchestration(
     orchestration_id: id,
     definition_hash: hash,
     shared_state: JSON.stringify(refs),
+    metadata: JSON.stringify(request.metadata),
+    tags: request.tags,
     start_warnings: JSON.stringify(request.warnings),
   };
   await startRun(deps, principal, run, idempotency, (trx) => insertTexts(trx, texts));

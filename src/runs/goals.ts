@@ -18,8 +18,9 @@ export type Goal = Partial<GateTerms> & {
   ask_me_about: string[];
   fallback_provider_ids: string[];
   provider_id?: string | null;
+  metadata?: Record<string, string>;
 } & Pick<NewRun, 'require_approval' | 'on_budget'> &
-  Partial<Pick<NewRun, 'webhook_url' | 'max_cost_usd' | 'max_tokens'>>;
+  Partial<Pick<NewRun, 'webhook_url' | 'max_cost_usd' | 'max_tokens' | 'tags'>>;
 
 /**
  * Accepts a run of a goal, with its agents as they are now, and returns its id. Throws `InvalidInputError` for terms that
@@ -74,5 +75,7 @@ export function goalRow(run_id: string, goal: Omit<Goal, 'agents'>, agents: RunA
     max_cost_usd: goal.max_cost_usd ?? null,
     max_tokens: goal.max_tokens ?? null,
     on_budget: goal.on_budget,
+    metadata: JSON.stringify(goal.metadata ?? {}),
+    tags: goal.tags ?? [],
   };
 }

@@ -193,6 +193,7 @@ describe('runs a month', () => {
       kind: ________,
       retrying: _________,
       start_warnings: __________,
+      metadata: ___________,
       ...rest
     } = row;
     const earlier = Array.from({ length: 95 }, (_unused, index) => ({

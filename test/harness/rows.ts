@@ -14,6 +14,7 @@ const tables: Record<Exclude<keyof Database, 'outbox' | 'rate_limits'>, true> = 
   tool_calls: true,
   mcp_servers: true,
   run_events: true,
+  run_search: true,
   webhook_deliveries: true,
   retired_webhook_secrets: true,
   idempotency_keys: true,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { labelsShape } from '../../../runs/labels-schema.ts';
 import { usageSchema } from '../../../runs/usage-schema.ts';
 import { id, json, line, text, timestamp, url, withoutNulls } from '../../../fields.ts';
 import { limit } from '../../../http/cursor.ts';
@@ -34,6 +35,7 @@ export const startOrchestrationSchema = withoutNulls(
       description: "The account's newest active provider unless given; the server's own model where there is none.",
     }),
     webhook_url: url().optional(),
+    ...labelsShape,
   }),
 ).meta({ id: 'StartOrchestration' });
 

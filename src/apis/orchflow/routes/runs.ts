@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { Context } from 'hono';
 import { findRunPlace } from '../../../../db/run-events.ts';
-import { findRunView, listRuns, type RunView } from '../../../../db/run-views.ts';
+import { countRuns, listRuns, type RunFilter } from '../../../../db/run-lists.ts';
+import { findRunView, type RunView } from '../../../../db/run-views.ts';
 import { notFound } from '../../../errors.ts';
 import { id } from '../../../fields.ts';
 import { pageOf, readCursor } from '../../../http/cursor.ts';
@@ -19,6 +20,8 @@ import {
   createRunSchema,
   rerunSchema,
   runCancelledSchema,
+  runCountQuery,
+  runCountsSchema,
   runListQuery,
   runListSchema,
   runSchema,
@@ -84,7 +87,7 @@ const list = route({
   scope: 'runs:read',
   tags: ['Runs'],
   summary: 'The history of runs, newest first',
-  description: 'Pass `next_cursor` as `cursor` for the page after this one.',
+  description: 'Pass `next_cursor` as `cursor`, with the same filters, for the page after this one.',
   request: { query: runListQuery },
   responses: { 200: json(runListSchema, 'A page of runs') },
   links: {
@@ -95,12 +98,36 @@ const list = route({
 });
 
 runsRouter.openapi(list, async (c) => {
-  const { limit, cursor, status } = c.req.valid('query');
+  const { limit, cursor, sort, ...filter } = c.req.valid('query');
   const after = cursor === undefined ? undefined : readCursor(cursor);
-  const found = await listRuns(c.var.deps.db, c.var.principal.account_id, { limit: limit + 1, status, after });
-  const { items: runs, ...page } = pageOf(found, limit, ({ run_id }) => run_id);
-  return c.json({ runs, ...page }, 200);
+  const page = { limit: limit + 1, after, oldest_first: sort === 'created_at' };
+  const found = await listRuns(c.var.deps.db, c.var.principal.account_id, filterOf(filter), page);
+  const { items: runs, ...rest } = pageOf(found, limit, ({ run_id }) => run_id);
+  return c.json({ runs, ...rest }, 200);
 });
+
+const count = route({
+  method: 'get',
+  path: '/counts',
+  operationId: 'countRuns',
+  scope: 'runs:read',
+  tags: ['Runs'],
+  summary: 'How many runs there are, in all and in each status',
+  request: { query: runCountQuery },
+  responses: { 200: json(runCountsSchema, 'The numbers, of the runs that the filters leave') },
+});
+
+runsRouter.openapi(count, async (c) => {
+  const counts = await countRuns(c.var.deps.db, c.var.principal.account_id, filterOf(c.req.valid('query')));
+  const by_status = Object.fromEntries(runStatus.options.map((status) => [status, counts.get(status) ?? 0]));
+  const total = [...counts.values()].reduce((sum, one) => sum + one, 0);
+  return c.json({ total, by_status: by_status as z.infer<typeof runCountsSchema>['by_status'] }, 200);
+});
+
+function filterOf({ tag: tags, metadata = [], ...filter }: z.infer<typeof runCountQuery>): RunFilter {
+  const pairs = metadata.map((pair) => [pair.slice(0, pair.indexOf(':')), pair.slice(pair.indexOf(':') + 1)] as const);
+  return { ...filter, tags, metadata: pairs };
+}
 
 const get = route({
   method: 'get',

@@ -1,8 +1,10 @@
 import { z } from 'zod';
+import { labelsShape, maxLabels, tag } from '../../../runs/labels-schema.ts';
 import { usageSchema } from '../../../runs/usage-schema.ts';
 import { taskSchema } from './task.ts';
+import { isStorable, unstorable } from '../../../../workflows/contract/form.ts';
 import { timeoutActions } from '../../../../workflows/contract/gate-rules.ts';
-import { duration, line, requestObject, text, timestamp, url } from '../../../fields.ts';
+import { duration, id, line, requestObject, text, timestamp, url } from '../../../fields.ts';
 import { cursor, limit } from '../../../http/cursor.ts';
 import { agentToolsSchema } from '../../../agents/tool-schema.ts';
 
@@ -112,6 +114,7 @@ export const createRunSchema = requestObject({
   on_budget: z.enum(['gate', 'fail']).default('gate').meta({
     description: '`gate`: a person decides whether the run goes on when it reaches a limit. `fail`: it fails.',
   }),
+  ...labelsShape,
 }).meta({ id: 'CreateRun' });
 
 export const runStatus = z.enum(['pending', 'running', 'waiting_human', 'completed', 'failed', 'cancelled']);
@@ -137,6 +140,9 @@ const runSummaryShape = {
   task: z.string(),
   waiting_tasks: z.array(z.string()).meta({ example: ['T1'] }),
   error: z.string().nullable(),
+  metadata: z.record(z.string(), z.string()),
+  tags: z.array(z.string()),
+  orchestration_id: z.string().nullable().meta({ description: 'Null is a run of a goal.' }),
   created_at: timestamp,
   started_at: timestamp.nullable(),
   completed_at: timestamp.nullable(),
@@ -161,7 +167,6 @@ export const runSchema = z
     ),
     human_gates: z.array(z.union([z.string(), gateOfRunSchema])),
     ask_me_about: z.array(z.string()),
-    orchestration_id: z.string().nullable().meta({ description: 'Null is a run of a goal.' }),
     require_approval: z.boolean(),
     webhook_url: z.string().nullable(),
     gate_due_in: z.string().nullable(),
@@ -181,11 +186,50 @@ export const runSchema = z
   })
   .meta({ id: 'Run' });
 
+/** Given once or several times. */
+function repeated<T extends z.ZodType<string, string>>(schema: T) {
+  return z.preprocess((given) => (typeof given === 'string' ? [given] : given), z.array(schema).max(maxLabels));
+}
+
+const pair = z
+  .string()
+  .refine((value) => value.indexOf(':') > 0, 'must be a key and a value with a colon between them')
+  .refine(isStorable, unstorable);
+
+const runFilterShape = {
+  status: runStatus.optional(),
+  kind: z.enum(['goal', 'orchestration']).optional(),
+  orchestration_id: id.optional(),
+  tag: repeated(tag).optional().meta({ description: 'Given several times, the runs that have all of them.' }),
+  metadata: repeated(pair)
+    .optional()
+    .meta({
+      description: 'A key and its value; given several times, the runs that have all of them.',
+      example: ['customer:c_17'],
+    }),
+  q: text(1, 200).optional().meta({
+    description: 'Whole words of the goal, in any order; `"in this order"`, `one or other`, `-without`.',
+    example: 'newsletter -draft',
+  }),
+  created_after: timestamp.optional(),
+  created_before: timestamp.optional(),
+};
+
+export const runCountQuery = z.object(runFilterShape);
+
 export const runListQuery = z.object({
   limit,
   cursor,
-  status: runStatus.optional(),
+  ...runFilterShape,
+  sort: z
+    .enum(['-created_at', 'created_at'])
+    .default('-created_at')
+    .meta({ description: 'Newest first, or oldest first.' }),
 });
+
+export const runCountsSchema = z
+  .object({ total: z.int(), by_status: z.record(runStatus, z.int()) })
+  .meta({ id: 'RunCounts' });
 
 export const runListSchema = z
   .object({
