@@ -196,6 +196,12 @@ const pair = z
   .refine((value) => value.indexOf(':') > 0, 'must be a key and a value with a colon between them')
   .refine(isStorable, unstorable);
 
+// Postgres knows no year 0.
+const moment = z.iso
+  .datetime({ offset: true, error: 'must be a time such as "2026-11-22T09:30:00Z"' })
+  .refine((value) => value >= '0001', 'must be after the year 0')
+  .meta({ example: '2026-11-22T09:30:00Z' });
+
 const runFilterShape = {
   status: runStatus.optional(),
   kind: z.enum(['goal', 'orchestration']).optional(),
@@ -211,8 +217,8 @@ const runFilterShape = {
     description: 'Whole words of the goal, in any order; `"in this order"`, `one or other`, `-without`.',
     example: 'newsletter -draft',
   }),
-  created_after: timestamp.optional(),
-  created_before: timestamp.optional(),
+  created_after: moment.optional(),
+  created_before: moment.optional(),
 };
 
 export const runCountQuery = z.object(runFilterShape);
