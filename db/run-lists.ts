@@ -74,6 +74,7 @@ export async function countRuns(db: Db, account_id: string, filter: RunFilter): 
 
 function filtered(db: Db, account_id: string, filter: RunFilter): SelectQueryBuilder<Database, 'runs', object> {
   const { status, kind, orchestration_id, tags = [], metadata = [], q, created_after, created_before } = filter;
+  // As `run_document` has them.
   const labels = [
     ...tags.map((tag) => `t${md5(tag)}`),
     ...metadata.map(([key, value]) => `m${md5(`${key}=${value}`)}`),

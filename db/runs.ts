@@ -70,16 +70,11 @@ async function acceptRun(db: Kysely<Database>, run: NewRun, { unfinished }: RunQ
       cte.insertInto('runs').values({ ...run, account_id: accountWithRoom(run.account_id, unfinished), event_seq: 1 }),
     )
     .with('event', (cte) => cte.insertInto('run_events').values(created))
-    .with('search', (cte) => cte.insertInto('run_search').values({ run_id, document: documentOf(run) }))
     .insertInto('outbox')
     .values(claimedEntry(run_id, { kind: 'start' }))
     .returning(outboxColumns)
     .executeTakeFirstOrThrow();
   return { entry };
-}
-
-function documentOf({ account_id, task, tags = [], metadata = '{}' }: NewRun) {
-  return sql<string>`run_document(${account_id}, ${task}, ${tags}::text[], ${metadata}::jsonb)`;
 }
 
 async function hasRun(trx: Transaction<Database>, run_id: string): Promise<boolean> {

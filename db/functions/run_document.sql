@@ -1,5 +1,5 @@
--- What a run is found by: whose it is, its labels, as hashes of a bounded length, and the words of its goal.
--- `db/run-lists.ts` asks for it.
+-- What a run is found by: whose it is, its labels, as hashes of a bounded length, and the words of its goal. `filtered` in
+-- `db/run-lists.ts` writes the hashes that it looks for in the same way.
 create or replace function run_document(account_id text, task text, tags text[], metadata jsonb)
 returns tsvector language sql immutable as $$
   select array_to_tsvector(

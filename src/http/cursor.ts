@@ -7,7 +7,7 @@ import { queryNumber } from './query.ts';
 export const limit = queryNumber(z.int().min(1).max(100).default(20));
 export const cursor = z.string().max(300).optional();
 
-/** A place in a list that is sorted by time and id, newest first. */
+/** A place in a list that is sorted by time and id. */
 export type Position = { created_at: string; id: string };
 
 // Postgres knows no year 0.

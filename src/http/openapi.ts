@@ -29,12 +29,23 @@ export function createRouter(): OpenAPIHono<AppEnv> {
       }
       if (result.target !== 'query') throw new InvalidInputError(faults(result.error));
       const given = c.req.queries();
-      const found = faults(result.error, 'parameter').map((fault) =>
-        (given[String(fault.path[0])] ?? []).length > 1 ? { ...fault, detail: 'is given more than once' } : fault,
-      );
+      const lists = listsAmong(result.error);
+      const found = faults(result.error, 'parameter').map((fault) => {
+        const name = String(fault.path[0]);
+        const isTooOften = !lists.has(name) && (given[name] ?? []).length > 1;
+        return isTooOften ? { ...fault, detail: 'is given more than once' } : fault;
+      });
       throw new InvalidInputError(found);
     },
   });
+}
+
+/** The parameters with a fault that only such can have as may be given several times. */
+function listsAmong({ issues }: z.core.$ZodError): Set<string> {
+  const ofLists = issues.filter(
+    (issue) => issue.path.length > 1 || (issue.code === 'too_big' && issue.origin === 'array'),
+  );
+  return new Set(ofLists.map(({ path }) => String(path[0])));
 }
 
 /** What single problems have besides. */

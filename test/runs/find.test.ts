@@ -130,7 +130,21 @@ test.each([
   if (!query.startsWith('sort')) expect((await user.get(`/runs/counts?${query}`)).status).toBe(422);
 });
 
-test('no page of a hundred thousand runs is read from beginning to end', async () => {
+test('a time is one with any offset, and a filter that may be given often says what is wrong with it', async () => {
+  expect(await find([['created_before', '2026-01-01T00:00:00+20:00']])).toEqual([]);
+  const { errors } = (await user.get(`/runs?tag=a&tag=${'x'.repeat(51)}&metadata=a:b&metadata=c&q=a&q=b`)).body;
+  expect(
+    Object.fromEntries(errors.map((error: { pointer: string; detail: string }) => [error.pointer, error.detail])),
+  ).toEqual({
+    '/tag/1': expect.stringContaining('50'),
+    '/metadata/1': 'must be a key and a value with a colon between them',
+    '/q': 'is given more than once',
+  });
+  const tags = Array.from({ length: 21 }, (_, n) => `tag=${n}`).join('&');
+  expect((await user.get(`/runs?${tags}`)).body.errors[0].detail).not.toContain('more than once');
+});
+
+test('no page of a hundred thousand runs takes a sequential scan', async () => {
   const { db } = orchflow;
   const run_id = await start({ tags: ['rare'], metadata: { customer: 'c_1' } });
   await sql`
@@ -138,9 +152,6 @@ test('no page of a hundred thousand runs is read from beginning to end', async (
     select 'run_' || md5(n::text), account_id, 'Goal number ' || n, agents, human_gates, ask_me_about, false,
       (array['completed', 'failed', 'cancelled'])[1 + n % 3], '{often}', created_at - n * interval '1 second'
     from runs, generate_series(1, 100000) as n where run_id = ${run_id}`.execute(db);
-  await sql`
-    insert into run_search select run_id, run_document(account_id, task, tags, metadata) from runs
-    on conflict do nothing`.execute(db);
   await sql`analyze runs`.execute(db);
   await sql`analyze run_search`.execute(db);
 
@@ -164,7 +175,7 @@ test('no page of a hundred thousand runs is read from beginning to end', async (
     { created_after: '2026-01-01T00:00:00.000Z' },
   ];
   await db.transaction().execute(async (trx) => {
-    const readFromTheBeginning = async () => {
+    const scanned = async () => {
       const { rows } = await sql<{ read: number }>`
         select sum(seq_tup_read)::int as read from pg_stat_xact_user_tables
         where relname in ('runs', 'run_search')`.execute(trx);
@@ -174,13 +185,13 @@ test('no page of a hundred thousand runs is read from beginning to end', async (
     for (const filter of filters) {
       for (const page of [{ limit: 21 }, { limit: 21, after }, { limit: 21, oldest_first: true }]) {
         await listRuns(trx, account_id, filter, page);
-        expect(await readFromTheBeginning(), JSON.stringify([filter, page])).toBe(0);
+        expect(await scanned(), JSON.stringify([filter, page])).toBe(0);
       }
     }
     await countRuns(trx, account_id, { status: 'failed' });
-    expect(await readFromTheBeginning()).toBe(0);
+    expect(await scanned()).toBe(0);
     await sql`select count(*) from runs where error is null`.execute(trx);
-    expect(await readFromTheBeginning(), 'this test sees such reads').toBeGreaterThan(100_000);
+    expect(await scanned(), 'this test sees such reads').toBeGreaterThan(100_000);
   });
   expect((await user.get('/runs/counts?status=failed')).body.total).toBe(33_334);
   expect(await find('tag=rare')).toEqual([run_id]);

@@ -90,8 +90,8 @@ public class Flow {
   }
 
   static void pages() throws ApiException {
-    RunList first = runs.listRuns(1, null, null);
-    RunList second = runs.listRuns(1, first.getNextCursor(), null);
+    RunList first = runs.listRuns(1, null, null, null, null, null, null, null, null, null, null);
+    RunList second = runs.listRuns(1, first.getNextCursor(), null, null, null, null, null, null, null, null, null);
     expect(!second.getHasMore(), second);
     expect(!second.getRuns().get(0).getRunId().equals(first.getRuns().get(0).getRunId()), second);
   }

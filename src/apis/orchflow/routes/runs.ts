@@ -86,8 +86,8 @@ const list = route({
   operationId: 'listRuns',
   scope: 'runs:read',
   tags: ['Runs'],
-  summary: 'The history of runs, newest first',
-  description: 'Pass `next_cursor` as `cursor`, with the same filters, for the page after this one.',
+  summary: 'The history of runs, newest first unless `sort` says otherwise',
+  description: 'Pass `next_cursor` as `cursor`, with the same filters and `sort`, for the page after this one.',
   request: { query: runListQuery },
   responses: { 200: json(runListSchema, 'A page of runs') },
   links: {
@@ -113,6 +113,7 @@ const count = route({
   scope: 'runs:read',
   tags: ['Runs'],
   summary: 'How many runs there are, in all and in each status',
+  description: 'Each run that the filters leave is counted, so it takes longer the more there are.',
   request: { query: runCountQuery },
   responses: { 200: json(runCountsSchema, 'The numbers, of the runs that the filters leave') },
 });

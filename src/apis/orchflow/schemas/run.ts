@@ -196,11 +196,12 @@ const pair = z
   .refine((value) => value.indexOf(':') > 0, 'must be a key and a value with a colon between them')
   .refine(isStorable, unstorable);
 
-// Postgres knows no year 0.
+/** As Postgres takes it, which knows no year 0 and not all offsets. */
 const moment = z.iso
   .datetime({ offset: true, error: 'must be a time such as "2026-11-22T09:30:00Z"' })
-  .refine((value) => value >= '0001', 'must be after the year 0')
-  .meta({ example: '2026-11-22T09:30:00Z' });
+  .transform((value) => new Date(value).toISOString())
+  .refine((value) => value >= '0001' && value < '9999', 'must be in the years 1 to 9998')
+  .meta({ format: 'date-time', example: '2026-11-22T09:30:00Z' });
 
 const runFilterShape = {
   status: runStatus.optional(),
