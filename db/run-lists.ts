@@ -86,7 +86,10 @@ function filtered(db: Db, account_id: string, filter: RunFilter): SelectQueryBui
       .where('account_id', '=', account_id)
       .$if(status !== undefined, (query) => query.where('status', '=', status!))
       .$if(kind !== undefined, (query) => query.where('kind', '=', kind!))
-      .$if(orchestration_id !== undefined, (query) => query.where('orchestration_id', '=', orchestration_id!))
+      // The index has these alone, and is taken for nothing else.
+      .$if(orchestration_id !== undefined, (query) =>
+        query.where('orchestration_id', '=', orchestration_id!).where('kind', '=', 'orchestration'),
+      )
       .$if(created_after !== undefined, (query) => query.where('created_at', '>', created_after!))
       .$if(created_before !== undefined, (query) => query.where('created_at', '<', created_before!))
       // The document may be of words that look like a label.

@@ -161,7 +161,7 @@ test('every answer in the life of an account is as documented, member by member'
   await call('POST', '/api/v1/runs', {}, { ...goal, provider_id: 'unknown' });
   await call('POST', '/api/v1/providers', {}, { provider: 'gemini', api_key: 'k', replaces: 'unknown' });
   await call('GET', '/api/v1/runs?limit=1');
-  await call('GET', '/api/v1/runs?limit=0');
+  for (const path of ['?limit=0', '/counts']) await call('GET', `/api/v1/runs${path}`);
   await call('GET', run, ids);
   for (let waiting: string[] = []; ;) {
     const { body } = await call('GET', run, ids);
