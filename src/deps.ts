@@ -50,7 +50,8 @@ export function startAppDeps({ config, log, version }: { config: Config; log: Lo
     allowedPrivateCidrs: config.ORCHFLOW_ALLOWED_PRIVATE_CIDRS,
     headers_timeout_ms: 10_000,
     idle_timeout_ms: 10_000,
-    max_body_bytes: 4 * 1024 * 1024,
+    // A page of the tools of an MCP server: three times what is kept of them all.
+    max_body_bytes: 1536 * 1024,
   });
   const stopping = new AbortController();
   const upkeep = [keepHouse({ db, log }, stopping.signal), reconcile({ db, engine, outbox, log }, stopping.signal)];

@@ -41,41 +41,43 @@ export type McpTools = { tools: McpTool[]; left_out: { name: string; reason: str
  */
 export async function listMcpTools(target: McpTarget, options: McpOptions): Promise<McpTools> {
   return withClient(target, options, async (client) => {
-    const given: unknown[] = [];
-    if (!client.getServerCapabilities()?.tools) return { tools: [], left_out: [] };
+    const list: Listing = { tools: [], left_out: [], listed: 0, left: maxSchemas };
     let cursor: string | undefined;
-    for (let page = 1; page <= maxPages; page += 1) {
+    for (let page = 1; page <= maxPages && client.getServerCapabilities()?.tools; page += 1) {
       // The SDK's own list is refused whole for one wrong tool.
       const request = { method: 'tools/list', params: cursor === undefined ? {} : { cursor } };
       const { tools, nextCursor } = await client.request(request, listed, { signal: options.signal });
-      given.push(...tools);
-      if (given.length > maxTools) throw new ToolError(`It lists more than ${maxTools} tools.`);
+      if (list.listed + tools.length > maxTools) throw new ToolError(`It lists more than ${maxTools} tools.`);
+      // Page by page, so that no more is held than one of them, and what is kept.
+      for (const one of tools) addTo(list, one);
       if (!nextCursor || nextCursor === cursor) break;
       cursor = nextCursor;
     }
-    return sorted(given);
+    const { tools, left_out } = list;
+    return { tools, left_out };
   });
 }
 
-function sorted(given: unknown[]): McpTools {
-  const tools: McpTool[] = [];
-  const left_out: McpTools['left_out'] = [];
-  let left = maxSchemas;
-  for (const [index, one] of given.entries()) {
-    const { data: tool } = listedTool.safeParse(one);
-    try {
-      const size = JSON.stringify(tool?.inputSchema ?? {}).length;
-      const reason = faultOf(tool, tools) ?? tooMuch(size, left);
-      if (tool && !reason) {
-        tools.push(storable(toolOf(tool)));
-        left -= size;
-      } else left_out.push(storable({ name: tool?.name.slice(0, maxName) ?? `tool ${index + 1}`, reason: reason! }));
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      left_out.push(storable({ name: tool!.name.slice(0, maxName), reason: 'its schema is nested too deep' }));
+/** How many there were so far, and how long the schemas of those to come may be. */
+type Listing = McpTools & { listed: number; left: number };
+
+function addTo(list: Listing, given: unknown): void {
+  list.listed += 1;
+  const { data: tool } = listedTool.safeParse(given);
+  const leaveOut = (name: string, reason: string) => list.left_out.push(storable({ name, reason }));
+  try {
+    const size = JSON.stringify(tool?.inputSchema ?? {}).length;
+    const reason = faultOf(tool, list.tools) ?? tooMuch(size, list.left);
+    if (!tool || reason) {
+      leaveOut(tool?.name.slice(0, maxName) ?? `tool ${list.listed}`, reason!);
+      return;
     }
+    list.tools.push(storable(toolOf(tool)));
+    list.left -= size;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    leaveOut(tool!.name.slice(0, maxName), 'its schema is nested too deep');
   }
-  return { tools, left_out };
 }
 
 function faultOf(tool: z.infer<typeof listedTool> | undefined, before: McpTool[]): string | undefined {

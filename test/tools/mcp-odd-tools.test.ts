@@ -132,6 +132,17 @@ test('schemas have a bound, each and all together', async () => {
   mcp.down();
 });
 
+test('a list that is too long to be read is refused, a page at a time, and in words', async () => {
+  const page = Array.from({ length: 10 }, (_, n) => described(`tool${n}`, 100_001));
+  const paged = await register(page, page, [find]);
+  expect(paged.answer.status, JSON.stringify(paged.answer.body)).toBe(201);
+  expect(paged.answer.body.tools).toHaveLength(1);
+  const whole = await register([...page, ...page]);
+  expectFault(whole.answer, '/url');
+  expect(whole.answer.body.errors[0].detail).toContain('larger than 1572864 bytes');
+  for (const { mcp } of [paged, whole]) mcp.down();
+});
+
 test('so have all servers of an account together; the list of tools has the schemas, that of servers has none', async () => {
   await story.user.delete('/tools/mcp/srv');
   const mcp = await startRawMcp([Array.from({ length: 5 }, (_, n) => described(`tool${n}`, 98_000))]);
