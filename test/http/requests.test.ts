@@ -168,8 +168,8 @@ test('a parameter that an operation does not have is refused by it, and one that
     const unknown = { pointer: '/nosuch', detail: 'is not a parameter of this request' };
     const answer = await call(method, `${path}?nosuch=1`, operation.requestBody && {});
     expect([answer.status, answer.body.errors], `${method} ${path}`).toEqual([422, [unknown]]);
-    for (const { name, in: place } of operation.parameters ?? []) {
-      if (place !== 'query') continue;
+    for (const { name, in: place, schema } of operation.parameters ?? []) {
+      if (place !== 'query' || schema.type === 'array') continue;
       const twice = await call(method, `${path}?${name}=1&${name}=1`, operation.requestBody && {});
       const errors = [{ pointer: `/${name}`, detail: 'is given more than once' }];
       expect([twice.status, twice.body.errors], `${method} ${path} ${name}`).toEqual([422, errors]);
