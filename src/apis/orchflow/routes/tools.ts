@@ -1,5 +1,6 @@
 import { listTools } from '../../../agents/tools.ts';
 import { createRouter, json, route, sendJson } from '../../../http/openapi.ts';
+import { createTurns } from '../../../http/turns.ts';
 import { toolListSchema } from '../schemas/tool.ts';
 
 export const toolsRouter = createRouter();
@@ -15,6 +16,10 @@ const list = route({
   responses: { 200: json(toolListSchema, 'The tools, with the arguments that they take') },
 });
 
+/** The list may be megabytes. */
+const turns = createTurns();
+
 toolsRouter.openapi(list, async (c) => {
-  return sendJson(c, await listTools(c.var.deps, c.var.principal));
+  const { deps, principal } = c.var;
+  return sendJson(c, await turns.take(principal.account_id, () => listTools(deps, principal)));
 });
