@@ -6,13 +6,13 @@ import type { Database, McpServer, McpTool } from './schema.ts';
 /** Of all servers of an account, in characters of JSON: a list shows them all. */
 const maxTools = 2_000_000;
 
-/** A server as readers see it, with no more of its tools than their names. */
+/** A server as readers see it, of its tools no more than names and descriptions. */
 export type McpServerView = Pick<McpServer, 'name' | 'url' | 'command' | 'args' | 'created_at'> & {
   tools: Pick<McpTool, 'name' | 'description'>[];
 };
 
 /**
- * Registers a server, in place of one of its name. Returns when that is. Throws `LimitReached` when the account has
+ * Registers a server, in place of one of its name. Returns when it was first registered. Throws `LimitReached` when the account has
  * `most` others, or when all their tools would be too much for one list.
  */
 export function upsertMcpServer(db: Db, server: Insertable<Database['mcp_servers']>, most: number): Promise<string> {

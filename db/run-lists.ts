@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { sql, type SelectQueryBuilder } from 'kysely';
 import type { RunStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
@@ -74,12 +73,9 @@ export async function countRuns(db: Db, account_id: string, filter: RunFilter): 
 
 function filtered(db: Db, account_id: string, filter: RunFilter): SelectQueryBuilder<Database, 'runs', object> {
   const { status, kind, orchestration_id, tags = [], metadata = [], q, created_after, created_before } = filter;
-  // As `run_document` has them.
-  const labels = [
-    ...tags.map((tag) => `t${md5(tag)}`),
-    ...metadata.map(([key, value]) => `m${md5(`${key}=${value}`)}`),
-  ];
-  const isSearched = q !== undefined || labels.length > 0;
+  const isSearched = q !== undefined || tags.length > 0 || metadata.length > 0;
+  // Of a key that is given with two values no run is left below.
+  const labels = sql`run_labels(${account_id}, ${tags}::text[], ${JSON.stringify(Object.fromEntries(metadata))}::jsonb)`;
   return (
     db
       .selectFrom('runs')
@@ -106,15 +102,11 @@ function filtered(db: Db, account_id: string, filter: RunFilter): SelectQueryBui
           db
             .selectFrom('run_search')
             .select('run_id')
-            .where(sql<boolean>`document @@ ${[`a${md5(account_id)}`, ...labels].join(' & ')}::tsquery`)
+            .where(sql<boolean>`document @@ array_to_string(${labels}, ' & ')::tsquery`)
             .$if(q !== undefined, (search) =>
               search.where(sql<boolean>`document @@ websearch_to_tsquery('simple', ${q})`),
             ),
         ),
       )
   );
-}
-
-function md5(text: string): string {
-  return createHash('md5').update(text).digest('hex');
 }

@@ -33,8 +33,8 @@ export type Projection = {
   lastLocalActivity: Promise<unknown>;
   /** The newest write that is made by itself, with the status that stands after it. */
   saving: Promise<RunStatus>;
-  /** What that write is to say, until it begins; and whether that is more than when it was asked for. */
-  queued?: { progress: Progress; hasGrown: boolean };
+  /** What that write is to say, until it begins. */
+  queued?: { progress: Progress };
   /** The status with which an activity has ended the run in Postgres. */
   ended?: RunStatus;
   /** What is written is written also when the run is cancelled. */
@@ -158,7 +158,6 @@ export function saved(run: ProjectedRun): Promise<RunStatus> {
   if (changes.run && projection.queued && !projection.ended && patched('writes-are-gathered')) {
     giveBack(run, projection.queued.progress);
     projection.queued.progress = snapshot(run);
-    projection.queued.hasGrown = true;
     return projection.saving;
   }
   const progress = take(run);
@@ -167,13 +166,13 @@ export function saved(run: ProjectedRun): Promise<RunStatus> {
     return Promise.resolve(projection.ended);
   }
   if (progress) {
-    const queued = { progress, hasGrown: false };
+    const queued = { progress };
     projection.queued = queued;
     const write = () =>
       saveProgress.executeWithOptions({ summary: summaryOf(queued.progress) }, [state.run_id, queued.progress]);
     projection.saving = oneByOne(run, () => {
       if (projection.queued === queued) projection.queued = undefined;
-      if (queued.hasGrown) showToOperators(run);
+      if (queued.progress !== progress) showToOperators(run);
       return projection.regardless.run(write);
     }).then(({ status }) => {
       markSaved(run, queued.progress);
