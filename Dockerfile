@@ -19,7 +19,7 @@ COPY activities activities
 COPY workflows workflows
 COPY src src
 # What workers run is bundled here: they may be unable to write.
-RUN node src/temporal/bundle-workflows.ts && install -d -o node node_modules/.cache/orchflow/node
+RUN node src/temporal/bundle-workflows.ts && install -d -o node node_modules/.cache/orchflow/node /var/lib/orchflow/files
 USER node
 EXPOSE 8000
 CMD ["node", "src/api.ts"]

@@ -1,7 +1,7 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import type { RequestedCall } from '../db/schema.ts';
 import { insertText } from '../db/texts.ts';
-import { listTurns } from '../db/tool-calls.ts';
+import { findToolResult, listTurns } from '../db/tool-calls.ts';
 import { lengthForModels, parseToolArguments, type ToolTurn } from '../src/llm/index.ts';
 import type { AgentTool } from '../workflows/contract/definition.ts';
 import type { ToolRequest } from '../workflows/contract/states.ts';
@@ -110,7 +110,10 @@ export function previewOf(text: string): string {
   return text.slice(0, previewLength).toWellFormed();
 }
 
-/** What the workflow knows of a call. Where a person is asked, the arguments are kept as a text that they can read and edit. */
+/**
+ * What the workflow knows of a call. Where a person is asked, the arguments are kept as a text that they can read and edit.
+ * Of one that was made before its run was tried again, nobody is asked.
+ */
 async function describe(
   { db }: ActivityDeps,
   { call_id: answer_id, run_id }: Answer,
@@ -119,7 +122,7 @@ async function describe(
 ): Promise<ToolRequest> {
   const request = { answer_id, position, tool: tool ?? name, preview: previewOf(given) };
   const readable = require_approval && !is_withdrawn && pretty(given);
-  if (!readable) return request;
+  if (!readable || (await findToolResult(db, `${answer_id}/${position}`))) return request;
   const arguments_id = `${answer_id}/${position}/arguments`;
   await insertText(db, { text_id: arguments_id, run_id, text: readable });
   return { ...request, arguments_id };

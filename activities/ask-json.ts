@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { endsAmidValue, isContainer, isObject, jsonValues } from '../src/llm/index.ts';
 import { askModel } from './ask.ts';
+import { requireNotHeld } from './at-work.ts';
 import { callIdOf, type Call } from './call.ts';
 import type { ActivityDeps } from './deps.ts';
 import { askWithMoreTokens, moreOutputTokens, mostOutputTokens } from './output-tokens.ts';
@@ -35,6 +36,7 @@ export async function askForJson<S extends z.ZodType, T>(
     // Nothing has been cut off yet: it may do with what is usual.
     if (!answer && ask === 1) {
       ({ max_output_tokens } = request);
+      await requireNotHeld(deps, call.key.run_id);
       answer = await askModel(deps, { ...call, request }, ask);
     }
     if (!answer) return undefined;

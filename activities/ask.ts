@@ -11,7 +11,7 @@ import {
   type ModelRequest,
   type ToolCall,
 } from '../src/llm/index.ts';
-import { keep } from './at-work.ts';
+import { keep, requireNotHeld } from './at-work.ts';
 import { release, reserve, warnOfSpending } from './budget.ts';
 import { callIdOf, type Answer, type Call } from './call.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -38,6 +38,7 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
 
   const refusals: ApplicationFailure[] = [];
   for (const candidate of candidates) {
+    if (isLater || refusals.length > 0) await requireNotHeld(deps, key.run_id);
     try {
       const asked = { ...(isLater ? lookedUpAnew(call) : call), refused: refusals[0] };
       return await askUsefully(deps, asked, call_id, candidate);
@@ -69,6 +70,7 @@ async function askUsefully(deps: ActivityDeps, call: Call, call_id: string, cand
     ? { ...before, warnings: [] }
     : await askCandidate(deps, call, { call_id, spent_id }, candidate);
   if (answer.call_id !== spent_id) return answer;
+  await requireNotHeld(deps, call.key.run_id);
   const system = `${request.system}\n\nYour last answer cannot be used: ${answer.text}`;
   return askCandidate(deps, { ...lookedUpAnew(call), request: { ...request, system } }, { call_id }, candidate);
 }

@@ -1,14 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure, Context } from '@temporalio/activity';
+import { findHeldAt } from '../db/holds.ts';
 import { isUnavailable } from '../db/index.ts';
-import { getAccountOf, isFinished } from '../db/runs.ts';
+import { getAccountOf } from '../db/runs.ts';
 import type { Signed } from '../db/progress.ts';
-import { loadWork, TextsTooLong, type Work } from '../db/work.ts';
+import { loadWork, NoSuchRun, TextsTooLong, type Work } from '../db/work.ts';
 import type { FollowingProgress } from '../workflows/contract/completion.ts';
-import type { Progress } from '../workflows/contract/states.ts';
+import { hasEnded, type Progress } from '../workflows/contract/states.ts';
 import type { ActivityDeps } from './deps.ts';
 import { paidInVain } from './failures.ts';
-import { putOff, whileSuspended } from './places.ts';
+import { putOff, whileHeld, whileSuspended } from './places.ts';
 import { tellOfFailure, tellOfSuccess } from './retrying.ts';
 
 const heartbeatInterval = 2_000;
@@ -16,7 +17,7 @@ const heartbeatInterval = 2_000;
 /**
  * An activity at work: writes the progress that rides with it, loads what it works from, and heartbeats, which keeps the
  * activity alive for the server and brings the cancellation. It takes one of the places of its account, or is put off;
- * so is all work of an account that is suspended.
+ * so is all work of a run that is held, or of an account that is suspended.
  */
 export async function atWork<T>(
   deps: ActivityDeps,
@@ -31,15 +32,17 @@ export async function atWork<T>(
   let leave: (() => void) | undefined;
   try {
     // What was put off before looks for a place first: what it works from may be long, and loaded in vain.
-    if (context.info.attempt > 1) leave = await takePlace(deps, input, await getAccountOf(db, input.run_id));
+    const account_id = context.info.attempt > 1 ? await getAccountOf(db, input.run_id) : null;
+    if (account_id !== null) leave = await takePlace(deps, input, account_id);
     const progress = input.progress && signed(input.progress);
     const work = await loadWork(db, input.run_id, ids, deps.max_run_bytes, progress).catch((error: unknown) => {
-      throw error instanceof TextsTooLong ? ApplicationFailure.nonRetryable(error.message, error.name) : error;
+      const isFinal = error instanceof TextsTooLong || error instanceof NoSuchRun;
+      throw isFinal ? ApplicationFailure.nonRetryable(error.message, error.name) : error;
     });
     if (input.progress) live.changed(input.run_id);
-    // Cancelled for its readers: Temporal's request is on its way here, and nothing more may be paid for.
+    // Cancelled for its readers, or purged: Temporal's request is on its way here, and nothing more may be paid for.
     // Completed, it is by an attempt of this activity that could not report it.
-    if (isFinished(work.run.status) && work.run.status !== 'completed') await context.cancelled;
+    if (!work || (hasEnded(work.run.status) && work.run.status !== 'completed')) return await context.cancelled;
     leave ??= await takePlace(deps, input, work.run.account_id);
     return await telling(deps, input, work, doIt);
   } finally {
@@ -76,6 +79,7 @@ async function telling<T>(
   try {
     // The run of an orchestration has a clock, and so have most of its steps.
     if (work.suspended_ms !== null) throw whileSuspended(work.suspended_ms, work.run.kind === 'orchestration');
+    if (work.run.held_at) throw whileHeld(work.run.held_at);
     const result = await doIt(work);
     await tellOfSuccess(deps, input, work.run.retrying);
     return result;
@@ -83,6 +87,15 @@ async function telling<T>(
     await tellOfFailure(deps, input, error, work);
     throw error;
   }
+}
+
+/**
+ * Before a further call of an activity: when the run was held meanwhile, it is put off as it would have been at its beginning, and
+ * finds what was paid for in the journal.
+ */
+export async function requireNotHeld({ db }: ActivityDeps, run_id: string): Promise<void> {
+  const held_at = await findHeldAt(db, run_id);
+  if (held_at) throw whileHeld(held_at);
 }
 
 /** What was paid for, or done, is held here while Postgres is away, and not thrown away. */

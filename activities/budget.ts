@@ -17,7 +17,8 @@ export type BudgetOfRun = Pick<Run, 'run_id' | 'max_cost_usd' | 'max_tokens'>;
  * Reserves what a call may cost at most, so that the run stays within its limits; what settles it is the journal. Waits
  * while other calls hold what is left. A model without a known price counts by its tokens only. Returns false, and
  * nothing is reserved, for a run without limits.
- * @throws `BudgetExceeded` when what is left does not cover the call; its detail is the number of approvals so far.
+ * @throws `BudgetExceeded` when what is left does not cover the call; its details are the number of approvals so far, and what
+ * the run would have used with it.
  */
 export async function reserve(
   deps: ActivityDeps,
@@ -79,7 +80,13 @@ function exceeded(budget: Budget, most: { tokens: number; cost_usd: number }): A
       ` (${usd(used_cost_usd)} used, and the next call may cost ${usd(most.cost_usd)}).`
     : `Token limit exceeded: ${used_tokens + most.tokens} > max ${max_tokens}` +
       ` (${used_tokens} used, and the next call may use ${most.tokens}).`;
-  return ApplicationFailure.create({ type: 'BudgetExceeded', message, nonRetryable: true, details: [approvals] });
+  const asked = { tokens: used_tokens + most.tokens, cost_usd: used_cost_usd + most.cost_usd };
+  return ApplicationFailure.create({
+    type: 'BudgetExceeded',
+    message,
+    nonRetryable: true,
+    details: [approvals, asked],
+  });
 }
 
 /** `$0.50`, and all digits down to a billionth where there are some: two amounts that differ look different. */

@@ -1,12 +1,16 @@
 import type { ManagedLimits } from '../db/managed-budget.ts';
 import type { LiveSender } from '../db/live.ts';
 import type { KeyRing } from '../src/crypto.ts';
+import type { Operators } from '../src/temporal/operators.ts';
 import type { GoalDeps } from '../src/runs/goals.ts';
+import type { Courier } from '../src/webhooks/courier.ts';
 import type { Places } from './places.ts';
 
 /** What activities work with; what starts runs is among it. */
 export type ActivityDeps = GoalDeps & {
   live: LiveSender;
+  operators: Operators;
+  courier: Courier;
   encryptionKey: KeyRing;
   /** For the URLs of accounts: may go only where the operator allows it. */
   fetch: typeof fetch;

@@ -1,4 +1,5 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
+import { heldPause } from '../workflows/contract/steering.ts';
 
 /**
  * Places for work that tenants can make slow, in a worker. An account may have `weight` times as many as are free: one
@@ -55,11 +56,7 @@ export const enoughPlaces: Places = { take: () => () => {}, pause: () => 0 };
  * Tried again after such a time, and not all at the same time. What has waited for a quarter of its time ends, and what has
  * less time left: it is begun anew by its workflow, with all of its time, after what `details` says.
  */
-export function putOff(
-  type: 'WebhookQueued' | 'WorkQueued',
-  message: string,
-  pause_ms = meanPause_ms,
-): ApplicationFailure {
+export function putOff(type: 'WorkQueued', message: string, pause_ms = meanPause_ms): ApplicationFailure {
   const { scheduledTimestampMs, scheduleToCloseTimeoutMs } = Context.current().info;
   const nonRetryable = scheduleToCloseTimeoutMs > 0 && Date.now() - scheduledTimestampMs > scheduleToCloseTimeoutMs / 4;
   const nextRetryDelay = Math.round(pause_ms * (0.2 + Math.random() * 1.6));
@@ -81,8 +78,7 @@ const longestPause_ms = 60 * 60_000;
  * (`isTimed`), Temporal's waiting would use it up: there the workflow waits, for what `details` says.
  */
 export function whileSuspended(suspended_ms: number, isTimed = false): ApplicationFailure {
-  const pause_ms = Math.min(Math.max(suspended_ms, shortestPause_ms), longestPause_ms);
-  const nextRetryDelay = Math.ceil(pause_ms * (1 + Math.random() / 10));
+  const nextRetryDelay = pauseAfter(suspended_ms);
   return ApplicationFailure.create({
     type: 'AccountSuspended',
     message: 'This account is suspended; what it has begun waits.',
@@ -91,4 +87,25 @@ export function whileSuspended(suspended_ms: number, isTimed = false): Applicati
     details: [nextRetryDelay],
     category: 'BENIGN',
   });
+}
+
+/**
+ * Work of a run that is held waits in its workflow, which hears of the release; should that get lost, it looks again after as
+ * long as the run has been held.
+ */
+export function whileHeld(held_at: string): ApplicationFailure {
+  const pause_ms = pauseAfter(Date.now() - Date.parse(held_at));
+  return ApplicationFailure.create({
+    type: 'AccountSuspended',
+    message: 'This run is held; nothing new is begun in it.',
+    nonRetryable: true,
+    details: [pause_ms, heldPause],
+    category: 'BENIGN',
+  });
+}
+
+/** As long again as it has lasted, between seconds and an hour, and of many not all at the same time. */
+function pauseAfter(lasted_ms: number): number {
+  const pause_ms = Math.min(Math.max(lasted_ms, shortestPause_ms), longestPause_ms);
+  return Math.ceil(pause_ms * (1 + Math.random() / 10));
 }

@@ -10,6 +10,7 @@ import { callOf } from './call.ts';
 import { atWork } from './at-work.ts';
 import { graphOf } from './dependencies.ts';
 import type { ActivityDeps } from './deps.ts';
+import { filesFor } from './files.ts';
 import { layOut } from './lay-out.ts';
 import { inferDepsAnswer, inferDepsPrompt } from './prompts/infer-deps.ts';
 import { splitTasksAnswer, splitTasksPrompt } from './prompts/split-tasks.ts';
@@ -47,14 +48,16 @@ async function plan(deps: ActivityDeps, work: Work): Promise<Split & { inferred?
 async function splitTasks(deps: ActivityDeps, work: Work): Promise<Split> {
   const { run } = work;
   const agents = run.agents.map((agent) => agent.name);
-  const prompt = splitTasksPrompt({ task: run.task, agents, human_steps: run.human_gates.map(gateName) });
+  const human_steps = run.human_gates.map(gateName);
+  const prompt = splitTasksPrompt({ task: run.task, agents, human_steps, files: filesFor(work, []) });
   const request = { ...prompt, max_output_tokens: 4_096 };
   const call = callOf(work, { task_id: null, purpose: 'split_tasks', attempt: 1 }, request);
   const plan = await askForJson(deps, call, splitTasksAnswer, (said, ask) =>
     withFewTasks(said, run.human_gates.length, ask),
   );
   const { tasks: rows, warnings } = layOut(plan?.value.tasks ?? fallbackPlan(), run);
-  await showPlan(deps.db, run.run_id, rows, [eventOf('run.phase', { phase: 'infer_deps' })]);
+  const which = run.attempt > 1 ? { attempt: run.attempt } : {};
+  await showPlan(deps.db, run.run_id, rows, [eventOf('run.phase', { phase: 'infer_deps', ...which })]);
   deps.live.changed(run.run_id);
   const planWarnings = plan
     ? plan.warnings

@@ -1,15 +1,42 @@
+import { findHeldAt } from '../db/holds.ts';
 import { saveProgress } from '../db/progress.ts';
-import type { Progress } from '../workflows/contract/states.ts';
+import { listRunPlaces } from '../db/run-events.ts';
+import { sendSteeringsAgain } from '../db/steering.ts';
+import type { RunEvent } from '../workflows/contract/events.ts';
+import { hasEnded, type Progress } from '../workflows/contract/states.ts';
 import { signed } from './at-work.ts';
 import type { ActivityDeps } from './deps.ts';
+import { operatorOf } from './operator.ts';
 
-/** For what changes while no activity is due that could take it along. Used as a local activity. */
-export function createProgressActivities({ db, live }: ActivityDeps) {
+/** For what changes while no activity is due that could take it along. */
+export function createProgressActivities(deps: ActivityDeps) {
+  const { db, live, outbox } = deps;
   return {
     async saveProgress(run_id: string, progress: Progress) {
-      const saved = await saveProgress(db, run_id, signed(progress));
+      const told = progress.run.status === 'cancelled' ? await withOperator(deps, run_id, progress) : progress;
+      const saved = await saveProgress(db, run_id, signed(told));
+      // A person has steered the run before it could complete. Its workflow hears of it, and hears it twice at most.
+      if (progress.run.status === 'completed' && !hasEnded(saved.status)) {
+        await sendSteeringsAgain(db, run_id, progress.run.steered ?? 0);
+      }
       live.changed(run_id);
+      if (hasEnded(saved.status)) outbox.ended(run_id);
       return saved;
     },
+
+    /** Whether a run is held. One that is gone is not: its cancellation is on its way. */
+    isHeld: async (run_id: string) => Boolean(await findHeldAt(db, run_id)),
+  };
+}
+
+/** Of a run that was cancelled in Temporal, and not over REST, by whom. */
+async function withOperator({ db, operators }: ActivityDeps, run_id: string, progress: Progress): Promise<Progress> {
+  const [run] = await listRunPlaces(db, [run_id]);
+  if (!run || hasEnded(run.status)) return progress;
+  const by = operatorOf(await operators.findCancelling(run_id));
+  const told = (event: RunEvent) => ({ ...event, data: { ...event.data, by } });
+  return {
+    ...progress,
+    events: progress.events.map((event) => (event.type === 'run.cancelled' ? told(event) : event)),
   };
 }

@@ -1,6 +1,7 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { forgetRetrying, tellRetrying } from '../db/retrying.ts';
 import type { Run } from '../db/schema.ts';
+import { heldPause } from '../workflows/contract/steering.ts';
 import type { Work } from '../db/work.ts';
 import type { ActivityDeps } from './deps.ts';
 
@@ -38,7 +39,7 @@ export async function tellOfFailure(
   if (cancellationSignal.aborted) return;
   const failure = error instanceof ApplicationFailure ? error : undefined;
   // What is refused for that is tried again by its workflow.
-  const isSuspended = failure?.type === 'AccountSuspended';
+  const isSuspended = failure?.type === 'AccountSuspended' && failure.details?.[1] !== heldPause;
   if (failure?.nonRetryable && !isSuspended) return tellOfSuccess({ db, live }, input, work?.run.retrying ?? {});
   const now = Date.now();
   const wait_ms = Number(failure?.nextRetryDelay ?? Math.min(1_000 * 2 ** (info.attempt - 1), longestPause_ms));
@@ -65,7 +66,7 @@ export async function tellOfFailure(
   // Told again when it has lasted twice as long, or fails in another way.
   const key = [info.workflowExecution?.runId, info.activityId, type, Math.floor(Math.log2(lasts_ms / patience_ms))];
   const data = { task_id, reason: reason.toWellFormed(), tries, since, next_try_at };
-  const event = { key: `call.retrying/${key.join('/')}`, type: 'call.retrying', data };
+  const event = { key: `call.retrying/${key.join('/')}`, type: 'call.retrying' as const, data };
   const told = { call: callOf(input), warning: warning.toWellFormed(), event };
   // Readers who miss it are told at the next try.
   await tellRetrying(db, input.run_id, told).catch(() => {});

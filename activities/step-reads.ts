@@ -1,6 +1,7 @@
 import type { StateValues } from '../db/shared-state.ts';
 import type { Work } from '../db/work.ts';
 import { asAgentTool, type Definition, type Step, type StepOf } from '../workflows/contract/definition.ts';
+import { filesFor } from './files.ts';
 import type { Material } from './prompts/blocks.ts';
 import { asText, keysIn, render } from './state.ts';
 
@@ -60,7 +61,7 @@ export function modelOf({ step, work }: LoadedStep) {
 
 /** What `stepPrompt` is made of, but for the agent. */
 export function promptOf(loaded: LoadedStep, task_id: string, limit: number) {
-  const { step, values, definition } = loaded;
+  const { step, values, definition, work } = loaded;
   const message = asText(values.user_input ?? '');
   const template = 'prompt_template' in step ? step.prompt_template : null;
   const answered = humanKeys(definition).filter((key) => values[key] !== undefined);
@@ -76,7 +77,7 @@ export function promptOf(loaded: LoadedStep, task_id: string, limit: number) {
     task_id,
     name: step.name,
     instructions: template?.trim() ? render(template, values, limit, 'prompt') : message || step.name,
-    material: materialOf(loaded, [...new Set([...people, ...step.input_keys])]),
+    material: [...filesFor(work), ...materialOf(loaded, [...new Set([...people, ...step.input_keys])])],
     draft: before === undefined ? undefined : asText(before),
     feedback: evaluator && asText(values[`_routing_reasoning_${evaluator.id}`]),
   };
@@ -96,6 +97,6 @@ export function materialOf({ definition, values }: LoadedStep, keys: string[]): 
     const value = values[key];
     if (value === undefined || value === null) return [];
     const by = people.has(key) ? ('person' as const) : ('agent' as const);
-    return [{ task_id: key, title: key, by, text: asText(value) }];
+    return [{ by, text: asText(value), attributes: { from: key, title: key } }];
   });
 }

@@ -12,6 +12,7 @@ import { askForText } from './ask-text.ts';
 import { callOf, warningsOf, type Answer } from './call.ts';
 import { atWork, keep, signed } from './at-work.ts';
 import type { ActivityDeps } from './deps.ts';
+import { filesFor } from './files.ts';
 import type { Material } from './prompts/blocks.ts';
 import { evaluateTaskAnswer, evaluateTaskPrompt } from './prompts/evaluate-task.ts';
 import { executeTaskPrompt } from './prompts/execute-task.ts';
@@ -89,7 +90,10 @@ function executeTask(deps: ActivityDeps, input: ExecuteTask, work: Work): Promis
     goal: run.task,
     task: tasks.find(({ id }) => id === task_id)!,
     agent,
-    material: materialOf(work, input.inputs),
+    material: [
+      ...filesFor(work, [task_id, ...input.inputs.map((before) => before.task_id)]),
+      ...materialOf(work, input.inputs),
+    ],
     draft: texts.get(input.previous_output_id ?? ''),
     feedback: texts.get(input.feedback_id ?? ''),
   });
@@ -142,7 +146,7 @@ function finalizeRun(deps: ActivityDeps, input: FinalizeRun): Promise<Finalized>
   const progress = input.progress && asTried(input.progress, Context.current().info.attempt);
   const ids = outputs.map(({ output_id }) => output_id);
   return atWork(deps, { run_id, progress }, ids, async (work) => {
-    const material = materialOf(work, outputs);
+    const material = [...filesFor(work), ...materialOf(work, outputs)];
     const request = { ...finalizeRunPrompt({ goal: work.run.task, material }), max_output_tokens };
     const call = callOf(work, { task_id: null, purpose: 'finalize_run', attempt }, request);
     // With limits, a warning of them may come before the end.
@@ -152,7 +156,10 @@ function finalizeRun(deps: ActivityDeps, input: FinalizeRun): Promise<Finalized>
     // Of an answer that another try has paid for.
     const completing = answer.status === undefined ? completionBy(answer) : undefined;
     const status = completing ? (await keep(() => saveProgress(db, run_id, completing))).status : answer.status;
-    if (status !== undefined) deps.live.changed(run_id);
+    if (status !== undefined) {
+      deps.live.changed(run_id);
+      deps.outbox.ended(run_id);
+    }
     return status === undefined ? writtenBy(answer) : { ...writtenBy(answer), status };
   });
 
@@ -174,6 +181,7 @@ function materialOf({ tasks, texts }: Work, outputs: OutputRef[]): Material[] {
   return outputs.flatMap(({ task_id, output_id }) => {
     const task = tasks.find(({ id }) => id === task_id);
     const text = output_id && texts.get(output_id);
-    return task && text ? [{ task_id, title: task.title, by: task.kind === 'human' ? 'person' : 'agent', text }] : [];
+    if (!task || !text) return [];
+    return [{ by: task.kind === 'human' ? 'person' : 'agent', text, attributes: { from: task_id, title: task.title } }];
   });
 }

@@ -15,6 +15,7 @@ export type Account = {
   expired: string;
   webhook_url: string;
   escalation_url: string;
+  subscription_secret: string;
 };
 
 /** An account with its providers and an orchestration, while all is well; on a busy machine not always at the first try. */
@@ -39,6 +40,10 @@ async function open(api: string, name: string, outside: Outside): Promise<Accoun
   const expired = await user.addProvider(outside.model, 'openai', { api_key: `${provider_key}${expiredMark}` });
   const saved = await user.post('/orchestrations', definition);
   assert.equal(saved.status, 201, JSON.stringify(saved.body));
+  const url = outside.endpoint(`${name}-events`, user.webhook_secret);
+  const subscribed = await user.post('/webhooks/subscriptions', { url, events: ['*'] });
+  assert.equal(subscribed.status, 201, JSON.stringify(subscribed.body));
+  outside.endpoint(`${name}-events`, subscribed.body.secret);
   return {
     name,
     api_key: user.api_key,
@@ -48,5 +53,6 @@ async function open(api: string, name: string, outside: Outside): Promise<Accoun
     expired,
     webhook_url: outside.endpoint(name, user.webhook_secret),
     escalation_url: outside.endpoint(`${name}-escalation`, user.webhook_secret),
+    subscription_secret: subscribed.body.secret,
   };
 }

@@ -8,40 +8,100 @@ export type Change = {
   before: string;
   after: string;
   versions: [number, number];
+  /** How often a person had the task begun anew; null for the run. */
+  rounds: [number, number] | [null, null];
   at: string;
 };
 
-/** How many unfinished runs an account had when one of them was begun, or begun again, as a trigger counted them. */
-export type Begun = { run_id: string; account_id: string; unfinished: number; at: string };
+/** How many unfinished runs an account had when one of them was accepted, or tried again, as a trigger counted them. */
+export type Accepted = { run_id: string; account_id: string; unfinished: number; at: string };
 
 /**
- * Lets the database itself note every change of a status and a version, whoever makes it, and how many runs an account has
- * at once.
+ * That a run left the queue of its account and began, in the order in which they did; those of one `txid` at once. `active` is how many
+ * runs of the account had begun by then and not ended, this one among them; `at` is when that was looked at, or before.
+ */
+export type Begun = {
+  begun_id: number;
+  txid: string;
+  run_id: string;
+  account_id: string;
+  active: number;
+  queued_at: string;
+  start_at: string | null;
+  at: string;
+  /** When it was noted, after all that was seen had happened. */
+  noted_at: string;
+};
+
+/** How many files an account had, and how many bytes they had together, when one came to them. */
+export type Filed = { file_id: string; account_id: string; files: number; bytes: number };
+
+/**
+ * Lets the database itself note every change of a status and a version, whoever makes it, and how many runs and files an
+ * account has at once.
  */
 export async function startAudit(db: Db): Promise<void> {
   await sql`
     create table audit (
       audit_id bigint generated always as identity primary key,
-      run_id text, task_id text, before text, after text, versions jsonb, at timestamptz default clock_timestamp());
+      run_id text, task_id text, before text, after text, versions jsonb, rounds jsonb,
+      at timestamptz default clock_timestamp());
     create function audit() returns trigger language plpgsql as $$
     begin
-      insert into audit (run_id, task_id, before, after, versions)
-      values (new.run_id, to_jsonb(new) ->> 'id', old.status, new.status, jsonb_build_array(old.version, new.version));
+      insert into audit (run_id, task_id, before, after, versions, rounds)
+      values (
+        new.run_id, to_jsonb(new) ->> 'id', old.status, new.status, jsonb_build_array(old.version, new.version),
+        jsonb_build_array(to_jsonb(old) -> 'round', to_jsonb(new) -> 'round'));
       return new;
     end
     $$;
     create trigger audit after update on runs for each row execute function audit();
     create trigger audit after update on tasks for each row execute function audit();
-    create table begun (run_id text, account_id text, unfinished int, at timestamptz default clock_timestamp());
-    create function count_begun() returns trigger language plpgsql as $$
+    create table accepted (run_id text, account_id text, unfinished int, at timestamptz default clock_timestamp());
+    create function count_accepted() returns trigger language plpgsql as $$
     begin
-      insert into begun (run_id, account_id, unfinished)
+      insert into accepted (run_id, account_id, unfinished)
       select new.run_id, new.account_id, count(*) from runs
       where account_id = new.account_id and status in ('pending', 'running', 'waiting_human');
       return null;
     end
     $$;
-    create trigger begun after insert on runs for each row execute function count_begun();
-    create trigger begun_again after update on runs for each row
-      when (old.status = 'failed' and new.status = 'pending') execute function count_begun();`.execute(db);
+    create trigger accepted after insert on runs for each row execute function count_accepted();
+    create trigger accepted_again after update on runs for each row
+      when (old.status = 'failed' and new.status = 'pending') execute function count_accepted();`.execute(db);
+  await startQueueAudit(db);
+  await startFileAudit(db);
+}
+
+async function startQueueAudit(db: Db): Promise<void> {
+  await sql`
+    create table begun (
+      begun_id integer generated always as identity primary key, txid text default pg_current_xact_id()::text,
+      run_id text, account_id text, active int, queued_at timestamptz, start_at timestamptz, at timestamptz default now(),
+      noted_at timestamptz default clock_timestamp());
+    create function count_begun() returns trigger language plpgsql as $$
+    begin
+      insert into begun (run_id, account_id, active, queued_at, start_at)
+      select new.run_id, new.account_id, count(*), old.queued_at, new.start_at from runs
+      where account_id = new.account_id and queued_at is null and status in ('pending', 'running', 'waiting_human');
+      return null;
+    end
+    $$;
+    create trigger begun after update on runs for each row
+      when (old.queued_at is not null and new.queued_at is null and new.status = 'pending') execute function count_begun();`.execute(
+    db,
+  );
+}
+
+async function startFileAudit(db: Db): Promise<void> {
+  await sql`
+    create table filed (file_id text, account_id text, files int, bytes float8);
+    create function count_filed() returns trigger language plpgsql as $$
+    begin
+      insert into filed (file_id, account_id, files, bytes)
+      select new.file_id, new.account_id, count(*), sum(size) from files where account_id = new.account_id;
+      return null;
+    end
+    $$;
+    create trigger filed after insert on files for each row execute function count_filed();`.execute(db);
 }

@@ -4,20 +4,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { serialize } from 'node:v8';
 import { check, coverage, deedsOf, seen } from './checker.ts';
-import { openAccount } from './accounts.ts';
+import { openAccount, type Account } from './accounts.ts';
 import { createClients } from './clients.ts';
 import { startAudit } from './audit.ts';
 import { gatherEvidence, readHoldings } from './evidence.ts';
 import { figures } from './figures.ts';
 import { letHostileIn } from './hostile/index.ts';
 import { openJournal } from './journal.ts';
+import { lookAsOperator } from './operator.ts';
 import { limitsFor } from './limits.ts';
 import { describe, unleash } from './nemesis.ts';
 import { startOutside } from './outside.ts';
 import { honestPart } from './parts.ts';
 import { untilQuiet } from './quiet.ts';
 import { createRandom } from './random.ts';
-import { startServers } from './servers.ts';
+import { startServers, workerNames } from './servers.ts';
 
 /**
  * `npm run chaos -- --seed N --runs 50 --minutes M`: clients drive runs while a nemesis, drawn from the seed, breaks one
@@ -38,6 +39,8 @@ const duration = Number(values.minutes) * 60_000;
 const patience = 300_000;
 /** Runs beyond those asked for. */
 const maxLate = 10;
+/** For so many runs, or fewer, one crowd comes. */
+const runsForACrowd = 25;
 
 // A server that never takes work, or does not end, would be waited for without end.
 setTimeout(
@@ -61,10 +64,14 @@ await startAudit(servers.db);
 const journal = openJournal(path.join(servers.dir, 'journal.jsonl'));
 const clients = createClients({ apis: servers.apis, journal, random: random.fork('clients'), web: outside.web.url });
 await untilUp(servers.apis[0]!.url);
-const accounts = await Promise.all(['a', 'b'].map((name) => openAccount(servers.apis[0]!.url, name, outside)));
+const accounts = await Promise.all(['a', 'b', 'crowd'].map((name) => openAccount(servers.apis[0]!.url, name, outside)));
+const [first, second, crowded] = accounts as [Account, Account, Account];
 
 const holdings = await readHoldings(servers.db);
 const hostile = await letHostileIn({ apis: servers.apis, databaseUrl: servers.databaseUrl, seed });
+
+const looking = new AbortController();
+const queried = lookAsOperator(servers, random.fork('operator'), looking.signal);
 
 const over = new AbortController();
 const { aimed, fallen: falling } = unleash({ servers, outside, random: random.fork('nemesis'), report }, over.signal);
@@ -72,13 +79,15 @@ const arrivals = random.fork('arrivals');
 let underway = 0;
 async function drive(index: number): Promise<void> {
   underway += 1;
-  await clients.drive(accounts[index % accounts.length]!, `c${index}`).finally(() => (underway -= 1));
+  await clients.drive(index % 2 ? second : first, `c${index}`).finally(() => (underway -= 1));
 }
 const driven = Array.from({ length: Number(values.runs) }, async (_, index) => {
   // Up to the end: some are under way when all is healed.
   await sleep(arrivals.between(0, duration - 7_000));
   await drive(index);
 });
+for (let n = 1; n <= Math.ceil(Number(values.runs) / runsForACrowd); n += 1)
+  driven.push(sleep(arrivals.between(0, duration / 2)).then(() => clients.startMany(crowded, `many${n}`)));
 await untilStruck();
 over.abort();
 const fallen = await falling;
@@ -95,7 +104,14 @@ await Promise.race([untilQuiet(servers, outside), sleep(patience)]);
 clients.stop();
 await Promise.all(driven);
 await Promise.all(servers.apis.map(({ url }) => untilUp(url)));
+looking.abort();
+const queries = await queried;
 const lists = await Promise.all(accounts.map((account) => clients.walk(account)));
+const audits = await clients.audits();
+await clients.lookForPurged();
+await clients.lookForFiles();
+// A delivery whose endpoint was away comes when it comes: none while one looks.
+await Promise.all(workerNames.map((name) => servers.get(name).kill()));
 const evidence = await gatherEvidence({
   servers,
   outside,
@@ -104,6 +120,8 @@ const evidence = await gatherEvidence({
   accounts,
   hostile: left,
   lists,
+  audits,
+  queries,
   holdings,
   limits,
   healed_at,
@@ -162,7 +180,7 @@ async function untilStruck(): Promise<void> {
   for (let late = 0; late < maxLate && !(await isAimed());) {
     if (underway > 2) continue;
     late += 1;
-    driven.push(drive(driven.length));
+    driven.push(drive(Number(values.runs) + late));
   }
   await others;
 }

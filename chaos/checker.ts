@@ -3,15 +3,24 @@ import * as approvals from './invariants/approvals.ts';
 import { budgetsHold } from './invariants/budget.ts';
 import * as calls from './invariants/calls.ts';
 import * as effects from './invariants/effects.ts';
+import * as files from './invariants/files.ts';
 import * as gates from './invariants/gates.ts';
+import { heldRunsBeginNothing } from './invariants/held.ts';
 import * as hostile from './invariants/hostile.ts';
+import { purgedRunsAreGone } from './invariants/purges.ts';
+import * as queue from './invariants/queue.ts';
 import { runsGoOn } from './invariants/recovery.ts';
 import { rerunsLeaveTheirSource } from './invariants/reruns.ts';
 import * as runs from './invariants/runs.ts';
+import { entries } from './invariants/runs.ts';
+import * as steering from './invariants/steering.ts';
 import * as steps from './invariants/steps.ts';
+import { subscribersHearAll } from './invariants/subscriptions.ts';
 import { timersKeepTheirTerms } from './invariants/timers.ts';
 import type { Fallen } from './faults.ts';
+import type { SteeringAction } from './journal.ts';
 import { honestPart, hostilePart } from './parts.ts';
+import { steeringsOf } from './steerings.ts';
 
 /** Whose evidence an invariant is held against: that of the honest accounts, theirs and the hostile one's, or all in one. */
 type Of = 'honest' | 'both' | 'all';
@@ -41,16 +50,43 @@ const invariants: [string, runs.Invariant, Of][] = [
   ['22 the hostile tenant takes nothing of another', hostile.nothingIsTaken, 'all'],
   ['23 what it is refused is refused in words, and not half-done', hostile.refusalsAreInWords, 'all'],
   ['24 no account has more than its limits', hostile.limitsHold, 'all'],
+  ['25 who subscribes hears of everything, in order', subscribersHearAll, 'honest'],
+  ['26 while a run is held nothing is begun in it', heldRunsBeginNothing, 'honest'],
+  ['27 a correction stands, and what it replaced is in the audit', steering.correctionsStand, 'honest'],
+  ['28 what is sent back is done again, and nothing else', steering.whatStandsBesideStays, 'honest'],
+  ['29 what is asked of a task is done once', steering.steeringsCountOnce, 'both'],
+  ['30 a completed run has heard of all that was asked of it', steering.completedRunsHaveHeard, 'both'],
+  ['31 a purged run is gone, and stays counted', purgedRunsAreGone, 'honest'],
+  ['32 a kept file is there byte for byte until it is deleted, and then gone', files.filesAreKept, 'all'],
+  ['33 what a run was given its models are given', files.modelsAreGivenFiles, 'honest'],
+  ['34 no account has more active runs than places', queue.placesAreKept, 'all'],
+  ['35 runs begin in turn, and none before its time', queue.runsBeginInTurn, 'both'],
 ];
 
 /** Wrong keys, missing scopes, what is another's, what is wrong, and what is one too many. */
 const refusals = [401, 403, 404, 422, 429];
 
+/** What clients do in every run of this program, with one run of each shape and a crowd. */
+const alwaysDone = [
+  'runs held',
+  'tasks sent back',
+  'tasks corrected',
+  'runs purged',
+  'runs that waited for a place',
+  'runs that were to begin later',
+  'files given to runs',
+  'files deleted',
+];
+
 /**
- * Where faults fell that matter, and what the hostile tenant was refused: how often, by what. A run without one of these has
- * tested too little.
+ * Where faults fell that matter, what people have changed, and what the hostile tenant was refused: how often, by what. A run
+ * without one of these has tested too little.
  */
-export function coverage({ fallen, hostile: { exchanges } }: Evidence): Record<string, number> {
+export function coverage(e: Evidence): Record<string, number> {
+  const {
+    fallen,
+    hostile: { exchanges },
+  } = e;
   const kills = fallen.filter(({ kind }) => kind.startsWith('kill'));
   const hitsWorker = (fault: Fallen) =>
     'target' in fault ? fault.target.startsWith('worker') : /call|tool|delivery/.test(fault.kind);
@@ -60,6 +96,7 @@ export function coverage({ fallen, hostile: { exchanges } }: Evidence): Record<s
     'worker killed inside a tool call': workerKills.filter(({ open_tools }) => open_tools > 0).length,
     'API killed between commit and signal': kills.filter(({ unsent = 0 }) => unsent > 0).length,
     'worker killed during a webhook': workerKills.filter(({ open_deliveries }) => open_deliveries > 0).length,
+    ...Object.fromEntries(Object.entries(courses(honestPart(e))).filter(([what]) => alwaysDone.includes(what))),
     ...Object.fromEntries(
       refusals.map((due) => [
         `hostile requests refused with ${due}`,
@@ -87,6 +124,44 @@ export function seen(e: Evidence): Record<string, number> {
     orchestrations: orchestrations.length,
     'tries of failed ones': orchestrations.reduce((sum, { attempt }) => sum + attempt - 1, 0),
     'runs that continued as new': e.continued,
+    ...courses(e),
+    'queries answered to an operator': e.queries,
+  };
+}
+
+/** A run that has its place begins at once, or within a second when its API was killed just then. */
+const waiting_ms = 1_000;
+
+/** How often people have changed the course of runs, and what they have given to them. */
+function courses(e: Evidence): Record<string, number> {
+  const { events, purged } = e;
+  const told = (type: string) => events.filter((event) => event.type === type).length;
+  const steered = e.runs.flatMap(({ run_id }) => steeringsOf(e, run_id));
+  const sentBack = new Set(entries(e, 'complete').flatMap(({ send_back_to, note }) => (send_back_to ? [note] : [])));
+  const isOk = ({ outcome }: { outcome: string }) => outcome === 'ok';
+  const waited = e.begun.filter(({ queued_at, at }) => runs.time(at) - runs.time(queued_at) > waiting_ms);
+  const by = (action: SteeringAction) => steered.filter((one) => one.action === action && !sentBack.has(one.note));
+  return {
+    'runs held': told('run.held'),
+    'of them released': told('run.released'),
+    'tasks sent back': steered.filter(({ note }) => sentBack.has(note)).length,
+    'tasks corrected': by('correct').length,
+    'tasks tried again': by('retry').length,
+    'tasks skipped': by('skip').length,
+    'tasks cancelled': by('cancel').length,
+    'runs changed': told('run.changed'),
+    'runs purged': purged.size,
+    'runs that waited for a place': waited.length,
+    'runs that were to begin later': e.begun.filter(({ start_at }) => start_at !== null).length,
+    'runs cancelled before they began': e.runs.filter((run) => runs.waitedInVain(e, run)).length,
+    'files kept': new Set(
+      entries(e, 'upload')
+        .filter(isOk)
+        .map(({ name }) => name),
+    ).size,
+    'files given to runs': e.run_files.length,
+    'of them with answers': e.run_files.filter(({ gate_id }) => gate_id !== '').length,
+    'files deleted': entries(e, 'delete file').filter(isOk).length,
   };
 }
 

@@ -1,23 +1,25 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { Client, Connection } from '@temporalio/client';
-import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { sql } from 'kysely';
 import type { Db } from '../db/index.ts';
 import { findRunView, type RunView } from '../db/run-views.ts';
-import { workflowBundle } from '../src/temporal/workflow-bundle.ts';
 import type { Account } from './accounts.ts';
-import type { Begun, Change } from './audit.ts';
+import type { Accepted, Begun, Change, Filed } from './audit.ts';
 import type { HostileReport } from './hostile/index.ts';
-import type { Journal } from './journal.ts';
+import type { Audit } from './clients.ts';
+import { joinChains, readExecutions, replay, type Execution } from './executions.ts';
+import type { Entry, Journal } from './journal.ts';
+import { readPurged } from './purged.ts';
 import type { Fallen } from './faults.ts';
 import type { RunLimits } from './limits.ts';
 import type { Outside } from './outside.ts';
 import type { Servers } from './servers.ts';
+import { readStore } from './store.ts';
 
 export type Evidence = Awaited<ReturnType<typeof gatherEvidence>>;
 
-type Secrets = { api_key: string; webhook_secret: string; provider_key: string };
+type Secrets = { api_key: string; webhook_secret: string; provider_key: string; subscription_secret?: string };
 
 type Given = {
   servers: Servers;
@@ -28,6 +30,10 @@ type Given = {
   hostile: HostileReport;
   /** The run ids of each account's list, in the order of `accounts`. */
   lists: (string[] | undefined)[];
+  /** Of the runs whose tasks were steered, as their clients read it. */
+  audits: Map<string, Audit | undefined>;
+  /** How many an operator had answered. */
+  queries: number;
   /** What accounts had before anything fell, and may have at most. */
   holdings: Holding[];
   limits: RunLimits;
@@ -37,12 +43,19 @@ type Given = {
 
 /** All that is known after a run of chaos, read past the proxies. */
 export async function gatherEvidence(given: Given) {
-  const { servers, outside, journal, fallen, accounts, hostile, lists, holdings, limits, healed_at } = given;
+  const { servers, outside, fallen, accounts, hostile, lists, audits, queries, holdings, limits, healed_at } = given;
+  const { journal } = given;
   const { db } = servers;
   const connection = await Connection.connect({ address: servers.temporalAddress });
   const executions = await readExecutions(new Client({ connection })).finally(() => connection.close());
   const [runs, tasks, gates, texts, llm_calls, tool_calls, events, deliveries, outbox] = await Promise.all([
-    db.selectFrom('runs').selectAll().orderBy('created_at').execute(),
+    db
+      .selectFrom('runs')
+      .selectAll()
+      .where('account_id', 'is not', null)
+      .orderBy('created_at')
+      .$narrowType<{ account_id: string }>()
+      .execute(),
     db.selectFrom('tasks').selectAll().orderBy('run_id').orderBy('position').execute(),
     db.selectFrom('gates').selectAll().orderBy('opened_at').execute(),
     db.selectFrom('texts').selectAll().execute(),
@@ -52,19 +65,30 @@ export async function gatherEvidence(given: Given) {
     db.selectFrom('webhook_deliveries').selectAll().execute(),
     db.selectFrom('outbox').selectAll().execute(),
   ]);
-  const { rows: changes } = await sql<Change>`select * from audit order by audit_id`.execute(db);
-  const { rows: begun } = await sql<Begun>`select * from begun order by at`.execute(db);
+  // The folder first: what housekeeping removes there has no row afterwards.
+  const store = await readStore(db, servers.filesDir);
+  const [calls, received] = [outside.calls(), outside.deliveries];
+  const purged = await readPurged(db, journal.entries, { runs, deliveries, received, calls });
+  const stays = (run_id: string) => !purged.has(run_id);
+  const named = ({ call_id }: { call_id: string }) => stays(call_id.split('/')[0]!);
   return {
-    journal: journal.entries,
+    /** Without what is about runs that were purged: that is in `purged`. */
+    journal: journal.entries.filter((entry) => !runsOf(entry, journal.entries).some((run_id) => purged.has(run_id))),
+    /** All that was asked. */
+    asked: journal.entries,
+    purged,
+    purgedCounts: await db.selectFrom('purged_run_counts').selectAll().execute(),
+    audits,
+    queries,
     fallen,
     accounts,
     hostile,
     lists,
     healed_at,
     gathered_at: Date.now(),
-    calls: outside.calls(),
-    orders: outside.web.orders,
-    received: outside.deliveries,
+    calls: calls.filter(named),
+    orders: outside.web.orders.filter(named),
+    received: received.filter(({ payload }) => stays(payload.run_id)),
     runs,
     tasks,
     gates,
@@ -74,8 +98,10 @@ export async function gatherEvidence(given: Given) {
     events,
     deliveries,
     outbox,
-    changes,
-    begun,
+    ...(await readAudits(db)),
+    store,
+    files: await db.selectFrom('files').selectAll().execute(),
+    run_files: await db.selectFrom('run_files').selectAll().execute(),
     holdings: { before: holdings, after: await readHoldings(db) },
     /** The ids of `accounts`. */
     honest: new Set(holdings.map(({ account_id }) => account_id)),
@@ -84,17 +110,33 @@ export async function gatherEvidence(given: Given) {
     sources: await readSources(db, journal, runs),
     continued: executions.filter(({ status }) => status === 'CONTINUED_AS_NEW').length,
     /** Each with the text of all that it continues. */
-    workflows: joinChains(executions),
+    workflows: joinChains(executions).filter(({ workflow_id }) => stays(workflow_id.split('/')[0]!)),
     unreplayable: await replay(executions),
     ...(await readPlaces(given, executions)),
   };
+}
+
+/** What the database has noted by itself. */
+async function readAudits(db: Db) {
+  const [changes, accepted, begun, filed] = await Promise.all([
+    sql<Change>`select * from audit order by audit_id`.execute(db),
+    sql<Accepted>`select * from accepted order by at`.execute(db),
+    sql<Begun>`select * from begun order by begun_id`.execute(db),
+    sql<Filed>`select * from filed`.execute(db),
+  ]);
+  return { changes: changes.rows, accepted: accepted.rows, begun: begun.rows, filed: filed.rows };
 }
 
 export type Holding = Awaited<ReturnType<typeof readHoldings>>[number];
 
 /** Where a secret would be seen, as text, and all that are secret. */
 async function readPlaces({ servers, outside, journal, accounts, hostile }: Given, executions: Execution[]) {
-  const secretsOf = ({ api_key, webhook_secret, provider_key }: Secrets) => [api_key, webhook_secret, provider_key];
+  const secretsOf = ({ api_key, webhook_secret, provider_key, subscription_secret = webhook_secret }: Secrets) => [
+    api_key,
+    webhook_secret,
+    provider_key,
+    subscription_secret,
+  ];
   return {
     places: {
       histories: executions.map(({ text }) => text).join('\n'),
@@ -105,6 +147,7 @@ async function readPlaces({ servers, outside, journal, accounts, hostile }: Give
     },
     secrets: [
       servers.secrets.encryption_key,
+      servers.secrets.codec_token,
       new URL(servers.databaseUrl).password,
       ...[...accounts, hostile.account].flatMap(secretsOf),
     ],
@@ -113,7 +156,7 @@ async function readPlaces({ servers, outside, journal, accounts, hostile }: Give
 
 /** What each account has, by name, besides its runs: of its providers those that are active. */
 export async function readHoldings(db: Db) {
-  const [providers, keys, servers, orchestrations] = await Promise.all([
+  const [providers, keys, servers, orchestrations, subscriptions, files] = await Promise.all([
     db
       .selectFrom('providers')
       .select(['account_id', 'provider_id as id', 'label as name', 'status as state'])
@@ -121,6 +164,16 @@ export async function readHoldings(db: Db) {
     db.selectFrom('api_keys').select(['account_id', 'key_id as id', 'name', 'scopes']).execute(),
     db.selectFrom('mcp_servers').select(['account_id', 'name as id', 'name', 'url as state']).execute(),
     db.selectFrom('orchestrations').select(['account_id', 'id', 'id as name', 'hash as state']).execute(),
+    db
+      .selectFrom('webhook_subscriptions')
+      .select(['account_id', 'subscription_id as id', 'description as name', 'url as state'])
+      .execute(),
+    db
+      .selectFrom('files')
+      .select(['account_id', 'file_id as id', 'name', 'sha256 as state'])
+      .where('account_id', 'is not', null)
+      .$narrowType<{ account_id: string }>()
+      .execute(),
   ]);
   const rowsOf = (
     kind: string,
@@ -131,18 +184,18 @@ export async function readHoldings(db: Db) {
     ...rowsOf('key', keys),
     ...rowsOf('MCP server', servers),
     ...rowsOf('orchestration', orchestrations),
+    ...rowsOf('subscription', subscriptions),
+    ...rowsOf('file', files),
   ];
 }
 
-type Execution = Awaited<ReturnType<typeof readExecutions>>[number];
-
-/** The newest execution of each workflow: a run continues as new, and one that has failed may be tried again. */
-function joinChains(executions: Execution[]): Execution[] {
-  const chains = Map.groupBy(executions, ({ workflow_id }) => workflow_id);
-  return [...chains.values()].map((chain) => {
-    const inOrder = chain.toSorted((a, b) => a.started_at - b.started_at);
-    return { ...inOrder.at(-1)!, text: inOrder.map(({ text }) => text).join('\n') };
-  });
+/** The runs that an entry is about; a start is about those that any of its tries began. */
+function runsOf(entry: Entry, entries: Entry[]): string[] {
+  if ('run_id' in entry) return [entry.run_id];
+  if (entry.op !== 'start') return [];
+  return entries.flatMap((one) =>
+    one.op === 'start' && one.run === entry.run && one.outcome === 'ok' ? [one.body.run_id] : [],
+  );
 }
 
 async function readSources(db: Db, { entries }: Journal, runs: { run_id: string; account_id: string }[]) {
@@ -153,45 +206,6 @@ async function readSources(db: Db, { entries }: Journal, runs: { run_id: string;
     return [run_id, JSON.parse(view!) as RunView] as const;
   });
   return new Map(await Promise.all(views));
-}
-
-async function readExecutions({ workflow }: Client) {
-  const executions = [];
-  for await (const { workflowId, type, status, runId, startTime, memo } of workflow.list()) {
-    const handle = workflow.getHandle(workflowId, runId);
-    const history = await handle.fetchHistory();
-    const pending =
-      status.name === 'RUNNING' ? JSON.stringify((await handle.describe()).raw.pendingActivities ?? []) : '';
-    const name = status.name as string;
-    const [started_at, attempt] = [startTime.getTime(), Number(memo?.attempt ?? 1)];
-    executions.push({
-      workflow_id: workflowId,
-      type,
-      status: name,
-      attempt,
-      started_at,
-      pending,
-      history,
-      text: textOf(history),
-    });
-  }
-  return executions;
-}
-
-/** Payloads are base64 there: as text, so that one can search in them. */
-function textOf(history: object): string {
-  return JSON.stringify(history, (key, value: unknown) =>
-    key === 'data' && typeof value === 'string' ? Buffer.from(value, 'base64').toString() : value,
-  );
-}
-
-async function replay(executions: Execution[]): Promise<string[]> {
-  Runtime.install({ logger: new DefaultLogger('ERROR') });
-  const bundle = await workflowBundle({ encrypts: false });
-  const histories = executions.map(({ workflow_id, history }) => ({ workflowId: workflow_id, history }));
-  const results = Worker.runReplayHistories({ workflowBundle: bundle }, histories);
-  const all = await Array.fromAsync(results);
-  return all.flatMap(({ workflowId, error }) => (error ? [`${workflowId}: ${error.message}`] : []));
 }
 
 async function dump(db: Db): Promise<string> {

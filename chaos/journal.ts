@@ -1,11 +1,22 @@
 import { appendFileSync } from 'node:fs';
 import type { RunView } from '../db/run-views.ts';
 import type { Decision } from '../workflows/contract/states.ts';
+import type { Steering } from '../workflows/contract/steering.ts';
 
 /** An ended run as it was when a part of it was asked for again. */
 export type Rerun = { source: RunView; from_task: string; edits: Record<string, string> };
 
-/** What a client did: start a run, answer a gate, cancel, try a failed one again, read one, walk the list. */
+/** What `PATCH` gives a run: labels whole, and limits. */
+export type Change = { metadata?: Record<string, string>; tags?: string[]; max_tokens?: number };
+
+/** What can be done to a task of a run that is under way, beside answering its gate. */
+export type SteeringAction = Steering['action'];
+
+/**
+ * What a client did: start a run, answer a gate, cancel, try a failed one again, hold it and let it go on, steer its tasks,
+ * change it, put it off, forget it, read one, keep files, read and delete them, walk the list. `n` counts what one client asked
+ * of one run; `note` tells it from all others.
+ */
 export type Operation =
   | {
       op: 'start';
@@ -14,6 +25,9 @@ export type Operation =
       /** Seconds that the API was asked to wait for the run. */
       wait?: number;
       rerun?: Rerun;
+      attachments?: string[];
+      /** It is to begin so long after it is accepted, in milliseconds. */
+      start_in_ms?: number;
     }
   | {
       op: 'complete';
@@ -22,10 +36,38 @@ export type Operation =
       gate_id: string;
       decision: Decision;
       output?: string;
+      /** A task before it that is to be done again, with the output as the feedback. */
+      send_back_to?: string;
+      note?: string;
+      attachments?: string[];
       key?: string;
     }
   | { op: 'cancel'; run_id: string }
   | { op: 'retry'; run_id: string; n: number }
+  | { op: 'hold'; run_id: string; n: number; note: string }
+  | { op: 'release'; run_id: string; n: number; note: string }
+  | {
+      op: 'steer';
+      run_id: string;
+      task_id: string;
+      action: SteeringAction;
+      n: number;
+      note: string;
+      /** The feedback, or the output. */
+      text?: string;
+      /** What the client saw in the place of what it corrects. */
+      replaced?: string | null;
+    }
+  | { op: 'change'; run_id: string; n: number; note: string; change: Change }
+  /** It is to begin so long from now. */
+  | { op: 'put off'; run_id: string; n: number; start_in_ms: number }
+  | { op: 'purge'; run_id: string; account: string }
+  | { op: 'upload'; account: string; name: string; key?: string; size: number; sha256: string; wait: number }
+  /** The body of what is read is its size and its SHA-256. */
+  | { op: 'read file'; file_id: string }
+  | { op: 'delete file'; file_id: string }
+  /** Reading what must be gone. */
+  | { op: 'gone'; run_id: string; path: string }
   | { op: 'get'; run_id: string }
   | { op: 'list' };
 

@@ -10,7 +10,8 @@ export function honestPart(e: Evidence): Evidence {
 /** With the calls of its own model, and with what it has done to its runs as a journal. */
 export function hostilePart(e: Evidence): Evidence {
   const part = partOf(e, (account_id) => account_id === e.hostile.account.account_id);
-  return { ...part, calls: e.hostile.calls, journal: entriesOf(e.hostile.exchanges) };
+  const journal = entriesOf(e.hostile.exchanges);
+  return { ...part, calls: e.hostile.calls, journal, asked: journal, purged: new Map() };
 }
 
 function partOf(e: Evidence, isIts: (account_id: string) => boolean): Evidence {
@@ -30,6 +31,9 @@ function partOf(e: Evidence, isIts: (account_id: string) => boolean): Evidence {
     deliveries: ofRun(e.deliveries),
     outbox: ofRun(e.outbox),
     changes: ofRun(e.changes),
+    begun: ofRun(e.begun),
+    run_files: ofRun(e.run_files),
+    files: e.files.filter(({ account_id }) => account_id !== null && isIts(account_id)),
     calls: ofRun(e.calls),
     orders: e.orders.filter(({ call_id }) => named(call_id)),
     received: e.received.filter(({ payload }) => ids.has(payload.run_id)),

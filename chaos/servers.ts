@@ -8,12 +8,13 @@ import { migrateToLatest } from '../db/migrate.ts';
 import { choosePort } from '../src/embedded/ports.ts';
 import { killRecorded, startProcess, type RunningProcess } from '../src/embedded/processes.ts';
 import { startBackends, type Backends } from '../test/harness/backends.ts';
-import { limits, type RunLimits } from './limits.ts';
+import { environmentOf, type RunLimits } from './limits.ts';
 import { startProxy, type Proxy } from '../test/harness/proxy.ts';
 
 const root = path.join(import.meta.dirname, '..');
 
-export const serviceNames = ['api1', 'api2', 'worker1', 'worker2'] as const;
+export const workerNames = ['worker1', 'worker2'] as const;
+export const serviceNames = ['api1', 'api2', ...workerNames] as const;
 export type ServiceName = (typeof serviceNames)[number];
 export type ServerName = ServiceName | 'postgres' | 'temporal';
 export type Server = ReturnType<typeof createServer>;
@@ -28,9 +29,13 @@ export async function startServers(report: (line: string) => void, run: RunLimit
   const backends = await startBackends('chaos', report);
   const db = createDb(backends.postgres.url, 4);
   await migrateToLatest(db);
-  const secrets = { encryption_key: randomBytes(32).toString('base64') };
+  const secrets: Secrets = {
+    encryption_key: randomBytes(32).toString('base64'),
+    codec_token: randomBytes(24).toString('base64url'),
+  };
+  const filesDir = path.join(backends.dir, 'files');
   const links: Link[] = [];
-  const surroundings = { backends, secrets, links, report, run };
+  const surroundings = { backends, filesDir, secrets, links, report, run };
 
   const { postgres, temporal } = backends;
   const running = {
@@ -43,6 +48,8 @@ export async function startServers(report: (line: string) => void, run: RunLimit
   };
   return {
     dir: backends.dir,
+    /** Where the files of accounts lie. */
+    filesDir,
     db,
     temporalAddress: temporal.address,
     databaseUrl: postgres.url,
@@ -67,9 +74,12 @@ export async function startServers(report: (line: string) => void, run: RunLimit
   };
 }
 
+type Secrets = { encryption_key: string; codec_token: string };
+
 type Surroundings = {
   backends: Backends;
-  secrets: { encryption_key: string };
+  filesDir: string;
+  secrets: Secrets;
   /** Takes those of the service. */
   links: Link[];
   report: (line: string) => void;
@@ -78,7 +88,7 @@ type Surroundings = {
 
 /** An API or a worker that reaches PostgreSQL and Temporal by lines of its own. */
 async function startService(name: ServiceName, surroundings: Surroundings): Promise<Server & { url: string }> {
-  const { backends, secrets, links, report, run } = surroundings;
+  const { backends, filesDir, secrets, links, report, run } = surroundings;
   async function line(to: Link['to'], port: number): Promise<number> {
     const proxy = await startProxy(port);
     links.push({ from: name, to, proxy });
@@ -96,6 +106,8 @@ async function startService(name: ServiceName, surroundings: Surroundings): Prom
     DATABASE_URL: database.href,
     TEMPORAL_ADDRESS: `127.0.0.1:${temporalPort}`,
     ENCRYPTION_KEY: secrets.encryption_key,
+    CODEC_TOKEN: secrets.codec_token,
+    FILES_DIR: filesDir,
     ORCHFLOW_EMBEDDED: 'true',
     ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '127.0.0.0/8',
     HTTP_REQUEST_ALLOWED_PRIVATE_CIDRS: '127.0.0.0/8',
@@ -125,22 +137,6 @@ async function startService(name: ServiceName, surroundings: Surroundings): Prom
   const server = createServer(name, report, { startAgain, isReady });
   await server.start();
   return { ...server, url: `http://127.0.0.1:${port}` };
-}
-
-function environmentOf({ unfinishedRuns, requestsPerMinute }: RunLimits): Record<string, string> {
-  return {
-    WORKER_PLACES: String(limits.places),
-    MAX_OPEN_ANSWERS_PER_ACCOUNT: String(limits.openAnswers),
-    MAX_UNFINISHED_RUNS_PER_ACCOUNT: String(unfinishedRuns),
-    MAX_PROVIDERS_PER_ACCOUNT: String(limits.providers),
-    MAX_MCP_SERVERS_PER_ACCOUNT: String(limits.mcpServers),
-    MAX_ORCHESTRATIONS_PER_ACCOUNT: String(limits.orchestrations),
-    MAX_REDELIVERIES_PER_ACCOUNT: String(limits.redeliveries),
-    MAX_STATE_VALUE_CHARACTERS: String(limits.stateValue),
-    MAX_RUN_TEXT_BYTES: String(limits.runText),
-    RATE_LIMIT_PER_MINUTE: String(requestsPerMinute),
-    REGISTER_LIMIT_PER_HOUR: String(limits.registrations),
-  };
 }
 
 /** One process under our hand. It is started again when it ends by itself, as an operator's supervisor does. */

@@ -1,5 +1,5 @@
 import type { RunView, TaskView } from '../db/run-views.ts';
-import { timeoutActions } from '../workflows/contract/gate-rules.ts';
+import { timeoutActions } from '../workflows/contract/gate-terms.ts';
 import type { Decision } from '../workflows/contract/states.ts';
 import type { Account } from './accounts.ts';
 import type { Random } from './random.ts';
@@ -17,19 +17,29 @@ const shapes = [
   'keyless',
   'failover',
   'rerun',
+  'held',
+  'sent back',
+  'steered',
   'orchestrated',
 ] as const;
 export type Shape = (typeof shapes)[number];
 
-/** One after another from a place that the seed draws, so that a few runs have all of them. Orchestrations come twice. */
-export function createShapes(random: Random): () => Shape {
+/**
+ * One after another from a place that the seed draws, so that a few runs have all of them. Orchestrations come twice.
+ * `isAgain` once there was one of each.
+ */
+export function createShapes(random: Random): () => { shape: Shape; isAgain: boolean } {
   const order = [...shapes, 'orchestrated' as const];
   for (let last = order.length - 1; last > 0; last -= 1) {
     const other = Math.floor(random.between(0, last + 1));
     [order[last], order[other]] = [order[other]!, order[last]!];
   }
   let turn = 0;
-  return () => order[turn++ % order.length]!;
+  return () => {
+    const [shape, isAgain] = [order[turn % order.length]!, turn >= order.length];
+    turn += 1;
+    return { shape, isAgain };
+  };
 }
 
 /** The body of `POST /runs`. Its agents have tools more often than not; those of the writer are approved by people. */
@@ -68,6 +78,11 @@ function partsOf(shape: Shape, account: Account, random: Random): object {
     case 'budgeted':
       // Enough for the plan and one call of a task, of which the next asks for more.
       return { max_tokens: 9_500, on_budget: random.chance(0.85) ? 'gate' : 'fail' };
+    case 'sent back':
+      return { human_gates: ['sign-off'] };
+    case 'steered':
+      // It waits for a person before it can complete, so that there is time for all that is done to it.
+      return random.chance(0.5) ? { require_approval: true } : { human_gates: ['sign-off'] };
     case 'failover':
       return { provider_id: account.expired, fallback_provider_ids: [account.providers[1]] };
     default:
@@ -75,8 +90,15 @@ function partsOf(shape: Shape, account: Account, random: Random): object {
   }
 }
 
+/** Sometimes a run is to begin later, as the body of its start says, and in milliseconds. */
+export function laterOf(random: Random, chance: number): { start_in?: string; start_in_ms?: number } {
+  if (!random.chance(chance)) return {};
+  const seconds = random.pick([1, 3, 6]);
+  return { start_in: `${seconds}s`, start_in_ms: seconds * 1_000 };
+}
+
 /** What a person says at a gate: the body of the request that answers it. */
-export type Answer = { decision: Decision; output?: string };
+export type Answer = { decision: Decision; output?: string; send_back_to?: string; attachments?: string[] };
 
 /** `mayReject`: whether it may be sent back; a run must end. `text` is told from all other answers. */
 export function answerTo(

@@ -1,4 +1,5 @@
 import { sql, type Insertable } from 'kysely';
+import { deleteFilesOf } from './files.ts';
 import type { Db } from './index.ts';
 import type { Database } from './schema.ts';
 
@@ -43,4 +44,65 @@ export async function setSuspended(db: Db, account_id: string, isSuspended: bool
     .set({ suspended_at: isSuspended ? sql`coalesce(suspended_at, now())` : null })
     .where('account_id', '=', account_id)
     .execute();
+}
+
+/** How much of what an account has is lost with it. `unfinished`: of its runs, those that have not ended. */
+export type Holdings = {
+  runs: number;
+  unfinished: number;
+  providers: number;
+  mcp_servers: number;
+  orchestrations: number;
+  files: number;
+};
+
+export async function countHoldings(db: Db, account_id: string): Promise<Holdings> {
+  const { rows } = await sql<Holdings>`
+    select
+      (select count(*) from runs where account_id = ${account_id}) as runs,
+      (select count(*) from runs where account_id = ${account_id}
+       and status in ('pending', 'running', 'waiting_human')) as unfinished,
+      (select count(*) from providers where account_id = ${account_id} and status = 'active') as providers,
+      (select count(*) from mcp_servers where account_id = ${account_id}) as mcp_servers,
+      (select count(*) from orchestrations where account_id = ${account_id}) as orchestrations,
+      (select count(*) from files where account_id = ${account_id}) as files`.execute(db);
+  return rows[0]!;
+}
+
+/** Deletes all that an account has but its runs, at once: nobody comes in any more, and its runs wait. */
+export async function closeAccount(db: Db, account_id: string): Promise<void> {
+  await db.transaction().execute(async (trx) => {
+    await trx
+      .updateTable('accounts')
+      .set({ suspended_at: sql`coalesce(suspended_at, now())` })
+      .where('account_id', '=', account_id)
+      .execute();
+    for (const table of ['api_keys', 'providers', 'mcp_servers', 'orchestrations', 'idempotency_keys'] as const) {
+      await trx.deleteFrom(table).where('account_id', '=', account_id).execute();
+    }
+    await deleteFilesOf(trx, account_id);
+  });
+}
+
+/**
+ * Deletes an account that has no runs any more, with what there is yet that is its own; false, and it stays, when it has one.
+ * What it has spent of the operator's models stays in their sums, under no name.
+ */
+export function deleteClosedAccount(db: Db, account_id: string): Promise<boolean> {
+  return db.transaction().execute(async (trx) => {
+    // Whoever adds something to it has done so before, or finds it gone.
+    await trx.selectFrom('accounts').select('account_id').where('account_id', '=', account_id).forUpdate().execute();
+    const run = trx.selectFrom('runs').select('run_id').where('account_id', '=', account_id).limit(1);
+    if (await run.executeTakeFirst()) return false;
+    await sql`
+      with spent as (delete from managed_spending where account_id = ${account_id} returning month, cost_usd)
+      insert into managed_spending (month, account_id, cost_usd) select month, '', cost_usd from spent
+      on conflict (month, account_id) do update
+        set cost_usd = managed_spending.cost_usd + excluded.cost_usd`.execute(trx);
+    // Of those that were purged before, webhooks may have been on their way.
+    const purged = trx.selectFrom('purged_runs').select('run_id').where('account_id', '=', account_id);
+    await trx.updateTable('runs').set({ webhook_url: null }).where('run_id', 'in', purged).execute();
+    await trx.deleteFrom('accounts').where('account_id', '=', account_id).execute();
+    return true;
+  });
 }

@@ -22,14 +22,15 @@ const isGood = sql<boolean>`(expires_at is null or expires_at > now())`;
 const isUseOld = sql<boolean>`coalesce(last_used_at < now() - interval '1 minute', true)`;
 
 /**
- * Whose a key is and what it may do, by the key's SHA-256; undefined for one that is unknown or has expired. `is_use_old`:
+ * Whose a key is, its name and what it may do, by the key's SHA-256; undefined for one that is unknown or has expired. `is_use_old`:
  * its last use was noted more than a minute ago.
  */
 export function findPrincipalByKey(db: Db, key_sha256: string) {
   return db
     .selectFrom('api_keys')
     .innerJoin('accounts', 'accounts.account_id', 'api_keys.account_id')
-    .select(['api_keys.account_id', 'key_id', 'scopes', 'person_id', 'suspended_at', isUseOld.as('is_use_old')])
+    .select(['api_keys.account_id', 'key_id', 'api_keys.name as key_name', 'scopes', 'person_id', 'suspended_at'])
+    .select(isUseOld.as('is_use_old'))
     .where('key_sha256', '=', key_sha256)
     .where(isGood)
     .executeTakeFirst();

@@ -1,5 +1,6 @@
-import { sql } from 'kysely';
+import { sql, type Transaction } from 'kysely';
 import type { Db } from './index.ts';
+import type { Database } from './schema.ts';
 
 /** What a run may spend and has spent. `max_…` are null without a limit, and include what people have approved. */
 export type Budget = {
@@ -24,6 +25,21 @@ export async function reserveBudget(
   const { rows } = await sql<{ budget: Budget & { outcome: 'reserved' | 'held' | 'exceeded' } }>`
     select reserve_budget(${run_id}, ${call_id}, ${tokens}, ${cost_usd}, ${seconds}) as budget`.execute(db);
   return rows[0]!.budget;
+}
+
+/**
+ * Of new limits, if the change has any, each approval so far grants them once more, and nothing beyond: what was granted by the
+ * size of a call is no more. The caller holds the lock on the run.
+ */
+export async function takeBackGrants(trx: Transaction<Database>, run_id: string, change: object): Promise<void> {
+  if (!('max_tokens' in change) && !('max_cost_usd' in change)) return;
+  await trx
+    .updateTable('gates')
+    .set({ asked: null })
+    .where('run_id', '=', run_id)
+    .where('kind', '=', 'budget')
+    .where('status', '<>', 'open')
+    .execute();
 }
 
 /** Gives back what was reserved for a call that was not paid. `insertLlmCall` settles one that was. */

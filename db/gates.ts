@@ -1,32 +1,38 @@
-import { sql } from 'kysely';
-import type { HumanField } from '../workflows/contract/definition.ts';
-import { isBlank } from '../workflows/contract/form.ts';
-import {
-  readGateAnswer,
-  type AnswerFault,
-  type GivenOutput,
-  type OnTimeout,
-} from '../workflows/contract/gate-rules.ts';
+import { sql, type RawBuilder } from 'kysely';
+import { eventOf } from '../workflows/contract/events.ts';
+import type { HumanField } from '../workflows/contract/field-values.ts';
+import { filesInForm, isBlank, type FileInForm } from '../workflows/contract/form.ts';
+import { readGateAnswer, type AnswerFault, type GivenOutput } from '../workflows/contract/gate-rules.ts';
+import type { OnTimeout } from '../workflows/contract/gate-terms.ts';
 import type { Decision, TaskStatus } from '../workflows/contract/states.ts';
+import { countChangesOfGates } from './gate-changes.ts';
 import type { Db } from './index.ts';
 import { dueEntry, nextAttempt, type OutboxEntry } from './outbox.ts';
 import { appendEvents, lockRun } from './progress.ts';
-import { endRun } from './runs.ts';
+import { insertRunFiles, type Attachment } from './run-files.ts';
+import { endRun } from './run-ends.ts';
+import type { Doing } from './runs.ts';
 import type { Gate, OutboxMessage } from './schema.ts';
 import { listTexts } from './texts.ts';
 
-type Answer = { run_id: string; gate_id: string; decision: Decision; output: string | null };
+type Answer = Doing & { run_id: string; gate_id: string; decision: Decision; output: string | null };
 
 /** `request_id` is the same at every try of a request with an `Idempotency-Key`. */
 type AnswerOfRequest = Answer & { task_id: string; request_id: string };
 
 /** As it was sent. Without `gate_id` it is meant for the gate that is open now. */
-type AnswerToTask = Pick<AnswerOfRequest, 'run_id' | 'task_id' | 'request_id'> & {
-  account_id: string;
-  gate_id?: string;
-  decision?: Decision;
-  output: GivenOutput;
-};
+type AnswerToTask = Doing &
+  Pick<AnswerOfRequest, 'run_id' | 'task_id' | 'request_id'> & {
+    account_id: string;
+    gate_id?: string;
+    decision?: Decision;
+    output: GivenOutput;
+  };
+
+/** The gate of this id; undefined when there is none, or none any more. */
+export function findGate(db: Db, gate_id: string): Promise<Gate | undefined> {
+  return db.selectFrom('gates').selectAll().where('gate_id', '=', gate_id).executeTakeFirst();
+}
 
 /** Null when the answer is blank. */
 function outputOf({ output }: Answer): string | null {
@@ -35,27 +41,33 @@ function outputOf({ output }: Answer): string | null {
 
 /**
  * Answers a gate once: compare-and-set on its row, the text under the gate's id, and the event, with the run locked.
- * Returns the gate as it stands: another answer, or none, when it was answered or closed before. The task shows as
- * running again, and the run when no other gate is open.
+ * Returns the gate as it stands: another answer, or none, when it was answered or closed before; undefined when the run is
+ * purged. The task shows as running again, and the run when no other gate is open.
  */
-export async function settleGate(db: Db, answer: Answer): Promise<Gate> {
-  const { run_id, gate_id, decision } = answer;
-  const { rows } = await sql<Gate>`
-    select (gate).* from settle_gate(${run_id}, ${gate_id}, ${decision}, ${outputOf(answer)}, null)`.execute(db);
-  return rows[0]!;
+export async function settleGate(db: Db, answer: Answer): Promise<Gate | undefined> {
+  const { rows } = await sql<Gate>`select (gate).* from ${settled(answer, null)}`.execute(db);
+  return rows[0];
+}
+
+function settled(answer: Answer, request_id: string | null): RawBuilder<unknown> {
+  const { run_id, gate_id, decision, by, note } = answer;
+  return sql`settle_gate(${run_id}, ${gate_id}, ${decision}, ${outputOf(answer)}, ${request_id},
+    ${JSON.stringify(by)}::jsonb, ${note ?? null})`;
 }
 
 /**
  * Expires a gate that nobody answered in time, once: compare-and-set on its row, with the run locked, so that an answer
- * that was accepted before stands. With `on_timeout: cancel` the run is cancelled with it, and the outbox tells its
- * workflow. Returns the gate as it stands.
+ * that was accepted before stands. It is told as overdue, and then as expired. With `on_timeout: cancel` the run is cancelled with
+ * it, and the outbox tells its workflow. Returns the gate as it stands; undefined when the run is purged. Nothing is done, and
+ * `other_terms` returned, when the terms were changed after the change of this number, for then it may not be due.
  */
 export function expireGate(
   db: Db,
-  { run_id, gate_id, on_timeout }: { run_id: string; gate_id: string; on_timeout: OnTimeout },
-): Promise<Gate> {
+  { run_id, gate_id, on_timeout, terms }: { run_id: string; gate_id: string; on_timeout: OnTimeout; terms?: number },
+): Promise<Gate | 'other_terms' | undefined> {
   return db.transaction().execute(async (trx) => {
     await lockRun(trx, run_id);
+    if (terms !== undefined && (await countChangesOfGates(trx, run_id, terms)) > 0) return 'other_terms';
     const expired = await trx
       .updateTable('gates')
       .set({ status: 'expired' })
@@ -64,10 +76,14 @@ export function expireGate(
       .returningAll()
       .executeTakeFirst();
     if (!expired) {
-      return trx.selectFrom('gates').selectAll().where('gate_id', '=', gate_id).executeTakeFirstOrThrow();
+      return findGate(trx, gate_id);
     }
     const data = { task_id: expired.task_id, gate_id, on_timeout };
-    await appendEvents(trx, run_id, [{ key: `expired/${gate_id}`, type: 'gate.expired', data }]);
+    await appendEvents(trx, run_id, [
+      // Its workflow records the same once it has heard of this, which would be told after it.
+      eventOf('gate.overdue', { ...data, ...(terms && { n: terms }) }),
+      { key: `expired/${gate_id}`, type: 'gate.expired', data },
+    ]);
     if (on_timeout === 'cancel') {
       await endRun(trx, run_id, { status: 'cancelled', error: null });
       await appendEvents(trx, run_id, [{ key: 'cancelled', type: 'run.cancelled', data: {} }]);
@@ -92,7 +108,7 @@ async function answerGate(
   const message = JSON.stringify({ kind: 'complete_task', task_id, gate_id, decision });
   const { rows } = await sql<Gate & { won: boolean; waits: boolean; outbox_id: string; message: OutboxMessage }>`
     with settled as materialized (
-      select won, (gate).* from settle_gate(${run_id}, ${gate_id}, ${decision}, ${outputOf(answer)}, ${request_id})
+      select won, (gate).* from ${settled(answer, request_id)}
     ), entry as (
       insert into outbox (run_id, message, next_attempt_at)
       select run_id, ${message}::jsonb || jsonb_build_object('output_id', answer_id), ${nextAttempt(run_id)}
@@ -120,18 +136,26 @@ export type Completion =
   | { result: 'unfit'; faults: AnswerFault[] }
   | { result: 'accepted'; gate: Gate; entry: OutboxEntry | undefined };
 
-/** Answers the task's open gate, in one statement that only one answer can win: gate, text, event and outbox entry. */
-export async function completeTask(db: Db, answer: AnswerToTask): Promise<Completion> {
+/**
+ * Answers the task's open gate, in one statement that only one answer can win: gate, text, event and outbox entry. `takeFiles`
+ * looks at what the fields of its form name, and has what comes with the answer.
+ */
+export async function completeTask(
+  db: Db,
+  answer: AnswerToTask,
+  takeFiles: (inForm: FileInForm[]) => Promise<Attachment[]> = () => Promise.resolve([]),
+): Promise<Completion> {
   const task = await findAnswerable(db, answer);
   if (!task) return { result: 'unknown' };
   const { task_status, has_draft, gate } = task;
   const isStale = gate && answer.gate_id !== undefined && answer.gate_id !== gate.gate_id;
   if (gate?.status !== 'open' || isStale) return { result: 'not_waiting', task_status, gate };
 
-  const fields = gate.kind === 'human_step' ? await listFields(db, gate) : undefined;
+  const fields = await listFields(db, gate);
   const read = readGateAnswer({ kind: gate.kind, decisions: gate.decisions, has_draft, fields }, answer);
   if ('faults' in read) return { result: 'unfit', faults: read.faults };
-  const answered = await answerGate(db, { ...answer, ...read, gate_id: gate.gate_id });
+  const files = await takeFiles(filesInForm(fields, read.output));
+  const answered = await answerWithFiles(db, { ...answer, ...read, gate_id: gate.gate_id }, files);
   if (!answered.won) {
     // The task as it is after what was first.
     const after = await findAnswerable(db, answer);
@@ -140,8 +164,23 @@ export async function completeTask(db: Db, answer: AnswerToTask): Promise<Comple
   return { result: 'accepted', gate: answered.gate, entry: answered.entry };
 }
 
-/** What a human step has shown to be filled in. */
-async function listFields(db: Db, { run_id, task_id }: Gate): Promise<HumanField[]> {
+function answerWithFiles(db: Db, answer: AnswerOfRequest, files: Attachment[]): ReturnType<typeof answerGate> {
+  if (files.length === 0) return answerGate(db, answer);
+  return db.transaction().execute(async (trx) => {
+    const answered = await answerGate(trx, answer);
+    if (answered.won) await insertRunFiles(trx, answer, files);
+    return answered;
+  });
+}
+
+/** The files that an answer names which an operator has signalled by hand. */
+export async function filesNamedAt(db: Db, gate: Gate, output: string | null): Promise<FileInForm[]> {
+  return filesInForm(await listFields(db, gate), output);
+}
+
+/** What a human step has shown to be filled in; undefined of another gate. */
+async function listFields(db: Db, { kind, run_id, task_id }: Gate): Promise<HumanField[] | undefined> {
+  if (kind !== 'human_step') return undefined;
   const form_id = `${run_id}/${task_id}/form`;
   const form = (await listTexts(db, [form_id])).get(form_id);
   return form === undefined ? [] : (JSON.parse(form) as { fields: HumanField[] }).fields;

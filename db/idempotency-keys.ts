@@ -30,6 +30,7 @@ export async function takeIdempotencyKey(
         .doUpdateSet({
           fingerprint,
           locked_until: lockedUntil,
+          run_id: null,
           status: null,
           answer_encrypted: null,
           created_at: sql`now()`,
@@ -60,13 +61,33 @@ export async function forgetIdempotentAnswer(db: Db, name: KeyName, answer_encry
     .execute();
 }
 
-/** Keeps the answer for those who ask again. */
+/**
+ * Keeps the answer for those who ask again. Returns false when it is not kept: the run that it is about is not the
+ * account's, or is purged by now.
+ */
 export async function answerIdempotencyKey(
   db: Db,
   name: KeyName,
-  answer: { status: number; answer_encrypted: string },
-): Promise<void> {
-  await named(db.updateTable('idempotency_keys'), name).set(answer).execute();
+  { run_id = null, ...answer }: { status: number; answer_encrypted: string; run_id?: string | null },
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    // Held, so that whoever purges it finds this answer.
+    .with('run', (cte) =>
+      cte
+        .selectFrom('runs')
+        .select('run_id')
+        .where('run_id', '=', run_id)
+        .where('account_id', '=', name.account_id)
+        .forKeyShare(),
+    )
+    .updateTable('idempotency_keys')
+    .set((eb) => ({ ...answer, run_id: eb.fn.coalesce('idempotency_keys.run_id', sql<string | null>`${run_id}`) }))
+    .where('account_id', '=', name.account_id)
+    .where('idempotency_key', '=', name.idempotency_key)
+    .where('status', 'is', null)
+    .where(sql<boolean>`(${run_id}::text is null or idempotency_keys.run_id is not null or exists (select from run))`)
+    .executeTakeFirst();
+  return numUpdatedRows > 0n;
 }
 
 /** Lets a request that failed on our side be sent again at once. What it began may be done, or be done yet. */

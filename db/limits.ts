@@ -17,6 +17,8 @@ const limited = {
   orchestrations: 'Delete one.',
   'unfinished runs': 'Answer those that wait, cancel some, or try again when some have ended.',
   'redeliveries under way': 'Try again when some have arrived, or have failed.',
+  'webhook subscriptions': 'Delete one.',
+  files: 'Delete some.',
 };
 
 export type Limited = keyof typeof limited;

@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import type { Db } from './index.ts';
 import type { FollowingProgress } from '../workflows/contract/completion.ts';
-import type { RunEvent, RunStatus } from '../workflows/contract/states.ts';
+import type { RunEvent } from '../workflows/contract/events.ts';
+import type { RunStatus } from '../workflows/contract/states.ts';
 import type { Signed } from './progress.ts';
 import type { LlmCall } from './schema.ts';
 
@@ -28,9 +29,9 @@ export type Along = {
 };
 
 /**
- * Journals a paid call and its answer, settles what was reserved for it, and counts what was spent of the operator's models.
- * When another worker was first, its answer stands. Returns the one that does; Then nothing is
- * written along; else `status` is what `saveProgress` returns of `completing`.
+ * Journals a paid call and its answer, settles what was reserved for it, and counts, once, what it cost its run
+ * (`run_costs`) and what was spent of the operator's models. When another worker was first, its answer stands. Returns the
+ * one that does; then nothing is written along; else `status` is what `saveProgress` returns of `completing`.
  */
 export async function insertLlmCall(
   db: Db,

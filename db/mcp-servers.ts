@@ -4,7 +4,7 @@ import { LimitReached, withinLimit } from './limits.ts';
 import type { Database, McpServer, McpTool } from './schema.ts';
 
 /** Of all servers of an account, in characters of JSON: a list shows them all. */
-const maxTools = 2_000_000;
+const maxTools = 1_000_000;
 
 /** A server as readers see it, of its tools no more than names and descriptions. */
 export type McpServerView = Pick<McpServer, 'name' | 'url' | 'command' | 'args' | 'created_at'> & {

@@ -2,8 +2,8 @@ import { promises as fs } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { sql } from 'kysely';
-import { FileMigrationProvider, Migrator } from 'kysely/migration';
+import { sql, type Kysely } from 'kysely';
+import { FileMigrationProvider, Migrator, type Migration } from 'kysely/migration';
 import type { Db } from './index.ts';
 
 /** For a table that another session holds. Meanwhile it is tried again and again, each time for seconds only. */
@@ -13,23 +13,18 @@ const lockPause_ms = 2_000;
 const lockFaults = ['55P03', '40P01'];
 
 /**
- * Brings the tables to the newest migration, then the SQL functions to what their files say. Returns the names of the
+ * Brings the tables to the newest migration and the SQL functions to what their files say: where there is a migration to
+ * apply, in one transaction, so that nobody meets tables with functions that do not know them. Returns the names of the
  * migrations that were applied. Safe to run by several processes at once: each of the two steps holds a lock.
  * `onHeld` hears, each time, that another session holds a table; after five minutes of it, that is the error.
  */
 export async function migrateToLatest(db: Db, { onHeld = () => {} } = {}): Promise<string[]> {
-  const provider = new FileMigrationProvider({
-    fs,
-    path,
-    migrationFolder: path.join(import.meta.dirname, 'migrations'),
-    import: (file) => import(pathToFileURL(file).href),
-  });
-  const migrator = new Migrator({ db, provider });
+  const migrator = new Migrator({ db, provider: { getMigrations } });
   // Who waits for a table stops all who come after, so a migration gives up soon, and lets them by.
   for (const deadline = performance.now() + lockPatience_ms; ; await sleep(lockPause_ms)) {
     const { error, results } = await migrator.migrateToLatest();
     if (!error) {
-      await replaceFunctions(db);
+      await db.transaction().execute(replaceFunctions);
       return (results ?? []).map((result) => result.migrationName);
     }
     if (!lockFaults.includes((error as { code?: string }).code ?? '') || performance.now() > deadline) throw error;
@@ -37,20 +32,35 @@ export async function migrateToLatest(db: Db, { onHeld = () => {} } = {}): Promi
   }
 }
 
+/** Those of the folder. Kysely applies all that are new in one transaction, and the last one brings the functions too. */
+async function getMigrations(): Promise<Record<string, Migration>> {
+  const files = new FileMigrationProvider({
+    fs,
+    path,
+    migrationFolder: path.join(import.meta.dirname, 'migrations'),
+    import: (file) => import(pathToFileURL(file).href),
+  });
+  const migrations = await files.getMigrations();
+  const last = Object.keys(migrations).toSorted().at(-1)!;
+  const up = async (trx: Kysely<any>) => {
+    await migrations[last]!.up(trx);
+    await replaceFunctions(trx);
+  };
+  return { ...migrations, [last]: { up } };
+}
+
 const functionsFolder = path.join(import.meta.dirname, 'functions');
 /** Any number that nothing else in the database locks. */
 const functionsLock = 7_023_410_018;
 
 /** All of them at every start, so that there is nothing to remember about which are newer than their files. */
-async function replaceFunctions(db: Db): Promise<void> {
+async function replaceFunctions(trx: Kysely<any>): Promise<void> {
   const files = (await fs.readdir(functionsFolder)).filter((name) => name.endsWith('.sql'));
-  await db.transaction().execute(async (trx) => {
-    // Two that replace a function at once fail with "tuple concurrently updated".
-    await sql`select pg_advisory_xact_lock(${functionsLock})`.execute(trx);
-    // A function may call one that is replaced after it.
-    await sql`set local check_function_bodies = off`.execute(trx);
-    for (const name of files.toSorted()) {
-      await sql.raw(await fs.readFile(path.join(functionsFolder, name), 'utf8')).execute(trx);
-    }
-  });
+  // Two that replace a function at once fail with "tuple concurrently updated".
+  await sql`select pg_advisory_xact_lock(${functionsLock})`.execute(trx);
+  // A function may call one that is replaced after it.
+  await sql`set local check_function_bodies = off`.execute(trx);
+  for (const name of files.toSorted()) {
+    await sql.raw(await fs.readFile(path.join(functionsFolder, name), 'utf8')).execute(trx);
+  }
 }

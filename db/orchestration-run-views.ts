@@ -1,10 +1,11 @@
 import { sql } from 'kysely';
 import { jsonArrayFrom } from 'kysely/helpers/postgres';
-import type { HumanField } from '../workflows/contract/definition.ts';
+import type { HumanField } from '../workflows/contract/field-values.ts';
 import type { RunStatus, StepMark, TaskStatus } from '../workflows/contract/states.ts';
 import type { ValueRef } from '../workflows/contract/shared-state.ts';
 import type { Db } from './index.ts';
 import { openGatesOf, type WaitingGate } from './orchestration-runs.ts';
+import { waitOfRun, type WaitOfRun } from './run-queue.ts';
 import type { Usage } from './run-views.ts';
 import { textIdsOf } from './shared-state.ts';
 import { listTexts } from './texts.ts';
@@ -21,13 +22,14 @@ export type Form = { step_id: string; prompt: string; fields: HumanField[]; agen
 
 export type OpenGate = WaitingGate & {
   reason: string | null;
+  due_at: string | null;
   title: string;
   form: string | null;
   /** What the task has so far: at a tool's approval, its arguments. */
   draft: string | null;
 };
 
-export type OrchestrationRun = {
+export type OrchestrationRun = WaitOfRun & {
   run_id: string;
   orchestration_id: string;
   status: RunStatus;
@@ -36,7 +38,9 @@ export type OrchestrationRun = {
   shared_state: Record<string, ValueRef>;
   warnings: string[];
   attempt: number;
+  held_at: string | null;
   created_at: string;
+  start_at: string | null;
   started_at: string | null;
   completed_at: string | null;
   usage: Usage;
@@ -65,8 +69,8 @@ export async function findOrchestrationRun(
 ): Promise<OrchestrationRun | undefined> {
   const run = await db
     .selectFrom('runs')
-    .select(['run_id', 'orchestration_id', 'status', 'task', 'error', 'shared_state', 'attempt'])
-    .select(['created_at', 'started_at', 'completed_at'])
+    .select(['run_id', 'orchestration_id', 'status', 'task', 'error', 'shared_state', 'attempt', 'held_at'])
+    .select(['created_at', 'start_at', 'started_at', 'completed_at', ...waitOfRun])
     .select(sql<string[]>`warnings_of(runs)`.as('warnings'))
     .select(sql<Usage>`usage_of(run_id)`.as('usage'))
     .select((eb) => [
@@ -91,6 +95,7 @@ export async function findOrchestrationRun(
                 join.on('form.text_id', '=', sql<string>`gates.run_id || '/' || gates.task_id || '/form'`),
               )
               .select(['reason', 'tasks.title', 'form.text as form', 'draft.text as draft'])
+              .select(sql<string | null>`iso(due_at)`.as('due_at'))
               .select(sql<number>`row_number() over ${oldestFirst}`.as('nth'))
               .select(
                 sql<number>`sum(coalesce(octet_length(form.text), 0) + coalesce(octet_length(draft.text), 0)) over ${oldestFirst}`.as(
@@ -100,7 +105,7 @@ export async function findOrchestrationRun(
               .as('open'),
           )
           .select(['open.gate_id', 'open.task_id', 'open.kind', 'open.decisions', 'open.step_id', 'open.reason'])
-          .select(['open.title', 'open.form', 'open.draft'])
+          .select(['open.due_at', 'open.title', 'open.form', 'open.draft'])
           .where((where) => where.or([where('nth', '=', 1), where('bytes', '<=', maxShown)]))
           .orderBy('nth'),
       ).as('gates'),
@@ -147,6 +152,7 @@ export type OrchestrationRunItem = {
   status: RunStatus;
   message: string;
   error: string | null;
+  held_at: string | null;
   created_at: string;
   started_at: string | null;
   completed_at: string | null;
@@ -160,7 +166,7 @@ export function listOrchestrationRuns(
 ): Promise<OrchestrationRunItem[]> {
   return db
     .selectFrom('runs')
-    .select(['run_id', 'orchestration_id', 'status', 'task as message', 'error'])
+    .select(['run_id', 'orchestration_id', 'status', 'task as message', 'error', 'held_at'])
     .select(['created_at', 'started_at', 'completed_at'])
     .where('account_id', '=', account_id)
     .where('kind', '=', 'orchestration')

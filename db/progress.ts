@@ -1,6 +1,7 @@
 import { sql, type RawBuilder, type Transaction } from 'kysely';
 import type { FollowingProgress } from '../workflows/contract/completion.ts';
-import type { Progress, RunEvent, RunStatus } from '../workflows/contract/states.ts';
+import type { RunEvent } from '../workflows/contract/events.ts';
+import type { Progress, RunStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 import type { Database } from './schema.ts';
 
@@ -11,7 +12,7 @@ export type Signed<P extends Progress | FollowingProgress = Progress> = P & { wr
  * Writes what the workflow changed: run, tasks, gates and events, at once. Idempotent and monotone: an older version
  * never overwrites a newer one, an event is written once, and nothing changes in a run that is finished here. What a
  * newer execution of the workflow writes is newer, whatever its version. Returns the status of the run as the workflow
- * has it, or the one with which it has ended here; null, and nothing is written, when the run is not at the version that
+ * has it, or the one with which it has ended here, `cancelled` of one that is gone; null, and nothing is written, when the run is not at the version that
  * must be followed.
  */
 export function saveProgress(db: Db, run_id: string, progress: Signed): Promise<{ status: RunStatus }>;

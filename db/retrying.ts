@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { RunEvent } from '../workflows/contract/states.ts';
+import type { RunEvent } from '../workflows/contract/events.ts';
 import type { Db } from './index.ts';
 
 /**

@@ -18,6 +18,16 @@ export function findRunPlace(db: Db, account_id: string, run_id: string): Promis
     .executeTakeFirst();
 }
 
+/** What the event of this key says; undefined when the run has none. */
+export async function findEventData(
+  db: Db,
+  run_id: string,
+  event_key: string,
+): Promise<Record<string, any> | undefined> {
+  const event = db.selectFrom('run_events').select('data').where('run_id', '=', run_id);
+  return (await event.where('event_key', '=', event_key).executeTakeFirst())?.data;
+}
+
 /** Which event of the run tells of the answer at this gate. */
 export async function getAnswerSeq(db: Db, run_id: string, gate_id: string): Promise<number> {
   const { seq } = await db
@@ -38,13 +48,13 @@ export function listRunPlaces(db: Db, run_ids: string[]): Promise<(RunPlace & { 
     .execute();
 }
 
-/** The next events of a run after `seq`, oldest first, and where the run is in the same moment. */
+/** The next events of a run after `seq`, oldest first, and where the run is in the same moment. Undefined when it is gone. */
 export async function readEvents(
   db: Db,
   run_id: string,
   seq: number,
   limit: number,
-): Promise<RunPlace & { events: StoredEvent[] }> {
+): Promise<(RunPlace & { events: StoredEvent[] }) | undefined> {
   const rows = await db
     .selectFrom('runs')
     .leftJoin('run_events', (join) =>
@@ -55,7 +65,8 @@ export async function readEvents(
     .orderBy('seq')
     .limit(limit)
     .execute();
-  const { status, event_seq } = rows[0]!;
+  if (!rows[0]) return undefined;
+  const { status, event_seq } = rows[0];
   const events = rows.filter((row) => row.seq !== null) as StoredEvent[];
   return {
     status,

@@ -1,6 +1,7 @@
 import { sql, type SelectQueryBuilder } from 'kysely';
 import type { RunStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
+import type { PendingFor } from './run-queue.ts';
 import type { Database, Run, RunKind } from './schema.ts';
 
 /** Runs of an account, as lists show them. */
@@ -16,15 +17,19 @@ export type RunListItem = Pick<
   | 'tags'
   | 'orchestration_id'
   | 'created_at'
+  | 'start_at'
   | 'started_at'
   | 'completed_at'
 > & {
+  pending_for: PendingFor | null;
   waiting_tasks: string[];
+  cost_usd: number;
 };
 
 /** All that is given holds of each run. `q`: whole words of its goal, as web searches take them (`"two words" or -not`). */
 export type RunFilter = {
   status?: RunStatus;
+  pending_for?: PendingFor;
   kind?: RunKind;
   orchestration_id?: string;
   tags?: string[];
@@ -32,55 +37,98 @@ export type RunFilter = {
   q?: string;
   created_after?: string;
   created_before?: string;
+  /** What its model calls have cost so far, as its usage says it: those without a known price count as 0. */
+  cost_usd_from?: number;
+  cost_usd_to?: number;
+};
+
+/** A page of a list: what it is sorted by, ties by the id, and the last run before it. */
+export type RunPage = { limit: number; sort: 'created_at' | 'cost_usd'; descending: boolean } & {
+  after?: { value: string | number; id: string };
 };
 
 const waitingTasks = sql<string[]>`array(
   select tasks.id from gates join tasks using (run_id) where gates.run_id = runs.run_id and gates.status = 'open'
   and tasks.id = gates.task_id order by tasks.position)`;
 
-/** A page of an account's runs, newest first unless `oldest_first`, starting after `after`. */
-export function listRuns(
-  db: Db,
-  account_id: string,
-  filter: RunFilter,
-  page: { limit: number; oldest_first?: boolean; after?: { created_at: string; id: string } },
-): Promise<RunListItem[]> {
-  const direction = page.oldest_first ? 'asc' : 'desc';
-  const isAfter = sql.raw(page.oldest_first ? '>' : '<');
-  return filtered(db, account_id, filter)
-    .select(['run_id', 'status', 'phase', 'task', 'error', 'metadata', 'tags', 'orchestration_id'])
-    .select(['created_at', 'started_at', 'completed_at'])
+const costUsd = sql<number>`(
+  select cost_usd::double precision from run_costs where run_costs.run_id = runs.run_id)`;
+
+/** Value and id of one table, whose index has this order. */
+const sortings = {
+  created_at: { by: sql`runs.created_at`, id: sql`runs.run_id`, type: sql`timestamptz` },
+  cost_usd: { by: sql`run_costs.cost_usd`, id: sql`run_costs.run_id`, type: sql`numeric` },
+};
+
+/** A page of an account's runs. */
+export function listRuns(db: Db, account_id: string, filter: RunFilter, page: RunPage): Promise<RunListItem[]> {
+  const { limit, sort, descending, after } = page;
+  const { by, id, type } = sortings[sort];
+  const direction = descending ? 'desc' : 'asc';
+  return filtered(db, account_id, filter, sort === 'cost_usd')
+    .select(['runs.run_id', 'status', 'phase', 'task', 'error', 'metadata', 'tags', 'orchestration_id'])
+    .select(['created_at', 'start_at', 'started_at', 'completed_at'])
+    .select(sql<PendingFor | null>`pending_for(runs)`.as('pending_for'))
     .select(waitingTasks.as('waiting_tasks'))
-    .$if(page.after !== undefined, (query) =>
+    .select(costUsd.as('cost_usd'))
+    .$if(after !== undefined, (query) =>
       query.where(
-        sql<boolean>`(created_at, run_id) ${isAfter} (${page.after!.created_at}::timestamptz, ${page.after!.id})`,
+        sql<boolean>`(${by}, ${id}) ${sql.raw(descending ? '<' : '>')} (${after!.value}::${type}, ${after!.id})`,
       ),
     )
-    .orderBy('created_at', direction)
-    .orderBy('run_id', direction)
-    .limit(page.limit)
+    .orderBy(by, direction)
+    .orderBy(id, direction)
+    .limit(limit)
     .execute();
 }
 
 /** How many runs of an account there are in each status; those with none are left out. */
 export async function countRuns(db: Db, account_id: string, filter: RunFilter): Promise<Map<RunStatus, number>> {
-  const rows = await filtered(db, account_id, filter)
+  const rows = await filtered(db, account_id, filter, false)
     .select(['status', sql<number>`count(*)`.as('count')])
     .groupBy('status')
     .execute();
   return new Map(rows.map(({ status, count }) => [status, count]));
 }
 
-function filtered(db: Db, account_id: string, filter: RunFilter): SelectQueryBuilder<Database, 'runs', object> {
-  const { status, kind, orchestration_id, tags = [], metadata = [], q, created_after, created_before } = filter;
+function filtered(
+  db: Db,
+  account_id: string,
+  filter: RunFilter,
+  byCost: boolean,
+): SelectQueryBuilder<Database, 'runs', object> {
+  const {
+    status,
+    pending_for,
+    kind,
+    orchestration_id,
+    tags = [],
+    metadata = [],
+    q,
+    created_after,
+    created_before,
+    cost_usd_from: from,
+    cost_usd_to: to,
+  } = filter;
   const isSearched = q !== undefined || tags.length > 0 || metadata.length > 0;
   // Of a key that is given with two values no run is left below.
   const labels = sql`run_labels(${account_id}, ${tags}::text[], ${JSON.stringify(Object.fromEntries(metadata))}::jsonb)`;
   return (
     db
       .selectFrom('runs')
-      .where('account_id', '=', account_id)
+      .where('runs.account_id', '=', account_id)
+      .$if(byCost || from !== undefined || to !== undefined, (query) =>
+        query.innerJoin('run_costs', (costs) =>
+          costs.onRef('run_costs.run_id', '=', 'runs.run_id').onRef('run_costs.account_id', '=', 'runs.account_id'),
+        ),
+      )
+      .$if(from !== undefined, (query) => query.where(sql<boolean>`run_costs.cost_usd >= ${from}::numeric`))
+      .$if(to !== undefined, (query) => query.where(sql<boolean>`run_costs.cost_usd <= ${to}::numeric`))
       .$if(status !== undefined, (query) => query.where('status', '=', status!))
+      // Those that wait have an index of their own.
+      .$if(pending_for !== undefined, (query) =>
+        query.where('queued_at', 'is not', null).where(sql<boolean>`pending_for(runs) = ${pending_for}`),
+      )
       .$if(kind !== undefined, (query) => query.where('kind', '=', kind!))
       // The index has these alone, and is taken for nothing else.
       .$if(orchestration_id !== undefined, (query) =>
@@ -97,7 +145,7 @@ function filtered(db: Db, account_id: string, filter: RunFilter): SelectQueryBui
       )
       .$if(isSearched, (query) =>
         query.where(
-          'run_id',
+          'runs.run_id',
           'in',
           db
             .selectFrom('run_search')

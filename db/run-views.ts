@@ -1,7 +1,10 @@
 import { sql } from 'kysely';
+import type { HumanField } from '../workflows/contract/field-values.ts';
 import type { Decision, GateKind, GateStatus, TaskKind, TaskStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
-import type { Evaluation, Run } from './schema.ts';
+import type { AttachmentView } from './run-files.ts';
+import type { PendingFor } from './run-queue.ts';
+import type { Actor, Evaluation, Run } from './schema.ts';
 
 /**
  * Runs and tasks as readers see them. Postgres writes the JSON of the two that clients poll (`run_view` and
@@ -18,10 +21,16 @@ export type GateView = {
   kind: GateKind;
   status: GateStatus;
   reason: string | null;
+  /** What a person is asked at a human step, and what they fill in, while it is open. */
+  prompt: string | null;
+  fields: HumanField[] | null;
   decisions: Decision[];
   decision: Decision | null;
-  /** The text of an answer that did not become the output. */
+  by: Actor | null;
+  /** The text of an answer that did not become the output, and why it was given. */
   note: string | null;
+  /** The files that came with the answer. */
+  attachments: AttachmentView[];
   opened_at: string;
   due_at: string | null;
   answered_at: string | null;
@@ -42,6 +51,8 @@ export type TaskView = {
   attempts: number;
   evaluation: Evaluation | null;
   gate: GateView | null;
+  /** The files that came with answers to it, also in the run that this one is a rerun of. */
+  attachments: AttachmentView[];
   error: string | null;
   usage: Usage;
   started_at: string | null;
@@ -62,12 +73,18 @@ export type RunView = Omit<
   | 'final_output_id'
   | 'definition_hash'
   | 'shared_state'
-  | 'attempt'
+  | 'queued_at'
+  | 'heard'
 > & {
+  /** What it waits for before it begins; null when it has begun. */
+  pending_for: PendingFor | null;
+  /** Its place in the queue of its account, from 1; null when it does not wait for one. */
+  queue_position: number | null;
   waiting_tasks: string[];
   tasks: TaskView[];
   final_output: string | null;
   usage: Usage;
+  attachments: AttachmentView[];
 };
 
 /** The whole run, or undefined when this account has none of this id. */

@@ -1,17 +1,19 @@
 import type { ColumnType, Generated, GeneratedAlways, Insertable, Selectable } from 'kysely';
 import type { AgentTool, Definition } from '../workflows/contract/definition.ts';
-import type { OnTimeout } from '../workflows/contract/gate-rules.ts';
-import type { TakenTask } from '../workflows/contract/inputs.ts';
+import type { GateTerms, OnTimeout } from '../workflows/contract/gate-terms.ts';
+import type { RerunFrom, TakenTask } from '../workflows/contract/inputs.ts';
 import type {
   Decision,
   GateKind,
   GateStatus,
   Phase,
   RunStatus,
+  Spending,
   StepMark,
   TaskKind,
   TaskStatus,
 } from '../workflows/contract/states.ts';
+import type { Steering } from '../workflows/contract/steering.ts';
 import type { ValueRef } from '../workflows/contract/shared-state.ts';
 
 /** All data on one page. Timestamps are ISO 8601 texts in UTC with milliseconds; `db/index.ts` parses them so. */
@@ -20,6 +22,8 @@ export interface Database {
   api_keys: ApiKeyTable;
   providers: ProviderTable;
   runs: RunTable;
+  purged_runs: PurgedRunTable;
+  purged_run_counts: PurgedRunCountTable;
   tasks: TaskTable;
   gates: GateTable;
   texts: TextTable;
@@ -28,8 +32,11 @@ export interface Database {
   mcp_servers: McpServerTable;
   run_events: RunEventTable;
   run_search: RunSearchTable;
+  run_costs: RunCostTable;
   outbox: OutboxTable;
   webhook_deliveries: WebhookDeliveryTable;
+  webhook_subscriptions: WebhookSubscriptionTable;
+  retired_subscription_secrets: RetiredSubscriptionSecretTable;
   retired_webhook_secrets: RetiredWebhookSecretTable;
   idempotency_keys: IdempotencyKeyTable;
   rate_limits: RateLimitTable;
@@ -39,6 +46,8 @@ export interface Database {
   managed_reservations: ManagedReservationTable;
   managed_spending: ManagedSpendingTable;
   model_cooldowns: ModelCooldownTable;
+  files: FileTable;
+  run_files: RunFileTable;
 }
 
 /** Read as `T`, written as JSON text. */
@@ -105,14 +114,6 @@ export type RunAgent = {
   max_turns?: number;
 };
 
-/** How long gates wait, as it was asked for: durations such as "48h". */
-export type GateTerms = {
-  gate_due_in: string | null;
-  remind_every: string | null;
-  on_timeout: OnTimeout;
-  escalation_webhook_url: string | null;
-};
-
 /** A step for a person: its name, or its name and what it changes of the run's terms. */
 export type HumanGate = string | ({ name: string } & Partial<GateTerms>);
 
@@ -124,7 +125,8 @@ export type RunOrigin = 'orchflow' | 'orchestrations';
 
 interface RunTable {
   run_id: string;
-  account_id: string;
+  /** Null of one that is purged: nobody finds it any more. `purged_runs` says whose it was. */
+  account_id: string | null;
   /** Postgres reads it from what the row refers to. */
   kind: GeneratedAlways<RunKind>;
   /** Null of a run that 0.1.0 started. */
@@ -151,7 +153,7 @@ interface RunTable {
   on_timeout: Generated<OnTimeout>;
   escalation_webhook_url: string | null;
   provider_id: string | null;
-  /** The run whose plan, and outputs before a task, this one takes over. */
+  /** The run of which this one takes over what was done before a task, or beside it. */
   forked_from: string | null;
   plan: OptionalJson<TakenTask[] | null>;
   /** Asked in this order when the one before refuses for good. */
@@ -160,7 +162,11 @@ interface RunTable {
   orchestration_id: string | null;
   definition_hash: string | null;
   shared_state: NullableJson<Record<string, ValueRef>>;
-  /** How often it was begun: once, and again when it failed. */
+  /** What its state began with; null of one that 0.1.0 started. */
+  first_state: NullableJson<Record<string, ValueRef>>;
+  /** Of one that does another one again. */
+  rerun_from: NullableJson<RerunFrom>;
+  /** How often it was begun: once, and again each time that it had failed and was tried again. */
   attempt: Generated<number>;
   /** What its model calls may cost, and use, before a person is asked (`gate`) or the run fails. */
   max_cost_usd: number | null;
@@ -177,14 +183,53 @@ interface RunTable {
   metadata: OptionalJson<Record<string, string>>;
   tags: Generated<string[]>;
   created_at: Generated<string>;
+  /** When it was asked to begin; null: at once. */
+  start_at: string | null;
+  /** When it joined the queue of its account, or will; null: it has begun. */
+  queued_at: string | null;
   started_at: string | null;
   completed_at: string | null;
+  /** Since then nothing new is begun in it. */
+  held_at: string | null;
+  /** How much people have done to its tasks: it does not complete before its workflow has heard of all of it. */
+  steered: Generated<number>;
+  /** How much of that its workflow has heard of; null as long as it has not said so. */
+  heard: number | null;
+}
+
+/**
+ * Runs of which nothing is left but an empty row of `runs`, for what their workflows may still write. It goes when they are
+ * over, and with it this.
+ */
+interface PurgedRunTable {
+  run_id: string;
+  /** Whose it was. Null: that account is deleted. */
+  account_id: string | null;
+  purged_at: Generated<string>;
+  /** When to look next whether it is over. */
+  due_at: Generated<string>;
+  /** Since then it was found to be over, each time that somebody looked. */
+  over_at: string | null;
+}
+
+/** How many of the runs that were accepted in a month (UTC) were purged in it: they count against its quota. */
+interface PurgedRunCountTable {
+  account_id: string;
+  month: string;
+  runs: number;
 }
 
 /** What runs are found by (`run_document`). */
 interface RunSearchTable {
   run_id: string;
   document: string;
+}
+
+/** What the calls of a run have cost whose price is known; 0 of one that has none. A run that is purged has no row. */
+interface RunCostTable {
+  run_id: string;
+  account_id: string;
+  cost_usd: Generated<string>;
 }
 
 /** `score`: null where the model gave none that can be read. */
@@ -210,7 +255,20 @@ interface TaskTable {
   error: string | null;
   started_at: string | null;
   completed_at: string | null;
+  /** How often it was begun anew because a person wanted it. */
+  round: Generated<number>;
 }
+
+/**
+ * Who has done something to a run. Of a key: its id, its name then, and which of its own users an application has named. An
+ * operator has signalled or cancelled in Temporal: `id` is the identity there, null where it could not be found out.
+ */
+export type Actor = {
+  kind: 'key' | 'operator';
+  id: string | null;
+  name: string | null;
+  on_behalf_of: string | null;
+};
 
 interface GateTable {
   gate_id: string;
@@ -227,6 +285,11 @@ interface GateTable {
   /** The request that answered it; null when a signal did. */
   answered_by: string | null;
   answered_at: string | null;
+  /** Who has answered it, and why; null of one that 0.1.0 answered. */
+  by: NullableJson<Actor>;
+  note: string | null;
+  /** Of a question about the budget: what the run would have used; of one that is approved, only what the limits do not cover. */
+  asked: NullableJson<Partial<Spending>>;
 }
 
 /** Of a run, or of an account alone: one of the two is given. */
@@ -315,6 +378,7 @@ interface ModelCooldownTable {
 /** What was spent of the operator's models, by month (UTC). */
 interface ManagedSpendingTable {
   month: string;
+  /** Empty: of accounts that are deleted. */
   account_id: string;
   cost_usd: number;
 }
@@ -357,11 +421,16 @@ interface OutboxTable extends Owned {
 }
 
 export type OutboxMessage =
-  | { kind: 'start' }
+  /** `isAgain`: anew, from what stands here, whatever Temporal has of it. */
+  | { kind: 'start'; isAgain?: true }
   | { kind: 'complete_task'; task_id: string; gate_id: string; decision: Decision; output_id: string | null }
   | { kind: 'cancel' }
+  | { kind: 'hold' }
+  | { kind: 'release' }
+  | { kind: 'terms'; n: number }
+  | { kind: 'steer'; steering: Steering }
+  /** These two come from processes of 0.1.0 only: deliveries wait in their own table now. */
   | { kind: 'webhook'; event: 'failed' }
-  /** A delivery that is written down: for the first time (0), or again because a person wants it. It alone may be of no run. */
   | { kind: 'redeliver'; delivery_id: string; event: string; redelivery: number };
 
 interface WebhookDeliveryTable {
@@ -369,14 +438,24 @@ interface WebhookDeliveryTable {
   /** Null: of no run; then it has a URL. */
   run_id: string | null;
   event: string;
-  /** Null: the run's own webhook. */
+  /** Null: the run's own webhook. Of a subscription, its URL at that time; it is called at the one that it has. */
   url: string | null;
   body: string;
+  /** Null: of the run's webhooks, or of the account alone. The subscription may be gone. */
+  subscription_id: string | null;
+  /** Of the event of the run, for its subscribers. */
+  seq: number | null;
   account_id: string;
-  /** `disabled`: not sent, because the endpoint is gone. */
+  /** `disabled`: not sent, because the endpoint is gone, or the subscription is not active. */
   status: Generated<'pending' | 'delivered' | 'failed' | 'disabled'>;
   attempts: Generated<number>;
-  /** How often a person had it sent again. */
+  /** How many of them have failed, since it was last sent by hand. */
+  failures: Generated<number>;
+  /** Null: nothing more is attempted; or Temporal waits for it, which processes of 0.1.0 ask. */
+  next_attempt_at: string | null;
+  /** Later events of the run wait for this one on their way to the subscription. */
+  holds_up: Generated<boolean>;
+  /** How often a person had it sent. */
   redeliveries: Generated<number>;
   last_response: string | null;
   /** The endpoint answered 410 Gone: the run's other events are not sent. */
@@ -393,6 +472,27 @@ interface RetiredWebhookSecretTable {
   expires_at: string;
 }
 
+/** Who hears of events of all runs of an account. */
+interface WebhookSubscriptionTable {
+  subscription_id: string;
+  account_id: string;
+  url: string;
+  /** Types of events; `*` is all. */
+  events: string[];
+  description: string | null;
+  status: Generated<'active' | 'disabled'>;
+  /** Null: its account wanted it so. */
+  disabled_reason: string | null;
+  /** Since then no attempt has arrived; null when the last one has. */
+  failing_since: string | null;
+  secret_encrypted: string;
+  created_at: Generated<string>;
+}
+
+interface RetiredSubscriptionSecretTable extends RetiredWebhookSecretTable {
+  subscription_id: string;
+}
+
 interface IdempotencyKeyTable {
   account_id: string;
   idempotency_key: string;
@@ -400,8 +500,11 @@ interface IdempotencyKeyTable {
   fingerprint: string;
   /** Until then its first request is at work. */
   locked_until: string;
+  /** The run that its request has begun, or that its answer is about. */
+  run_id: string | null;
   /** Null until it is answered. */
   status: number | null;
+  /** Null with a status: that run is purged. */
   answer_encrypted: string | null;
   created_at: Generated<string>;
 }
@@ -435,9 +538,46 @@ export type ApiKey = Selectable<ApiKeyTable>;
 export type Provider = Selectable<ProviderTable>;
 export type IdempotencyKey = Selectable<IdempotencyKeyTable>;
 export type WebhookDelivery = Selectable<WebhookDeliveryTable>;
+export type WebhookSubscription = Selectable<WebhookSubscriptionTable>;
 export type Run = Selectable<RunTable>;
+/** One that is not purged. */
+export type OwnRun = Run & { account_id: string };
 export type Task = Selectable<TaskTable>;
 export type Gate = Selectable<GateTable>;
 export type McpServer = Selectable<McpServerTable>;
 export type LlmCall = Selectable<LlmCallTable>;
-export type NewRun = Insertable<RunTable>;
+export type NewRun = Insertable<RunTable> & { account_id: string };
+
+export type FileStatus = 'uploading' | 'stored' | 'deleted';
+
+/** What is in it lies in the store (`src/files/`). */
+interface FileTable {
+  file_id: string;
+  /** Null of one that is deleted, or whose account is. */
+  account_id: string | null;
+  status: Generated<FileStatus>;
+  name: string;
+  media_type: string;
+  /** In bytes. */
+  size: number;
+  sha256: string;
+  /** Of an upload with an `Idempotency-Key`. */
+  request_id: string | null;
+  created_at: Generated<string>;
+}
+export type File = Selectable<FileTable>;
+
+/** A file that a run was given, as it was then. */
+interface RunFileTable {
+  run_id: string;
+  /** At whose answer; empty with the goal. */
+  gate_id: Generated<string>;
+  file_id: string;
+  task_id: string | null;
+  position: number;
+  name: string;
+  media_type: string;
+  size: number;
+  /** What models are given of it; null when it is no text. */
+  text_id: string | null;
+}

@@ -9,6 +9,13 @@ const places = {
   providerKey: ['providers', 'api_key_encrypted', 'provider_id', sql`status = 'active'`],
   webhookSecret: ['accounts', 'webhook_secret_encrypted', 'account_id', sql`true`],
   retiredWebhookSecret: ['retired_webhook_secrets', 'secret_encrypted', 'account_id', sql`expires_at > now()`],
+  subscriptionSecret: ['webhook_subscriptions', 'secret_encrypted', 'subscription_id', sql`true`],
+  retiredSubscriptionSecret: [
+    'retired_subscription_secrets',
+    'secret_encrypted',
+    'subscription_id',
+    sql`expires_at > now()`,
+  ],
   mcpServerSecrets: ['mcp_servers', 'secrets_encrypted', 'name', sql`true`],
 } as const;
 

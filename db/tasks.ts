@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
-import type { RunEvent, TaskKind } from '../workflows/contract/states.ts';
+import type { RunEvent } from '../workflows/contract/events.ts';
+import type { TaskKind } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 
 /**

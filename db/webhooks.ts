@@ -1,126 +1,131 @@
-import { sql, type Transaction } from 'kysely';
-import { suspendedMs } from './accounts.ts';
+import { sql } from 'kysely';
 import type { Db } from './index.ts';
 import { withinLimit } from './limits.ts';
-import { insertOutboxEntry, type OutboxEntry } from './outbox.ts';
 import type { RunDelivery } from '../workflows/contract/inputs.ts';
-import type { Database, WebhookDelivery } from './schema.ts';
-
-type NewDelivery = { delivery_id: string; event: string; body: string };
-
-type Owner = { account_id: string; suspended_ms: number | null };
-
-/** Whose run, or whose delivery, it is, and for how long that account has been suspended. Throws when there is no such. */
-export function getOwner(db: Db, of: { run_id: string } | { delivery_id: string }): Promise<Owner> {
-  const owned =
-    'run_id' in of
-      ? db.selectFrom('runs').select('account_id').where('run_id', '=', of.run_id)
-      : db.selectFrom('webhook_deliveries').select('account_id').where('delivery_id', '=', of.delivery_id);
-  return db
-    .selectFrom('accounts')
-    .select(['account_id', suspendedMs.as('suspended_ms')])
-    .where('account_id', '=', owned)
-    .executeTakeFirstOrThrow();
-}
-
-/** Writes down an event of a run, once, for its webhook or an escalation webhook. */
-export async function insertRunDelivery(
-  db: Db,
-  { escalates, ...delivery }: NewDelivery & { run_id: string } & Pick<RunDelivery, 'escalates'>,
-): Promise<void> {
-  await db
-    .insertInto('webhook_deliveries')
-    .values((eb) => ({
-      ...delivery,
-      url: escalates && escalationUrl(delivery.run_id, escalates.human_gate),
-      account_id: eb.selectFrom('runs').select('account_id').where('run_id', '=', delivery.run_id).$asScalar(),
-    }))
-    .onConflict((conflict) => conflict.doNothing())
-    .execute();
-}
-
-/** Of this entry of `human_gates`, which may name one of its own, else of the run. */
-function escalationUrl(run_id: string, human_gate: number | null) {
-  return sql<string>`(
-    select coalesce(human_gates -> ${human_gate}::int ->> 'escalation_webhook_url', escalation_webhook_url)
-    from runs where run_id = ${run_id})`;
-}
-
-/** Commits an event that is of an account and of no run, with the outbox entry that sends it to `url`. */
-export async function insertAccountDelivery(
-  trx: Transaction<Database>,
-  delivery: NewDelivery & { account_id: string; url: string },
-): Promise<OutboxEntry | undefined> {
-  await trx.insertInto('webhook_deliveries').values(delivery).execute();
-  const { delivery_id, account_id, event } = delivery;
-  const message = { kind: 'redeliver' as const, delivery_id, event, redelivery: 0 };
-  return insertOutboxEntry(trx, { run_id: null, account_id }, message);
-}
+import type { RunStatus } from '../workflows/contract/states.ts';
+import type { WebhookDelivery } from './schema.ts';
 
 /**
- * Counts an attempt of a delivery, and returns where, what and with which secrets to send. Undefined when there is
- * nothing to do: it was delivered before, there is no webhook, or the endpoint said 410 Gone to another event of the run;
- * this one is then noted as `disabled`. A person who sends it again knows better.
+ * What is sent to webhooks waits here for its attempts: as long as `next_attempt_at` stands, a worker takes it when it is due.
  */
-export async function openDelivery(db: Db, delivery_id: string, { by_hand }: { by_hand: boolean }) {
-  if (!by_hand && (await disableIfGone(db, delivery_id))) return undefined;
-  const opened = await db
-    .updateTable('webhook_deliveries')
-    .from('accounts')
-    .set({ attempts: sql`attempts + 1`, last_attempt_at: sql`now()` })
-    .whereRef('accounts.account_id', '=', 'webhook_deliveries.account_id')
-    .where('delivery_id', '=', delivery_id)
-    .where('status', '=', 'pending')
-    .where(url, 'is not', null)
-    .returning(['delivery_id', 'body', 'last_attempt_at', 'accounts.account_id', url.as('url')])
-    .returning('accounts.webhook_secret_encrypted')
-    .$narrowType<{ last_attempt_at: string }>()
-    .executeTakeFirst();
-  if (!opened) return undefined;
-  const { webhook_secret_encrypted, ...rest } = opened;
-  const retired = await listRetiredSecrets(db, opened.account_id);
-  return { ...rest, secrets_encrypted: [webhook_secret_encrypted, ...retired] };
-}
 
-const url = sql<string>`coalesce(
-  webhook_deliveries.url, (select webhook_url from runs where runs.run_id = webhook_deliveries.run_id))`;
+const atOnce = sql<string>`now()`;
 
-/** An endpoint that is gone for one event of a run, or for one of an account's own, is gone for the others. */
-async function disableIfGone(db: Db, delivery_id: string): Promise<boolean> {
-  const { numUpdatedRows } = await db
-    .updateTable('webhook_deliveries')
-    .set({ status: 'disabled' })
-    .where('delivery_id', '=', delivery_id)
-    .where('status', '=', 'pending')
-    .where((eb) =>
-      eb.exists(
-        eb
-          .selectFrom('webhook_deliveries as other')
-          .select('other.delivery_id')
-          .where(sameEndpoint)
-          .where('other.is_gone', '=', true),
-      ),
-    )
-    .executeTakeFirst();
-  return numUpdatedRows > 0n;
-}
-
-const sameEndpoint = sql<boolean>`other.url is not distinct from webhook_deliveries.url
-  and (other.run_id = webhook_deliveries.run_id
-       or webhook_deliveries.run_id is null and other.run_id is null and other.account_id = webhook_deliveries.account_id)`;
-
-/** Notes the outcome of an attempt: HTTP status and the beginning of the answer, or why there is none. */
-export async function finishDelivery(
+/**
+ * Has an event of a run sent to its webhook, or to an escalation webhook, once; also of one that is purged, but for
+ * escalations, whose gate is closed. What processes of 0.1.0 have written down, and tried so often, goes on from there.
+ */
+export async function insertRunDelivery(
   db: Db,
-  delivery_id: string,
-  outcome: { status: 'pending' | 'delivered' | 'failed'; last_response: string; is_gone?: boolean },
+  { run_id, sequence, event, waiting_tasks, escalates }: RunDelivery,
+  failures = 0,
 ): Promise<void> {
-  const delivered_at = outcome.status === 'delivered' ? sql<string>`now()` : null;
+  const body = JSON.stringify({ run_id, event, waiting_tasks });
+  // An entry of `human_gates` may name an escalation webhook of its own.
+  const url = escalates
+    ? sql`coalesce(human_gates -> ${escalates.human_gate}::int ->> 'escalation_webhook_url', escalation_webhook_url)`
+    : sql`null::text`;
+  await sql`
+    insert into webhook_deliveries (delivery_id, run_id, account_id, event, body, url, failures, next_attempt_at)
+    select ${`msg_${run_id}_${sequence}`}, run_id, owner_of(run_id), ${event}, ${body}, to_url, ${failures}::integer, now()
+    from runs, lateral (select ${url} as to_url) as target
+    where run_id = ${run_id} and owner_of(run_id) is not null and (to_url is not null or not ${Boolean(escalates)})
+    on conflict (delivery_id) do update set failures = excluded.failures, next_attempt_at = excluded.next_attempt_at
+      where webhook_deliveries.status = 'pending' and webhook_deliveries.next_attempt_at is null`.execute(db);
+}
+
+/** The highest number that a workflow of this run has given to what its webhook is told. */
+export async function countRunDeliveries(db: Db, run_id: string): Promise<number> {
+  const number = sql<number>`coalesce(max(substring(delivery_id, '_([0-9]+)$')::bigint), 0)`;
+  const { sent } = await db
+    .selectFrom('webhook_deliveries')
+    .select(number.as('sent'))
+    .where('run_id', '=', run_id)
+    .where('subscription_id', 'is', null)
+    .executeTakeFirstOrThrow();
+  return sent;
+}
+
+/** Has the run's own webhook told of its end, once for each try of the run, where its workflow cannot. */
+export function insertEndDelivery(
+  db: Db,
+  { run_id, status, attempt }: { run_id: string; status: RunStatus; attempt: number },
+): Promise<void> {
+  const sequence = attempt > 1 ? `${status}-${attempt}` : status;
+  return insertRunDelivery(db, { run_id, sequence, event: status, waiting_tasks: [] });
+}
+
+/** Has a delivery sent that a process of 0.1.0 has opened again. */
+export async function queueDelivery(db: Db, delivery_id: string): Promise<void> {
   await db
     .updateTable('webhook_deliveries')
-    .set({ ...outcome, delivered_at })
+    .set({ next_attempt_at: atOnce })
     .where('delivery_id', '=', delivery_id)
+    .where('status', '=', 'pending')
+    .where('next_attempt_at', 'is', null)
     .execute();
+}
+
+/** Not of a run that is purged. */
+const isFound = sql<boolean>`
+  not exists (select from purged_runs where purged_runs.run_id = webhook_deliveries.run_id)`;
+
+/** The accounts that have something to send now, in any order. Of a suspended one all waits. */
+export async function listAccountsWithDue(db: Db): Promise<string[]> {
+  // Each account is looked for after the one before, so that what waits of one costs no other anything.
+  const { rows } = await sql<{ account_id: string }>`
+    with recursive queued as (
+      (select account_id from webhook_deliveries where next_attempt_at is not null order by account_id limit 1)
+      union all
+      select following.account_id
+      from queued, lateral (
+        select account_id from webhook_deliveries
+        where next_attempt_at is not null and account_id > queued.account_id
+        order by account_id limit 1) as following
+    )
+    select account_id from queued join accounts using (account_id)
+    where suspended_at is null and exists (
+      select from webhook_deliveries as due
+      where due.account_id = queued.account_id and due.next_attempt_at <= now())
+    order by random()`.execute(db);
+  return rows.map(({ account_id }) => account_id);
+}
+
+/** Where, what and with which secrets to send, the own one first. */
+export type TakenDelivery = Pick<
+  WebhookDelivery,
+  'delivery_id' | 'account_id' | 'subscription_id' | 'event' | 'body' | 'failures'
+> & { url: string; last_attempt_at: string; secrets_encrypted: string[] };
+
+/**
+ * Takes the delivery of an account that is due longest, and counts the attempt. Undefined when none is, or another process
+ * has it. One whose outcome is not told within half a minute is due again. Not sent, and noted as `disabled`, is what
+ * has no URL any more, what is for a subscription that is no more active, and what is for an endpoint that said 410 Gone to
+ * another event of the run; but when a person sends it again it is, for they know better.
+ */
+export async function takeDelivery(db: Db, account_id: string): Promise<TakenDelivery | undefined> {
+  const { rows } = await sql<TakenDelivery>`select * from take_delivery(${account_id})`.execute(db);
+  return rows[0];
+}
+
+/** `retry_ms`: after so long it is tried again; null when that was the last attempt. */
+export type DeliveryOutcome =
+  | { status: 'delivered'; last_response: string }
+  | { status: 'failed'; last_response: string; retry_ms: number | null; is_gone: boolean };
+
+/**
+ * Notes the outcome of an attempt: HTTP status and the beginning of the answer, or why there is none. To a subscription,
+ * events of a run go in their order: the next one goes once this one has arrived, or has failed three times. A subscription
+ * is disabled when its endpoint is gone, or when an event is given up and none has arrived for three days.
+ */
+export async function finishDelivery(db: Db, delivery_id: string, outcome: DeliveryOutcome): Promise<void> {
+  const { retry_ms = null, is_gone = false } = outcome.status === 'failed' ? outcome : {};
+  const status = retry_ms === null ? outcome.status : 'pending';
+  await sql`
+    select finish_delivery(
+      ${delivery_id}, ${status}, ${outcome.last_response}, ${retry_ms && retry_ms / 1_000}::float8, ${is_gone}::boolean)`.execute(
+    db,
+  );
 }
 
 export type DeliveryView = Pick<WebhookDelivery, (typeof viewColumns)[number]>;
@@ -128,6 +133,7 @@ export type DeliveryView = Pick<WebhookDelivery, (typeof viewColumns)[number]>;
 const viewColumns = [
   'delivery_id',
   'run_id',
+  'subscription_id',
   'event',
   'status',
   'attempts',
@@ -145,15 +151,18 @@ export function listDeliveries(
     limit: number;
     after?: { created_at: string; id: string };
     run_id?: string;
+    subscription_id?: string;
     status?: WebhookDelivery['status'];
   },
 ): Promise<DeliveryView[]> {
-  const { limit, after, run_id, status } = filter;
+  const { limit, after, run_id, subscription_id, status } = filter;
   return db
     .selectFrom('webhook_deliveries')
     .select(viewColumns)
     .where('account_id', '=', account_id)
+    .where(isFound)
     .$if(run_id !== undefined, (query) => query.where('run_id', '=', run_id!))
+    .$if(subscription_id !== undefined, (query) => query.where('subscription_id', '=', subscription_id!))
     .$if(status !== undefined, (query) => query.where('status', '=', status!))
     .$if(after !== undefined, (query) =>
       query.where(sql<boolean>`(created_at, delivery_id) < (${after!.created_at}::timestamptz, ${after!.id})`),
@@ -164,82 +173,79 @@ export function listDeliveries(
     .execute();
 }
 
+/** What people have sent by hand, and is under way still: each time counts. */
+function byHand(account_id: string, most: number) {
+  const others = sql<{ count: number }>`
+    select coalesce(sum(redeliveries), 0)::integer as count from webhook_deliveries
+    where account_id = ${account_id} and status = 'pending' and redeliveries > 0`;
+  return { what: 'redeliveries under way', most, others } as const;
+}
+
 /**
- * Opens a delivery again, with the outbox entry that sends it. The endpoint counts as living again. Undefined when this
- * account has none of this id. Throws `LimitReached` when `most` redeliveries may be under way.
+ * Sends something to a subscription by hand, as an event of no run. Undefined when the account has no subscription of this
+ * id. A retry finds what its first try has sent. Throws `LimitReached` when `most` redeliveries may be under way.
+ */
+export function insertTestDelivery(
+  db: Db,
+  account_id: string,
+  { subscription_id, ...delivery }: Record<'delivery_id' | 'event' | 'body' | 'subscription_id', string>,
+  most: number,
+): Promise<DeliveryView | undefined> {
+  return withinLimit(db, account_id, byHand(account_id, most), async (trx) => {
+    const subscription = await trx
+      .selectFrom('webhook_subscriptions')
+      .select(['account_id', 'subscription_id', 'url'])
+      .where('account_id', '=', account_id)
+      .where('subscription_id', '=', subscription_id)
+      .executeTakeFirst();
+    if (!subscription) return undefined;
+    return trx
+      .insertInto('webhook_deliveries')
+      .values({ ...delivery, ...subscription, redeliveries: 1, next_attempt_at: atOnce })
+      .onConflict((conflict) => conflict.column('delivery_id').doUpdateSet({ event: delivery.event }))
+      .returning(viewColumns)
+      .executeTakeFirstOrThrow();
+  });
+}
+
+/**
+ * Has a delivery sent again, at once. The endpoint counts as living again. `missing`: this account has none of this id, or
+ * the subscription that it was for is gone. Throws `LimitReached` when `most` redeliveries may be under way.
  */
 export function redeliver(
   db: Db,
   account_id: string,
   delivery_id: string,
   most: number,
-): Promise<{ delivery: DeliveryView; entry: OutboxEntry | undefined } | undefined> {
-  // Each was sent again so often at most, and each time a workflow may be at it still.
-  const others = sql<{ count: number }>`
-    select coalesce(sum(redeliveries), 0)::integer as count from webhook_deliveries
-    where account_id = ${account_id} and status = 'pending' and redeliveries > 0`;
-  return withinLimit(db, account_id, { what: 'redeliveries under way', most, others }, async (trx) => {
-    const opened = await trx
-      .updateTable('webhook_deliveries')
-      .set({ status: 'pending', delivered_at: null, redeliveries: sql`redeliveries + 1` })
+): Promise<DeliveryView | { missing: 'Delivery' | 'Subscription' }> {
+  return withinLimit(db, account_id, byHand(account_id, most), async (trx) => {
+    const found = await trx
+      .selectFrom('webhook_deliveries')
+      .leftJoin('webhook_subscriptions as subscriptions', (join) =>
+        join.onRef('subscriptions.subscription_id', '=', 'webhook_deliveries.subscription_id'),
+      )
+      .select(['run_id', 'webhook_deliveries.url', 'webhook_deliveries.subscription_id'])
+      .select('subscriptions.subscription_id as subscribed')
       .where('delivery_id', '=', delivery_id)
-      .where('account_id', '=', account_id)
-      .returning([...viewColumns, 'url', 'redeliveries'])
+      .where('webhook_deliveries.account_id', '=', account_id)
+      .where(isFound)
       .executeTakeFirst();
-    if (!opened) return undefined;
-    const { redeliveries: redelivery, url: own, ...delivery } = opened;
-    const { run_id, event } = delivery;
-    const same = trx
+    if (!found) return { missing: 'Delivery' };
+    if (found.subscription_id !== found.subscribed) return { missing: 'Subscription' };
+    await trx
       .updateTable('webhook_deliveries')
+      .set({ is_gone: false })
       .where('account_id', '=', account_id)
-      .where('run_id', 'is not distinct from', run_id)
-      .where('url', 'is not distinct from', own);
-    await same.set({ is_gone: false }).execute();
-    const owner = run_id === null ? { run_id, account_id } : { run_id };
-    const entry = await insertOutboxEntry(trx, owner, { kind: 'redeliver', delivery_id, event, redelivery });
-    return { delivery, entry };
-  });
-}
-
-/** How many secrets sign beside the newest; whoever changes it more often in a day has mended the first by then. */
-const maxRetired = 4;
-
-/** Those that still sign, encrypted, newest first. */
-async function listRetiredSecrets(db: Db, account_id: string): Promise<string[]> {
-  const rows = await db
-    .selectFrom('retired_webhook_secrets')
-    .select('secret_encrypted')
-    .where('account_id', '=', account_id)
-    .where('expires_at', '>', sql<string>`now()`)
-    .orderBy('expires_at', 'desc')
-    .limit(maxRetired)
-    .execute();
-  return rows.map((row) => row.secret_encrypted);
-}
-
-/** Replaces the secret that signs an account's webhooks. The old one signs beside it until the time that is returned. */
-export function rotateWebhookSecret(db: Db, account_id: string, webhook_secret_encrypted: string): Promise<string> {
-  return db.transaction().execute(async (trx) => {
-    const own = trx.selectFrom('accounts').select('webhook_secret_encrypted').where('account_id', '=', account_id);
-    const old = await own.forUpdate().executeTakeFirstOrThrow();
-    const { expires_at } = await trx
-      .insertInto('retired_webhook_secrets')
-      .values({
-        account_id,
-        secret_encrypted: old.webhook_secret_encrypted,
-        expires_at: sql`now() + interval '24 hours'`,
-      })
-      .returning('expires_at')
+      .where('run_id', 'is not distinct from', found.run_id)
+      .where('url', 'is not distinct from', found.url)
+      .where('is_gone', '=', true)
+      .execute();
+    return trx
+      .updateTable('webhook_deliveries')
+      .set({ status: 'pending', delivered_at: null, failures: 0, next_attempt_at: atOnce })
+      .set({ redeliveries: sql`redeliveries + 1` })
+      .where('delivery_id', '=', delivery_id)
+      .returning(viewColumns)
       .executeTakeFirstOrThrow();
-    await trx.updateTable('accounts').set({ webhook_secret_encrypted }).where('account_id', '=', account_id).execute();
-    return expires_at;
   });
-}
-
-/** Forgets the secrets that sign no more. */
-export async function deleteRetiredSecrets(db: Db): Promise<void> {
-  await db
-    .deleteFrom('retired_webhook_secrets')
-    .where('expires_at', '<', sql<string>`now()`)
-    .execute();
 }

@@ -5,15 +5,55 @@ import type { Db } from './index.ts';
 import { cooldownsOfAccount, type Cooldown } from './provider-cooldowns.ts';
 import { savedStatus, type Signed } from './progress.ts';
 import { providersOfRun, type UsableProvider } from './providers.ts';
-import type { Run, Task } from './schema.ts';
+import type { File, OwnRun, Task } from './schema.ts';
+
+/** A file that the run was given, at the answer to a task unless with its goal; without a text when it is none. */
+export type WorkFile = Pick<File, 'name' | 'media_type' | 'size'> & { task_id: string | null; text: string | null };
+
+/** So many are loaded at once: their texts have a bound, and more would have no room in a prompt. */
+const mostFiles = 40;
+
+/** What it knows of the run itself: every activity reads it, and a state may be long. */
+const columns = [
+  'run_id',
+  'account_id',
+  'status',
+  'held_at',
+  'phase',
+  'kind',
+  'task',
+  'agents',
+  'human_gates',
+  'ask_me_about',
+  'require_approval',
+  'provider_id',
+  'fallback_provider_ids',
+  'max_cost_usd',
+  'max_tokens',
+  'on_budget',
+  'attempt',
+  'event_seq',
+  'steered',
+  'retrying',
+  'gate_due_in',
+  'remind_every',
+  'on_timeout',
+  'escalation_webhook_url',
+] as const satisfies (keyof OwnRun)[];
+
+const ownColumns = sql.join(columns.map((column) => sql.ref(`runs.${column}`)));
+
+type WorkRun = Pick<OwnRun, (typeof columns)[number]>;
 
 /** What an activity works from. */
 export type Work = {
-  run: Run;
+  run: WorkRun;
   /** In the order of the plan. */
   tasks: Pick<Task, 'id' | 'title' | 'description' | 'kind'>[];
   /** The texts that were asked for, by id. Ids without a text are missing. */
   texts: Map<string, string>;
+  /** What the run was given with its goal, and then with its newest answers; at most `mostFiles`. */
+  files: WorkFile[];
   /** The journalled model calls of the run. */
   paid_calls: Set<string>;
   /** Those of the account that the run and its agents name, where they are active. */
@@ -26,8 +66,8 @@ export type Work = {
   second_call_at?: number;
 };
 
-type Row = Run &
-  Pick<Work, 'tasks' | 'providers' | 'cooldowns' | 'suspended_ms'> & {
+type Row = WorkRun &
+  Pick<Work, 'tasks' | 'files' | 'providers' | 'cooldowns' | 'suspended_ms'> & {
     texts: Record<string, string> | null;
     stored: number;
     paid_calls: string[];
@@ -47,18 +87,25 @@ export class TextsTooLong extends Error {
   override readonly name = 'TextsTooLong';
 }
 
-/** What may have changed in a run while an activity worked on it: its status, calls, cooldowns, and its account. */
+/** It was purged, and is over; only an operator's reset can have it worked on. */
+export class NoSuchRun extends Error {
+  override readonly name = 'NoSuchRun';
+}
+
+/** What may have changed in a run while an activity worked on it: its status, whether it is held, calls, cooldowns, and its account. */
 export async function refreshWork(db: Db, work: Work): Promise<Work> {
-  const { rows } = await sql<Pick<Row, 'status' | 'paid_calls' | 'providers' | 'cooldowns' | 'suspended_ms'>>`
-    select runs.status, ${whatIsKnown} from runs where runs.run_id = ${work.run.run_id}`.execute(db);
-  const { status, paid_calls, ...known } = rows[0]!;
-  return { ...work, ...known, run: { ...work.run, status }, paid_calls: new Set(paid_calls) };
+  const { rows } = await sql<
+    Pick<Row, 'status' | 'held_at' | 'paid_calls' | 'providers' | 'cooldowns' | 'suspended_ms'>
+  >`
+    select runs.status, runs.held_at, ${whatIsKnown} from runs where runs.run_id = ${work.run.run_id}`.execute(db);
+  const { status, held_at, paid_calls, ...known } = rows[0]!;
+  return { ...work, ...known, run: { ...work.run, status, held_at }, paid_calls: new Set(paid_calls) };
 }
 
 /**
  * Saves the progress that came with an activity, and loads the run with what the activity needs of it, in one round trip.
- * `run.status` is the one that stands after that. Throws when there is no such run, and `TextsTooLong`, also
- * when all texts of the run are more than `max_run_bytes`: it stops before it makes more of them.
+ * `run.status` is the one that stands after that. Undefined when the run is purged. Throws when there is no such run, and
+ * `TextsTooLong`, also when all texts of the run are more than `max_run_bytes`: it stops before it makes more of them.
  */
 export async function loadWork(
   db: Db,
@@ -66,14 +113,21 @@ export async function loadWork(
   text_ids: string[],
   max_run_bytes: number,
   progress?: Signed,
-): Promise<Work> {
+): Promise<Work | undefined> {
   const status = progress ? savedStatus(run_id, progress) : sql<RunStatus>`runs.status`;
   // Every activity begins with it, and the query builder takes twenty times as long to write it.
-  const { rows } = await sql<Row>`
-    select runs.*, ${status} as status,
+  const { rows } = await sql<Row | (Row & { account_id: null })>`
+    select ${ownColumns}, ${status} as status,
       (select coalesce(json_agg(json_build_object('id', id, 'title', title, 'description', description, 'kind', kind)
                                 order by position), '[]')
        from tasks where tasks.run_id = runs.run_id) as tasks,
+      (select coalesce(json_agg(given), '[]') from (
+        select name, media_type, size, run_files.task_id, text
+        from run_files
+        left join texts on texts.text_id = run_files.text_id
+        left join gates on gates.gate_id = run_files.gate_id
+        where run_files.run_id = runs.run_id
+        order by run_files.gate_id <> '', opened_at desc, run_files.position limit ${mostFiles}) as given) as files,
       (select case when coalesce(sum(octet_length(text)), 0) <= ${maxTexts}
               then (select coalesce(json_object_agg(text_id, text), '{}') from texts where text_id = any(${text_ids})) end
        from texts where text_id = any(${text_ids})) as texts,
@@ -81,8 +135,9 @@ export async function loadWork(
       ${whatIsKnown}
     from runs where runs.run_id = ${run_id}`.execute(db);
   const [row] = rows;
-  if (!row) throw new Error(`There is no run ${run_id}.`);
-  const { tasks, texts, stored, paid_calls, providers, cooldowns, suspended_ms, ...run } = row;
+  if (!row) throw new NoSuchRun(`There is no run ${run_id}.`);
+  if (row.account_id === null) return undefined;
+  const { tasks, files, texts, stored, paid_calls, providers, cooldowns, suspended_ms, ...run } = row;
   if (stored > max_run_bytes) {
     const bytes = new Intl.NumberFormat('en').format(max_run_bytes);
     throw new TextsTooLong(`its run has more than ${bytes} bytes of texts together.`);
@@ -91,6 +146,7 @@ export async function loadWork(
   return {
     run,
     tasks,
+    files,
     texts: new Map(Object.entries(texts)),
     paid_calls: new Set(paid_calls),
     providers,

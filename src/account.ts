@@ -1,16 +1,20 @@
 import { parseArgs } from 'node:util';
 import { insertKey } from '../db/api-keys.ts';
-import { findAccountByEmail, setSuspended } from '../db/accounts.ts';
+import { countHoldings, findAccountByEmail, setSuspended } from '../db/accounts.ts';
 import { createDb, type Db } from '../db/index.ts';
+import { deleteAccount } from './accounts/deletion.ts';
 import { makeKey } from './accounts/keys.ts';
 import { allScopes } from './accounts/scopes.ts';
 import { loadAccountConfig } from './config.ts';
 
-const usage = `npm run account -- EMAIL --suspend|--resume|--new-key
+const usage = `npm run account -- EMAIL --suspend|--resume|--new-key|--delete
 
   --suspend   nothing is answered to the account any more, and its runs and webhooks wait
   --resume    the account goes on, and so do its runs, after as long again as it was suspended; an hour at most
-  --new-key   prints a new key that may do everything, for who has lost the last one`;
+  --new-key   prints a new key that may do everything, for who has lost the last one
+  --delete    says what would be lost with the account; with --yes, it is deleted with all that it has, for good`;
+
+type Call = { email: string; isSure: boolean };
 
 /**
  * `npm run account`: what an operator does with one account. Prints what was done; on a wrong call, how to call it, with
@@ -30,19 +34,33 @@ const actions = {
     await insertKey(db, { ...row, account_id }, { asking_key_id: null, expires_in_ms: null, most: Infinity });
     return `has a new key, shown this once: ${api_key}`;
   },
+  async delete(db: Db, account_id: string, { email, isSure }: Call): Promise<string> {
+    if (!isSure) {
+      const has = await countHoldings(db, account_id);
+      throw new Error(
+        `${email} has runs: ${has.runs} (not ended: ${has.unfinished}), active providers: ${has.providers}, ` +
+          `MCP servers: ${has.mcp_servers}, orchestrations: ${has.orchestrations}, files: ${has.files}. ` +
+          'Say it again with --yes, and all of it is deleted, for good.',
+      );
+    }
+    const { purged, cancelled } = await deleteAccount(db, account_id);
+    const what = `Runs: ${purged}, of which it has cancelled ${cancelled}.`;
+    return `is deleted. ${what} Temporal keeps what it has of them for as long as its namespace says.`;
+  },
 };
 
 type Action = keyof typeof actions;
 
 /** Undefined when it is called in another way. */
-function readCall(): { email: string; action: Action } | undefined {
+function readCall(): (Call & { action: Action }) | undefined {
   const flag = { type: 'boolean', default: false } as const;
   try {
-    const options = { suspend: flag, resume: flag, 'new-key': flag };
+    const options = { suspend: flag, resume: flag, 'new-key': flag, delete: flag, yes: flag };
     const { values, positionals } = parseArgs({ allowPositionals: true, options });
     const [action, ...more] = (Object.keys(actions) as Action[]).filter((name) => values[name]);
     const [email, ...others] = positionals;
-    return email && action && more.length + others.length === 0 ? { email, action } : undefined;
+    const isOne = email && action && more.length + others.length === 0;
+    return isOne && (action === 'delete' || !values.yes) ? { email, action, isSure: values.yes } : undefined;
   } catch {
     return undefined;
   }
@@ -55,11 +73,11 @@ async function main(): Promise<number> {
     return 2;
   }
   const { email, action } = call;
-  const db = createDb(loadAccountConfig().DATABASE_URL, 1);
+  const db = createDb(loadAccountConfig().DATABASE_URL, 1, { statement_timeout: 0 });
   try {
     const account = await findAccountByEmail(db, email);
     if (!account) throw new Error(`There is no account of ${email}.`);
-    console.log(`${email} ${await actions[action](db, account.account_id)}`);
+    console.log(`${email} ${await actions[action](db, account.account_id, call)}`);
     return 0;
   } catch (error) {
     console.error((error as Error).message);

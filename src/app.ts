@@ -1,5 +1,6 @@
 import { serveStatic } from '@hono/node-server/serve-static';
 import type { Context } from 'hono';
+import { except } from 'hono/combine';
 import { createMiddleware } from 'hono/factory';
 import { methodNotAllowed } from 'hono/method-not-allowed';
 import { secureHeaders } from 'hono/secure-headers';
@@ -12,6 +13,7 @@ import type { AppDeps } from './deps.ts';
 import type { AppEnv } from './http/env.ts';
 import { docsPage, docsScript, swaggerAssets } from './http/docs.ts';
 import { toPortable } from './http/document.ts';
+import { isUpload } from './http/upload.ts';
 import { problemPages } from './http/problem-pages.ts';
 import { HttpError, notAllowed } from './http/problems.ts';
 import { answerError as answerOrchestrationsError } from './apis/orchestrations/envelope.ts';
@@ -22,16 +24,21 @@ import { createRouter } from './http/openapi.ts';
 import { authRouter } from './apis/orchflow/routes/auth.ts';
 import { mountCodec } from './apis/operators/codec.ts';
 import { healthRouter } from './apis/operators/health.ts';
+import { filesRouter } from './apis/orchflow/routes/files.ts';
 import { keysRouter } from './apis/orchflow/routes/keys.ts';
 import { mcpServersRouter } from './apis/orchflow/routes/mcp-servers.ts';
 import { orchestrationRunsRouter } from './apis/orchestrations/routes/runs.ts';
 import { startedRunsRouter } from './apis/orchestrations/routes/started-runs.ts';
 import { orchestrationsRouter } from './apis/orchestrations/routes/orchestrations.ts';
 import { providersRouter } from './apis/orchflow/routes/providers.ts';
+import { auditRouter } from './apis/orchflow/routes/audit.ts';
 import { runEventsRouter } from './apis/orchflow/routes/run-events.ts';
+import { runStartsRouter } from './apis/orchflow/routes/run-starts.ts';
 import { runsRouter } from './apis/orchflow/routes/runs.ts';
+import { steeringRouter } from './apis/orchflow/routes/steering.ts';
 import { tasksRouter } from './apis/orchflow/routes/tasks.ts';
 import { templatesRouter } from './apis/orchflow/routes/templates.ts';
+import { webhookSubscriptionsRouter } from './apis/orchflow/routes/webhook-subscriptions.ts';
 import { webhooksRouter } from './apis/orchflow/routes/webhooks.ts';
 import { toolsRouter } from './apis/orchflow/routes/tools.ts';
 
@@ -57,7 +64,7 @@ export function createApp(deps: AppDeps) {
   // The codec has origins of its own.
   for (const path of ['/api/*', '/health', '/openapi.json']) app.use(path, allowOrigins(deps.config.CORS_ORIGINS));
   app.use(answerOptions());
-  app.use('/api/*', limitBody(1), requireJson());
+  app.use('/api/*', except(isUpload, limitBody(1), requireJson()));
 
   app.use('/api/v1/auth/register', readBody(), limit(deps.limits.perAddress, addressOf));
   app.route('/', healthRouter);
@@ -70,14 +77,17 @@ export function createApp(deps: AppDeps) {
   app.use(
     '/api/v1/*',
     requireApiKey(deps),
-    readBody(),
+    except(isUpload, readBody()),
     // All keys of an account together: with more keys it may not do more.
     limit(deps.limits.perAccount, (c) => c.var.principal.account_id),
   );
 
+  app.route('/api/v1/runs', runStartsRouter);
   app.route('/api/v1/runs', runsRouter);
   app.route('/api/v1/runs', runEventsRouter);
   app.route('/api/v1/runs', tasksRouter);
+  app.route('/api/v1/runs', auditRouter);
+  app.route('/api/v1/runs', steeringRouter);
   app.route('/api/v1/providers', providersRouter);
   app.route('/api/v1/tools', toolsRouter);
   app.route('/api/v1/tools/mcp', mcpServersRouter);
@@ -86,7 +96,9 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/orchestrations', startedRunsRouter);
   app.route('/api/v1/orchestrations', orchestrationsRouter);
   app.route('/api/v1/webhooks', webhooksRouter);
+  app.route('/api/v1/webhooks/subscriptions', webhookSubscriptionsRouter);
   app.route('/api/v1/keys', keysRouter);
+  app.route('/api/v1/files', filesRouter);
 
   app.notFound((c) => answerError(new HttpError('NOT_FOUND', 'Page not found.'), c));
   app.onError((error, c) => {
@@ -152,12 +164,14 @@ function description(version: string) {
       { name: 'Auth', description: 'An account and its API keys.' },
       { name: 'Runs', description: 'Goals at work: started, followed, cancelled, done again from a task on.' },
       { name: 'Tasks', description: 'The parts of a run, and the answers that people give.' },
+      { name: 'Steering', description: 'What people change in a run under way, beside answering.' },
       { name: 'Agents', description: 'The built-in agents.' },
       { name: 'Providers', description: 'The LLM vendors of an account, with its own keys.' },
       { name: 'Tools', description: 'What agents may call, and the MCP servers that have more.' },
       { name: 'Orchestrations', description: 'Definitions of steps in an order of your own.' },
       { name: 'Orchestration runs', description: 'Orchestrations at work.' },
-      { name: 'Webhooks', description: 'What was sent to your endpoints, and the secret of its signatures.' },
+      { name: 'Webhooks', description: 'Who hears of your runs, what was sent, and the secrets of its signatures.' },
+      { name: 'Files', description: 'What people and agents work from.' },
       { name: 'Health', description: 'For load balancers and operators.' },
     ],
   };

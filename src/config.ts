@@ -111,13 +111,30 @@ const environment = z.object({
   REMIND_EVERY_MIN_SECONDS: seconds.default(60),
   MAX_OPEN_ANSWERS_PER_ACCOUNT: count.default(200),
   MAX_UNFINISHED_RUNS_PER_ACCOUNT: count.default(10_000),
+  MAX_ACTIVE_RUNS_PER_ACCOUNT: count.optional(),
   MAX_PROVIDERS_PER_ACCOUNT: count.default(100),
   MAX_MCP_SERVERS_PER_ACCOUNT: count.default(50),
   MAX_ORCHESTRATIONS_PER_ACCOUNT: count.default(1_000),
   MAX_REDELIVERIES_PER_ACCOUNT: count.default(1_000),
+  MAX_WEBHOOK_SUBSCRIPTIONS_PER_ACCOUNT: count.default(20),
   MAX_RUN_TEXT_BYTES: count.default(256 * 1024 * 1024),
   MAX_STATE_VALUE_CHARACTERS: z.coerce.number().int().min(1_000).default(1_048_576),
   RUN_HISTORY_LIMIT: z.coerce.number().int().min(100).optional(),
+  RUN_RETENTION_DAYS: count.max(36_500).optional(),
+
+  FILES_DIR: z.string().default('.orchflow/files'),
+  FILES_S3_ENDPOINT: z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }).optional(),
+  FILES_S3_BUCKET: z.string().optional(),
+  FILES_S3_REGION: z.string().default('us-east-1'),
+  FILES_S3_ACCESS_KEY_ID: z.string().optional(),
+  FILES_S3_SECRET_ACCESS_KEY: z.string().optional(),
+  MAX_FILES_PER_ACCOUNT: count.default(10_000),
+  MAX_FILE_BYTES_PER_ACCOUNT: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(1024 * 1024 * 1024),
+  MAX_UPLOADS_PER_ACCOUNT: count.default(10),
 
   ORCHFLOW_EMBEDDED: flag.default(false),
 });
@@ -126,6 +143,7 @@ const launcherEnvironment = z.object({
   HOST: z.string().default('127.0.0.1'),
   PORT: z.coerce.number().int().min(1).max(65_535).default(8000),
   ORCHFLOW_DATA_DIR: z.string().default('.orchflow'),
+  FILES_DIR: z.string().optional(),
   DATABASE_URL: z.string().optional(),
   TEMPORAL_ADDRESS: z.string().optional(),
   ENCRYPTION_KEY: z.string().optional(),
@@ -145,6 +163,12 @@ const temporalBinaryEnvironment = z.object({
   XDG_CACHE_HOME: z.string().min(1).optional(),
   PATH: z.string().default(''),
 });
+
+/** What a bucket needs. */
+const bucketEnvironment = environment
+  .pick({ FILES_S3_ENDPOINT: true, FILES_S3_BUCKET: true })
+  .extend({ FILES_S3_ACCESS_KEY_ID: z.string(), FILES_S3_SECRET_ACCESS_KEY: z.string() })
+  .required();
 
 const migrateEnvironment = environment
   .pick({ DATABASE_URL: true, TEMPORAL_NAMESPACE: true, ORCHFLOW_EMBEDDED: true })
@@ -188,6 +212,7 @@ function parse<S extends z.ZodType>(schema: S, env: Environment): z.infer<S> {
 export function loadConfig(env: Environment = process.env) {
   const settings = parse(environment, env);
   const hosted = settings.ORCHFLOW_MODE === 'hosted';
+  const bucket = settings.FILES_S3_BUCKET && parse(bucketEnvironment, env);
   return {
     ...settings,
     inherited: env,
@@ -207,6 +232,14 @@ export function loadConfig(env: Environment = process.env) {
     temporalEnvironment: temporalEnvironment({ ...env, TEMPORAL_ADDRESS: settings.TEMPORAL_ADDRESS }),
     /** Runs an account may start in a calendar month (UTC); 0 is no limit. */
     MONTHLY_RUN_LIMIT: settings.MONTHLY_RUN_LIMIT ?? (hosted ? 100 : 0),
+    /** Where files are kept in place of `FILES_DIR`. */
+    filesS3: bucket && {
+      endpoint: bucket.FILES_S3_ENDPOINT,
+      bucket: bucket.FILES_S3_BUCKET,
+      region: settings.FILES_S3_REGION,
+      access_key_id: bucket.FILES_S3_ACCESS_KEY_ID,
+      secret_access_key: bucket.FILES_S3_SECRET_ACCESS_KEY,
+    },
     /** Requests of an account; 0 is no limit. */
     RATE_LIMIT_PER_MINUTE: settings.RATE_LIMIT_PER_MINUTE ?? (hosted ? 600 : 0),
     /** Accounts made from one address; 0 is no limit. */

@@ -129,6 +129,11 @@ export function mcpServerContext(account_id: string, name: string): string {
   return `orchflow:mcp_server:${account_id}:${name}:secrets`;
 }
 
+/** The `context` of the secret that signs what is sent to a subscription. */
+export function subscriptionSecretContext(account_id: string, subscription_id: string): string {
+  return `orchflow:webhook_subscription:${account_id}:${subscription_id}:secret`;
+}
+
 /** The `context` of the secret that signs an account's webhooks. */
 export function webhookSecretContext(account_id: string): string {
   return `orchflow:account:${account_id}:webhook_secret`;

@@ -4,6 +4,8 @@ import { createLiveSender, type LiveSender } from '../db/live.ts';
 import { managedModels, offersManaged } from './agents/managed.ts';
 import type { Config } from './config.ts';
 import { createGuardedFetch } from './fetch/index.ts';
+import { createFileStore } from './files/create-store.ts';
+import type { FileStore } from './files/store.ts';
 import { keepHouse } from './housekeeping.ts';
 import { createOpenAnswers, type OpenAnswers } from './http/open-answers.ts';
 import { createRateLimits, type RateLimits } from './http/rate-limits.ts';
@@ -13,8 +15,9 @@ import type { GoalDeps } from './runs/goals.ts';
 import { goalWorkflow } from './runs/workflow.ts';
 import { createTemporalClient } from './temporal/client.ts';
 import { createEngine, type Engine } from './temporal/engine.ts';
+import { endLost } from './temporal/lost.ts';
 import { createOutbox } from './temporal/outbox.ts';
-import { reconcile } from './temporal/reconcile.ts';
+import { removePurged } from './temporal/purged.ts';
 import { builtInTools } from './tools/index.ts';
 
 /** What the API works with. */
@@ -27,6 +30,9 @@ export type AppDeps = GoalDeps & {
   fetch: typeof fetch;
   limits: RateLimits;
   openAnswers: OpenAnswers;
+  /** How many files an account sends at once. */
+  uploads: OpenAnswers;
+  files: FileStore;
   log: Logger;
   version: string;
 };
@@ -40,21 +46,26 @@ export function startAppDeps({ config, log, version }: { config: Config; log: Lo
   const client = createTemporalClient(config);
   const { TEMPORAL_TASK_QUEUE: taskQueue, RUN_HISTORY_LIMIT: historyLimit } = config;
   const workflows = {
-    goal: goalWorkflow({ historyLimit }),
+    goal: goalWorkflow({ db, historyLimit }),
     orchestration: orchestrationWorkflow({ db, historyLimit }),
   };
   const engine = createEngine({ client, db, taskQueue, workflows });
-  const outbox = createOutbox({ db, engine, log });
+  const outbox = createOutbox({ db, engine, log, maxActiveRuns: config.MAX_ACTIVE_RUNS_PER_ACCOUNT });
   const limits = createRateLimits(config);
   const guarded = createGuardedFetch({
     allowedPrivateCidrs: config.ORCHFLOW_ALLOWED_PRIVATE_CIDRS,
     headers_timeout_ms: 10_000,
     idle_timeout_ms: 10_000,
-    // A page of the tools of an MCP server: three times what is kept of them all.
-    max_body_bytes: 1536 * 1024,
+    // A page of the tools of an MCP server: twice what is kept of them all.
+    max_body_bytes: 1024 * 1024,
   });
+  const files = createFileStore(config);
   const stopping = new AbortController();
-  const upkeep = [keepHouse({ db, log }, stopping.signal), reconcile({ db, engine, outbox, log }, stopping.signal)];
+  const upkeep = [
+    keepHouse({ db, files, log, config }, stopping.signal),
+    endLost({ db, engine, outbox, log }, stopping.signal),
+    removePurged({ db, engine, outbox, log }, stopping.signal),
+  ];
   const deps: AppDeps = {
     db,
     engine,
@@ -73,6 +84,8 @@ export function startAppDeps({ config, log, version }: { config: Config; log: Lo
     tools: builtInTools(config, guarded.fetch),
     limits,
     openAnswers: createOpenAnswers(config.MAX_OPEN_ANSWERS_PER_ACCOUNT),
+    uploads: createOpenAnswers(config.MAX_UPLOADS_PER_ACCOUNT),
+    files,
     log,
     version,
   };

@@ -63,7 +63,7 @@ async function main() {
 async function run() {
   await endLeftovers();
   await checkPort();
-  const base = await makeEnvironment(launcher, join(dataDir, 'encryption-key'));
+  const base = await makeEnvironment(launcher, dataDir);
   // Faults of the settings come to light before the slow steps; the address of the database follows.
   const config = loadConfig({ DATABASE_URL: 'postgres://not-yet-known', ...base });
   console.log('Starting Orchflow');

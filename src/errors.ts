@@ -5,6 +5,9 @@
 
 export type DomainErrorCode =
   | 'EMAIL_TAKEN'
+  | 'FILE_REQUEST_REUSED'
+  | 'FILE_TOO_LARGE'
+  | 'FILES_UNAVAILABLE'
   | 'LAST_KEY'
   | 'MISSING_SCOPE'
   | 'MONTHLY_LIMIT_REACHED'
@@ -15,9 +18,12 @@ export type DomainErrorCode =
   | 'REGISTRATION_CLOSED'
   | 'RUN_FINISHED'
   | 'RUN_NOT_FAILED'
+  | 'RUN_NOT_FINISHED'
   | 'RUN_NOT_OF_GOAL'
   | 'RUN_NOT_PAUSED'
   | 'RUN_NOT_READY'
+  | 'STEERED_TOO_OFTEN'
+  | 'TASK_NOT_READY'
   | 'TASK_NOT_WAITING';
 
 /** What the client can do about it; each surface names the request that does it. */
@@ -89,9 +95,14 @@ export function requireNone(faults: FieldFault[]): void {
 
 /** Unknown things and those of other accounts are the same. */
 export function notFound(
-  what: 'Run' | 'Task' | 'Provider' | 'Orchestration' | 'Delivery' | 'MCP server' | 'Key',
+  what: 'Run' | 'Task' | 'Provider' | 'Orchestration' | 'Delivery' | 'Subscription' | 'MCP server' | 'Key' | 'File',
 ): DomainError {
   return new DomainError('NOT_FOUND', `${what} not found.`);
+}
+
+/** What is asked for can be done only to a run that has not ended. */
+export function runFinished(run_status: string): DomainError {
+  return new DomainError('RUN_FINISHED', `The run is ${run_status}.`, { members: { run_status } });
 }
 
 /** For the ids of providers at these places of what was given: unknown, or of another account, or not `what`. */

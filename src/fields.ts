@@ -41,20 +41,52 @@ export function line(max: number) {
   return text(1, max).refine((value) => !/\p{Cc}/u.test(value), 'must be one line, without control characters');
 }
 
+/**
+ * An object with at most `most` members, under names of its own. They are counted before any is looked at, because that takes long
+ * of those that a body has room for.
+ */
+export function members<V extends z.ZodType>(name: z.ZodType<string, string>, value: V, most: number) {
+  return z.preprocess(
+    (given, context) => {
+      if (typeof given !== 'object' || given === null) return given;
+      const refuse = (message: string, path: string[] = []) => {
+        context.addIssue({ code: 'custom', message, path });
+        return z.NEVER;
+      };
+      if (Object.keys(given).length > most) return refuse(`must have at most ${most} members`);
+      // It is a member of what JSON.parse makes, and of no copy.
+      return Object.hasOwn(given, '__proto__') ? refuse('is no name', ['__proto__']) : given;
+    },
+    z.record(name, value),
+  );
+}
+
 /** Any JSON value that Postgres can store, at all depths. */
 export function json() {
   return z.unknown().superRefine((value, context) => {
-    for (const path of unstorablePlaces(value)) context.addIssue({ code: 'custom', path, message: unstorable });
+    for (const { path, message } of unstorablePlaces(value)) context.addIssue({ code: 'custom', path, message });
   });
 }
 
-function unstorablePlaces(value: unknown, at: PropertyKey[] = []): PropertyKey[][] {
-  if (typeof value === 'string') return isStorable(value) ? [] : [at];
-  if (typeof value !== 'object' || value === null) return [];
-  return Object.entries(value).flatMap(([name, inner]) => {
-    const path = [...at, Array.isArray(value) ? Number(name) : name];
-    return isStorable(name) ? unstorablePlaces(inner, path) : [path];
-  });
+type Place = { path: PropertyKey[]; message: string };
+
+const nowhere: Place[] = [];
+
+/** The ways to them are made only where there are any: a value may have half a million of others. */
+function unstorablePlaces(value: unknown): Place[] {
+  if (typeof value === 'string') return isStorable(value) ? nowhere : [{ path: [], message: unstorable }];
+  // JSON has numbers that are read as infinite, and these would be written as null.
+  if (typeof value === 'number')
+    return Number.isFinite(value) ? nowhere : [{ path: [], message: 'must be a finite number' }];
+  if (typeof value !== 'object' || value === null) return nowhere;
+  const found: Place[] = [];
+  for (const name of Object.keys(value)) {
+    const step = Array.isArray(value) ? Number(name) : name;
+    const inner = (value as Record<string, unknown>)[name];
+    const places = isStorable(name) ? unstorablePlaces(inner) : [{ path: [], message: unstorable }];
+    for (const { path, message } of places) found.push({ path: [step, ...path], message });
+  }
+  return found;
 }
 
 /** An http(s) URL that Postgres can store, and that may be called by its form. */
@@ -92,6 +124,13 @@ export function duration() {
 export const id = z.string().regex(/^[\w-]{1,64}$/, 'is not an id');
 /** Executions of a step after its first are tasks like `draft.2`. */
 export const taskId = z.string().regex(/^[\w.-]{1,64}$/, 'is not an id');
+/** As Postgres takes it, which knows no year 0 and not all offsets. */
+export const moment = z.iso
+  .datetime({ offset: true, error: 'must be a time such as "2026-11-22T09:30:00Z"' })
+  .transform((value) => new Date(value).toISOString())
+  .refine((value) => value >= '0001' && value < '9999', 'must be in the years 1 to 9998')
+  .meta({ format: 'date-time', example: '2026-11-22T09:30:00Z' });
+
 export const timestamp = z.string().meta({ format: 'date-time', example: '2026-11-22T09:30:00.000Z' });
 
 /**

@@ -1,19 +1,26 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from 'pino';
 import { deleteExpiredKeys } from '../db/api-keys.ts';
 import { deleteOldIdempotencyKeys } from '../db/idempotency-keys.ts';
 import type { Db } from '../db/index.ts';
 import { deleteExpiredManagedReservations } from '../db/managed-budget.ts';
 import { deleteUnusedDefinitions } from '../db/orchestrations.ts';
 import { deleteExpiredCooldowns } from '../db/provider-cooldowns.ts';
-import { deleteRetiredSecrets } from '../db/webhooks.ts';
+import { purgeOldRuns } from '../db/purges.ts';
+import { deleteRetiredSecrets } from '../db/webhook-secrets.ts';
+import { removeDeletedFiles, type FileDeps } from './files/keep.ts';
 
 const interval = 10 * 60_000;
+/** So many runs are looked for at once, and so many go in each round, so that what else there is to do is done. */
+const batch = 100;
+const mostPurged = 10_000;
+
+/** `RUN_RETENTION_DAYS`: so long after its end a run is purged; undefined is never. */
+type House = FileDeps & { config: { RUN_RETENTION_DAYS?: number } };
 
 /**
  * Forgets, every ten minutes until the signal is aborted, what has expired or is needed no more. Nothing relies on it.
  */
-export async function keepHouse({ db, log }: { db: Db; log: Logger }, signal: AbortSignal): Promise<void> {
+export async function keepHouse({ db, files, log, config }: House, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const deletions = [
       deleteOldIdempotencyKeys(db),
@@ -22,8 +29,17 @@ export async function keepHouse({ db, log }: { db: Db; log: Logger }, signal: Ab
       deleteExpiredManagedReservations(db),
       deleteUnusedDefinitions(db),
       deleteExpiredKeys(db),
+      removeDeletedFiles({ db, files, log }, signal),
+      purgeOld(db, config.RUN_RETENTION_DAYS, signal),
     ];
     await Promise.all(deletions).catch((error) => log.warn({ err: error }, 'what has expired was not deleted'));
     await sleep(interval, undefined, { signal }).catch(() => {});
+  }
+}
+
+async function purgeOld(db: Db, days: number | undefined, signal: AbortSignal): Promise<void> {
+  if (days === undefined) return;
+  for (let purged = 0; purged < mostPurged && !signal.aborted; purged += batch) {
+    if ((await purgeOldRuns(db, days, batch)) < batch) return;
   }
 }

@@ -7,13 +7,15 @@ const prefixes = {
   run: 'run',
   orchestration: 'orch',
   webhook_delivery: 'msg',
+  webhook_subscription: 'sub',
   request: 'req',
+  file: 'file',
 } as const;
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
 
 /** What a request with an `Idempotency-Key` makes its ids of. `isRetry`: its first try died without an answer. */
-export type IdSeed = { seed: string; isRetry: boolean };
+export type IdSeed = { seed: string; isRetry: boolean; idempotency_key: string };
 
 /**
  * An id such as `run_4k2m9x…`: the prefix of its kind and 100 bits in Crockford base 32. They are random; with a seed

@@ -10,6 +10,7 @@ import {
   newWebhookSecret,
   OtherKeyError,
   providerKeyContext,
+  subscriptionSecretContext,
   webhookSecretContext,
 } from './crypto.ts';
 import { checkEncryptionKey } from './accounts/encryption-key.ts';
@@ -24,7 +25,9 @@ const { lost } = parseArgs({ options: { lost: { type: 'boolean', default: false 
 
 function contextOf({ place, account_id, name }: StoredSecret): string {
   if (place === 'providerKey') return providerKeyContext(account_id, name);
-  return place === 'mcpServerSecrets' ? mcpServerContext(account_id, name) : webhookSecretContext(account_id);
+  if (place === 'mcpServerSecrets') return mcpServerContext(account_id, name);
+  const isOfSubscription = place === 'subscriptionSecret' || place === 'retiredSubscriptionSecret';
+  return isOfSubscription ? subscriptionSecretContext(account_id, name) : webhookSecretContext(account_id);
 }
 
 const EMPTY = { providerKey: () => '', mcpServerSecrets: () => '{}' };

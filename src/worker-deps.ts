@@ -6,12 +6,15 @@ import { createLiveSender } from '../db/live.ts';
 import { managedModels, offersManaged } from './agents/managed.ts';
 import type { Config } from './config.ts';
 import { createGuardedFetch } from './fetch/index.ts';
+import { createFileStore } from './files/create-store.ts';
 import { orchestrationWorkflow } from './orchestrations/workflow.ts';
 import { goalWorkflow } from './runs/workflow.ts';
 import { createTemporalClient } from './temporal/client.ts';
 import { createEngine } from './temporal/engine.ts';
+import { createOperators } from './temporal/operators.ts';
 import { createOutbox } from './temporal/outbox.ts';
 import { builtInTools } from './tools/index.ts';
+import { createCourier } from './webhooks/courier.ts';
 
 /**
  * Starts what the worker's activities work with, also what starts runs: an outbox of its own brings to Temporal what was
@@ -26,10 +29,15 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
   const client = createTemporalClient(config);
   const { TEMPORAL_TASK_QUEUE: taskQueue, RUN_HISTORY_LIMIT: historyLimit } = config;
   const workflows = {
-    goal: goalWorkflow({ historyLimit }),
+    goal: goalWorkflow({ db, historyLimit }),
     orchestration: orchestrationWorkflow({ db, historyLimit }),
   };
-  const outbox = createOutbox({ db, engine: createEngine({ client, db, taskQueue, workflows }), log });
+  const outbox = createOutbox({
+    db,
+    engine: createEngine({ client, db, taskQueue, workflows }),
+    log,
+    maxActiveRuns: config.MAX_ACTIVE_RUNS_PER_ACCOUNT,
+  });
   const reach = {
     allowedPrivateCidrs: config.ORCHFLOW_ALLOWED_PRIVATE_CIDRS,
     headers_timeout_ms: config.LLM_TIMEOUT_SECONDS * 1000,
@@ -38,10 +46,23 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
   };
   const guarded = createGuardedFetch(reach);
   const operators = createGuardedFetch({ ...reach, ownOrigins: config.ownOrigins });
+  // Of one account at most 20 webhooks at once.
+  const webhooks = {
+    db,
+    fetch: guarded.fetch,
+    encryptionKey: config.ENCRYPTION_KEY,
+    places: createPlaces(100, 1 / 4),
+    log,
+  };
+  const courier = createCourier(webhooks);
   const deps: ActivityDeps = {
     db,
+    courier,
     live: createLiveSender(db),
+    operators: createOperators(client),
     outbox,
+    files: createFileStore(config),
+    log,
     quotas: config,
     fetch: guarded.fetch,
     operatorFetch: operators.fetch,
@@ -65,7 +86,7 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
   };
 
   async function close(): Promise<void> {
-    await outbox.stop();
+    await Promise.all([outbox.stop(), courier.stop()]);
     await Promise.all([client.connection.close(), db.destroy(), guarded.close(), operators.close()]);
   }
 

@@ -69,7 +69,7 @@ type Ruling = { gate_id?: string; edited_id?: string | null } | { refused_id: st
 async function askPerson({ run, task, loop }: Agent, tool: string, arguments_id: string): Promise<Ruling> {
   if (task.gate?.status !== 'open') changeTask(run, task, { output_id: arguments_id });
   const reason = `${task.agent ?? task.title} wants to call the tool ${tool}. Its arguments are the draft.`;
-  const question = { kind: 'tool_approval' as const, policy: run.gatePolicy, reason };
+  const question = { kind: 'tool_approval' as const, policy: () => run.terms.gate_policy, reason };
   const { decision, output_id } = await awaitAnswer(run, task, question);
   changeTask(run, task, { output_id: loop.draft_id });
   if (decision === 'reject') return { refused_id: output_id };

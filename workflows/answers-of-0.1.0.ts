@@ -1,5 +1,5 @@
-import type { HumanField } from './contract/definition.ts';
-import { isObject, optionsOf } from './contract/form.ts';
+import { optionsOf, type HumanField } from './contract/field-values.ts';
+import { isObject } from './contract/form.ts';
 import { decisionsOf, maxSignalText, type SentAnswer } from './contract/gate-rules.ts';
 import type { GateState } from './contract/states.ts';
 
@@ -63,5 +63,8 @@ function isFit(field: HumanField, given: unknown): boolean {
     case 'text':
     case 'textarea':
       return typeof given === 'string' || typeof given === 'number';
+    default:
+      // It had no fields of other types.
+      return false;
   }
 }

@@ -1,4 +1,4 @@
-import { CancellationScope } from '@temporalio/workflow';
+import { CancellationScope, CancelledFailure } from '@temporalio/workflow';
 
 /**
  * The cancellation of a run that Postgres has cancelled already. It rejects when Temporal's request comes, and that comes:
@@ -6,4 +6,19 @@ import { CancellationScope } from '@temporalio/workflow';
  */
 export function cancellationFromPostgres(): Promise<never> {
   return CancellationScope.current().cancelRequested;
+}
+
+/** True of work that was stopped by itself, and not with its run. */
+export function isStoppedAlone(scope: CancellationScope): boolean {
+  return scope.consideredCancelled && !scope.parent?.consideredCancelled;
+}
+
+/**
+ * To be asked where work goes on after it has waited. A cancellation does not reject what comes in the same moment, so that
+ * work which was stopped by itself would go on.
+ * @throws CancelledFailure
+ */
+export function stopHere(run: { readonly scope: CancellationScope }): void {
+  const isStopped = CancellationScope.current().consideredCancelled && !run.scope.consideredCancelled;
+  if (isStopped) throw new CancelledFailure('A person has steered the run.');
 }

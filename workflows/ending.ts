@@ -1,12 +1,14 @@
-import { ApplicationFailure, CancellationScope, isCancellation } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, condition, isCancellation } from '@temporalio/workflow';
 import { cancellationFromPostgres } from './cancellation.ts';
 import { completed, completedEvent, type Completed } from './contract/completion.ts';
 import type { Carried, RunResult } from './contract/inputs.ts';
+import { hasEnded } from './contract/states.ts';
 import { gatesAreAtRest } from './gate.ts';
 import { longAndAtRest, RestForContinueAsNew } from './history.ts';
 import { nextVersion, projectionIsAtRest, saved } from './projection.ts';
-import type { RunContext } from './run-context.ts';
+import { whichTry, type RunContext } from './run-context.ts';
 import { changeRun, changeTask, record } from './state.ts';
+import { termsAreAtRest, termsCarriedOver } from './terms.ts';
 
 /**
  * Runs a story to its end, whichever it is: completed as the story says at last, failed, or cancelled.
@@ -18,25 +20,33 @@ export async function runToEnd<Run extends RunContext>(
   story: (run: Run) => Promise<Completed>,
   continueWith: (carried: Carried) => Promise<never>,
 ): Promise<RunResult> {
-  const scope = new CancellationScope();
+  const { scope } = run;
   try {
-    const told = scope.run(() => story(run));
-    // Also without a branch that rests: while all wait for people, reminders make a history long.
-    const atRest = longAndAtRest(run, () => isAtRest(run));
-    let end: Completed | void;
-    try {
-      end = await Promise.race([told, atRest]);
-    } catch (error) {
-      if (!(error instanceof RestForContinueAsNew)) throw error;
-      end = await atRest;
-    }
-    if (end === undefined) return await continueWith(carriedOver(run));
+    for (;;) {
+      const told = scope.run(() => story(run));
+      // Also without a branch that rests: while all wait for people, reminders make a history long.
+      const atRest = longAndAtRest(run, () => isAtRest(run));
+      let end: Completed | void;
+      try {
+        end = await Promise.race([told, atRest]);
+      } catch (error) {
+        if (!(error instanceof RestForContinueAsNew)) throw error;
+        end = await atRest;
+      }
+      if (end === undefined) return await continueWith(carriedOver(run));
 
-    record(run, completedEvent, whichEnd(run));
-    // It was cancelled before it could complete.
-    if ((await saved(run)) === 'cancelled') await cancellationFromPostgres();
-    run.webhooks.send('completed', []);
-    return { status: 'completed', final_output_id: end.final_output_id, error: null };
+      const { steered = 0 } = run.state;
+      record(run, completedEvent, whichTry(run));
+      const status = await saved(run);
+      // It was cancelled before it could complete.
+      if (status === 'cancelled') await cancellationFromPostgres();
+      if (hasEnded(status)) {
+        run.webhooks.send('completed', []);
+        return { status: 'completed', final_output_id: end.final_output_id, error: null };
+      }
+      // It was steered before it could complete, and hears of it now.
+      await condition(() => (run.state.steered ?? 0) > steered);
+    }
   } catch (error) {
     if (isCancellation(error)) await CancellationScope.nonCancellable(() => cancel(run));
     else if (error instanceof ApplicationFailure) {
@@ -60,18 +70,26 @@ export function completeRun(run: RunContext, final_output_id: string | null): Co
 }
 
 function isAtRest(run: RunContext): boolean {
-  return projectionIsAtRest(run) && gatesAreAtRest(run) && run.webhooks.isAtRest();
+  return projectionIsAtRest(run) && gatesAreAtRest(run) && termsAreAtRest(run) && run.webhooks.isAtRest();
 }
 
 function carriedOver(run: RunContext): Carried {
   const { state, inbox, openings, webhooks } = run;
-  return { state, version: nextVersion(run), answers: [...inbox], openings: [...openings], webhooks: webhooks.sent() };
+  return {
+    state,
+    version: nextVersion(run),
+    answers: [...inbox],
+    openings: [...openings],
+    webhooks: webhooks.sent(),
+    ...(run.projection.isHeld && { is_held: true }),
+    ...termsCarriedOver(run),
+  };
 }
 
 async function cancel(run: RunContext): Promise<void> {
   closeTasks(run, 'cancelled');
   changeRun(run, { status: 'cancelled' });
-  record(run, 'run.cancelled', whichEnd(run));
+  record(run, 'run.cancelled', whichTry(run));
   // By an operator, in the moment after it was completed for its readers.
   const isTooLate = (await saved(run)) === 'completed';
   run.webhooks.send(isTooLate ? 'completed' : 'cancelled', []);
@@ -80,7 +98,7 @@ async function cancel(run: RunContext): Promise<void> {
 async function fail(run: RunContext, { message }: ApplicationFailure): Promise<void> {
   closeTasks(run, 'skipped');
   changeRun(run, { status: 'failed', error: message });
-  record(run, 'run.failed', { error: message, ...whichEnd(run) });
+  record(run, 'run.failed', { error: message, ...whichTry(run) });
   await saved(run);
   run.webhooks.send('failed', []);
 }
@@ -88,13 +106,8 @@ async function fail(run: RunContext, { message }: ApplicationFailure): Promise<v
 /** Closes what is still open when the run ends early. */
 function closeTasks(run: RunContext, status: 'cancelled' | 'skipped'): void {
   for (const task of run.state.tasks) {
-    if (task.status === 'completed' || task.status === 'failed') continue;
+    if (hasEnded(task.status)) continue;
     if (task.gate?.status === 'open') task.gate.status = 'closed';
     changeTask(run, task, { status });
   }
-}
-
-/** For the event of the end: a run that is tried again has more than one. */
-function whichEnd({ attempt }: RunContext): { attempt?: number } {
-  return attempt > 1 ? { attempt } : {};
 }

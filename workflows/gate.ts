@@ -1,13 +1,14 @@
 import { ApplicationFailure, condition } from '@temporalio/workflow';
-import { cancellationFromPostgres } from './cancellation.ts';
-import type { HumanField } from './contract/definition.ts';
+import { cancellationFromPostgres, stopHere } from './cancellation.ts';
+import type { HumanField } from './contract/field-values.ts';
 import { decisionsOf, type GatePolicy, type TaskAnswer } from './contract/gate-rules.ts';
-import type { Decision, GateKind, GateState, RunState, TaskState } from './contract/states.ts';
+import type { Decision, GateKind, GateState, RunState, Spending, TaskState } from './contract/states.ts';
 import { currentReminder, decides, labelOf, nextMoment, timeoutError, timeoutWarning } from './gate-policy.ts';
-import { expireGate, recordAnswer } from './local-activities.ts';
 import type { HearingRun } from './inbox.ts';
-import { oneByOne, saved, type ProjectedRun } from './projection.ts';
+import type { OwnWrites } from './own-writes.ts';
+import { oneByOne, saved } from './projection.ts';
 import { changeTask, record, warn } from './state.ts';
+import { changeGate, readTerms, type TermedRun } from './terms.ts';
 import type { Webhooks } from './webhook.ts';
 
 /** The only place that waits for a person. */
@@ -16,20 +17,23 @@ import type { Webhooks } from './webhook.ts';
 export type Openings = Map<string, number>;
 
 /** A run that can ask people. */
-export type AskingRun = ProjectedRun & HearingRun & { readonly openings: Openings; readonly webhooks: Webhooks };
+export type AskingRun = TermedRun & HearingRun & { readonly openings: Openings; readonly webhooks: Webhooks };
 
 type Question = {
   kind: GateKind;
-  policy: GatePolicy;
+  /** As it is at the moment. */
+  policy: () => GatePolicy;
   reason?: string | null;
   /** What is to be filled in. */
   fields?: HumanField[];
   /** Where not all make sense that such a gate takes. */
   decisions?: Decision[];
+  /** Of a question about the budget. */
+  asked?: Spending;
 };
 
 type SettledAnswer = { decision: Decision; output_id: string | null };
-type Settled = SettledAnswer | 'expired';
+type Settled = SettledAnswer | 'expired' | 'other_terms';
 
 /**
  * Opens a gate on the task and waits for the answer: for ever, unless the policy says otherwise. A gate that is open
@@ -39,9 +43,17 @@ type Settled = SettledAnswer | 'expired';
 export async function awaitAnswer(run: AskingRun, task: TaskState, question: Question): Promise<SettledAnswer> {
   const { policy } = question;
   const gate = task.gate?.status === 'open' ? task.gate : await open(run, task, question);
-  const answer = await awaitSettled(run, task, gate, policy);
+  let answer = await awaitSettled(run, task, gate, policy);
+  while (answer === 'other_terms') {
+    const before = policy();
+    // The run will hear of them, and need not wait for it.
+    await readTerms(run);
+    changeGate(run, task, gate, { before, now: policy() });
+    answer = await awaitSettled(run, task, gate, policy);
+  }
+  stopHere(run);
   run.projection.waitedUntil = Date.now();
-  if (answer === 'expired') return timeOut(run, task, gate, policy);
+  if (answer === 'expired') return timeOut(run, task, gate, policy());
   run.inbox.delete(gate.gate_id);
   gate.status = 'answered';
   // The state rides with what is carried over to the next execution, and nobody fills this in any more.
@@ -61,7 +73,8 @@ export function gatesAreAtRest({ state, inbox }: AskingRun): boolean {
 }
 
 async function open(run: AskingRun, task: TaskState, question: Question): Promise<GateState> {
-  const { kind, policy, reason, fields, decisions = decisionsOf(kind) } = question;
+  const { kind, reason, fields, asked, decisions = decisionsOf(kind) } = question;
+  const { due_in } = question.policy();
   const gate: GateState = {
     gate_id: newGateId(run, task.id),
     task_id: task.id,
@@ -70,17 +83,19 @@ async function open(run: AskingRun, task: TaskState, question: Question): Promis
     reason: reason?.slice(0, 500).toWellFormed() ?? null,
     decisions,
     opened_at: new Date().toISOString(),
-    due_at: policy.due_in === null ? null : new Date(Date.now() + policy.due_in).toISOString(),
+    due_at: due_in === null ? null : new Date(Date.now() + due_in).toISOString(),
     reminders: 0,
     overdue_at: null,
     fields,
+    asked,
   };
   const { gate_id, due_at } = gate;
   record(run, 'gate.opened', { task_id: task.id, gate_id, kind, reason: gate.reason, due_at });
   changeTask(run, task, { status: 'waiting_human', gate });
   await saved(run);
   const waiting = openGates(run.state).map(({ task_id }) => task_id);
-  run.webhooks.send('waiting_human', waiting);
+  // Nobody is asked any more when its task was skipped meanwhile, or is done again.
+  if (gate.status === 'open' || !run.state.steered) run.webhooks.send('waiting_human', waiting);
   return gate;
 }
 
@@ -91,20 +106,35 @@ function newGateId({ state, openings }: AskingRun, task_id: string): string {
   return `${state.run_id.replace('run_', 'gate_')}_${task_id}_${opening}`;
 }
 
-async function awaitSettled(run: AskingRun, task: TaskState, gate: GateState, policy: GatePolicy): Promise<Settled> {
+async function awaitSettled(
+  run: AskingRun,
+  task: TaskState,
+  gate: GateState,
+  policyNow: () => GatePolicy,
+): Promise<Settled> {
   const { run_id } = run.state;
   const { gate_id } = gate;
   const isAnswered = () => run.inbox.has(gate_id);
   for (;;) {
+    const policy = policyNow();
+    const { n } = run.terms;
+    const isAwake = () => isAnswered() || run.terms.n > n;
     const moment = nextMoment(gate, policy);
-    if (moment) await condition(isAnswered, moment.at - Date.now(), { summary: labelOf(task, moment) });
-    else await condition(isAnswered);
+    if (moment) await condition(isAwake, moment.at - Date.now(), { summary: labelOf(task, moment) });
+    else await condition(isAwake);
     const answer = run.inbox.get(gate_id);
     if (answer) return settle(run, gate, answer);
+    if (run.terms.n > n) {
+      changeGate(run, task, gate, { before: policy, now: policyNow() });
+      continue;
+    }
 
     if (moment!.reminder !== null) remind(run, task, gate, policy);
     else if (!decides(policy)) tellOverdue(run, task, gate, policy);
-    else return decidedInPostgres(run, () => expireGate({ run_id, gate_id, on_timeout: policy.on_timeout }));
+    else {
+      const { on_timeout } = policy;
+      return decidedInPostgres(run, ({ expireGate }) => expireGate({ run_id, gate_id, on_timeout, terms: n }));
+    }
   }
 }
 
@@ -112,27 +142,35 @@ function settle(run: AskingRun, { gate_id }: GateState, answer: TaskAnswer): Pro
   const { decision = 'approve', output = null, output_id } = answer;
   if (output_id !== undefined) return Promise.resolve({ decision, output_id });
   const { run_id } = run.state;
-  return decidedInPostgres(run, () => recordAnswer({ run_id, gate_id, decision, output }));
+  return decidedInPostgres(run, ({ recordAnswer }) => recordAnswer({ run_id, gate_id, decision, output }));
 }
 
 /**
  * Postgres decides between what has come here and what REST has accepted but not yet signalled: the first there stands.
  * Neither does when the gate is closed there, as the run is cancelled.
  */
-async function decidedInPostgres(run: AskingRun, decide: () => Promise<Settled | undefined>): Promise<Settled> {
+async function decidedInPostgres(
+  run: AskingRun,
+  decide: (writes: OwnWrites) => Promise<Settled | undefined>,
+): Promise<Settled> {
   return (await oneByOne(run, decide)) ?? cancellationFromPostgres();
 }
 
 function remind(run: AskingRun, task: TaskState, gate: GateState, policy: GatePolicy): void {
   gate.reminders = currentReminder(gate, policy, Date.now());
-  record(run, 'gate.reminder', { task_id: task.id, gate_id: gate.gate_id, reminder: gate.reminders });
+  record(run, 'gate.reminder', {
+    task_id: task.id,
+    gate_id: gate.gate_id,
+    reminder: gate.reminders,
+    ...whichTerms(run),
+  });
   run.webhooks.send('gate.reminder', [task.id]);
 }
 
 function tellOverdue(run: AskingRun, task: TaskState, gate: GateState, policy: GatePolicy): void {
   const { on_timeout, human_gate, escalates = on_timeout === 'escalate' ? [human_gate] : [] } = policy;
   gate.overdue_at = new Date().toISOString();
-  record(run, 'gate.overdue', { task_id: task.id, gate_id: gate.gate_id, on_timeout });
+  record(run, 'gate.overdue', { task_id: task.id, gate_id: gate.gate_id, on_timeout, ...whichTerms(run) });
   run.webhooks.send('gate.overdue', [task.id]);
   for (const escalated of escalates) run.webhooks.escalate('gate.overdue', [task.id], escalated);
 }
@@ -148,4 +186,9 @@ async function timeOut(run: AskingRun, task: TaskState, gate: GateState, policy:
   if (policy.on_timeout === 'reject') throw ApplicationFailure.nonRetryable(timeoutError(task), 'GateExpired');
   warn(run, timeoutWarning(task));
   return { decision: 'approve', output_id: null };
+}
+
+/** For events that may come once more under other terms. */
+function whichTerms({ terms: { n } }: AskingRun): { n?: number } {
+  return n > 0 ? { n } : {};
 }

@@ -3,9 +3,10 @@ import type { Activities } from '../activities/index.ts';
 import { mayComplete } from './contract/completion.ts';
 import type { StepOutline } from './contract/definition.ts';
 import type { ValueRef } from './contract/shared-state.ts';
-import type { Refused, StepLoop, TaskState, ToolRequest } from './contract/states.ts';
+import type { Progress, Refused, StepLoop, TaskState, ToolRequest } from './contract/states.ts';
 import { makeCall } from './model-calls.ts';
-import { endedInPostgres, wasPutOff, runWithProgress } from './projection.ts';
+import { endedInPostgres } from './projection.ts';
+import { runWithProgress, wasPutOff, type Ride } from './rides.ts';
 import type { RunContext } from './run-context.ts';
 import { warn } from './state.ts';
 
@@ -89,11 +90,14 @@ export async function writeFinalOutput(
   { attempt, outputs }: FinalMaterial,
 ): Promise<{ output_id: string } | { reason: string }> {
   const { run_id } = run.state;
-  const completes = mayComplete(attempt);
+  const completes = mayComplete(attempt, run.attempt);
   const summary = `Write the final output${attempt > 1 ? `, attempt ${attempt}` : ''}`;
   try {
-    const { output_id, warnings, status } = await makeCall(run, (progress) =>
-      activities.finalizeRun.executeWithOptions({ summary }, [{ run_id, attempt, outputs, completes, progress }]),
+    const { output_id, warnings, status } = await makeCall(
+      run,
+      (progress) =>
+        activities.finalizeRun.executeWithOptions({ summary }, [{ run_id, attempt, outputs, completes, progress }]),
+      { endsRun: completes },
     );
     if (status) endedInPostgres(run, status);
     warn(run, ...warnings);
@@ -121,9 +125,14 @@ export function callTool(
 type DefinedRun = RunContext & { readonly definition_hash: string };
 type StateRefs = Record<string, ValueRef>;
 
+/** All of these states goes along. */
+function rideOf(...states: StateRefs[]): Ride {
+  return { keys: states.reduce((sum, state) => sum + Object.keys(state).length, 0) };
+}
+
 /** One turn of the model of a step. The step's own time bounds its turns together; people and tools have theirs. */
 export function callStep(run: DefinedRun, step: StepOutline, task: TaskState, state: StateRefs, loop: StepLoop) {
-  return makeCall(run, async (progress) => {
+  const call = async (progress: Progress | undefined) => {
     const since = Date.now();
     const scheduleToCloseTimeout = Math.max(1, step.timeout_seconds * 1_000 - loop.worked_ms);
     const { summary } = optionsOf(step, task);
@@ -131,39 +140,49 @@ export function callStep(run: DefinedRun, step: StepOutline, task: TaskState, st
     const options = { summary: label, scheduleToCloseTimeout };
     let isWork = true;
     try {
-      const call = { ...executionOf(run, step, task), state, turn: loop.turn, progress };
-      return await activities.callStep.executeWithOptions(options, [call]);
+      const input = { ...executionOf(run, step, task), state, turn: loop.turn, progress };
+      return await activities.callStep.executeWithOptions(options, [input]);
     } catch (error) {
       isWork = !wasPutOff(error);
       throw error;
     } finally {
       if (isWork) loop.worked_ms += Date.now() - since;
     }
-  });
+  };
+  return makeCall(run, call, rideOf(state));
 }
 
 export function routeStep(run: DefinedRun, step: StepOutline, task: TaskState, state: StateRefs) {
-  return makeCall(run, (progress) =>
-    activities.routeStep.executeWithOptions(optionsOf(step, task), [
-      { ...executionOf(run, step, task), state, progress },
-    ]),
+  return makeCall(
+    run,
+    (progress) =>
+      activities.routeStep.executeWithOptions(optionsOf(step, task), [
+        { ...executionOf(run, step, task), state, progress },
+      ]),
+    rideOf(state),
   );
 }
 
 /** A step that needs no model: code, a condition, a merge. */
 export function computeStep(run: DefinedRun, step: StepOutline, task: TaskState, state: StateRefs) {
-  return runWithProgress(run, (progress) =>
-    activities.computeStep.executeWithOptions(optionsOf(step, task), [
-      { ...executionOf(run, step, task), state, progress },
-    ]),
+  return runWithProgress(
+    run,
+    (progress) =>
+      activities.computeStep.executeWithOptions(optionsOf(step, task), [
+        { ...executionOf(run, step, task), state, progress },
+      ]),
+    rideOf(state),
   );
 }
 
 export function collectLoop(run: DefinedRun, step: StepOutline, task: TaskState, iterations: StateRefs[]) {
-  return runWithProgress(run, (progress) =>
-    activities.collectLoop.executeWithOptions(optionsOf(step, task), [
-      { ...executionOf(run, step, task), iterations, progress },
-    ]),
+  return runWithProgress(
+    run,
+    (progress) =>
+      activities.collectLoop.executeWithOptions(optionsOf(step, task), [
+        { ...executionOf(run, step, task), iterations, progress },
+      ]),
+    rideOf(...iterations),
   );
 }
 
@@ -175,10 +194,13 @@ export function openForm(
   state: StateRefs,
   last_output_id: string | null,
 ) {
-  return runWithProgress(run, (progress) =>
-    activities.openForm.executeWithOptions(optionsOf(step, task), [
-      { ...executionOf(run, step, task), state, last_output_id, progress },
-    ]),
+  return runWithProgress(
+    run,
+    (progress) =>
+      activities.openForm.executeWithOptions(optionsOf(step, task), [
+        { ...executionOf(run, step, task), state, last_output_id, progress },
+      ]),
+    rideOf(state),
   );
 }
 

@@ -1,16 +1,16 @@
-import { ActivityFailure, ApplicationFailure } from '@temporalio/workflow';
-import type { GatePolicy } from './contract/gate-rules.ts';
+import { ActivityFailure, ApplicationFailure, CancellationScope } from '@temporalio/workflow';
 import type { RunInput } from './contract/inputs.ts';
 import { budgetTask, isBudgetTask } from './contract/plan.ts';
-import type { Progress, TaskState } from './contract/states.ts';
+import type { Progress, Spending, TaskState } from './contract/states.ts';
 import { awaitAnswer, type AskingRun } from './gate.ts';
 import { withoutApproval } from './gate-policy.ts';
-import { runWithProgress } from './projection.ts';
-import { changeTask } from './state.ts';
+import { runWithProgress, type Ride } from './rides.ts';
+import { addTask, changeTask } from './state.ts';
 
 /**
  * Model calls within the run's budget. When it is used up, one person decides for all calls that it stops: each approval
- * grants the limits once more, and a rejection fails the run. With `on_budget: "fail"` it fails at once.
+ * grants the limits once more, or what was asked for twice, where that is more, and a rejection fails the run. With
+ * `on_budget: "fail"` it fails at once.
  */
 
 export type Budget = {
@@ -25,8 +25,6 @@ export type Budget = {
 
 /** A run that can call models. */
 export type PayingRun = AskingRun & {
-  /** Of every gate that has none of its own. */
-  readonly gatePolicy: GatePolicy;
   readonly budget: Budget;
 };
 
@@ -46,27 +44,35 @@ export function goOnAsking(run: PayingRun): void {
 export async function makeCall<T>(
   run: PayingRun,
   activity: (progress: Progress | undefined) => Promise<T>,
+  ride?: Ride,
 ): Promise<T> {
-  if (run.budget.asking) await run.budget.asking;
+  if (run.budget.asking) await unlessStopped(run.budget.asking);
   for (;;) {
     try {
-      return await runWithProgress(run, activity);
+      return await runWithProgress(run, activity, ride);
     } catch (error) {
       const failure = error instanceof ActivityFailure ? error.cause : undefined;
       if (!(failure instanceof ApplicationFailure)) throw error;
-      if (failure.type === 'BudgetExceeded') await decide(run, failure);
+      if (failure.type === 'BudgetExceeded') await unlessStopped(decide(run, failure));
       else if (!heldBack.includes(failure.type!)) throw error;
     }
   }
 }
 
+/** Others may wait for the decision still. */
+function unlessStopped(decision: Promise<void>): Promise<void> {
+  return Promise.race([decision, CancellationScope.current().cancelRequested]);
+}
+
 async function decide(run: PayingRun, { message, details }: ApplicationFailure): Promise<void> {
   const { budget } = run;
   if (budget.on_budget === 'fail') throw overBudget(message);
-  const before = Number(details?.[0]);
+  const before = Number(details?.[0] ?? 0);
   // Refused before the last approval.
   if (before < budget.approvals) return;
-  budget.decision ??= askPerson(run, budgetTask(run.state.tasks), message)
+  // Others wait for the decision too, when the task whose call asked first is stopped.
+  budget.decision ??= run.scope
+    .run(() => askPerson(run, budgetTask(run.state.tasks, before), message, details?.[1] as Spending | undefined))
     .then(() => void (budget.approvals = before + 1))
     .finally(() => {
       budget.decision = undefined;
@@ -74,10 +80,10 @@ async function decide(run: PayingRun, { message, details }: ApplicationFailure):
   return budget.decision;
 }
 
-async function askPerson(run: PayingRun, task: TaskState, reason: string): Promise<void> {
-  if (!run.state.tasks.includes(task)) run.state.tasks.push(task);
-  const policy = withoutApproval(run.gatePolicy);
-  const answer = await awaitAnswer(run, task, { kind: 'budget', policy, reason });
+async function askPerson(run: PayingRun, task: TaskState, reason: string, asked?: Spending): Promise<void> {
+  addTask(run, task);
+  const policy = () => withoutApproval(run.terms.gate_policy);
+  const answer = await awaitAnswer(run, task, { kind: 'budget', policy, reason, asked });
   if (answer.decision === 'reject') throw overBudget(reason);
   changeTask(run, task, { status: 'completed' });
 }

@@ -1,6 +1,6 @@
 import { CancellationScope, condition, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
-import { exampleOf } from './contract/form.ts';
+import { exampleOf } from './contract/field-values.ts';
 import { describeGate } from './contract/gate-rules.ts';
 import { jsonBlock, plain } from './contract/markdown.ts';
 import type { GateState, RunState, RunStatus, TaskState } from './contract/states.ts';

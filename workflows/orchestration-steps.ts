@@ -1,6 +1,8 @@
 import { agentLoop, makeToolCall } from './agent-loop.ts';
 import type { StepOutline } from './contract/definition.ts';
-import { noGatePolicy } from './contract/gate-rules.ts';
+import type { GatePolicy } from './contract/gate-rules.ts';
+import type { OrchestrationInput } from './contract/inputs.ts';
+import { answerOf, written, type Outcome, type Writes } from './contract/outcome.ts';
 import { nextOf, type RouteChoice } from './contract/route.ts';
 import type { ValueRef } from './contract/shared-state.ts';
 import type { StepLoop, TaskState } from './contract/states.ts';
@@ -9,11 +11,18 @@ import { stopped, type Guards } from './guards.ts';
 import { callStep, openForm } from './model-activities.ts';
 import type { RunContext } from './run-context.ts';
 import { record, warn } from './state.ts';
-import { answerOf, idOf, outcomeOf, written, type Outcome, type Writes } from './step-execution.ts';
+import { idOf, outcomeOf } from './step-execution.ts';
 
 /** What the steps of an orchestration do, each by itself. Which one follows which is the matter of `orchestration.ts`. */
 
-export type OrchestrationRun = RunContext & { readonly definition_hash: string; readonly guards: Guards };
+/** A step that chooses the route. */
+type RoutingStep = StepOutline & { type: 'evaluator' | 'if_else' | 'switch' };
+
+export type OrchestrationRun = RunContext & {
+  readonly input: OrchestrationInput;
+  readonly definition_hash: string;
+  readonly guards: Guards;
+};
 
 /** An agent in turns, with tools or without. */
 export async function doByAgent(
@@ -69,18 +78,27 @@ export async function askPerson(
   );
   if (answered) return answerOf(step, answered.output_id!);
   if (task.gate?.status !== 'open') await openForm(run, step, task, state, lastOutput(run));
-  const due_in = step.human_timeout_seconds && step.human_timeout_seconds * 1_000;
-  const policy = { ...noGatePolicy, due_in, on_timeout: 'reject' as const };
-  const { output_id } = await awaitAnswer(run, task, { kind: 'human_step', policy, fields: step.human_fields });
+  const question = { kind: 'human_step' as const, policy: () => policyOf(run, step), fields: step.human_fields };
+  const { output_id } = await awaitAnswer(run, task, question);
   // Without it, runs that were begun before all gates stopped the clock would take another way when they replay.
   run.guards.restartClock();
-  return answerOf(step, output_id!);
+  return answerOf(step, output_id);
+}
+
+/** The terms of a human step: its own, and what it does not name from the run. */
+function policyOf(
+  { terms }: OrchestrationRun,
+  { id, human_timeout_seconds }: StepOutline & { type: 'human' },
+): GatePolicy {
+  const policy = terms.step_policies?.[id] ?? terms.gate_policy;
+  if (human_timeout_seconds === null) return policy;
+  return { ...policy, due_in: human_timeout_seconds * 1_000, on_timeout: 'reject' };
 }
 
 /** Of a step at which a model has chosen the route. */
 export function routed(
   run: RunContext,
-  step: StepOutline,
+  step: RoutingStep,
   task: TaskState,
   {
     label,
@@ -100,7 +118,7 @@ export function routed(
 /** Of a step at which a condition has chosen the route. */
 export function decided(
   run: RunContext,
-  step: StepOutline,
+  step: RoutingStep,
   task: TaskState,
   { output, decision = '' }: { output: ValueRef | null; decision?: string },
 ): Outcome {
@@ -127,7 +145,7 @@ export function lastOutput({ state }: RunContext): string | null {
   return last?.output_id ?? null;
 }
 
-function choose(run: RunContext, step: StepOutline, task: TaskState, choice: RouteChoice): string | null {
+function choose(run: RunContext, step: RoutingStep, task: TaskState, choice: RouteChoice): string | null {
   const target_step_id = nextOf(step, choice.label);
   record(run, `step.${step.type}_decision`, { task_id: task.id, step_id: step.id, ...choice, target_step_id });
   return target_step_id;

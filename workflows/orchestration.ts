@@ -2,6 +2,7 @@ import { continueAsNew, isCancellation, patched } from '@temporalio/workflow';
 import type { Completed } from './contract/completion.ts';
 import type { StepOutline } from './contract/definition.ts';
 import type { OrchestrationInput, RunResult } from './contract/inputs.ts';
+import type { Outcome, Writes } from './contract/outcome.ts';
 import type { TaskState } from './contract/states.ts';
 import { completeRun, runToEnd } from './ending.ts';
 import { createGuards } from './guards.ts';
@@ -17,13 +18,15 @@ import {
   routed,
   type OrchestrationRun,
 } from './orchestration-steps.ts';
+import { released } from './holds.ts';
 import { enter, goOn, leave, noEntries, type LimitedRun } from './iterations.ts';
 import { openRun } from './run-context.ts';
 import { changeRun, changeTask, record } from './state.ts';
-import { idOf, newStepTask, stepFailure, type Outcome, type Writes } from './step-execution.ts';
+import { idOf, newStepTask, stepFailure } from './step-execution.ts';
+import { hearTerms } from './terms.ts';
 
 /** An orchestration, and what it takes to follow its definition. */
-type Interpreted = OrchestrationRun & LimitedRun & { readonly input: OrchestrationInput };
+type Interpreted = OrchestrationRun & LimitedRun;
 
 /** A line of steps, one after the other, with the state as they see it. `path` tells it from all other lines of the run. */
 type Line = { path: string; state: Writes; written: Writes };
@@ -65,17 +68,24 @@ async function follow(run: Interpreted, first: string, line: Line, join: string 
 
 /** Runs one step as a task, unless it is done, and applies what it writes to its line. */
 async function execute(run: Interpreted, step: StepOutline, line: Line, path: string): Promise<Outcome> {
+  const edits = run.input.rerun_from?.edits[path];
+  if (edits) write(run, line, edits);
   const before = run.done.get(path)?.step;
   const outcome = before
     ? { writes: before.writes, output_id: null, next: before.next }
     : await executeAnew(run, step, line, path);
-  Object.assign(line.state, outcome.writes);
-  Object.assign(line.written, outcome.writes);
-  if (line.path === '') changeRun(run, { shared_state: { ...line.state } });
+  write(run, line, outcome.writes);
   return outcome;
 }
 
+function write(run: Interpreted, line: Line, writes: Writes): void {
+  Object.assign(line.state, writes);
+  Object.assign(line.written, writes);
+  if (line.path === '') changeRun(run, { shared_state: { ...line.state } });
+}
+
 async function executeAnew(run: Interpreted, step: StepOutline, line: Line, path: string): Promise<Outcome> {
+  if (run.projection.isHeld && !begunTask(run, path)) await released(run);
   const task = begunTask(run, path) ?? beginTask(run, step, path);
   const names = { task_id: task.id, step_id: step.id, step_name: step.name, step_type: step.type };
   record(run, 'task.started', names);
@@ -201,11 +211,13 @@ async function repeat(
 function openOrchestration(input: OrchestrationInput): Interpreted {
   const { definition, definition_hash } = input;
   const run = openRun(input);
+  hearTerms(run);
   const guards = createGuards(definition, input.spent);
   const steps = new Map(definition.steps.map((step) => [step.id, step]));
   const done = run.state.tasks.flatMap((task) => (isDone(task) ? ([[task.step!.path, task]] as const) : []));
-  const went = run.state.tasks.flatMap(({ step }) => (step ? ([[step.path, step.step_id]] as const) : []));
-  return Object.assign(run, { input, definition_hash, guards, steps, done: new Map(done), went: new Map(went) });
+  const went = new Map(Object.entries(input.rerun_from?.steps ?? {}));
+  for (const { step } of run.state.tasks) if (step) went.set(step.path, step.step_id);
+  return Object.assign(run, { input, definition_hash, guards, steps, done: new Map(done), went });
 }
 
 function isDone({ status, step }: TaskState): boolean {

@@ -1,22 +1,15 @@
-import {
-  ActivityFailure,
-  ApplicationFailure,
-  CancellationScope,
-  condition,
-  patched,
-  sleep,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { CancellationScope, condition, patched, workflowInfo } from '@temporalio/workflow';
+import { completedEvent } from './contract/completion.ts';
 import { isBesidePlan } from './contract/plan.ts';
-import type { Progress, RunStatus, TaskState } from './contract/states.ts';
+import { hasEnded, versionsPerWorkflowTask, type Progress, type RunStatus, type TaskState } from './contract/states.ts';
 import { othersAreDone } from './history.ts';
-import { saveProgress } from './local-activities.ts';
 import { keepDescribing, showToOperators, type ShownRun } from './operators-view.ts';
+import { ownWrites, writesAreLocal, type OwnWrites } from './own-writes.ts';
 import type { ChangingRun } from './state.ts';
 
 /**
- * The way of a run's changes to Postgres, where readers find them. What has changed rides along with the next activity,
- * and what finds no ride by the end of a workflow task is written by itself.
+ * The way of a run's changes to Postgres, where readers find them. What has changed rides along with the next activity
+ * (`rides.ts`), and what finds no ride by the end of a workflow task is written by itself.
  */
 
 export type Projection = {
@@ -26,39 +19,51 @@ export type Projection = {
   readonly versionsBefore: number;
   /** How many activities are under way. */
   underway: number;
-  /** When a person last answered, or the account was last no more suspended, in milliseconds since 1970; 0 before. */
+  /** When a person last answered, or the run was last held up from outside, in milliseconds since 1970; 0 before. */
   waitedUntil: number;
   /** How many took changes along since any were last known to be written. */
   rides: number;
-  lastLocalActivity: Promise<unknown>;
+  /** How much the activities have been given that began in the workflow task with this length of the history. */
+  given: { historyLength: number; weight: number };
+  /** Resolves in a later workflow task. */
+  later?: Promise<void> | undefined;
+  lastWrite: Promise<unknown>;
   /** The newest write that is made by itself, with the status that stands after it. */
   saving: Promise<RunStatus>;
   /** What that write is to say, until it begins. */
   queued?: { progress: Progress };
+  /** What such writes say, until it is known to be written: an activity that begins later may be done before them. */
+  readonly unwritten: Set<{ progress: Progress }>;
   /** The status with which an activity has ended the run in Postgres. */
   ended?: RunStatus;
   /** What is written is written also when the run is cancelled. */
   readonly regardless: CancellationScope;
+  /** Whether the run is held, as far as it has heard, and how often it was released. */
+  isHeld: boolean;
+  releases: number;
 };
 
-export type ProjectedRun = ChangingRun & ShownRun & { readonly projection: Projection };
+export type ProjectedRun = ChangingRun &
+  ShownRun & {
+    readonly projection: Projection;
+    /** Of all its work: cancelled when the run ends early. */
+    readonly scope: CancellationScope;
+  };
 
-/**
- * A workflow task that is lost with its worker has written to Postgres all the same, and when it is made again more may
- * have happened than at the first time. What it writes then must count as newer: the history is longer by then.
- */
-const versionsPerWorkflowTask = 1_000;
-
-export function openProjection(version = 0): Projection {
+export function openProjection(version = 0, isHeld = false): Projection {
   return {
     version,
     versionsBefore: version,
     underway: 0,
     rides: 0,
+    given: { historyLength: 0, weight: 0 },
     waitedUntil: 0,
-    lastLocalActivity: Promise.resolve(),
+    lastWrite: Promise.resolve(),
     saving: Promise.resolve('running'),
+    unwritten: new Set(),
     regardless: new CancellationScope({ cancellable: false }),
+    isHeld,
+    releases: 0,
   };
 }
 
@@ -73,78 +78,23 @@ export function keepSaving(run: ProjectedRun): void {
   });
 }
 
-/** What more activities than these have to tell is written by itself before they begin. */
-const mostRides = 25;
-
 /**
- * Runs an activity that writes the changes so far before it does its work. One that was put off is begun anew, and of a
- * suspended account after a while: no time that bounds it runs out meanwhile.
- */
-export async function runWithProgress<T>(
-  run: ProjectedRun,
-  activity: (progress: Progress | undefined) => Promise<T>,
-): Promise<T> {
-  for (;;) {
-    // Each takes all along that is not known to be written, so many that begin at once would be too much for one message.
-    if (run.projection.rides >= mostRides && patched('many-do-not-ride')) await saved(run);
-    const progress = take(run);
-    if (progress) run.projection.rides += 1;
-    let pause: ReturnType<typeof pauseOf>;
-    run.projection.underway += 1;
-    try {
-      const result = await activity(progress);
-      if (progress) markSaved(run, progress);
-      return result;
-    } catch (error) {
-      if (progress) giveBack(run, progress);
-      if (!wasPutOff(error)) throw error;
-      pause = pauseOf(error);
-    } finally {
-      run.projection.underway -= 1;
-    }
-    if (pause.ms > 0) {
-      await sleep(pause.ms);
-      if (pause.isSuspension) run.projection.waitedUntil = Date.now();
-    }
-  }
-}
-
-/**
- * True of an activity that found no place among those of its account, however long it waited for one, or whose account is
- * suspended.
- */
-export function wasPutOff(error: unknown): boolean {
-  const type = failureOf(error)?.type;
-  return type === 'WorkQueued' || type === 'AccountSuspended';
-}
-
-/** How long it is to wait before it is begun anew (`activities/places.ts`). */
-function pauseOf(error: unknown): { ms: number; isSuspension: boolean } {
-  const { type, details } = failureOf(error)!;
-  return { ms: Number(details?.[0] ?? 0), isSuspension: type === 'AccountSuspended' };
-}
-
-function failureOf(error: unknown): ApplicationFailure | undefined {
-  const failure = error instanceof ActivityFailure ? error.cause : undefined;
-  return failure instanceof ApplicationFailure ? failure : undefined;
-}
-
-/**
- * Runs local activities one after another. The SDK replays the results of several under way in other batches than
+ * Makes writes one after another. The SDK replays the results of several local ones under way in other batches than
  * they came in, and what a run does next may depend on the batch. The same goes for one that outlasts its workflow
- * task: so each result has its effect after all that comes with it.
+ * task: so each of their results has its effect after all that comes with it.
  */
-export function oneByOne<T>({ projection }: ProjectedRun, localActivity: () => Promise<T>): Promise<T> {
+export function oneByOne<T>({ projection }: ProjectedRun, write: (writes: OwnWrites) => Promise<T>): Promise<T> {
+  const areLocal = writesAreLocal();
   projection.underway += 1;
-  const result = projection.lastLocalActivity.then(async () => {
+  const result = projection.lastWrite.then(async () => {
     try {
-      return await localActivity();
+      return await write(ownWrites(areLocal));
     } finally {
-      await projection.regardless.run(othersAreDone);
+      if (areLocal) await projection.regardless.run(othersAreDone);
       projection.underway -= 1;
     }
   });
-  projection.lastLocalActivity = result.catch(() => {});
+  projection.lastWrite = result.catch(() => {});
   return result;
 }
 
@@ -155,7 +105,7 @@ export function oneByOne<T>({ projection }: ProjectedRun, localActivity: () => P
  */
 export function saved(run: ProjectedRun): Promise<RunStatus> {
   const { state, changes, projection } = run;
-  if (changes.run && projection.queued && !projection.ended && patched('writes-are-gathered')) {
+  if (changes.run && projection.queued && !projection.ended && areGathered()) {
     giveBack(run, projection.queued.progress);
     projection.queued.progress = snapshot(run);
     return projection.saving;
@@ -168,18 +118,26 @@ export function saved(run: ProjectedRun): Promise<RunStatus> {
   if (progress) {
     const queued = { progress };
     projection.queued = queued;
-    const write = () =>
-      saveProgress.executeWithOptions({ summary: summaryOf(queued.progress) }, [state.run_id, queued.progress]);
-    projection.saving = oneByOne(run, () => {
+    if (!writesAreLocal()) projection.unwritten.add(queued);
+    projection.saving = oneByOne(run, ({ saveProgress }) => {
       if (projection.queued === queued) projection.queued = undefined;
       if (queued.progress !== progress) showToOperators(run);
-      return projection.regardless.run(write);
+      const summary = summaryOf(queued.progress);
+      return projection.regardless.run(() =>
+        saveProgress.executeWithOptions({ summary }, [state.run_id, queued.progress]),
+      );
     }).then(({ status }) => {
-      markSaved(run, queued.progress);
+      projection.unwritten.delete(queued);
+      if (queued.progress.run.status === 'completed' && !hasEnded(status)) takeBack(run, queued.progress);
+      else markSaved(run, queued.progress);
       return status;
     });
   }
   return projection.saving;
+}
+
+function areGathered(): boolean {
+  return !writesAreLocal() || patched('writes-are-gathered');
 }
 
 /** An activity has completed the run in Postgres. With the status that stands there, there is nothing more to write. */
@@ -202,7 +160,7 @@ function lowestVersion({ versionsBefore }: Projection): number {
 }
 
 /** What is to be written now, if anything is. Operators are shown the same at the same time; what is added to a write, when it begins. */
-function take(run: ProjectedRun): Progress | undefined {
+export function take(run: ProjectedRun): Progress | undefined {
   if (!run.changes.run) return undefined;
   showToOperators(run);
   return snapshot(run);
@@ -211,11 +169,11 @@ function take(run: ProjectedRun): Progress | undefined {
 function snapshot(run: ProjectedRun): Progress {
   const { state, changes, projection } = run;
   projection.version = Math.max(projection.version + 1, lowestVersion(projection));
-  const { status, phase, warnings, error, final_output_id, shared_state } = state;
+  const { status, phase, warnings, error, final_output_id, shared_state, steered = 0 } = state;
   const progress: Progress = {
     version: projection.version,
     at: Date.now(),
-    run: { status, phase, warnings, error, final_output_id, shared_state },
+    run: { status, phase, warnings, error, final_output_id, shared_state, steered },
     tasks: [...changes.tasks].map(({ gate: _gate, ...task }) => ({ ...task, position: positionOf(state.tasks, task) })),
     gates: [...changes.gates].map((gate) => ({ ...gate })),
     events: [...changes.events],
@@ -232,16 +190,25 @@ function positionOf(tasks: TaskState[], task: Pick<TaskState, 'id'>): number {
   return isBesidePlan(task) ? 1_000 + index : index;
 }
 
-function markSaved({ changes, projection }: ProjectedRun, progress: Progress): void {
+export function markSaved({ changes, projection }: ProjectedRun, progress: Progress): void {
   projection.rides = 0;
   changes.events = changes.events.filter((event) => !progress.events.includes(event));
+}
+
+/** A person has steered the run before it could complete, so nothing of this was written. */
+function takeBack(run: ProjectedRun, progress: Progress): void {
+  if (run.state.status === 'completed') {
+    Object.assign(run.state, { status: 'running', phase: 'finalize', final_output_id: null });
+  }
+  giveBack(run, progress);
+  run.changes.events = run.changes.events.filter(({ type }) => type !== completedEvent);
 }
 
 /**
  * What was not written yet, or perhaps not, is to be written as it is by now; what was changes nothing. A gate that its task
  * has no more is closed in Postgres already.
  */
-function giveBack({ state, changes }: ProjectedRun, progress: Progress): void {
+export function giveBack({ state, changes }: ProjectedRun, progress: Progress): void {
   changes.run = true;
   const tasks = new Set(progress.tasks.map(({ id }) => id));
   const gates = new Set(progress.gates.map(({ gate_id }) => gate_id));

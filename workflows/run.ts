@@ -1,7 +1,6 @@
 import { ApplicationFailure, continueAsNew, patched } from '@temporalio/workflow';
 import type { Completed } from './contract/completion.ts';
-import { topologicalOrder } from './contract/graph.ts';
-import type { Carried, CarriedRun, FinalWork, PlannedTask, RunInput, RunResult, TakenTask } from './contract/inputs.ts';
+import type { Carried, CarriedRun, PlannedTask, RunInput, RunResult, TakenTask } from './contract/inputs.ts';
 import {
   connectTasks,
   finalOutputTask,
@@ -11,24 +10,27 @@ import {
   takenTask,
   tasksBetween,
 } from './contract/plan.ts';
-import type { Phase, TaskProgress, TaskState } from './contract/states.ts';
+import { hasEnded, type Phase, type TaskProgress, type TaskState } from './contract/states.ts';
 import { completeRun, runToEnd } from './ending.ts';
 import { awaitAnswer } from './gate.ts';
 import { withoutApproval } from './gate-policy.ts';
-import { allBranches, restWhenLong } from './history.ts';
+import { restWhenLong } from './history.ts';
 import { accepted, inferDependencies, refusal, splitTasks, writeFinalOutput } from './model-activities.ts';
-import { openRun, type RunContext } from './run-context.ts';
-import { changeRun, changeTask, complete, record, warn } from './state.ts';
+import { openRun, whichTry } from './run-context.ts';
+import { addTask, changeRun, changeTask, complete, record, warn } from './state.ts';
+import {
+  beginTasks,
+  finalizeUnlessSteered,
+  hearSteering,
+  plannedTasks,
+  steerAsToldBefore,
+  tasksDone,
+  type SteeredRun,
+} from './steering.ts';
 import { doByAgent, noAttempts } from './task-attempts.ts';
+import { hearTerms, readTerms } from './terms.ts';
 
-type GoalRun = RunContext & {
-  readonly input: RunInput;
-  /** The tasks of the plan, by id. */
-  readonly planned: Map<string, PlannedTask>;
-  /** How far the tasks of agents are, by id. */
-  readonly taskProgress: Map<string, TaskProgress>;
-  readonly finalWork: FinalWork;
-};
+type GoalRun = SteeredRun & { readonly input: RunInput };
 
 /**
  * One run, from goal to final output: plan -> execute -> finalize. Lasts as long as people take to answer.
@@ -42,14 +44,18 @@ export async function orchflowRun(input: RunInput): Promise<RunResult> {
   );
 }
 
-/** A run that continues as new takes it up where it was. */
+/** A run that continues as new, or is tried again, takes it up where it was. */
 async function story(run: GoalRun): Promise<Completed> {
   const { input, planned, state } = run;
+  if (run.attempt > 1 && planned.size > 0) record(run, 'run.started', { phase: state.phase, ...whichTry(run) });
   if (planned.size === 0 && input.plan) takeOver(run, input.plan);
   else if (planned.size === 0) await planWithHelp(run);
-  if (state.phase !== 'finalize') await execute(run);
-  const finalOutput = await finalize(run);
-  return completeRun(run, finalOutput);
+  for (;;) {
+    if (state.phase !== 'finalize') await execute(run);
+    enter(run, 'finalize');
+    const finalOutput = await finalizeUnlessSteered(run, () => finalize(run));
+    if (finalOutput !== undefined) return completeRun(run, finalOutput);
+  }
 }
 
 /** Plans until there is a plan. When the model refuses for good, a person mends the provider, and has it planned again. */
@@ -62,14 +68,14 @@ async function planWithHelp(run: GoalRun): Promise<void> {
       if (task.gate) restWhenLong(run);
       reason = await plan(run).then(() => null, refusal);
       if (reason === null) {
-        if (task.gate) changeTask(run, task, { status: 'completed' });
+        if (run.state.tasks.includes(task)) changeTask(run, task, { status: 'completed' });
         return;
       }
       // Runs of 0.1.0 end here.
       if (!patched('help-with-planning')) throw ApplicationFailure.nonRetryable(reason, 'PlanningFailed');
-      if (!task.gate) run.state.tasks.push(task);
+      addTask(run, task);
     }
-    const policy = withoutApproval(run.gatePolicy);
+    const policy = () => withoutApproval(run.terms.gate_policy);
     await awaitAnswer(run, task, { kind: 'escalation', policy, reason, decisions: ['retry'] });
   }
 }
@@ -77,7 +83,7 @@ async function planWithHelp(run: GoalRun): Promise<void> {
 async function plan(run: GoalRun): Promise<void> {
   const { agents } = run.input;
   changeRun(run, { phase: 'split_tasks' });
-  record(run, 'run.started', { phase: 'split_tasks' });
+  record(run, 'run.started', { phase: 'split_tasks', ...whichTry(run) });
   const split = await splitTasks(run);
   const planned = withKnownGates(split.tasks);
   warn(run, ...split.warnings);
@@ -90,11 +96,13 @@ async function plan(run: GoalRun): Promise<void> {
 
   changeRun(run, { phase: 'assign_agents' });
   usePlan(run, planned, connectTasks(planned, inferred.dependencies, agents));
+  // The plan may be made of those that were changed meanwhile.
+  if (run.terms.n > 0) await readTerms(run);
 }
 
 /** The plan of another run. Its outputs that stand are completed tasks here. */
 function takeOver(run: GoalRun, tasks: TakenTask[]): void {
-  record(run, 'run.started', { phase: 'execute' });
+  record(run, 'run.started', { phase: 'execute', ...whichTry(run) });
   usePlan(run, withKnownGates(tasks), tasks.map(takenTask));
 }
 
@@ -116,21 +124,13 @@ function usePlan(run: GoalRun, planned: PlannedTask[], tasks: TaskState[]): void
 /** Every task starts as soon as the tasks that it depends on are done. */
 async function execute(run: GoalRun): Promise<void> {
   enter(run, 'execute');
-  const tasks = plannedTasks(run);
-  const done = new Map<string, Promise<void>>();
-  for (const id of topologicalOrder(tasks)!) {
-    const task = tasks.find((candidate) => candidate.id === id)!;
-    const before = Promise.all(task.depends_on.map((dependency) => done.get(dependency)!));
-    done.set(
-      id,
-      before.then(() => doTask(run, task)),
-    );
-  }
-  await allBranches([...done.values()]);
+  beginTasks(run, plannedTasks(run));
+  steerAsToldBefore(run);
+  await tasksDone(run);
 }
 
 async function doTask(run: GoalRun, task: TaskState): Promise<void> {
-  if (task.status === 'completed') return;
+  if (hasEnded(task.status)) return;
   const { require_approval } = run.input;
   await (task.kind === 'human'
     ? doByPerson(run, task)
@@ -139,14 +139,22 @@ async function doTask(run: GoalRun, task: TaskState): Promise<void> {
 
 async function doByPerson(run: GoalRun, task: TaskState): Promise<void> {
   const { place, human_gate, gate_policy } = run.planned.get(task.id)!;
-  const policy = gate_policy ?? run.input.human_gate_policies?.[human_gate ?? -1] ?? run.gatePolicy;
-  const answer = await awaitAnswer(run, task, { kind: place === 'start' ? 'context' : 'human_task', policy });
+  const reason = taskProgressOf(run, task).trouble?.reason;
+  const policy = () => {
+    const { terms } = run;
+    return (
+      terms.task_policies?.[task.id] ??
+      gate_policy ??
+      terms.human_gate_policies?.[human_gate ?? -1] ??
+      terms.gate_policy
+    );
+  };
+  const answer = await awaitAnswer(run, task, { kind: place === 'start' ? 'context' : 'human_task', policy, reason });
   complete(run, task, answer.output_id);
 }
 
 /** One coherent result of all outputs. When the model refuses for good, a person sends it, or mends the provider. */
 async function finalize(run: GoalRun): Promise<string> {
-  enter(run, 'finalize');
   const { finalWork } = run;
   const helped = finalOutputTask(plannedTasks(run));
   const task = run.state.tasks.find(({ id }) => id === helped.id) ?? helped;
@@ -156,13 +164,13 @@ async function finalize(run: GoalRun): Promise<string> {
       restWhenLong(run);
       const written = await writeFinalOutput(run, finalMaterial(run, task));
       if ('output_id' in written) {
-        if (task.gate) complete(run, task, written.output_id);
+        if (run.state.tasks.includes(task)) complete(run, task, written.output_id);
         return written.output_id;
       }
       ({ reason } = written);
-      if (!task.gate) run.state.tasks.push(task);
+      addTask(run, task);
     }
-    const policy = withoutApproval(run.gatePolicy);
+    const policy = () => withoutApproval(run.terms.gate_policy);
     const { decision, output_id } = await awaitAnswer(run, task, { kind: 'escalation', policy, reason });
     if (output_id && (decision === 'approve' || decision === 'edit')) {
       complete(run, task, output_id);
@@ -186,17 +194,12 @@ function finalMaterial(run: GoalRun, { id: task_id }: TaskState) {
 
 function enter(run: GoalRun, phase: Phase): void {
   changeRun(run, { phase });
-  record(run, 'run.phase', { phase });
+  record(run, 'run.phase', { phase, n: run.state.steered, ...whichTry(run) });
 }
 
 /** What is asked beside the plan stays beside them. */
 function showTasks({ state }: GoalRun, tasks: TaskState[]): void {
   state.tasks = [...tasks, ...state.tasks.filter(isBesidePlan)];
-}
-
-/** Without those in which a person helps with the budget or the final output. */
-function plannedTasks({ state, planned }: GoalRun): TaskState[] {
-  return state.tasks.filter(({ id }) => planned.has(id));
 }
 
 function taskProgressOf({ taskProgress }: GoalRun, { id }: TaskState): TaskProgress {
@@ -207,12 +210,18 @@ function taskProgressOf({ taskProgress }: GoalRun, { id }: TaskState): TaskProgr
 
 function openGoalRun(input: RunInput): GoalRun {
   const { carried } = input;
-  return Object.assign(openRun(input), {
+  const run: GoalRun = Object.assign(openRun(input), {
     input,
     planned: new Map(carried?.planned.map((task) => [task.id, task])),
     taskProgress: new Map(carried?.works),
     finalWork: carried?.final_work ?? { attempt: 1, remarks: [] },
+    branches: new Map(),
+    early: [],
+    doTask: (task: TaskState) => doTask(run, task),
   });
+  hearSteering(run);
+  hearTerms(run);
+  return run;
 }
 
 function planCarriedOver({ planned, taskProgress, finalWork }: GoalRun): Omit<CarriedRun, keyof Carried> {

@@ -1,5 +1,5 @@
-import { eventOf } from './contract/events.ts';
-import type { GateState, RunEvent, RunState, TaskState } from './contract/states.ts';
+import { eventOf, type EventType, type RunEvent } from './contract/events.ts';
+import type { GateState, RunState, TaskState } from './contract/states.ts';
 
 /**
  * What a run is, and what has changed in it since it was written to Postgres. Every change goes through here;
@@ -30,7 +30,7 @@ export function noChanges(): Changes {
 }
 
 /** Records an event of the run. */
-export function record({ changes }: ChangingRun, type: string, data?: Record<string, unknown>): void {
+export function record({ changes }: ChangingRun, type: EventType, data?: Record<string, unknown>): void {
   changes.run = true;
   changes.events.push(eventOf(type, data));
 }
@@ -51,9 +51,14 @@ export function changeTask(run: ChangingRun, task: TaskState, change: Partial<Ta
   }
 }
 
+/** A task in which a person is asked for something beside the plan: it is there once. */
+export function addTask({ state }: ChangingRun, task: TaskState): void {
+  if (!state.tasks.includes(task)) state.tasks.push(task);
+}
+
 export function complete(run: ChangingRun, task: TaskState, output_id: string | null): void {
   changeTask(run, task, { status: 'completed', output_id, error: null });
-  record(run, 'task.completed', { task_id: task.id, output_id });
+  record(run, 'task.completed', { task_id: task.id, output_id, round: task.round });
 }
 
 /** Each warning once, and the first 50: a run may live for weeks. */

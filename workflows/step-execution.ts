@@ -1,5 +1,6 @@
 import { ActivityFailure, ApplicationFailure, TimeoutFailure } from '@temporalio/workflow';
 import { asksModel, type StepOutline } from './contract/definition.ts';
+import { written, type Outcome } from './contract/outcome.ts';
 import { newTask } from './contract/plan.ts';
 import type { ValueRef } from './contract/shared-state.ts';
 import type { TaskState } from './contract/states.ts';
@@ -7,16 +8,10 @@ import { stopped } from './guards.ts';
 
 /** Pure: one execution of a step. It is a task of the run; it has an outcome, or a reason why it failed. */
 
-export type Writes = Record<string, ValueRef>;
-
-/** What a step did: what it wrote, and where its line goes on. */
-export type Outcome = { writes: Writes; output_id: string | null; next: string | null };
-
 /** The task of one execution of a step. Its id is that of the step, and `step.2`, … when it is executed again. */
 export function newStepTask(step: StepOutline, path: string, tasks: TaskState[]): TaskState {
-  const before = tasks.filter((task) => task.step?.step_id === step.id).length;
   const task = newTask({
-    id: before === 0 ? step.id : `${step.id}.${before + 1}`,
+    id: newTaskId(step, tasks),
     title: step.name,
     kind: step.type === 'human' ? 'human' : asksModel(step) ? 'ai' : 'code',
     agent: 'agent_id' in step ? step.agent_id : null,
@@ -27,24 +22,22 @@ export function newStepTask(step: StepOutline, path: string, tasks: TaskState[])
   return { ...task, step: { step_id, type, path, output_key, writes: {}, next: null } };
 }
 
+/** Of a run that is done again from a step some are missing, and those that stand keep their ids. */
+function newTaskId({ id }: StepOutline, tasks: TaskState[]): string {
+  const taken = new Set(tasks.flatMap((task) => (task.step?.step_id === id ? [task.id] : [])));
+  let n = taken.size + 1;
+  while (taken.has(`${id}.${n}`)) n += 1;
+  return n === 1 ? id : `${id}.${n}`;
+}
+
 /** The text in Postgres that a value is; null when it is none, or stands right here. */
 export function idOf(output: ValueRef | null): string | null {
   if (!output) return null;
   return 'text' in output ? output.text : 'json' in output ? output.json : null;
 }
 
-export function written({ output_key }: StepOutline, output: ValueRef | null): Writes {
-  return output_key && output ? { [output_key]: output } : {};
-}
-
 export function outcomeOf(step: StepOutline, output: ValueRef | null): Outcome {
   return { writes: written(step, output), output_id: idOf(output), next: step.next_step_id };
-}
-
-/** Of a step that a person has answered. */
-export function answerOf(step: StepOutline, output_id: string): Outcome {
-  const answer: ValueRef = { json: output_id };
-  return { writes: { ...written(step, answer), human_response: answer }, output_id, next: step.next_step_id };
 }
 
 /** Why the step failed, for its caller. What is no failure of it, and faults of our own code, go on upwards. */

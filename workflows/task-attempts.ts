@@ -3,6 +3,7 @@ import { outputsBefore } from './contract/plan.ts';
 import type { AgentLoop, TaskProgress, TaskState } from './contract/states.ts';
 import { awaitAnswer } from './gate.ts';
 import { restWhenLong } from './history.ts';
+import { released } from './holds.ts';
 import { accepted, evaluateTask, executeTask, refusal } from './model-activities.ts';
 import type { RunContext } from './run-context.ts';
 import { changeTask, complete, record, warn } from './state.ts';
@@ -29,6 +30,7 @@ export async function doByAgent(
   for (;;) {
     // At a gate of a tool call it is in the middle of an attempt.
     if (task.gate?.status !== 'open' || task.gate.kind === 'tool_approval') {
+      if (run.projection.isHeld && !taskProgress.is_underway) await released(run);
       restWhenLong(run);
       taskProgress.trouble = await attempt(run, task, taskProgress);
       // Not when it rests there: then it goes on with this attempt.
@@ -45,7 +47,7 @@ export async function doByAgent(
 
     const { trouble } = taskProgress;
     const kind = trouble ? 'escalation' : 'approval';
-    const answer = await awaitAnswer(run, task, { kind, policy: run.gatePolicy, reason: trouble?.reason });
+    const answer = await awaitAnswer(run, task, { kind, policy: () => run.terms.gate_policy, reason: trouble?.reason });
     if (answer.decision === 'edit') return complete(run, task, answer.output_id);
     if (answer.decision === 'approve') return complete(run, task, (trouble && answer.output_id) || task.output_id);
     taskProgress.failures = 0;
@@ -63,12 +65,14 @@ async function attempt(run: RunContext, task: TaskState, taskProgress: TaskProgr
   const material = { inputs: outputsBefore(run.state.tasks, task), feedback_id, previous_output_id };
   try {
     const takeTurn = () => executeTask(run, task, material, loop.turn);
-    const { output_id, evaluation: judged } = await agentLoop({ run, task, loop }, takeTurn);
+    const { output_id, evaluation: verdict } = await agentLoop({ run, task, loop }, takeTurn);
     changeTask(run, task, { output_id });
-    const evaluation = accepted(judged) ?? (await evaluateTask(run, task, output_id));
+    const evaluation = accepted(verdict) ?? (await evaluateTask(run, task, output_id));
     warn(run, ...evaluation.warnings);
     const { passed, score, feedback, feedback_id: said_id } = evaluation;
     changeTask(run, task, { evaluation: { passed, score, feedback } });
+    const judged = { task_id: task.id, attempt: task.attempts, output_id, passed, score, feedback };
+    record(run, 'task.evaluated', passed || !said_id ? judged : { ...judged, feedback_id: said_id });
     if (passed) return null;
     // Without feedback there is none that could be read.
     return said_id ? { reason: `The evaluation says: ${feedback}`, feedback_id: said_id } : { reason: feedback };
@@ -88,6 +92,6 @@ function beginAttempt(run: RunContext, task: TaskState, taskProgress: TaskProgre
   taskProgress.is_underway = true;
   const status = task.gate?.status === 'open' ? 'waiting_human' : 'running';
   changeTask(run, task, { status, attempts, error: null, evaluation: null });
-  record(run, 'task.started', { task_id: task.id, agent: task.agent, attempt: attempts });
+  record(run, 'task.started', { task_id: task.id, agent: task.agent, attempt: attempts, round: task.round });
   return taskProgress.loop;
 }

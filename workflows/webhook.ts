@@ -8,23 +8,23 @@ import {
 } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { Activities } from '../activities/index.ts';
-import type { RunDelivery, WebhookDelivery } from './contract/inputs.ts';
+import type { RunDelivery } from './contract/inputs.ts';
 
 const { deliverWebhook } = proxyActivities<Activities>({
   startToCloseTimeout: '60s',
-  // The activity says when to try again, and when no more.
+  // Those of 0.1.0 say themselves when to try again, and when no more.
   retry: { initialInterval: '5s' },
 });
 
 /**
- * Delivers one event to a webhook. A workflow of its own, left to itself by the run that starts it, so that a dead
- * endpoint never slows a run.
+ * Has one event sent to a webhook: it waits in Postgres from then on. A workflow of its own, left to itself by the run that
+ * starts it, so that a run waits for nothing of it.
  */
-export async function webhookDelivery(delivery: WebhookDelivery): Promise<void> {
+export async function webhookDelivery(delivery: RunDelivery): Promise<void> {
   try {
-    const of = 'run_id' in delivery ? delivery.run_id : delivery.delivery_id;
-    await deliverWebhook.executeWithOptions({ summary: `${delivery.event} of ${of}` }, [delivery]);
+    await deliverWebhook.executeWithOptions({ summary: `${delivery.event} of ${delivery.run_id}` }, [delivery]);
   } catch (error) {
+    // Of activities of 0.1.0, when an event was given up.
     if (!(error instanceof ActivityFailure)) throw error;
     throw ApplicationFailure.nonRetryable(
       `The webhook was not delivered: ${error.cause?.message}`,

@@ -34,12 +34,15 @@ export function cut(text: string, limit: number): string {
   return text.length <= limit ? text : `${text.slice(0, limit)}\n[… ${text.length - limit} characters left out]`;
 }
 
-export type Material = { task_id: string; title: string; by: 'person' | 'agent'; text: string };
+/** `attributes`: where it is from, and what it is. */
+export type Material = { by: 'person' | 'agent' | 'file'; text: string; attributes: Attributes };
+
+const tags = { person: 'answer', agent: 'output', file: 'file' };
 
 /** In letters of English, as the model reads it: about 20,000 tokens. */
 const materialBudget = 80_000;
 
-/** Earlier outputs and people's answers, sharing a budget fairly: short ones whole, long ones cut. */
+/** Files, earlier outputs and people's answers, sharing a budget fairly: short ones whole, long ones cut. */
 export function materialBlocks(material: Material[]): string | undefined {
   if (material.length === 0) return undefined;
   let left = materialBudget;
@@ -53,12 +56,7 @@ export function materialBlocks(material: Material[]): string | undefined {
       left -= limit;
     });
   return material
-    .map((item) =>
-      block(item.by === 'person' ? 'answer' : 'output', cutForModels(item.text, limits.get(item)!), {
-        from: item.task_id,
-        title: item.title,
-      }),
-    )
+    .map((item) => block(tags[item.by], cutForModels(item.text, limits.get(item)!), item.attributes))
     .join('\n\n');
 }
 

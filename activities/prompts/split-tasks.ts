@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { isObject } from '../../src/llm/index.ts';
-import { block, cut, dataRule, listBlock, parts } from './blocks.ts';
+import { block, cut, dataRule, listBlock, materialBlocks, parts, type Material } from './blocks.ts';
 import { memberOf, nameOf, shorten, textOf } from './readings.ts';
 
 const maxTitle = 120;
@@ -64,7 +64,7 @@ function distinct(tasks: unknown[] | undefined): unknown[] | undefined {
   return tasks && [...new Map(tasks.map((task) => [JSON.stringify(task), task])).values()];
 }
 
-export function splitTasksPrompt(run: { task: string; agents: string[]; human_steps: string[] }) {
+export function splitTasksPrompt(run: { task: string; agents: string[]; human_steps: string[]; files: Material[] }) {
   return {
     system: `You are Orchflow's planner.
 You split a goal into 3 to 6 subtasks that agents and people work on, many of them in parallel.
@@ -79,6 +79,7 @@ You split a goal into 3 to 6 subtasks that agents and people work on, many of th
 ${dataRule}`,
     prompt: parts(
       block('goal', run.task),
+      materialBlocks(run.files),
       listBlock('agents', run.agents),
       listBlock(
         'human_steps',

@@ -152,7 +152,7 @@ async function longValues(servers: Servers, user: User): Promise<void> {
 /** As many servers as are admitted, each with as much as it is let have, and listing as much as is read. */
 async function longSchemas({ url }: Servers, user: User): Promise<void> {
   const schema = { type: 'object', properties: { text: { description: 'x'.repeat(95_000) } } };
-  const tools = Array.from({ length: 15 }, (_, n) => ({ name: `tool${n}`, inputSchema: schema }));
+  const tools = Array.from({ length: 10 }, (_, n) => ({ name: `tool${n}`, inputSchema: schema }));
   const mcp = await startRawMcp([tools]);
   await inLanes(30, 5, (n) => user.post('/tools/mcp', { name: `server${n}`, url: mcp.url }));
   await inLanes(20, 5, () => drain(`${url}/api/v1/tools`, user));

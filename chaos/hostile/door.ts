@@ -1,5 +1,5 @@
 import { serverTiming } from '../../test/harness/server-timing.ts';
-import type { Api } from '../clients.ts';
+import type { Api } from '../requests.ts';
 import type { Entry, Operation } from '../journal.ts';
 import type { Random } from '../random.ts';
 
@@ -8,14 +8,15 @@ const patience = 8_000;
 const shownLength = 500;
 
 /** What honest accounts have in their texts, and no other: an answer with one of these shows what is another's. */
-const marksOfOthers = /\[run:c\d+|made-by-run_|\b(ann|bob)-says-|\breceipt-\d|sk-canary[ab]\d/g;
+const marksOfOthers =
+  /\[run:(c|many)\d+|made-by-run_|\b(ann|bob)-says-|\breceipt-\d|sk-canary(a|b|crowd)\d|file-says-/g;
 
 /** What is asked of an API. */
 export type Request = {
   method?: string;
-  /** Below `/api/v1`. */
+  /** Below `/api/v1`, or `/codec/…`. */
   path: string;
-  /** A text is sent as it is, anything else as JSON. */
+  /** A text is sent as it is, and so is what a function makes to be read; anything else as JSON. */
   body?: unknown;
   headers?: Record<string, string>;
   /** In place of the tenant's own key; null sends none. */
@@ -60,18 +61,8 @@ export function createDoor({ apis, api_key, random }: { apis: Api[]; api_key: st
   const exchanges: Exchange[] = [];
   const held: Held[] = [];
 
-  function open({ method = 'GET', path, body, headers, key = api_key }: Request, api: Api, signal: AbortSignal) {
-    return fetch(`${api.url}/api/v1${path}`, {
-      method,
-      headers: {
-        ...(key !== null && { 'x-api-key': key }),
-        ...(body !== undefined && { 'content-type': 'application/json' }),
-        ...headers,
-      },
-      body: body === undefined || typeof body === 'string' ? (body as string) : JSON.stringify(body),
-      signal,
-    });
-  }
+  const open = (request: Request, api: Api, signal: AbortSignal) =>
+    send({ ...request, key: request.key === undefined ? api_key : request.key }, api, signal);
 
   function begin(op: string, { method = 'GET', path, due, wait, makes, operation }: Request, api: Api): Exchange {
     const invoked = Date.now();
@@ -135,6 +126,25 @@ export function createDoor({ apis, api_key, random }: { apis: Api[]; api_key: st
   }
 
   return { ask, hold, exchanges, held };
+}
+
+function send({ method = 'GET', path, body, headers, key }: Request, api: Api, signal: AbortSignal) {
+  return fetch(`${api.url}${path.startsWith('/codec') ? '' : '/api/v1'}${path}`, {
+    method,
+    headers: {
+      ...(typeof key === 'string' && { 'x-api-key': key }),
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+      ...headers,
+    },
+    body: sentAs(body),
+    ...(typeof body === 'function' && { duplex: 'half' }),
+    signal,
+  });
+}
+
+function sentAs(body: unknown): RequestInit['body'] {
+  if (typeof body === 'function') return (body as () => ReadableStream)();
+  return body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
 }
 
 function parse(text: string): unknown {

@@ -52,7 +52,9 @@ const hangingWebhooks: Attack = async ({ startGoal, outside, random, get, post, 
   await atOnce(3, () => startGoal('plain', more));
   await pause(random.between(1_000, 4_000));
   const { body } = await get('/webhooks/deliveries?limit=20');
-  const sent: { delivery_id: string }[] = body?.deliveries ?? [];
+  const all: { delivery_id: string; subscription_id: string | null }[] = body?.deliveries ?? [];
+  // Of a subscription that was deleted since, nothing is sent again.
+  const sent = all.filter(({ subscription_id }) => subscription_id === null);
   await Promise.all(
     sent.map(({ delivery_id }) => post(`/webhooks/deliveries/${delivery_id}/redeliver`, undefined, orTooMany(200))),
   );

@@ -18,6 +18,7 @@ function reachesFor({
   provider_id,
   key_id,
   delivery_id,
+  subscription_id,
   orchestration_id: orch_id,
 }: Others): Reach[] {
   const get = (path: string) => ({ method: 'GET', path });
@@ -37,15 +38,40 @@ function reachesFor({
     post(`/orchestrations/${orch_id}/run?wait=0`, { message: 'x' }),
     { ...post(`/orchestrations/${orch_id}/run/stream`, { message: 'x' }), isLimited: true },
     { ...post(`/webhooks/deliveries/${delivery_id}/redeliver`), isLimited: true },
+    get(`/webhooks/subscriptions/${subscription_id}`),
+    post(`/webhooks/subscriptions/${subscription_id}/rotate-secret`),
+    { ...post(`/webhooks/subscriptions/${subscription_id}/test`), isLimited: true },
+    { method: 'PATCH', path: `/webhooks/subscriptions/${subscription_id}`, body: { status: 'disabled' } },
     { method: 'PUT', path: `/orchestrations/${orch_id}`, body: definition },
     remove(`/runs/${run_id}`),
     remove(`/providers/${provider_id}`),
     remove(`/keys/${key_id}`),
     remove(`/orchestrations/${orch_id}`),
+    remove(`/webhooks/subscriptions/${subscription_id}`),
     post('/runs', { task: 'Take what there is.', provider_id }),
     post('/runs', { task: 'Take what there is.', fallback_provider_ids: [provider_id] }),
     post('/providers', { provider: 'openai', api_key: 'sk-canaryx', replaces: provider_id }),
     ...answersTo(run_id, task_id, gate_id),
+    ...steeringOf(run_id, task_id),
+  ];
+}
+
+/** What changes the course of a run of another, and what tells it. */
+function steeringOf(run_id: string, task_id: string): Reach[] {
+  const run = `/runs/${run_id}`;
+  const steering = ['retry', 'correct', 'skip', 'cancel'].map((action) => ({
+    method: 'POST',
+    path: `${run}/tasks/${task_id}/${action}`,
+    body: action === 'correct' ? { output: 'xstolen' } : {},
+  }));
+  return [
+    ...steering,
+    { method: 'POST', path: `${run}/hold` },
+    { method: 'POST', path: `${run}/release` },
+    { method: 'PATCH', path: run, body: { tags: ['xstolen'], max_tokens: 1 } },
+    { method: 'DELETE', path: `${run}?purge=true` },
+    { method: 'GET', path: `${run}/audit` },
+    { method: 'GET', path: `${run}/tasks/${task_id}/attempts` },
   ];
 }
 
@@ -56,6 +82,7 @@ function answersTo(run_id: string, task_id: string, gate_id: string): Reach[] {
   return [
     { method: 'POST', path: complete, body: { decision: 'approve', output: 'xstolen', gate_id } },
     { method: 'POST', path: complete, body: { output: 'xstolen' } },
+    { method: 'POST', path: complete, body: { decision: 'reject', output: 'xstolen', send_back_to: 'T1' } },
     { method: 'POST', path: `${resume}?wait=0`, body: { response: { audience: 'xstolen' }, gate_id } },
     { method: 'POST', path: `${resume}/stream`, body: { response: 'xstolen' }, isLimited: true },
   ];
@@ -103,8 +130,10 @@ const lists: Attack = async ({ get, random }) => {
       '/orchestrations',
       '/providers',
       '/keys',
+      '/files',
       '/tools/mcp',
       '/webhooks/deliveries',
+      '/webhooks/subscriptions',
     ]),
   );
 };

@@ -10,6 +10,7 @@ export type Others = {
   provider_id: string;
   key_id: string;
   delivery_id: string;
+  subscription_id: string;
   orchestration_id: string;
 };
 
@@ -33,6 +34,11 @@ export function createSpy(db: Db, account_id: string) {
       .select('key_id')
       .where('account_id', '=', run.account_id)
       .executeTakeFirstOrThrow();
+    const { subscription_id } = await db
+      .selectFrom('webhook_subscriptions')
+      .select('subscription_id')
+      .where('account_id', '=', run.account_id)
+      .executeTakeFirstOrThrow();
     const { run_id, task_id, gate_id, provider_id } = run;
     return {
       run_id,
@@ -41,9 +47,22 @@ export function createSpy(db: Db, account_id: string) {
       provider_id: provider_id!,
       key_id,
       delivery_id: `msg_${run_id}_1`,
+      subscription_id,
       orchestration_id: 'chaos',
     };
   }
 
-  return { others: () => others().catch(() => undefined) };
+  /** Any file of another account. */
+  async function file(): Promise<string | undefined> {
+    const found = await db
+      .selectFrom('files')
+      .select('file_id')
+      .where('account_id', '!=', account_id)
+      .orderBy('created_at', 'desc')
+      .limit(1)
+      .executeTakeFirst();
+    return found?.file_id;
+  }
+
+  return { others: () => others().catch(() => undefined), file: () => file().catch(() => undefined) };
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Api } from '../clients.ts';
+import { hasEnded, type RunStatus } from '../../workflows/contract/states.ts';
+import type { Api } from '../requests.ts';
 import type { Random } from '../random.ts';
 import type { Door, Request } from './door.ts';
 import type { Habit, HostileOutside } from './outside.ts';
@@ -23,6 +24,9 @@ export type Hostile = ReturnType<ReturnType<typeof createTenant>>;
 
 /** One of the things that it does. It ends soon after `signal` is aborted. */
 export type Attack = (hostile: Hostile) => Promise<void>;
+
+/** As long as an attack goes on with a run that it has started, and some more: in milliseconds. */
+const longest_ms = 25_000;
 
 /** What is due where one may be too many. */
 export const orTooMany = (status: number) => [status, 429];
@@ -129,5 +133,13 @@ function startAs({ ask, post, pause }: Asking, { outside, provider_id }: Given, 
   const cancel = (run_id: string) =>
     ask({ method: 'DELETE', path: `/runs/${run_id}`, due: [200, 409], operation: { op: 'cancel', run_id } });
 
-  return { startGoal, define, startSteps, remove, cancel };
+  /** Cancels what it began a while ago and has not ended, so that what it starts now has places. */
+  async function makeRoom(): Promise<void> {
+    const { body } = await ask({ path: '/runs?limit=100', due: [200] });
+    const all: { run_id: string; status: RunStatus; created_at: string }[] = body?.runs ?? [];
+    const old = all.filter(({ created_at }) => Date.parse(created_at) < Date.now() - longest_ms);
+    for (const { run_id } of old.filter(({ status }) => !hasEnded(status))) await cancel(run_id);
+  }
+
+  return { startGoal, define, startSteps, remove, cancel, makeRoom };
 }

@@ -2,11 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { createDb } from '../../db/index.ts';
 import { register } from '../../test/harness/client.ts';
-import type { Api } from '../clients.ts';
+import type { Api } from '../requests.ts';
 import { createRandom, type Random } from '../random.ts';
 import { createDoor } from './door.ts';
 import { doors } from './doors.ts';
+import { files } from './files.ts';
 import { held } from './held.ts';
+import { keys } from './keys.ts';
 import { others } from './others.ts';
 import { startHostileOutside } from './outside.ts';
 import { createSpy } from './spy.ts';
@@ -23,7 +25,7 @@ export type Given = { apis: Api[]; databaseUrl: string; seed: number };
 /** What it has done, and what was answered. */
 export type Report = Awaited<ReturnType<typeof begin>>;
 
-const attacks: Record<string, Attack> = { ...work, ...held, ...tools, ...doors, ...others };
+const attacks: Record<string, Attack> = { ...work, ...held, ...tools, ...doors, ...keys, ...files, ...others };
 /** They come more often than the others: it takes luck to swap a server in the right moment. */
 const often = ['swappedServers', 'swappedServers'];
 /** For the end of what it has begun. */
@@ -82,7 +84,9 @@ async function begin({ apis, databaseUrl, seed }: Given) {
   const atWork = Array.from({ length: hands }, async () => {
     while (!isOver()) {
       const attack = next();
-      await attacks[attack]!(as(attack));
+      const hostile = as(attack);
+      await hostile.makeRoom();
+      await attacks[attack]!(hostile);
       turns += 1;
       done.add(attack);
       leaveWhenOver();

@@ -94,7 +94,7 @@ const manyGates: Attack = async ({ startSteps, random, get, post, pause }) => {
 
 /** As many runs as it may have, and more; then room for others. */
 const manyRuns: Attack = async ({ startGoal, random, atOnce, get, cancel, pause }) => {
-  await atOnce(12, () => startGoal('hang', { ask_me_about: random.chance(0.7) ? ['what there is'] : [] }));
+  await atOnce(24, () => startGoal('hang', { ask_me_about: random.chance(0.7) ? ['what there is'] : [] }));
   await pause(random.between(500, 3_000));
   const { body } = await get('/runs?limit=40');
   const ended = ['completed', 'failed', 'cancelled'];

@@ -1,6 +1,7 @@
 import type { OrderEntry } from '../web.ts';
 import { productOf } from '../agent.ts';
 import type { Evidence } from '../evidence.ts';
+import { isSuperseded } from '../steerings.ts';
 import { excusedUntil, workersWereHurt } from '../windows.ts';
 import { isEnded, time, type Invariant } from './runs.ts';
 
@@ -58,10 +59,12 @@ export const toolsAreCalledOnce: Invariant = (e) => {
     const text = e.texts.get(row.call_id) ?? '';
     if (!wasGiven(e, row, text)) faults.push(`${row.call_id} has a result that nobody gave: ${text.slice(0, 200)}`);
   }
-  for (const { call_id, run_id, tool_calls } of e.llm_calls) {
+  for (const { call_id, run_id, task_id, tool_calls } of e.llm_calls) {
     const made = e.tool_calls.filter(({ answer_id }) => answer_id === call_id).length;
     const isCompleted = e.runs.some((run) => run.run_id === run_id && run.status === 'completed' && run.attempt === 1);
-    if (isCompleted && made !== (tool_calls?.length ?? 0)) {
+    // Nothing is called any more for a task that is done again, or left out.
+    const isStopped = task_id !== null && isSuperseded(e, run_id!, task_id, call_id);
+    if (isCompleted && !isStopped && made !== (tool_calls?.length ?? 0)) {
       faults.push(`${call_id} asked for ${tool_calls?.length} calls, and ${made} were made`);
     }
   }

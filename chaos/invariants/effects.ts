@@ -1,8 +1,10 @@
 import type { Evidence } from '../evidence.ts';
+import type { Change } from '../audit.ts';
 import { askedToWait, type Entry } from '../journal.ts';
 import { describe } from '../nemesis.ts';
+import { renewalsOf } from '../steerings.ts';
 import { during, excusedUntil, hurtsApi } from '../windows.ts';
-import { entries, isEnded, type Invariant } from './runs.ts';
+import { entries, isEnded, time, waitedInVain, type Invariant } from './runs.ts';
 
 /** 7. An acknowledged cancellation is final: nothing is asked or told after it, and calls in flight are closed. */
 export const cancelsAreFinal: Invariant = (e) => {
@@ -45,7 +47,8 @@ export const eventsAreDelivered: Invariant = (e) => {
     if (status === 'delivered' && !taken) faults.push(`${delivery_id} was not delivered, but says so`);
     if (status === 'failed') faults.push(`${delivery_id} was given up: ${last_response}`);
   }
-  for (const { run_id, status, webhook_url } of e.runs) {
+  for (const run of e.runs) {
+    const { run_id, status, webhook_url } = run;
     const prefix = `${run_id}/webhook/`;
     const started = e.workflows.filter(({ workflow_id }) => workflow_id.startsWith(prefix));
     const numbers = started
@@ -55,14 +58,18 @@ export const eventsAreDelivered: Invariant = (e) => {
     const isNext = (number: number, before = 0) => number === before + 1 || number % 1_000_000 === 1;
     if (numbers.some((number, index) => !isNext(number, numbers[index - 1])))
       faults.push(`${run_id} has webhooks ${numbers.join()}`);
-    const rows = e.deliveries.filter((row) => row.run_id === run_id);
+    const rows = e.deliveries.filter((row) => row.run_id === run_id && row.subscription_id === null);
     for (const workflow of started) {
       const delivery_id = `msg_${run_id}_${workflow.workflow_id.slice(prefix.length)}`;
       const row = rows.find((one) => one.delivery_id === delivery_id);
-      const isTried = workflow.status === 'RUNNING';
+      const isTried = row?.status === 'pending' || (!row && workflow.status === 'RUNNING');
       if (row?.status !== 'delivered' && !isTried) faults.push(`${delivery_id} is ${row?.status}, ${workflow.status}`);
     }
-    if (webhook_url && isEnded(status) && !started.some(({ text }) => text.includes(`"event\\":\\"${status}\\"`))) {
+    // Of one that never began, its API tells the end.
+    const isTold = waitedInVain(e, run)
+      ? rows.some(({ delivery_id }) => delivery_id.includes(`_${status}`))
+      : started.some(({ text }) => text.includes(`"event\\":\\"${status}\\"`));
+    if (webhook_url && isEnded(status) && !isTold) {
       faults.push(`${run_id} is ${status}, and its webhook was not told`);
     }
   }
@@ -79,15 +86,28 @@ export const eventsAreDelivered: Invariant = (e) => {
 
 const taskEnds = ['completed', 'skipped', 'cancelled'];
 
-/** 9. No status goes back from an end, no version falls; what was used is what was answered. */
+/**
+ * 9. No status goes back from an end, unless a person has had the task done again, once for each time; no version falls; what was
+ * used is what was answered.
+ */
 export const nothingGoesBack: Invariant = (e) => {
   const retried = new Set(entries(e, 'retry').map(({ run_id }) => run_id));
   const faults = e.changes
-    .filter(({ run_id, task_id, before, after, versions: [from, to] }) => {
+    .filter((change) => {
+      const {
+        run_id,
+        task_id,
+        before,
+        after,
+        versions: [from, to],
+        rounds: [round, newRound],
+      } = change;
       const isEnd = task_id === null ? isEnded(before) : taskEnds.includes(before);
       // An orchestration that is tried again.
       if (task_id === null && before === 'failed' && after === 'pending') return !retried.has(run_id);
-      return to < from || (isEnd && before !== after) || (after === 'pending' && before !== after);
+      if (to < from) return true;
+      if (task_id !== null && round !== newRound) return !isRenewed(e, change);
+      return (isEnd && before !== after) || (after === 'pending' && before !== after);
     })
     .map((change) => JSON.stringify(change));
   for (const { call_id } of e.llm_calls) {
@@ -99,6 +119,12 @@ export const nothingGoesBack: Invariant = (e) => {
   return faults;
 };
 
+/** By so many people, by then, as it counts rounds. */
+function isRenewed(e: Evidence, { run_id, task_id, rounds: [before, after], at }: Change): boolean {
+  const asked = renewalsOf(e, run_id, task_id!).filter((steering) => steering.at <= time(at) + 50);
+  return after! > before! && after! <= asked.length;
+}
+
 /** 10. No secret is anywhere in clear, no account hears of another's run, and every history can be replayed. */
 export const nothingLeaks: Invariant = (e) => {
   const faults = [...e.unreplayable];
@@ -108,7 +134,8 @@ export const nothingLeaks: Invariant = (e) => {
   for (const { path, payload, id } of e.received) {
     const run = e.runs.find(({ run_id }) => run_id === payload.run_id);
     const isEscalation = payload.event === 'gate.overdue' && run?.escalation_webhook_url?.endsWith(path);
-    if (!run?.webhook_url?.endsWith(path) && !isEscalation) faults.push(`${id} came to ${path}`);
+    const isSubscribed = e.deliveries.some((row) => row.delivery_id === id && row.url?.endsWith(path));
+    if (!run?.webhook_url?.endsWith(path) && !isEscalation && !isSubscribed) faults.push(`${id} came to ${path}`);
   }
   return faults;
 };
@@ -116,7 +143,7 @@ export const nothingLeaks: Invariant = (e) => {
 const promised_ms = 3_000;
 
 /** 20. Every request is answered in time, and none with a 500. */
-export const answersArePrompt: Invariant = (e) => lateAnswers(e, e.journal);
+export const answersArePrompt: Invariant = (e) => lateAnswers(e, e.asked);
 
 /** A request with its answer, of whatever journal. */
 type Answered = Pick<Entry, 'api' | 'invoked' | 'ended' | 'app_ms' | 'status' | 'body'> & {

@@ -1,4 +1,6 @@
-import { entries, isEnded, time, type Invariant } from './runs.ts';
+import type { Evidence } from '../evidence.ts';
+import { isGiven, touchesOf } from '../steerings.ts';
+import { entries, isEnded, stands, time, type Invariant } from './runs.ts';
 import { endOf } from './timers.ts';
 
 /**
@@ -12,7 +14,8 @@ export const gatesArePassedByPeople: Invariant = (e) => {
     const run = e.runs.find((row) => row.run_id === run_id)!;
     if (status === 'open' && isEnded(run.status)) faults.push(`${gate_id} is open, and its run ${run.status}`);
     // One that was tried again has failed before.
-    if (status === 'closed' && !['cancelled', 'failed'].includes(run.status) && run.attempt === 1) {
+    const touches = touchesOf(e, run_id, task_id);
+    if (status === 'closed' && !['cancelled', 'failed'].includes(run.status) && run.attempt === 1 && !touches.length) {
       faults.push(`${gate_id} was closed by nobody; its run is ${run.status}`);
     }
     if (status === 'expired' && endOf(e, run, gate) === 'wait')
@@ -21,9 +24,18 @@ export const gatesArePassedByPeople: Invariant = (e) => {
     const given = entries(e, 'complete').filter((entry) => entry.gate_id === gate_id && entry.outcome !== 'fail');
     if (!given.some((entry) => entry.decision === decision)) faults.push(`${gate_id}: nobody sent ${decision}`);
     if (decision === 'reject' || decision === 'retry') continue;
+    const isLast = !e.gates.some((one) => one.run_id === run_id && one.task_id === task_id && isLater(one, gate));
     const after = e.tasks.filter((task) => task.run_id === run_id && task.depends_on.includes(task_id));
-    for (const { id } of after) {
-      const first = e.calls.find((call) => call.run_id === run_id && call.purpose === 'execute' && call.task_id === id);
+    for (const task of after) {
+      const { id } = task;
+      const first = e.calls.find(
+        (call) =>
+          call.run_id === run_id &&
+          call.purpose === 'execute' &&
+          call.task_id === id &&
+          // Of what is done again, the last time counts.
+          (touches.length === 0 || (isLast && stands(task, call))),
+      );
       if (first && first.received_at < time(gate.answered_at!) - 50) {
         faults.push(
           `${run_id} ${id} began at ${first.received_at}, before ${gate_id} was answered at ${gate.answered_at}`,
@@ -32,7 +44,8 @@ export const gatesArePassedByPeople: Invariant = (e) => {
     }
   }
   for (const { run_id } of e.runs.filter((run) => run.require_approval && run.status === 'completed')) {
-    for (const { id } of e.tasks.filter((task) => task.run_id === run_id && task.kind === 'ai')) {
+    const ofModels = e.tasks.filter((task) => task.run_id === run_id && task.kind === 'ai');
+    for (const { id } of ofModels.filter((task) => task.status === 'completed' && !isGiven(task))) {
       const passed = e.gates.some(
         (gate) =>
           gate.run_id === run_id && gate.task_id === id && gate.kind !== 'tool_approval' && gate.status === 'answered',
@@ -42,3 +55,7 @@ export const gatesArePassedByPeople: Invariant = (e) => {
   }
   return faults;
 };
+
+type Gate = Evidence['gates'][number];
+
+const isLater = (one: Gate, other: Gate) => time(one.opened_at) > time(other.opened_at);

@@ -5,7 +5,7 @@ import { honestPart, hostilePart } from '../parts.ts';
 import { aftermath, during, hurtsApi } from '../windows.ts';
 import { lateAnswers } from './effects.ts';
 import { endOf } from './timers.ts';
-import { entries, isEnded, statusInTemporal, type Invariant } from './runs.ts';
+import { entries, isEnded, statusInTemporal, waitedInVain, type Invariant } from './runs.ts';
 
 /** What must hold of the tenant that means harm. */
 
@@ -17,6 +17,8 @@ export const nothingIsTaken: Invariant = (e) => {
     .map((exchange) => `${tell(exchange)} shows ${exchange.seen.join()}`);
   const [before, after] = [e.holdings.before, e.holdings.after].map((held) =>
     held
+      // Files come and go; what becomes of them is looked at by itself.
+      .filter(({ kind }) => kind !== 'file')
       .filter((one) => one.account_id !== account_id && e.honest.has(one.account_id))
       .map((one) => JSON.stringify(one)),
   ) as [string[], string[]];
@@ -62,7 +64,8 @@ export const refusalsAreInWords: Invariant = (e) => {
     const isTaken = all.some(({ status = 0 }) => status >= 200 && status < 300);
     if (isStart && isTaken && started.length !== 1) faults.push(`${name} was taken, and is ${started.length} runs`);
   }
-  for (const { run_id, status, error } of runs) {
+  for (const run of runs.filter((one) => !waitedInVain(e, one))) {
+    const { run_id, status, error } = run;
     const workflow = e.workflows.find(({ workflow_id }) => workflow_id === run_id);
     const isSame = isEnded(status) && workflow?.status === statusInTemporal[status as keyof typeof statusInTemporal];
     // The cancellation was taken while the workflow was about to fail, and stands.
@@ -100,16 +103,27 @@ function tell({ op, method, path, api, invoked, status, app_ms, body }: Exchange
 
 /** 24. However much an account wants, it has no more of anything than its limits say. */
 export const limitsHold: Invariant = (e) => {
-  const faults = e.begun
+  const faults = e.accepted
     .filter(({ unfinished }) => unfinished > e.limits.unfinishedRuns)
-    .map(({ run_id, account_id, unfinished }) => `${run_id} was begun as the ${unfinished}th of ${account_id} at once`);
+    .map(
+      ({ run_id, account_id, unfinished }) => `${run_id} was accepted as the ${unfinished}th of ${account_id} at once`,
+    );
   for (const [api, held] of Map.groupBy(e.hostile.held, (one) => one.api)) {
     const most = mostAtOnce(held);
     if (most > limits.openAnswers) faults.push(`${most} answers were open at once in ${api}`);
   }
   const most = mostCallsAtOnce(e);
   if (most > 2 * placesOfOne) faults.push(`${most} calls were open at once, in two workers`);
-  const mostOf = { provider: limits.providers, 'MCP server': limits.mcpServers, orchestration: limits.orchestrations };
+  for (const { file_id, account_id, files, bytes } of e.filed) {
+    if (files > e.limits.files || bytes > e.limits.fileBytes)
+      faults.push(`${account_id} had ${files} files of ${bytes} bytes with ${file_id}`);
+  }
+  const mostOf = {
+    provider: limits.providers,
+    'MCP server': limits.mcpServers,
+    orchestration: limits.orchestrations,
+    subscription: limits.subscriptions,
+  };
   const active = e.holdings.after.filter(({ state }) => state !== 'inactive');
   for (const [account_id, held] of Map.groupBy(active, (one) => one.account_id)) {
     for (const [kind, bound] of Object.entries(mostOf)) {

@@ -1,5 +1,5 @@
 import type { Evidence } from '../evidence.ts';
-import { time, type Invariant } from './runs.ts';
+import { time, type Invariant, type Run } from './runs.ts';
 
 /** A failed call is tried again after half a minute at most, and a lost worker is noticed within seconds. */
 const longest_ms = 60_000;
@@ -12,22 +12,34 @@ export const runsGoOn: Invariant = (e) =>
 
 /** The longest time of each run, from the healing to its end, in which nothing of it happened. */
 export function standstills(e: Evidence): { run_id: string; from: number; ms: number }[] {
-  return e.runs.flatMap(({ run_id, created_at, completed_at }) => {
+  return e.runs.flatMap((run) => {
+    const { run_id, created_at, completed_at } = run;
     const begun = Math.max(e.healed_at, time(created_at));
     const ended = completed_at === null ? e.gathered_at : time(completed_at);
     if (ended <= begun) return [];
-    const moments = [begun, ...signsOf(e, run_id).filter((at) => at > begun && at < ended), ended];
+    const moments = [begun, ...signsOf(e, run).filter((at) => at > begun && at < ended), ended];
     const inOrder = moments.toSorted((a, b) => a - b);
     const pauses = inOrder.slice(1).map((at, index) => ({ run_id, from: inOrder[index]!, ms: at - inOrder[index]! }));
     return [pauses.reduce((longest, pause) => (pause.ms > longest.ms ? pause : longest))];
   });
 }
 
-/** When something was done for the run: a status changed, a model or a tool was called or has answered, a person has. */
-function signsOf(e: Evidence, run_id: string): number[] {
+/**
+ * When something was done for the run: it began, a status changed, a model or a tool was called or has answered, a person has. As
+ * long as it waits for a place, it goes on with the others of its account.
+ */
+function signsOf(e: Evidence, { run_id, account_id }: Run): number[] {
   const isIts = (row: { run_id: string | null }) => row.run_id === run_id;
   const prefix = `${run_id}/`;
+  const begun = e.begun.filter(isIts).map(({ noted_at }) => time(noted_at));
+  const waited = begun.at(-1) ?? e.gathered_at;
+  const before = new Set(e.runs.filter((run) => run.account_id === account_id).map((run) => run.run_id));
   return [
+    ...begun,
+    ...e.changes
+      .filter((change) => before.has(change.run_id) && change.task_id === null)
+      .map(({ at }) => time(at))
+      .filter((at) => at <= waited),
     ...e.changes.filter((change) => isIts(change) && change.before !== change.after).map(({ at }) => time(at)),
     ...e.calls.filter(isIts).map(({ received_at }) => received_at),
     ...e.orders.filter(({ call_id }) => call_id.startsWith(prefix)).map(({ at }) => at),

@@ -1,5 +1,6 @@
 import type { Evidence } from '../evidence.ts';
 import type { Entry } from '../journal.ts';
+import { attemptOf, isGiven, steeringsOf, touchesOf } from '../steerings.ts';
 import { ancestors, topologicalOrder } from '../../workflows/contract/graph.ts';
 
 /** What must hold after any run of chaos: each function returns the violations, with their evidence. */
@@ -33,6 +34,7 @@ export const startsAreKept: Invariant = (e) => {
       if (outcome === 'fail' && status !== 409) faults.push(`${run} was refused: ${JSON.stringify(body)}`);
     }
   }
+  const inVain = new Set(e.runs.filter((run) => !hasBegun(e, run)).map(({ run_id }) => run_id));
   const workflows = e.workflows.filter(({ type }) => type.endsWith('Run')).map(({ workflow_id }) => workflow_id);
   const listed = e.lists.flatMap((ids) => ids ?? ['a list that could not be read']);
   const ids = new Set([...e.runs.map(({ run_id }) => run_id), ...workflows, ...listed]);
@@ -40,10 +42,19 @@ export const startsAreKept: Invariant = (e) => {
     const counts = [e.runs.map(({ run_id }) => run_id), workflows, listed].map(
       (all) => all.filter((x) => x === id).length,
     );
-    if (counts.some((count) => count !== 1)) faults.push(`${id}: ${counts.join('/')} rows/workflows/list entries`);
+    const due = [1, inVain.has(id) ? 0 : 1, 1];
+    if (counts.some((count, index) => count !== due[index]))
+      faults.push(`${id}: ${counts.join('/')} rows/workflows/list entries`);
   }
   return faults;
 };
+
+/** How often a run has begun: once, and once more each time that it failed and was tried again. */
+export const timesBegun = ({ begun }: Evidence, run_id: string) => begun.filter((row) => row.run_id === run_id).length;
+const hasBegun = (e: Evidence, { run_id }: Run) => timesBegun(e, run_id) > 0;
+/** It was cancelled while it waited for its time or its place: Temporal knows nothing of that. */
+export const waitedInVain = (e: Evidence, { run_id, status, attempt }: Run) =>
+  status === 'cancelled' && timesBegun(e, run_id) < attempt;
 
 export const statusInTemporal = { completed: 'COMPLETED', failed: 'FAILED', cancelled: 'CANCELLED' } as const;
 
@@ -51,6 +62,7 @@ export const statusInTemporal = { completed: 'COMPLETED', failed: 'FAILED', canc
 export const runsEndOrWait: Invariant = (e) =>
   e.runs.flatMap((run) => {
     const { run_id, status, phase, error, attempt } = run;
+    if (waitedInVain(e, run)) return [];
     const workflow = e.workflows.find(({ workflow_id }) => workflow_id === run_id);
     if (!workflow) return [`${run_id} has no workflow`];
     const told = `${run_id} is ${status} (${phase}) and its workflow ${workflow.status} ${workflow.pending}`;
@@ -93,7 +105,8 @@ export const answersCountOnce: Invariant = (e) => {
   const faults: string[] = [];
   for (const [gate_id, all] of Map.groupBy(entries(e, 'complete'), (entry) => entry.gate_id)) {
     const gate = e.gates.find((row) => row.gate_id === gate_id);
-    const given = (entry: Of<'complete'>) => `${entry.decision} ${entry.output ?? ''} ${entry.key ?? ''}`;
+    const given = ({ decision, output = '', send_back_to = '', key = '' }: Of<'complete'>) =>
+      `${decision} ${output} ${send_back_to} ${key}`;
     const acked = new Set(all.filter(({ outcome }) => outcome === 'ok').map(given));
     if (acked.size > 1) faults.push(`${gate_id}: ${acked.size} answers were acknowledged: ${[...acked].join(', ')}`);
     const stands = gate?.answer_id ? e.texts.get(gate.answer_id) : undefined;
@@ -126,13 +139,15 @@ export const orderIsKept: Invariant = (e) => {
       if (!isHalfPlanned && !ownTitles.includes(title) && !history.includes(title))
         faults.push(`${run_id} ${id} "${title}" is not in the history`);
     }
+    const isSteered = steeringsOf(e, run_id).length > 0;
     for (const task of tasks) {
-      const calls = e.calls.filter(
+      const made = e.calls.filter(
         (call) => call.run_id === run_id && call.purpose === 'execute' && call.task_id === task.id,
       );
+      const calls = isSteered ? made.filter((call) => stands(task, call)) : made;
       const [first] = calls;
       if (!first) {
-        const isDone = wasAnswered(e, run_id, task.id) || isReused(plan, task.id);
+        const isDone = wasAnswered(e, run_id, task.id) || isReused(plan, task.id) || isGiven(task);
         if (task.kind === 'ai' && task.status === 'completed' && !isDone) {
           faults.push(`${run_id} ${task.id} is completed, and nobody did it`);
         }
@@ -141,8 +156,8 @@ export const orderIsKept: Invariant = (e) => {
       if (task.kind === 'human') faults.push(`${run_id} ${task.id} is a person's, and a model did it`);
       for (const id of ancestors(tasks, task.id)) {
         const before = tasks.find((other) => other.id === id)!;
-        const ended = lastWork(e, run_id, id);
-        if (before.status !== 'completed' || ended > first.received_at + 50) {
+        const ended = lastWork(e, run_id, before);
+        if (!isDoneWith(e, run_id, before) || ended > first.received_at + 50) {
           faults.push(
             `${run_id} ${task.id} began at ${first.received_at}; ${id} is ${before.status}, worked at ${ended}`,
           );
@@ -153,7 +168,7 @@ export const orderIsKept: Invariant = (e) => {
       }
     }
     // Of an orchestration that was tried again, those that had failed stay so.
-    if (status === 'completed' && attempt === 1 && tasks.some((task) => task.status !== 'completed')) {
+    if (status === 'completed' && attempt === 1 && tasks.some((task) => !isDoneWith(e, run_id, task))) {
       faults.push(`${run_id} is completed with tasks that are not`);
     }
   }
@@ -163,11 +178,29 @@ export const orderIsKept: Invariant = (e) => {
 /** Of tasks that no plan has: Orchflow's own questions. */
 const ownTitles = ['Decide on the budget', 'Final output'];
 
-/** When a model or a person last worked on the task. */
-function lastWork(e: Evidence, run_id: string, task_id: string): number {
+type Task = Evidence['tasks'][number];
+
+/** A call of the attempt that its output is of: what is before the task was as it is by now. */
+export function stands(task: Task, { call_id }: { call_id: string }): boolean {
+  return task.status === 'completed' && !isGiven(task) && attemptOf(call_id) === task.attempts;
+}
+
+/** It has its output, or a person has left it out. */
+function isDoneWith(e: Evidence, run_id: string, { id, status }: Task): boolean {
+  const leftOut = { skipped: 'skip', cancelled: 'cancel' }[status as string];
+  return status === 'completed' || touchesOf(e, run_id, id).some(({ action }) => action === leftOut);
+}
+
+/** When a model or a person last worked on what stands of the task. */
+function lastWork(e: Evidence, run_id: string, task: Task): number {
+  const touches = touchesOf(e, run_id, task.id);
+  if (isGiven(task) || task.status !== 'completed') return touches.at(-1)?.at ?? 0;
   const of = (row: { run_id: string | null; task_id: string | null }) =>
-    row.run_id === run_id && row.task_id === task_id;
-  const calls = e.llm_calls.filter(of).map(({ created_at }) => time(created_at));
+    row.run_id === run_id && row.task_id === task.id;
+  const calls = e.llm_calls
+    // The answer of an attempt that was given up may be kept at any time.
+    .filter((call) => of(call) && (touches.length === 0 || attemptOf(call.call_id) === task.attempts))
+    .map(({ created_at }) => time(created_at));
   return Math.max(0, ...calls, ...e.gates.filter(of).map(({ answered_at }) => time(answered_at ?? '0001')));
 }
 

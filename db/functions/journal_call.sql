@@ -1,6 +1,6 @@
 -- Journals a model call, settles what was reserved for it, counts what it costs the operator, and shows its answer as the
--- draft of a task, or completes its run with it, where that is given. `is_first` is false when it was journalled before.
--- `db/llm-calls.ts` says what it promises.
+-- draft of a task, or completes its run with it, where that is given. What it costs its run is added by `add_call_cost`.
+-- `is_first` is false when it was journalled before. `db/llm-calls.ts` says what it promises.
 create or replace function journal_call(
   call jsonb, calls_of_tools jsonb, answer text, draft jsonb, completing jsonb, out is_first boolean, out status text
 ) language plpgsql as $$
@@ -27,8 +27,10 @@ begin
   delete from budget_reservations where call_id = for_call;
   if is_first and call ->> 'provider_id' is null and call ->> 'cost_usd' is not null then
     insert into managed_spending (month, account_id, cost_usd)
-    select date_trunc('month', now() at time zone 'UTC'), account_id, usd((call ->> 'cost_usd')::double precision)
-    from runs where run_id = for_run
+    select date_trunc('month', now() at time zone 'UTC'),
+      -- Held, so that it cannot be deleted meanwhile. What was spent for one that is deleted has no name.
+      coalesce((select account_id from accounts where account_id = owner_of(for_run) for key share), ''),
+      usd((call ->> 'cost_usd')::double precision)
     on conflict (month, account_id) do update set cost_usd = managed_spending.cost_usd + excluded.cost_usd;
   end if;
   -- Until the run's progress says the same. Nothing happens to a task that is not at this attempt any more.

@@ -19,9 +19,11 @@ begin
         runs.agents, gates_view(runs.human_gates) as human_gates, runs.ask_me_about, runs.require_approval,
         without_password(runs.webhook_url) as webhook_url, runs.gate_due_in, runs.remind_every, runs.on_timeout,
         without_password(runs.escalation_webhook_url) as escalation_webhook_url, runs.provider_id, runs.orchestration_id,
-        runs.forked_from, runs.fallback_provider_ids, runs.max_cost_usd, runs.max_tokens, runs.on_budget,
-        runs.metadata, runs.tags,
-        iso(runs.created_at) as created_at, iso(runs.started_at) as started_at, iso(runs.completed_at) as completed_at
+        runs.forked_from, runs.attempt, runs.fallback_provider_ids, runs.max_cost_usd, runs.max_tokens, runs.on_budget,
+        runs.metadata, runs.tags, attachments_view(for_run, '') as attachments,
+        pending_for(runs) as pending_for, queue_position(runs) as queue_position, iso(runs.start_at) as start_at,
+        iso(runs.created_at) as created_at, iso(runs.started_at) as started_at, iso(runs.completed_at) as completed_at,
+        iso(runs.held_at) as held_at
     ) as view
     where runs.run_id = for_run and runs.account_id = for_account
   );

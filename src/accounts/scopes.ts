@@ -9,6 +9,8 @@ export const scopes = [
   'orchestrations:write',
   'providers:read',
   'providers:write',
+  'files:read',
+  'files:write',
   'tools:read',
   'tools:write',
   'webhooks:read',

@@ -11,14 +11,15 @@ const localOllama = 'http://127.0.0.1:11434';
 const ollamaDeadlineMs = 500;
 
 /** What worker and api get besides where Postgres and Temporal are: the defaults of one person's machine. */
-export async function makeEnvironment(launcher: LauncherConfig, keyFile: string): Promise<Environment> {
+export async function makeEnvironment(launcher: LauncherConfig, dataDir: string): Promise<Environment> {
   const { inherited, HOST, PORT, ORCHFLOW_MODE, ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER } = launcher;
   return {
     ...inherited,
     ...(await findOllama(launcher)),
     HOST,
     PORT: String(PORT),
-    ENCRYPTION_KEY: launcher.ENCRYPTION_KEY ?? keepEncryptionKey(keyFile),
+    ENCRYPTION_KEY: launcher.ENCRYPTION_KEY ?? keepEncryptionKey(join(dataDir, 'encryption-key')),
+    FILES_DIR: launcher.FILES_DIR ?? join(dataDir, 'files'),
     ORCHFLOW_EMBEDDED: 'true',
     ORCHFLOW_MODE: ORCHFLOW_MODE ?? 'self_hosted',
     ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER ?? 'true',

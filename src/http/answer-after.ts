@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from 'hono';
+import { breakOff } from './break-off.ts';
 import { besides, createDeadline } from './deadline.ts';
 import type { AppEnv } from './env.ts';
 import { HttpError } from './problems.ts';
@@ -37,11 +38,7 @@ export async function answerAfter<T, R extends Response>(c: Context<AppEnv>, ask
   if (soon) return asked.answer(soon.value);
 
   const text = textOf(c, { ...asked, most_ms: most_ms - mostSilence }, waited);
-  text.catch((error: unknown) => {
-    c.var.deps.log.warn({ err: error, request_id: c.var.requestId }, 'an answer that had begun is broken off');
-    // To HTTP/1.0, which nginx speaks to us, any other end of the line is the end of the answer.
-    c.env.outgoing.socket?.resetAndDestroy();
-  });
+  text.catch((error: unknown) => breakOff(c, error));
   c.set('begun', true);
   const headers = {
     'Content-Type': 'application/json',

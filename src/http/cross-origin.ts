@@ -11,6 +11,7 @@ const exposedHeaders = [
   'RateLimit',
   'RateLimit-Policy',
   'Retry-After',
+  'Run-Id',
   'Server-Timing',
   'WWW-Authenticate',
   'X-RateLimit-Limit',
@@ -27,7 +28,7 @@ export function allowOrigins(origins: string[]) {
   const origin = origins.includes('*') ? '*' : origins;
   const allow = cors({
     origin,
-    allowMethods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'],
+    allowMethods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     exposeHeaders: exposedHeaders,
     maxAge: 600,
   });

@@ -11,31 +11,50 @@ export const cursor = z.string().max(300).optional();
 export type Position = { created_at: string; id: string };
 
 // Postgres knows no year 0.
-const position = z.tuple([z.iso.datetime().refine((text) => text >= '0001'), id]);
+const byTime = z.tuple([z.iso.datetime().refine((text) => text >= '0001'), id]);
+const byNumber = z.tuple([z.number(), id]);
 
 /** What clients hand back to get the next page: opaque to them. */
-function writeCursor({ created_at, id }: Position): string {
-  return Buffer.from(JSON.stringify([created_at, id])).toString('base64url');
+function writeCursor(place: [sortedBy: string | number, id: string]): string {
+  return Buffer.from(JSON.stringify(place)).toString('base64url');
 }
 
-/** @throws a 422 for what is no cursor. */
-export function readCursor(cursor: string): Position {
+function read<T>(cursor: string, place: z.ZodType<T>): T {
   try {
-    const [created_at, id] = position.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()));
-    return { created_at, id };
+    return place.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()));
   } catch {
     throw new InvalidInputError([{ path: ['cursor'], detail: 'is not a cursor of this list' }]);
   }
 }
 
+/** @throws a 422 for what is no cursor. */
+export function readCursor(cursor: string): Position {
+  const [created_at, id] = read(cursor, byTime);
+  return { created_at, id };
+}
+
+/**
+ * As `readCursor`, of a list that is sorted by a number and the id.
+ * @throws a 422 for what is no cursor, or one of another order.
+ */
+export function readNumberCursor(cursor: string): { value: number; id: string } {
+  const [value, id] = read(cursor, byNumber);
+  return { value, id };
+}
+
 /**
  * The first `limit` of what was found, and the cursor of the next page. One more than `limit` was looked for: it says
- * whether there is one.
+ * whether there is one. `sortedBy` is the value that the list is sorted by: its time unless given.
  */
-export function pageOf<T extends { created_at: string }>(found: T[], limit: number, idOf: (item: T) => string) {
+export function pageOf<T extends { created_at: string }>(
+  found: T[],
+  limit: number,
+  idOf: (item: T) => string,
+  sortedBy: (item: T) => string | number = ({ created_at }) => created_at,
+) {
   const items = found.slice(0, limit);
   const last = items.at(-1);
   const has_more = found.length > limit;
-  const next_cursor = has_more && last ? writeCursor({ created_at: last.created_at, id: idOf(last) }) : null;
+  const next_cursor = has_more && last ? writeCursor([sortedBy(last), idOf(last)]) : null;
   return { items, has_more, next_cursor };
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import {
@@ -22,17 +23,14 @@ const keptHeaders = ['content-type', 'location', 'retry-after'];
 /**
  * `Idempotency-Key` on POST (draft-ietf-httpapi-idempotency-key-header): the same key and request get the same answer
  * for 24 hours; another request with the key 422; one while the first is at work 409. Answers are kept encrypted,
- * for they may hold secrets that are shown once. Failures on our side (5xx) are not kept. An answer that has begun goes
- * out as it is written. What depends on the scopes of the API key (`isOfScopes`) is another request with others: nobody gets
- * an answer back that they would not have got.
+ * for they may hold secrets that are shown once, and go with the run that they are about. Failures on our side (5xx) are not
+ * kept. An answer that has begun goes out as it is written. What depends on the scopes of the API key (`isOfScopes`) is
+ * another request with others: nobody gets an answer back that they would not have got.
  */
 export function idempotency({ isOfScopes }: { isOfScopes: boolean }) {
   return createMiddleware<AppEnv>(async function idempotency(c, next) {
-    const idempotency_key = c.req.header('idempotency-key');
+    const idempotency_key = idempotencyKeyOf(c);
     if (idempotency_key === undefined) return next();
-    if (!/^[\x21-\x7e]{1,255}$/.test(idempotency_key)) {
-      throw new InvalidInputError([{ path: ['Idempotency-Key'], detail: 'must be 1 to 255 visible ASCII characters' }]);
-    }
     const { db, config } = c.var.deps;
     const { account_id, scopes } = c.var.principal;
     const name = { account_id, idempotency_key };
@@ -51,6 +49,9 @@ export function idempotency({ isOfScopes }: { isOfScopes: boolean }) {
       if (first !== fingerprint) {
         throw new HttpError('IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key was used for another request.');
       }
+      if (status !== null && answer_encrypted === null) {
+        throw new HttpError('NOT_FOUND', 'The run that the first request with this Idempotency-Key began is purged.');
+      }
       if (status === null || answer_encrypted === null) {
         const detail = 'The first request with this Idempotency-Key is still at work.';
         throw new HttpError('IDEMPOTENCY_KEY_IN_FLIGHT', detail, { retry_after_seconds: 1 });
@@ -61,7 +62,7 @@ export function idempotency({ isOfScopes }: { isOfScopes: boolean }) {
     }
 
     // The same key a day later is another request, and makes other ids.
-    c.set('idempotency', { seed: `${context}:${key.created_at}`, isRetry: key.taken === 'again' });
+    c.set('idempotency', { seed: `${context}:${key.created_at}`, isRetry: key.taken === 'again', idempotency_key });
     await next();
     const answer = c.res;
     const release = () => void releaseSoon(c.var.deps, name);
@@ -72,13 +73,14 @@ export function idempotency({ isOfScopes }: { isOfScopes: boolean }) {
     const isNotYet = answer.status >= 500 || answer.status === 429;
     if (isNotYet || isStream || isLeft) return release();
     const headers = [...answer.headers].filter(([header]) => keptHeaders.includes(header));
-    const keep = (body: string) => {
+    const keep = async (body: string) => {
       const answer_encrypted = encrypt(
         JSON.stringify({ body, headers } satisfies Kept),
         config.ENCRYPTION_KEY,
         context,
       );
-      return answerIdempotencyKey(db, name, { status: answer.status, answer_encrypted });
+      const run_id = runNamedIn(c.req.path);
+      if (!(await answerIdempotencyKey(db, name, { status: answer.status, answer_encrypted, run_id }))) release();
     };
     if (c.var.begun) c.res = new Response(answer.body?.pipeThrough(keepWhole(keep, release)), answer);
     else await keep(await answer.clone().text());
@@ -115,6 +117,20 @@ function keepWhole(keep: (body: string) => Promise<void>, release: () => void) {
   });
 }
 
+/** The run that a path is about, also by the id of one of its deliveries. What the answer says of it goes with it. */
+function runNamedIn(path: string): string | undefined {
+  return /\brun_[0-9a-z]+/.exec(path.replaceAll('msg_', ''))?.[0];
+}
+
 function isUnreadable({ answer_encrypted }: IdempotencyKey, keys: KeyRing): boolean {
   return answer_encrypted !== null && !isEncryptedWith(answer_encrypted, keys);
+}
+
+/** The `Idempotency-Key` of a request; undefined without one. Throws `InvalidInputError`. */
+export function idempotencyKeyOf(c: Context<AppEnv>): string | undefined {
+  const idempotency_key = c.req.header('idempotency-key');
+  if (idempotency_key !== undefined && !/^[\x21-\x7e]{1,255}$/.test(idempotency_key)) {
+    throw new InvalidInputError([{ path: ['Idempotency-Key'], detail: 'must be 1 to 255 visible ASCII characters' }]);
+  }
+  return idempotency_key;
 }

@@ -1,6 +1,8 @@
+/** What is counted for each account in this process: answers that are kept open, and uploads that are under way. */
+
 export type OpenAnswers = ReturnType<typeof createOpenAnswers>;
 
-/** How many answers of each account are kept open here, in this process: at most `most`. */
+/** How many of them each account has at once: at most `most`. */
 export function createOpenAnswers(most: number) {
   const open = new Map<string, number>();
 

@@ -4,19 +4,22 @@ import type { JSONParsed } from 'hono/utils/types';
 import type { JsonText } from '../../db/run-views.ts';
 import type { Scope } from '../accounts/scopes.ts';
 import { requireScope } from './auth.ts';
+import { breakOff } from './break-off.ts';
 import type { AppEnv } from './env.ts';
 import { InvalidInputError, notFound, type ProblemMembers } from '../errors.ts';
 import { timestamp } from '../fields.ts';
 import { faults } from './faults.ts';
 import { idempotency } from './idempotency.ts';
-import { requireNoBody } from './no-body.ts';
+import { requireNoBody, takeNoBody } from './no-body.ts';
 
 const named = {
   provider_id: 'Provider',
   orch_id: 'Orchestration',
   delivery_id: 'Delivery',
+  subscription_id: 'Subscription',
   server_name: 'MCP server',
   key_id: 'Key',
+  file_id: 'File',
 } as const;
 
 /** A router whose validation answers 422, naming each field. An id that cannot be one is an unknown one. */
@@ -53,7 +56,7 @@ const problemMembers = {
   scope: z.string().meta({ description: 'What the key lacks.' }),
   run_status: z.string(),
   task_status: z.string(),
-  gate_id: z.string().meta({ description: 'The gate that the task waits for by now.' }),
+  gate_id: z.string().meta({ description: 'The gate that is waited for by now; of `RUN_NOT_PAUSED`, no more.' }),
   answer: z
     .object({
       gate_id: z.string(),
@@ -83,11 +86,11 @@ const problemDescriptions = {
   403: 'The key lacks the scope that `security` names, or the account is suspended, or registration is not open',
   404: 'Not found, or of another account',
   409: 'Not possible in the present state',
-  413: 'The body is larger than 1 MiB',
-  415: 'The body is not JSON, not in UTF-8, or compressed',
+  413: 'The body is larger than 1 MiB, or the file than 25 MiB',
+  415: 'The body is not JSON, not in UTF-8, or compressed; or it is no multipart/form-data where a file is sent',
   422: 'A field is missing, unknown or wrong',
   429: 'Too many requests, or a limit of the account is reached; see `detail` and `Retry-After`',
-  503: 'The database cannot be reached, or is busy; see `Retry-After`',
+  503: 'The database, or the store of files, cannot be reached or is busy; see `Retry-After`',
 } as const;
 
 type ProblemStatus = keyof typeof problemDescriptions;
@@ -102,6 +105,8 @@ type Spec<R extends RouteConfig['responses']> = Omit<RouteConfig, 'responses' | 
     responses: R;
     links?: Links;
     problems?: ProblemStatus[];
+    /** Its body is a file, read by its handler, which sees to the `Idempotency-Key` too. */
+    isUpload?: boolean;
   };
 
 const idempotencyHeader = z.object({
@@ -137,11 +142,12 @@ export function route<const S extends Spec<RouteConfig['responses']>>({
   isPublic: _,
   scope,
   links: leads,
+  isUpload = false,
   ...spec
 }: S) {
   const isIdempotent = spec.method === 'post' && scope !== undefined;
   const withBody: ProblemStatus[] = spec.method !== 'get' ? [413, 415] : [];
-  const withKey: ProblemStatus[] = isIdempotent ? [409] : [];
+  const withKey: ProblemStatus[] = isIdempotent && !isUpload ? [409] : [];
   const always: ProblemStatus[] = scope ? [401, 403, 429, 503] : [503];
   const query = closed(spec.request?.query);
   const checked: ProblemStatus[] = isOpen(query) ? [] : [422];
@@ -157,8 +163,9 @@ export function route<const S extends Spec<RouteConfig['responses']>>({
     ...spec,
     middleware: [
       ...(scope ? [requireScope(scope)] : []),
-      ...(isIdempotent ? [idempotency({ isOfScopes: scope === 'keys:write' })] : []),
-      ...(spec.method !== 'get' && !spec.request?.body ? [requireNoBody()] : []),
+      ...(isIdempotent && !isUpload ? [idempotency({ isOfScopes: scope === 'keys:write' })] : []),
+      ...(spec.method !== 'get' && !spec.request?.body ? [requireNoBody(parametersOf(query))] : []),
+      ...(spec.request?.body?.required === false ? [takeNoBody()] : []),
     ],
     request: {
       ...spec.request,
@@ -167,12 +174,16 @@ export function route<const S extends Spec<RouteConfig['responses']>>({
     },
     security: scope ? [{ apiKey: [scope] }, { bearer: [scope] }] : [],
     responses: { ...responses, ...Object.fromEntries(answers) },
-  } as Omit<S, 'problems' | 'isPublic' | 'scope' | 'links'>);
+  } as Omit<S, 'problems' | 'isPublic' | 'scope' | 'links' | 'isUpload'>);
 }
 
 /** Other parameters than these are refused: who misspells a filter must not get the whole list. */
 function closed(query: RequestQuery = z.object({})): RequestQuery {
   return isOpen(query) || !(query instanceof z.ZodObject) ? query : query.strict();
+}
+
+function parametersOf(query: RequestQuery): string[] {
+  return query instanceof z.ZodObject ? Object.keys(query.shape) : [];
 }
 
 function isOpen(query: RequestQuery): boolean {
@@ -184,9 +195,30 @@ export function json<T extends z.ZodType>(schema: T, description: string) {
   return { description, content: { 'application/json': { schema } } };
 }
 
+/** A JSON body that may be left out. */
+export function optionalBody<T extends z.ZodType>(schema: T) {
+  return { required: false as const, content: { 'application/json': { schema } } };
+}
+
 /** An answer of server-sent events. Generated clients read it as one text, or hand out the stream. */
-export function eventStream(description: string) {
-  return { description, content: { 'text/event-stream': { schema: z.string() } } };
+export function eventStream(description: string, headers?: z.ZodObject) {
+  return { description, content: { 'text/event-stream': { schema: z.string() } }, ...(headers && { headers }) };
+}
+
+/**
+ * A body of `multipart/form-data` with one file, which `readUpload` reads. The router does not: what is no schema of zod it leaves
+ * alone.
+ */
+export function fileBody(description: string) {
+  const file = { type: 'string' as const, format: 'binary', description };
+  const schema = { type: 'object' as const, properties: { file }, required: ['file'] };
+  return { required: true as const, content: { 'multipart/form-data': { schema } } };
+}
+
+/** The bytes of a file, whatever they are. */
+export function fileContent(description: string) {
+  const schema = { type: 'string' as const, format: 'binary' };
+  return { description, content: { 'application/octet-stream': { schema } } };
 }
 
 /** A required JSON body. */
@@ -198,4 +230,21 @@ export function body<T extends z.ZodType>(schema: T) {
 export function sendJson<T>(c: Context, text: JsonText<T>) {
   const response: unknown = c.body(text, 200, { 'Content-Type': 'application/json' });
   return response as Response & TypedResponse<JSONParsed<T>, 200, 'json'>;
+}
+
+/**
+ * The same for JSON that is too long to be held: it is sent while it is made, part by part, and only as fast as it is read.
+ * A failure breaks it off.
+ */
+export function sendJsonParts(c: Context<AppEnv>, parts: AsyncIterable<string>) {
+  async function* bytes() {
+    try {
+      for await (const part of parts) yield Buffer.from(part);
+    } catch (error) {
+      breakOff(c, error);
+    }
+  }
+  const headers = { 'Content-Type': 'application/json' };
+  const response: unknown = c.body(ReadableStream.from(bytes()), 200, headers);
+  return response as Response & TypedResponse<never, 200, 'json'>;
 }

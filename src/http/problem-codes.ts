@@ -66,7 +66,26 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     'The task is not waiting for a person',
     'It was answered before, is due no more, or has not come so far: `task_status` says which. `answer` is the one that stands.',
   ],
-  RUN_FINISHED: [409, 'The run has ended', '`run_status` says how. A run that has ended cannot be cancelled.'],
+  STEERED_TOO_OFTEN: [
+    409,
+    'The run was changed too often',
+    'What people do to the tasks of a run, and holding it, has a bound. A rerun begins anew, at any of its tasks.',
+  ],
+  TASK_NOT_READY: [
+    409,
+    'The task is not so that this could be done to it',
+    '`task_status` says how it is: only what has begun is done again, only what is completed is corrected, and only what is not is skipped or cancelled.',
+  ],
+  RUN_FINISHED: [
+    409,
+    'The run has ended',
+    '`run_status` says how. A run that has ended cannot be cancelled, held or changed; a rerun begins at any of its tasks.',
+  ],
+  RUN_NOT_FINISHED: [
+    409,
+    'The run has not ended',
+    'Only a run that has ended is purged. Cancel it first, with `DELETE /api/v1/runs/{run_id}`. `run_status` says how it is.',
+  ],
   RUN_NOT_READY: [
     409,
     'The run has not come so far',
@@ -75,7 +94,7 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
   RUN_NOT_OF_GOAL: [
     409,
     'This is the run of an orchestration',
-    'Only runs of goals are done again in part. Start the orchestration again; one that has failed is tried again with `POST /api/v1/orchestrations/runs/{run_id}/retry`.',
+    'Its steps are not changed while it is under way. A rerun does one of them again, with all after it; a run that has failed is tried again with `POST /api/v1/runs/{run_id}/retry`.',
   ],
   RUN_NOT_FAILED: [
     409,
@@ -103,10 +122,11 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     'The body is too large',
     'Send less at once. Texts over the limit belong into several requests.',
   ],
+  FILE_TOO_LARGE: [413, 'The file is too large', 'A file may have 25 MiB. Nothing of it was kept.'],
   UNSUPPORTED_MEDIA_TYPE: [
     415,
-    'Send JSON',
-    'Send the body as JSON, in UTF-8 and not compressed, with `Content-Type: application/json`.',
+    'Not a body that is taken here',
+    'Send the body as JSON, in UTF-8 and not compressed, with `Content-Type: application/json`; a file as `multipart/form-data`.',
   ],
   VALIDATION_FAILED: [
     422,
@@ -117,6 +137,11 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     422,
     'The Idempotency-Key was used for another request',
     'A key belongs to one method, path and body for 24 hours. Make a new one for a new request.',
+  ],
+  FILE_REQUEST_REUSED: [
+    422,
+    'The Idempotency-Key was used for another file',
+    'A key belongs to one file for as long as the file is there. Make a new one for a new file.',
   ],
   MONTHLY_LIMIT_REACHED: [
     429,
@@ -130,6 +155,11 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
   ],
   RATE_LIMITED: [429, 'Too many requests', 'Wait for `Retry-After`. The headers `RateLimit-*` say what is left.'],
   INTERNAL_ERROR: [500, 'Internal error', 'The fault is on our side. Quote the `request_id` when you report it.'],
+  FILES_UNAVAILABLE: [
+    503,
+    'Files are temporarily unavailable',
+    'The store of files cannot be reached, or has no room. Try again after `Retry-After`; nothing else is affected.',
+  ],
   UNAVAILABLE: [
     503,
     'Temporarily unavailable',

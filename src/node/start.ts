@@ -37,8 +37,11 @@ export function startOptions(name: Name, settings: Settings) {
       ...(name === 'worker' && !settings.WORKFLOW_STACKS ? withoutStacks : []),
     ],
     env: {
-      // glibc otherwise keeps what was freed, in eight arenas for each core.
+      // glibc otherwise keeps what was freed, in eight arenas for each core, and raises both thresholds when large blocks
+      // are freed: bodies of requests and answers then leave holes that stay.
       MALLOC_ARENA_MAX: '2',
+      MALLOC_MMAP_THRESHOLD_: '131072',
+      MALLOC_TRIM_THRESHOLD_: '131072',
       // Types are stripped and scripts compiled once, and not at every start. Each entry is checked against its source.
       NODE_COMPILE_CACHE: path.join(root, 'node_modules/.cache/orchflow/node'),
     },

@@ -1,13 +1,12 @@
 import { z } from 'zod';
-import { json, line, orNull, requestObject, text } from '../fields.ts';
+import { json, line, members, orNull, requestObject, text } from '../fields.ts';
 import { agentToolsSchema } from '../agents/tool-schema.ts';
+import { humanField, stateKey } from './form-schema.ts';
+import { gateTermsShape, onTimeout } from '../runs/terms-schema.ts';
 
 const stepId = z
   .string()
   .regex(/^[A-Za-z0-9][\w-]{0,47}$/, 'must be 1 to 48 letters, digits, _ or -, and begin with a letter or digit');
-const stateKey = z
-  .string()
-  .regex(/^[A-Za-z]\w{0,63}$/, 'must be 1 to 64 letters, digits or _, and begin with a letter');
 /** Also the keys that runs write themselves. */
 const readableKey = z.string().regex(/^\w[\w-]{0,127}$/, 'is not a key of the state');
 const label = z.string().regex(/^[A-Za-z0-9][\w -]{0,63}$/, 'must be 1 to 64 letters, digits, spaces, _ or -');
@@ -55,21 +54,16 @@ const agent = requestObject({
   model,
 });
 const agent_id = orNull(line(100)).meta({ description: 'A built-in agent.', example: 'research' });
+/** All of a state goes along with each step, through Temporal. */
+const maxStateKeys = 200;
+
+/** As many as there may be steps. */
+const maxRoutes = 200;
+
 const max_turns = z.int().min(1).max(100).default(15);
 const prompt_template = template.meta({
   description: '`{state.key}` is replaced by the value. The message of the run unless given.',
   example: 'Research {state.query}.',
-});
-
-const humanField = requestObject({
-  name: stateKey,
-  type: z.enum(['text', 'textarea', 'select', 'number', 'boolean']).default('text'),
-  label: orNull(text(0, 500)),
-  options: orNull(z.union([text(1, 5_000), z.array(text(1, 200)).min(1).max(100)])).meta({
-    description: 'Of a `select`: a list, or a text with commas.',
-    example: 'approve,reject',
-  }),
-  required: z.boolean().optional().meta({ description: 'A `select` is, others are not, unless given.' }),
 });
 
 /** A type of step, by its name in `/openapi.json`: generated clients have a class of this name. */
@@ -99,8 +93,10 @@ const stepSchema = z
       max_turns,
     }),
     step('EvaluatorStep', 'evaluator', {
-      route_map: z.record(label, stepId.nullable()).meta({ description: 'Label to step; null ends the run.' }),
-      route_descriptions: z.record(label, text(0, 1_000)).default({}),
+      route_map: members(label, stepId.nullable(), maxRoutes).meta({
+        description: 'Label to step; null ends the run.',
+      }),
+      route_descriptions: members(label, text(0, 1_000), maxRoutes).default({}),
       evaluator_prompt: template,
       model,
     }),
@@ -118,13 +114,12 @@ const stepSchema = z
     }),
     step('HumanStep', 'human', {
       human_prompt: template,
-      human_fields: z
-        .array(humanField.meta({ id: 'HumanField' }))
-        .max(50)
-        .default([]),
+      human_fields: z.array(humanField).max(50).default([]),
       human_timeout_seconds: orNull(seconds.max(366 * 86_400)).meta({
-        description: 'The step fails when nobody has answered by then. For ever unless given.',
+        description: 'The step fails when nobody has answered by then: as `gate_due_in` with `on_timeout: "reject"`.',
       }),
+      ...gateTermsShape,
+      on_timeout: onTimeout.optional(),
     }),
     step('TransformStep', 'transform', {
       transform_code: text(0, 50_000).meta({
@@ -139,7 +134,7 @@ const stepSchema = z
     }),
     step('SwitchStep', 'switch', {
       switch_expression: text(0, 10_000).meta({ example: 'state.review.decision' }),
-      switch_cases: z.record(text(1, 200), stepId.nullable()).default({}),
+      switch_cases: members(text(1, 200), stepId.nullable(), maxRoutes).default({}),
       switch_default_step_id: target,
     }),
     step('PrintStep', 'print', { print_content: text(0, 50_000) }),
@@ -172,17 +167,17 @@ export const definitionSchema = requestObject({
   description: text(0, 5_000).default(''),
   entry_step_id: stepId,
   steps: z.array(z.preprocess(withoutAnyNulls, stepSchema)).min(1).max(200),
-  state_schema: z
-    .record(
-      stateKey,
-      requestObject({
-        type: orNull(text(0, 100)),
-        default: json().optional().meta({ description: 'Any JSON value.' }),
-        description: orNull(text(0, 1_000)),
-      }),
-    )
+  state_schema: members(
+    stateKey,
+    requestObject({
+      type: orNull(text(0, 100)),
+      default: json().optional().meta({ description: 'Any JSON value.' }),
+      description: orNull(text(0, 1_000)),
+    }),
+    maxStateKeys,
+  )
     .default({})
-    .meta({ description: 'What the state begins with. The message of a run goes to its first key.' }),
+    .meta({ description: 'What the state begins with, at most 200 keys. The message of a run goes to its first key.' }),
   max_total_turns: z.int().min(1).max(1_000).default(100).meta({ description: 'Step executions in one run.' }),
   max_total_cost_usd: orNull(z.number().min(0)),
   timeout_minutes: z.number().positive().max(100_000).default(30).meta({

@@ -6,10 +6,14 @@ import {
   type Definition,
   type Step,
 } from '../../workflows/contract/definition.ts';
-import { optionsOf } from '../../workflows/contract/form.ts';
+import { optionsOf, boundsOf, fieldBounds, type HumanField } from '../../workflows/contract/field-values.ts';
 import type { FieldFault } from '../errors.ts';
+import { maxAttachments } from '../files/attach.ts';
 import { syntaxFault } from '../javascript/index.ts';
 import { findTemplate } from '../agents/templates.ts';
+import { keysOfRun } from './first-state.ts';
+import { requiredFields } from '../runs/form-terms.ts';
+import { ownTerms } from './terms.ts';
 
 /**
  * All that is wrong with a definition beyond the shape of its fields: where it leads nowhere, names what is not there,
@@ -86,16 +90,48 @@ function stepFaults(graph: Graph, step: Step, at: number): FieldFault[] {
       break;
     case 'human': {
       const names = step.human_fields.map(({ name }) => name);
+      if (step.human_fields.filter(({ type }) => type === 'file').length > maxAttachments)
+        here(['human_fields'], `may have ${maxAttachments} fields of type file`);
       step.human_fields.forEach((field, index) => {
-        const { name, type } = field;
-        if (names.indexOf(name) !== index) here(['human_fields', index, 'name'], 'another field has this name');
-        if (type === 'select' && optionsOf(field).length === 0)
-          here(['human_fields', index, 'options'], 'a select needs options');
+        if (names.indexOf(field.name) !== index) here(['human_fields', index, 'name'], 'another field has this name');
+        for (const [member, detail] of fieldFaults(field)) here(['human_fields', index, member], detail);
       });
+      const [term] = Object.keys(ownTerms(step));
+      if (step.human_timeout_seconds !== null && term) {
+        here(
+          ['human_timeout_seconds'],
+          `has \`${term}\` too; say \`gate_due_in\` and \`on_timeout: "reject"\` instead`,
+        );
+      }
+      const required = requiredFields(step);
+      if (step.on_timeout === 'approve' && required) {
+        here(['on_timeout'], `"approve" leaves the form empty, which requires ${required}`);
+      }
       break;
     }
   }
   return faults;
+}
+
+/** What is wrong with a field of a form by itself, by the member at which it is. */
+function fieldFaults(field: HumanField): [member: keyof HumanField, detail: string][] {
+  const { type } = field;
+  const takesOptions = type === 'select' || type === 'multi_select';
+  // Answers name them in any case.
+  const count = new Set(optionsOf(field).map((option) => option.toLowerCase())).size;
+  if (takesOptions && count === 0) return [['options', `a ${type} needs options`]];
+  const own = boundsOf(type);
+  const stray = fieldBounds.find((bound) => field[bound] !== undefined && !own?.includes(bound));
+  if (stray) return [[stray, `bounds no ${type}`]];
+  if (!own) return [];
+  const [least, most] = own;
+  const [from, to] = [field[least] ?? -Infinity, field[most] ?? Infinity];
+  if (from > to) return [[least, `must be at most ${most}, ${to}`]];
+  if (type === 'integer' && Math.ceil(from) > Math.floor(to))
+    return [[least, `no whole number is between ${from} and ${to}`]];
+  if (type === 'multi_select' && from > count)
+    return [[least, `must be at most ${count}, the number of different options`]];
+  return most !== 'max' && to === 0 ? [[most, 'must be more than 0']] : [];
 }
 
 /** What is wrong with the way the steps hang together. */
@@ -152,12 +188,10 @@ function whichFinish(steps: Step[]): Set<string> {
   return finishing;
 }
 
-const givenKeys = ['user_input', 'user_query', 'human_response'];
-
 /** The keys that nothing writes. */
 function keyFaults({ steps, state_schema }: Definition): FieldFault[] {
   const written = new Set([
-    ...givenKeys,
+    ...keysOfRun,
     ...Object.keys(state_schema),
     ...steps.flatMap(({ output_key }) => (output_key === null ? [] : [output_key])),
     ...steps.flatMap(({ id, type }) => routingKeys(type).map((key) => `${key}${id}`)),

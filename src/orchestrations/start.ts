@@ -1,78 +1,126 @@
 import type { Db } from '../../db/index.ts';
 import { keepDefinition } from '../../db/orchestrations.ts';
 import { listProviders } from '../../db/providers.ts';
+import type { Run, RunOrigin } from '../../db/schema.ts';
+import type { StateRefs } from '../../db/shared-state.ts';
 import { insertTexts } from '../../db/texts.ts';
 import type { Definition, Step } from '../../workflows/contract/definition.ts';
-import type { Principal } from '../accounts/principal.ts';
+import type { OnTimeout } from '../../workflows/contract/gate-terms.ts';
+import type { Principal, Remark } from '../accounts/principal.ts';
 import { chooseModels, type ModelDeps } from '../agents/models.ts';
 import { findTemplate } from '../agents/templates.ts';
+import { requireNone, type Path } from '../errors.ts';
 import { requireCallable } from '../fetch/index.ts';
 import { newId, type IdSeed } from '../ids.ts';
-import { startRun, type StartDeps } from '../runs/start.ts';
+import { onTimeoutFaults } from '../runs/form-terms.ts';
+import { addressesOf, checkGateTerms } from '../runs/gate-terms.ts';
+import { startTimeOf, type StartTimeRequest } from '../runs/start-time.ts';
+import { startRun, termsRow, withFiles, type RunRequest, type RunTerms, type StartDeps } from '../runs/start.ts';
 import { checkTools } from './check-tools.ts';
 import type { Orchestration } from './find.ts';
 import { firstState } from './first-state.ts';
-
-/** `warnings` is what the readers of the run are told of the request. */
-export type OrchestrationRequest = {
-  message: string;
-  provider_id?: string;
-  webhook_url?: string;
-  metadata: Record<string, string>;
-  tags: string[];
-  warnings: string[];
-};
+import { gatesOf, stepsWithTerms } from './terms.ts';
 
 /**
- * Accepts a run of an orchestration, with the definition as it is now, and returns its id. Throws what `chooseModels`,
- * `checkTools` and `startRun` throw.
+ * `initial_state` is what the state begins with beside the message, by key. What it may cost is what the definition says,
+ * unless `max_cost_usd` does. `warnings` is what the readers of the run are told of the request.
+ */
+export type OrchestrationRequest = RunTerms &
+  StartTimeRequest &
+  Pick<Remark, 'on_behalf_of'> & {
+    message: string;
+    initial_state: Record<string, unknown>;
+    provider_id?: string;
+    attachments?: string[];
+    on_timeout: OnTimeout;
+    warnings: string[];
+  };
+
+/**
+ * Accepts a run of an orchestration, with the definition as it is now, and returns its id. Throws `InvalidInputError` for
+ * terms that cannot work and addresses that may not be called, and what `chooseModels`, `checkTools` and `startRun` throw.
  */
 export async function startOrchestration(
-  deps: StartDeps & ModelDeps,
+  deps: StartDeps & ModelDeps & { minReminderSeconds: number },
   principal: Principal,
   { id, hash, definition }: Orchestration,
   request: OrchestrationRequest,
   idempotency: IdSeed | undefined,
 ): Promise<string> {
   const { db } = deps;
-  requireCallable(deps.checkAddress, [[['webhook_url'], request.webhook_url]]);
+  const start = startTimeOf(request);
+  const gates = stepsWithTerms(definition);
+  checkGateTerms(request, gates, deps.minReminderSeconds);
+  requireNone(onTimeoutFaults(definition, request.on_timeout));
+  requireCallable(deps.checkAddress, addressesOf(request, gates));
   const provider_id = request.provider_id ?? (await ownProvider(db, principal));
   const agents = agentsOf(definition);
-  const chosen = await chooseModels(deps, principal, provider_id, agents, (index) => {
-    const at = definition.steps.findIndex((step) => step.id === agents[index]!.name);
-    return ['steps', at, 'model'];
-  });
+  const chosen = await chooseModels(deps, principal, provider_id, agents, pathToModel(definition, agents));
   await checkTools(deps, principal, definition);
   const run_id = newId('run', idempotency);
-  const { refs, texts } = firstState(run_id, definition, request.message);
+  const { refs, texts } = firstState(run_id, definition, request);
+  const insertMore = await withFiles(deps, principal, { run_id, attachments: request.attachments }, (trx) =>
+    insertTexts(trx, texts),
+  );
   await keepDefinition(db, hash, definition);
   const run = {
+    ...orchestrationRow(run_id, {
+      ...request,
+      origin: 'orchestrations',
+      human_gates: gatesOf(definition),
+      max_cost_usd: request.max_cost_usd ?? definition.max_total_cost_usd,
+      provider_id,
+      agents: chosen,
+      orchestration_id: id,
+      definition_hash: hash,
+      first_state: refs,
+      shared_state: refs,
+    }),
+    start_warnings: JSON.stringify(request.warnings),
+    start,
+    on_behalf_of: request.on_behalf_of,
+  };
+  await startRun(deps, principal, run, idempotency, insertMore);
+  return run_id;
+}
+
+/** What is stored of a run of an orchestration before it begins, whoever starts it. */
+export function orchestrationRow(
+  run_id: string,
+  run: RunTerms &
+    Pick<Run, 'agents' | 'human_gates' | 'provider_id' | 'orchestration_id' | 'definition_hash'> & {
+      origin: RunOrigin;
+      message: string;
+      first_state: StateRefs;
+      shared_state: StateRefs;
+    },
+): RunRequest {
+  return {
     run_id,
-    origin: 'orchestrations' as const,
-    task: request.message,
-    agents: JSON.stringify(chosen),
-    human_gates: '[]',
+    origin: run.origin,
+    task: run.message,
+    agents: JSON.stringify(run.agents),
+    human_gates: JSON.stringify(run.human_gates),
     ask_me_about: '[]',
     require_approval: false,
-    webhook_url: request.webhook_url ?? null,
-    provider_id,
-    max_cost_usd: definition.max_total_cost_usd,
-    on_budget: 'fail' as const,
-    orchestration_id: id,
-    definition_hash: hash,
-    shared_state: JSON.stringify(refs),
-    metadata: JSON.stringify(request.metadata),
-    tags: request.tags,
-    start_warnings: JSON.stringify(request.warnings),
+    provider_id: run.provider_id,
+    ...termsRow(run),
+    orchestration_id: run.orchestration_id,
+    definition_hash: run.definition_hash,
+    first_state: JSON.stringify(run.first_state),
+    shared_state: JSON.stringify(run.shared_state),
   };
-  await startRun(deps, principal, run, idempotency, (trx) => insertTexts(trx, texts));
-  return run_id;
 }
 
 /** A client that names no provider runs on the newest one of its account; on the server's model when it has none. */
 async function ownProvider(db: Db, { account_id }: Principal): Promise<string | null> {
   const [newest] = await listProviders(db, account_id);
   return newest?.provider_id ?? null;
+}
+
+/** Where the model of each of these agents, which have the ids of their steps, is named in the definition. */
+function pathToModel({ steps }: Definition, agents: { name: string }[]): (index: number) => Path {
+  return (index) => ['steps', steps.findIndex(({ id }) => id === agents[index]!.name), 'model'];
 }
 
 /** The agent of each step that has one, or a model of its own, under the id of the step. */

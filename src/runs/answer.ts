@@ -5,7 +5,9 @@ import type { Gate } from '../../db/schema.ts';
 import { listTexts } from '../../db/texts.ts';
 import type { GivenOutput } from '../../workflows/contract/gate-rules.ts';
 import type { Decision } from '../../workflows/contract/states.ts';
-import type { Principal } from '../accounts/principal.ts';
+import { doingOf, type Principal, type Remark } from '../accounts/principal.ts';
+import { attachmentsAt, takeFiles } from '../files/attach.ts';
+import type { FileDeps } from '../files/keep.ts';
 import { DomainError, InvalidInputError, notFound, type ProblemMembers } from '../errors.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import type { Outbox } from '../temporal/outbox.ts';
@@ -18,24 +20,34 @@ export type TaskAnswer = {
   /** `approve` unless given. */
   decision?: Decision;
   output: GivenOutput;
-};
+  /** Files that come with it. */
+  attachments?: string[];
+} & Remark;
 
 /**
  * Answers the gate at which a task waits; once, whoever else answers it too, and returns it as it stands. The retry of a
  * request whose answer stands is taken for it. Throws `NOT_FOUND`, `TASK_NOT_WAITING` with the answer that stands, and
- * `InvalidInputError` at `decision`, `output`, or `output` and the field of the form.
+ * `InvalidInputError` at `decision`, `attachments`, `output`, or `output` and the field of the form.
  */
 export async function answerTask(
-  { db, outbox, live }: { db: Db; outbox: Outbox; live: LiveSender },
-  { account_id }: Principal,
-  answer: TaskAnswer,
+  { db, outbox, live, files, log }: FileDeps & { outbox: Outbox; live: LiveSender },
+  principal: Principal,
+  { note, on_behalf_of, attachments = [], ...answer }: TaskAnswer,
   idempotency: IdSeed | undefined,
 ): Promise<Gate> {
   const request_id = newId('request', idempotency);
   // The task may wait at its next gate by now, which this answer is not for.
   const before = idempotency?.isRetry ? await findGateAnsweredBy(db, answer.run_id, request_id) : undefined;
   if (before) return before;
-  const completion = await completeTask(db, { ...answer, account_id, request_id });
+  const doing = doingOf(principal, { note, on_behalf_of });
+  const given = { ...answer, ...doing, account_id: principal.account_id, request_id };
+  const completion = await completeTask(db, given, (inForm) => {
+    const wanted = [
+      ...attachmentsAt(attachments),
+      ...inForm.map(({ field, file_id }) => ({ path: ['output', field], file_id })),
+    ];
+    return takeFiles({ db, files, log }, principal, wanted);
+  });
   switch (completion.result) {
     case 'accepted':
       outbox.send(completion.entry);

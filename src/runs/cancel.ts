@@ -1,8 +1,8 @@
 import type { Db } from '../../db/index.ts';
 import type { LiveSender } from '../../db/live.ts';
-import { cancelRun as cancelStoredRun } from '../../db/runs.ts';
-import type { Principal } from '../accounts/principal.ts';
-import { DomainError, notFound } from '../errors.ts';
+import { cancelRun as cancelStoredRun } from '../../db/run-ends.ts';
+import { doingOf, type Principal, type Remark } from '../accounts/principal.ts';
+import { notFound, runFinished } from '../errors.ts';
 import type { Outbox } from '../temporal/outbox.ts';
 
 /**
@@ -11,15 +11,15 @@ import type { Outbox } from '../temporal/outbox.ts';
  */
 export async function cancelRun(
   { db, outbox, live }: { db: Db; outbox: Outbox; live: LiveSender },
-  { account_id }: Principal,
+  principal: Principal,
   run_id: string,
+  remark: Remark = {},
 ): Promise<void> {
-  const cancelled = await cancelStoredRun(db, account_id, run_id);
+  const cancelled = await cancelStoredRun(db, principal.account_id, run_id, doingOf(principal, remark));
   if (!cancelled) throw notFound('Run');
   const { before } = cancelled;
-  if (before === 'completed' || before === 'failed') {
-    throw new DomainError('RUN_FINISHED', `The run is ${before}.`, { members: { run_status: before } });
-  }
+  if (before === 'completed' || before === 'failed') throw runFinished(before);
   outbox.send(cancelled.entry);
+  outbox.ended(run_id);
   live.changed(run_id);
 }

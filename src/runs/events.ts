@@ -2,8 +2,7 @@ import type { Logger } from 'pino';
 import { isUnavailable, type Db } from '../../db/index.ts';
 import type { Delta } from '../../db/live.ts';
 import { listRunPlaces, readEvents, type StoredEvent } from '../../db/run-events.ts';
-import { isFinished } from '../../db/runs.ts';
-import type { RunStatus } from '../../workflows/contract/states.ts';
+import { hasEnded, type RunStatus } from '../../workflows/contract/states.ts';
 import { bringNews } from './news.ts';
 import { createWatchers } from './watchers.ts';
 
@@ -19,7 +18,7 @@ export type RunStreamItem = { event: StoredEvent } | { delta: Delta } | { idle: 
 
 /** For `waitWhile`: while the run has one of these statuses and has not ended, or, unless given, until it has to be looked at. */
 export function stays(seen: RunStatus[] = ['pending', 'running']): (status: RunStatus) => boolean {
-  return (status) => seen.includes(status) && !isFinished(status);
+  return (status) => seen.includes(status) && !hasEnded(status);
 }
 
 export type RunEvents = ReturnType<typeof createRunEvents>;
@@ -32,7 +31,7 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
 
   /**
    * What happens in a run, from after `seq` until it ends, over all gates. Ends without `ended` when the signal is
-   * aborted or this process stops: the reader goes on elsewhere from the last `seq` it has.
+   * aborted or this process stops: the reader goes on elsewhere from the last `seq` it has. Also when the run is gone.
    */
   async function* follow(run_id: string, seq: number, signal: AbortSignal): AsyncGenerator<RunStreamItem> {
     const watcher = watchers.watch(run_id);
@@ -46,17 +45,18 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
           continue;
         }
         const page = await readPage(db, run_id, seq);
-        if (!page) {
+        if (page === 'is_away') {
           await watcher.woken(retryDelay, signal);
           watcher.wake();
           continue;
         }
+        if (!page) return;
         for (const event of page.events) {
           yield { event };
           seq = event.seq;
         }
         if (page.events.length === pageSize) watcher.wake();
-        else if (isFinished(page.status)) return yield { ended: page.status };
+        else if (hasEnded(page.status)) return yield { ended: page.status };
       }
     } finally {
       watchers.unwatch(run_id, watcher);
@@ -98,12 +98,12 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
   };
 }
 
-/** Undefined while Postgres is away: readers are held, for a browser never comes back to an answer that failed. */
+/** While Postgres is away, readers are held, for a browser never comes back to an answer that failed. */
 async function readPage(db: Db, run_id: string, seq: number) {
   try {
     return await readEvents(db, run_id, seq, pageSize);
   } catch (error) {
     if (!isUnavailable(error)) throw error;
-    return undefined;
+    return 'is_away';
   }
 }

@@ -1,8 +1,10 @@
 import type { Duration } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
-import type { GateTerms, HumanGate, Run } from '../../db/schema.ts';
-import type { GatePolicy, OnTimeout } from '../../workflows/contract/gate-rules.ts';
-import type { PlannedTask } from '../../workflows/contract/inputs.ts';
+import type { HumanGate, Run } from '../../db/schema.ts';
+import type { GatePolicy } from '../../workflows/contract/gate-rules.ts';
+import type { GateTerms, OnTimeout } from '../../workflows/contract/gate-terms.ts';
+import type { PlannedTask, RunPolicies } from '../../workflows/contract/inputs.ts';
+import { gateName } from '../../workflows/contract/plan.ts';
 import { requireNone, type FieldFault, type Path } from '../errors.ts';
 
 /** How long gates wait for people: what a run asks for, and what its workflow is told. */
@@ -18,15 +20,43 @@ function milliseconds(duration: string | null | undefined): number | null {
   return duration ? msToNumber(duration as Duration) : null;
 }
 
+/** A gate with terms of its own, and where they stand in what was given. */
+export type GateWithTerms = { at: Path; own: Terms };
+
+/** The entries of `human_gates` that have terms of their own. */
+export function gatesWithTerms(human_gates: HumanGate[]): GateWithTerms[] {
+  return human_gates.flatMap((gate, index) =>
+    typeof gate === 'string' ? [] : { at: ['human_gates', index], own: gate },
+  );
+}
+
 /**
  * Throws `InvalidInputError` for terms that cannot work: a timeout that never comes, an escalation to nowhere, too many
  * reminders, or reminders that never come.
  */
-export function checkGateTerms(run: Terms & { human_gates: HumanGate[] }, minReminderSeconds: number): void {
-  const own = run.human_gates.flatMap((gate, index) =>
-    typeof gate === 'string' ? [] : faultsOf(termsOf(gate, run), gate, ['human_gates', index], minReminderSeconds),
-  );
-  requireNone([...faultsOf(run, run, [], minReminderSeconds), ...own]);
+export function checkGateTerms(run: Terms, gates: GateWithTerms[], minReminderSeconds: number): void {
+  requireNone(gateTermsFaults(run, gates, minReminderSeconds));
+}
+
+/** What is wrong with them. */
+export function gateTermsFaults(run: Terms, gates: GateWithTerms[], minReminderSeconds: number): FieldFault[] {
+  const own = gates.flatMap((gate) => faultsOf({ ...run, ...gate.own }, gate.own, gate.at, minReminderSeconds));
+  return [...faultsOf(run, run, [], minReminderSeconds), ...own];
+}
+
+/** Where webhooks go, with where that stands in what was given. */
+export function addressesOf(
+  { webhook_url, escalation_webhook_url }: Terms & { webhook_url?: string | null },
+  gates: GateWithTerms[],
+): [Path, string | null | undefined][] {
+  return [
+    [['webhook_url'], webhook_url],
+    [['escalation_webhook_url'], escalation_webhook_url],
+    ...gates.map(({ at, own }): [Path, string | null | undefined] => [
+      [...at, 'escalation_webhook_url'],
+      own.escalation_webhook_url,
+    ]),
+  ];
 }
 
 /** `own` is what is named at this place itself. */
@@ -88,11 +118,30 @@ function shortest(durations: (number | null)[]): number | null {
   return given.length > 0 ? Math.min(...given) : null;
 }
 
-/** What the workflow is told: the policy of the run, and that of each entry of its `human_gates`. */
-export function gatePolicies(run: Run): { gate_policy: GatePolicy; human_gate_policies: GatePolicy[] } {
+/**
+ * What the workflow is told: the policy of the run, and that of each entry of its `human_gates`, of which an orchestration has one
+ * for each step with terms of its own.
+ */
+export function gatePolicies(run: Run) {
   return {
     gate_policy: policyOf(run, null),
     human_gate_policies: run.human_gates.map((gate, index) => policyOf(termsOf(gate, run), index)),
+  };
+}
+
+/** The same by step, for an orchestration. */
+function stepPolicies(run: Run): Record<string, GatePolicy> {
+  const { human_gate_policies } = gatePolicies(run);
+  return Object.fromEntries(run.human_gates.map((gate, index) => [gateName(gate), human_gate_policies[index]!]));
+}
+
+/** All of it, and of the tasks that answer to several entries of `human_gates` (`gates`, by task) the strictest terms. */
+export function policiesOf(run: Run, gates: Record<string, number[]>): RunPolicies {
+  const strictest = Object.entries(gates).map(([id, entries]) => [id, gatesOfTask(run, entries).gate_policy!]);
+  return {
+    ...gatePolicies(run),
+    ...(run.kind === 'orchestration' && { step_policies: stepPolicies(run) }),
+    task_policies: Object.fromEntries(strictest),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { Db } from '../../db/index.ts';
-import type { RunQuota } from '../../db/runs.ts';
+import type { RunQuota } from '../../db/run-starts.ts';
 import { wayToModel } from '../agents/models.ts';
 import { DomainError } from '../errors.ts';
 
@@ -13,6 +13,8 @@ export type QuotaSettings = {
   MANAGED_TRIAL_RUNS_COUNT: number;
   /** Runs that have not ended, at once. */
   MAX_UNFINISHED_RUNS_PER_ACCOUNT: number;
+  /** Runs that have begun and not ended, at once: more wait. Undefined is as many as there may be unfinished. */
+  MAX_ACTIVE_RUNS_PER_ACCOUNT?: number;
 };
 
 /** What limits this run. Runs on the operator's models count against the trial where there is one. */
@@ -22,6 +24,7 @@ export function quotaOf(settings: QuotaSettings, provider_id: string | null): Ru
     monthly: settings.MONTHLY_RUN_LIMIT,
     trial: isTrial ? settings.MANAGED_TRIAL_RUNS_COUNT : undefined,
     unfinished: settings.MAX_UNFINISHED_RUNS_PER_ACCOUNT,
+    active: settings.MAX_ACTIVE_RUNS_PER_ACCOUNT,
   };
 }
 

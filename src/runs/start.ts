@@ -1,33 +1,76 @@
-import type { Db } from '../../db/index.ts';
-import { insertRun } from '../../db/runs.ts';
+import { insertRunFiles } from '../../db/run-files.ts';
+import type { StartTime } from '../../db/run-queue.ts';
+import { insertRun, type Redoing } from '../../db/run-starts.ts';
 import type { NewRun, RunOrigin } from '../../db/schema.ts';
-import type { Principal } from '../accounts/principal.ts';
+import type { GateTerms } from '../../workflows/contract/gate-terms.ts';
+import { doingOf, type Principal, type Remark } from '../accounts/principal.ts';
 import type { CheckAddress } from '../fetch/index.ts';
+import { attachmentsAt, takeFiles } from '../files/attach.ts';
+import type { FileDeps } from '../files/keep.ts';
 import type { IdSeed } from '../ids.ts';
 import type { Outbox } from '../temporal/outbox.ts';
 import { overQuota, quotaOf, type QuotaSettings } from './quotas.ts';
 
 /** What starting a run takes, in any process. */
-export type StartDeps = { db: Db; outbox: Outbox; quotas: QuotaSettings; checkAddress: CheckAddress };
+export type StartDeps = FileDeps & { outbox: Outbox; quotas: QuotaSettings; checkAddress: CheckAddress };
 
 /** The row of a run, without whose it is. */
 export type RunRequest = Omit<NewRun, 'account_id' | 'started_by'> & { origin: RunOrigin };
 
+/** What a run of any kind may be asked for beside what it is of. */
+export type RunTerms = Partial<GateTerms> &
+  Pick<NewRun, 'on_budget'> &
+  Partial<Pick<NewRun, 'webhook_url' | 'max_cost_usd' | 'max_tokens' | 'tags'>> & { metadata?: Record<string, string> };
+
+/** The same in its row. */
+export function termsRow(run: RunTerms) {
+  return {
+    webhook_url: run.webhook_url ?? null,
+    gate_due_in: run.gate_due_in ?? null,
+    remind_every: run.remind_every ?? null,
+    on_timeout: run.on_timeout,
+    escalation_webhook_url: run.escalation_webhook_url ?? null,
+    max_cost_usd: run.max_cost_usd ?? null,
+    max_tokens: run.max_tokens ?? null,
+    on_budget: run.on_budget,
+    metadata: JSON.stringify(run.metadata ?? {}),
+    tags: run.tags ?? [],
+  };
+}
+
+/** What is to be written with a run that is given these files, beside `insertMore`; undefined when there is nothing. Throws as `takeFiles`. */
+export async function withFiles(
+  deps: FileDeps,
+  principal: Principal,
+  { run_id, attachments = [] }: { run_id: string; attachments?: string[] },
+  insertMore?: Parameters<typeof insertRun>[4],
+): Promise<Parameters<typeof insertRun>[4]> {
+  if (attachments.length === 0) return insertMore;
+  const files = await takeFiles(deps, principal, attachmentsAt(attachments));
+  return async (trx) => {
+    await insertRunFiles(trx, { run_id }, files);
+    await insertMore?.(trx);
+  };
+}
+
 /**
- * Accepts a run: it will not be lost, and starts in the background. `insertMore` is what comes with it, all or nothing.
+ * Accepts a run: it will not be lost, and starts in the background; at `start`, when that is given, and when its account has
+ * a place for it. `insertMore` is what comes with it, all or nothing.
  * A retry finds the run that its first try accepted. Throws `PROVIDER_REQUIRED` and `MONTHLY_LIMIT_REACHED` when the
  * account's quota is used up.
  */
 export async function startRun(
-  { db, outbox, quotas }: StartDeps,
-  { account_id, key_id }: Principal,
-  run: RunRequest,
+  { db, outbox, quotas }: Omit<StartDeps, 'files' | 'log'>,
+  principal: Principal,
+  { note, on_behalf_of, ...run }: RunRequest & Remark & { start: StartTime | undefined; redoing?: Redoing },
   idempotency: IdSeed | undefined,
   insertMore?: Parameters<typeof insertRun>[4],
 ): Promise<void> {
   const quota = quotaOf(quotas, run.provider_id ?? null);
-  const row = { ...run, account_id, started_by: key_id };
-  const accepted = await outbox.accept(insertRun(db, row, quota, idempotency?.isRetry, insertMore));
+  const { account_id, key_id } = principal;
+  const row = { ...run, account_id, started_by: key_id, ...doingOf(principal, { note, on_behalf_of }) };
+  const accepted = await outbox.accept(insertRun(db, row, quota, idempotency, insertMore));
   if (accepted.refused) throw await overQuota({ db, quotas }, account_id, accepted.refused);
-  outbox.send(accepted.entry);
+  if (accepted.entry) outbox.send(accepted.entry);
+  else outbox.begin(run.run_id);
 }

@@ -1,16 +1,25 @@
+import { heardOf, readGoalSoFar } from '../../db/goal-runs.ts';
+import type { Db } from '../../db/index.ts';
+import { listPlannedTasks } from '../../db/reruns.ts';
 import type { Run } from '../../db/schema.ts';
-import type { RunInput } from '../../workflows/contract/inputs.ts';
+import { countRunDeliveries } from '../../db/webhooks.ts';
+import type { CarriedRun, RunInput } from '../../workflows/contract/inputs.ts';
 import { gateName } from '../../workflows/contract/plan.ts';
 import { runWorkflowType } from '../../workflows/messages.ts';
 import type { RunWorkflow } from '../temporal/starts.ts';
 import { gatePolicies } from './gate-terms.ts';
+import { plannedTask } from './planned-task.ts';
+import { triedAgain } from './tried-again.ts';
 
-/** How the run of a goal is a workflow. `historyLimit`: events after which it continues as new, if Temporal does not suggest it before. */
-export function goalWorkflow({ historyLimit }: { historyLimit?: number }): RunWorkflow {
-  return {
-    type: runWorkflowType,
-    inputOf: (run): RunInput => ({
-      run_id: run.run_id,
+/**
+ * How the run of a goal is a workflow. One that is tried again gets what it has done so far. `historyLimit`: events after which
+ * it continues as new, if Temporal does not suggest it before.
+ */
+export function goalWorkflow({ db, historyLimit }: { db: Db; historyLimit?: number }): RunWorkflow {
+  async function inputOf(run: Run, isAgain = false): Promise<RunInput> {
+    const { run_id, attempt } = run;
+    return {
+      run_id,
       agents: run.agents.map(({ name, model }) => ({ name, model })),
       require_approval: run.require_approval,
       has_webhook: run.webhook_url !== null,
@@ -18,9 +27,23 @@ export function goalWorkflow({ historyLimit }: { historyLimit?: number }): RunWo
       plan: run.plan ?? undefined,
       ...gatePolicies(run),
       history_limit: historyLimit,
-    }),
-    describe,
-  };
+      webhooks: isAgain ? await countRunDeliveries(db, run_id) : undefined,
+      ...(attempt > 1 && { attempt, carried: await carriedOver(db, run) }),
+    };
+  }
+
+  return { type: runWorkflowType, inputOf, describe };
+}
+
+/** What is left of the tries before this one. */
+async function carriedOver(db: Db, run: Run): Promise<CarriedRun> {
+  const [tasks, { tasks: states, ...soFar }] = await Promise.all([
+    listPlannedTasks(db, run.run_id),
+    readGoalSoFar(db, run),
+  ]);
+  const planned = tasks.map((task, index) => plannedTask(run, task, index));
+  const phase = planned.length > 0 ? ('execute' as const) : ('queued' as const);
+  return { ...triedAgain(run, { phase, tasks: states, steered: heardOf(run) }), ...soFar, planned };
 }
 
 function describe({ run_id, agents, ask_me_about, human_gates, require_approval }: Run): [string, string[]][] {

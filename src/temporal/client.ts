@@ -26,9 +26,12 @@ export function dataConverter({ ENCRYPTION_KEY, PAYLOAD_ENCRYPTION: encrypts }: 
   };
 }
 
+/** A page of the history of a run whose state has many keys takes more than the 4 MiB that gRPC takes unless told. */
+const channelArgs = { 'grpc.max_receive_message_length': 64 * 1_024 * 1_024 };
+
 /** A client that connects at its first call, so that a process can start while Temporal is down. */
 export function createTemporalClient(config: Settings & EncryptionSettings): Client {
-  const connection = Connection.lazy(connectionOptions(config));
+  const connection = Connection.lazy({ ...connectionOptions(config), channelArgs });
   return new Client({ connection, namespace: config.TEMPORAL_NAMESPACE, dataConverter: dataConverter(config) });
 }
 
@@ -99,6 +102,7 @@ async function createNamespace({ workflowService }: Services, namespace: string)
 const grpcNotFound = 5;
 const grpcAlreadyExists = 6;
 
-function hasCode(error: unknown, code: number): boolean {
+/** Whether an error is what gRPC says with this code (https://grpc.io/docs/guides/status-codes/). */
+export function hasCode(error: unknown, code: number): boolean {
   return isGrpcServiceError(error) && error.code === code;
 }

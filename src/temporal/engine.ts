@@ -1,12 +1,31 @@
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { heardOf } from '../../db/goal-runs.ts';
 import type { Db } from '../../db/index.ts';
 import type { OutboxEntry } from '../../db/outbox.ts';
 import { getRun } from '../../db/runs.ts';
 import type { RunKind } from '../../db/schema.ts';
-import { completeTaskSignal } from '../../workflows/messages.ts';
+import { sendSteeringsAgain } from '../../db/steering.ts';
+import { insertRunDelivery, queueDelivery } from '../../db/webhooks.ts';
+import {
+  changeTermsSignal,
+  completeTaskSignal,
+  holdSignal,
+  releaseSignal,
+  steerSignal,
+} from '../../workflows/messages.ts';
 import { withDeadline } from './deadline.ts';
-import { sendStart, sendWebhook, type RunWorkflow } from './starts.ts';
-import { findLiveState, findServerVersion, isGone, listTerminated, listUncancelled } from './visibility.ts';
+import { findKnownRun } from './histories.ts';
+import { sendStart, type RunWorkflow } from './starts.ts';
+import {
+  findEnd,
+  findLiveState,
+  findServerVersion,
+  isGone,
+  listRunning,
+  listTerminated,
+  listUncancelled,
+  terminate,
+} from './visibility.ts';
 
 export type Engine = ReturnType<typeof createEngine>;
 
@@ -14,15 +33,19 @@ type EngineDeps = { client: Client; db: Db; taskQueue: string; workflows: Record
 
 /** What a process asks of Temporal: that it is told what was committed for it, and what it knows of runs. */
 export function createEngine(deps: EngineDeps) {
-  const { client, workflows } = deps;
+  const { client, workflows, taskQueue } = deps;
   const types = Object.values(workflows).map(({ type }) => type);
   return {
     deliver: (entry: OutboxEntry) => deliver(deps, entry),
     findLiveState: (run_id: string) => findLiveState(client, run_id),
+    findEnd: (run_id: string, may_send: boolean) => findEnd(client, run_id, may_send),
     findServerVersion: () => findServerVersion(client),
     listTerminated: (since: Date) => listTerminated(client, types, since),
     isGone: (run_id: string) => isGone(client, run_id),
     listUncancelled: (run_ids: string[]) => listUncancelled(client, run_ids),
+    findKnownRun: (run_id: string, writers: string[]) => findKnownRun(client, run_id, writers),
+    listRunning: (account_id?: string) => listRunning(client, { types, taskQueue, account_id }),
+    terminate: (run_id: string, execution: string, reason: string) => terminate(client, run_id, execution, reason),
   };
 }
 
@@ -48,26 +71,32 @@ async function send(deps: EngineDeps, { run_id: of, message }: OutboxEntry): Pro
   switch (message.kind) {
     case 'start': {
       const run = await getRun(db, run_id);
-      return sendStart(deps, workflows[run.kind], run);
+      await sendStart(deps, workflows[run.kind], run, message.isAgain);
+      // Of what the try before has not heard; what was told meanwhile came to that one.
+      if (!message.isAgain && run.kind === 'goal' && run.attempt > 1)
+        await sendSteeringsAgain(db, run_id, heardOf(run));
+      return;
     }
     case 'complete_task': {
       const { kind: _, ...answer } = message;
       return client.workflow.getHandle(run_id).signal(completeTaskSignal, answer);
     }
+    case 'hold':
+      return client.workflow.getHandle(run_id).signal(holdSignal);
+    case 'release':
+      return client.workflow.getHandle(run_id).signal(releaseSignal);
+    case 'terms':
+      return client.workflow.getHandle(run_id).signal(changeTermsSignal, message.n);
+    case 'steer':
+      return client.workflow.getHandle(run_id).signal(steerSignal, message.steering);
     case 'cancel':
       return void (await client.workflow.getHandle(run_id).cancel());
-    case 'webhook': {
-      const { event } = message;
-      return sendWebhook(deps, `${run_id}/webhook/${event}`, { run_id, sequence: event, event, waiting_tasks: [] });
-    }
-    case 'redeliver': {
-      const { kind: _, ...delivery } = message;
-      const { delivery_id, event, redelivery } = delivery;
-      if (of === null) return sendWebhook(deps, `webhook/${delivery_id}/redelivery/${redelivery}`, delivery);
-      // Named as its run names it, so that a worker of 0.1.0 can take it.
-      const sequence = delivery_id.slice(`msg_${of}_`.length);
-      const workflowId = `${of}/webhook/${sequence}/redelivery/${redelivery}`;
-      return sendWebhook(deps, workflowId, { run_id: of, sequence, event, waiting_tasks: [], redelivery });
-    }
+    case 'webhook':
+      return insertRunDelivery(db, { run_id, sequence: message.event, event: message.event, waiting_tasks: [] });
+    case 'redeliver':
+      return queueDelivery(db, message.delivery_id);
+    default:
+      // Of a newer release beside this one, which delivers it then.
+      throw new Error(`This release does not know ${JSON.stringify(message satisfies never)}.`);
   }
 }

@@ -1,11 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Db } from '../../db/index.ts';
+import { failUnstarted } from '../../db/run-ends.ts';
 import { claimOutboxEntries, deleteOutboxEntry, postponeOutboxEntry, type OutboxEntry } from '../../db/outbox.ts';
 import type { Engine } from './engine.ts';
+import { createRunQueue } from './run-queue.ts';
+import { InputTooLarge } from './starts.ts';
 
 const maxUnderway = 2;
 const maxQueued = 1_000;
+/** With so much in the queue, no run is begun that was to begin later: others would wait behind it. */
+const busyFrom = 100;
 /** In milliseconds: what is being accepted is looked at so often, and is given way for no longer than this. */
 const giveWayInterval = 5;
 const longestBurst = 100;
@@ -14,10 +19,22 @@ const sweepSize = 50;
 
 export type Outbox = ReturnType<typeof createOutbox>;
 
-/** Brings to Temporal what was committed for it: at once when all is well, again and again when it is not. */
-export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log: Logger }) {
+type OutboxDeps = {
+  db: Db;
+  engine: Engine;
+  log: Logger;
+  /** How many runs of an account may have begun and not ended; undefined is as many as it likes. */
+  maxActiveRuns: number | undefined;
+};
+
+/**
+ * Brings to Temporal what was committed for it: at once when all is well, again and again when it is not. Begins the runs
+ * that wait for their time, or for a place in their account.
+ */
+export function createOutbox({ db, engine, log, maxActiveRuns }: OutboxDeps) {
   const stopping = new AbortController();
   const queue: OutboxEntry[] = [];
+  const runs = createRunQueue(db, maxActiveRuns ?? null, { send, isBusy: () => queue.length >= busyFrom });
   let sending: Promise<void> | undefined;
   let accepting = 0;
 
@@ -33,7 +50,7 @@ export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log:
         'not delivered yet',
       );
       // When Postgres is down too, the claim runs out by itself.
-      await postponeOutboxEntry(db, entry).catch(() => {});
+      await notDelivered(db, entry, error).catch(() => {});
     }
   }
 
@@ -73,9 +90,10 @@ export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log:
 
   async function sweep(): Promise<void> {
     while (!stopping.signal.aborted) {
+      const mayMore = await runs.beginDue().catch(() => false);
       const entries = await claimOutboxEntries(db, sweepSize).catch(() => []);
       await Promise.all(entries.map(deliver));
-      if (entries.length >= sweepSize) continue;
+      if (mayMore || entries.length >= sweepSize) continue;
       await sleep(sweepInterval, undefined, { signal: stopping.signal }).catch(() => {});
     }
   }
@@ -86,8 +104,14 @@ export function createOutbox({ db, engine, log }: { db: Db; engine: Engine; log:
   async function stop(): Promise<void> {
     stopping.abort();
     await sweeping;
+    await runs.settled();
     await sending;
   }
 
-  return { accept, send, stop };
+  return { accept, send, begin: runs.begin, ended: runs.ended, stop };
+}
+
+/** Tried again later, unless Temporal will never take it. */
+function notDelivered(db: Db, entry: OutboxEntry, error: unknown): Promise<void> {
+  return error instanceof InputTooLarge ? failUnstarted(db, entry, error.message) : postponeOutboxEntry(db, entry);
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import type { RunState } from '../../workflows/contract/states.ts';
 import { runStateQuery } from '../../workflows/messages.ts';
-import { withDeadline } from './deadline.ts';
+import { found, withDeadline } from './deadline.ts';
 
 /** Within the time for the answer to a read. gRPC itself overruns its deadline by a second when nobody is there. */
 const readDeadline_ms = 1_500;
@@ -32,6 +32,22 @@ export function listTerminated(client: Client, types: string[], since: Date): Pr
   return withDeadline(client, list);
 }
 
+/** The runs of this task queue whose workflows go on, in any order; those of one account, if it is given. */
+export async function* listRunning(
+  client: Client,
+  { types, taskQueue, account_id }: { types: string[]; taskQueue: string; account_id?: string },
+): AsyncGenerator<string> {
+  const ofAccount = account_id === undefined ? '' : ` AND OrchflowAccount = "${account_id}"`;
+  const query = `WorkflowType IN (${quoted(types)}) AND ExecutionStatus = "Running" AND TaskQueue = "${taskQueue}"${ofAccount}`;
+  for await (const { workflowId } of client.workflow.list({ query })) yield workflowId;
+}
+
+/** Ends this execution of a run's workflow, with a reason that operators read. One that has ended stays as it is. */
+export async function terminate(client: Client, run_id: string, execution: string, reason: string): Promise<void> {
+  const handle = client.workflow.getHandle(run_id, execution);
+  await found(withDeadline(client, () => handle.terminate(reason)));
+}
+
 /** True when nothing works on the run any more. A run that was reset goes on under the same id. */
 export async function isGone(client: Client, run_id: string): Promise<boolean> {
   const { status } = await withDeadline(client, () => client.workflow.getHandle(run_id).describe());
@@ -49,6 +65,25 @@ export async function listUncancelled(client: Client, run_ids: string[]): Promis
     return status.name === 'RUNNING' && !raw.workflowExtendedInfo?.cancelRequested ? [workflowId] : [];
   });
   return (await Promise.all(uncancelled)).flat();
+}
+
+/**
+ * How far a run is from its end. `over`: nothing of it goes on, neither its workflow nor, where it `may_send` any, one that
+ * sends a webhook of it. `is_ending`: it was asked to stop, or has webhooks to send.
+ */
+export async function findEnd(
+  client: Client,
+  run_id: string,
+  may_send: boolean,
+): Promise<'goes_on' | 'is_ending' | 'over'> {
+  const workflow = await found(withDeadline(client, () => client.workflow.getHandle(run_id).describe()));
+  if (workflow && !workflow.closeTime) {
+    return workflow.raw.workflowExtendedInfo?.cancelRequested ? 'is_ending' : 'goes_on';
+  }
+  if (!may_send) return 'over';
+  const query = `ExecutionStatus = "Running" AND WorkflowId STARTS_WITH "${run_id}/"`;
+  const { count } = await withDeadline(client, () => client.workflow.count(query));
+  return count > 0 ? 'is_ending' : 'over';
 }
 
 function quoted(values: string[]): string {

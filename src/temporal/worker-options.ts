@@ -8,7 +8,7 @@ export function workerOptions(places: number) {
   return {
     // After a worker is lost, its cached runs move on after this, not after the default ten seconds.
     stickyQueueScheduleToStartTimeout: '1s',
-    // 100 more for webhooks, and some for what only looks whether there is a place.
+    // More for what is done in a moment, and for what only looks whether there is a place.
     maxConcurrentActivityTaskExecutions: places + 120,
     // Cancellation comes with a heartbeat's answer: let them through at their own pace.
     maxHeartbeatThrottleInterval: '1s',

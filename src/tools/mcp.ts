@@ -139,15 +139,21 @@ async function withClient<T>(
   { fetch, signal }: McpOptions,
   use: (client: Client) => Promise<T>,
 ): Promise<T> {
+  signal.throwIfAborted();
   const client = new Client({ name: 'orchflow', version: '1' }, { versionNegotiation: { mode: 'auto' } });
+  const transport = transportOf(target, fetch);
+  // While it finds out which version the server speaks, the SDK (2.4.0) looks at no signal, for up to a minute.
+  const close = () => void transport.close().catch(() => {});
+  signal.addEventListener('abort', close, { once: true });
   try {
-    await client.connect(transportOf(target, fetch), { signal });
+    await client.connect(transport, { signal });
     return await use(client);
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof ToolError) throw error;
     throw new ToolError(withoutSecrets(target, `The MCP server failed: ${reasonOf(error)}`));
   } finally {
+    signal.removeEventListener('abort', close);
     await client.close().catch(() => {});
   }
 }

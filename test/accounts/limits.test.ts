@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { getAccountOf } from '../../db/runs.ts';
 import { mcpKey, startFakeMcp, type FakeMcp } from '../fakes/mcp.ts';
 import { define } from '../harness/orchestration.ts';
 import { startOrchflow, type Answer, type Orchflow, type User } from '../harness/orchflow.ts';
@@ -9,7 +10,14 @@ import { countRows } from '../harness/rows.ts';
 /** An account has so much of each thing at once. What is one too many is told so, and makes nothing. */
 
 const most = 3;
-const names = ['UNFINISHED_RUNS', 'PROVIDERS', 'MCP_SERVERS', 'ORCHESTRATIONS', 'REDELIVERIES'];
+const names = [
+  'UNFINISHED_RUNS',
+  'PROVIDERS',
+  'MCP_SERVERS',
+  'ORCHESTRATIONS',
+  'REDELIVERIES',
+  'WEBHOOK_SUBSCRIPTIONS',
+];
 const environment = Object.fromEntries(names.map((name) => [`MAX_${name}_PER_ACCOUNT`, String(most)]));
 let orchflow: Orchflow;
 let mcp: FakeMcp;
@@ -42,15 +50,11 @@ async function ended(status: 'completed' | 'failed'): Promise<string> {
 
 async function aDelivery(): Promise<string> {
   const run_id = await ended('completed');
-  const { account_id } = await orchflow.db
-    .selectFrom('runs')
-    .select('account_id')
-    .where('run_id', '=', run_id)
-    .executeTakeFirstOrThrow();
+  const account_id = (await getAccountOf(orchflow.db, run_id))!;
   const delivery_id = `msg_${run_id}`;
   await orchflow.db
     .insertInto('webhook_deliveries')
-    .values({ delivery_id, run_id, account_id, event: 'completed', body: '{}' })
+    .values({ delivery_id, run_id, account_id: account_id!, event: 'completed', body: '{}' })
     .execute();
   return delivery_id;
 }
@@ -100,6 +104,11 @@ const things: Record<string, Thing> = {
     free: most - 1,
     add: (n) => user.post('/orchestrations', definition(`own${n}`)),
     makeRoom: ({ body }) => user.delete(`/orchestrations/${body.id}`),
+  },
+  'webhook subscriptions': {
+    what: 'webhook subscriptions',
+    add: () => user.post('/webhooks/subscriptions', { url: 'https://example.com/hook', events: ['*'] }),
+    makeRoom: ({ body }) => user.delete(`/webhooks/subscriptions/${body.subscription_id}`),
   },
   'webhooks that are sent again': {
     what: 'redeliveries under way',

@@ -69,3 +69,22 @@ test('calls at once cannot pass a limit together', async () => {
   expect(model.openCalls).toBe(0);
   await Promise.all(runs.map((run) => run.cancel()));
 });
+
+test('what a run has spent stays counted when it is purged', async () => {
+  const { orchflow } = await start({ MANAGED_MAX_COST_USD_PER_ACCOUNT: '0.02' });
+  const user = await orchflow.register();
+  const run = await user.startRun({ task });
+  await run.until('waiting_human');
+  await run.cancel();
+  const spent = orchflow.db.selectFrom('managed_spending').selectAll();
+  const before = await spent.execute();
+  expect(before).toHaveLength(1);
+  expect((await user.delete(`/runs/${run.run_id}?purge=true`)).status).toBe(200);
+  expect(await spent.execute()).toEqual(before);
+  const next = await user.startRun({ task });
+  const { tasks } = await next.until('waiting_human');
+  expect(tasks.find(({ gate }) => gate?.status === 'open')!.gate!.reason).toContain(
+    'An account may spend $0.02 a month',
+  );
+  await next.cancel();
+});

@@ -71,6 +71,35 @@ describe('hosted', () => {
     expect((await user.post('/runs', { task, provider_id, agents: agents('o1-pro') })).status).toBe(201);
   });
 
+  test('a run that is purged stays counted, by the month and by the trials', async () => {
+    const { orchflow, user } = await start({ ...hosted, MONTHLY_RUN_LIMIT: '3', MANAGED_TRIAL_RUNS_COUNT: '2' });
+    const provider_id = await addProvider(user);
+    const purged = async (run: object) => {
+      const { status, body } = await user.post('/runs', { task, ...run });
+      expect(status).toBe(201);
+      await user.delete(`/runs/${body.run_id}`);
+      expect((await user.delete(`/runs/${body.run_id}?purge=true`)).status).toBe(200);
+      return body.run_id as string;
+    };
+    const run_id = await purged({});
+    expect((await user.post('/runs', { task })).status).toBe(201);
+    expectProblem(await user.post('/runs', { task }), { status: 402, code: 'PROVIDER_REQUIRED' });
+    await purged({ provider_id });
+    expectProblem(await user.post('/runs', { task, provider_id }), { status: 429, code: 'MONTHLY_LIMIT_REACHED' });
+    // As when Temporal is done with it.
+    await orchflow.db.deleteFrom('runs').where('run_id', '=', run_id).execute();
+    expectProblem(await user.post('/runs', { task, provider_id }), { status: 429, code: 'MONTHLY_LIMIT_REACHED' });
+
+    const old = await orchflow.register();
+    const theirs = (await old.post('/runs', { task })).body.run_id;
+    const created_at = new Date(Date.now() - 32 * 24 * 3_600_000).toISOString();
+    await orchflow.db.updateTable('runs').set({ created_at }).where('run_id', '=', theirs).execute();
+    await old.delete(`/runs/${theirs}`);
+    await old.delete(`/runs/${theirs}?purge=true`);
+    const counts = orchflow.db.selectFrom('purged_run_counts').select('runs');
+    expect(await counts.execute()).toEqual([{ runs: 2 }]);
+  });
+
   test('a retry of a failed orchestration is one more trial', async () => {
     const { orchflow, user } = await start(hosted, true);
     const failing = { id: 'fail', type: 'transform', transform_code: 'nothing.at.all' };
@@ -194,6 +223,8 @@ describe('runs a month', () => {
       retrying: _________,
       start_warnings: __________,
       metadata: ___________,
+      first_state: ____________,
+      rerun_from: _____________,
       ...rest
     } = row;
     const earlier = Array.from({ length: 95 }, (_unused, index) => ({

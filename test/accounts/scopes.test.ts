@@ -37,7 +37,7 @@ async function keyWith(held: readonly string[]): Promise<string> {
 
 function ask({ method, path }: Operation, api_key?: string) {
   const headers = { ...(api_key && { 'x-api-key': api_key }), 'content-type': 'application/json' };
-  return send(orchflow.url, method, path, headers, method === 'POST' || method === 'PUT' ? '{}' : undefined);
+  return send(orchflow.url, method, path, headers, ['POST', 'PUT', 'PATCH'].includes(method) ? '{}' : undefined);
 }
 
 test('the vocabulary is what the operations name, and what a key may be given', () => {

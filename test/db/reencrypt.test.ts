@@ -2,11 +2,14 @@ import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { Webhook } from 'standardwebhooks';
 import { expect, test } from 'vitest';
 import { mcpKey, startFakeMcp } from '../fakes/mcp.ts';
 import { startFakeModel } from '../fakes/model.ts';
-import { startOrchflow } from '../harness/orchflow.ts';
+import { startFakeWebhook } from '../fakes/webhook.ts';
+import { startOrchflow, until } from '../harness/orchflow.ts';
 import { scriptRun } from '../harness/script.ts';
+import { subscribe } from '../harness/subscription.ts';
 
 const run = promisify(execFile);
 const script = path.join(import.meta.dirname, '../../src/reencrypt.ts');
@@ -26,6 +29,10 @@ test('the key is changed without a pause: both read, reencrypt, and the new one 
   expect((await user.post('/tools/mcp', { name: 'weather', url: mcp.url, headers })).status).toBe(201);
 
   expect((await user.post('/webhooks/secret/rotate', {})).status).toBe(200);
+  const endpoint = await startFakeWebhook();
+  const { subscription_id, secret } = await subscribe(user, endpoint, { events: ['run.retried'] });
+  const subscription = `/webhooks/subscriptions/${subscription_id}`;
+  const { body: rotated } = await user.post(`${subscription}/rotate-secret`, {});
 
   // As they were before the change.
   await reencrypt(`${oldKey},${newKey}`);
@@ -33,8 +40,8 @@ test('the key is changed without a pause: both read, reencrypt, and the new one 
   const task = 'Write a haiku.';
   await (await user.startRun({ task, provider_id })).until('completed');
 
-  expect(await reencrypt(`${newKey},${oldKey}`)).toBe('4 of 4 secrets encrypted anew.\n');
-  expect(await reencrypt(newKey!)).toBe('0 of 4 secrets encrypted anew.\n');
+  expect(await reencrypt(`${newKey},${oldKey}`)).toBe('6 of 6 secrets encrypted anew.\n');
+  expect(await reencrypt(newKey!)).toBe('0 of 6 secrets encrypted anew.\n');
   const after = await orchflow.db.selectFrom('providers').select('api_key_encrypted').executeTakeFirstOrThrow();
   expect(after.api_key_encrypted).not.toBe(before.api_key_encrypted);
   await (await user.startRun({ task, provider_id })).until('completed');
@@ -44,7 +51,11 @@ test('the key is changed without a pause: both read, reencrypt, and the new one 
   const agents = [{ name: 'writer', tools: ['weather.forecast'] }];
   await (await user.startRun({ task, agents, provider_id })).until('completed');
   expect(mcp.calls.length).toBeGreaterThan(0);
+  await user.post(`${subscription}/test`, {});
+  await until(() => endpoint.requests.length === 1, 'the subscription is told');
+  const { body, headers: signed } = endpoint.requests[0]!;
+  for (const one of [secret, rotated.secret]) new Webhook(one).verify(body, signed as Record<string, string>);
   mcp.down();
-  await expect(reencrypt(oldKey!)).rejects.toThrow(/ENCRYPTION_KEY cannot open 4 of the secrets/);
-  await Promise.all([orchflow.stop(), model.close()]);
+  await expect(reencrypt(oldKey!)).rejects.toThrow(/ENCRYPTION_KEY cannot open 6 of the secrets/);
+  await Promise.all([orchflow.stop(), model.close(), endpoint.close()]);
 });

@@ -10,16 +10,16 @@ const namesIn = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].m
 
 /** Of the system, not of Orchflow. */
 const ofTheSystem = ['PATH', 'XDG_CACHE_HOME'];
-const listed = namesIn(read('.env.example'), /^([A-Z_]+)=/gm);
+const listed = namesIn(read('.env.example'), /^([A-Z\d_]+)=/gm);
 
 test('.env.example lists every variable that Orchflow and its compose file read, once, and no other', () => {
-  const inCompose = namesIn(read('docker-compose.yml'), /\$\{([A-Z_]+)/g);
+  const inCompose = namesIn(read('docker-compose.yml'), /\$\{([A-Z\d_]+)/g);
   const expected = new Set([...variables, ...inCompose].filter((name) => !ofTheSystem.includes(name)));
   expect(listed.toSorted()).toEqual([...expected].toSorted());
 });
 
 test('a .env made from .env.example, with the two that are needed, gives the defaults that it names', () => {
-  const lines = read('.env.example').matchAll(/^([A-Z_]+)=(.*)$/gm);
+  const lines = read('.env.example').matchAll(/^([A-Z\d_]+)=(.*)$/gm);
   const env = Object.fromEntries([...lines].map(([, name, value]) => [name!, value]));
   const needed = { ENCRYPTION_KEY: Buffer.alloc(32).toString('base64'), DATABASE_URL: 'postgres://localhost/orchflow' };
   const config = loadConfig({ ...env, ...needed });
@@ -79,7 +79,7 @@ test.each([
 });
 
 test('what the docs say that .env.example has, it has', () => {
-  const said = [...read('docs/deploy.md').matchAll(/`([A-Z_]+)=\w+` \(`\.env\.example` has `(\w+)`\)/g)];
+  const said = [...read('docs/deploy.md').matchAll(/`([A-Z\d_]+)=\w+` \(`\.env\.example` has `(\w+)`\)/g)];
   expect(said).toHaveLength(1);
   for (const [, name, value] of said) expect(read('.env.example')).toContain(`\n${name}=${value}\n`);
 });

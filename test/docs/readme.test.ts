@@ -63,6 +63,32 @@ describe.each([
   });
 });
 
+test('a subscription is made as it stands', async () => {
+  const { api_key } = await orchflow.register();
+  const account = `URL=http://localhost:8000/api/v1\nKEY=${api_key}\n`;
+  const { ended, printed } = await run('sh', account + having('sh', '/webhooks/subscriptions'));
+  expect(ended, printed).toBe('well');
+  expect(JSON.parse(printed)).toMatchObject({ subscription_id: expect.stringMatching(/^sub_/), status: 'active' });
+});
+
+test('a run begins later as it stands', async () => {
+  const user = await orchflow.register();
+  const account = `URL=http://localhost:8000/api/v1\nKEY=${user.api_key}\n`;
+  const { ended, printed } = await run('sh', account + having('sh', 'start_in'));
+  expect(ended, printed).toBe('well');
+  const [later] = (await user.get('/runs?pending_for=start_at')).body.runs;
+  expect(printed).toContain(`"run_id":"${later.run_id}","status":"pending"`);
+  expect(Date.parse(later.start_at) - Date.now()).toBeLessThanOrEqual(60_000);
+});
+
+test('a file is kept as it stands', async () => {
+  const { api_key } = await orchflow.register();
+  const account = `URL=http://localhost:8000/api/v1\nKEY=${api_key}\n`;
+  const { ended, printed } = await run('sh', account + having('sh', '/files'));
+  expect(ended, printed).toBe('well');
+  expect(JSON.parse(printed)).toMatchObject({ name: 'prices.csv', media_type: 'text/csv', size: 28 });
+});
+
 const secret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 const body = '{"run_id":"run_x","event":"completed"}';
 const now = Math.floor(Date.now() / 1000);

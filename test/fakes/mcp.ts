@@ -48,6 +48,7 @@ export async function startFakeMcp(forecast: (city: string) => string | Promise<
 
 /** An MCP server that says exactly this of its tools, right or wrong, a page each, and answers every call with its name. */
 export async function startRawMcp(pages: unknown[][]) {
+  const asked: string[] = [];
   const result = ({ method, params }: { method: string; params?: Record<string, any> }) => {
     if (method === 'initialize') {
       const { protocolVersion } = params!;
@@ -60,14 +61,15 @@ export async function startRawMcp(pages: unknown[][]) {
     if (method === 'tools/call') return { content: [{ type: 'text', text: `This is ${params!.name}.` }] };
     return undefined;
   };
-  const server = createServer((request, response) => {
+  const server = createServer((received, response) => {
     const chunks: Buffer[] = [];
-    request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => {
-      if (request.method !== 'POST') return response.writeHead(405).end();
-      const { id, ...asked } = JSON.parse(Buffer.concat(chunks).toString());
+    received.on('data', (chunk: Buffer) => chunks.push(chunk));
+    received.on('end', () => {
+      if (received.method !== 'POST') return response.writeHead(405).end();
+      const { id, ...request } = JSON.parse(Buffer.concat(chunks).toString());
       if (id === undefined) return response.writeHead(202).end();
-      const answer = result(asked);
+      asked.push(request.method);
+      const answer = result(request);
       const error = { code: -32_601, message: 'Method not found' };
       response.writeHead(200, { 'content-type': 'application/json' });
       return response.end(JSON.stringify({ jsonrpc: '2.0', id, ...(answer ? { result: answer } : { error }) }));
@@ -76,6 +78,8 @@ export async function startRawMcp(pages: unknown[][]) {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`,
+    /** The methods of all requests, in their order. */
+    asked,
     down() {
       server.closeAllConnections();
       server.close();

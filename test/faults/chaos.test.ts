@@ -25,7 +25,7 @@ describe('every request is answered within 3 s', () => {
   const slow: Fallen = { ...fault, kind: 'slow', from: 'api1', to: 'postgres' };
   const hung = { status: undefined, app_ms: undefined, ended: 108_000, outcome: 'unknown' as const };
   const judge = (change: object, fallen: Fallen[] = []) =>
-    answersArePrompt({ journal: [{ ...read, ...change }], fallen } as unknown as Evidence);
+    answersArePrompt({ asked: [{ ...read, ...change }], fallen } as unknown as Evidence);
 
   test.for([
     ['an answer', {}],
@@ -60,16 +60,29 @@ describe('every request is answered within 3 s', () => {
 describe('no run stands still for a minute once all is there again', () => {
   const healed_at = 1_000_000;
   /** A run that was started before, with these signs of life, in seconds after the healing. */
-  function judge(signs: number[], ended: number | null, gathered = 300): string[] {
-    const run = { run_id: 'run_1', created_at: at(0), completed_at: ended && at(healed_at + ended * 1_000) };
+  function judge(signs: number[], ended: number | null, gathered = 300, more: object = {}): string[] {
+    const run = {
+      run_id: 'run_1',
+      account_id: 'acc_a',
+      created_at: at(0),
+      completed_at: ended && at(healed_at + ended * 1_000),
+    };
     const calls = signs.map((seconds) => ({ run_id: 'run_1', received_at: healed_at + seconds * 1_000 }));
-    const nothing = { changes: [], orders: [], llm_calls: [], tool_calls: [], gates: [] };
+    const nothing = { begun: [], changes: [], orders: [], llm_calls: [], tool_calls: [], gates: [] };
     const given = { ...nothing, healed_at, gathered_at: healed_at + gathered * 1_000, runs: [run], calls };
-    return runsGoOn(given as unknown as Evidence);
+    return runsGoOn({ ...given, ...more } as unknown as Evidence);
   }
 
   test('a run that goes on, on a machine so slow that it takes minutes', () => {
     expect(judge([40, 90, 140, 190], 240)).toEqual([]);
+  });
+  test('one that waits for others of its account, and then begins', () => {
+    const before = { run_id: 'run_2', account_id: 'acc_a', created_at: at(0), completed_at: at(healed_at + 50_000) };
+    const after = { run_id: 'run_1', account_id: 'acc_a', created_at: at(0), completed_at: at(healed_at + 130_000) };
+    const ended = { run_id: 'run_2', task_id: null, before: 'running', after: 'completed', at: at(healed_at + 50_000) };
+    const begun = [{ run_id: 'run_1', noted_at: at(healed_at + 100_000) }];
+    expect(judge([], null, 300, { runs: [before, after], changes: [ended], begun })).toEqual([]);
+    expect(judge([], null, 300, { runs: [after], changes: [], begun })).toHaveLength(1);
   });
   test('one that had ended before', () => expect(judge([-100], -50)).toEqual([]));
 

@@ -4,9 +4,10 @@ import type { Db } from '../../db/index.ts';
 import { startFakeModel, type Purpose } from '../fakes/model.ts';
 import { startOrchflow, until, type Orchflow, type TestRun } from '../harness/orchflow.ts';
 import { killProcesses, startWorkerProcess } from '../harness/processes.ts';
-import { startProxy } from '../harness/proxy.ts';
+import { startTemporalLine } from '../harness/proxy.ts';
 import { fetchHistories, replayHistories } from '../harness/replay.ts';
 import { scriptRun } from '../harness/script.ts';
+import { untilBlocked } from '../harness/rows.ts';
 
 /** Workers that are killed in the moment in which a run continues as new. Most of it is waiting, so all at once. */
 
@@ -18,17 +19,8 @@ afterAll(killProcesses);
 
 /** A worker with a line of its own to Temporal. */
 async function startWorker({ env }: Orchflow) {
-  const line = await startProxy(Number(env.TEMPORAL_ADDRESS!.split(':')[1]));
-  const worker = await startWorkerProcess({ ...env, TEMPORAL_ADDRESS: `127.0.0.1:${line.port}` });
-  return { worker, line };
-}
-
-/** True when somebody waits for the table that a test has locked. */
-async function isAnyoneBlocked(db: Db): Promise<boolean> {
-  const { rows } = await sql`
-    select from pg_stat_activity
-    where wait_event_type = 'Lock' and wait_event = 'relation' and datname = current_database()`.execute(db);
-  return rows.length > 0;
+  const { line, env: own } = await startTemporalLine(env);
+  return { worker: await startWorkerProcess(own), line };
 }
 
 /** Each by what it says. They are numbered without a gap. */
@@ -75,12 +67,11 @@ test.concurrent.for(['before', 'after'] as const)(
       await sql`lock table gates in share mode`.execute(lock);
       evaluation.resolve(undefined);
       // Before it continues as new, it writes that a person is asked.
-      await until(() => isAnyoneBlocked(orchflow.db), 'the gate is being written');
-      if (moment === 'after') line.silenceServer();
-      else line.silence();
+      await untilBlocked(orchflow.db, 'the gate is being written');
+      if (moment === 'before') line.silence();
     });
     if (moment === 'after') await until(async () => (await describe()).runId !== first.runId, 'Temporal has taken it');
-    else await until(() => line.held() > 0, 'the worker has reported it');
+    else await until(() => line.held() > 0, 'the worker has reported that it is written');
     await worker.kill();
     line.close();
 

@@ -1,62 +1,40 @@
 import { sql } from 'kysely';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { portFault } from '../../src/embedded/ports.ts';
 import { askedAgain, isFirst } from '../harness/asked.ts';
-import { startFakeModel, type FakeModel, type ModelCall } from '../fakes/model.ts';
-import { startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
-import { endProcesses, startApiProcess, startWorkerProcess } from '../harness/processes.ts';
-import { startProxy } from '../harness/proxy.ts';
-import { replayHistories } from '../harness/replay.ts';
+import { type ModelCall } from '../fakes/model.ts';
+import { until } from '../harness/orchflow.ts';
+import { startApiProcess, startWorkerProcess } from '../harness/processes.ts';
+import { startTemporalLine } from '../harness/proxy.ts';
 import { scriptRun } from '../harness/script.ts';
+import { untilBlocked } from '../harness/rows.ts';
+import { useStory } from '../harness/story.ts';
 
 /** Workers and APIs are processes here, and end in every way that a process can. */
 
-let orchflow: Orchflow;
-let user: User;
-let model: FakeModel;
-let provider_id: string;
-
-beforeAll(async () => {
-  orchflow = await startOrchflow({ worker: false });
-});
-afterAll(() => replayHistories(orchflow).finally(() => orchflow.stop()));
-
-beforeEach(async () => {
-  [user, model] = await Promise.all([orchflow.register(), startFakeModel()]);
-  provider_id = await user.addProvider(model);
-});
-afterEach(() => endProcesses(model));
+const story = useStory({}, { worker: false });
 
 const task = 'Launch a newsletter';
-const startWorker = () => startWorkerProcess(orchflow.env);
 
 async function journal(run_id: string): Promise<string[]> {
-  const { db } = orchflow;
+  const { db } = story.orchflow;
   const calls = await db.selectFrom('llm_calls').select('call_id').where('run_id', '=', run_id).execute();
   return calls.map(({ call_id }) => call_id);
 }
 
-/** True when somebody waits for a table that a test has locked. */
-async function isAnyoneBlocked(): Promise<boolean> {
-  const { rows } = await sql`
-    select from pg_stat_activity
-    where wait_event_type = 'Lock' and wait_event = 'relation' and datname = current_database()`.execute(orchflow.db);
-  return rows.length > 0;
-}
-
 test('a worker killed in the middle of model calls: another goes on, and only those calls are made again', async () => {
   const hangFirst = (task_id: string) => (call: ModelCall) =>
-    call.task_id === task_id && isFirst(model, call) ? { hang: 'before_headers' as const } : undefined;
-  scriptRun(model, { execute: hangFirst('T2'), evaluate: hangFirst('T1') });
-  const first = await startWorker();
-  const run = await user.startRun({ task, provider_id });
+    call.task_id === task_id && isFirst(story.model, call) ? { hang: 'before_headers' as const } : undefined;
+  scriptRun(story.model, { execute: hangFirst('T2'), evaluate: hangFirst('T1') });
+  const first = await story.startWorkerProcess();
+  const run = await story.user.startRun({ task, provider_id: story.provider_id });
   await run.until(({ tasks }) => tasks.some(({ id, status }) => id === 'T3' && status === 'completed'));
-  await model.until(() => model.openCalls === 2);
+  await story.model.until(() => story.model.openCalls === 2);
   await first.kill();
 
-  await startWorker();
+  await story.startWorkerProcess();
   const done = await run.until('completed');
-  expect(askedAgain(model).toSorted()).toEqual(['evaluate T1', 'execute T2']);
+  expect(askedAgain(story.model).toSorted()).toEqual(['evaluate T1', 'execute T2']);
   expect(done.tasks.map(({ output, attempts }) => [output, attempts])).toEqual([
     ['Output of T1.', 1],
     ['Output of T2.', 1],
@@ -67,11 +45,11 @@ test('a worker killed in the middle of model calls: another goes on, and only th
 
 test('a worker killed after an answer was accepted, before it could report it: the answer is not paid for again', async () => {
   const split = Promise.withResolvers<undefined>();
-  scriptRun(model, { split: () => split.promise });
-  const first = await startWorker();
-  const run = await user.startRun({ task, provider_id });
-  await model.waitForCall(({ purpose }) => purpose === 'split');
-  await orchflow.db.transaction().execute(async (lock) => {
+  scriptRun(story.model, { split: () => split.promise });
+  const first = await story.startWorkerProcess();
+  const run = await story.user.startRun({ task, provider_id: story.provider_id });
+  await story.model.waitForCall(({ purpose }) => purpose === 'split');
+  await story.orchflow.db.transaction().execute(async (lock) => {
     // Whoever has split the goal journals the answer, and then cannot store the tasks.
     await sql`lock table tasks in share mode`.execute(lock);
     split.resolve(undefined);
@@ -79,43 +57,44 @@ test('a worker killed after an answer was accepted, before it could report it: t
     await first.kill();
   });
 
-  await startWorker();
+  await story.startWorkerProcess();
   await run.until('completed');
-  expect(askedAgain(model)).toEqual([]);
+  expect(askedAgain(story.model)).toEqual([]);
 });
 
 test('a worker killed when it had completed the run for its readers, and Temporal did not know: it completes there too', async () => {
   const final = Promise.withResolvers<undefined>();
-  scriptRun(model, { finalize: () => final.promise });
-  const line = await startProxy(Number(orchflow.env.TEMPORAL_ADDRESS!.split(':')[1]));
-  const first = await startWorkerProcess({ ...orchflow.env, TEMPORAL_ADDRESS: `127.0.0.1:${line.port}` });
-  const run = await user.startRun({ task, provider_id });
-  await model.waitForCall(({ purpose }) => purpose === 'finalize');
+  scriptRun(story.model, { finalize: () => final.promise });
+  const { line, env } = await startTemporalLine(story.orchflow.env);
+  const first = await startWorkerProcess(env);
+  const run = await story.user.startRun({ task, provider_id: story.provider_id });
+  await story.model.waitForCall(({ purpose }) => purpose === 'finalize');
   line.silence();
   final.resolve(undefined);
   const done = await run.until('completed');
-  const handle = orchflow.client.workflow.getHandle(run.run_id);
+  const handle = story.orchflow.client.workflow.getHandle(run.run_id);
   expect((await handle.describe()).status.name).toBe('RUNNING');
   await first.kill();
   line.close();
 
-  await startWorker();
+  await story.startWorkerProcess();
   expect(await handle.result()).toMatchObject({ status: 'completed' });
   expect(await run.get()).toEqual(done);
   expect(done.completed_at! > done.tasks.at(-1)!.completed_at!).toBe(true);
-  expect(askedAgain(model)).toEqual([]);
+  expect(askedAgain(story.model)).toEqual([]);
 });
 
 test('a worker that was cut off, and writes the final output when a person is asked for it already, does not end the run', async () => {
   const late = Promise.withResolvers<undefined>();
-  scriptRun(model, { finalize: (call) => (isFirst(model, call) ? late.promise : { finish: 'refusal', text: 'No.' }) });
-  const line = await startProxy(Number(orchflow.env.TEMPORAL_ADDRESS!.split(':')[1]));
-  const TEMPORAL_ADDRESS = `127.0.0.1:${line.port}`;
-  const first = await startWorkerProcess({ ...orchflow.env, TEMPORAL_ADDRESS });
-  const run = await user.startRun({ task, provider_id });
-  await model.waitForCall(({ purpose }) => purpose === 'finalize');
+  scriptRun(story.model, {
+    finalize: (call) => (isFirst(story.model, call) ? late.promise : { finish: 'refusal', text: 'No.' }),
+  });
+  const { line, env } = await startTemporalLine(story.orchflow.env);
+  const first = await startWorkerProcess(env);
+  const run = await story.user.startRun({ task, provider_id: story.provider_id });
+  await story.model.waitForCall(({ purpose }) => purpose === 'finalize');
   // The SDK itself gives up an activity five seconds after the server did: the other worker must be there by then.
-  await startWorker();
+  await story.startWorkerProcess();
   line.cut();
   await run.untilWaiting('T4');
 
@@ -124,7 +103,7 @@ test('a worker that was cut off, and writes the final output when a person is as
   expect(await run.get()).toMatchObject({ status: 'waiting_human', final_output: null, completed_at: null });
   await run.complete('T4', { decision: 'edit', output: 'Written by hand.' });
   expect(await run.until('completed')).toMatchObject({ final_output: 'Written by hand.' });
-  const { db } = orchflow;
+  const { db } = story.orchflow;
   const events = await db
     .selectFrom('run_events')
     .select('type')
@@ -137,9 +116,9 @@ test('a worker that was cut off, and writes the final output when a person is as
 });
 
 test('a run that waits for a person needs no worker to be answered, and goes on with the next one', async () => {
-  scriptRun(model);
-  const first = await startWorker();
-  const run = await user.startRun({ task, ask_me_about: ['brand voice'], provider_id });
+  scriptRun(story.model);
+  const first = await story.startWorkerProcess();
+  const run = await story.user.startRun({ task, ask_me_about: ['brand voice'], provider_id: story.provider_id });
   await run.untilWaiting('T1');
   await first.kill();
 
@@ -147,64 +126,64 @@ test('a run that waits for a person needs no worker to be answered, and goes on 
   expect(await run.complete('T1', { output: 'Loud.' })).toMatchObject({ status: 409 });
   expect((await run.get()).waiting_tasks).toEqual([]);
 
-  await startWorker();
+  await story.startWorkerProcess();
   const done = await run.until('completed');
   expect(done.tasks[0]).toMatchObject({ status: 'completed', output: 'Dry and friendly.' });
-  for (const call of model.callsFor('execute')) expect(call.prompt).toContain('Dry and friendly.');
+  for (const call of story.model.callsFor('execute')) expect(call.prompt).toContain('Dry and friendly.');
 });
 
 test('an answer is not lost when the worker that opened its gate was killed before it could tell Temporal', async () => {
   const inferred = Promise.withResolvers<undefined>();
-  scriptRun(model, { infer: () => inferred.promise });
-  const first = await startWorker();
-  const run = await user.startRun({ task, ask_me_about: ['brand voice'], provider_id });
-  await model.waitForCall(({ purpose }) => purpose === 'infer');
+  scriptRun(story.model, { infer: () => inferred.promise });
+  const first = await story.startWorkerProcess();
+  const run = await story.user.startRun({ task, ask_me_about: ['brand voice'], provider_id: story.provider_id });
+  await story.model.waitForCall(({ purpose }) => purpose === 'infer');
   // What rides with that call is written: the next write is that of the gate.
   await run.until((view) => view.phase === 'infer_deps');
-  await orchflow.db.transaction().execute(async (lock) => {
+  await story.orchflow.db.transaction().execute(async (lock) => {
     await sql`lock table gates in share mode`.execute(lock);
     inferred.resolve(undefined);
-    await until(isAnyoneBlocked, 'the gate is being written');
+    await untilBlocked(story.orchflow.db, 'the gate is being written');
     await first.kill();
   });
   // What it asked of Postgres is done, although nobody waited for it.
   await run.untilWaiting('T1');
   expect(await run.complete('T1', { output: 'Dry and friendly.' })).toMatchObject({ status: 200 });
 
-  await startWorker();
+  await story.startWorkerProcess();
   const done = await run.until('completed');
   expect(done.tasks[0]).toMatchObject({ output: 'Dry and friendly.', gate: { status: 'answered' } });
 });
 
 test('a worker that is asked to end lets its calls end for a while, and hands over the rest', async () => {
   const answer = Promise.withResolvers<undefined>();
-  scriptRun(model, {
+  scriptRun(story.model, {
     execute(call) {
       if (call.task_id === 'T1') return answer.promise;
-      return call.task_id === 'T2' && isFirst(model, call) ? { hang: 'after_headers' } : undefined;
+      return call.task_id === 'T2' && isFirst(story.model, call) ? { hang: 'after_headers' } : undefined;
     },
   });
-  const first = await startWorker();
-  const run = await user.startRun({ task, provider_id });
-  const inFlight = () => model.openCalls === 2 && model.callsFor('evaluate').length === 1;
-  await model.until(inFlight, 'T1 and T2 in flight');
+  const first = await story.startWorkerProcess();
+  const run = await story.user.startRun({ task, provider_id: story.provider_id });
+  const inFlight = () => story.model.openCalls === 2 && story.model.callsFor('evaluate').length === 1;
+  await story.model.until(inFlight, 'T1 and T2 in flight');
   const ending = first.kill('SIGTERM');
   answer.resolve(undefined);
   expect(await ending).toBe('exit code 0');
 
-  await startWorker();
+  await story.startWorkerProcess();
   const done = await run.until('completed');
-  expect(askedAgain(model)).toEqual(['execute T2']);
+  expect(askedAgain(story.model)).toEqual(['execute T2']);
   expect(done.tasks.map(({ attempts, error }) => [attempts, error])).toEqual(Array(3).fill([1, null]));
 });
 
 test('an API that is asked to end answers what it has begun', async () => {
-  const api = await startApiProcess(orchflow.env);
+  const api = await startApiProcess(story.orchflow.env);
   const client = await api.register();
-  await orchflow.db.transaction().execute(async (lock) => {
+  await story.orchflow.db.transaction().execute(async (lock) => {
     await sql`lock table api_keys in access exclusive mode`.execute(lock);
     const starting = client.post('/runs', { task, provider_id: null });
-    await until(isAnyoneBlocked, 'its key is being looked up');
+    await untilBlocked(story.orchflow.db, 'its key is being looked up');
     const ending = api.kill('SIGTERM');
     await until(async () => !(await portFault(Number(api.port))), 'it takes no more requests');
     await sql`commit`.execute(lock);
@@ -214,7 +193,7 @@ test('an API that is asked to end answers what it has begun', async () => {
 });
 
 test('an API whose log nobody reads any more goes on', async () => {
-  const api = await startApiProcess({ ...orchflow.env, LOG_LEVEL: 'debug' });
+  const api = await startApiProcess({ ...story.orchflow.env, LOG_LEVEL: 'debug' });
   const client = await api.register();
   api.closeLog();
   for (let request = 0; request < 3; request += 1) expect((await client.get('/runs')).status).toBe(200);
@@ -228,9 +207,9 @@ test(
   { timeout: 240_000 },
   async () => {
     const plan = ['Research rivals', 'Interview users', 'Compare prices', 'Draft the plan', 'Review the plan'];
-    scriptRun(model, { plan, dependencies: { T3: ['T1'], T4: ['T2', 'T3'], T5: ['T4'] } });
-    model.latency_ms = 100;
-    const run = await user.startRun({ task, require_approval: true, provider_id });
+    scriptRun(story.model, { plan, dependencies: { T3: ['T1'], T4: ['T2', 'T3'], T5: ['T4'] } });
+    story.model.latency_ms = 100;
+    const run = await story.user.startRun({ task, require_approval: true, provider_id: story.provider_id });
     async function approve(): Promise<boolean> {
       const { waiting_tasks, status } = await run.get();
       await Promise.all(waiting_tasks.map((id) => run.complete(id, { decision: 'approve' })));
@@ -240,21 +219,21 @@ test(
     /** For each kill, how many calls there had been, and which answers had been accepted. */
     const lives: { calls: number; accepted: string[] }[] = [];
     for (let kill = 1; kill <= kills; kill += 1) {
-      const worker = await startWorker();
-      const enough = model.calls.length + 1 + Math.floor(Math.random() * 4);
-      await until(async () => (await approve()) || model.calls.length >= enough, 'the run goes on');
+      const worker = await story.startWorkerProcess();
+      const enough = story.model.calls.length + 1 + Math.floor(Math.random() * 4);
+      await until(async () => (await approve()) || story.model.calls.length >= enough, 'the run goes on');
       const moment = performance.now() + Math.random() * 250;
       await until(async () => (await approve()) || performance.now() > moment, 'a random moment');
       await worker.kill();
-      lives.push({ calls: model.calls.length, accepted: await journal(run.run_id) });
+      lives.push({ calls: story.model.calls.length, accepted: await journal(run.run_id) });
     }
-    await startWorker();
+    await story.startWorkerProcess();
     await until(approve, 'the run completes');
 
     const done = await run.get();
     expect(done.tasks.map(({ status, attempts }) => [status, attempts])).toEqual(plan.map(() => ['completed', 1]));
     expect(done.usage.llm_calls).toBe(3 + 2 * plan.length);
-    const keys = model.calls.map(({ headers }) => String(headers['idempotency-key']));
+    const keys = story.model.calls.map(({ headers }) => String(headers['idempotency-key']));
     for (const { calls, accepted } of lives) {
       const later = keys.slice(calls);
       expect(accepted.filter((call_id) => later.some((key) => key.startsWith(`${call_id}-`)))).toEqual([]);
@@ -269,12 +248,12 @@ test(
 );
 
 async function expectEachEventOnce(run_id: string, tasks: number) {
-  const { db } = orchflow;
+  const { db } = story.orchflow;
   const events = await db.selectFrom('run_events').selectAll().where('run_id', '=', run_id).orderBy('seq').execute();
   expect(events.map(({ seq }) => seq)).toEqual(events.map((_, index) => index + 1));
   const told = events.map(({ type, data }) => [type, data.task_id ?? data.phase].filter(Boolean).join(' '));
   expect(told).toEqual([...new Set(told)]);
-  // For each task: started, gate opened and answered, completed.
-  expect(told.filter((line) => / T\d$/.test(line))).toHaveLength(4 * tasks);
+  // For each task: started, evaluated, gate opened and answered, completed.
+  expect(told.filter((line) => / T\d$/.test(line))).toHaveLength(5 * tasks);
   expect(told.at(-1)).toBe('run.completed');
 }

@@ -27,10 +27,14 @@ const nothing = {
   journal: [],
   fallen: [],
   begun: [],
+  accepted: [],
+  filed: [],
+  run_files: [],
+  files: [],
   texts: new Map(),
   holdings: { before: [], after: [] },
   honest: new Set([honest]),
-  limits: { unfinishedRuns: 5 },
+  limits: { unfinishedRuns: 5, files: 3, fileBytes: 100 },
   gathered_at: 99_000,
 };
 const deeds = { account: { account_id: hostile }, exchanges: [], held: [], calls: [], toolCalls: [] };
@@ -205,12 +209,15 @@ describe('no account has more than its limits', () => {
       ...many(limits.openAnswers, { ...stream, from: 2_000, to: 3_000 }),
     ];
     const calls = many(2 * placesOfOne, call);
-    const begun = [{ run_id: 'run_x', account_id: hostile, unfinished: 5 }];
+    const accepted = [{ run_id: 'run_x', account_id: hostile, unfinished: 5 }];
+    const filed = [{ file_id: 'file_x', account_id: hostile, files: 3, bytes: 100 }];
     const after = many(limits.mcpServers, server);
-    expect(limitsHold(evidence({ begun, holdings: { before: [], after } }, { held, calls }))).toEqual([]);
+    expect(limitsHold(evidence({ accepted, filed, holdings: { before: [], after } }, { held, calls }))).toEqual([]);
   });
   test.for([
-    ['runs', { begun: [{ run_id: 'run_x', account_id: honest, unfinished: 6 }] }, {}, 'as the 6th'],
+    ['runs', { accepted: [{ run_id: 'run_x', account_id: honest, unfinished: 6 }] }, {}, 'as the 6th'],
+    ['files', { filed: [{ file_id: 'file_x', account_id: hostile, files: 4, bytes: 1 }] }, {}, 'had 4 files'],
+    ['bytes', { filed: [{ file_id: 'file_x', account_id: hostile, files: 1, bytes: 101 }] }, {}, 'of 101 bytes'],
     ['answers', {}, { held: many(limits.openAnswers + 1, stream) }, 'answers were open'],
     ['calls', {}, { calls: many(2 * placesOfOne + 1, call) }, 'calls were open'],
     ['servers', { holdings: { before: [], after: many(limits.mcpServers + 1, server) } }, {}, 'of MCP server'],

@@ -1,46 +1,31 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { readEvents, type Reader } from '../harness/event-stream.ts';
-import { startFakeModel, type FakeModel } from '../fakes/model.ts';
-import { startOrchflow, type Orchflow, type User } from '../harness/orchflow.ts';
-import { endProcesses, startApiProcess, startWorkerProcess } from '../harness/processes.ts';
-import { replayHistories } from '../harness/replay.ts';
+import { startApiProcess } from '../harness/processes.ts';
 import { scriptRun } from '../harness/script.ts';
+import { useStory } from '../harness/story.ts';
 
 /** Streams over processes: the worker is one, and so are the APIs that come and go. */
 
-let orchflow: Orchflow;
-let user: User;
-let model: FakeModel;
-let provider_id: string;
+const story = useStory({}, { worker: false });
 const readers: Reader[] = [];
 
-beforeAll(async () => {
-  orchflow = await startOrchflow({ worker: false });
-});
-afterAll(() => replayHistories(orchflow).finally(() => orchflow.stop()));
-beforeEach(async () => {
-  [user, model] = await Promise.all([orchflow.register(), startFakeModel()]);
-  provider_id = await user.addProvider(model);
-});
 afterEach(async () => {
   readers.splice(0).forEach((reader) => reader.close());
-  await endProcesses(model);
 });
 
 function follow(url: string, run_id: string): Reader {
-  const reader = readEvents(user, url, run_id);
+  const reader = readEvents(story.user, url, run_id);
   readers.push(reader);
   return reader;
 }
 
-const startWorker = () => startWorkerProcess(orchflow.env);
-const startApi = (PORT = '0') => startApiProcess({ ...orchflow.env, PORT });
+const startApi = (PORT = '0') => startApiProcess({ ...story.orchflow.env, PORT });
 const task = 'Launch a newsletter';
 
 test('readers at two APIs see the same, over a restart of one and the death of the other', async () => {
-  scriptRun(model);
-  const [first, second] = await Promise.all([startApi(), startApi(), startWorker()]);
-  const run = await user.startRun({ task, provider_id, require_approval: true });
+  scriptRun(story.model);
+  const [first, second] = await Promise.all([startApi(), startApi(), story.startWorkerProcess()]);
+  const run = await story.user.startRun({ task, provider_id: story.provider_id, require_approval: true });
   const [one, other] = [follow(first.url, run.run_id), follow(second.url, run.run_id)];
   await one.until(() => one.told().includes('gate.opened T1'));
   await other.until(() => other.told().includes('gate.opened T1'));
@@ -68,7 +53,7 @@ test('a worker killed amid a stream: another begins the text anew, and the answe
     yield await never;
   }
   let calls = 0;
-  scriptRun(model, {
+  scriptRun(story.model, {
     dependencies: { T2: ['T1'], T3: ['T2'] },
     execute: ({ task_id }) => {
       if (task_id !== 'T1') return undefined;
@@ -76,12 +61,12 @@ test('a worker killed amid a stream: another begins the text anew, and the answe
       return calls === 1 ? { say: halfOfIt() } : 'Written as a whole.';
     },
   });
-  const worker = await startWorker();
-  const run = await user.startRun({ task, provider_id });
-  const reader = follow(orchflow.url, run.run_id);
+  const worker = await story.startWorkerProcess();
+  const run = await story.user.startRun({ task, provider_id: story.provider_id });
+  const reader = follow(story.orchflow.url, run.run_id);
   await reader.until(() => reader.streamed('T1') === 'The worker dies here, ');
   await worker.kill();
-  await startWorker();
+  await story.startWorkerProcess();
   await reader.untilDone();
 
   expect(calls).toBe(2);

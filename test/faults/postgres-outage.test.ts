@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { sql } from 'kysely';
@@ -16,6 +16,7 @@ import { endProcesses, promptly, startApiProcess, startWorkerProcess } from '../
 import { startProxy } from '../harness/proxy.ts';
 import { send } from '../harness/raw.ts';
 import { scriptRun } from '../harness/script.ts';
+import { filePart, formOf } from '../harness/upload.ts';
 
 /** Postgres goes away and comes back. It is this file's own, and so are all processes. */
 
@@ -177,6 +178,44 @@ test('while Postgres is silent no request hangs; what was sent into the silence 
   const { runs } = (await user.get('/runs')).body;
   expect(runs.filter(({ run_id }: { run_id: string }) => run_id === answer.body.run_id)).toHaveLength(1);
   expect(api.isRunning(), api.log()).toBe(true);
+  proxy.close();
+});
+
+test('a file that comes while Postgres is silent is a 503 in time, and nothing is left of it', async () => {
+  const proxy = await startProxy(postgres.port);
+  const through = Object.assign(new URL(postgres.url), { port: String(proxy.port) }).href;
+  const api = await startApiProcess({ ...env, DATABASE_URL: through });
+  const user = await api.register();
+  const came = Promise.withResolvers<void>();
+  const { body, headers } = formOf(filePart('The second half comes late.'));
+  async function* inHalves() {
+    yield Buffer.from(body.slice(0, 150));
+    came.resolve();
+    await untilSilent.promise;
+    yield Buffer.from(body.slice(150));
+  }
+  const untilSilent = Promise.withResolvers<void>();
+  const sent = send(
+    api.url,
+    'POST',
+    '/api/v1/files',
+    { 'x-api-key': user.api_key, ...headers },
+    ReadableStream.from(inHalves()),
+  );
+  await came.promise;
+  // The key, and whether there is room, are looked up by then.
+  await until(
+    async () => (await readdir(path.join(env.FILES_DIR!, 'incoming')).catch(() => [])).length > 0,
+    'it comes',
+  );
+  proxy.silence();
+  const asked = performance.now();
+  untilSilent.resolve();
+  expect(await sent).toMatchObject({ status: 503, body: { code: 'UNAVAILABLE' } });
+  // By the client's clock, for what an answer says of itself leaves out the time of its body. A query is given up after 12 s.
+  expect(performance.now() - asked).toBeLessThan(8_000);
+  proxy.heal();
+  await until(async () => (await readdir(path.join(env.FILES_DIR!, 'incoming'))).length === 0, 'nothing is left');
   proxy.close();
 });
 

@@ -6,6 +6,7 @@ import { startOrchflow, until, type Orchflow } from '../harness/orchflow.ts';
 import { killProcesses, startWorkerProcess } from '../harness/processes.ts';
 import { replayHistories } from '../harness/replay.ts';
 import { scriptRun } from '../harness/script.ts';
+import { untilBlocked } from '../harness/rows.ts';
 
 let orchflow: Orchflow;
 let model: FakeModel;
@@ -78,9 +79,7 @@ test('a worker killed after a result is in the journal, before it could report i
     await sql`lock table tool_calls in share mode`.execute(lock);
     const agents = [{ name: 'researcher', tools: ['http_request'] }];
     const started = await user.startRun({ task: 'Launch a newsletter', agents, provider_id });
-    const isBlocked = sql`
-      select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
-    await until(async () => (await isBlocked.execute(orchflow.db)).rows.length > 0, 'the result is being written');
+    await untilBlocked(orchflow.db, 'the result is being written');
     await first.kill();
     return started;
   });

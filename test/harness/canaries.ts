@@ -33,7 +33,7 @@ export function assertNoSecret(text: string, where: string, env?: Record<string,
 /** Throws when an Orchflow has left a secret in the text of its database, in Temporal, or in its log. */
 export async function assertNothingLeaked(env: Record<string, string>, log: string): Promise<void> {
   const config = loadConfig(env);
-  const db = createDb(config.DATABASE_URL, 1);
+  const db = createDb(config.DATABASE_URL, 1, { statement_timeout: 0 });
   const { connection, workflow } = createTemporalClient(config);
   try {
     assertNoSecret(log, 'the log', env);

@@ -8,7 +8,7 @@ export type StreamEvent = { type: string; run_id: string; seq?: number; [field: 
 const types = ['created', 'started', 'phase', 'planned', 'warning', 'completed', 'failed', 'cancelled'];
 const names = [
   ...types.map((type) => `run.${type}`),
-  ...['started', 'retrying', 'completed'].map((type) => `task.${type}`),
+  ...['started', 'evaluated', 'retrying', 'completed'].map((type) => `task.${type}`),
   ...['opened', 'answered', 'reminder', 'overdue', 'expired'].map((type) => `gate.${type}`),
 ];
 

@@ -5,19 +5,29 @@ import type { Answer, User } from './orchflow.ts';
 export async function define(user: User, steps: { id: string; type: string; [field: string]: unknown }[], more = {}) {
   const chained = steps.map((step, index) => ({ name: step.id, next_step_id: steps[index + 1]?.id ?? null, ...step }));
   const definition = { name: 'Test', entry_step_id: steps[0]!.id, steps: chained, ...more };
-  const created = await user.post('/orchestrations', definition);
+  const created = await user.insist('POST', '/orchestrations', definition);
   assert.equal(created.status, 201, JSON.stringify(created.body));
   return created.body.id as string;
 }
 
 /** Saves and runs it. */
-export async function runSteps(
+export function runSteps(
   user: User,
   steps: Parameters<typeof define>[1],
   more = {},
   message = 'Hello',
 ): Promise<Answer> {
-  return user.post(`/orchestrations/${await define(user, steps, more)}/run`, { message });
+  return startSteps(user, steps, { message }, more);
+}
+
+/** Saves it, and runs it as `request` says. */
+export async function startSteps(
+  user: User,
+  steps: Parameters<typeof define>[1],
+  request: object,
+  more = {},
+): Promise<Answer> {
+  return user.post(`/orchestrations/${await define(user, steps, more)}/run`, { message: 'Hello', ...request });
 }
 
 export function resume(user: User, { body }: Answer, response: unknown, more = {}): Promise<Answer> {

@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { inspect } from 'node:util';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { sql } from 'kysely';
@@ -48,6 +51,7 @@ export async function createEnvironment(overrides: Environment = {}): Promise<En
     PORT: '0',
     LOG_LEVEL: 'warn',
     REMIND_EVERY_MIN_SECONDS: '1',
+    FILES_DIR: path.join(tmpdir(), `orchflow-files-${new URL(DATABASE_URL).pathname.slice(1)}`),
     ...overrides,
   };
 }
@@ -95,6 +99,7 @@ export async function startOrchflow({
       await runEvents.stop();
       await worker?.stop();
       await close();
+      await rm(config.FILES_DIR, { recursive: true, force: true });
       await assertNothingLeaked(env, [...lines, ...workerLines].join('\n'));
     },
   };

@@ -9,21 +9,18 @@ export async function startProxy(targetPort: number) {
   let isCut = false;
   let delay_ms = 0;
   let silence: PromiseWithResolvers<void> | undefined;
-  let isServerSilent = false;
   let held = 0;
   const sockets = new Set<Socket>();
 
   /** What is sent into the silence arrives when it ends, as TCP would send it again. */
   async function forward(from: Socket, to: Socket, isReply: boolean): Promise<void> {
     for await (const chunk of from) {
-      if (isReply || !isServerSilent) {
-        if (silence && !isReply) held += 1;
-        await silence?.promise;
-      }
+      if (silence && !isReply) held += 1;
+      await silence?.promise;
       if (delay_ms) await sleep(delay_ms);
       if (!to.write(chunk)) await new Promise((resolve) => to.once('drain', resolve).once('close', resolve));
     }
-    if (isReply || !isServerSilent) await silence?.promise;
+    await silence?.promise;
     to.end();
   }
 
@@ -53,11 +50,6 @@ export async function startProxy(targetPort: number) {
     silence() {
       silence ??= Promise.withResolvers();
     },
-    /** What the process sends arrives, and it never hears of it. */
-    silenceServer() {
-      isServerSilent = true;
-      silence ??= Promise.withResolvers();
-    },
     /** How often the process has sent something into the silence. */
     held: () => held,
     /** Delays what goes either way, in milliseconds. */
@@ -66,7 +58,6 @@ export async function startProxy(targetPort: number) {
     },
     heal() {
       isCut = false;
-      isServerSilent = false;
       delay_ms = 0;
       silence?.resolve();
       silence = undefined;
@@ -76,4 +67,10 @@ export async function startProxy(targetPort: number) {
       server.close();
     },
   };
+}
+
+/** A line of its own from a process to Temporal, and the environment with which it takes that. */
+export async function startTemporalLine(env: Record<string, string>) {
+  const line = await startProxy(Number(env.TEMPORAL_ADDRESS!.split(':')[1]));
+  return { line, env: { ...env, TEMPORAL_ADDRESS: `127.0.0.1:${line.port}` } };
 }

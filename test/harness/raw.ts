@@ -2,7 +2,8 @@ import { assertNoSecret } from './canaries.ts';
 import type { Answer } from './client.ts';
 
 /** The answers that show a secret, once. */
-const showsSecret = /^\/api\/v1\/(auth\/register|webhooks\/secret\/rotate|keys)$/;
+const showsSecret =
+  /^POST \/api\/v1\/(auth\/register|webhooks\/secret\/rotate|webhooks\/subscriptions(\/\w+\/rotate-secret)?|keys)$/;
 
 /** A request with headers of its own: no key, no content type unless given. */
 export async function send(
@@ -10,12 +11,12 @@ export async function send(
   method: string,
   path: string,
   headers: Record<string, string> = {},
-  body?: string | Blob | ReadableStream,
+  body?: string | Blob | FormData | ReadableStream,
 ): Promise<Answer> {
   const init = { method, headers, body, duplex: 'half' } as RequestInit;
   const response = await fetch(url + path, init);
   const text = await response.text();
-  if (!response.ok || !showsSecret.test(path)) {
+  if (!response.ok || !showsSecret.test(`${method} ${path}`)) {
     assertNoSecret(`${JSON.stringify([...response.headers])}\n${text}`, `the answer to ${method} ${path}`);
   }
   const isJson = response.headers.get('content-type')?.includes('json');

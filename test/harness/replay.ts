@@ -1,7 +1,11 @@
 import type { Client } from '@temporalio/client';
 import { Worker } from '@temporalio/worker';
 import { inject } from 'vitest';
+import { hasCode } from '../../src/temporal/client.ts';
 import type { Orchflow } from './orchflow.ts';
+
+/** As gRPC numbers it. */
+const notFound = 5;
 
 /** The histories of a run: more than one when it has continued as new. The newest is first. */
 export async function fetchHistories(client: Client, workflowId: string) {
@@ -19,10 +23,15 @@ export async function fetchHistories(client: Client, workflowId: string) {
  * Throws when one cannot be replayed: such a run would stand still for ever.
  */
 export async function replayHistories({ db, client }: Orchflow): Promise<void> {
-  const runs = await db.selectFrom('runs').select('run_id').execute();
+  const runs = await db.selectFrom('runs').select(['run_id', 'started_at']).execute();
   async function* histories() {
-    for (const { run_id: workflowId } of runs) {
-      for (const history of await fetchHistories(client, workflowId)) yield { workflowId, history };
+    for (const { run_id: workflowId, started_at } of runs) {
+      const fetched = await fetchHistories(client, workflowId).catch((error: unknown) => {
+        // One that was to begin later, and never did.
+        if (started_at === null && hasCode(error, notFound)) return [];
+        throw error;
+      });
+      for (const history of fetched) yield { workflowId, history };
     }
   }
   const options = { workflowBundle: { codePath: inject('workflowBundle') } };

@@ -1,5 +1,7 @@
+import { sql } from 'kysely';
 import type { Db } from '../../db/index.ts';
 import type { Database } from '../../db/schema.ts';
+import { until } from './client.ts';
 
 // Without the outbox, which empties itself, and without the count of requests.
 const tables: Record<Exclude<keyof Database, 'outbox' | 'rate_limits'>, true> = {
@@ -7,6 +9,8 @@ const tables: Record<Exclude<keyof Database, 'outbox' | 'rate_limits'>, true> = 
   api_keys: true,
   providers: true,
   runs: true,
+  purged_runs: true,
+  purged_run_counts: true,
   tasks: true,
   gates: true,
   texts: true,
@@ -15,8 +19,11 @@ const tables: Record<Exclude<keyof Database, 'outbox' | 'rate_limits'>, true> = 
   mcp_servers: true,
   run_events: true,
   run_search: true,
+  run_costs: true,
   webhook_deliveries: true,
   retired_webhook_secrets: true,
+  webhook_subscriptions: true,
+  retired_subscription_secrets: true,
   idempotency_keys: true,
   definitions: true,
   orchestrations: true,
@@ -24,6 +31,8 @@ const tables: Record<Exclude<keyof Database, 'outbox' | 'rate_limits'>, true> = 
   managed_reservations: true,
   managed_spending: true,
   model_cooldowns: true,
+  files: true,
+  run_files: true,
 };
 
 /** How many rows each table has: equal before and after a request that must leave nothing. */
@@ -36,4 +45,37 @@ export async function countRows(db: Db): Promise<Record<string, number>> {
     return [table, count];
   });
   return Object.fromEntries(await Promise.all(counts));
+}
+
+/** The tables that have a row with this value in this column, of all that have such a column. */
+export async function tablesWith(db: Db, column: 'run_id' | 'account_id', value: string): Promise<string[]> {
+  const { rows: columns } = await sql<{ name: string }>`
+    select table_name as name from information_schema.columns
+    where table_schema = 'public' and column_name = ${column} order by 1`.execute(db);
+  const found: string[] = [];
+  for (const { name } of columns) {
+    const { rows } = await sql`select from ${sql.table(name)} where ${sql.ref(column)} = ${value} limit 1`.execute(db);
+    if (rows.length > 0) found.push(name);
+  }
+  return found;
+}
+
+/** The tables in the text of which this word is. */
+export async function tablesThatSay(db: Db, word: string): Promise<string[]> {
+  const { rows: tables } = await sql<{ name: string }>`
+    select table_name as name from information_schema.tables where table_schema = 'public' order by 1`.execute(db);
+  const found: string[] = [];
+  for (const { name } of tables) {
+    const says = sql`select from ${sql.table(name)} as one where strpos(lower(one::text), ${word.toLowerCase()}) > 0 limit 1`;
+    if ((await says.execute(db)).rows.length > 0) found.push(name);
+  }
+  return found;
+}
+
+/** Resolves when somebody waits for a table that the test has locked; `what` says for what. */
+export function untilBlocked(db: Db, what: string): Promise<void> {
+  const blocked = sql`
+    select from pg_stat_activity
+    where wait_event_type = 'Lock' and wait_event = 'relation' and datname = current_database()`;
+  return until(async () => (await blocked.execute(db)).rows.length > 0, what);
 }

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
 import { startOrchflow, type Orchflow, type User } from './orchflow.ts';
+import { endProcesses, startWorkerProcess } from './processes.ts';
 import { replayHistories } from './replay.ts';
 import { scriptRun, type Script } from './script.ts';
 
@@ -14,13 +15,16 @@ export const modes: [mode: string, environment: Record<string, string>][] = [
 
 /**
  * What a test file of run stories stands on: one Orchflow for the file, and a new user with a fake model for each test.
- * At the end every run of the file is replayed.
+ * Without a worker, tests start theirs as processes, which end with the test. At the end every run of the file is replayed.
  */
-export function useStory(environment: Record<string, string> | (() => Promise<Record<string, string>>) = {}) {
+export function useStory(
+  environment: Record<string, string> | (() => Promise<Record<string, string>>) = {},
+  { worker = true }: { worker?: boolean } = {},
+) {
   const story = {} as { orchflow: Orchflow; user: User; model: FakeModel; provider_id: string };
   beforeAll(async () => {
     const own = typeof environment === 'function' ? await environment() : environment;
-    story.orchflow = await startOrchflow({ environment: own });
+    story.orchflow = await startOrchflow({ environment: own, worker });
   });
   afterAll(() => replayHistories(story.orchflow).finally(() => story.orchflow.stop()));
 
@@ -28,10 +32,7 @@ export function useStory(environment: Record<string, string> | (() => Promise<Re
     [story.user, story.model] = await Promise.all([story.orchflow.register(), startFakeModel()]);
     story.provider_id = await story.user.addProvider(story.model);
   });
-  afterEach(async () => {
-    await story.model.close();
-    story.model.assertNothingUnscripted();
-  });
+  afterEach(() => endProcesses(story.model));
 
   return Object.assign(story, {
     /** Scripts the fake and starts a run on it. */
@@ -39,6 +40,7 @@ export function useStory(environment: Record<string, string> | (() => Promise<Re
       scriptRun(story.model, script);
       return story.user.startRun({ task: goal, provider_id: story.provider_id, ...run });
     },
+    startWorkerProcess: () => startWorkerProcess(story.orchflow.env),
     /** The prompts of a task's executions, in the order of its attempts. */
     prompts: (task_id: string) =>
       story.model

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startOrchflow, type Orchflow, type User } from '../harness/orchflow.ts';
 import { expectFault, expectProblem } from '../harness/problem.ts';
 import { send } from '../harness/raw.ts';
+import { filePart, formOf } from '../harness/upload.ts';
 import { countRows } from '../harness/rows.ts';
 
 /** What holds for every request: the form of bodies, errors and ids; and the answers that need no run to work. */
@@ -91,7 +92,7 @@ describe('requests', () => {
   test('a method that a path does not take is a 405 that says which ones it takes', async () => {
     for (const [method, path, allow] of [
       ['PATCH', '/api/v1/runs', 'POST, GET, HEAD'],
-      ['PUT', '/api/v1/runs/unknown', 'GET, HEAD, DELETE'],
+      ['PUT', '/api/v1/runs/unknown', 'GET, HEAD, DELETE, PATCH'],
       ['GET', '/api/v1/auth/register', 'POST'],
       ['DELETE', '/health', 'GET, HEAD'],
     ] as const) {
@@ -99,6 +100,9 @@ describe('requests', () => {
       expectProblem(answer, { status: 405, code: 'METHOD_NOT_ALLOWED' });
       expect(answer.headers.get('allow')).toBe(allow);
     }
+    const { body, headers } = formOf(filePart('Notes.'));
+    const replaced = await send(orchflow.url, 'PUT', '/api/v1/files', { 'x-api-key': user.api_key, ...headers }, body);
+    expectProblem(replaced, { status: 405, code: 'METHOD_NOT_ALLOWED' });
     expectProblem(await send(orchflow.url, 'PATCH', '/api/v1/runs'), { status: 401, code: 'UNAUTHORIZED' });
   });
 

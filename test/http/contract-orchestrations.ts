@@ -1,6 +1,4 @@
-import type { Answer } from '../harness/client.ts';
-
-type Call = (method: string, template: string, ids?: Record<string, string>, body?: object) => Promise<Answer>;
+import type { Call } from './contract.ts';
 
 /** Calls every operation on orchestrations, with each of its outcomes. */
 export async function callOrchestrations(call: Call): Promise<void> {
@@ -37,6 +35,11 @@ async function callRuns(call: Call): Promise<void> {
   await call('POST', `${one}/resume`, { run_id }, { response: { decision: 'approve' } });
   await call('GET', one, { run_id });
   await call('POST', `${one}/cancel`, { run_id });
+  const rerun = '/api/v1/runs/{run_id}/rerun';
+  const edits = { sources: ['A list', { of: 'any' }] };
+  const fork = (await call('POST', rerun, { run_id }, { from_task: 'step-approve', edits })).body.run_id;
+  await call('POST', rerun, { run_id }, { from_task: 'nothing', edits: {} });
+  await call('POST', `${one}/cancel`, { run_id: fork });
   const other = (await call('POST', start, shipped, { message: 'Note apps' })).body.run_id;
   await call('POST', `${one}/resume?wait=0`, { run_id: other }, { response: { decision: 'reject' } });
   await call('POST', `${one}/cancel`, { run_id: other });

@@ -1,7 +1,5 @@
-import type { Answer } from '../harness/client.ts';
 import { mcpKey, startFakeMcp } from '../fakes/mcp.ts';
-
-type Call = (method: string, template: string, ids?: Record<string, string>, body?: object) => Promise<Answer>;
+import type { Call } from './contract.ts';
 
 /** Calls every operation on tools, with each of its outcomes. */
 export async function callTools(call: Call): Promise<void> {

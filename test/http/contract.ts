@@ -4,6 +4,16 @@ import type { Answer } from '../harness/client.ts';
 
 type Json = Record<string, any>;
 
+/** Asks for a path of the document, and holds the answer against what that says. */
+export type Call = (
+  method: string,
+  template: string,
+  ids?: Record<string, string>,
+  body?: object | string,
+  key?: string,
+  headers?: Record<string, string>,
+) => Promise<Answer>;
+
 /** Holds answers of the API against what its `/openapi.json` says of them. */
 export function createContract(document: Json) {
   const ajv = new Ajv2020({

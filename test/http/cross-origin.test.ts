@@ -27,7 +27,7 @@ const paths: [path: string, allow: string][] = [
   ['/api/v1/auth/register', 'POST, OPTIONS'],
   ['/api/v1/agents/templates', 'GET, HEAD, OPTIONS'],
   ['/api/v1/runs', 'POST, GET, HEAD, OPTIONS'],
-  ['/api/v1/runs/unknown', 'GET, HEAD, DELETE, OPTIONS'],
+  ['/api/v1/runs/unknown', 'GET, HEAD, DELETE, PATCH, OPTIONS'],
   ['/api/v1/runs/unknown/tasks/T1/complete', 'POST, OPTIONS'],
   ['/api/v1/orchestrations/unknown/run/stream', 'POST, OPTIONS'],
 ];
@@ -56,7 +56,7 @@ describe('a preflight', () => {
     for (const origin of [app, 'http://localhost:5173']) {
       const { status, headers } = await preflight(open.url, path, origin);
       expect([status, headers.get('access-control-allow-origin')]).toEqual([204, origin]);
-      expect(headers.get('access-control-allow-methods')).toContain('DELETE');
+      for (const method of ['PATCH', 'DELETE']) expect(headers.get('access-control-allow-methods')).toContain(method);
       for (const name of asked.split(', ')) expect(headers.get('access-control-allow-headers')).toContain(name);
       expect(headers.get('access-control-allow-credentials')).toBeNull();
     }

@@ -126,3 +126,9 @@ test('every example is one of its schema', () => {
     expect(validate.errors ?? [], at).toEqual([]);
   }
 });
+
+test('the body of what is changed in part may be left out', () => {
+  const bodyOf = (operationId: string) => operations.find((one) => one.operationId === operationId)!.requestBody;
+  for (const operationId of ['changeRun', 'updateWebhookSubscription'])
+    expect(bodyOf(operationId).required ?? false, operationId).toBe(false);
+});

@@ -1,9 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { getAccountOf } from '../../db/runs.ts';
 import type { Answer } from '../harness/client.ts';
 import { sha256 } from '../../src/crypto.ts';
 import { createContract } from './contract.ts';
+import { callAccount } from './contract-account.ts';
 import { callOrchestrations } from './contract-orchestrations.ts';
 import { callTools } from './contract-tools.ts';
+import { callSteering } from './contract-steering.ts';
+import { callFiles } from './contract-files.ts';
+import { callWebhooks } from './contract-webhooks.ts';
 import { startOrchflow, type Orchflow } from '../harness/orchflow.ts';
 import { send } from '../harness/raw.ts';
 
@@ -15,6 +20,12 @@ beforeAll(async () => {
   document = (await send(orchflow.url, 'GET', '/openapi.json')).body;
 });
 afterAll(() => orchflow.stop());
+
+const typeOf: Record<string, string> = {
+  events: 'text/event-stream',
+  stream: 'text/event-stream',
+  content: 'application/octet-stream',
+};
 
 type Operation = Record<string, any> & { method: string; path: string };
 
@@ -57,6 +68,7 @@ describe('/openapi.json', () => {
         'POST /api/v1/webhooks/secret/rotate',
         'GET /api/v1/webhooks/deliveries',
         'POST /api/v1/webhooks/deliveries/{delivery_id}/redeliver',
+        'PATCH /api/v1/webhooks/subscriptions/{subscription_id}',
         'GET /api/v1/agents/templates',
         'GET /health',
       ]),
@@ -82,7 +94,7 @@ describe('/openapi.json', () => {
       if (method === 'GET' || method === 'DELETE') expect(requestBody, name).toBeUndefined();
       for (const [status, response] of Object.entries<Record<string, any>>(responses)) {
         expect(response.description, `${name} ${status}`).toMatch(/\S/);
-        const answer = /\/(events|stream)$/.test(path) ? 'text/event-stream' : 'application/json';
+        const answer = typeOf[/\/(\w+)$/.exec(path)?.[1] ?? ''] ?? 'application/json';
         const type = Number(status) < 400 || path === '/health' ? answer : 'application/problem+json';
         expect(Object.keys(response.content ?? {}), `${name} ${status}`).toEqual(status === '204' ? [] : [type]);
       }
@@ -119,14 +131,20 @@ test('every answer in the life of an account is as documented, member by member'
     method: string,
     template: string,
     ids: Record<string, string> = {},
-    body?: object,
+    body?: object | string,
     key = user.api_key,
     more: Record<string, string> = {},
   ): Promise<Answer> {
     const [path] = template.split('?');
     const target = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => ids[name]!);
     const headers = { 'x-api-key': key, 'content-type': 'application/json', ...more };
-    const answer = await send(orchflow.url, method, target, headers, body && JSON.stringify(body));
+    const answer = await send(
+      orchflow.url,
+      method,
+      target,
+      headers,
+      typeof body === 'object' ? JSON.stringify(body) : body,
+    );
     contract.expectDocumented(method, path!, answer);
     seen.add(`${method} ${path} ${answer.status}`);
     return answer;
@@ -138,19 +156,7 @@ test('every answer in the life of an account is as documented, member by member'
   await call('GET', '/health');
   await call('GET', '/api/v1/agents/templates');
 
-  const { provider_id } = (await call('POST', '/api/v1/providers', {}, { provider: 'gemini', api_key: 'k' })).body;
-  await call('POST', '/api/v1/providers', {}, { provider: 'gemini' });
-  await call('GET', '/api/v1/providers');
-
-  const key = '/api/v1/keys/{key_id}';
-  const made = (await call('POST', '/api/v1/keys', {}, { name: 'Another', scopes: ['*'] })).body;
-  const first = (await call('GET', '/api/v1/keys')).body.keys.at(-1);
-  await call('DELETE', key, made);
-  await call('DELETE', key, made);
-  await call('DELETE', key, first);
-  await call('POST', '/api/v1/keys', {}, {});
-  await call('DELETE', '/api/v1/providers/{provider_id}', { provider_id });
-  await call('DELETE', '/api/v1/providers/{provider_id}', { provider_id });
+  await callAccount(call);
 
   const human_gates = ['the price', { name: 'legal approval', gate_due_in: '7d', on_timeout: 'approve' }];
   const goal = { task: 'Compare three note apps.', ask_me_about: ['the budget'], human_gates, require_approval: true };
@@ -181,27 +187,7 @@ test('every answer in the life of an account is as documented, member by member'
   await call('GET', `${run}/events`, ids);
   await call('GET', `${run}/events`, ids, undefined, user.api_key, { 'last-event-id': '99-done' });
   await call('GET', `${run}/events?after=x`, ids);
-  await call('POST', '/api/v1/webhooks/secret/rotate');
-  const delivery = { delivery_id: `msg_${run_id}_1`, run_id, event: 'completed', body: '{}' };
-  const { account_id } = await orchflow.db
-    .selectFrom('accounts')
-    .select('account_id')
-    .where('email', '=', user.email)
-    .executeTakeFirstOrThrow();
-  await orchflow.db
-    .insertInto('webhook_deliveries')
-    .values(
-      [delivery, { ...delivery, delivery_id: `msg_${run_id}_2` }].map((row) => ({
-        ...row,
-        account_id,
-        status: 'failed' as const,
-      })),
-    )
-    .execute();
-  await call('GET', '/api/v1/webhooks/deliveries?limit=1');
-  const redeliver = '/api/v1/webhooks/deliveries/{delivery_id}/redeliver';
-  await call('POST', redeliver, delivery);
-  await call('POST', redeliver, { delivery_id: 'unknown' });
+  await callWebhooks(call, orchflow.db, run_id);
 
   await call('POST', `${run}/tasks/{task_id}/complete`, ids, { output: 'Again.' });
   const fork = (await call('POST', `${run}/rerun`, ids, { from_task: 'T2' })).body.run_id;
@@ -211,7 +197,8 @@ test('every answer in the life of an account is as documented, member by member'
   await call('POST', `${run}/rerun`, { run_id: 'unknown' }, { from_task: 'T2' });
   await call('DELETE', run, ids);
   const other = (await call('POST', '/api/v1/runs', {}, goal)).body.run_id;
-  await call('DELETE', run, { run_id: other });
+  for (const how of ['?purge=true', '', '?purge=true', '?purge=yes'])
+    await call('DELETE', run + how, { run_id: other });
   await call('GET', '/api/v1/runs?limit=1');
 
   for (const [method, path] of [
@@ -229,10 +216,17 @@ test('every answer in the life of an account is as documented, member by member'
   const validation = await call('POST', '/api/v1/orchestrations/validate', {}, example);
   expect(validation.body).toEqual({ valid: true, errors: [] });
   await callTools(call);
+  await callFiles(call);
+  await callSteering(call, goal);
 
   // A key whose first request is at work.
   const orchestration = '/api/v1/orchestrations/{orch_id}';
-  const targets: Record<string, string> = { delivery_id: delivery.delivery_id, orch_id: 'orch-research-report' };
+  const account_id = (await getAccountOf(orchflow.db, run_id))!;
+  const targets: Record<string, string> = {
+    delivery_id: `msg_${run_id}_1`,
+    orch_id: 'orch-research-report',
+    subscription_id: 'sub_1',
+  };
   for (const template of [
     '/api/v1/runs',
     '/api/v1/providers',
@@ -241,7 +235,10 @@ test('every answer in the life of an account is as documented, member by member'
     `${orchestration}/run/stream`,
     '/api/v1/tools/mcp',
     '/api/v1/webhooks/secret/rotate',
-    redeliver,
+    '/api/v1/webhooks/deliveries/{delivery_id}/redeliver',
+    '/api/v1/webhooks/subscriptions',
+    '/api/v1/webhooks/subscriptions/{subscription_id}/rotate-secret',
+    '/api/v1/webhooks/subscriptions/{subscription_id}/test',
     '/api/v1/keys',
   ]) {
     const path = template.replace(/\{(\w+)\}/, (_, name: string) => targets[name]!);

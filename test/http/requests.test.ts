@@ -184,7 +184,8 @@ test('a field that an operation does not have is refused by it, and a body where
   const before = await countMade();
   for (const { method, path, operation } of operations()) {
     const isLenient = /\/(run|resume)(\/stream)?$|\/validate$/.test(path);
-    if (method === 'GET' || isLenient) continue;
+    const isForm = operation.requestBody?.content['multipart/form-data'] !== undefined;
+    if (method === 'GET' || isLenient || isForm) continue;
     const answer = await call(method, path, { nosuch: 1 });
     const unknown = { pointer: '/nosuch', detail: 'is not a field of this request' };
     expect([answer.status, answer.body.errors], `${method} ${path}`).toEqual([422, expect.arrayContaining([unknown])]);

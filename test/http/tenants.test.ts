@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { getAccountOf } from '../../db/runs.ts';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
 import { startOrchflow, type Orchflow, type TestRun, type User } from '../harness/orchflow.ts';
 import { expectProblem } from '../harness/problem.ts';
 import { send } from '../harness/raw.ts';
+import { upload } from '../harness/upload.ts';
 
 /** What belongs to another account looks as if it did not exist, on every route that `/openapi.json` lists. */
 
@@ -14,7 +16,18 @@ let run: TestRun;
 /** A run of an orchestration, for the routes that are about these. */
 let orchestrationRun: string;
 /** Of the owner, for every name that a path can have. */
-let owned: Record<'run_id' | 'task_id' | 'provider_id' | 'delivery_id' | 'orch_id' | 'server_name' | 'key_id', string>;
+let owned: Record<
+  | 'run_id'
+  | 'task_id'
+  | 'provider_id'
+  | 'delivery_id'
+  | 'orch_id'
+  | 'server_name'
+  | 'key_id'
+  | 'subscription_id'
+  | 'file_id',
+  string
+>;
 /** An orchestration without an id, for the routes that take one. */
 let definition: object;
 
@@ -30,6 +43,9 @@ beforeAll(async () => {
   await owner.post('/orchestrations', { ...definition, id: 'owned' });
   orchestrationRun = (await owner.post('/orchestrations/owned/run', { message: 'Note apps' })).body.run_id;
   const { run_id } = run;
+  const hook = { url: 'https://example.com/hook', events: ['run.retried'] };
+  const { subscription_id } = (await owner.post('/webhooks/subscriptions', hook)).body;
+  const { file_id } = (await upload(orchflow.url, owner.api_key, 'Mine.')).body;
   const { key_id } = (await owner.post('/keys', { name: 'Owned', scopes: ['runs:read'] })).body;
   owned = {
     run_id,
@@ -39,12 +55,10 @@ beforeAll(async () => {
     orch_id: 'owned',
     server_name: 'owned',
     key_id,
+    subscription_id,
+    file_id,
   };
-  const { account_id } = await orchflow.db
-    .selectFrom('runs')
-    .select('account_id')
-    .where('run_id', '=', run_id)
-    .executeTakeFirstOrThrow();
+  const account_id = (await getAccountOf(orchflow.db, run_id))!;
   const { delivery_id } = owned;
   const delivery = { delivery_id, run_id, account_id, event: 'waiting_human', body: '{}', status: 'failed' } as const;
   await orchflow.db.insertInto('webhook_deliveries').values(delivery).execute();
@@ -81,6 +95,7 @@ const ownedFor = (path: string) =>
 
 const posted: [RegExp, object][] = [
   [/\/rerun$/, { from_task: 'T1' }],
+  [/\/correct$/, { output: 'Ten euros.' }],
   [/\/run(\/stream)?$/, { message: 'Note apps' }],
   [/\/resume(\/stream)?$/, { response: { decision: 'approve' } }],
   [/\/complete$/, { output: 'The budget is ten euros.' }],
@@ -90,7 +105,7 @@ const posted: [RegExp, object][] = [
 /** Status, headers and bytes, all but the times. */
 async function exchange({ method }: Operation, path: string, key?: string) {
   const [, post] = posted.find(([pattern]) => pattern.test(path))!;
-  const bodies: Record<string, object> = { POST: post, PUT: definition };
+  const bodies: Record<string, object> = { POST: post, PUT: definition, PATCH: {} };
   const response = await fetch(orchflow.url + path, {
     method,
     headers: { ...(key && { 'x-api-key': key }), 'content-type': 'application/json', 'x-request-id': 'same' },
@@ -113,8 +128,20 @@ const nobodys = [
     orch_id: 'nobodys',
     server_name: 'nobodys',
     key_id: 'key_00000000000000000000',
+    subscription_id: 'sub_00000000000000000000',
+    file_id: 'file_00000000000000000000',
   },
-  { run_id: 'x', task_id: 'x', provider_id: 'x', delivery_id: 'x', orch_id: 'x', server_name: 'x', key_id: 'x' },
+  {
+    run_id: 'x',
+    task_id: 'x',
+    provider_id: 'x',
+    delivery_id: 'x',
+    orch_id: 'x',
+    server_name: 'x',
+    key_id: 'x',
+    subscription_id: 'x',
+    file_id: 'x',
+  },
 ];
 
 describe('every route with an id', () => {
@@ -147,6 +174,8 @@ describe('every route with an id', () => {
           orch_id: id,
           server_name: id,
           key_id: id,
+          subscription_id: id,
+          file_id: id,
         });
         const { status, text } = await exchange(operation, path, stranger.api_key);
         expect({ status, code: JSON.parse(text).code }, `${operation.method} ${path}`).toEqual({
@@ -185,6 +214,9 @@ test('lists show what is ours and nothing else', async () => {
   expect((await stranger.get('/providers')).body).toEqual({ providers: [] });
   expect((await stranger.get('/orchestrations/runs')).body).toEqual({ runs: [] });
   expect((await stranger.get('/tools/mcp')).body).toEqual({ servers: [] });
+  expect((await stranger.get('/webhooks/subscriptions')).body).toEqual({ subscriptions: [] });
+  expect((await stranger.get('/files')).body).toEqual({ files: [], has_more: false, next_cursor: null });
+  expect((await owner.get('/files')).body.files).toMatchObject([{ file_id: owned.file_id }]);
   const both = [{ run_id: orchestrationRun }, { run_id: run.run_id }];
   expect((await owner.get('/runs')).body.runs).toMatchObject(both);
   expect((await owner.get('/orchestrations/runs')).body.runs).toMatchObject(both.slice(0, 1));
@@ -202,7 +234,7 @@ test("another account's cursor leads to our own runs only", async () => {
 
 test('with the key of the owner the same requests find what they name', async () => {
   const operations = (await listOperations()).filter(hasId);
-  const order = ['GET', 'PUT', 'POST', 'DELETE'];
+  const order = ['GET', 'PUT', 'PATCH', 'POST', 'DELETE'];
   operations.sort((a, b) => order.indexOf(a.method) - order.indexOf(b.method));
   for (const operation of operations) {
     const path = fill(operation.path, ownedFor(operation.path));

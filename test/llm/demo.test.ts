@@ -21,7 +21,7 @@ async function demo(prompt: { system: string; prompt: string }): Promise<string>
 }
 
 async function plan(task: string, agents = ['research', 'analyst', 'writer'], human_steps: string[] = []) {
-  const answer = await demo(splitTasksPrompt({ task, agents, human_steps }));
+  const answer = await demo(splitTasksPrompt({ task, agents, human_steps, files: [] }));
   const { tasks } = splitTasksAnswer.parse(jsonValues(answer)[0]);
   for (const { description } of tasks) expect(description).toContain('demo model');
   return tasks;
@@ -122,12 +122,11 @@ const NOTE = "_Written by Orchflow's offline demo model; configure a provider fo
 
 test('a task output quotes the goal, the task, what people said and what it builds on', async () => {
   const material = [
-    { task_id: 'T1', title: 'brand voice', by: 'person' as const, text: 'Practical and dry.' },
+    { by: 'person' as const, text: 'Practical and dry.', attributes: { from: 'T1', title: 'brand voice' } },
     {
-      task_id: 'T2',
-      title: 'Find suppliers',
       by: 'agent' as const,
       text: `## Find suppliers\n\nThree mills.\n\n${NOTE}`,
+      attributes: { from: 'T2', title: 'Find suppliers' },
     },
   ];
   const agent = { name: 'analyst', system_prompt: 'You analyse.' };
@@ -156,10 +155,9 @@ test('a draft passes, an empty one does not', async () => {
 test('the final result holds every output once, without its notes', async () => {
   const text = (title: string) => `## ${title}\n\nAbout ${title}.\n\n${NOTE}`;
   const material = ['One', 'Two'].map((title, index) => ({
-    task_id: `T${index + 2}`,
-    title,
     by: 'agent' as const,
     text: text(title),
+    attributes: { from: `T${index + 2}`, title },
   }));
   const result = await demo(finalizeRunPrompt({ goal: 'Open a bakery.\nSoon.', material }));
   expect(result).toMatch(/^# Open a bakery\. Soon\.\n/);

@@ -7,9 +7,15 @@ import { useStory } from '../harness/story.ts';
 
 const story = useStory();
 
-type Field = { name: string; type: string; required?: boolean; options?: unknown };
+type Field = { name: string; type: string; required?: boolean; options?: unknown; [bound: string]: unknown };
 const field = (type: string, more = {}): Field => ({ name: 'it', type, ...more });
 const [number, boolean, text, textarea] = ['number', 'boolean', 'text', 'textarea'].map((type) => field(type));
+const [date, datetime] = ['date', 'datetime'].map((type) => field(type));
+const grade = field('integer', { min: 1, max: 5 });
+const share = field('number', { min: -0.5, max: 0.5 });
+const short = field('textarea', { min_length: 3, max_length: 5 });
+const some = field('multi_select', { options: ['Yes, please', 'no', '5', 'A', 'a'], max_items: 3 });
+const two = { ...some, min_items: 2 };
 const select = field('select', { options: ['Yes, please', 'no', '5', 'A', 'a'], required: false });
 const needed = field('text', { required: true });
 const several = [field('number'), { ...text!, name: 'note' }, { ...boolean!, name: 'sure' }];
@@ -49,6 +55,19 @@ const taken: [string, Field[], unknown, unknown][] = [
   ['a text that is an empty object', [text!], '{}', { it: '{}' }],
   ['a text that is a form', [text!], '{"it": " words "}', { it: ' words ' }],
   ['a text with an emoji of several parts', [needed], '❤️', { it: '❤️' }],
+  ['a whole number', [grade], { it: '5.0' }, { it: 5 }],
+  ['the least', [share], '-0.5', { it: -0.5 }],
+  ['a short text', [short], '12345', { it: '12345' }],
+  ['a day', [date!], ' 2028-02-29\n', { it: '2028-02-29' }],
+  ['a moment', [datetime!], { it: '2026-01-31T10:30+01:00' }, { it: '2026-01-31T09:30:00.000Z' }],
+  ['a moment to the nanosecond', [datetime!], '2026-01-31 09:30:59.123456789z', { it: '2026-01-31T09:30:59.123Z' }],
+  ['options', [some], { it: ['A', 'NO'] }, { it: ['no', 'A'] }],
+  ['options twice', [some], { it: ['no', 'No', 5] }, { it: ['no', '5'] }],
+  ['one option', [some], 'yes, please', { it: ['Yes, please'] }],
+  ['options with commas', [some], ' a ,5,', { it: ['5', 'a'] }],
+  ['options as JSON', [some], '["Yes, please", "a"]', { it: ['Yes, please', 'a'] }],
+  ['options in a form as a text', [two], '{"it": ["no", 5]}', { it: ['no', '5'] }],
+  ['no options', [two], { it: [] }, {}],
   ['words', [], 'Go on.', { response: 'Go on.' }],
   ['words that are a list', [], '["a", "b"]', { response: '["a", "b"]' }],
   ['words that are an object', [], '{"a": 1}', { response: '{"a": 1}' }],
@@ -82,6 +101,33 @@ const refused: [string, Field[], unknown, string | null, RegExp][] = [
     'it',
     /must be true or false/,
   ]),
+  ['no whole number', [grade], { it: 2.5 }, 'it', /must be a whole number/],
+  ['too little', [grade], { it: '0' }, 'it', /must be at least 1/],
+  ['too much', [share], { it: 0.51 }, 'it', /must be at most 0\.5/],
+  ['too short', [short], { it: 'ab' }, 'it', /must be at least 3 characters/],
+  ['too long', [short], { it: 123456 }, 'it', /must be at most 5 characters/],
+  ...['2026-02-30', '31.1.2026', '2026-01-31T00:00:00Z'].map((given, index): (typeof refused)[number] => [
+    `no day ${index}`,
+    [date!],
+    { it: given },
+    'it',
+    /must be a date, as/,
+  ]),
+  ...['2026-01-31T09:30', '2026-02-30T09:30Z', '9999-12-31T23:59-05:00'].map(
+    (given, index): (typeof refused)[number] => [
+      `no moment ${index}`,
+      [datetime!],
+      { it: given },
+      'it',
+      /must be a date with time and offset/,
+    ],
+  ),
+  ['an option and no option', [some], { it: 'no,maybe' }, 'it', /must be a list of some of Yes, please, no/],
+  ['a list within a list', [some], { it: [['no']] }, 'it', /must be a list of some of/],
+  ['an object for options', [some], { it: { no: true } }, 'it', /must be a list$/],
+  ['too few options', [two], { it: ['no'] }, 'it', /must be at least 2 options/],
+  ['too many options', [some], { it: 'no,5,a,A' }, 'it', /must be at most 3 options/],
+  ['needed options', [{ ...some, required: true }], { it: [] }, 'it', /is required/],
   ['no option', [select], { it: 'maybe' }, 'it', /must be one of Yes, please/],
   ['a list for a text', [text!], { it: ['a'] }, 'it', /must be a text/],
   ['an unknown field', [text!], { it: 'a', that: 'b' }, 'that', /is not a field of this step: "it"/],
@@ -214,8 +260,13 @@ test('of three answers without a step at once one is taken; the others hear what
   const gates = waiting.tasks.flatMap(({ id, gate }) => (gate ? [`${id} (${gate.gate_id})`] : []));
   const answers = await Promise.all(ids.map((id) => resume(user, paused, `From ${id}.`)));
   const late = answers.filter(({ status }) => status === 409);
+  const answered_at: unknown = expect.any(String);
   for (const { body } of late) {
-    expect(body.code).toBe('RUN_NOT_PAUSED');
+    expect(body).toMatchObject({
+      code: 'RUN_NOT_PAUSED',
+      answer: { gate_id: body.gate_id, decision: 'approve', output: expect.stringContaining('From '), answered_at },
+    });
+    expect(body.detail).toContain(body.gate_id);
     const [, first] =
       /^Another answer to (\S+) came first\. The run still waits for .*: name one by its `gate_id`\.$/.exec(
         body.detail,

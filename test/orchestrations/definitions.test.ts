@@ -94,6 +94,14 @@ test('the order of the state schema is kept: the message goes to its first key',
   expect(Object.keys(body.state_schema)).toEqual(['zebra', 'apple', 'b2']);
 });
 
+test('a state begins with 200 keys at most', async () => {
+  const keys = (count: number) => Object.fromEntries(Array.from({ length: count }, (_unused, n) => [`key${n}`, {}]));
+  expect(await user.post('/orchestrations', { ...sound, state_schema: keys(200) })).toMatchObject({ status: 201 });
+  const { status, body } = await user.post('/orchestrations', { ...sound, state_schema: keys(201) });
+  expect(status).toBe(422);
+  expect(body.errors).toEqual([{ detail: 'must have at most 200 members', pointer: '/state_schema' }]);
+});
+
 test('an export of another server, with all fields of all types as null, is taken', async () => {
   const nulls = { agent_id: null, route_map: null, human_fields: null, loop_count: null, position_x: 1, label: 'x' };
   const definition = define(...sound.steps.map((step) => ({ ...nulls, ...step })));
@@ -204,6 +212,28 @@ test.each([
     '/steps/0/human_fields/0/options',
     'needs options',
   ],
+  ...(
+    [
+      [{ type: 'multi_select' }, 'options', 'a multi_select needs options'],
+      [{ type: 'number', min: 3, max: 2 }, 'min', 'must be at most max, 2'],
+      [{ type: 'integer', min: 1.2, max: 1.8 }, 'min', 'no whole number is between 1.2 and 1.8'],
+      [{ type: 'text', max: 5 }, 'max', 'bounds no text'],
+      [{ type: 'date', min_length: 5 }, 'min_length', 'bounds no date'],
+      [{ type: 'textarea', max_length: 0 }, 'max_length', 'must be more than 0'],
+      [{ type: 'textarea', max_length: 100_001 }, 'max_length', 'must be at most 100000'],
+      [
+        { type: 'multi_select', options: 'a,b,B', min_items: 3 },
+        'min_items',
+        'must be at most 2, the number of different options',
+      ],
+      [{ type: 'multi_select', options: 'a,b', min_items: 0.5 }, 'min_items', 'must be a whole number'],
+    ] as const
+  ).map(([field, member, detail]): [string, object, string, string] => [
+    `a field: ${detail}`,
+    define({ ...llm('ask'), type: 'human', human_fields: [{ name: 'a', ...field }] }),
+    `/steps/0/human_fields/0/${member}`,
+    detail,
+  ]),
   ['an unknown type', define({ ...llm('ask'), type: 'dance' }), '/steps/0/type', ''],
   [
     'a field of another type of step',

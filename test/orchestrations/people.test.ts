@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { completeTask } from '../../db/gates.ts';
+import { actor } from '../harness/actor.ts';
 import { until } from '../harness/orchflow.ts';
 import { define, resume, runSteps as start } from '../harness/orchestration.ts';
 import { useStory } from '../harness/story.ts';
@@ -70,6 +71,60 @@ test('people are asked inside branches and loops, one after the other, and nothi
   });
 });
 
+test('who waits in `GET /runs/{id}` shows what is asked and filled in, for as long as it is open', async () => {
+  const { user } = story;
+  const human_fields = [
+    { name: 'decision', type: 'select', label: 'Decision', options: 'approve,reject' },
+    { name: 'colour', type: 'select', options: ['red', 'blue'], required: false },
+    { name: 'notes' },
+    { name: 'days', type: 'integer', min: 1, max: 14 },
+  ];
+  const paused = await start(user, [
+    { id: 'both', type: 'parallel', parallel_branches: [['ask'], ['free']], next_step_id: 'again' },
+    { id: 'ask', type: 'human', human_prompt: 'Publish {state.user_input}?', human_fields, next_step_id: 'again' },
+    { id: 'free', type: 'human', next_step_id: 'again' },
+    { id: 'again', type: 'human', human_prompt: 'Sure?', next_step_id: null },
+  ]);
+  const run = user.openRun(paused.body.run_id);
+  const { tasks } = await run.until(({ waiting_tasks }) => waiting_tasks.length === 2);
+  const shown = Object.fromEntries(tasks.map(({ id, gate }) => [id, gate && [gate.prompt, gate.fields]]));
+  expect(shown).toEqual({
+    both: null,
+    ask: [
+      'Publish Hello?',
+      [
+        { name: 'decision', type: 'select', label: 'Decision', options: 'approve,reject', required: true },
+        { name: 'colour', type: 'select', label: null, options: ['red', 'blue'], required: false },
+        { name: 'notes', type: 'text', label: null, options: null, required: false },
+        { name: 'days', type: 'integer', label: null, options: null, required: false, min: 1, max: 14 },
+      ],
+    ],
+    free: ['Please provide input to continue.', []],
+  });
+  expect((await user.get(`/runs/${run.run_id}/tasks`)).body.tasks).toEqual((await run.get()).tasks);
+  const { body } = await user.get(`/orchestrations/runs/${run.run_id}`);
+  const asked = body.waiting.find(({ step_id }: { step_id: string }) => step_id === 'ask');
+  expect(asked.fields).toEqual([
+    { name: 'decision', type: 'select', label: 'Decision', options: 'approve,reject' },
+    { name: 'colour', type: 'select', options: ['red', 'blue'], required: false },
+    { name: 'notes', type: 'text' },
+    { name: 'days', type: 'integer', min: 1, max: 14 },
+  ]);
+  expect(JSON.stringify((await user.get('/runs')).body)).not.toContain('Publish Hello?');
+
+  await run.complete('ask', { output: '{"decision": "approve"}' });
+  await run.complete('free', { output: 'Free.' });
+  const after = await run.untilWaiting('again');
+  expect(after.tasks.map(({ id, gate }) => [id, gate?.prompt, gate?.fields])).toEqual([
+    ['both', undefined, undefined],
+    ['ask', null, null],
+    ['free', null, null],
+    ['again', 'Sure?', []],
+  ]);
+  expect(after.tasks[1]!.description).toBe('Publish Hello?');
+  await run.cancel();
+});
+
 test('answers are held against the fields, over every way that they come', async () => {
   const human_fields = [
     { name: 'count', type: 'number', required: true },
@@ -128,7 +183,8 @@ test('an answer that was accepted while the run failed stands when it is tried a
     .executeTakeFirstOrThrow();
   // By an API that dies before it can tell the run.
   const answer = { decision: 'approve' as const, output: 'Warm.', request_id: 'request_1' };
-  const taken = await completeTask(orchflow.db, { account_id, run_id, task_id: 'ask', ...answer });
+  const given = { account_id: account_id!, run_id, task_id: 'ask', by: actor, ...answer };
+  const taken = await completeTask(orchflow.db, given);
   expect(taken.result).toBe('accepted');
   refusal.resolve();
   const path = `/orchestrations/runs/${run_id}`;

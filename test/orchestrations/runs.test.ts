@@ -25,6 +25,7 @@ test('the orchestration of the page runs, pauses for a person, and completes', a
       agent_context: 'Output of step-write.',
       task_id: 'step-approve',
       gate_id: expect.stringMatching(/^gate_/),
+      due_at: null,
     },
     warnings: [],
   });

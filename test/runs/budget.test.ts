@@ -94,6 +94,8 @@ test('money is told with the digits that it has: no more of them for the compute
   const worked = waiting.tasks.filter(({ usage }) => usage.llm_calls > 0);
   const amounts = [waiting.usage, ...worked.map(({ usage }) => usage)].map(({ cost_usd }) => cost_usd);
   for (const amount of [...amounts, used_cost_usd, max_cost_usd]) expect(String(amount)).toMatch(/^0\.\d{1,9}$/);
+  const { runs } = (await story.user.get(`/runs?cost_usd_from=${waiting.usage.cost_usd}&sort=cost_usd`)).body;
+  expect(runs).toContainEqual(expect.objectContaining({ run_id: run.run_id, cost_usd: waiting.usage.cost_usd }));
   await run.cancel();
 
   const tiny = await story.start({}, { max_cost_usd: 0.0000001, on_budget: 'fail' });
@@ -113,6 +115,27 @@ test('a budget that does not even cover the plan asks before anything is spent; 
   const failed = await run.until('failed');
   expect(failed.error).toMatch(/^Token limit exceeded: \d+ > max 6000/);
   expect(failed.tasks.map((task) => task.status)).toEqual([...Array(3).fill('skipped'), 'completed', 'skipped']);
+});
+
+test('a limit that is patched below what is used asks once, and the answer covers more than one call', async () => {
+  const run = await story.start({}, { ask_me_about: ['the budget'], max_tokens: 500_000 });
+  await run.untilWaiting('T1');
+  const patch = (limit: object) => story.user.patch(`/runs/${run.run_id}`, limit);
+  await patch({ max_tokens: 1 });
+  await run.complete('T1', { output: 'Ten euros.' });
+  await run.untilWaiting('_budget_1');
+  expect((await run.complete('_budget_1', { decision: 'approve' })).status).toBe(200);
+  await run.until('completed');
+  expect(await openingsOf(run)).toBe(2);
+
+  const cheap = await story.start({}, { ask_me_about: ['the budget'] });
+  await cheap.untilWaiting('T1');
+  await story.user.patch(`/runs/${cheap.run_id}`, { max_cost_usd: 0.000_001 });
+  await cheap.complete('T1', { output: 'Ten euros.' });
+  await cheap.untilWaiting('_budget_1');
+  await cheap.complete('_budget_1', { decision: 'approve' });
+  await cheap.until('completed');
+  expect(await openingsOf(cheap)).toBe(2);
 });
 
 test('what a lost worker had reserved is found again by the retry, not doubled', async () => {

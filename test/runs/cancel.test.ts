@@ -1,7 +1,9 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import { describe, expect, test } from 'vitest';
-import { cancelRun } from '../../db/runs.ts';
+import { cancelRun } from '../../db/run-ends.ts';
+import { getAccountOf } from '../../db/runs.ts';
 import { startFakeWebhook } from '../fakes/webhook.ts';
+import { actor } from '../harness/actor.ts';
 import { until, type TestRun } from '../harness/orchflow.ts';
 import { expectProblem } from '../harness/problem.ts';
 import { goal, useStory } from '../harness/story.ts';
@@ -138,12 +140,8 @@ test('no model is paid for a run that was cancelled before Temporal could be tol
   await until(async () => !(await outbox.executeTakeFirst()), 'Temporal has the start');
 
   // As an API that dies after its commit leaves it.
-  const { account_id } = await db
-    .selectFrom('runs')
-    .select('account_id')
-    .where('run_id', '=', run.run_id)
-    .executeTakeFirstOrThrow();
-  await cancelRun(db, account_id, run.run_id);
+  const account_id = (await getAccountOf(db, run.run_id))!;
+  await cancelRun(db, account_id, run.run_id, { by: actor });
   await orchflow.startWorker();
   const handle = client.workflow.getHandle(run.run_id);
   await until(async () => {

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { countRuns, listRuns, type RunFilter } from '../../db/run-lists.ts';
+import { getAccountOf } from '../../db/runs.ts';
+import { countRuns, listRuns, type RunFilter, type RunPage } from '../../db/run-lists.ts';
 import { define } from '../harness/orchestration.ts';
 import { startOrchflow, type Orchflow, type User } from '../harness/orchflow.ts';
 import { expectFault } from '../harness/problem.ts';
@@ -123,6 +124,8 @@ test.each([
   'q=%20',
   `tag=${'x'.repeat(51)}`,
   'created_after=today',
+  'cost_usd_from=-1',
+  'cost_usd_to=cheap',
   'sort=cost',
   'kind=x',
 ])('the filter %s is refused', async (query) => {
@@ -149,20 +152,20 @@ test('no page of a hundred thousand runs takes a sequential scan', async () => {
   const run_id = await start({ tags: ['rare'], metadata: { customer: 'c_1' } });
   // Each statement has a timeout.
   for (let first = 1; first < 100_000; first += 10_000) {
+    const numbers = sql`generate_series(${first}::int, ${first + 9_999}::int) as n`;
     await sql`
       insert into runs (run_id, account_id, task, agents, human_gates, ask_me_about, require_approval, status, tags, created_at)
       select 'run_' || md5(n::text), account_id, 'Goal number ' || n, agents, human_gates, ask_me_about, false,
         (array['completed', 'failed', 'cancelled'])[1 + n % 3], '{often}', created_at - n * interval '1 second'
-      from runs, generate_series(${first}::int, ${first + 9_999}::int) as n where run_id = ${run_id}`.execute(db);
+      from runs, ${numbers} where run_id = ${run_id}`.execute(db);
+    await sql`
+      update run_costs set cost_usd = ('x' || left(md5(run_id), 4))::bit(16)::int / 10000.0
+      from ${numbers} where run_id = 'run_' || md5(n::text)`.execute(db);
   }
   // As PostgreSQL does itself from time to time: what is new in the index is sorted in, and the planner knows what there is.
-  await sql`vacuum analyze runs, run_search`.execute(db);
+  await sql`vacuum analyze runs, run_search, run_costs`.execute(db);
 
-  const { account_id } = await db
-    .selectFrom('runs')
-    .select('account_id')
-    .where('run_id', '=', run_id)
-    .executeTakeFirstOrThrow();
+  const account_id = (await getAccountOf(db, run_id))!;
   const filters: RunFilter[] = [
     {},
     { tags: ['rare'] },
@@ -176,22 +179,29 @@ test('no page of a hundred thousand runs takes a sequential scan', async () => {
     { orchestration_id: 'orch_x' },
     { tags: ['often'], status: 'cancelled', q: 'goal -1' },
     { created_after: '2026-01-01T00:00:00.000Z' },
+    { cost_usd_from: 6.55 },
+    { cost_usd_from: 0.5, cost_usd_to: 6, status: 'failed' },
   ];
+  const created_at = new Date().toISOString();
   await db.transaction().execute(async (trx) => {
     const scanned = async () => {
       const { rows } = await sql<{ read: number }>`
         select sum(seq_tup_read)::int as read from pg_stat_xact_user_tables
-        where relname in ('runs', 'run_search')`.execute(trx);
+        where relname in ('runs', 'run_search', 'run_costs')`.execute(trx);
       return rows[0]!.read;
     };
-    const after = { created_at: new Date().toISOString(), id: 'run_' };
+    const pages = (['created_at', 'cost_usd'] as const).flatMap((sort): RunPage[] => [
+      { limit: 21, sort, descending: true },
+      { limit: 21, sort, descending: true, after: { value: sort === 'cost_usd' ? 3 : created_at, id: 'run_' } },
+      { limit: 21, sort, descending: false },
+    ]);
     for (const filter of filters) {
-      for (const page of [{ limit: 21 }, { limit: 21, after }, { limit: 21, oldest_first: true }]) {
-        await listRuns(trx, account_id, filter, page);
+      for (const page of pages) {
+        await listRuns(trx, account_id!, filter, page);
         expect(await scanned(), JSON.stringify([filter, page])).toBe(0);
       }
     }
-    await countRuns(trx, account_id, { status: 'failed' });
+    await countRuns(trx, account_id!, { status: 'failed' });
     expect(await scanned()).toBe(0);
     await sql`select count(*) from runs where error is null`.execute(trx);
     expect(await scanned(), 'this test sees such reads').toBeGreaterThan(100_000);

@@ -23,6 +23,12 @@ async function storedEvents({ run_id }: TestRun, type: string) {
   return (await events.orderBy('seq').execute()).map(({ data }) => data);
 }
 
+/** What is told of a gate, in its order. */
+async function eventsAt({ run_id }: TestRun, gate_id: string): Promise<string[]> {
+  const { events } = (await story.user.get(`/runs/${run_id}/audit`)).body;
+  return events.filter(({ data }: any) => data.gate_id === gate_id).map(({ type }: any) => type);
+}
+
 /** A run that asks for the budget at its start, in T1. */
 function startAsking(terms: object, more: object = {}) {
   return story.start({}, { ask_me_about: ['budget'], webhook_url: endpoint.url, ...terms, ...more });
@@ -124,6 +130,7 @@ test('reject: the run fails and says why, and no model is asked any more', async
   expect(eventsOf(endpoint)).toContain('failed');
   await story.model.untilHungUp();
   const late = failed.tasks.find(({ gate }) => gate?.status === 'expired')!;
+  expect(await eventsAt(run, late.gate!.gate_id)).toEqual(['gate.opened', 'gate.overdue', 'gate.expired']);
   expect(await run.complete(late.id, {})).toMatchObject({
     status: 409,
     body: { detail: expect.stringContaining('Nobody answered by') },
@@ -147,6 +154,8 @@ test('approve: tasks complete with their drafts, human tasks without an output, 
     expect.stringContaining('Nobody answered T3 in time; it was completed without an output'),
   ]);
   expect(await storedEvents(run, 'gate.expired')).toHaveLength(3);
+  const [{ gate_id }] = (await storedEvents(run, 'gate.expired')) as [{ gate_id: string }];
+  expect(await eventsAt(run, gate_id)).toEqual(['gate.opened', 'gate.overdue', 'gate.expired']);
 });
 
 test('approve: a final output that could not be written is not there to be approved, and waits', async () => {

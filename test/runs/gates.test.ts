@@ -19,7 +19,7 @@ test('planned tasks that human gates name are done by people, who see the output
   expect(waiting.tasks[1]).toMatchObject({
     agent: null,
     depends_on: ['T1'],
-    gate: { kind: 'human_task', decisions: ['approve', 'edit'] },
+    gate: { kind: 'human_task', decisions: ['approve', 'edit', 'reject'] },
   });
   expect(waiting.tasks[0]).toMatchObject({ status: 'completed', output: 'Output of T1.' });
   await run.complete('T2', { output: 'Everybody charges nine dollars.' });

@@ -1,12 +1,13 @@
 import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import { findRunView } from '../../db/run-views.ts';
-import { insertRun } from '../../db/runs.ts';
+import { insertRun } from '../../db/run-starts.ts';
 import type { Run } from '../../db/schema.ts';
 import { loadConfig } from '../../src/config.ts';
 import { newId } from '../../src/ids.ts';
 import { startGoal } from '../../src/runs/goals.ts';
 import { startWorkerDeps } from '../../src/worker-deps.ts';
+import { actor } from '../harness/actor.ts';
 import { createEnvironment, until } from '../harness/orchflow.ts';
 import { killProcesses, startApiProcess, startWorkerProcess } from '../harness/processes.ts';
 
@@ -32,7 +33,7 @@ async function setUp() {
   const { deps, close: stop } = startWorkerDeps({ config, log: pino({ level: 'silent' }) });
   const [principal] = await deps.db
     .selectFrom('api_keys')
-    .select(['account_id', 'key_id', 'scopes', 'person_id'])
+    .select(['account_id', 'key_id', 'name as key_name', 'scopes', 'person_id'])
     .execute();
   return {
     env,
@@ -76,6 +77,7 @@ test('a run whose starter died right after its commit is brought to Temporal by 
     human_gates: '[]',
     ask_me_about: '[]',
     require_approval: false,
+    by: actor,
   };
   // Whoever commits an entry has ten seconds for it; nobody here ever sends this one.
   await insertRun(deps.db, run, { monthly: 0, unfinished: 10 });

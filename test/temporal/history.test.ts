@@ -73,6 +73,7 @@ test('no step of a run is lost by being late: a server that is switched off over
       ...(step ? [step.scheduleToCloseTimeout, step.scheduleToStartTimeout] : []),
     ],
   );
-  // Of the run and of its five steps. Zero is no limit.
-  expect(limits.map((limit) => Number(limit?.seconds ?? 0))).toEqual(Array(12).fill(0));
+  // Of the run, of its five steps and of what it writes by itself. Zero is no limit.
+  expect(limits.length).toBeGreaterThan(12);
+  expect(limits.map((limit) => Number(limit?.seconds ?? 0))).toEqual(limits.map(() => 0));
 });

@@ -41,8 +41,9 @@ test('190 people at once, with the longest ids and names', async () => {
   expect((await handle.describe()).status.name).toBe('RUNNING');
   const { events } = await handle.fetchHistory();
   const writes = events!.filter(
-    ({ markerRecordedEventAttributes: marker }) => marker?.markerName === 'core_local_activity',
+    ({ activityTaskScheduledEventAttributes: made }) => made?.activityType?.name === 'saveProgress',
   );
+  expect(writes.length).toBeGreaterThan(0);
   expect(writes.length, 'what comes together is written together').toBeLessThan(people.length / 3);
 
   const { waiting } = (await story.user.get(`/orchestrations/runs/${run_id}`)).body;
@@ -69,4 +70,28 @@ test('forms of almost a mebibyte, filled in again and again', async () => {
   }
   const read = async () => (await story.user.get(`/orchestrations/runs/${run_id}`)).body.status;
   await until(async () => (await read()) === 'completed', 'the run is completed');
+});
+
+test('120 steps at once, each of which is given a state of as many keys as there may be', async () => {
+  const keys = (name: string, count: number) => Array.from({ length: count }, (_unused, n) => long(`${name}${n}`, 64));
+  const state_schema = Object.fromEntries(keys('schema', 200).map((key) => [key, { default: 1 }]));
+  const initial_state = Object.fromEntries(keys('initial', 100).map((key, n) => [key, n]));
+  const prints = Array.from({ length: 120 }, (_unused, n) => {
+    return { id: `print${n}`, type: 'print', print_content: `${n}`, output_key: `out${n}`, next_step_id: null };
+  });
+  const inner = [0, 1, 2].map((n) => ({
+    id: `inner${n}`,
+    type: 'parallel',
+    parallel_branches: prints.slice(n * 40, n * 40 + 40).map((step) => [step.id]),
+    next_step_id: null,
+  }));
+  const outer = {
+    id: 'outer',
+    type: 'parallel',
+    parallel_branches: inner.map((step) => [step.id]),
+    next_step_id: null,
+  };
+  const id = await define(story.user, [outer, ...inner, ...prints], { state_schema, max_total_turns: 1_000 });
+  const started = await story.user.post(`/orchestrations/${id}/run`, { message: 'Go.', initial_state });
+  expect(started.body).toMatchObject({ status: 'completed', shared_state: { out0: '0', out119: '119' } });
 });

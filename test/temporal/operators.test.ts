@@ -98,6 +98,21 @@ test.each<[string, () => Promise<TestRun>, string]>([
   ]),
   ['a form of one select', () => form(select), 'ask'],
   ['a form of several', () => form(field('text'), field('number'), field('boolean'), select), 'ask'],
+  [
+    'a form of fields with bounds',
+    () =>
+      form(
+        field('integer', { min: 7 }),
+        field('number', { max: -0.5 }),
+        field('text', { min_length: 12 }),
+        field('textarea', { max_length: 2 }),
+        field('multi_select', { options: 'a,b,c', min_items: 2 }),
+        field('date'),
+        field('datetime'),
+        field('file'),
+      ),
+    'ask',
+  ],
 ])('the signal that the Web UI shows is taken as it stands: %s', async (_, start, task_id) => {
   const run = await start();
   await run.until(({ tasks }) => tasks.some(({ id, gate }) => id === task_id && gate?.status === 'open'));

@@ -6,7 +6,7 @@ import { afterAll, expect, inject, test } from 'vitest';
 import { startFakeWebhook, type FakeWebhook } from '../fakes/webhook.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { TestRun } from '../harness/orchflow.ts';
-import { resume, runSteps } from '../harness/orchestration.ts';
+import { resume, runSteps, startSteps } from '../harness/orchestration.ts';
 import { fetchHistories } from '../harness/replay.ts';
 import { inTurn } from '../harness/script.ts';
 import { useStory } from '../harness/story.ts';
@@ -152,6 +152,31 @@ test('a run whose gates remind people, are due, and are approved in the end', as
   await keep('timeouts', run);
 });
 
+test('a run that is held, gets other terms, fails at a gate, and is tried again', async () => {
+  const { user } = story;
+  const run = await story.start(
+    {},
+    { ask_me_about: ['x'], human_gates: ['report'], on_timeout: 'reject', gate_due_in: '1d' },
+  );
+  const failed = () => expect(story.orchflow.client.workflow.getHandle(run.run_id).result()).rejects.toThrow();
+  await run.untilWaiting('T1');
+  await user.post(`/runs/${run.run_id}/hold`, undefined);
+  await run.complete('T1', { output: 'Ten dollars.' });
+  await run.untilWaiting('T4');
+  await user.post(`/runs/${run.run_id}/release`, undefined);
+  await run.until(({ tasks }) => tasks[1]!.status === 'completed' && tasks[2]!.status === 'completed');
+  await user.patch(`/runs/${run.run_id}`, { gate_due_in: '1s' });
+  await run.until('failed');
+  await failed();
+  await keep('failed', run);
+  await user.post(`/runs/${run.run_id}/retry`, { gate_due_in: '1d' });
+  await run.untilWaiting('T4');
+  await run.complete('T4', { output: 'A report.' });
+  await run.until('completed');
+  await story.orchflow.client.workflow.getHandle(run.run_id).result();
+  await keep('failed-again', run);
+});
+
 test('a run that continues as new', async () => {
   const run = await story.start({ dependencies: { T2: ['T1'], T3: ['T2'] } }, { require_approval: true });
   for (let attempt = 1; attempt <= 6; attempt += 1) {
@@ -214,4 +239,51 @@ test('an orchestration in which a draft is sent back too often, by signals, and 
   await resume(story.user, again, true.toString());
   expect(await handle.result()).toMatchObject({ status: 'completed' });
   await keep('sent-back-again', run);
+});
+
+test('an orchestration whose people are reminded and too late, and whose budget is granted', async () => {
+  webhook ??= await startFakeWebhook();
+  story.model.on(({ task_id }) => (task_id === 'first' ? 'x'.repeat(20_000) : 'Short.'));
+  const paused = await startSteps(
+    story.user,
+    [
+      { id: 'ask', type: 'human', output_key: 'ask' },
+      { id: 'legal', type: 'human', gate_due_in: '1s', output_key: 'legal' },
+      { id: 'first', type: 'llm', output_key: 'first' },
+      { id: 'second', type: 'llm', output_key: 'second' },
+    ],
+    {
+      gate_due_in: '2s',
+      remind_every: '1s',
+      on_timeout: 'approve',
+      webhook_url: webhook.url,
+      max_tokens: 12_000,
+      on_budget: 'gate',
+      initial_state: { tone: 'dry' },
+    },
+  );
+  const run = story.user.openRun(paused.body.run_id);
+  await run.untilWaiting('_budget_1');
+  await run.complete('_budget_1', { decision: 'approve' });
+  await run.until('completed');
+  await story.orchflow.client.workflow.getHandle(run.run_id).result();
+  await keep('orchestration-terms', run);
+});
+
+test('an orchestration that is done again from a step in a branch, with edits', async () => {
+  story.model.on(() => 'Text.');
+  const paused = await runSteps(story.user, [
+    { id: 'first', type: 'print', print_content: 'First.', output_key: 'first' },
+    { id: 'fork', type: 'parallel', parallel_branches: [['a'], ['ask']], next_step_id: 'out' },
+    { id: 'a', type: 'llm', output_key: 'a', next_step_id: 'out' },
+    { id: 'ask', type: 'human', output_key: 'ask', next_step_id: 'out' },
+    { id: 'out', type: 'print', print_content: '{state.first} {state.a}', output_key: 'out' },
+  ]);
+  await resume(story.user, paused, 'Yes.');
+  const edited = { from_task: 'a', edits: { first: 'Edited.' } };
+  const { body } = await story.user.post(`/runs/${paused.body.run_id}/rerun`, edited);
+  const run = story.user.openRun(body.run_id);
+  expect((await run.until('completed')).final_output).toBe('Edited. Text.');
+  await story.orchflow.client.workflow.getHandle(run.run_id).result();
+  await keep('orchestration-rerun', run);
 });

@@ -117,7 +117,7 @@ const described = (name: string, length: number) => ({
 });
 
 test('schemas have a bound, each and all together', async () => {
-  const many = Array.from({ length: 12 }, (_, n) => described(`tool${n}`, 90_000));
+  const many = Array.from({ length: 9 }, (_, n) => described(`tool${n}`, 90_000));
   const { mcp, answer } = await register([described('huge', 100_001), ...many, find]);
   expect(answer.status, JSON.stringify(answer.body)).toBe(201);
   const names = answer.body.tools.map(({ name }: { name: string }) => name);
@@ -133,32 +133,42 @@ test('schemas have a bound, each and all together', async () => {
 });
 
 test('a list that is too long to be read is refused, a page at a time, and in words', async () => {
-  const page = Array.from({ length: 10 }, (_, n) => described(`tool${n}`, 100_001));
+  const page = Array.from({ length: 8 }, (_, n) => described(`tool${n}`, 100_001));
   const paged = await register(page, page, [find]);
   expect(paged.answer.status, JSON.stringify(paged.answer.body)).toBe(201);
   expect(paged.answer.body.tools).toHaveLength(1);
   const whole = await register([...page, ...page]);
   expectFault(whole.answer, '/url');
-  expect(whole.answer.body.errors[0].detail).toContain('larger than 1572864 bytes');
+  expect(whole.answer.body.errors[0].detail).toContain('larger than 1048576 bytes');
   for (const { mcp } of [paged, whole]) mcp.down();
+});
+
+test('of an account one server is asked at a time, since a list may be long', async () => {
+  const { mcp } = await register([find]);
+  const alone = mcp.asked.splice(0);
+  const names = Array.from({ length: 5 }, (_, n) => `srv${n}`);
+  await Promise.all(names.map((name) => story.user.post('/tools/mcp', { name, url: mcp.url })));
+  expect(mcp.asked).toEqual(names.flatMap(() => alone));
+  await Promise.all(names.map((name) => story.user.delete(`/tools/mcp/${name}`)));
+  mcp.down();
 });
 
 test('so have all servers of an account together; the list of tools has the schemas, that of servers has none', async () => {
   await story.user.delete('/tools/mcp/srv');
   const mcp = await startRawMcp([Array.from({ length: 5 }, (_, n) => described(`tool${n}`, 98_000))]);
   const register = (name: string) => story.user.post('/tools/mcp', { name, url: mcp.url });
-  for (const name of ['d', 'c', 'b', 'a']) expect((await register(name)).status).toBe(201);
-  const refused = await register('e');
+  for (const name of ['b', 'a']) expect((await register(name)).status).toBe(201);
+  const refused = await register('c');
   expect(refused.status).toBe(429);
   expect(refused.body.detail).toContain(
-    'The tools of all MCP servers of an account have 2,000,000 characters at most.',
+    'The tools of all MCP servers of an account have 1,000,000 characters at most.',
   );
   expect((await register('a')).status, 'in place of one that is there').toBe(201);
 
   const { tools } = (await story.user.get('/tools')).body;
   const ofServers = tools.filter(({ server }: { server: string | null }) => server);
   expect(ofServers.map(({ name }: { name: string }) => name)).toEqual(
-    ['a', 'b', 'c', 'd'].flatMap((server) => Array.from({ length: 5 }, (_, n) => `${server}.tool${n}`)),
+    ['a', 'b'].flatMap((server) => Array.from({ length: 5 }, (_, n) => `${server}.tool${n}`)),
   );
   expect(ofServers[0]).toEqual({
     name: 'a.tool0',
@@ -167,7 +177,7 @@ test('so have all servers of an account together; the list of tools has the sche
     server: 'a',
   });
   const { servers } = (await story.user.get('/tools/mcp')).body;
-  expect(servers[3].tools[4]).toEqual({ name: 'd.tool4', description: 'tool4' });
+  expect(servers[1].tools[4]).toEqual({ name: 'b.tool4', description: 'tool4' });
   expect(JSON.stringify(servers).length).toBeLessThan(5_000);
   mcp.down();
 });

@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { VENDORS } from '../fakes/ask.ts';
@@ -146,6 +148,33 @@ test('a program that is slow to start has its own time to list its tools', async
   const { status, body, headers } = await story.user.post('/tools/mcp', { name: 'slow', command: '/bin/sh', args });
   expect(status, JSON.stringify(body)).toBe(201);
   expect(serverTiming(headers).wait).toBeGreaterThan(3_000);
+});
+
+test('a server that never answers keeps others of its account waiting only as long as whoever registers it waits', async () => {
+  const asked = Promise.withResolvers<void>();
+  const silent = createServer((_, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
+    asked.resolve();
+  });
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  const { port } = silent.address() as AddressInfo;
+  const register = (given: object, signal: AbortSignal) =>
+    fetch(`${story.orchflow.url}/api/v1/tools/mcp`, {
+      method: 'POST',
+      headers: { 'x-api-key': story.user.api_key, 'content-type': 'application/json' },
+      body: JSON.stringify(given),
+      signal,
+    });
+  const leaving = new AbortController();
+  const registering = register({ name: 'silent', url: `http://127.0.0.1:${port}` }, leaving.signal);
+  await asked.promise;
+  // The silent one would have 20 seconds.
+  const next = register(server(), AbortSignal.timeout(15_000));
+  leaving.abort();
+  await expect(registering).rejects.toThrow();
+  expect((await next).status).toBe(201);
+  silent.closeAllConnections();
+  silent.close();
 });
 
 test.for([

@@ -20,9 +20,12 @@ export const completedEvent = 'run.completed';
 /** Progress that is dated when it is written, and only while the run is at the version that it `follows`. */
 export type FollowingProgress = Omit<Progress, 'at'> & { follows: number };
 
-/** Whether the activity may do it at this attempt. Where a person has helped, the workflow completes that task first. */
-export function mayComplete(attempt: number): boolean {
-  return attempt === 1;
+/**
+ * Whether the activity may do it at this attempt of the output, in this try of the run. Where a person has helped, the workflow
+ * completes that task first; and the end of a later try names the try, which only the workflow does.
+ */
+export function mayComplete(attempt: number, runAttempt: number): boolean {
+  return attempt === 1 && runAttempt === 1;
 }
 
 /**

@@ -1,13 +1,7 @@
-/** What an orchestration is made of. Plain types and pure functions: the API checks with them what a run then follows. */
+import type { HumanField } from './field-values.ts';
+import { gateTerms, type GateTerms } from './gate-terms.ts';
 
-export type HumanField = {
-  name: string;
-  type: 'text' | 'textarea' | 'select' | 'number' | 'boolean';
-  label: string | null;
-  /** Of a `select`, as they were given: `approve,reject` or a list. */
-  options: string | string[] | null;
-  required: boolean;
-};
+/** What an orchestration is made of. Plain types and pure functions: the API checks with them what a run then follows. */
 
 type Common = {
   id: string;
@@ -62,7 +56,12 @@ export type StepByType = {
   parallel: { parallel_branches: string[][] };
   merge: { merge_strategy: 'list' | 'concat' | 'dict' };
   loop: { loop_count: number; loop_step_ids: string[] };
-  human: { human_prompt: string | null; human_fields: HumanField[]; human_timeout_seconds: number | null };
+  /** Terms that it does not name are the run's. */
+  human: Partial<GateTerms> & {
+    human_prompt: string | null;
+    human_fields: HumanField[];
+    human_timeout_seconds: number | null;
+  };
   transform: { transform_code: string };
   extract_json: unknown;
   if_else: { if_condition: string; if_true_step_id: string | null; if_false_step_id: string | null };
@@ -90,29 +89,38 @@ export type Definition = {
   timeout_minutes: number;
 };
 
-type LongTexts = 'prompt_template' | 'evaluator_prompt' | 'human_prompt' | 'transform_code' | 'print_content' | 'agent';
-type WithoutTexts<S> = S extends unknown ? Omit<S, LongTexts> : never;
+/** Prompts and code, which may be long, and the terms of gates: a run's workflow is told policies, and no URLs. */
+type KeptInPostgres =
+  | 'prompt_template'
+  | 'evaluator_prompt'
+  | 'human_prompt'
+  | 'transform_code'
+  | 'print_content'
+  | 'agent'
+  | keyof GateTerms;
+type Outlined<S> = S extends unknown ? Omit<S, KeptInPostgres> : never;
 
-/** A step as a run's workflow knows it; its prompts and code stay in Postgres. */
-export type StepOutline = WithoutTexts<Step>;
+/** A step as a run's workflow knows it. */
+export type StepOutline = Outlined<Step>;
 export type Outline = Pick<
   Definition,
   'entry_step_id' | 'max_total_turns' | 'max_total_cost_usd' | 'timeout_minutes'
 > & { steps: StepOutline[] };
 
-const longTexts: LongTexts[] = [
+const keptInPostgres: KeptInPostgres[] = [
   'prompt_template',
   'evaluator_prompt',
   'human_prompt',
   'transform_code',
   'print_content',
   'agent',
+  ...gateTerms,
 ];
 
 export function outlineOf(definition: Definition): Outline {
   const { entry_step_id, max_total_turns, max_total_cost_usd, timeout_minutes } = definition;
   const steps = definition.steps.map((step) => {
-    const entries = Object.entries(step).filter(([field]) => !longTexts.includes(field as LongTexts));
+    const entries = Object.entries(step).filter(([field]) => !keptInPostgres.includes(field as KeptInPostgres));
     const agent = step.type === 'agent' && step.agent ? { agent_id: step.agent.name } : {};
     return { ...Object.fromEntries(entries), ...agent } as StepOutline;
   });

@@ -1,4 +1,16 @@
-import type { HumanField } from './definition.ts';
+import {
+  optionsOf,
+  outOfBounds,
+  readBoolean,
+  readDate,
+  readDatetime,
+  readFileId,
+  readNumber,
+  readOption,
+  readOptions,
+  type FieldAnswer,
+  type HumanField,
+} from './field-values.ts';
 
 /**
  * Pure: what a person fills in at a human step, whether an answer fits it, and what it then says. One rule for REST and for
@@ -7,9 +19,6 @@ import type { HumanField } from './definition.ts';
 
 export type FormFault = { field: string | null; detail: string };
 export type FormAnswer = { value: Record<string, unknown> } | { faults: FormFault[] };
-
-/** Of one field: its value in its type, undefined when nothing was given. */
-type FieldAnswer = { value: unknown } | { detail: string };
 
 const invisible = /^[\s\p{Cc}\p{Cf}\p{Z}\p{Default_Ignorable_Code_Point}\u2800]*$/u;
 
@@ -31,25 +40,17 @@ export function storable(text: string): string {
   return text.replaceAll('\u0000', '').toWellFormed();
 }
 
-/** The options of a `select`, given as a list or as a text with commas. */
-export function optionsOf({ options }: HumanField): string[] {
-  const list = typeof options === 'string' ? options.split(',') : (options ?? []);
-  return list.map((option) => option.trim()).filter(Boolean);
-}
+export type FileInForm = { field: string; file_id: string };
 
-/** A value that the field takes. */
-export function exampleOf(field: HumanField): unknown {
-  switch (field.type) {
-    case 'number':
-      return 1;
-    case 'boolean':
-      return true;
-    case 'select':
-      return optionsOf(field)[0];
-    case 'text':
-    case 'textarea':
-      return 'your text';
-  }
+/** The files that an answer names, as it is kept. */
+export function filesInForm(fields: HumanField[] | undefined, output: string | null): FileInForm[] {
+  const names = (fields ?? []).filter(({ type }) => type === 'file').map(({ name }) => name);
+  if (names.length === 0 || output === null) return [];
+  const form = JSON.parse(output) as Record<string, string | undefined>;
+  return names.flatMap((field) => {
+    const file_id = form[field];
+    return file_id === undefined ? [] : [{ field, file_id }];
+  });
 }
 
 /**
@@ -119,52 +120,39 @@ function readForm(fields: HumanField[], given: Record<string, unknown>): FormAns
 }
 
 function readField(field: HumanField, given: unknown): FieldAnswer {
-  if (given === undefined || given === null || (typeof given === 'string' && isBlank(given))) {
-    return field.required ? { detail: 'is required' } : { value: undefined };
-  }
+  const isGiven = given !== undefined && given !== null && !(typeof given === 'string' && isBlank(given));
+  const answer = isGiven ? readValue(field, given) : { value: undefined };
+  return 'value' in answer && answer.value === undefined && field.required ? { detail: 'is required' } : answer;
+}
+
+function readValue(field: HumanField, given: unknown): FieldAnswer {
   switch (field.type) {
     case 'number':
-      return readNumber(given);
+    case 'integer':
+      return readNumber(field, given);
     case 'boolean':
       return readBoolean(given);
     case 'select':
       return readOption(optionsOf(field), given);
+    case 'multi_select':
+      return readOptions(field, given);
+    case 'date':
+      return readDate(given);
+    case 'datetime':
+      return readDatetime(given);
+    case 'file':
+      return readFileId(given);
     case 'text':
     case 'textarea':
-      if (typeof given === 'number') return { value: String(given) };
-      if (typeof given !== 'string') return { detail: 'must be a text' };
-      return isStorable(given) ? { value: given } : { detail: unstorable };
+      return readWords(field, given);
   }
 }
 
-/** As people write numbers everywhere: no `0x10`, and no `3,5`, which is another number elsewhere. */
-const decimal = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
-
-function readNumber(given: unknown): FieldAnswer {
-  const isText = typeof given === 'string';
-  const number = isText && decimal.test(given.trim()) ? Number(given) : given;
-  if (typeof number !== 'number' || !Number.isFinite(number)) return { detail: 'must be a number' };
-  const isRounded = Number.isInteger(number) && !Number.isSafeInteger(number);
-  return isRounded ? { detail: 'must be a number that is not rounded: 15 digits at most' } : { value: number };
-}
-
-/** Only what is plain: "yes", "on" and 1 are for whoever shows the form to translate. */
-function readBoolean(given: unknown): FieldAnswer {
-  const word = typeof given === 'string' ? given.trim().toLowerCase() : given;
-  if (word === true || word === 'true') return { value: true };
-  return word === false || word === 'false' ? { value: false } : { detail: 'must be true or false' };
-}
-
-/** The option in its own words, however it was written, when no other option is meant. */
-function readOption(options: string[], given: unknown): FieldAnswer {
-  const word = typeof given === 'number' || typeof given === 'boolean' ? String(given) : given;
-  if (typeof word === 'string') {
-    const exact = options.find((option) => option === word.trim());
-    const alike = options.filter((option) => option.toLowerCase() === word.trim().toLowerCase());
-    const value = exact ?? (alike.length === 1 ? alike[0] : undefined);
-    if (value !== undefined) return { value };
-  }
-  return { detail: `must be one of ${options.join(', ')}` };
+function readWords(field: HumanField, given: unknown): FieldAnswer {
+  if (typeof given !== 'number' && typeof given !== 'string') return { detail: 'must be a text' };
+  const value = String(given);
+  if (!isStorable(value)) return { detail: unstorable };
+  return outOfBounds(field, value.length, 'character') ?? { value };
 }
 
 function isField(fields: HumanField[], name: string): boolean {

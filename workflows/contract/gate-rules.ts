@@ -1,12 +1,9 @@
-import type { HumanField } from './definition.ts';
+import type { HumanField } from './field-values.ts';
+import type { OnTimeout } from './gate-terms.ts';
 import { isBlank, isObject, isStorable, readAnswer, unstorable } from './form.ts';
 import type { Decision, GateKind } from './states.ts';
 
 /** What a gate takes for an answer, and how long it waits for one. One set of rules for REST and for signals sent by hand. */
-
-/** What happens when a gate is due: it stays open (`wait`, and `escalate`, which calls another webhook), or is decided. */
-export const timeoutActions = ['wait', 'escalate', 'reject', 'approve', 'cancel'] as const;
-export type OnTimeout = (typeof timeoutActions)[number];
 
 /** How long a gate may wait for a person, and how often it reminds them, in milliseconds. */
 export type GatePolicy = {
@@ -75,6 +72,10 @@ export function readGateAnswer(
   const allowed = taken.map((name) => `"${name}"`).join(', ');
   if (!taken.includes(decision)) {
     // From a signal it may be anything, also what cannot be made a text.
+    if (decision === 'reject' && gate.kind === 'human_task') {
+      const detail = `"reject" needs \`send_back_to\` here: the task before it that is done again.`;
+      return { faults: [{ field: 'decision', detail }] };
+    }
     const what = typeof decision === 'string' ? `"${decision}"` : 'this';
     const detail = `A task waiting for ${describeGate(gate.kind)} takes ${allowed}, not ${what}.`;
     return { faults: [{ field: 'decision', detail }] };
@@ -143,4 +144,9 @@ export function describeGate(kind: GateKind): string {
     case 'human_step':
       return 'the input of a person';
   }
+}
+
+/** Which opening of its task's gates it is, from 1. */
+export function openingOf(gate_id: string): number {
+  return Number(gate_id.slice(gate_id.lastIndexOf('_') + 1));
 }

@@ -5,28 +5,40 @@ import type { RunState, TaskKind, TaskProgress, TaskState } from './states.ts';
 
 /** What workflows are started with, and what they take along when they continue as new. */
 
+/** How long the gates of a run wait for people. */
+export type RunPolicies = {
+  /** Of every gate that has none of its own. */
+  gate_policy?: GatePolicy;
+  /** Of the tasks that answer to the run's `human_gates`, in their order. */
+  human_gate_policies?: GatePolicy[];
+  /** Of the human steps of an orchestration that have terms of their own, by step. */
+  step_policies?: Record<string, GatePolicy>;
+  /** Of tasks of a plan that answer to several gates, once the terms were changed: in place of what the plan says. */
+  task_policies?: Record<string, GatePolicy>;
+};
+
 /** What a run is started with. The goal, prompts and URLs stay in Postgres; a run finds them by its id. */
-export type RunInput = {
+export type RunInput = Omit<RunPolicies, 'step_policies' | 'task_policies'> & {
   run_id: string;
   agents: { name: string; model: string | null }[];
   require_approval: boolean;
   has_webhook: boolean;
   /** What happens when the limits that Postgres holds are reached; `gate` unless given. */
   on_budget?: 'gate' | 'fail';
-  /** Of every gate that has none of its own. */
-  gate_policy?: GatePolicy;
-  /** Of the tasks that answer to the run's `human_gates`, in their order. */
-  human_gate_policies?: GatePolicy[];
   /** The run continues as new when its history has so many events, or earlier when Temporal suggests it. */
   history_limit?: number;
-  /** What the run was when it continued as new. */
+  /** What the run was when it continued as new, or failed. */
   carried?: CarriedRun;
+  /** How many webhooks it has sent. Given when its workflow was lost, and this one takes its place. */
+  webhooks?: number;
   /** Of a run that takes over the plan of another, and some of its outputs: nothing is planned then. */
   plan?: TakenTask[];
+  /** 1 unless given, and one more each time that the run is tried again; then `carried` is what was done before. */
+  attempt?: number;
 };
 
 /** What an orchestration is started with. Prompts and code stay in Postgres, under the hash of the definition. */
-export type OrchestrationInput = {
+export type OrchestrationInput = Omit<RunPolicies, 'human_gate_policies' | 'task_policies'> & {
   run_id: string;
   has_webhook: boolean;
   definition_hash: string;
@@ -39,8 +51,20 @@ export type OrchestrationInput = {
   history_limit?: number;
   /** What was done before: the run is tried again, or continues as new. */
   carried?: Carried;
+  /** How many webhooks it has sent. Given when its workflow was lost, and this one takes its place. */
+  webhooks?: number;
   /** Given when it continues as new. */
   spent?: Spent;
+  /** Given when it does another run again; then `carried` has what stands of that one. */
+  rerun_from?: RerunFrom;
+};
+
+/** Where the run of an orchestration takes over from another one. Both are by the path of an execution of a step. */
+export type RerunFrom = {
+  /** The steps that are done anew where the other run had begun them. */
+  steps: Record<string, string>;
+  /** Values that the state has when a step begins, in place of those that it had. */
+  edits: Record<string, Record<string, ValueRef>>;
 };
 
 /** What an orchestration has used of what bounds it as a whole. */
@@ -54,6 +78,10 @@ export type Carried = {
   openings: [task_id: string, number][];
   webhooks: number;
   version: number;
+  /** Missing when it is not held. */
+  is_held?: true;
+  /** Missing when they are those that it was started with. */
+  terms?: RunPolicies & { n: number };
 };
 
 /** The same of a run of a goal, with what only such a run has. */
@@ -95,10 +123,7 @@ export type TakenTask = PlannedTask &
     is_reused: boolean;
   };
 
-/** One event for a webhook. */
-export type WebhookDelivery = RunDelivery | StoredDelivery;
-
-/** Of a run, and written down at its first attempt. `sequence` tells the events of a run apart. */
+/** One event for a webhook that a run names. `sequence` tells the events of a run apart. */
 export type RunDelivery = {
   run_id: string;
   sequence: number | string;
@@ -106,9 +131,6 @@ export type RunDelivery = {
   waiting_tasks: string[];
   /** Given: to the escalation webhook of this entry of `human_gates`, or of the run when null. */
   escalates?: { human_gate: number | null };
-  /** Counts how often a person has sent it again: the delivery is there, with its body. */
+  /** From processes of 0.1.0: how often a person has sent it again. The delivery is there, with its body. */
   redelivery?: number;
 };
-
-/** Of an account alone: the delivery stands in Postgres with its body. `redelivery` counts how often it was sent again. */
-export type StoredDelivery = { delivery_id: string; event: string; redelivery: number };

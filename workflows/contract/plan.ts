@@ -104,9 +104,12 @@ export function outputsBefore(tasks: TaskState[], { id }: TaskState) {
   });
 }
 
-/** The task in which a person decides this time that the run's budget is used up. No step of a user has such an id. */
-export function budgetTask(tasks: TaskState[]): TaskState {
-  const id = `_budget_${tasks.filter(isBudgetTask).length + 1}`;
+/**
+ * The task in which a person decides this time that the run's budget is used up. No step of a user has such an id. A run that was
+ * begun anew may not know all that were approved.
+ */
+export function budgetTask(tasks: TaskState[], approvals: number): TaskState {
+  const id = `_budget_${Math.max(tasks.filter(isBudgetTask).length, approvals) + 1}`;
   return newTask({ id, title: 'Decide on the budget', kind: 'human', agent: null, model: null, depends_on: [] });
 }
 
@@ -125,7 +128,7 @@ export function isBesidePlan({ id }: Pick<TaskState, 'id'>): boolean {
 }
 
 /** The task in which a person helps when the final output cannot be written. */
-export function finalOutputTask(tasks: TaskState[]): TaskState {
+export function finalOutputTask(tasks: Pick<TaskState, 'id'>[]): TaskState {
   const depends_on = tasks.map(({ id }) => id);
   const id = `T${depends_on.length + 1}`;
   return newTask({ id, title: 'Final output', kind: 'human', agent: null, model: null, depends_on });

@@ -1,4 +1,6 @@
-import type { HumanField, StepType } from './definition.ts';
+import type { StepType } from './definition.ts';
+import type { HumanField } from './field-values.ts';
+import type { RunEvent } from './events.ts';
 import type { ValueRef } from './shared-state.ts';
 
 /** What a run, its tasks and its gates are in, from the workflow to the wire. */
@@ -10,8 +12,13 @@ export type TaskKind = 'ai' | 'human' | 'code';
 export type TaskStatus = 'pending' | 'running' | 'waiting_human' | 'completed' | 'failed' | 'skipped' | 'cancelled';
 export type GateKind = 'context' | 'human_task' | 'approval' | 'tool_approval' | 'escalation' | 'budget' | 'human_step';
 export type Decision = 'approve' | 'edit' | 'reject' | 'retry';
-/** `expired`: nobody answered in time, and the gate's policy decided. `closed`: the run ended. */
+/** `expired`: nobody answered in time, and the gate's policy decided. `closed`: the run ended, or its task is done again or left out. */
 export type GateStatus = 'open' | 'answered' | 'expired' | 'closed';
+
+/** Of a task, or a run, that nothing happens to any more. */
+export function hasEnded(status: TaskStatus | RunStatus): boolean {
+  return status === 'completed' || status === 'failed' || status === 'skipped' || status === 'cancelled';
+}
 
 export type TaskState = {
   id: string;
@@ -28,6 +35,8 @@ export type TaskState = {
   error: string | null;
   gate: GateState | null;
   step?: StepMark;
+  /** How often it was begun anew because a person wanted it. */
+  round?: number;
 };
 
 export type GateState = {
@@ -46,7 +55,12 @@ export type GateState = {
   overdue_at: string | null;
   /** What a person fills in at a human step. */
   fields?: HumanField[];
+  /** Of a question about the budget: what the run would have used with the call that could not be made. */
+  asked?: Spending;
 };
+
+/** What a run uses, in all. */
+export type Spending = { tokens: number; cost_usd: number };
 
 /** A call of a tool that an agent asks for: which one of its answer, from 1, and how its arguments begin. */
 export type ToolRequest = {
@@ -71,6 +85,8 @@ export type RunState = {
   final_output_id: string | null;
   /** Of an orchestration. */
   shared_state?: Record<string, ValueRef>;
+  /** The number of the last thing that people have done to its tasks. */
+  steered?: number;
 };
 
 /** What an agent task is about: how often its evaluation failed, what it is to do better, and what is wrong now. */
@@ -116,11 +132,15 @@ export type Progress = {
   version: number;
   /** Workflow time, in milliseconds since 1970. */
   at: number;
-  run: Pick<RunState, 'status' | 'phase' | 'warnings' | 'error' | 'final_output_id' | 'shared_state'>;
+  run: Pick<RunState, 'status' | 'phase' | 'warnings' | 'error' | 'final_output_id' | 'shared_state' | 'steered'>;
   tasks: (Omit<TaskState, 'gate'> & { position: number })[];
   gates: GateState[];
   events: RunEvent[];
 };
 
-/** `key` is unique in its run, so that an event written twice is one event. */
-export type RunEvent = { key: string; type: string; data: Record<string, unknown> };
+/**
+ * Versions are those of the length of the history. A workflow task that is lost with its worker has written to Postgres all
+ * the same, and when it is made again more may have happened than at the first time. What it writes then must count as
+ * newer: the history is longer by then.
+ */
+export const versionsPerWorkflowTask = 1_000;

@@ -149,7 +149,9 @@ async function humanInputRequired({ db, run }: Following): Promise<WireEvent[]> 
 }
 
 async function runEnded({ db, run }: Following, error?: WireEvent): Promise<WireEvent[]> {
-  const found = (await findOrchestrationRun(db, run.account_id, run.run_id))!;
+  const found = await findOrchestrationRun(db, run.account_id, run.run_id);
+  // It was purged in this moment.
+  if (!found) return [{ type: 'done' }];
   const shared_state = sharedState(found);
   const status = wireStatus(found.status);
   const data = { run_id: run.run_id, status, step_history: stepHistory(found), shared_state };

@@ -1,6 +1,6 @@
 import type { Form, OpenGate, OrchestrationRun } from '../../../db/orchestration-run-views.ts';
 import { valuesOf, type StateValues } from '../../../db/shared-state.ts';
-import type { HumanField } from '../../../workflows/contract/definition.ts';
+import type { HumanField } from '../../../workflows/contract/field-values.ts';
 import { describeGate } from '../../../workflows/contract/gate-rules.ts';
 import type { RunStatus } from '../../../workflows/contract/states.ts';
 
@@ -30,20 +30,21 @@ export type HumanInput = ReturnType<typeof humanInput>;
 
 /** What a person is asked for at a gate. */
 export function humanInput(gate: OpenGate) {
-  const { gate_id, task_id } = gate;
-  if (gate.form === null) return { ...decisionForm(gate), task_id, gate_id };
+  const { gate_id, task_id, due_at } = gate;
+  if (gate.form === null) return { ...decisionForm(gate), task_id, gate_id, due_at };
   const { step_id, prompt, fields, agent_context } = JSON.parse(gate.form) as Form;
-  return { step_id, prompt, fields: fields.map(fieldToWire), agent_context, task_id, gate_id };
+  return { step_id, prompt, fields: fields.map(fieldToWire), agent_context, task_id, gate_id, due_at };
 }
 
 /** As it was defined, without what was not given. */
-function fieldToWire({ name, type, label, options, required }: HumanField) {
+function fieldToWire({ name, type, label, options, required, ...bounds }: HumanField) {
   return {
     name,
     type,
     ...(label !== null && { label }),
     ...(options !== null && { options }),
     ...(required !== (type === 'select') && { required }),
+    ...bounds,
   };
 }
 
@@ -122,7 +123,11 @@ export function runToWire(run: OrchestrationRun) {
     warnings: run.warnings,
     usage: run.usage,
     attempt: run.attempt,
+    held_at: run.held_at,
     created_at: run.created_at,
+    start_at: run.start_at,
+    pending_for: run.pending_for,
+    queue_position: run.queue_position,
     started_at: run.started_at,
     ended_at: run.completed_at,
   };

@@ -4,7 +4,10 @@ import type { Db } from '../../../db/index.ts';
 import type { RunEvents } from '../../runs/events.ts';
 import { toAnswer } from './run-view.ts';
 
-/** Waits until the run has completed, failed or paused, and answers so. Undefined after the time: it goes on. */
+/**
+ * Waits until the run has completed, failed or paused, and answers so. After the time, and at once when it begins only then,
+ * there is no answer: it goes on. Returns the run too, as it was read for this; undefined when it is not found any more.
+ */
 export async function waitForAnswer(
   { db, runEvents }: { db: Db; runEvents: RunEvents },
   account_id: string,
@@ -17,7 +20,8 @@ export async function waitForAnswer(
     const answer = run && toAnswer(run);
     const timeout_ms = end - performance.now();
     // Woken, and nothing has changed: this process stops.
-    if (!run || answer || signal.aborted || timeout_ms <= 0 || run.status === seen) return answer;
+    if (!run || answer || signal.aborted || timeout_ms <= 0 || run.status === seen) return { run, answer };
+    if (run.starts_in_ms !== null && run.starts_in_ms >= timeout_ms) return { run };
     seen = run.status;
     await runEvents.waitWhile(run_id, (status) => status === seen, { timeout_ms, signal });
   }

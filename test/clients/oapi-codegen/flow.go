@@ -91,7 +91,7 @@ func gates(client *api.ClientWithResponses) {
 	run := must(client.GetRunWithResponse(ctx, run_id, nil)).JSON200
 	gate := must(run.HumanGates[1].AsHumanGateOfRun())
 	expect(*gate.GateDueIn == "1d", "the gate", gate)
-	cancelled := must(client.CancelRunWithResponse(ctx, run_id))
+	cancelled := must(client.CancelRunWithResponse(ctx, run_id, nil))
 	expect(cancelled.JSON200.Status == "cancelled", "the cancel", string(cancelled.Body))
 }
 
@@ -119,7 +119,7 @@ func orchestration(client *api.ClientWithResponses) {
 
 func definition(client *api.ClientWithResponses) {
 	var ask, end api.OrchestrationDefinition_Steps_Item
-	fields := []api.HumanField{{Name: "size", Type: p(api.Number)}}
+	fields := []api.HumanField{{Name: "size", Type: p(api.HumanFieldTypeNumber)}}
 	err := ask.FromHumanStep(api.HumanStep{Id: "ask", Name: "Ask", Type: "human", HumanFields: &fields, NextStepId: p("end")})
 	expect(err == nil, "a step", err)
 	expect(end.FromEndStep(api.EndStep{Id: "end", Name: "End", Type: "end"}) == nil, "a step", end)

@@ -86,7 +86,7 @@ public class Flow {
     String runId = runs.createRun(goal, null).getRunId();
     Run run = runs.getRun(runId, null, null, null);
     expect(run.getHumanGates().get(1).getHumanGateOfRun().getGateDueIn().equals("1d"), run);
-    expect(runs.cancelRun(runId).getStatus() == RunCancelled.StatusEnum.CANCELLED, runId);
+    expect(runs.cancelRun(runId, null, null, null).getStatus() == RunCancelled.StatusEnum.CANCELLED, runId);
   }
 
   static void pages() throws ApiException {

@@ -1,7 +1,10 @@
+import { z } from 'zod';
 import type { Context } from 'hono';
 import { findDefinition } from '../../../../db/orchestrations.ts';
 import { getAnswerSeq } from '../../../../db/run-events.ts';
+import { isOrchestrationRun } from '../../../../db/orchestration-runs.ts';
 import { getRun } from '../../../../db/runs.ts';
+import { notFound } from '../../../errors.ts';
 import { answerAfter } from '../../../http/answer-after.ts';
 import type { AppEnv } from '../../../http/env.ts';
 import { keepOpen } from '../../../http/keep-open.ts';
@@ -12,9 +15,11 @@ import { resumeRun } from '../resume.ts';
 import { startOrchestration } from '../../../orchestrations/start.ts';
 import { orchestrationEventsToWire } from '../stream.ts';
 import { waitForAnswer } from '../wait.ts';
+import { remarkShape } from '../../../runs/remark-schema.ts';
+import { goingOnOf, type GoingOn } from '../../../runs/going-on.ts';
+import { retryRun } from '../../../runs/retry.ts';
 import { sendEvents } from '../../../http/sse.ts';
 import { orchestrationRunLinks } from '../links.ts';
-import { retryOrchestration } from '../../../orchestrations/retry.ts';
 import { orchestrationParams } from '../schemas/orchestration.ts';
 import { resumeSchema, runAnswerSchema, runParams, startOrchestrationSchema, waitQuery } from '../schemas/run.ts';
 
@@ -28,8 +33,10 @@ const answers = {
 
 /** Waits for the run. A client that hangs up loses nothing: the run goes on. `ignored` is what its request is warned of. */
 async function answerOf(c: Context<AppEnv>, run_id: string, seconds: number, ignored: string[] = []) {
-  const message = `The run goes on. Read it with GET /api/v1/orchestrations/runs/${run_id}.`;
-  const goesOn = () => c.json({ status: 'running' as const, run_id, message, warnings: ignored }, 202);
+  const goesOn = ({ how, ...begins }: GoingOn = { how: 'The run goes on.' }) => {
+    const message = `${how} Read it with GET /api/v1/orchestrations/runs/${run_id}.`;
+    return c.json({ status: 'running' as const, run_id, ...begins, message, warnings: ignored }, 202);
+  };
   return answerAfter(c, {
     most_ms: seconds * 1_000,
     wait: (most_ms) =>
@@ -37,9 +44,11 @@ async function answerOf(c: Context<AppEnv>, run_id: string, seconds: number, ign
         seconds: most_ms / 1_000,
         signal: c.req.raw.signal,
       }),
-    answer: (answer) =>
-      answer ? c.json({ ...answer, warnings: [...new Set([...ignored, ...answer.warnings])] }, 200) : goesOn(),
-    otherwise: goesOn,
+    answer: ({ run: found, answer }) =>
+      answer
+        ? c.json({ ...answer, warnings: [...new Set([...ignored, ...answer.warnings])] }, 200)
+        : goesOn(goingOnOf(found)),
+    otherwise: () => goesOn(),
   });
 }
 
@@ -56,7 +65,8 @@ const run = route({
   summary: 'Start an orchestration and wait until it has completed, paused or failed',
   description:
     '`status` says which answer it is: `paused` has what a person is asked for, `completed`, `failed` and ' +
-    '`cancelled` have the state, and `running` only the `run_id`, under which it can be read.',
+    '`cancelled` have the state, and `running` only the `run_id`, under which it can be read. A run that begins only after ' +
+    '`wait` (`start_at`, `start_in`) is answered so at once; `pending_for` and `start_at` say what it waits for.',
   request: { params: orchestrationParams, query: waitQuery, body: body(startOrchestrationSchema) },
   responses: answers,
   links: orchestrationRunLinks(),
@@ -83,7 +93,7 @@ const resume = route({
   summary: 'Answer the step at which a run has paused, and wait until it has completed, paused again or failed',
   description:
     'Where several steps wait, `step_id` or `gate_id` says which one is meant. Of several answers to one gate ' +
-    'the first counts, and the others are 409.',
+    'the first counts, and the others are 409 with the `answer` that stands.',
   request: { params: runParams, query: waitQuery, body: body(resumeSchema) },
   responses: answers,
   links: orchestrationRunLinks(),
@@ -99,7 +109,12 @@ orchestrationRunsRouter.openapi(resume, async (c) => {
   return answerOf(c, run_id, wait, await ignoredBy(c, resumeSchema));
 });
 
-const streamed = { 200: eventStream('The events, until the run ends or waits for a person; `done` is the last') };
+const streamHeaders = z.object({
+  'Run-Id': z.string().meta({ description: 'The run, told at once: its first event comes only when it begins.' }),
+});
+const streamed = {
+  200: eventStream('The events, until the run ends or waits for a person; `done` is the last', streamHeaders),
+};
 
 /** What happens in the run from after `seq`. It goes on when the client leaves. */
 async function streamOf(c: Context<AppEnv>, run_id: string, seq: number, ignored: string[]) {
@@ -107,6 +122,7 @@ async function streamOf(c: Context<AppEnv>, run_id: string, seq: number, ignored
   const { orchestration_id, definition_hash } = await getRun(deps.db, run_id);
   const definition = await findDefinition(deps.db, definition_hash!);
   const run = { account_id: principal.account_id, run_id, orchestration_id: orchestration_id!, definition };
+  c.header('Run-Id', run_id);
   return sendEvents(c, (signal) => {
     const events = orchestrationEventsToWire(deps, run, deps.runEvents.follow(run_id, seq, signal));
     return afterWarnings(run_id, ignored, events);
@@ -125,7 +141,8 @@ const runStream = route({
 \`routing_decision\`, \`if_decision\`, \`switch_decision\`, \`parallel_start\`, \`branch_start\`, \`parallel_complete\`, \`loop_iteration\`,
 \`loop_complete\`, \`loop_limit_reached\`, \`merge_complete\`, \`transform_result\`, \`human_input_required\`, \`orchestration_end\`,
 \`orchestration_error\`, \`orchestration_complete\` (with \`final_state\`), \`delta\` (text while it is written), \`done\`.
-Before them, \`warning\` (with \`warnings\`) names the members of the request that it does not have.`,
+Before them, \`warning\` (with \`warnings\`) names the members of the request that it does not have. A run that begins later
+(\`start_at\`, \`start_in\`), or waits for a place, has no event until then; the header \`Run-Id\` says which one it is.`,
   request: { params: orchestrationParams, body: body(startOrchestrationSchema) },
   responses: streamed,
   problems: [402, 404, 429],
@@ -172,7 +189,7 @@ const retry = route({
   summary:
     'Go on with a run that has failed, where it stopped, and wait for it; steps that are done are not done again',
   description: '`attempt` of the run counts up, and the failed step begins anew.',
-  request: { params: runParams, query: waitQuery },
+  request: { params: runParams, query: waitQuery.extend(remarkShape) },
   responses: answers,
   links: orchestrationRunLinks(),
   problems: [402, 404, 409],
@@ -181,8 +198,9 @@ const retry = route({
 orchestrationRunsRouter.openapi(retry, async (c) => {
   const { run_id } = c.req.valid('param');
   const { deps, principal, idempotency } = c.var;
-  const { wait } = c.req.valid('query');
+  const { wait, ...remark } = c.req.valid('query');
   if (wait) keepOpen(c);
-  await retryOrchestration(deps, principal, run_id, idempotency);
+  if (!(await isOrchestrationRun(deps.db, principal.account_id, run_id))) throw notFound('Run');
+  await retryRun(deps, principal, { run_id, ...remark }, idempotency);
   return answerOf(c, run_id, wait);
 });

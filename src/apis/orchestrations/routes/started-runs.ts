@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { findOrchestrationRun, listOrchestrationRuns } from '../../../../db/orchestration-run-views.ts';
 import { isOrchestrationRun } from '../../../../db/orchestration-runs.ts';
 import { notFound } from '../../../errors.ts';
@@ -6,6 +7,7 @@ import { keepOpen } from '../../../http/keep-open.ts';
 import { createRouter, json, route } from '../../../http/openapi.ts';
 import { cancelRun } from '../../../runs/cancel.ts';
 import { stays } from '../../../runs/events.ts';
+import { remarkShape } from '../../../runs/remark-schema.ts';
 import { orchestrationRunLinks } from '../links.ts';
 import { runToWire, statusesOf, wireStatus } from '../run-view.ts';
 import {
@@ -96,7 +98,7 @@ const cancel = route({
   tags,
   summary: 'Cancel a run that is still active',
   description: 'What its steps have written until then stays readable.',
-  request: { params: runParams },
+  request: { params: runParams, query: z.object(remarkShape) },
   responses: { 200: json(orchestrationRunCancelledSchema, 'The run is cancelled; calls in flight are being aborted') },
   links: orchestrationRunLinks(),
   problems: [404, 409],
@@ -106,6 +108,6 @@ startedRunsRouter.openapi(cancel, async (c) => {
   const { run_id } = c.req.valid('param');
   const { deps, principal } = c.var;
   if (!(await isOrchestrationRun(deps.db, principal.account_id, run_id))) throw notFound('Run');
-  await cancelRun(deps, principal, run_id);
+  await cancelRun(deps, principal, run_id, c.req.valid('query'));
   return c.json({ run_id, status: 'cancelled' as const, message: 'Run cancelled.' }, 200);
 });

@@ -1,7 +1,14 @@
 import { z } from 'zod';
+import { pendingFor } from '../../../../db/run-queue.ts';
+import { fieldBoundsShape } from '../../../orchestrations/form-schema.ts';
+import { attachmentsShape } from '../../../runs/attachments-schema.ts';
 import { labelsShape } from '../../../runs/labels-schema.ts';
+import { remarkShape } from '../../../runs/remark-schema.ts';
+import { initialStateSchema } from '../../../orchestrations/initial-state-schema.ts';
+import { budgetShape, gateTermsShape, onBudget, onTimeout } from '../../../runs/terms-schema.ts';
+import { beginsShape, startTimeShape } from '../../../runs/start-time-schema.ts';
 import { usageSchema } from '../../../runs/usage-schema.ts';
-import { id, json, line, text, timestamp, url, withoutNulls } from '../../../fields.ts';
+import { id, json, line, members, text, timestamp, url, withoutNulls } from '../../../fields.ts';
 import { limit } from '../../../http/cursor.ts';
 import { queryNumber, runWaitQuery } from '../../../http/query.ts';
 
@@ -31,18 +38,35 @@ export const startOrchestrationSchema = withoutNulls(
       description: 'Goes to `user_input`, `user_query` and the first key of the state schema.',
       example: 'Synapse AI platform',
     }),
+    initial_state: initialStateSchema,
     provider_id: line(64).optional().meta({
       description: "The account's newest active provider unless given; the server's own model where there is none.",
     }),
+    ...startTimeShape,
     webhook_url: url().optional(),
+    ...gateTermsShape,
+    on_timeout: onTimeout.default('wait').meta({
+      description:
+        'When a gate is due, `gate.overdue` is sent, and then: the gate stays open (`wait`, `escalate`), the run fails ' +
+        '(`reject`), the step completes with its draft or, a form that requires nothing, with an empty one (`approve`), the run is ' +
+        'cancelled (`cancel`).',
+    }),
+    ...budgetShape,
+    max_cost_usd: budgetShape.max_cost_usd.meta({
+      description: 'What the model calls of the run may cost, in place of `max_total_cost_usd` of the definition.',
+      example: 0.5,
+    }),
+    on_budget: onBudget.default('fail'),
     ...labelsShape,
+    ...attachmentsShape,
+    on_behalf_of: remarkShape.on_behalf_of,
   }),
 ).meta({ id: 'StartOrchestration' });
 
 export const resumeSchema = withoutNulls(
   z.object({
     response: z
-      .union([text(0, 100_000), z.record(text(0, 200), json())])
+      .union([text(0, 100_000), members(text(0, 200), json(), 1_000)])
       .default({})
       .meta({
         description: 'The fields by name, or a text, which answers the only field.',
@@ -54,6 +78,8 @@ export const resumeSchema = withoutNulls(
     gate_id: line(200)
       .optional()
       .meta({ description: 'Refuses the answer when the step waits for another one by now.' }),
+    ...attachmentsShape,
+    ...remarkShape,
   }),
 ).meta({ id: 'ResumeOrchestration' });
 
@@ -63,6 +89,7 @@ const fieldSchema = z.object({
   label: z.string().optional(),
   options: z.union([z.string(), z.array(z.string())]).optional(),
   required: z.boolean().optional(),
+  ...fieldBoundsShape,
 });
 
 const humanInputSchema = z
@@ -73,6 +100,7 @@ const humanInputSchema = z
     agent_context: z.string().nullable(),
     task_id: z.string(),
     gate_id: z.string(),
+    due_at: timestamp.nullable(),
   })
   .meta({ id: 'HumanInputRequired' });
 
@@ -116,13 +144,21 @@ const endedSchema = z
   .meta({ id: 'OrchestrationEnded' });
 
 const goesOnSchema = z
-  .object({ status: z.literal('running'), run_id: z.string(), message: z.string(), warnings })
+  .object({
+    status: z.literal('running'),
+    run_id: z.string(),
+    ...beginsShape,
+    message: z.string(),
+    warnings,
+  })
   .meta({ id: 'OrchestrationGoesOn', description: 'It goes on; read it under its id.' });
 
 /** One schema for every success: generators take one type for an operation, not one for each status. */
 export const runAnswerSchema = z
   .discriminatedUnion('status', [pausedSchema, endedSchema, goesOnSchema])
   .meta({ id: 'OrchestrationAnswer' });
+
+const held_at = timestamp.nullable().meta({ description: 'Since then nothing new is begun in it.' });
 
 const runStatus = z.enum(['running', 'paused', 'completed', 'failed', 'cancelled']);
 
@@ -143,7 +179,14 @@ export const orchestrationRunSchema = z
     warnings: z.array(z.string()),
     usage: usageSchema,
     attempt: z.int(),
+    held_at,
     created_at: timestamp,
+    start_at: timestamp.nullable().meta({ description: 'When it was asked to begin; null: at once.' }),
+    pending_for: z.enum(pendingFor).nullable().meta({
+      description:
+        'What it waits for before it begins: its `start_at`, a place in the account, or its release. Null: it has begun.',
+    }),
+    queue_position: z.int().nullable(),
     started_at: timestamp.nullable(),
     ended_at: timestamp.nullable(),
   })
@@ -164,6 +207,7 @@ export const orchestrationRunListSchema = z
         status: runStatus,
         message: z.string(),
         error: z.string().nullable(),
+        held_at,
         created_at: timestamp,
         started_at: timestamp.nullable(),
         ended_at: timestamp.nullable(),

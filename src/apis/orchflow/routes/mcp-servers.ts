@@ -5,6 +5,8 @@ import { InvalidInputError, notFound } from '../../../errors.ts';
 import { requireCallable } from '../../../fetch/index.ts';
 import { besides } from '../../../http/deadline.ts';
 import { body, createRouter, json, links, route } from '../../../http/openapi.ts';
+import { HttpError } from '../../../http/problems.ts';
+import { createTurns } from '../../../http/turns.ts';
 import {
   createMcpServerSchema,
   mcpServerCreatedSchema,
@@ -14,8 +16,10 @@ import {
 } from '../schemas/mcp-server.ts';
 import { listMcpTools, ToolError, type McpTarget } from '../../../tools/index.ts';
 
-/** How long a server may take to list its tools. */
+/** How long a server may take to list its tools, and whoever registers it wait for its turn. */
 const timeout_ms = 20_000;
+/** A list may be megabytes. */
+const turns = createTurns();
 
 export const mcpServersRouter = createRouter();
 
@@ -32,8 +36,9 @@ const create = route({
   tags: ['Tools'],
   summary: 'Register an MCP server, in place of one of its name: its tools are listed now',
   description:
-    'The server is asked for its tools at once: one that does not answer is 422. Headers and environment are ' +
-    'encrypted and never returned.',
+    'The server is asked for its tools at once: one that does not answer within 20 seconds is 422. Those of one ' +
+    'account are asked one at a time: after 20 seconds without its turn a registration is 429. Headers and environment ' +
+    'are encrypted and never returned.',
   request: { body: body(createMcpServerSchema) },
   responses: { 201: json(mcpServerCreatedSchema, 'The server with its tools, without its secrets') },
   links: links({ server_name: '/name' }, 'deleteMcpServer'),
@@ -50,10 +55,15 @@ mcpServersRouter.openapi(create, async (c) => {
     ]);
   }
   const target: McpTarget = url ? { url, headers } : { command: command!, args, env };
-  const listed = besides(c, timeout_ms, () => listMcpTools(target, { fetch, signal: AbortSignal.timeout(timeout_ms) }));
+  const signal = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(timeout_ms)]);
+  const read = () => listMcpTools(target, { fetch, signal });
+  const listed = besides(c, timeout_ms, () => turns.take(account_id, read, signal));
   const { tools, left_out } = await listed.catch((error) => {
+    if (error instanceof HttpError) throw error;
     const reason =
-      error instanceof ToolError ? error.message : `It did not answer within ${timeout_ms / 1_000} seconds.`;
+      error instanceof ToolError
+        ? error.message
+        : `It did not answer within ${timeout_ms / 1_000} seconds, in which those that were registered before it have their turns too.`;
     throw new InvalidInputError([{ path: [url ? 'url' : 'command'], detail: `The tools cannot be listed. ${reason}` }]);
   });
   const secrets = JSON.stringify(url ? headers : env);

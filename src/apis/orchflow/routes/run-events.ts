@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { findRunPlace } from '../../../../db/run-events.ts';
-import { isFinished } from '../../../../db/runs.ts';
+import { hasEnded } from '../../../../workflows/contract/states.ts';
 import { notFound } from '../../../errors.ts';
 import { keepOpen } from '../../../http/keep-open.ts';
 import { createRouter, eventStream, route } from '../../../http/openapi.ts';
@@ -46,7 +46,7 @@ runEventsRouter.openapi(follow, async (c) => {
   if (!place) throw notFound('Run');
   // Who has seen more than there is, as after a backup was restored, shall miss nothing that comes.
   const seq = Math.min(last?.seq ?? c.req.valid('query').after, place.event_seq);
-  if (last?.isDone && isFinished(place.status) && seq >= place.event_seq) return c.body(null, 204);
+  if (last?.isDone && hasEnded(place.status) && seq >= place.event_seq) return c.body(null, 204);
   keepOpen(c);
   return sendEvents(c, (signal) => runEventsToWire(run_id, seq, runEvents.follow(run_id, seq, signal)));
 });

@@ -1,84 +1,23 @@
 import { z } from 'zod';
-import type { Context } from 'hono';
 import { findRunPlace } from '../../../../db/run-events.ts';
-import { countRuns, listRuns, type RunFilter } from '../../../../db/run-lists.ts';
+import { countRuns, listRuns, type RunFilter, type RunPage } from '../../../../db/run-lists.ts';
 import { findRunView, type RunView } from '../../../../db/run-views.ts';
 import { notFound } from '../../../errors.ts';
 import { id } from '../../../fields.ts';
-import { pageOf, readCursor } from '../../../http/cursor.ts';
+import { pageOf, readCursor, readNumberCursor } from '../../../http/cursor.ts';
 import { answerAfter } from '../../../http/answer-after.ts';
-import type { AppEnv } from '../../../http/env.ts';
 import { keepOpen } from '../../../http/keep-open.ts';
-import { body, createRouter, json, links, route, sendJson } from '../../../http/openapi.ts';
+import { createRouter, json, links, route, sendJson } from '../../../http/openapi.ts';
 import { runWaitQuery } from '../../../http/query.ts';
 import { cancelRun } from '../../../runs/cancel.ts';
+import { purgeRun } from '../../../runs/purge.ts';
 import { stays } from '../../../runs/events.ts';
-import { startGoal } from '../../../runs/goals.ts';
-import { rerunGoal } from '../../../runs/rerun.ts';
+import { remarkShape } from '../../../runs/remark-schema.ts';
 import { runLinks } from '../links.ts';
-import {
-  createRunSchema,
-  rerunSchema,
-  runCancelledSchema,
-  runCountQuery,
-  runCountsSchema,
-  runListQuery,
-  runListSchema,
-  runSchema,
-  runStatus,
-  runStartedSchema,
-} from '../schemas/run.ts';
+import { runCountQuery, runCountsSchema, runListQuery, runListSchema } from '../schemas/run-list.ts';
+import { runCancelledSchema, runSchema, runStatus } from '../schemas/run.ts';
 
 export const runsRouter = createRouter();
-
-const create = route({
-  method: 'post',
-  path: '/',
-  operationId: 'createRun',
-  scope: 'runs:write',
-  tags: ['Runs'],
-  summary: 'Start a run in the background',
-  description:
-    'It is kept before this is answered. With `ask_me_about`, its first task (T1) asks a person; read the run ' +
-    'with `wait`, or follow its events, to learn when.',
-  request: { body: body(createRunSchema) },
-  responses: { 201: json(runStartedSchema, 'The run is accepted and will not be lost') },
-  links: runLinks(),
-  problems: [402, 404],
-});
-
-runsRouter.openapi(create, async (c) => {
-  const { deps, principal, idempotency } = c.var;
-  return started(c, await startGoal(deps, principal, c.req.valid('json'), idempotency));
-});
-
-const rerun = route({
-  method: 'post',
-  path: '/{run_id}/rerun',
-  operationId: 'rerun',
-  scope: 'runs:write',
-  tags: ['Runs'],
-  summary: 'Start a new run that does a task of this one again, and all after it; this one stays as it is',
-  description:
-    'Tasks before `from_task` are taken over as they are, with the texts in `edits` in place of their outputs.',
-  request: { params: z.object({ run_id: id }), body: body(rerunSchema) },
-  responses: { 201: json(runStartedSchema, 'The new run is accepted and will not be lost') },
-  links: runLinks(),
-  problems: [402, 404, 409],
-});
-
-runsRouter.openapi(rerun, async (c) => {
-  const { deps, principal, idempotency } = c.var;
-  const { run_id } = c.req.valid('param');
-  return started(c, await rerunGoal(deps, principal, run_id, c.req.valid('json'), idempotency));
-});
-
-/** 201, with where the run is. */
-function started(c: Context<AppEnv>, run_id: string) {
-  c.header('Location', `/api/v1/runs/${run_id}`);
-  const message = `Run started. Poll GET /runs/${run_id} for status.`;
-  return c.json({ run_id, status: 'pending' as const, message }, 201);
-}
 
 const list = route({
   method: 'get',
@@ -99,12 +38,24 @@ const list = route({
 
 runsRouter.openapi(list, async (c) => {
   const { limit, cursor, sort, ...filter } = c.req.valid('query');
-  const after = cursor === undefined ? undefined : readCursor(cursor);
-  const page = { limit: limit + 1, after, oldest_first: sort === 'created_at' };
+  const by = sort.endsWith('cost_usd') ? 'cost_usd' : 'created_at';
+  const after = cursor === undefined ? undefined : placeOf(cursor, by);
+  const page = { limit: limit + 1, sort: by, descending: sort.startsWith('-'), after } as const;
   const found = await listRuns(c.var.deps.db, c.var.principal.account_id, filterOf(filter), page);
-  const { items: runs, ...rest } = pageOf(found, limit, ({ run_id }) => run_id);
+  const { items: runs, ...rest } = pageOf(
+    found,
+    limit,
+    ({ run_id }) => run_id,
+    (run) => run[by],
+  );
   return c.json({ runs, ...rest }, 200);
 });
+
+function placeOf(cursor: string, sort: RunPage['sort']): RunPage['after'] {
+  if (sort === 'cost_usd') return readNumberCursor(cursor);
+  const { created_at: value, id } = readCursor(cursor);
+  return { value, id };
+}
 
 const count = route({
   method: 'get',
@@ -182,16 +133,32 @@ const cancel = route({
   operationId: 'cancelRun',
   scope: 'runs:write',
   tags: ['Runs'],
-  summary: 'Cancel a run that is still active',
-  description: 'What its tasks have written until then stays readable. Cancelling is final.',
-  request: { params: z.object({ run_id: id }) },
-  responses: { 200: json(runCancelledSchema, 'The run is cancelled; calls in flight are being aborted') },
+  summary: 'Cancel a run that is still active, or purge one that has ended',
+  description:
+    'What its tasks have written until it is cancelled stays readable. Cancelling is final.\n\n' +
+    'With `purge=true` a run that has ended, also one of an orchestration, is forgotten: it and all that it has are ' +
+    'deleted, and it is not found any more. What was used and spent stays counted, and webhooks that are on their way are sent.',
+  request: {
+    params: z.object({ run_id: id }),
+    query: z.object({
+      purge: z.enum(['true', 'false']).optional().meta({ description: 'Purges the run, in place of cancelling it.' }),
+      ...remarkShape,
+    }),
+  },
+  responses: {
+    200: json(runCancelledSchema, 'The run is cancelled, and calls in flight are being aborted; or it is purged'),
+  },
   links: runLinks(),
   problems: [404, 409],
 });
 
 runsRouter.openapi(cancel, async (c) => {
   const { run_id } = c.req.valid('param');
-  await cancelRun(c.var.deps, c.var.principal, run_id);
+  const { purge, ...remark } = c.req.valid('query');
+  if (purge === 'true') {
+    await purgeRun(c.var.deps, c.var.principal, run_id);
+    return c.json({ run_id, status: 'purged' as const, message: 'Run purged.' }, 200);
+  }
+  await cancelRun(c.var.deps, c.var.principal, run_id, remark);
   return c.json({ run_id, status: 'cancelled' as const, message: 'Run cancelled.' }, 200);
 });

@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { findTaskViews, type TaskView } from '../../../../db/run-views.ts';
-import { InvalidInputError, notFound } from '../../../errors.ts';
+import { InvalidInputError, notFound, requireNone } from '../../../errors.ts';
 import { id, taskId } from '../../../fields.ts';
 import { body, createRouter, json, route, sendJson } from '../../../http/openapi.ts';
 import { answerTask } from '../../../runs/answer.ts';
+import { findGoingOn } from '../../../runs/going-on.ts';
+import { sendBack } from '../../../runs/steer.ts';
 import { runLinks } from '../links.ts';
 import { completeTaskSchema, taskCompletedSchema, taskListSchema } from '../schemas/task.ts';
 
@@ -48,20 +50,39 @@ const complete = route({
 
 tasksRouter.openapi(complete, async (c) => {
   const { run_id, task_id } = c.req.valid('param');
-  const { output, decision, gate_id } = c.req.valid('json');
+  const { output, decision, gate_id, send_back_to, attachments, ...remark } = c.req.valid('json');
   const answer = {
     run_id,
     task_id,
     gate_id: gate_id ?? undefined,
     decision: decision ?? undefined,
     output: output ?? null,
+    ...remark,
   };
   const { deps, principal, idempotency } = c.var;
-  const gate = await answerTask(deps, principal, answer, idempotency).catch(quoteFields);
+  if (send_back_to !== undefined) {
+    requireRejection({ decision, output, attachments });
+    const rejection = { ...answer, output: output!, send_back_to };
+    const sentBack = await sendBack(deps, principal, rejection, idempotency);
+    const message = `Task ${task_id} answered. Done again: ${sentBack.redone.join(', ')}.`;
+    return c.json({ run_id, task_id, gate_id: sentBack.gate_id!, decision: 'reject' as const, message }, 200);
+  }
+  const gate = await answerTask(deps, principal, { ...answer, attachments }, idempotency).catch(quoteFields);
   const isAside = gate.kind === 'approval' && gate.decision === 'approve' && gate.answer_id !== null;
-  const message = `Task ${task_id} answered. The run goes on.${isAside ? aside : ''}`;
+  const { how } = await findGoingOn(deps, run_id);
+  const message = `Task ${task_id} answered. ${how}${isAside ? aside : ''}`;
   return c.json({ run_id, task_id, gate_id: gate.gate_id, decision: gate.decision!, message }, 200);
 });
+
+/** Who sends something back says why. */
+function requireRejection(given: { decision?: string; output?: string; attachments: string[] }): void {
+  const { decision, output, attachments } = given;
+  requireNone([
+    ...(attachments.length === 0 ? [] : [{ path: ['attachments'], detail: 'are not taken with `send_back_to`' }]),
+    ...(decision === 'reject' ? [] : [{ path: ['decision'], detail: 'must be "reject" with `send_back_to`' }]),
+    ...(output?.trim() ? [] : [{ path: ['output'], detail: 'is the feedback, and must be given with `send_back_to`' }]),
+  ]);
+}
 
 /** Who approves with a text may mean an edit. */
 const aside = ' The draft stays the output, and the text is kept as the note of its gate; "edit" makes it the output.';
@@ -70,9 +91,9 @@ const aside = ' The draft stays the output, and the text is kept as the note of 
 function quoteFields(error: unknown): never {
   if (!(error instanceof InvalidInputError)) throw error;
   throw new InvalidInputError(
-    error.faults.map(({ path: [member, field], detail }) => ({
-      path: [member!],
-      detail: field === undefined ? detail : `"${String(field)}" ${detail}`,
+    error.faults.map(({ path, path: [member, field], detail }) => ({
+      path: member === 'output' ? [member] : path,
+      detail: field === undefined || member !== 'output' ? detail : `"${String(field)}" ${detail}`,
     })),
   );
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { listDeliveries, redeliver, rotateWebhookSecret } from '../../../../db/webhooks.ts';
+import { rotateWebhookSecret } from '../../../../db/webhook-secrets.ts';
+import { listDeliveries, redeliver } from '../../../../db/webhooks.ts';
 import { encrypt, newWebhookSecret, webhookSecretContext } from '../../../crypto.ts';
 import { pageOf, readCursor } from '../../../http/cursor.ts';
 import { notFound } from '../../../errors.ts';
@@ -16,7 +17,9 @@ const rotate = route({
   scope: 'webhooks:write',
   tags: ['Webhooks'],
   summary: 'A new secret for the signatures, shown once; the one before signs beside it for 24 hours',
-  description: 'Receivers that check either of the two signatures miss nothing meanwhile.',
+  description:
+    'It signs what goes to the webhooks of runs; subscriptions have secrets of their own. Receivers that check either of the ' +
+    'two signatures miss nothing meanwhile.',
   responses: { 200: json(secretRotatedSchema, 'The new secret') },
 });
 
@@ -36,7 +39,9 @@ const list = route({
   scope: 'webhooks:read',
   tags: ['Webhooks'],
   summary: 'What was sent to webhooks, and how that went, newest first',
-  description: 'Pass `next_cursor` as `cursor` for the page after this one.',
+  description:
+    'To the webhooks of runs and to subscriptions alike. Of a subscription, what waits in a run for an event before it is not ' +
+    'there yet. Pass `next_cursor` as `cursor` for the page after this one.',
   request: { query: deliveryListQuery },
   responses: { 200: json(deliveryListSchema, 'A page of deliveries') },
   links: {
@@ -70,10 +75,9 @@ const again = route({
 
 webhooksRouter.openapi(again, async (c) => {
   const { delivery_id } = c.req.valid('param');
-  const { db, outbox, config } = c.var.deps;
+  const { db, config } = c.var.deps;
   const most = config.MAX_REDELIVERIES_PER_ACCOUNT;
   const redelivered = await redeliver(db, c.var.principal.account_id, delivery_id, most);
-  if (!redelivered) throw notFound('Delivery');
-  outbox.send(redelivered.entry);
-  return c.json(redelivered.delivery, 200);
+  if ('missing' in redelivered) throw notFound(redelivered.missing);
+  return c.json(redelivered, 200);
 });

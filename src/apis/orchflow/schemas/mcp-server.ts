@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { isHeaderValue } from '../../../fetch/index.ts';
-import { headerValue, requestObject, text, timestamp, url } from '../../../fields.ts';
+import { headerValue, members, requestObject, text, timestamp, url } from '../../../fields.ts';
 
 /** The first part of the names of its tools. */
 export const mcpServerName = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, {
@@ -8,10 +8,7 @@ export const mcpServerName = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, {
 });
 
 const secrets = (name: RegExp, value: z.ZodType<string>) =>
-  z
-    .record(z.string().regex(name, 'is not a name that can be here'), value)
-    .refine((values) => Object.keys(values).length <= 20, 'must be at most 20 items')
-    .optional();
+  members(z.string().regex(name, 'is not a name that can be here'), value, 20).optional();
 
 export const createMcpServerSchema = requestObject({
   name: mcpServerName.meta({ description: 'Its tools are called `name.tool`.', example: 'weather' }),

@@ -1,11 +1,13 @@
 import { z } from 'zod';
-import { labelsShape, maxLabels, tag } from '../../../runs/labels-schema.ts';
+import { pendingFor } from '../../../../db/run-queue.ts';
+import { attachmentSchema, attachmentsShape } from '../../../runs/attachments-schema.ts';
+import { labelsShape } from '../../../runs/labels-schema.ts';
+import { remarkShape } from '../../../runs/remark-schema.ts';
+import { budgetShape, gateTermsShape, onBudget, onTimeout } from '../../../runs/terms-schema.ts';
+import { beginsShape, startTimeShape } from '../../../runs/start-time-schema.ts';
 import { usageSchema } from '../../../runs/usage-schema.ts';
 import { taskSchema } from './task.ts';
-import { isStorable, unstorable } from '../../../../workflows/contract/form.ts';
-import { timeoutActions } from '../../../../workflows/contract/gate-rules.ts';
-import { duration, id, line, requestObject, text, timestamp, url } from '../../../fields.ts';
-import { cursor, limit } from '../../../http/cursor.ts';
+import { line, requestObject, text, timestamp, url } from '../../../fields.ts';
 import { agentToolsSchema } from '../../../agents/tool-schema.ts';
 
 const agentSchema = requestObject({
@@ -23,28 +25,12 @@ const agentSchema = requestObject({
   }),
 });
 
-const termsShape = {
-  gate_due_in: duration()
-    .optional()
-    .meta({ description: 'How long a gate may wait for a person. For ever unless given.' }),
-  remind_every: duration().optional().meta({
-    description: 'Sends the webhook event `gate.reminder` this often, as long as a gate is open.',
-    example: '24h',
-  }),
-  escalation_webhook_url: url().optional().meta({
-    description: 'Where `gate.overdue` goes with `on_timeout: "escalate"`, besides `webhook_url`.',
-  }),
-};
-const onTimeout = z.enum(timeoutActions).meta({
-  description:
-    'When a gate is due, `gate.overdue` is sent, and then: the gate stays open (`wait`, `escalate`), the run fails ' +
-    '(`reject`), the task completes with its draft, or without an output (`approve`), the run is cancelled (`cancel`).',
-});
-
-const humanGateSchema = requestObject({ name: text(1, 200), ...termsShape, on_timeout: onTimeout.optional() }).meta({
-  id: 'HumanGate',
-  description: "A gate with terms of its own. What it does not name is the run's.",
-});
+const humanGateSchema = requestObject({ name: text(1, 200), ...gateTermsShape, on_timeout: onTimeout.optional() }).meta(
+  {
+    id: 'HumanGate',
+    description: "A gate with terms of its own. What it does not name is the run's.",
+  },
+);
 
 /** Those that were stored by earlier releases may have null for what was not named. */
 const gateOfRunSchema = z
@@ -90,8 +76,9 @@ export const createRunSchema = requestObject({
       example: ['brand voice', 'target audience'],
     }),
   require_approval: z.boolean().default(false).meta({ description: 'Every AI task waits for approval.' }),
+  ...startTimeShape,
   webhook_url: url().optional(),
-  ...termsShape,
+  ...gateTermsShape,
   on_timeout: onTimeout.default('wait'),
   provider_id: line(64).optional().meta({ example: 'prv_abc123' }),
   fallback_provider_ids: z
@@ -104,36 +91,26 @@ export const createRunSchema = requestObject({
         'Asked in this order, each with its own model, when the one before refuses: key, quota, deactivated.',
       example: ['prv_def456'],
     }),
-  max_cost_usd: z.number().positive().max(1_000_000).optional().meta({
-    description: 'What the model calls of the run may cost. A model without a known price counts by tokens only.',
-    example: 0.5,
-  }),
-  max_tokens: z.int().min(1).max(1_000_000_000).optional().meta({
-    description: 'What the model calls of the run may use, prompts and answers.',
-  }),
-  on_budget: z.enum(['gate', 'fail']).default('gate').meta({
-    description: '`gate`: a person decides whether the run goes on when it reaches a limit. `fail`: it fails.',
-  }),
+  ...budgetShape,
+  on_budget: onBudget.default('gate'),
   ...labelsShape,
+  ...attachmentsShape,
+  on_behalf_of: remarkShape.on_behalf_of,
 }).meta({ id: 'CreateRun' });
 
 export const runStatus = z.enum(['pending', 'running', 'waiting_human', 'completed', 'failed', 'cancelled']);
 const phase = z.enum(['queued', 'split_tasks', 'infer_deps', 'assign_agents', 'execute', 'finalize', 'done']);
 
 export const runStartedSchema = z
-  .object({ run_id: z.string().meta({ example: 'run_abc123' }), status: z.literal('pending'), message: z.string() })
+  .object({
+    run_id: z.string().meta({ example: 'run_abc123' }),
+    status: z.literal('pending'),
+    message: z.string(),
+    ...beginsShape,
+  })
   .meta({ id: 'RunStarted' });
 
-export const rerunSchema = requestObject({
-  from_task: line(64).meta({ description: 'Done again, with every task after it.', example: 'T2' }),
-  edits: z
-    .record(text(1, 64), text(1, 100_000))
-    .default({})
-    .meta({ description: 'Texts in place of outputs that stand, by task.', example: { T1: 'Dry and friendly.' } }),
-  provider_id: line(64).optional().meta({ description: "The source's unless given." }),
-}).meta({ id: 'Rerun' });
-
-const runSummaryShape = {
+export const runSummaryShape = {
   run_id: z.string(),
   status: runStatus,
   phase,
@@ -144,6 +121,15 @@ const runSummaryShape = {
   tags: z.array(z.string()),
   orchestration_id: z.string().nullable().meta({ description: 'Null is a run of a goal.' }),
   created_at: timestamp,
+  start_at: timestamp.nullable().meta({ description: 'When it was asked to begin; null: at once.' }),
+  pending_for: z
+    .enum(pendingFor)
+    .nullable()
+    .meta({
+      description:
+        'What it waits for before it begins: its `start_at`, a place among the active runs of the account, or its release, ' +
+        'when it was held meanwhile. Null: it has begun.',
+    }),
   started_at: timestamp.nullable(),
   completed_at: timestamp.nullable(),
 };
@@ -175,10 +161,16 @@ export const runSchema = z
     escalation_webhook_url: z.string().nullable(),
     provider_id: z.string().nullable(),
     forked_from: z.string().nullable().meta({ description: 'The run that this one is a rerun of.' }),
+    attempt: z.int().meta({ description: 'How often it was begun: once, and again each time that it was retried.' }),
     fallback_provider_ids: z.array(z.string()),
     max_cost_usd: z.number().nullable(),
     max_tokens: z.int().nullable(),
     on_budget: z.enum(['gate', 'fail']),
+    queue_position: z.int().nullable().meta({
+      description: 'Of a run that waits for a place: how many begin before it, and itself.',
+    }),
+    attachments: z.array(attachmentSchema).meta({ description: 'The files that came with the goal.' }),
+    held_at: timestamp.nullable().meta({ description: 'Since then nothing new is begun in it.' }),
     live: z
       .unknown()
       .optional()
@@ -186,66 +178,6 @@ export const runSchema = z
   })
   .meta({ id: 'Run' });
 
-/** Given once or several times. */
-function repeated<T extends z.ZodType<string, string>>(schema: T) {
-  return z.preprocess((given) => (typeof given === 'string' ? [given] : given), z.array(schema).max(maxLabels));
-}
-
-const pair = z
-  .string()
-  .refine((value) => value.indexOf(':') > 0, 'must be a key and a value with a colon between them')
-  .refine(isStorable, unstorable);
-
-/** As Postgres takes it, which knows no year 0 and not all offsets. */
-const moment = z.iso
-  .datetime({ offset: true, error: 'must be a time such as "2026-11-22T09:30:00Z"' })
-  .transform((value) => new Date(value).toISOString())
-  .refine((value) => value >= '0001' && value < '9999', 'must be in the years 1 to 9998')
-  .meta({ format: 'date-time', example: '2026-11-22T09:30:00Z' });
-
-const runFilterShape = {
-  status: runStatus.optional(),
-  kind: z.enum(['goal', 'orchestration']).optional(),
-  orchestration_id: id.optional(),
-  tag: repeated(tag).optional().meta({ description: 'Given several times, the runs that have all of them.' }),
-  metadata: repeated(pair)
-    .optional()
-    .meta({
-      description: 'A key and its value; given several times, the runs that have all of them.',
-      example: ['customer:c_17'],
-    }),
-  q: text(1, 200).optional().meta({
-    description: 'Whole words of the goal, in any order; `"in this order"`, `one or other`, `-without`.',
-    example: 'newsletter -draft',
-  }),
-  created_after: moment.optional(),
-  created_before: moment.optional(),
-};
-
-export const runCountQuery = z.object(runFilterShape);
-
-export const runListQuery = z.object({
-  limit,
-  cursor,
-  ...runFilterShape,
-  sort: z
-    .enum(['-created_at', 'created_at'])
-    .default('-created_at')
-    .meta({ description: 'Newest first, or oldest first.' }),
-});
-
-export const runCountsSchema = z
-  .object({ total: z.int(), by_status: z.record(runStatus, z.int()) })
-  .meta({ id: 'RunCounts' });
-
-export const runListSchema = z
-  .object({
-    runs: z.array(z.object(runSummaryShape).meta({ id: 'RunSummary' })),
-    has_more: z.boolean(),
-    next_cursor: z.string().nullable(),
-  })
-  .meta({ id: 'RunList' });
-
 export const runCancelledSchema = z
-  .object({ run_id: z.string(), status: z.literal('cancelled'), message: z.string() })
+  .object({ run_id: z.string(), status: z.enum(['cancelled', 'purged']), message: z.string() })
   .meta({ id: 'RunCancelled' });

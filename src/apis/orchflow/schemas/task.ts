@@ -1,8 +1,27 @@
 import { z } from 'zod';
+import { fieldTypes } from '../../../../workflows/contract/field-values.ts';
+import { fieldBoundsShape } from '../../../orchestrations/form-schema.ts';
+import { attachmentSchema, attachmentsShape } from '../../../runs/attachments-schema.ts';
+import { actorSchema, remarkShape } from '../../../runs/remark-schema.ts';
 import { usageSchema } from '../../../runs/usage-schema.ts';
-import { requestObject, text, timestamp } from '../../../fields.ts';
+import { requestObject, taskId, text, timestamp } from '../../../fields.ts';
 
 export const decisionSchema = z.enum(['approve', 'edit', 'reject', 'retry']);
+
+/** As it stands in the definition. */
+const formFieldSchema = z
+  .object({
+    name: z.string(),
+    type: z.enum(fieldTypes),
+    label: z.string().nullable(),
+    options: z
+      .union([z.string(), z.array(z.string())])
+      .nullable()
+      .meta({ description: 'Of a `select` or `multi_select`.' }),
+    required: z.boolean().optional(),
+    ...fieldBoundsShape,
+  })
+  .meta({ id: 'FormField' });
 
 export const gateSchema = z
   .object({
@@ -12,11 +31,20 @@ export const gateSchema = z
       .enum(['open', 'answered', 'expired', 'closed'])
       .meta({ description: '`expired`: nobody answered in time, and `on_timeout` decided.' }),
     reason: z.string().nullable(),
-    decisions: z.array(decisionSchema).meta({ description: 'The decisions that this gate takes.' }),
-    decision: decisionSchema.nullable(),
-    note: z.string().nullable().meta({
-      description: 'What was said beside the decision: the text of an answer that did not become the output.',
+    prompt: z.string().nullable().meta({ description: 'Of a `human_step` while it is open: what a person is asked.' }),
+    fields: z.array(formFieldSchema).nullable().meta({
+      description: 'Of a `human_step` while it is open: what they fill in. `output` is a form of these, as JSON.',
     }),
+    decisions: z.array(decisionSchema).meta({
+      description: 'The decisions that this gate takes; a `human_task` takes `reject` with `send_back_to`.',
+    }),
+    decision: decisionSchema.nullable(),
+    by: z.union([actorSchema, z.null()]).meta({ description: 'Who has answered it.' }),
+    note: z.string().nullable().meta({
+      description:
+        'What was said beside the decision: the text of an answer that did not become the output, and its `note`.',
+    }),
+    attachments: z.array(attachmentSchema).meta({ description: 'What came with the answer.' }),
     opened_at: timestamp,
     due_at: timestamp.nullable(),
     answered_at: timestamp.nullable(),
@@ -45,6 +73,9 @@ export const taskSchema = z
     attempts: z.int(),
     evaluation: z.object({ passed: z.boolean(), score: z.number().nullable(), feedback: z.string() }).nullable(),
     gate: z.union([gateSchema, z.null()]),
+    attachments: z.array(attachmentSchema).meta({
+      description: 'The files that came with all answers to it; of a rerun, also with those that it has taken over.',
+    }),
     error: z.string().nullable(),
     usage: usageSchema,
     started_at: timestamp.nullable(),
@@ -67,6 +98,14 @@ export const completeTaskSchema = requestObject({
   gate_id: text(1, 200)
     .optional()
     .meta({ description: 'Refuses the answer when the task waits for another gate by now.' }),
+  send_back_to: taskId.optional().meta({
+    description:
+      'With `decision: "reject"`: a task before this one, which is done again with `output` as feedback, and with it all that ' +
+      'builds on it, this one too. What stands beside it stays.',
+    example: 'T2',
+  }),
+  ...attachmentsShape,
+  ...remarkShape,
 }).meta({ id: 'CompleteTask' });
 
 export const taskCompletedSchema = z

@@ -8,9 +8,12 @@ export const deliverySchema = z
   .object({
     delivery_id: z.string().meta({ description: 'The `webhook-id` of every attempt.', example: 'msg_run_abc123_1' }),
     run_id: z.string().nullable().meta({ description: 'Null: of no run.' }),
+    subscription_id: z.string().nullable().meta({ description: 'Null: to a URL that the run names.' }),
     event: z.string().meta({ example: 'waiting_human' }),
     status: deliveryStatus.meta({
-      description: '`disabled`: not sent, because the endpoint answered 410 Gone to another event of the run.',
+      description:
+        '`disabled`: not sent, because the endpoint answered 410 Gone to another event of the run, or the subscription is ' +
+        'disabled or deleted.',
     }),
     attempts: z.int(),
     last_response: z.string().nullable().meta({
@@ -23,7 +26,13 @@ export const deliverySchema = z
   })
   .meta({ id: 'WebhookDelivery' });
 
-export const deliveryListQuery = z.object({ limit, cursor, run_id: id.optional(), status: deliveryStatus.optional() });
+export const deliveryListQuery = z.object({
+  limit,
+  cursor,
+  run_id: id.optional(),
+  subscription_id: id.optional(),
+  status: deliveryStatus.optional(),
+});
 
 export const deliveryListSchema = z
   .object({ deliveries: z.array(deliverySchema), has_more: z.boolean(), next_cursor: z.string().nullable() })

@@ -1,0 +1,62 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { TaskView } from '../db/run-views.ts';
+import type { Account } from './accounts.ts';
+import type { Files } from './files.ts';
+import type { Random } from './random.ts';
+import type { Requests } from './requests.ts';
+import { answerTo, type Answer } from './shapes.ts';
+
+type Asked = Pick<Requests, 'insist'> & {
+  random: Random;
+  web: string;
+  files: Pick<Files, 'forAnswer'>;
+  isHurried: () => boolean;
+};
+
+/** Where people give files with their answers. */
+const takesFiles = ['context', 'human_task'];
+
+/** Those who answer at gates. */
+export function createPeople({ insist, random, web, files, isHurried }: Asked) {
+  /**
+   * Sometimes two people answer at once, at both APIs; one of them must be told that the other was first. `rejected` counts what
+   * was sent back at each task, and `send_back_to` is the one before it that is to be done again.
+   */
+  return async function answer(
+    account: Account,
+    run_id: string,
+    task: TaskView,
+    { rejected, send_back_to }: { rejected: Map<string, number>; send_back_to?: string },
+  ): Promise<void> {
+    if (!isHurried()) await sleep(random.between(0, 4_000));
+    const step = task.step_id ?? task.id;
+    const mayReject = !isHurried() && (rejected.get(step) ?? 0) < 2;
+    const people = random.chance(0.25) ? ['ann', 'bob'] : ['ann'];
+    const { gate_id, kind } = task.gate!;
+    const send = async (person: string) => {
+      const text = `${person}-says-${gate_id}`;
+      const said: Answer = send_back_to
+        ? { decision: 'reject', output: text, send_back_to }
+        : answerTo(task, { mayReject, text, web }, random);
+      if (said.decision === 'reject' || said.output?.includes('"again"'))
+        rejected.set(step, (rejected.get(step) ?? 0) + 1);
+      const isGiving = takesFiles.includes(kind) && said.output !== undefined && !send_back_to;
+      if (isGiving) said.attachments = await files.forAnswer(account);
+      const key = random.chance(0.5) ? `${person}-${gate_id}` : undefined;
+      const note = send_back_to && text;
+      const operation = { op: 'complete' as const, run_id, task_id: task.id, gate_id, ...said, note, key };
+      return insist(account, operation, { method: 'POST', key, ...throughDoor(run_id, task, { ...said, note }) });
+    };
+    await Promise.all(people.map(send));
+  };
+
+  /** A step of an orchestration is answered as any task, or by resuming the run. */
+  function throughDoor(run_id: string, task: TaskView, { decision, output, ...more }: Answer & { note?: string }) {
+    const { gate_id, kind } = task.gate!;
+    if (task.step_id === null || random.chance(0.5)) {
+      return { path: `/runs/${run_id}/tasks/${task.id}/complete`, body: { decision, output, gate_id, ...more } };
+    }
+    const response = kind === 'human_step' ? (JSON.parse(output!) as object) : { decision, output };
+    return { path: `/orchestrations/runs/${run_id}/resume?wait=0`, body: { response, gate_id } };
+  }
+}

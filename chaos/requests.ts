@@ -1,0 +1,90 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { serverTiming } from '../test/harness/server-timing.ts';
+import type { Account } from './accounts.ts';
+import { sha256Of } from './files.ts';
+import { askedToWait, type Entry, type Journal, type Operation } from './journal.ts';
+import type { Random } from './random.ts';
+
+/** Longer than the API may take, by more than a busy machine is late: so that a hang is seen as one. */
+const patience = 8_000;
+
+export type Api = { name: string; url: string };
+
+export type Asking = { apis: Api[]; journal: Journal; random: Random };
+
+type Request = {
+  method: string;
+  path: string;
+  body?: object;
+  /** In place of a body: a file, as browsers send it. */
+  file?: File;
+  key?: string;
+};
+
+/** How clients ask: each time the next API, and each time with an entry in the journal. */
+export function createRequests({ apis, journal, random }: Asking, signal: AbortSignal) {
+  let turn = 0;
+
+  async function attempt(account: Account, operation: Operation, request: Request): Promise<Entry> {
+    const api = apis[turn++ % apis.length]!;
+    const { method, path, body, file, key } = request;
+    const entry: Entry = { ...operation, api: api.name, invoked: Date.now(), ended: 0, outcome: 'unknown' };
+    try {
+      const response = await fetch(`${api.url}/api/v1${path}`, {
+        method,
+        headers: {
+          'x-api-key': account.api_key,
+          ...(body && { 'content-type': 'application/json' }),
+          ...(key && { 'idempotency-key': key }),
+        },
+        body: file ? formOf(file) : body && JSON.stringify(body),
+        signal: AbortSignal.timeout(patience + askedToWait(entry)),
+      });
+      entry.status = response.status;
+      entry.app_ms = serverTiming(response.headers).app;
+      entry.body = await (isFile(response) ? measure(response) : response.json());
+      entry.outcome = response.ok ? 'ok' : response.status >= 500 ? 'unknown' : 'fail';
+    } catch (error) {
+      entry.body = String((error as Error).cause ?? error);
+    }
+    entry.ended = Date.now();
+    journal.write(entry);
+    return entry;
+  }
+
+  /** Tries until the answer is definite, or the clients are stopped. */
+  async function insist(...request: Parameters<typeof attempt>): Promise<Entry> {
+    for (;;) {
+      const entry = await attempt(...request);
+      const isToWait = ['IDEMPOTENCY_KEY_IN_FLIGHT', 'LIMIT_REACHED'].includes(entry.body?.code);
+      if ((entry.outcome !== 'unknown' && !isToWait) || signal.aborted) return entry;
+      await sleep(random.between(200, 1_000));
+    }
+  }
+
+  /** Reads, if need be again: a busy machine may answer 503 when all is there. */
+  async function read(account: Account, operation: Operation, path: string): Promise<Entry> {
+    for (let tries = 1; ; tries += 1) {
+      const entry = await attempt(account, operation, { method: 'GET', path });
+      if (entry.outcome !== 'unknown' || tries === 20) return entry;
+      await sleep(500);
+    }
+  }
+
+  return { attempt, insist, read };
+}
+
+export type Requests = ReturnType<typeof createRequests>;
+
+function formOf(file: File): FormData {
+  const form = new FormData();
+  form.append('file', file);
+  return form;
+}
+
+const isFile = ({ headers }: Response) => headers.get('content-type') === 'application/octet-stream';
+
+async function measure(response: Response): Promise<{ size: number; sha256: string }> {
+  const bytes = Buffer.from(await response.arrayBuffer());
+  return { size: bytes.length, sha256: sha256Of(bytes) };
+}

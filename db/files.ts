@@ -1,0 +1,165 @@
+import { sql } from 'kysely';
+import type { Db } from './index.ts';
+import { holdAccount, limitReached, LimitReached } from './limits.ts';
+import type { File } from './schema.ts';
+
+const viewColumns = ['file_id', 'name', 'media_type', 'size', 'sha256', 'created_at'] as const;
+
+/** A file as its account reads it. */
+export type FileView = Pick<File, (typeof viewColumns)[number]>;
+
+export type NewFile = Pick<File, 'file_id' | 'name' | 'media_type' | 'size' | 'sha256'> & { account_id: string };
+
+/** How many files an account may have, and how many bytes they may have together. */
+export type FileQuotas = { most: number; most_bytes: number };
+
+/** Throws `LimitReached` when a file of so many bytes would be too much for the account. */
+export async function requireRoomForFile(
+  db: Db,
+  account_id: string,
+  size: number,
+  { most, most_bytes }: FileQuotas,
+): Promise<void> {
+  const { count, bytes } = await db
+    .selectFrom('files')
+    .select([sql<number>`count(*)::integer`.as('count'), sql<number>`coalesce(sum(size), 0)::float8`.as('bytes')])
+    .where('account_id', '=', account_id)
+    .executeTakeFirstOrThrow();
+  if (count >= most) throw limitReached('files', most);
+  if (bytes + size > most_bytes) {
+    throw new LimitReached(
+      `The files of this account may have ${most_bytes} bytes together, and have ${bytes}: there is no room for ${size} more. Delete some.`,
+    );
+  }
+}
+
+/** Notes that a file will be in the store, before it is. Nobody finds it yet. Throws `LimitReached`. */
+export async function insertFile(db: Db, file: NewFile, quotas: FileQuotas): Promise<void> {
+  await db.transaction().execute(async (trx) => {
+    await holdAccount(trx, file.account_id);
+    await requireRoomForFile(trx, file.account_id, file.size, quotas);
+    await trx.insertInto('files').values(file).execute();
+  });
+}
+
+/**
+ * Notes that a file is in the store: from now on it is found. When the request has made one before, that one is returned, and
+ * this one is to be removed. Undefined when its account was deleted meanwhile, or it took longer than an upload may.
+ */
+export function finishFile(
+  db: Db,
+  { file_id, account_id }: NewFile,
+  request_id: string | null,
+): Promise<FileView | undefined> {
+  return db.transaction().execute(async (trx) => {
+    await holdAccount(trx, account_id);
+    const before =
+      request_id !== null &&
+      (await trx.selectFrom('files').select(viewColumns).where('request_id', '=', request_id).executeTakeFirst());
+    if (before) return before;
+    return trx
+      .updateTable('files')
+      .set({ status: 'stored', request_id })
+      .where('file_id', '=', file_id)
+      .where('account_id', '=', account_id)
+      .where('status', '=', 'uploading')
+      .returning(viewColumns)
+      .executeTakeFirst();
+  });
+}
+
+function ownFiles(db: Db, account_id: string) {
+  return db.selectFrom('files').select(viewColumns).where('account_id', '=', account_id).where('status', '=', 'stored');
+}
+
+/** Undefined when the account has none of this id. */
+export function findFile(db: Db, account_id: string, file_id: string): Promise<FileView | undefined> {
+  return ownFiles(db, account_id).where('file_id', '=', file_id).executeTakeFirst();
+}
+
+/** Those of these ids that the account has. */
+export async function listFilesByIds(db: Db, account_id: string, file_ids: string[]): Promise<FileView[]> {
+  if (file_ids.length === 0) return [];
+  return ownFiles(db, account_id).where('file_id', 'in', file_ids).execute();
+}
+
+/** The account's files, newest first. */
+export function listFiles(
+  db: Db,
+  account_id: string,
+  { limit, after }: { limit: number; after: { created_at: string; id: string } | undefined },
+): Promise<FileView[]> {
+  return ownFiles(db, account_id)
+    .$if(after !== undefined, (query) =>
+      query.where(sql<boolean>`(created_at, file_id) < (${after!.created_at}::timestamptz, ${after!.id})`),
+    )
+    .orderBy('created_at', 'desc')
+    .orderBy('file_id', 'desc')
+    .limit(limit)
+    .execute();
+}
+
+const forgotten = {
+  status: 'deleted',
+  account_id: null,
+  name: '',
+  media_type: '',
+  sha256: '',
+  request_id: null,
+} as const;
+
+/** Nobody finds the file any more; the store is to follow. Returns false when the account has none of this id. */
+export async function deleteFile(db: Db, account_id: string, file_id: string): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('files')
+    .set(forgotten)
+    .where('file_id', '=', file_id)
+    .where('account_id', '=', account_id)
+    .where('status', '=', 'stored')
+    .executeTakeFirst();
+  return numUpdatedRows > 0n;
+}
+
+/** The same of all files of an account that is deleted. */
+export async function deleteFilesOf(db: Db, account_id: string): Promise<void> {
+  await db.updateTable('files').set(forgotten).where('account_id', '=', account_id).execute();
+}
+
+/** An upload lasts no longer: one that is older has died. */
+const longestUpload = sql`interval '1 hour'`;
+
+/** Has removed what uploads have left that died, none of which is finished from now on. */
+export async function markDeadFiles(db: Db): Promise<void> {
+  await db
+    .updateTable('files')
+    .set(forgotten)
+    .where(
+      sql<boolean>`(status = 'uploading' and created_at < now() - ${longestUpload})
+      or (status = 'stored' and account_id is null)`,
+    )
+    .execute();
+}
+
+/** Up to `limit` ids, after this one, of files that are to be removed from the store. */
+export async function listFilesToRemove(db: Db, after: string, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('files')
+    .select('file_id')
+    .where('status', '=', 'deleted')
+    .where('file_id', '>', after)
+    .orderBy('file_id')
+    .limit(limit)
+    .execute();
+  return rows.map(({ file_id }) => file_id);
+}
+
+/** Notes that nothing of a deleted file is in the store any more. */
+export async function forgetFile(db: Db, file_id: string): Promise<void> {
+  await db.deleteFrom('files').where('file_id', '=', file_id).where('status', '=', 'deleted').execute();
+}
+
+/** Has what an upload has left removed; false when there is none: it is finished, or gone. */
+export async function abandonFile(db: Db, file_id: string): Promise<boolean> {
+  const own = db.updateTable('files').set(forgotten).where('file_id', '=', file_id).where('status', '=', 'uploading');
+  return (await own.executeTakeFirst()).numUpdatedRows > 0n;
+}

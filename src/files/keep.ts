@@ -1,0 +1,99 @@
+import type { Logger } from 'pino';
+import {
+  abandonFile,
+  deleteFile,
+  finishFile,
+  forgetFile,
+  insertFile,
+  listFilesToRemove,
+  markDeadFiles,
+  type FileQuotas,
+  type FileView,
+} from '../../db/files.ts';
+import type { Db } from '../../db/index.ts';
+import type { Principal } from '../accounts/principal.ts';
+import { DomainError, notFound } from '../errors.ts';
+import { newId } from '../ids.ts';
+import { discardIncoming, discardOldIncoming, type Incoming } from './incoming.ts';
+import { ofStore, type FileStore } from './store.ts';
+
+/**
+ * Files as they are kept: a row in Postgres, and the bytes in the store. The row is there first and goes last, so that whatever
+ * dies in between leaves nothing in the store that nobody knows of.
+ */
+
+export type FileDeps = { db: Db; files: FileStore; log: Logger };
+
+type KeptFile = Incoming & { name: string; media_type: string };
+
+/** How long the store may take to keep a file, in milliseconds: in S3 it has a minute. */
+export const longestPut_ms = 65_000;
+
+/**
+ * Keeps what came in as a file of the account. A request that is made again (`request_id`) gets the file that it made before.
+ * What the store does is done `duringPut`, for it may take long. Throws `LimitReached`, `FILES_UNAVAILABLE`, and
+ * `FILE_REQUEST_REUSED` when it was another file. What came in is gone then too.
+ */
+export async function keepFile(
+  { db, files, log }: FileDeps,
+  { account_id }: Principal,
+  { path, ...file }: KeptFile,
+  { request_id, quotas }: { request_id: string | null; quotas: FileQuotas },
+  duringPut: (put: () => Promise<void>) => Promise<void>,
+): Promise<FileView> {
+  const row = { ...file, file_id: newId('file'), account_id };
+  try {
+    await insertFile(db, row, quotas);
+    await duringPut(() => ofStore(log, files.put(row.file_id, path)));
+    const kept = await finishFile(db, row, request_id);
+    if (kept?.file_id === row.file_id) return kept;
+    if (!kept) {
+      // Its account was deleted meanwhile, or it took too long: the row that told of these bytes may be gone.
+      await removeFile({ db, files, log }, row.file_id);
+      throw notFound('File');
+    }
+    const isSame = kept.sha256 === row.sha256 && kept.name === row.name;
+    if (!isSame) throw new DomainError('FILE_REQUEST_REUSED', 'This Idempotency-Key was used for another file.');
+    await abandon(row.file_id);
+    return kept;
+  } catch (error) {
+    await abandon(row.file_id).catch((err: unknown) => log.warn({ err }, 'an upload is not cleared away yet'));
+    throw error;
+  } finally {
+    await discardIncoming(path);
+  }
+
+  async function abandon(file_id: string): Promise<void> {
+    if (await abandonFile(db, file_id)) await removeFile({ db, files, log }, file_id);
+  }
+}
+
+/** The bytes of a file that was found. Throws `FILES_UNAVAILABLE`. */
+export function openFile({ files, log }: Omit<FileDeps, 'db'>, file_id: string): Promise<ReadableStream<Uint8Array>> {
+  return ofStore(log, files.open(file_id));
+}
+
+/** Deletes a file: nobody finds it any more, and what is in the store goes now or, when the store is not there, later. */
+export async function deleteOwnFile(deps: FileDeps, { account_id }: Principal, file_id: string): Promise<void> {
+  if (!(await deleteFile(deps.db, account_id, file_id))) throw notFound('File');
+  void removeFile(deps, file_id).catch((err: unknown) => deps.log.warn({ err }, 'a file is not out of the store yet'));
+}
+
+async function removeFile({ db, files }: FileDeps, file_id: string): Promise<void> {
+  await files.remove(file_id);
+  await forgetFile(db, file_id);
+}
+
+const batch = 100;
+
+/** Removes from the store what was deleted, and what uploads have left that died. May be done by several at once. */
+export async function removeDeletedFiles(deps: FileDeps, signal: AbortSignal): Promise<void> {
+  await discardOldIncoming(deps.files);
+  await markDeadFiles(deps.db);
+  for (let after = '', some = batch; some === batch && !signal.aborted;) {
+    const file_ids = await listFilesToRemove(deps.db, after, batch);
+    for (const file_id of file_ids) await removeFile(deps, file_id);
+    after = file_ids.at(-1) ?? after;
+    some = file_ids.length;
+  }
+}

@@ -1,0 +1,39 @@
+import { z } from 'zod';
+import { timeoutActions } from '../../workflows/contract/gate-terms.ts';
+import { duration, url } from '../fields.ts';
+
+/** How long gates wait for people, and what models may cost: what a run of any kind is asked for, in every surface. */
+
+export const onTimeout = z.enum(timeoutActions).meta({
+  description:
+    'When a gate is due, `gate.overdue` is sent, and then: the gate stays open (`wait`, `escalate`), the run fails ' +
+    '(`reject`), the task completes with its draft, or without an output (`approve`), the run is cancelled (`cancel`).',
+});
+
+/** Those of a gate that may have its own; a run has `on_timeout` beside them, which is `wait` unless given. */
+export const gateTermsShape = {
+  gate_due_in: duration()
+    .optional()
+    .meta({ description: 'How long a gate may wait for a person. For ever unless given.' }),
+  remind_every: duration().optional().meta({
+    description: 'Sends the webhook event `gate.reminder` this often, as long as a gate is open.',
+    example: '24h',
+  }),
+  escalation_webhook_url: url().optional().meta({
+    description: 'Where `gate.overdue` goes with `on_timeout: "escalate"`, besides `webhook_url`.',
+  }),
+};
+
+export const budgetShape = {
+  max_cost_usd: z.number().positive().max(1_000_000).optional().meta({
+    description: 'What the model calls of the run may cost. A model without a known price counts by tokens only.',
+    example: 0.5,
+  }),
+  max_tokens: z.int().min(1).max(1_000_000_000).optional().meta({
+    description: 'What the model calls of the run may use, prompts and answers.',
+  }),
+};
+
+export const onBudget = z.enum(['gate', 'fail']).meta({
+  description: '`gate`: a person decides whether the run goes on when it reaches a limit. `fail`: it fails.',
+});
