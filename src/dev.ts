@@ -7,7 +7,7 @@ import { loadConfig, loadLauncherConfig } from './config.ts';
 import { describeModel, describeReach, makeEnvironment, withOwnTemporal } from './embedded/environment.ts';
 import { followWarnings } from './embedded/follow-log.ts';
 import { takeLock } from './embedded/lock.ts';
-import { choosePort, portFault } from './embedded/ports.ts';
+import { portFault } from './embedded/ports.ts';
 import { startPostgres } from './embedded/postgres.ts';
 import { endedAtOnce, endLeftover, killRecorded, startProcess } from './embedded/processes.ts';
 import type { RunningProcess } from './embedded/processes.ts';
@@ -136,15 +136,15 @@ async function startOwnTemporal(signal: AbortSignal) {
   const options = {
     binary: await findTemporal({ report, signal }),
     dbFile: join(dataDir, 'temporal', 'temporal.db'),
-    port: await choosePort(7233),
-    uiPort: await choosePort(8233),
+    preferred: { port: 7233, uiPort: 8233 },
     synchronous: launcher.ORCHFLOW_SQLITE_SYNCHRONOUS,
     report,
     logFile: logFile('temporal'),
     pidFile: pidFile('temporal'),
   };
   const temporal = await startTemporal(options);
-  watch('temporal', temporal, () => startTemporal(options));
+  const { port, uiPort } = temporal;
+  watch('temporal', temporal, () => startTemporal({ ...options, port, uiPort }));
   return temporal;
 }
 

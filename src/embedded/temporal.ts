@@ -19,6 +19,8 @@ export interface StartTemporalOptions {
   port?: number;
   /** Default: any free port. */
   uiPort?: number;
+  /** What is taken where no port is given, if it is free by then. */
+  preferred?: { port: number; uiPort: number };
   /** No Web UI. */
   headless?: boolean;
   /** Over, or besides, the settings below. */
@@ -33,6 +35,8 @@ export interface StartTemporalOptions {
 export interface Temporal extends RunningProcess {
   /** host:port of the gRPC frontend. */
   address: string;
+  port: number;
+  uiPort?: number;
   ui_url?: string;
 }
 
@@ -72,12 +76,12 @@ const attempts = 3;
  * @throws when it does not answer within 30 s, with the end of its log; nothing runs then
  */
 export async function startTemporal(options: StartTemporalOptions): Promise<Temporal> {
-  const { report, logFile, pidFile, headless = false } = options;
+  const { report, logFile, pidFile, preferred, headless = false } = options;
   const dbFile = options.dbFile && resolve(options.dbFile);
   const markReady = dbFile ? guardFirstStart(dbFile) : () => {};
   for (let attempt = 1; ; attempt++) {
-    const port = options.port ?? (await choosePort());
-    const uiPort = headless ? undefined : (options.uiPort ?? (await choosePort()));
+    const port = options.port ?? (await choosePort(preferred?.port));
+    const uiPort = headless ? undefined : (options.uiPort ?? (await choosePort(preferred?.uiPort)));
     const server = await startProcess({
       command: options.binary,
       args: flags({ ...options, dbFile, port, uiPort }),
@@ -92,11 +96,12 @@ export async function startTemporal(options: StartTemporalOptions): Promise<Temp
     try {
       await withProgress(report, 'waiting for Temporal', () => prepareNamespace(server, address));
       markReady();
-      return { ...server, address, ui_url: uiPort ? `http://localhost:${uiPort}` : undefined };
+      return { ...server, address, port, uiPort, ui_url: uiPort ? `http://localhost:${uiPort}` : undefined };
     } catch (error) {
+      // Somebody took one of the ports in between: also of those that the server chooses for its own services.
       const taken = /address already in use|can't set (frontend|UI) port/.test(server.lastWords());
       await server.stop();
-      if (!taken || options.port !== undefined || attempt === attempts) throw error;
+      if (!taken || attempt === attempts) throw error;
     }
   }
 }

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { choosePort } from '../../src/embedded/ports.ts';
 import { findTemporal, startTemporal } from '../../src/embedded/temporal.ts';
 import type { StartTemporalOptions } from '../../src/embedded/temporal.ts';
 
@@ -192,6 +193,28 @@ test('a run that loses one worker after another waits ten seconds more for the n
   const scheduled = given.history!.events!.findLast((event) => event.workflowTaskScheduledEventAttributes);
   const { startToCloseTimeout } = scheduled!.workflowTaskScheduledEventAttributes!;
   expect(Number(startToCloseTimeout!.seconds)).toBeLessThanOrEqual(11);
+});
+
+test('a port that somebody takes in between is not the end: it starts on another', async () => {
+  const folder = makeFolder();
+  const real = await findTemporal({ report: () => {} });
+  const port = await choosePort();
+  const holder = join(folder, 'holder.mjs');
+  const holds = `import { spawnSync } from 'node:child_process';
+    import { createServer } from 'node:net';
+    createServer().listen(${port}, '127.0.0.1', () => {
+      process.exit(spawnSync(${JSON.stringify(real)}, process.argv.slice(2), { stdio: 'inherit' }).status);
+    });`;
+  writeFileSync(holder, holds);
+  const binary = join(folder, 'temporal');
+  const script = `#!/bin/sh
+    if mkdir '${folder}/first' 2>/dev/null; then exec '${process.execPath}' '${holder}' "$@"; fi
+    exec '${real}' "$@"\n`;
+  writeFileSync(binary, script, { mode: 0o755 });
+  const preferred = { port, uiPort: await choosePort() };
+  const temporal = await start({ binary, preferred, logFile: join(folder, 'temporal.log') });
+  expect(readFileSync(join(folder, 'temporal.log'), 'utf8')).toContain('address already in use');
+  expect(await describe(temporal.address)).toMatchObject({ retention_days: 30 });
 });
 
 test('a server that ends at once is an error with its last words', async () => {

@@ -85,7 +85,7 @@ test.skipIf(!canMount())(
     let port: number | undefined;
     const temporal = await keepAlive(() => startTemporal({ ...options, port }));
     const { address } = temporal.server;
-    port = Number(address.split(':')[1]);
+    port = temporal.server.port;
     const env = await createEnvironment({ TEMPORAL_ADDRESS: address });
     const db = createDb(env.DATABASE_URL!, 2);
     const [api] = await Promise.all([startApiProcess(env), startWorkerProcess(env)]);

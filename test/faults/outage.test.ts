@@ -63,7 +63,7 @@ async function killTemporal() {
 }
 
 async function startTemporalAgain() {
-  temporal = await startTemporal({ ...options, port: Number(temporal.address.split(':')[1]) });
+  temporal = await startTemporal({ ...options, port: temporal.port });
 }
 
 async function startApi(port = '0') {

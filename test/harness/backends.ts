@@ -47,7 +47,7 @@ export async function startBackends(name: string, report: (line: string) => void
       return (postgres = await postgresAt(postgres.port));
     },
     async restartTemporal() {
-      return (temporal = await temporalAt(Number(temporal.address.split(':')[1])));
+      return (temporal = await temporalAt(temporal.port));
     },
     async stop() {
       await Promise.all([postgres.stop(), temporal.stop()]);
