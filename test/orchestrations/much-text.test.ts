@@ -56,7 +56,7 @@ describe('an answer', () => {
     const list = await story.user.get(`/runs/${body.run_id}/tasks`);
     for (const { tasks } of [run.body, list.body]) {
       expect(tasks).toHaveLength(10);
-      for (const { output } of tasks) expect(output).toMatch(/^x{209715}… \(cut: it has 1000000 characters\)$/);
+      for (const { output } of tasks) expect(output).toMatch(/^x{209715}… \(cut: it has 1000000 bytes\)$/);
     }
   });
 

@@ -237,7 +237,7 @@ test('texts that are too long together are cut to equal shares in the attempts, 
   }
   const { body } = await story.user.get(`/runs/${run.run_id}/tasks/T1/attempts`);
   expect(body.attempts).toHaveLength(40);
-  expect(body.attempts[39].draft).toMatch(/^x+… \(cut: it has 250000 characters\)$/);
+  expect(body.attempts[39].draft).toMatch(/^x+… \(cut: it has 250000 bytes\)$/);
   expect(JSON.stringify(body).length).toBeLessThan(5 * 1024 * 1024);
   await run.cancel();
 });
