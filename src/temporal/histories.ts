@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { Signed } from '../../db/progress.ts';
 import { openingOf, type SentAnswer } from '../../workflows/contract/gate-rules.ts';
 import type { Carried, RunResult } from '../../workflows/contract/inputs.ts';
-import { versionsPerWorkflowTask, type Progress } from '../../workflows/contract/states.ts';
+import { versionsPerWorkflowTask, type Progress, type TaskState } from '../../workflows/contract/states.ts';
 import type { Steering } from '../../workflows/contract/steering.ts';
 import { completeTaskSignal, steerSignal } from '../../workflows/messages.ts';
 import { found, withDeadline } from './deadline.ts';
@@ -92,10 +92,14 @@ export async function findKnownRun(client: Client, run_id: string, writers: stri
   };
 }
 
-/** True of a gate that was over before the run continued as new. */
+/** True of a gate that was over before the run continued as new, or was tried again. */
 function isPast(carried: Carried | undefined, { gate_id, task_id }: NamedGate): boolean {
   if (!carried) return false;
   if (carried.answers.some(([answered]) => answered === gate_id)) return true;
+  // An execution of a step that is done is never begun anew, nor is one that was answered before its run failed.
+  const isDone = ({ status, output_id, gate }: TaskState) =>
+    status === 'completed' || status === 'failed' || (output_id !== null && gate === null);
+  if (carried.state.tasks.some((task) => task.id === task_id && task.step && isDone(task))) return true;
   const opened = new Map(carried.openings).get(task_id) ?? 0;
   const isOpen = carried.state.tasks.some(({ gate }) => gate?.status === 'open' && gate.gate_id === gate_id);
   return openingOf(gate_id) <= opened && !isOpen;

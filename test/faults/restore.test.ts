@@ -59,6 +59,12 @@ const brought = 'bring PostgreSQL to that';
 const failed = 'fail it in PostgreSQL';
 const ended = 'end it in Temporal';
 
+test('both are of the same time: nothing differs', async () => {
+  const { restorable } = story;
+  await restorable.restore(story.late, story.late);
+  expect(await restorable.reconcile()).toMatchObject({ code: 0, lines: ['11 runs compared, 0 differ.'], stderr: '' });
+});
+
 test('Temporal is the older one: it is told again what it has lost, and nothing is paid or asked twice', async () => {
   const { restorable, model, ids } = story;
   await restorable.restore(story.late, story.early);
