@@ -121,6 +121,7 @@ export function seen(e: Evidence): Record<string, number> {
     'answers of a fallback': e.llm_calls.filter(({ run_id, provider_id }) => provider_id !== providers.get(run_id!))
       .length,
     reruns: e.sources.size,
+    'of them of orchestrations': orchestrations.filter(({ forked_from }) => forked_from !== null).length,
     orchestrations: orchestrations.length,
     'tries of failed ones': orchestrations.reduce((sum, { attempt }) => sum + attempt - 1, 0),
     'runs that continued as new': e.continued,

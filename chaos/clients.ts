@@ -69,8 +69,9 @@ export function createClients({ apis, journal, random, web }: Given) {
     const holding = isHeld && course.hold(shape === 'held' ? 2 : 1);
     const tending = files.tend(account, attachments, shape);
     const [ended] = await Promise.all([attend(account, run_id, course), regret, holding, tending]);
-    if (shape === 'rerun' && ended) await rerun(account, run, ended, course);
-    if (ended && forgetting.isToGo(shape, isAgain)) await forgetting.purge(account, run_id);
+    if (!ended) return;
+    if (shape === 'rerun' || (isOrchestration && random.chance(0.5))) await rerun(account, run, ended, course);
+    else if (forgetting.isToGo(shape, isAgain)) await forgetting.purge(account, run_id);
   }
 
   /** Has a part of an ended run done again, by a run of its own. */

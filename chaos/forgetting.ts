@@ -16,7 +16,6 @@ export function createForgetting({ insist, read, random }: Given) {
 
   /** Some are purged: of the first of each shape those that others are like, and of later ones any that nobody reads again. */
   function isToGo(shape: Shape, isAgain: boolean): boolean {
-    if (shape === 'rerun') return false;
     if (isAgain) return random.chance(0.35);
     return shape === 'plain' || (shape === 'cancelled' && random.chance(0.5));
   }

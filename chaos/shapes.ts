@@ -136,12 +136,26 @@ function choose(task: TaskView, mayReject: boolean, random: Random): Decision {
 
 /**
  * Asks for a task of an ended run to be done again, and sometimes gives another text in place of what stands before it.
- * Undefined when nothing was planned.
+ * Undefined when there is nothing to be done again.
  */
-export function rerunOf({ tasks }: RunView, text: string, random: Random) {
+export function rerunOf(run: RunView, text: string, random: Random) {
+  return run.orchestration_id ? stepsAgainOf(run, text, random) : tasksAgainOf(run, text, random);
+}
+
+/** From any step that is done; of a run that did not get to its end, also from the first that is not. */
+function stepsAgainOf({ tasks }: RunView, text: string, random: Random) {
+  const done = tasks.filter(({ status }) => status === 'completed');
+  const first = tasks.find(({ status }) => status !== 'completed');
+  const from = random.pick(first ? [...done, first] : done);
+  const edits: Record<string, string> = random.chance(0.5) && from?.step_id !== 'gather' ? { facts: text } : {};
+  return from && { from_task: from.id, edits };
+}
+
+function tasksAgainOf({ tasks }: RunView, text: string, random: Random) {
   const planned = tasks.filter(({ id }) => /^T[1-4]$/.test(id));
   if (planned.length < 2) return undefined;
   const from = random.pick(planned.slice(1));
   const before = planned.filter(({ id }) => from.depends_on.includes(id));
-  return { from_task: from.id, edits: random.chance(0.4) && before[0] ? { [before[0].id]: text } : {} };
+  const edits: Record<string, string> = random.chance(0.4) && before[0] ? { [before[0].id]: text } : {};
+  return { from_task: from.id, edits };
 }

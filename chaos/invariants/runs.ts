@@ -135,7 +135,7 @@ export const orderIsKept: Invariant = (e) => {
     const isHalfPlanned = status === 'cancelled' && phase === 'infer_deps';
     if (!topologicalOrder(tasks)) faults.push(`${run_id}: the dependencies form a cycle`);
     const history = e.workflows.find(({ workflow_id }) => workflow_id === run_id)?.text ?? '';
-    for (const { id, title } of tasks) {
+    for (const { id, title } of tasks.filter((task) => !isTakenOver(task))) {
       if (!isHalfPlanned && !ownTitles.includes(title) && !history.includes(title))
         faults.push(`${run_id} ${id} "${title}" is not in the history`);
     }
@@ -147,7 +147,7 @@ export const orderIsKept: Invariant = (e) => {
       const calls = isSteered ? made.filter((call) => stands(task, call)) : made;
       const [first] = calls;
       if (!first) {
-        const isDone = wasAnswered(e, run_id, task.id) || isReused(plan, task.id) || isGiven(task);
+        const isDone = wasAnswered(e, run_id, task.id) || isReused(plan, task.id) || isTakenOver(task) || isGiven(task);
         if (task.kind === 'ai' && task.status === 'completed' && !isDone) {
           faults.push(`${run_id} ${task.id} is completed, and nobody did it`);
         }
@@ -206,6 +206,11 @@ function lastWork(e: Evidence, run_id: string, task: Task): number {
 
 export function isReused(plan: Run['plan'], task_id: string): boolean {
   return plan?.some(({ id, is_reused }) => id === task_id && is_reused) ?? false;
+}
+
+/** A step of an orchestration that stands as the run had it that this one is a rerun of. */
+export function isTakenOver({ step, status, started_at }: Task): boolean {
+  return step !== null && status === 'completed' && started_at === null;
 }
 
 function wasAnswered(e: Evidence, run_id: string, task_id: string): boolean {

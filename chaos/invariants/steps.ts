@@ -3,14 +3,14 @@ import { valueOf } from '../../db/shared-state.ts';
 import type { StepMark } from '../../workflows/contract/states.ts';
 import type { Evidence } from '../evidence.ts';
 import { comesBefore, executionsOf } from '../orchestration.ts';
-import { time, type Invariant } from './runs.ts';
+import { entries, isTakenOver, time, type Invariant } from './runs.ts';
 
 type Task = Evidence['tasks'][number];
 /** A step that was done. */
 type Done = Task & { step: StepMark };
 
 /** The steps of a run that are done, and how people have answered its reviews, both in the order of their paths. */
-function readRun(e: Evidence, run_id: string) {
+export function readSteps(e: Evidence, run_id: string) {
   const tasks = e.tasks.filter((task): task is Done => task.run_id === run_id && task.step !== null);
   const done = tasks.filter(({ status }) => status === 'completed');
   const reviews = done
@@ -24,7 +24,7 @@ function readRun(e: Evidence, run_id: string) {
 export const stepsKeepTheirOrder: Invariant = (e) => {
   const faults: string[] = [];
   for (const { run_id, status } of e.runs.filter(({ orchestration_id }) => orchestration_id !== null)) {
-    const { done, executions } = readRun(e, run_id);
+    const { done, executions } = readSteps(e, run_id);
     const at = (path: string) => done.find(({ step }) => step.path === path);
     const paths = done.map(({ step }) => step.path);
     if (new Set(paths).size < paths.length) faults.push(`${run_id} did a step twice: ${paths.join()}`);
@@ -63,8 +63,10 @@ function askedAgain(e: Evidence, run_id: string): string[] {
   });
 }
 
-/** When a model, a tool, a person or code began with it. */
-function firstWork(e: Evidence, { run_id, id, started_at }: Task): number {
+/** When a model, a tool, a person or code began with it: never, where it stands as another run had it. */
+function firstWork(e: Evidence, task: Task): number {
+  if (isTakenOver(task)) return Infinity;
+  const { run_id, id, started_at } = task;
   const key = `${run_id}/${id}/`;
   const calls = e.calls.filter((call) => call.call_id.startsWith(key)).map(({ received_at }) => received_at);
   const orders = e.orders.filter(({ call_id }) => call_id.startsWith(key)).map(({ at }) => at);
@@ -80,15 +82,17 @@ function lastWork(e: Evidence, { run_id, id }: Task): number {
   return Math.max(0, ...ends, ...gates.map(({ answered_at }) => time(answered_at!)));
 }
 
-/** 18. The state is what the steps gave: models, tools, people and code, each under its key; the last to write it stands. */
+/** 18. The state is what steps and edits gave: models, tools, people and code, each under its key; the last to write it stands. */
 export const stateIsWhatWasGiven: Invariant = (e) => {
   const faults: string[] = [];
   for (const run of e.runs.filter(({ orchestration_id }) => orchestration_id !== null)) {
-    const { done, executions } = readRun(e, run.run_id);
+    const { done, executions } = readSteps(e, run.run_id);
     const state = new Map<string, unknown>();
     let counted = 0;
     let drafts: unknown[] = [];
+    const edited = editsOf(e, run);
     for (const { path, step_id } of executions) {
+      if (path === edited?.path) for (const [key, value] of Object.entries(edited.edits)) state.set(key, value);
       const task = done.find(({ step }) => step.path === path);
       if (!task) break;
       if (step_id === 'count') counted += 1;
@@ -124,8 +128,22 @@ export const stateIsWhatWasGiven: Invariant = (e) => {
   return faults;
 };
 
+/** What a rerun was given in place of what was there, and at which step. */
+function editsOf(e: Evidence, { run_id, forked_from }: Evidence['runs'][number]) {
+  const asked = entries(e, 'start').find(({ rerun, body }) => rerun && body?.run_id === run_id)?.rerun;
+  const first = e.tasks.find((task) => task.run_id === forked_from && task.id === asked?.from_task);
+  return asked && { path: first?.step?.path, edits: asked.edits };
+}
+
 /** What a step must have written, from what it was given outside: no word of it is taken from the state itself. */
-function givenBy(e: Evidence, { run_id, id, step }: Done, state: Map<string, unknown>, counted: number): unknown {
+function givenBy(e: Evidence, task: Done, state: Map<string, unknown>, counted: number): unknown {
+  const { run_id, id, step } = task;
+  if (isTakenOver(task)) {
+    const { forked_from } = e.runs.find((run) => run.run_id === run_id)!;
+    const was = e.tasks.filter((other) => other.run_id === forked_from && other.step?.path === step.path);
+    const ref = was.map((other) => other.step!.writes[step.output_key ?? '']).find(Boolean);
+    return ref && valueOf(ref, e.texts);
+  }
   const ofTask = <R extends { call_id: string; created_at: string }>(rows: R[]) =>
     rows
       .filter(({ call_id }) => call_id.startsWith(`${run_id}/${id}/`))
