@@ -6,7 +6,7 @@ import { dueEntry } from './outbox.ts';
 import { appendEvents } from './progress.ts';
 import type { Database, Gate, OutboxMessage, Run } from './schema.ts';
 import { sendSteeringsAgain } from './steering.ts';
-import { insertEndDelivery } from './webhooks.ts';
+import { insertEndDelivery, webhooksPerTry } from './webhooks.ts';
 
 /** What Postgres has of runs, to compare it with what Temporal knows of them, and how it is brought to that. */
 
@@ -189,7 +189,9 @@ export function noteHeard(
 export async function tellEnd(db: Db, run_id: string): Promise<void> {
   const isTold = sql<boolean>`exists (
     select from webhook_deliveries as told
-    where told.run_id = runs.run_id and told.event = runs.status and told.subscription_id is null)`;
+    where told.run_id = runs.run_id and told.event = runs.status and told.subscription_id is null
+      and (attempt = 1 or told.delivery_id like '%-' || attempt
+        or substring(told.delivery_id, '_([0-9]+)$')::bigint > (attempt - 1) * ${webhooksPerTry}))`;
   const run = await db
     .selectFrom('runs')
     .select(['status', 'attempt'])

@@ -34,6 +34,9 @@ export async function insertRunDelivery(
       where webhook_deliveries.status = 'pending' and webhook_deliveries.next_attempt_at is null`.execute(db);
 }
 
+/** The numbers of what the workflow of the second try of a run tells are above this one, and so on. */
+export const webhooksPerTry = 1_000_000;
+
 /** The highest number that a workflow of this run has given to what its webhook is told. */
 export async function countRunDeliveries(db: Db, run_id: string): Promise<number> {
   const number = sql<number>`coalesce(max(substring(delivery_id, '_([0-9]+)$')::bigint), 0)`;

@@ -1,4 +1,5 @@
 import type { Run } from '../../db/schema.ts';
+import { webhooksPerTry } from '../../db/webhooks.ts';
 import type { Carried } from '../../workflows/contract/inputs.ts';
 import type { RunState } from '../../workflows/contract/states.ts';
 import { policiesOf } from './gate-terms.ts';
@@ -16,7 +17,7 @@ export function triedAgain(
     version: version - version_base,
     answers: [],
     openings: [],
-    webhooks: (attempt - 1) * 1_000_000,
+    webhooks: (attempt - 1) * webhooksPerTry,
     terms: { n: run.event_seq, ...policiesOf(run, {}) },
     ...(held_at && { is_held: true as const }),
   };

@@ -59,10 +59,17 @@ const brought = 'bring PostgreSQL to that';
 const failed = 'fail it in PostgreSQL';
 const ended = 'end it in Temporal';
 
-test('both are of the same time: nothing differs', async () => {
-  const { restorable } = story;
+test('both are of the same time: nothing differs, and the end of a second try is told as that of the first was', async () => {
+  const { restorable, ids } = story;
   await restorable.restore(story.late, story.late);
   expect(await restorable.reconcile()).toMatchObject({ code: 0, lines: ['11 runs compared, 0 differ.'], stderr: '' });
+  expect(toldOf('retried', 'failed')).toBe(1);
+  await restorable.terminate(ids.get('retried')!);
+  const mended = await restorable.reconcile('--mend');
+  expect([mended.code, toDo(mended)]).toEqual([0, { retried: [failed] }]);
+  story.user = await restorable.start();
+  await until(() => toldOf('retried', 'failed') === 2, 'its webhook hears of it');
+  await restorable.stop();
 });
 
 test('Temporal is the older one: it is told again what it has lost, and nothing is paid or asked twice', async () => {

@@ -102,7 +102,7 @@ async function startLong(story: RestoreStory, name: string, more: object): Promi
 
 /** Counts in JavaScript what a step that is done again would count twice. */
 async function startOrchestration(story: RestoreStory, name: string): Promise<TestRun> {
-  const { user, ids, provider_id } = story;
+  const { user, ids, provider_id, webhook } = story;
   const human_fields = [{ name: 'a', type: 'text' }];
   const steps = [
     { id: 'count', type: 'transform', transform_code: '(state.count ?? 0) + 1', output_key: 'count' },
@@ -110,7 +110,7 @@ async function startOrchestration(story: RestoreStory, name: string): Promise<Te
     { id: 'write', type: 'llm', prompt_template: `Write it. [run:${name}]`, output_key: 'text' },
     { id: 'again', type: 'human', human_fields, output_key: 'second' },
   ];
-  const { body } = await startSteps(user, steps, { provider_id });
+  const { body } = await startSteps(user, steps, { provider_id, webhook_url: webhook.url });
   ids.set(name, body.run_id);
   return named(story, name);
 }
