@@ -13,11 +13,11 @@ import { tellChange, type TermsChange } from './run-changes.ts';
 import type { Database, Run } from './schema.ts';
 
 /**
- * The number of the try, since when the run is held, and `of` which run it is. Refused: it is in another status, or its account's
+ * The number of the try, and `of` which run it is. Refused: it is in another status, or its account's
  * quota is used up.
  */
 export type Retried =
-  | { attempt: number; held_at: string | null; of: Run; entry?: OutboxEntry | undefined }
+  | { attempt: number; of: Run; entry?: OutboxEntry | undefined }
   | { refused: 'trial' | 'monthly' }
   | { before: RunStatus };
 
@@ -48,10 +48,9 @@ export function retryRun(
       .forNoKeyUpdate()
       .executeTakeFirst();
     if (!run) return undefined;
-    const { held_at } = run;
     const key = `retried/${request_id}`;
     const begun = await findEventData(trx, run_id, key);
-    if (begun) return { attempt: Number(begun.attempt), held_at, of: run };
+    if (begun) return { attempt: Number(begun.attempt), of: run };
     if (run.status !== 'failed') return { before: run.status };
     await check(run, trx);
     const quota = quotaOn(run.provider_id);
@@ -74,7 +73,7 @@ export function retryRun(
     const data = { attempt, ...(Object.keys(change).length > 0 && tellChange(run, change)), ...doing };
     await appendEvents(trx, run_id, [{ key, type: 'run.retried', data }]);
     const entry = waits ? undefined : await insertOutboxEntry(trx, { run_id }, { kind: 'start' });
-    return { attempt, held_at, of: run, entry };
+    return { attempt, of: run, entry };
   });
 }
 

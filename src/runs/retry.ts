@@ -14,7 +14,7 @@ import { checkTermsChange, warningsOfOwnTerms } from './terms-change.ts';
 
 /**
  * Goes on with a failed run, of whichever kind, where it stopped: what is done is not done again, and returns the number of
- * the try, since when the run is held, if it is, and a warning of each gate that does not go by `change`. What is in `change`
+ * the try, and a warning of each gate that does not go by `change`. What is in `change`
  * is otherwise from then on. A retry of the request finds what its first try began. Throws `InvalidInputError`, `NOT_FOUND`, `RUN_NOT_FAILED`, `PROVIDER_REQUIRED`, for on the
  * operator's models a retry counts as a run, and `LimitReached` as for a new one.
  */
@@ -23,7 +23,7 @@ export async function retryRun(
   principal: Principal,
   { run_id, change = {}, ...remark }: Remark & { run_id: string; change?: TermsChange },
   idempotency: IdSeed | undefined,
-): Promise<{ attempt: number; held_at: string | null; warnings: string[] }> {
+): Promise<{ attempt: number; warnings: string[] }> {
   const { db, outbox, live, quotas, minReminderSeconds } = deps;
   requireCallable(deps.checkAddress, addressesOf(change, []));
   const trialOf = (provider_id: string | null) => ({ ...quotaOf(quotas, provider_id), monthly: 0 });
@@ -38,9 +38,9 @@ export async function retryRun(
     const message = `The run is ${retried.before}; only one that has failed is tried again.`;
     throw new DomainError('RUN_NOT_FAILED', message, { members: { run_status: retried.before } });
   }
-  const { attempt, held_at, of, entry } = retried;
+  const { attempt, of, entry } = retried;
   if (entry) outbox.send(entry);
   else outbox.begin(run_id);
   live.changed(run_id);
-  return { attempt, held_at, warnings: await warningsOfOwnTerms(db, of, change) };
+  return { attempt, warnings: await warningsOfOwnTerms(db, of, change) };
 }

@@ -138,7 +138,7 @@ test('one that has failed while it was held is released, and goes on when it is 
   await hold({ run_id });
   await run.until('failed');
   const again = await story.user.post(`/runs/${run_id}/retry`, {});
-  expect(again.body).toMatchObject({ attempt: 2, message: 'The run goes on as soon as it is released.' });
+  expect(again.body).toMatchObject({ attempt: 2, message: 'The run is held, and goes on when it is released.' });
   await release({ run_id });
   await run.untilWaiting('ask.2');
   await hold({ run_id });

@@ -149,32 +149,38 @@ test('many that come at once begin by twos, and each once', async () => {
   expect(story.model.calls).toHaveLength(12);
 });
 
-test('a failed run that is tried again joins the queue as well', async () => {
-  const id = await define(story.user, [{ id: 'say', type: 'llm', prompt_template: 'Say it.', output_key: 'said' }]);
-  const request = { message: 'Go.', provider_id: story.provider_id, max_tokens: 1 };
-  const { run_id } = (await story.user.post(`/orchestrations/${id}/run`, request)).body;
-  const failed = story.user.openRun(run_id);
-  await failed.until('failed');
-  const [first] = (await fill()) as [TestRun];
-  await story.user.patch(`/runs/${run_id}`, {});
-  const retried = await story.user.post(`/orchestrations/runs/${run_id}/retry?wait=0`, {});
-  expect(retried.status).toBe(202);
-  expect(retried.body).toMatchObject({
-    status: 'running',
-    pending_for: 'place',
-    message: expect.stringContaining('begins when the account has a place for it.'),
-  });
-  expect(retried.body).not.toHaveProperty('start_at');
-  expect((await story.user.get(`/orchestrations/runs/${run_id}`)).body).toMatchObject({
-    attempt: 2,
-    status: 'running',
-    pending_for: 'place',
-    queue_position: 1,
-  });
-  await first.cancel();
-  // It fails as before; only that it was begun again counts here.
-  await failed.until('failed');
-});
+test.each([
+  { path: '/orchestrations/runs/:id/retry?wait=0', code: 202, status: 'running' },
+  { path: '/runs/:id/retry', code: 200, status: 'pending' },
+])(
+  'a failed run that is tried again joins the queue as well, and is told so: $path',
+  async ({ path, code, status }) => {
+    const id = await define(story.user, [{ id: 'say', type: 'llm', prompt_template: 'Say it.', output_key: 'said' }]);
+    const request = { message: 'Go.', provider_id: story.provider_id, max_tokens: 1 };
+    const { run_id } = (await story.user.post(`/orchestrations/${id}/run`, request)).body;
+    const failed = story.user.openRun(run_id);
+    await failed.until('failed');
+    const [first] = (await fill()) as [TestRun];
+    await story.user.patch(`/runs/${run_id}`, {});
+    const retried = await story.user.post(path.replace(':id', run_id), {});
+    expect(retried.status).toBe(code);
+    expect(retried.body).toMatchObject({
+      status,
+      pending_for: 'place',
+      message: expect.stringContaining('begins when the account has a place for it.'),
+    });
+    expect(retried.body).not.toHaveProperty('start_at');
+    expect((await story.user.get(`/orchestrations/runs/${run_id}`)).body).toMatchObject({
+      attempt: 2,
+      status: 'running',
+      pending_for: 'place',
+      queue_position: 1,
+    });
+    await first.cancel();
+    // It fails as before; only that it was begun again counts here.
+    await failed.until('failed');
+  },
+);
 
 test('the runs of a suspended account wait in its queue too', async () => {
   const [first] = (await fill()) as [TestRun];

@@ -92,14 +92,10 @@ steeringRouter.openapi(retryFailed, async (c) => {
   const { run_id } = c.req.valid('param');
   const { deps, principal, idempotency } = c.var;
   const { note, on_behalf_of, ...change } = c.req.valid('json');
-  const { attempt, held_at, warnings } = await retryRun(
-    deps,
-    principal,
-    { run_id, change, note, on_behalf_of },
-    idempotency,
-  );
-  const message = held_at ? 'The run goes on as soon as it is released.' : 'The run goes on where it stopped.';
-  return c.json({ run_id, status: 'pending' as const, attempt, warnings, message }, 200);
+  const request = { run_id, change, note, on_behalf_of };
+  const { attempt, warnings } = await retryRun(deps, principal, request, idempotency);
+  const { how, ...begins } = await findGoingOn(deps, run_id);
+  return c.json({ run_id, status: 'pending' as const, attempt, ...begins, warnings, message: how }, 200);
 });
 
 const change = route({

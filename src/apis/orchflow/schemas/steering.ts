@@ -46,6 +46,7 @@ export const runRetriedSchema = z
     run_id: z.string(),
     status: z.literal('pending'),
     attempt: z.int().meta({ description: 'Of the run: the first time is 1.' }),
+    ...beginsShape,
     warnings,
     message: z.string(),
   })
