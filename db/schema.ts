@@ -48,6 +48,8 @@ export interface Database {
   model_cooldowns: ModelCooldownTable;
   files: FileTable;
   run_files: RunFileTable;
+  agents: AgentTable;
+  agent_versions: AgentVersionTable;
 }
 
 /** Read as `T`, written as JSON text. */
@@ -127,7 +129,7 @@ interface RunTable {
   run_id: string;
   /** Null of one that is purged: nobody finds it any more. `purged_runs` says whose it was. */
   account_id: string | null;
-  /** Postgres reads it from what the row refers to. */
+  /** Postgres reads it from what the row refers to (`say_kind`). */
   kind: GeneratedAlways<RunKind>;
   /** Null of a run that 0.1.0 started. */
   origin: RunOrigin | null;
@@ -581,3 +583,48 @@ interface RunFileTable {
   /** What models are given of it; null when it is no text. */
   text_id: string | null;
 }
+
+/** The agents of accounts, each as its newest version says. Their names differ, whatever the case. */
+interface AgentTable {
+  agent_id: string;
+  account_id: string;
+  name: string;
+  /** The number of its newest version. */
+  latest: Generated<number>;
+  created_at: Generated<string>;
+  updated_at: Generated<string>;
+}
+
+/** A version is never changed. */
+interface AgentVersionTable {
+  version_id: Generated<string>;
+  agent_id: string;
+  /** From 1: `v1`. */
+  number: number;
+  spec: Json<AgentSpec>;
+  created_at: Generated<string>;
+}
+
+/** A JSON Schema that was checked (`src/agents/json-schema.ts`). */
+export type JsonSchema = Record<string, unknown>;
+
+/** What a version of an agent says. The limits of cost, time and the schemas are those of its own runs. */
+export type AgentSpec = {
+  name: string;
+  description: string | null;
+  system_prompt: string | null;
+  /** Null: that of its provider, or of the run. */
+  model: string | null;
+  /** Null: that of the run. */
+  provider_id: string | null;
+  tools: AgentTool[];
+  max_turns: number;
+  timeout_seconds: number;
+  /** Its output waits for a person. */
+  require_approval: boolean;
+  max_cost_usd: number | null;
+  max_tokens: number | null;
+  on_budget: 'gate' | 'fail';
+  input_schema: JsonSchema | null;
+  output_schema: JsonSchema | null;
+};

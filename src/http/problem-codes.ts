@@ -51,6 +51,7 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     'Nothing of this id is yours. What belongs to another account is not found either. `errors` says where the id is, when it is in the body.',
   ],
   METHOD_NOT_ALLOWED: [405, 'Method not allowed', 'The header `Allow` has the methods that this path takes.'],
+  AGENT_EXISTS: [409, 'There is an agent of this name', 'Change that one with PATCH, or take another name.'],
   EMAIL_TAKEN: [
     409,
     'This e-mail has an account',

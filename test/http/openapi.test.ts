@@ -4,6 +4,7 @@ import type { Answer } from '../harness/client.ts';
 import { sha256 } from '../../src/crypto.ts';
 import { createContract } from './contract.ts';
 import { callAccount } from './contract-account.ts';
+import { callAgents } from './contract-agents.ts';
 import { callOrchestrations } from './contract-orchestrations.ts';
 import { callTools } from './contract-tools.ts';
 import { callSteering } from './contract-steering.ts';
@@ -216,6 +217,7 @@ test('every answer in the life of an account is as documented, member by member'
   const validation = await call('POST', '/api/v1/orchestrations/validate', {}, example);
   expect(validation.body).toEqual({ valid: true, errors: [] });
   await callTools(call);
+  await callAgents(call);
   await callFiles(call);
   await callSteering(call, goal);
 
@@ -240,6 +242,7 @@ test('every answer in the life of an account is as documented, member by member'
     '/api/v1/webhooks/subscriptions/{subscription_id}/rotate-secret',
     '/api/v1/webhooks/subscriptions/{subscription_id}/test',
     '/api/v1/keys',
+    '/api/v1/agents',
   ]) {
     const path = template.replace(/\{(\w+)\}/, (_, name: string) => targets[name]!);
     const ofScopes = path === '/api/v1/keys' ? '\n*' : '';
