@@ -140,6 +140,21 @@ export function listNamedAgents(
     .execute();
 }
 
+/** What a version of an agent of the account says, by its number. */
+export type NamedVersion = { agent_id: string; number: number; spec: AgentSpec };
+
+/** What these versions of agents of the account say; those that are not there are left out. */
+export function listAgentVersionsOf(
+  db: Db,
+  account_id: string,
+  wanted: { agent_id: string; number: number }[],
+): Promise<NamedVersion[]> {
+  return versions(db, account_id)
+    .select(['agents.agent_id', 'number', 'spec'])
+    .where((eb) => eb.or(wanted.map(({ agent_id, number }) => eb.and({ 'agents.agent_id': agent_id, number }))))
+    .execute();
+}
+
 /** The versions of an agent, newest first; undefined when the account has no such agent. */
 export async function listAgentVersions(
   db: Db,

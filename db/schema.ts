@@ -114,6 +114,11 @@ export type RunAgent = {
   tools?: AgentTool[];
   /** How often it may be asked for one output; the last time it must answer. */
   max_turns?: number;
+  /** Its outputs wait for a person. */
+  require_approval?: boolean;
+  /** The registered agent that it is, and at which version (`v2`). Both may be gone. */
+  agent_id?: string;
+  version?: string;
 };
 
 /** A step for a person: its name, or its name and what it changes of the run's terms. */

@@ -20,7 +20,7 @@ export type RunPolicies = {
 /** What a run is started with. The goal, prompts and URLs stay in Postgres; a run finds them by its id. */
 export type RunInput = Omit<RunPolicies, 'step_policies' | 'task_policies'> & {
   run_id: string;
-  agents: { name: string; model: string | null }[];
+  agents: { name: string; model: string | null; require_approval?: boolean }[];
   require_approval: boolean;
   has_webhook: boolean;
   /** What happens when the limits that Postgres holds are reached; `gate` unless given. */

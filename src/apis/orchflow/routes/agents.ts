@@ -35,7 +35,8 @@ const create = route({
   tags,
   summary: 'Register an agent that lasts',
   description:
-    'Each change of it makes a version: this is `v1`. No two of an account have one name, whatever the case.',
+    'Runs name it in their `agents`. Each change of it makes a version: this is `v1`. No two of an account have one name, ' +
+    'whatever the case.',
   request: { body: body(createAgentSchema) },
   responses: { 201: json(agentSchema, 'The agent') },
   links: agentLinks(),
@@ -93,7 +94,8 @@ const update = route({
   tags,
   summary: 'Change an agent, which makes its next version; what is not given stays',
   description:
-    'With null a field is taken back, where it can be null. Where nothing is changed, there is no new version.',
+    'With null a field is taken back, where it can be null. Where nothing is changed, there is no new version. Runs that ' +
+    'have been accepted keep what they froze.',
   request: { params, body: optionalBody(updateAgentSchema) },
   responses: { 200: json(agentSchema, 'The agent as it is now') },
   links: agentLinks(),
@@ -113,7 +115,8 @@ const remove = route({
   scope: 'agents:write',
   tags,
   summary: 'Delete an agent, with all of its versions',
-  description: 'Its name is free again.',
+  description:
+    'Its name is free again. Runs that use it go on, also those that wait: they have all of it that they need.',
   request: { params },
   responses: { 200: json(agentDeletedSchema, 'It is not found any more') },
   problems: [404],

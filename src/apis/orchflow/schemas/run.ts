@@ -7,11 +7,20 @@ import { budgetShape, gateTermsShape, onBudget, onTimeout } from '../../../runs/
 import { beginsShape, startTimeShape } from '../../../runs/start-time-schema.ts';
 import { usageSchema } from '../../../runs/usage-schema.ts';
 import { taskSchema } from './task.ts';
-import { line, requestObject, text, timestamp, url } from '../../../fields.ts';
+import { id, line, requestObject, text, timestamp, url } from '../../../fields.ts';
+import { agentVersion } from './agent.ts';
 import { agentToolsSchema } from '../../../agents/tool-schema.ts';
 
 const agentSchema = requestObject({
-  name: line(100).meta({ example: 'research' }),
+  name: line(100).optional().meta({
+    description:
+      'Of a registered agent of the account, else of a template, or any other. That of `agent_id` unless given.',
+    example: 'research',
+  }),
+  agent_id: id.optional().meta({ description: 'A registered agent, whatever its name.', example: 'agt_abc123' }),
+  version: agentVersion
+    .optional()
+    .meta({ description: 'Of a registered agent: the newest unless given. What is given beside it goes before it.' }),
   system_prompt: text(0, 20_000)
     .optional()
     .meta({ description: "The template's of this name unless given; of another name: `You are an expert NAME.`" }),
@@ -23,6 +32,7 @@ const agentSchema = requestObject({
   max_turns: z.int().min(1).max(50).optional().meta({
     description: 'Of an agent with tools: how often its model is asked for one output. 15 unless given.',
   }),
+  require_approval: z.boolean().optional().meta({ description: 'Its outputs wait for approval.' }),
 });
 
 const humanGateSchema = requestObject({ name: text(1, 200), ...gateTermsShape, on_timeout: onTimeout.optional() }).meta(
@@ -52,10 +62,16 @@ export const createRunSchema = requestObject({
     .array(agentSchema.meta({ id: 'Agent' }))
     .max(20)
     .default([])
-    .refine(
-      (agents) => new Set(agents.map((agent) => agent.name.toLowerCase())).size === agents.length,
-      'must have different names',
-    )
+    .superRefine((agents, context) => {
+      const names = agents.flatMap(({ name }) => name?.toLowerCase() ?? []);
+      if (new Set(names).size < names.length)
+        context.addIssue({ code: 'custom', message: 'must have different names' });
+      for (const [index, { name, agent_id }] of agents.entries()) {
+        if (name === undefined && agent_id === undefined) {
+          context.addIssue({ code: 'custom', path: [index, 'name'], message: 'is required' });
+        }
+      }
+    })
     .meta({ description: 'The built-in templates unless given.' }),
   human_gates: z
     .array(z.union([text(1, 200), humanGateSchema]))
@@ -149,6 +165,9 @@ export const runSchema = z
         provider_id: z.string().nullable(),
         tools: z.array(z.object({ name: z.string(), require_approval: z.boolean() })).optional(),
         max_turns: z.int().optional(),
+        require_approval: z.boolean().optional(),
+        agent_id: z.string().optional().meta({ description: 'Of a registered agent, which may be deleted since.' }),
+        version: z.string().optional(),
       }),
     ),
     human_gates: z.array(z.union([z.string(), gateOfRunSchema])),
