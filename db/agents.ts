@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from './index.ts';
 import { holdAccount, withinLimit } from './limits.ts';
-import type { AgentSpec } from './schema.ts';
+import type { AgentSpec, JsonSchema } from './schema.ts';
 
 /** The agents of accounts, and what each of their versions says. */
 
@@ -168,6 +168,27 @@ export async function listAgentVersions(
     .orderBy('number', 'desc')
     .execute();
   return found.length > 0 ? found : undefined;
+}
+
+/** What the output of a run of an agent must fit, while a person is asked to approve it; undefined when it need not. */
+export async function findSchemaOfOutput(
+  db: Db,
+  account_id: string,
+  run_id: string,
+  task_id: string,
+): Promise<JsonSchema | undefined> {
+  const run = await db
+    .selectFrom('runs')
+    .innerJoin('gates', 'gates.run_id', 'runs.run_id')
+    .select('agent_run')
+    .where('runs.run_id', '=', run_id)
+    .where('account_id', '=', account_id)
+    .where('runs.kind', '=', 'agent')
+    .where('task_id', '=', task_id)
+    .where('gates.kind', '=', 'approval')
+    .where('gates.status', '=', 'open')
+    .executeTakeFirst();
+  return run?.agent_run?.output_schema ?? undefined;
 }
 
 /**

@@ -125,7 +125,7 @@ export type RunAgent = {
 export type HumanGate = string | ({ name: string } & Partial<GateTerms>);
 
 /** What a run is of; each kind has its own workflow and input. */
-export type RunKind = 'goal' | 'orchestration';
+export type RunKind = 'goal' | 'orchestration' | 'agent';
 
 /** The API that it was started over. */
 export type RunOrigin = 'orchflow' | 'orchestrations';
@@ -173,6 +173,9 @@ interface RunTable {
   first_state: NullableJson<Record<string, ValueRef>>;
   /** Of one that does another one again. */
   rerun_from: NullableJson<RerunFrom>;
+  /** Of a run of one agent, which may be deleted since; and what of it, beside `agents`, the run froze. */
+  agent_id: string | null;
+  agent_run: NullableJson<AgentTerms>;
   /** How often it was begun: once, and again each time that it had failed and was tried again. */
   attempt: Generated<number>;
   /** What its model calls may cost, and use, before a person is asked (`gate`) or the run fails. */
@@ -609,6 +612,9 @@ interface AgentVersionTable {
   spec: Json<AgentSpec>;
   created_at: Generated<string>;
 }
+
+/** What the run of one agent keeps of what it says. */
+export type AgentTerms = Pick<AgentSpec, 'timeout_seconds' | 'output_schema'>;
 
 /** A JSON Schema that was checked (`src/agents/json-schema.ts`). */
 export type JsonSchema = Record<string, unknown>;

@@ -21,6 +21,7 @@ import { answerError as answerOrchflowError } from './apis/orchflow/envelope.ts'
 import { newId } from './ids.ts';
 import { addressOf, limit } from './http/limit.ts';
 import { createRouter } from './http/openapi.ts';
+import { agentRunsRouter } from './apis/orchflow/routes/agent-runs.ts';
 import { agentsRouter } from './apis/orchflow/routes/agents.ts';
 import { authRouter } from './apis/orchflow/routes/auth.ts';
 import { mountCodec } from './apis/operators/codec.ts';
@@ -90,6 +91,7 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/runs', auditRouter);
   app.route('/api/v1/runs', steeringRouter);
   app.route('/api/v1/agents', agentsRouter);
+  app.route('/api/v1/agents', agentRunsRouter);
   app.route('/api/v1/providers', providersRouter);
   app.route('/api/v1/tools', toolsRouter);
   app.route('/api/v1/tools/mcp', mcpServersRouter);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { JsonSchema } from '../../db/schema.ts';
+import type { FieldFault } from '../errors.ts';
 import { members, text } from '../fields.ts';
 
 /**
@@ -111,6 +112,15 @@ export function jsonSchema(description: string) {
       for (const { path, message } of faults) context.addIssue({ code: 'custom', path, message });
     })
     .meta({ description, type: 'object', additionalProperties: true });
+}
+
+/** What in a value does not fit a schema that `jsonSchema` has taken, each at its place. */
+export function schemaFaults(schema: JsonSchema, value: unknown): FieldFault[] {
+  const { error } = validatorOf(schema).safeParse(value);
+  return (error?.issues ?? []).slice(0, maxMembers).flatMap((issue): FieldFault[] => {
+    if (issue.code !== 'unrecognized_keys') return [{ path: issue.path, detail: issue.message }];
+    return issue.keys.map((key) => ({ path: [...issue.path, key], detail: 'is not a property of the schema' }));
+  });
 }
 
 /** What checks values by a schema that `jsonSchema` has taken. */

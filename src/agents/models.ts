@@ -79,9 +79,8 @@ export async function chooseModels(
         ...(agent_id && { agent_id, version }),
       };
       if (agent_id && given.provider_id) {
-        const kept = await findUsableProvider(deps.db, account_id, given.provider_id);
-        if (!kept) throw notUsable(name, given.provider_id, pathOf(index));
-        return { ...agent, provider_id: kept.provider_id };
+        const named = { name, provider_id: given.provider_id };
+        return { ...agent, provider_id: await usableProvider(deps.db, principal, named, pathOf(index)) };
       }
       if (!vendor || provider?.gateway || ownVendors.includes(vendor)) {
         if (model && !provider && !isManagedModel(deps, model)) throw notManaged(deps, model, pathOf(index));
@@ -101,10 +100,18 @@ function notManaged(deps: ManagedDeps, model: string, path: Path): InvalidInputE
   return new InvalidInputError([{ path, detail, way_out: 'register_provider' }]);
 }
 
-function notUsable(name: string, provider_id: string, path: Path): InvalidInputError {
+/** The provider that a registered agent names, or what has replaced it. Throws `InvalidInputError`, at `path`, when neither is active. */
+export async function usableProvider(
+  db: Db,
+  { account_id }: Principal,
+  { name, provider_id }: { name: string; provider_id: string },
+  path: Path,
+): Promise<string> {
+  const usable = await findUsableProvider(db, account_id, provider_id);
+  if (usable) return usable.provider_id;
   const mend = 'Change the agent, or register a provider that `replaces` it.';
   const detail = `Agent "${name}" asks the provider ${provider_id}, which is not active any more. ${mend}`;
-  return new InvalidInputError([{ path, detail }]);
+  throw new InvalidInputError([{ path, detail }]);
 }
 
 /** Throws `NOT_FOUND`, naming each that is not an active provider of the account. */

@@ -224,11 +224,8 @@ test('every answer in the life of an account is as documented, member by member'
   // A key whose first request is at work.
   const orchestration = '/api/v1/orchestrations/{orch_id}';
   const account_id = (await getAccountOf(orchflow.db, run_id))!;
-  const targets: Record<string, string> = {
-    delivery_id: `msg_${run_id}_1`,
-    orch_id: 'orch-research-report',
-    subscription_id: 'sub_1',
-  };
+  const others = { orch_id: 'orch-research-report', subscription_id: 'sub_1', agent_id: 'agt_1' };
+  const targets: Record<string, string> = { delivery_id: `msg_${run_id}_1`, ...others };
   for (const template of [
     '/api/v1/runs',
     '/api/v1/providers',
@@ -243,6 +240,7 @@ test('every answer in the life of an account is as documented, member by member'
     '/api/v1/webhooks/subscriptions/{subscription_id}/test',
     '/api/v1/keys',
     '/api/v1/agents',
+    '/api/v1/agents/{agent_id}/runs',
   ]) {
     const path = template.replace(/\{(\w+)\}/, (_, name: string) => targets[name]!);
     const ofScopes = path === '/api/v1/keys' ? '\n*' : '';

@@ -101,6 +101,7 @@ const ownedFor = (path: string) =>
 const posted: [RegExp, object][] = [
   [/\/rerun$/, { from_task: 'T1' }],
   [/\/correct$/, { output: 'Ten euros.' }],
+  [/\/agents\/\w+\/runs$/, { input: 'A clause.' }],
   [/\/run(\/stream)?$/, { message: 'Note apps' }],
   [/\/resume(\/stream)?$/, { response: { decision: 'approve' } }],
   [/\/complete$/, { output: 'The budget is ten euros.' }],

@@ -53,6 +53,16 @@ const gateOfRunSchema = z
   })
   .meta({ id: 'HumanGateOfRun' });
 
+export const fallbackProviders = z
+  .array(line(64))
+  .max(5)
+  .default([])
+  .refine((ids) => new Set(ids).size === ids.length, 'must be different')
+  .meta({
+    description: 'Asked in this order, each with its own model, when the one before refuses: key, quota, deactivated.',
+    example: ['prv_def456'],
+  });
+
 export const createRunSchema = requestObject({
   task: text(1, 20_000).meta({
     description: 'The goal.',
@@ -97,16 +107,7 @@ export const createRunSchema = requestObject({
   ...gateTermsShape,
   on_timeout: onTimeout.default('wait'),
   provider_id: line(64).optional().meta({ example: 'prv_abc123' }),
-  fallback_provider_ids: z
-    .array(line(64))
-    .max(5)
-    .default([])
-    .refine((ids) => new Set(ids).size === ids.length, 'must be different')
-    .meta({
-      description:
-        'Asked in this order, each with its own model, when the one before refuses: key, quota, deactivated.',
-      example: ['prv_def456'],
-    }),
+  fallback_provider_ids: fallbackProviders,
   ...budgetShape,
   on_budget: onBudget.default('gate'),
   ...labelsShape,
@@ -126,8 +127,15 @@ export const runStartedSchema = z
   })
   .meta({ id: 'RunStarted' });
 
+export const runKind = z.enum(['goal', 'orchestration', 'agent']);
+export const runOrigin = z.enum(['orchflow', 'orchestrations']);
+
 export const runSummaryShape = {
   run_id: z.string(),
+  kind: runKind,
+  origin: runOrigin
+    .nullable()
+    .meta({ description: 'Over which API it was started. Null of a run that 0.1.0 started.' }),
   status: runStatus,
   phase,
   task: z.string(),
@@ -135,7 +143,8 @@ export const runSummaryShape = {
   error: z.string().nullable(),
   metadata: z.record(z.string(), z.string()),
   tags: z.array(z.string()),
-  orchestration_id: z.string().nullable().meta({ description: 'Null is a run of a goal.' }),
+  orchestration_id: z.string().nullable().meta({ description: 'Of a run of an orchestration.' }),
+  agent_id: z.string().nullable().meta({ description: 'Of a run of one agent, which may be deleted since.' }),
   created_at: timestamp,
   start_at: timestamp.nullable().meta({ description: 'When it was asked to begin; null: at once.' }),
   pending_for: z
