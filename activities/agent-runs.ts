@@ -1,12 +1,14 @@
-import { ApplicationFailure } from '@temporalio/activity';
+import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { z } from 'zod';
+import { saveProgress } from '../db/progress.ts';
 import { insertText } from '../db/texts.ts';
 import type { Work } from '../db/work.ts';
 import { validatorOf } from '../src/agents/json-schema.ts';
-import type { Progress } from '../workflows/contract/states.ts';
+import { asTried, completingAgentTask } from '../workflows/contract/completion.ts';
+import type { Progress, RunStatus } from '../workflows/contract/states.ts';
 import { takeTurn, type Turn } from './agent.ts';
 import { askForJson, lastThatFits } from './ask-json.ts';
-import { atWork } from './at-work.ts';
+import { atWork, keep, signed } from './at-work.ts';
 import { callOf } from './call.ts';
 import type { ActivityDeps } from './deps.ts';
 import { filesFor } from './files.ts';
@@ -20,15 +22,37 @@ type CallAgent = {
   feedback_id: string | null;
   previous_output_id: string | null;
   turn?: number;
+  /** Its output, when it has no tools and there is nothing to warn of, completes the run. */
+  completes?: boolean;
   progress?: Progress;
 };
+
+/** `status` is the one that stands when it was to complete the run. */
+type AgentTurn = Turn & { status?: RunStatus | null };
 
 /** The runs of one agent. */
 export function createAgentActivities(deps: ActivityDeps) {
   return {
-    callAgent: (input: CallAgent) =>
-      atWork(deps, input, [input.feedback_id, input.previous_output_id], (work) => callAgent(deps, input, work)),
+    callAgent(input: CallAgent) {
+      const progress = input.progress && asTried(input.progress, Context.current().info.attempt);
+      const asked = { ...input, progress };
+      return atWork(deps, asked, [input.feedback_id, input.previous_output_id], (work) =>
+        takeAgentTurn(deps, asked, work),
+      );
+    },
   };
+}
+
+/** A turn of the agent of a run, and where it is the only one, the end of the run in the same go: readers need not wait for more. */
+async function takeAgentTurn(deps: ActivityDeps, input: CallAgent, work: Work): Promise<AgentTurn> {
+  const { run_id } = input;
+  const turn = await callAgent(deps, input, work);
+  const completing = turn.calls ? undefined : completingAgentTask(input, turn);
+  if (!completing) return turn;
+  const { status } = await keep(() => saveProgress(deps.db, run_id, signed(completing)));
+  deps.live.changed(run_id);
+  deps.outbox.ended(run_id);
+  return { ...turn, status };
 }
 
 /**

@@ -222,11 +222,15 @@ export function updateAgent(
 }
 
 /** Deletes an agent with its versions; runs keep what they froze. Returns false when the account has none of this id. */
-export async function deleteAgent(db: Db, account_id: string, agent_id: string): Promise<boolean> {
-  const { numDeletedRows } = await db
-    .deleteFrom('agents')
-    .where('account_id', '=', account_id)
-    .where('agent_id', '=', agent_id)
-    .executeTakeFirst();
-  return numDeletedRows > 0n;
+export function deleteAgent(db: Db, account_id: string, agent_id: string): Promise<boolean> {
+  return db.transaction().execute(async (trx) => {
+    // Nobody is about to add a version to it.
+    await holdAccount(trx, account_id);
+    const { numDeletedRows } = await trx
+      .deleteFrom('agents')
+      .where('account_id', '=', account_id)
+      .where('agent_id', '=', agent_id)
+      .executeTakeFirst();
+    return numDeletedRows > 0n;
+  });
 }

@@ -6,7 +6,7 @@ import {
   TimeoutFailure,
 } from '@temporalio/workflow';
 import { agentLoop } from './agent-loop.ts';
-import type { Completed } from './contract/completion.ts';
+import { mayComplete, type Completed } from './contract/completion.ts';
 import type { AgentRunInput, RunResult } from './contract/inputs.ts';
 import { isFaultOfAnswer } from './contract/agent-task.ts';
 import { agentTask, outline } from './contract/plan.ts';
@@ -52,8 +52,9 @@ async function attempt(run: AgentRun, task: TaskState): Promise<null> {
   const { work } = run;
   const loop = timed(beginAttempt(run, task, work));
   const { feedback_id } = work;
-  const material = { feedback_id, previous_output_id: feedback_id ? loop.draft_id : null };
-  const { timeout_seconds } = run.input;
+  const { timeout_seconds, require_approval } = run.input;
+  const completes = !require_approval && mayComplete(task.attempts, run.attempt);
+  const material = { feedback_id, previous_output_id: feedback_id ? loop.draft_id : null, completes };
   try {
     const takeTurn = () => callAgent(run, task, material, loop, timeout_seconds);
     const { output_id, calls } = await agentLoop({ run, task, loop }, takeTurn);

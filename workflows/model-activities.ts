@@ -165,19 +165,22 @@ export function callStep(run: DefinedRun, step: StepOutline, task: TaskState, st
   });
 }
 
-/** One turn of the agent of a run, within the agent's own time. */
+/** One turn of the agent of a run, within the agent's own time. Where it `completes` the run, that may be done then. */
 export function callAgent(
   run: RunContext,
   task: TaskState,
-  material: Omit<Material, 'inputs'>,
+  given: Omit<Material, 'inputs'> & { completes: boolean },
   loop: StepLoop,
   seconds: number,
 ) {
   const { id: task_id, attempts: attempt, agent } = task;
   const label = `${task_id} ${agent}${attempt > 1 ? `, attempt ${attempt}` : ''}`;
-  return turnWithin(run, loop, { seconds, label }, (options, progress) => {
-    const input = { run_id: run.state.run_id, task_id, attempt, ...material, turn: loop.turn, progress };
-    return activities.callAgent.executeWithOptions(options, [input]);
+  const ride = { endsRun: given.completes };
+  return turnWithin(run, loop, { seconds, label, ride }, async (options, progress) => {
+    const input = { run_id: run.state.run_id, task_id, attempt, ...given, turn: loop.turn, progress };
+    const { status, ...turn } = await activities.callAgent.executeWithOptions(options, [input]);
+    if (status) endedInPostgres(run, status);
+    return turn;
   });
 }
 

@@ -41,5 +41,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     create trigger runs_kind before insert on runs for each row execute function say_kind();
 
     create index runs_agent on runs (account_id, agent_id, created_at desc) where agent_id is not null;
+    create index runs_of_agents on runs (account_id, created_at desc) where kind = 'agent';
+    create index runs_origin on runs (account_id, origin, created_at desc);
   `.execute(db);
 }

@@ -77,3 +77,9 @@ test("a person's edit must fit it too", async () => {
   expect((await run.complete('T1', { decision: 'edit', output: edited })).status).toBe(200);
   expect((await run.until('completed')).final_output).toBe(edited);
 });
+
+test('the demo model answers with JSON too', async () => {
+  const run = await start(await registerAgent(story.user, { output_schema: verdict }));
+  const done = await run.until('completed');
+  expect(JSON.parse(done.final_output!)).toEqual({ why: 'Read this.', verdict: 'yes' });
+});

@@ -108,6 +108,19 @@ test('changes at the same time make a version each, with numbers without a gap',
   expect(new Set(changes.map(({ body }) => body.version))).toEqual(new Set(['v2', 'v3', 'v4', 'v5', 'v6']));
 });
 
+test('one that is deleted while it is changed is changed, or not found', async () => {
+  for (let round = 0; round < 5; round += 1) {
+    const path = `/agents/${await create()}`;
+    const names = ['a', 'b', 'c', 'd'];
+    const [removed, ...changes] = await Promise.all([
+      user.delete(path),
+      ...names.map((description) => user.patch(path, { description })),
+    ]);
+    expect(removed.status).toBe(200);
+    for (const { status } of changes) expect([200, 404]).toContain(status);
+  }
+});
+
 test('no two agents of an account have one name, whatever the case; of two accounts they do', async () => {
   const agent_id = await create({ name: 'Legal' });
   const other = await create({ name: 'Other' });

@@ -1,9 +1,12 @@
 import { describe, expect, test } from 'vitest';
+import { startFakeWebhook } from '../fakes/webhook.ts';
 import { registerAgent, runAgent } from '../harness/agent.ts';
+import { until } from '../harness/orchflow.ts';
 import { fetchHistories } from '../harness/replay.ts';
 import { inTurn } from '../harness/script.ts';
 import { send } from '../harness/raw.ts';
 import { useStory } from '../harness/story.ts';
+import { upload } from '../harness/upload.ts';
 
 /** Runs of one agent: one input, one output. */
 
@@ -60,7 +63,11 @@ test('an agent is asked once, with its prompt and the input, and its answer is t
     'task.completed',
     'run.completed',
   ]);
+  await story.orchflow.client.workflow.getHandle(run.run_id).result();
   const histories = await fetchHistories(story.orchflow.client, run.run_id);
+  // The only call writes the end as well.
+  const activities = histories[0]!.events!.flatMap((event) => event.activityTaskScheduledEventAttributes ?? []);
+  expect(activities.map(({ activityType }) => activityType!.name)).toEqual(['callAgent']);
   for (const secret of ['You read contracts.', 'A fair clause.'])
     expect(JSON.stringify(histories)).not.toContain(secret);
 });
@@ -82,6 +89,28 @@ test('runs of all kinds are listed, and found by what they are of', async () => 
   await run.until('completed');
   const [listed] = (await story.user.get(`/runs?agent_id=${one}`)).body.runs;
   expect(listed).toMatchObject({ kind: 'agent', agent_id: one, origin: 'orchflow', status: 'completed' });
+});
+
+test('its files are in the prompt, of its rerun too, and its webhook is told of the end', async () => {
+  const { user, model, orchflow } = story;
+  model.on(() => 'Read.');
+  const webhook = await startFakeWebhook();
+  const file = await upload(orchflow.url, user.api_key, 'Clause 1: none.', { name: 'contract.txt' });
+  const attachments = [file.body.file_id];
+  const run = await start(await register(), {
+    attachments,
+    webhook_url: webhook.url,
+    on_behalf_of: 'anna@acme.example',
+  });
+  const done = await run.until('completed');
+  expect(done.attachments).toMatchObject([{ name: 'contract.txt' }]);
+  await until(() => webhook.requests.length === 1, 'the webhook');
+  expect(webhook.requests[0]!.payload).toMatchObject({ run_id: run.run_id, event: 'completed' });
+  const { body } = await user.post(`/runs/${run.run_id}/rerun`, { from_task: 'T1' });
+  await user.openRun(body.run_id).until('completed');
+  expect(model.calls).toHaveLength(2);
+  for (const { prompt } of model.calls) expect(prompt).toContain('Clause 1: none.');
+  await webhook.down();
 });
 
 test('an input that does not fit is refused at the door, with its place', async () => {
