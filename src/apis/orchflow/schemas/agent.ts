@@ -45,8 +45,8 @@ const said = {
     .max(86_400)
     .meta({
       description:
-        'How long its model and tools may work in a run of its own; then the run fails. What people take does not count. 3600 ' +
-        'unless given.',
+        'What the turns of its model may take together, for one output of a run of its own; then the run fails. People and tools ' +
+        'have their own time. 3600 unless given.',
     }),
   require_approval: z.boolean().meta({ description: 'Its output waits for approval.' }),
   on_budget: onBudget,
