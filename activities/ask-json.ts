@@ -72,8 +72,8 @@ function againWith(faults: string[]): string {
   return `\n\n${which} cannot be used: ${faults.join(' Then: ')} Answer again, with JSON only.`;
 }
 
-/** What is wrong with an answer without such a value is told of the last object in it. */
-function lastThatFits<S extends z.ZodType>(schema: S, text: string): Understood<z.infer<S>> {
+/** The last value in an answer that has this shape. What is wrong with one without is told of the last object in it. */
+export function lastThatFits<S extends z.ZodType>(schema: S, text: string): Understood<z.infer<S>> {
   let fault: string | undefined;
   let values = jsonValues(text);
   // Some servers send JSON as a text of JSON.

@@ -77,8 +77,8 @@ async function telling<T>(
   doIt: (work: Work) => Promise<T>,
 ): Promise<T> {
   try {
-    // The run of an orchestration has a clock, and so have most of its steps.
-    if (work.suspended_ms !== null) throw whileSuspended(work.suspended_ms, work.run.kind === 'orchestration');
+    // The run of an orchestration has a clock, and so have most of its steps, and agents that run alone.
+    if (work.suspended_ms !== null) throw whileSuspended(work.suspended_ms, work.run.kind !== 'goal');
     if (work.run.held_at) throw whileHeld(work.run.held_at);
     const result = await doIt(work);
     await tellOfSuccess(deps, input, work.run.retrying);

@@ -13,7 +13,15 @@ export type CallKey = {
   run_id: string;
   task_id: string | null;
   purpose:
-    'split_tasks' | 'infer_deps' | 'execute_task' | 'evaluate_task' | 'finalize_run' | 'run_step' | 'choose_route';
+    | 'split_tasks'
+    | 'infer_deps'
+    | 'execute_task'
+    | 'evaluate_task'
+    | 'finalize_run'
+    | 'run_step'
+    | 'choose_route'
+    | 'run_agent'
+    | 'shape_output';
   attempt: number;
   /** Asked once more, since thoughts had taken all tokens. */
   has_more_tokens?: boolean;

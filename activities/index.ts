@@ -1,4 +1,5 @@
 import type { ActivityDeps } from './deps.ts';
+import { createAgentActivities } from './agent-runs.ts';
 import { createGateActivities } from './gates.ts';
 import { createPlanningActivities } from './planning.ts';
 import { createProgressActivities } from './progress.ts';
@@ -14,6 +15,7 @@ export function createActivities(deps: ActivityDeps) {
     ...createTaskActivities(deps),
     ...createToolActivities(deps),
     ...createStepActivities(deps),
+    ...createAgentActivities(deps),
     ...createGateActivities(deps),
     ...createProgressActivities(deps),
     ...createWebhookActivities(deps),

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkOut } from './checkout.ts';
 import { choose, needsWarmServers, take, type Measure } from './measure.ts';
+import { agentRun } from './measures/agents.ts';
 import { attack } from './measures/attack.ts';
 import { growth } from './measures/growth.ts';
 import { postRuns, readRuns } from './measures/requests.ts';
@@ -23,6 +24,7 @@ import { printTable, type Row } from './table.ts';
 const measures: Measure[] = [
   overhead,
   gateToEnd,
+  agentRun,
   postRuns,
   twentyAtOnce,
   twoHundredAtOnce,

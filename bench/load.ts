@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkflowNotFoundError } from '@temporalio/client';
-import { bareRun } from './bare/workflows.ts';
+import { bareCall, bareRun } from './bare/workflows.ts';
 import type { Servers } from './servers.ts';
 
 /** split, infer, three times execute and evaluate, finalize: one after another. */
@@ -23,6 +23,16 @@ export async function startBare({ client, bareQueue }: Servers, gate = false) {
     workflowId: `bare_${bareCount}`,
     taskQueue: await bareQueue(),
     args: [{ goal, gate }],
+  });
+}
+
+/** One model call alone. */
+export async function startBareCall({ client, bareQueue }: Servers) {
+  bareCount += 1;
+  return client.workflow.start(bareCall, {
+    workflowId: `bare_${bareCount}`,
+    taskQueue: await bareQueue(),
+    args: [goal],
   });
 }
 

@@ -53,6 +53,7 @@ export type Holdings = {
   providers: number;
   mcp_servers: number;
   orchestrations: number;
+  agents: number;
   files: number;
 };
 
@@ -65,6 +66,7 @@ export async function countHoldings(db: Db, account_id: string): Promise<Holding
       (select count(*) from providers where account_id = ${account_id} and status = 'active') as providers,
       (select count(*) from mcp_servers where account_id = ${account_id}) as mcp_servers,
       (select count(*) from orchestrations where account_id = ${account_id}) as orchestrations,
+      (select count(*) from agents where account_id = ${account_id}) as agents,
       (select count(*) from files where account_id = ${account_id}) as files`.execute(db);
   return rows[0]!;
 }
@@ -77,7 +79,8 @@ export async function closeAccount(db: Db, account_id: string): Promise<void> {
       .set({ suspended_at: sql`coalesce(suspended_at, now())` })
       .where('account_id', '=', account_id)
       .execute();
-    for (const table of ['api_keys', 'providers', 'mcp_servers', 'orchestrations', 'idempotency_keys'] as const) {
+    const tables = ['api_keys', 'providers', 'mcp_servers', 'orchestrations', 'agents', 'idempotency_keys'] as const;
+    for (const table of tables) {
       await trx.deleteFrom(table).where('account_id', '=', account_id).execute();
     }
     await deleteFilesOf(trx, account_id);

@@ -19,6 +19,8 @@ const limited = {
   'redeliveries under way': 'Try again when some have arrived, or have failed.',
   'webhook subscriptions': 'Delete one.',
   files: 'Delete some.',
+  agents: 'Delete one.',
+  'versions of this agent': 'Register a new agent.',
 };
 
 export type Limited = keyof typeof limited;

@@ -2,13 +2,15 @@ import { sql, type SelectQueryBuilder } from 'kysely';
 import type { RunStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 import type { PendingFor } from './run-queue.ts';
-import type { Database, Run, RunKind } from './schema.ts';
+import type { Database, Run, RunKind, RunOrigin } from './schema.ts';
 
 /** Runs of an account, as lists show them. */
 
 export type RunListItem = Pick<
   Run,
   | 'run_id'
+  | 'kind'
+  | 'origin'
   | 'status'
   | 'phase'
   | 'task'
@@ -16,6 +18,7 @@ export type RunListItem = Pick<
   | 'metadata'
   | 'tags'
   | 'orchestration_id'
+  | 'agent_id'
   | 'created_at'
   | 'start_at'
   | 'started_at'
@@ -32,6 +35,8 @@ export type RunFilter = {
   pending_for?: PendingFor;
   kind?: RunKind;
   orchestration_id?: string;
+  agent_id?: string;
+  origin?: RunOrigin;
   tags?: string[];
   metadata?: (readonly [key: string, value: string])[];
   q?: string;
@@ -67,6 +72,7 @@ export function listRuns(db: Db, account_id: string, filter: RunFilter, page: Ru
   const direction = descending ? 'desc' : 'asc';
   return filtered(db, account_id, filter, sort === 'cost_usd')
     .select(['runs.run_id', 'status', 'phase', 'task', 'error', 'metadata', 'tags', 'orchestration_id'])
+    .select(['kind', 'origin', 'agent_id'])
     .select(['created_at', 'start_at', 'started_at', 'completed_at'])
     .select(sql<PendingFor | null>`pending_for(runs)`.as('pending_for'))
     .select(waitingTasks.as('waiting_tasks'))
@@ -102,6 +108,8 @@ function filtered(
     pending_for,
     kind,
     orchestration_id,
+    agent_id,
+    origin,
     tags = [],
     metadata = [],
     q,
@@ -134,6 +142,8 @@ function filtered(
       .$if(orchestration_id !== undefined, (query) =>
         query.where('orchestration_id', '=', orchestration_id!).where('kind', '=', 'orchestration'),
       )
+      .$if(agent_id !== undefined, (query) => query.where('agent_id', '=', agent_id!))
+      .$if(origin !== undefined, (query) => query.where('origin', '=', origin!))
       .$if(created_after !== undefined, (query) => query.where('created_at', '>', created_after!))
       .$if(created_before !== undefined, (query) => query.where('created_at', '<', created_before!))
       // The document may be of words that look like a label.

@@ -62,8 +62,6 @@ export type TaskView = {
 export type RunView = Omit<
   Run,
   | 'account_id'
-  | 'kind'
-  | 'origin'
   | 'started_by'
   | 'version'
   | 'writers'
@@ -73,6 +71,7 @@ export type RunView = Omit<
   | 'final_output_id'
   | 'definition_hash'
   | 'shared_state'
+  | 'agent_run'
   | 'queued_at'
   | 'heard'
 > & {

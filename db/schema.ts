@@ -48,6 +48,8 @@ export interface Database {
   model_cooldowns: ModelCooldownTable;
   files: FileTable;
   run_files: RunFileTable;
+  agents: AgentTable;
+  agent_versions: AgentVersionTable;
 }
 
 /** Read as `T`, written as JSON text. */
@@ -112,13 +114,18 @@ export type RunAgent = {
   tools?: AgentTool[];
   /** How often it may be asked for one output; the last time it must answer. */
   max_turns?: number;
+  /** Its outputs wait for a person. */
+  require_approval?: boolean;
+  /** The registered agent that it is, and at which version (`v2`). Both may be gone. */
+  agent_id?: string;
+  version?: string;
 };
 
 /** A step for a person: its name, or its name and what it changes of the run's terms. */
 export type HumanGate = string | ({ name: string } & Partial<GateTerms>);
 
 /** What a run is of; each kind has its own workflow and input. */
-export type RunKind = 'goal' | 'orchestration';
+export type RunKind = 'goal' | 'orchestration' | 'agent';
 
 /** The API that it was started over. */
 export type RunOrigin = 'orchflow' | 'orchestrations';
@@ -127,7 +134,7 @@ interface RunTable {
   run_id: string;
   /** Null of one that is purged: nobody finds it any more. `purged_runs` says whose it was. */
   account_id: string | null;
-  /** Postgres reads it from what the row refers to. */
+  /** Postgres reads it from what the row refers to (`say_kind`). */
   kind: GeneratedAlways<RunKind>;
   /** Null of a run that 0.1.0 started. */
   origin: RunOrigin | null;
@@ -166,6 +173,9 @@ interface RunTable {
   first_state: NullableJson<Record<string, ValueRef>>;
   /** Of one that does another one again. */
   rerun_from: NullableJson<RerunFrom>;
+  /** Of a run of one agent, which may be deleted since; and what of it, beside `agents`, the run froze. */
+  agent_id: string | null;
+  agent_run: NullableJson<AgentTerms>;
   /** How often it was begun: once, and again each time that it had failed and was tried again. */
   attempt: Generated<number>;
   /** What its model calls may cost, and use, before a person is asked (`gate`) or the run fails. */
@@ -581,3 +591,51 @@ interface RunFileTable {
   /** What models are given of it; null when it is no text. */
   text_id: string | null;
 }
+
+/** The agents of accounts, each as its newest version says. Their names differ, whatever the case. */
+interface AgentTable {
+  agent_id: string;
+  account_id: string;
+  name: string;
+  /** The number of its newest version. */
+  latest: Generated<number>;
+  created_at: Generated<string>;
+  updated_at: Generated<string>;
+}
+
+/** A version is never changed. */
+interface AgentVersionTable {
+  version_id: Generated<string>;
+  agent_id: string;
+  /** From 1: `v1`. */
+  number: number;
+  spec: Json<AgentSpec>;
+  created_at: Generated<string>;
+}
+
+/** What the run of one agent keeps of what it says. */
+export type AgentTerms = Pick<AgentSpec, 'timeout_seconds' | 'output_schema'>;
+
+/** A JSON Schema that was checked (`src/agents/json-schema.ts`). */
+export type JsonSchema = Record<string, unknown>;
+
+/** What a version of an agent says. The limits of cost, time and the schemas are those of its own runs. */
+export type AgentSpec = {
+  name: string;
+  description: string | null;
+  system_prompt: string | null;
+  /** Null: that of its provider, or of the run. */
+  model: string | null;
+  /** Null: that of the run. */
+  provider_id: string | null;
+  tools: AgentTool[];
+  max_turns: number;
+  timeout_seconds: number;
+  /** Its output waits for a person. */
+  require_approval: boolean;
+  max_cost_usd: number | null;
+  max_tokens: number | null;
+  on_budget: 'gate' | 'fail';
+  input_schema: JsonSchema | null;
+  output_schema: JsonSchema | null;
+};

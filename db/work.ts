@@ -23,6 +23,7 @@ const columns = [
   'kind',
   'task',
   'agents',
+  'agent_run',
   'human_gates',
   'ask_me_about',
   'require_approval',

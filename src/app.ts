@@ -21,6 +21,8 @@ import { answerError as answerOrchflowError } from './apis/orchflow/envelope.ts'
 import { newId } from './ids.ts';
 import { addressOf, limit } from './http/limit.ts';
 import { createRouter } from './http/openapi.ts';
+import { agentRunsRouter } from './apis/orchflow/routes/agent-runs.ts';
+import { agentsRouter } from './apis/orchflow/routes/agents.ts';
 import { authRouter } from './apis/orchflow/routes/auth.ts';
 import { mountCodec } from './apis/operators/codec.ts';
 import { healthRouter } from './apis/operators/health.ts';
@@ -88,6 +90,8 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/runs', tasksRouter);
   app.route('/api/v1/runs', auditRouter);
   app.route('/api/v1/runs', steeringRouter);
+  app.route('/api/v1/agents', agentsRouter);
+  app.route('/api/v1/agents', agentRunsRouter);
   app.route('/api/v1/providers', providersRouter);
   app.route('/api/v1/tools', toolsRouter);
   app.route('/api/v1/tools/mcp', mcpServersRouter);
@@ -165,7 +169,7 @@ function description(version: string) {
       { name: 'Runs', description: 'Goals at work: started, followed, cancelled, done again from a task on.' },
       { name: 'Tasks', description: 'The parts of a run, and the answers that people give.' },
       { name: 'Steering', description: 'What people change in a run under way, beside answering.' },
-      { name: 'Agents', description: 'The built-in agents.' },
+      { name: 'Agents', description: 'Agents that last, with their versions, and the built-in ones.' },
       { name: 'Providers', description: 'The LLM vendors of an account, with its own keys.' },
       { name: 'Tools', description: 'What agents may call, and the MCP servers that have more.' },
       { name: 'Orchestrations', description: 'Definitions of steps in an order of your own.' },

@@ -115,6 +115,7 @@ const environment = z.object({
   MAX_PROVIDERS_PER_ACCOUNT: count.default(100),
   MAX_MCP_SERVERS_PER_ACCOUNT: count.default(50),
   MAX_ORCHESTRATIONS_PER_ACCOUNT: count.default(1_000),
+  MAX_AGENTS_PER_ACCOUNT: count.default(100),
   MAX_REDELIVERIES_PER_ACCOUNT: count.default(1_000),
   MAX_WEBHOOK_SUBSCRIPTIONS_PER_ACCOUNT: count.default(20),
   MAX_RUN_TEXT_BYTES: count.default(256 * 1024 * 1024),

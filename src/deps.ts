@@ -12,6 +12,7 @@ import { createRateLimits, type RateLimits } from './http/rate-limits.ts';
 import { orchestrationWorkflow } from './orchestrations/workflow.ts';
 import { createRunEvents, type RunEvents } from './runs/events.ts';
 import type { GoalDeps } from './runs/goals.ts';
+import { agentWorkflow } from './runs/agent-workflow.ts';
 import { goalWorkflow } from './runs/workflow.ts';
 import { createTemporalClient } from './temporal/client.ts';
 import { createEngine, type Engine } from './temporal/engine.ts';
@@ -48,6 +49,7 @@ export function startAppDeps({ config, log, version }: { config: Config; log: Lo
   const workflows = {
     goal: goalWorkflow({ db, historyLimit }),
     orchestration: orchestrationWorkflow({ db, historyLimit }),
+    agent: agentWorkflow({ db, historyLimit }),
   };
   const engine = createEngine({ client, db, taskQueue, workflows });
   const outbox = createOutbox({ db, engine, log, maxActiveRuns: config.MAX_ACTIVE_RUNS_PER_ACCOUNT });

@@ -4,6 +4,7 @@
  */
 
 export type DomainErrorCode =
+  | 'AGENT_EXISTS'
   | 'EMAIL_TAKEN'
   | 'FILE_REQUEST_REUSED'
   | 'FILE_TOO_LARGE'
@@ -95,7 +96,17 @@ export function requireNone(faults: FieldFault[]): void {
 
 /** Unknown things and those of other accounts are the same. */
 export function notFound(
-  what: 'Run' | 'Task' | 'Provider' | 'Orchestration' | 'Delivery' | 'Subscription' | 'MCP server' | 'Key' | 'File',
+  what:
+    | 'Run'
+    | 'Task'
+    | 'Agent'
+    | 'Provider'
+    | 'Orchestration'
+    | 'Delivery'
+    | 'Subscription'
+    | 'MCP server'
+    | 'Key'
+    | 'File',
 ): DomainError {
   return new DomainError('NOT_FOUND', `${what} not found.`);
 }

@@ -10,6 +10,7 @@ const prefixes = {
   webhook_subscription: 'sub',
   request: 'req',
   file: 'file',
+  agent: 'agt',
 } as const;
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';

@@ -6,6 +6,7 @@ import { findStoredRun } from '../db/reconcile.ts';
 import { requireEncryptionKey } from './accounts/encryption-key.ts';
 import { loadConfig } from './config.ts';
 import { orchestrationWorkflow } from './orchestrations/workflow.ts';
+import { agentWorkflow } from './runs/agent-workflow.ts';
 import { goalWorkflow } from './runs/workflow.ts';
 import { createTemporalClient } from './temporal/client.ts';
 import { createEngine } from './temporal/engine.ts';
@@ -83,6 +84,7 @@ async function main(): Promise<number> {
   const workflows = {
     goal: goalWorkflow({ db, historyLimit }),
     orchestration: orchestrationWorkflow({ db, historyLimit }),
+    agent: agentWorkflow({ db, historyLimit }),
   };
   const engine = createEngine({ client, db, taskQueue, workflows });
   const outbox = call.mends

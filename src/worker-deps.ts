@@ -8,6 +8,7 @@ import type { Config } from './config.ts';
 import { createGuardedFetch } from './fetch/index.ts';
 import { createFileStore } from './files/create-store.ts';
 import { orchestrationWorkflow } from './orchestrations/workflow.ts';
+import { agentWorkflow } from './runs/agent-workflow.ts';
 import { goalWorkflow } from './runs/workflow.ts';
 import { createTemporalClient } from './temporal/client.ts';
 import { createEngine } from './temporal/engine.ts';
@@ -31,6 +32,7 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
   const workflows = {
     goal: goalWorkflow({ db, historyLimit }),
     orchestration: orchestrationWorkflow({ db, historyLimit }),
+    agent: agentWorkflow({ db, historyLimit }),
   };
   const outbox = createOutbox({
     db,

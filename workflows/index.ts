@@ -1,3 +1,4 @@
+export { agentRun } from './agent-run.ts';
 export { orchestrationRun } from './orchestration.ts';
 export { orchflowRun } from './run.ts';
 export { webhookDelivery } from './webhook.ts';

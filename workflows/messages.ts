@@ -19,3 +19,4 @@ export const waitingTasksQuery = defineQuery<GateState[]>('waitingTasks');
 
 export const runWorkflowType = 'orchflowRun';
 export const orchestrationWorkflowType = 'orchestrationRun';
+export const agentWorkflowType = 'agentRun';

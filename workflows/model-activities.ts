@@ -130,18 +130,22 @@ function rideOf(...states: StateRefs[]): Ride {
   return { keys: states.reduce((sum, state) => sum + Object.keys(state).length, 0) };
 }
 
-/** One turn of the model of a step. The step's own time bounds its turns together; people and tools have theirs. */
-export function callStep(run: DefinedRun, step: StepOutline, task: TaskState, state: StateRefs, loop: StepLoop) {
+type TurnOptions = { summary: string; scheduleToCloseTimeout: number };
+
+/** One turn of a model within these seconds, which bound its turns together; people and tools have their own time. */
+function turnWithin<T>(
+  run: RunContext,
+  loop: StepLoop,
+  { seconds, label, ride }: { seconds: number; label: string; ride?: Ride },
+  take: (options: TurnOptions, progress: Progress | undefined) => Promise<T>,
+): Promise<T> {
   const call = async (progress: Progress | undefined) => {
     const since = Date.now();
-    const scheduleToCloseTimeout = Math.max(1, step.timeout_seconds * 1_000 - loop.worked_ms);
-    const { summary } = optionsOf(step, task);
-    const label = loop.turn > 1 ? `${summary}, turn ${loop.turn}` : summary;
-    const options = { summary: label, scheduleToCloseTimeout };
+    const scheduleToCloseTimeout = Math.max(1, seconds * 1_000 - loop.worked_ms);
+    const summary = loop.turn > 1 ? `${label}, turn ${loop.turn}` : label;
     let isWork = true;
     try {
-      const input = { ...executionOf(run, step, task), state, turn: loop.turn, progress };
-      return await activities.callStep.executeWithOptions(options, [input]);
+      return await take({ summary, scheduleToCloseTimeout }, progress);
     } catch (error) {
       isWork = !wasPutOff(error);
       throw error;
@@ -149,7 +153,35 @@ export function callStep(run: DefinedRun, step: StepOutline, task: TaskState, st
       if (isWork) loop.worked_ms += Date.now() - since;
     }
   };
-  return makeCall(run, call, rideOf(state));
+  return makeCall(run, call, ride);
+}
+
+/** One turn of the model of a step, within the step's own time. */
+export function callStep(run: DefinedRun, step: StepOutline, task: TaskState, state: StateRefs, loop: StepLoop) {
+  const bounds = { seconds: step.timeout_seconds, label: optionsOf(step, task).summary, ride: rideOf(state) };
+  return turnWithin(run, loop, bounds, (options, progress) => {
+    const input = { ...executionOf(run, step, task), state, turn: loop.turn, progress };
+    return activities.callStep.executeWithOptions(options, [input]);
+  });
+}
+
+/** One turn of the agent of a run, within the agent's own time. Where it `completes` the run, that may be done then. */
+export function callAgent(
+  run: RunContext,
+  task: TaskState,
+  given: Omit<Material, 'inputs'> & { completes: boolean },
+  loop: StepLoop,
+  seconds: number,
+) {
+  const { id: task_id, attempts: attempt, agent } = task;
+  const label = `${task_id} ${agent}${attempt > 1 ? `, attempt ${attempt}` : ''}`;
+  const ride = { endsRun: given.completes };
+  return turnWithin(run, loop, { seconds, label, ride }, async (options, progress) => {
+    const input = { run_id: run.state.run_id, task_id, attempt, ...given, turn: loop.turn, progress };
+    const { status, ...turn } = await activities.callAgent.executeWithOptions(options, [input]);
+    if (status) endedInPostgres(run, status);
+    return turn;
+  });
 }
 
 export function routeStep(run: DefinedRun, step: StepOutline, task: TaskState, state: StateRefs) {

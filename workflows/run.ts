@@ -131,10 +131,10 @@ async function execute(run: GoalRun): Promise<void> {
 
 async function doTask(run: GoalRun, task: TaskState): Promise<void> {
   if (hasEnded(task.status)) return;
-  const { require_approval } = run.input;
-  await (task.kind === 'human'
-    ? doByPerson(run, task)
-    : doByAgent(run, task, taskProgressOf(run, task), require_approval));
+  const { require_approval, agents } = run.input;
+  const agent = agents.find(({ name }) => name === task.agent);
+  const waits = require_approval || agent?.require_approval === true;
+  await (task.kind === 'human' ? doByPerson(run, task) : doByAgent(run, task, taskProgressOf(run, task), waits));
 }
 
 async function doByPerson(run: GoalRun, task: TaskState): Promise<void> {

@@ -8,7 +8,7 @@ import { accepted, evaluateTask, executeTask, refusal } from './model-activities
 import type { RunContext } from './run-context.ts';
 import { changeTask, complete, record, warn } from './state.ts';
 
-/** How agents do the tasks of a goal: in attempts, each evaluated, until one is good or a person decides. */
+/** How agents do tasks: in attempts, until one is good or a person decides. Those of a goal are evaluated. */
 
 const maxEvaluationRetries = 2;
 
@@ -19,20 +19,21 @@ export function noAttempts(): TaskProgress {
 
 /**
  * Execute, evaluate, again with the feedback; then a person decides, who may send it back as often as they like.
- * `taskProgress` comes along when the run continues as new.
+ * `taskProgress` comes along when the run continues as new. `attemptOnce` returns what is wrong with an attempt, or null.
  */
 export async function doByAgent(
   run: RunContext,
   task: TaskState,
   taskProgress: TaskProgress,
   require_approval: boolean,
+  attemptOnce: () => Promise<TaskProgress['trouble']> = () => attempt(run, task, taskProgress),
 ): Promise<void> {
   for (;;) {
     // At a gate of a tool call it is in the middle of an attempt.
     if (task.gate?.status !== 'open' || task.gate.kind === 'tool_approval') {
       if (run.projection.isHeld && !taskProgress.is_underway) await released(run);
       restWhenLong(run);
-      taskProgress.trouble = await attempt(run, task, taskProgress);
+      taskProgress.trouble = await attemptOnce();
       // Not when it rests there: then it goes on with this attempt.
       taskProgress.is_underway = false;
       const { trouble, failures } = taskProgress;
@@ -84,7 +85,7 @@ async function attempt(run: RunContext, task: TaskState, taskProgress: TaskProgr
 }
 
 /** Begins the next attempt, or takes up the one that is under way: answers that were paid for are found by its number. */
-function beginAttempt(run: RunContext, task: TaskState, taskProgress: TaskProgress): AgentLoop {
+export function beginAttempt(run: RunContext, task: TaskState, taskProgress: TaskProgress): AgentLoop {
   const attempts = taskProgress.is_underway ? task.attempts : task.attempts + 1;
   if (!taskProgress.is_underway || !taskProgress.loop) {
     taskProgress.loop = { turn: 1, pending: [], draft_id: task.output_id };

@@ -23,6 +23,11 @@ export async function bareRun(input: { goal: string; gate: boolean }): Promise<s
   return ask('finalize', [last, answer].join('\n'));
 }
 
+/** The yardstick of the run of one agent. */
+export function bareCall(input: string): Promise<string> {
+  return ask('execute', input);
+}
+
 async function doTask(id: string, context: string): Promise<string> {
   const output = await ask('execute', context, id);
   await ask('evaluate', output, id);

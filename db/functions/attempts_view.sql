@@ -45,7 +45,7 @@ begin
             select iso(min(created_at)) from told where type = 'task.started' and coalesce(told.attempt, 1) = number.attempt),
           'draft', (
             select text from calls
-            where calls.attempt = number.attempt and purpose in ('execute_task', 'run_step') and requested = 0
+            where calls.attempt = number.attempt and purpose in ('execute_task', 'run_step', 'run_agent') and requested = 0
             order by created_at desc limit 1),
           'evaluation', (
             select json_build_object('passed', data -> 'passed', 'score', data -> 'score',

@@ -35,7 +35,7 @@ begin
 
   update runs set
     account_id = null, started_by = null, task = '', metadata = '{}', tags = '{}',
-    agents = '[]', human_gates = '[]', ask_me_about = '[]', plan = null, forked_from = null,
+    agents = '[]', agent_run = null, human_gates = '[]', ask_me_about = '[]', plan = null, forked_from = null,
     shared_state = case when shared_state is not null then '{}'::jsonb end, first_state = null, rerun_from = null,
     gate_due_in = null, remind_every = null, escalation_webhook_url = null, held_at = null,
     provider_id = null, fallback_provider_ids = '[]', max_cost_usd = null, max_tokens = null,

@@ -5,6 +5,8 @@ export const scopes = [
   'runs:read',
   'runs:write',
   'gates:answer',
+  'agents:read',
+  'agents:write',
   'orchestrations:read',
   'orchestrations:write',
   'providers:read',

@@ -1,5 +1,5 @@
 import type { Db } from '../../db/index.ts';
-import { findActiveProvider, findNewestProvider, listProviders } from '../../db/providers.ts';
+import { findActiveProvider, findNewestProvider, findUsableProvider, listProviders } from '../../db/providers.ts';
 import type { RunAgent } from '../../db/schema.ts';
 import type { ToolChoice } from '../../workflows/contract/definition.ts';
 import type { Principal } from '../accounts/principal.ts';
@@ -21,6 +21,11 @@ export type AgentInput = {
   model?: string | null;
   tools?: ToolChoice[];
   max_turns?: number;
+  require_approval?: boolean;
+  /** The registered agent that it is. The provider of one is kept, whoever serves the run. */
+  agent_id?: string;
+  version?: string;
+  provider_id?: string | null;
 };
 
 /** What an account does that may not use the server's models: it names a provider of its own, or registers one. */
@@ -39,9 +44,9 @@ async function requireManaged({ db, offersManaged, managed }: ModelDeps, { accou
 
 /**
  * The agents as the run freezes them: templates filled in, and the provider of each model that the run's own provider
- * does not serve; a gateway serves all. Throws `PROVIDER_REQUIRED` when the run would need a managed model and may not have
- * one, `NOT_FOUND` for an unknown provider, and `InvalidInputError` for an unknown tool and for a model that no active
- * provider serves.
+ * does not serve; a gateway serves all. A registered agent keeps the provider that it names. Throws `PROVIDER_REQUIRED` when the run would need a managed model and may not have
+ * one, `NOT_FOUND` for an unknown provider, and `InvalidInputError` for an unknown tool, for a model that no active
+ * provider serves, and for a provider of a registered agent that is not active any more.
  */
 export async function chooseModels(
   deps: ModelDeps,
@@ -59,17 +64,24 @@ export async function chooseModels(
 
   const tools = await chooseTools(deps, principal, agents);
   return Promise.all(
-    agents.map(async ({ name, system_prompt, model = null, max_turns }, index) => {
+    agents.map(async ({ name, system_prompt, model = null, ...given }, index) => {
       const vendor = model ? vendorOfModel(model) : undefined;
       const prompt = system_prompt?.trim() || findTemplate(name)?.system_prompt || `You are an expert ${name}.`;
       const own = tools[index]!;
+      const { max_turns, require_approval, agent_id, version } = given;
       const agent = {
         name,
         system_prompt: prompt,
         model,
         ...(own.length && { tools: own }),
         ...(max_turns && { max_turns }),
+        ...(require_approval && { require_approval }),
+        ...(agent_id && { agent_id, version }),
       };
+      if (agent_id && given.provider_id) {
+        const named = { name, provider_id: given.provider_id };
+        return { ...agent, provider_id: await usableProvider(deps.db, principal, named, pathOf(index)) };
+      }
       if (!vendor || provider?.gateway || ownVendors.includes(vendor)) {
         if (model && !provider && !isManagedModel(deps, model)) throw notManaged(deps, model, pathOf(index));
         return { ...agent, provider_id: null };
@@ -86,6 +98,20 @@ export async function chooseModels(
 function notManaged(deps: ManagedDeps, model: string, path: Path): InvalidInputError {
   const detail = `"${model}" is none of this server's own models: ${managedNames(deps).join(', ')}.`;
   return new InvalidInputError([{ path, detail, way_out: 'register_provider' }]);
+}
+
+/** The provider that a registered agent names, or what has replaced it. Throws `InvalidInputError`, at `path`, when neither is active. */
+export async function usableProvider(
+  db: Db,
+  { account_id }: Principal,
+  { name, provider_id }: { name: string; provider_id: string },
+  path: Path,
+): Promise<string> {
+  const usable = await findUsableProvider(db, account_id, provider_id);
+  if (usable) return usable.provider_id;
+  const mend = 'Change the agent, or register a provider that `replaces` it.';
+  const detail = `Agent "${name}" asks the provider ${provider_id}, which is not active any more. ${mend}`;
+  throw new InvalidInputError([{ path, detail }]);
 }
 
 /** Throws `NOT_FOUND`, naming each that is not an active provider of the account. */

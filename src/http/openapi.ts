@@ -13,6 +13,8 @@ import { idempotency } from './idempotency.ts';
 import { requireNoBody, takeNoBody } from './no-body.ts';
 
 const named = {
+  agent_id: 'Agent',
+  version: 'Agent',
   provider_id: 'Provider',
   orch_id: 'Orchestration',
   delivery_id: 'Delivery',

@@ -51,6 +51,7 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     'Nothing of this id is yours. What belongs to another account is not found either. `errors` says where the id is, when it is in the body.',
   ],
   METHOD_NOT_ALLOWED: [405, 'Method not allowed', 'The header `Allow` has the methods that this path takes.'],
+  AGENT_EXISTS: [409, 'There is an agent of this name', 'Change that one with PATCH, or take another name.'],
   EMAIL_TAKEN: [
     409,
     'This e-mail has an account',
@@ -93,8 +94,8 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
   ],
   RUN_NOT_OF_GOAL: [
     409,
-    'This is the run of an orchestration',
-    'Its steps are not changed while it is under way. A rerun does one of them again, with all after it; a run that has failed is tried again with `POST /api/v1/runs/{run_id}/retry`.',
+    'This is not the run of a goal',
+    'The steps of an orchestration, and the task of an agent, are not changed while it is under way. A rerun does one of them again, with all after it; a run that has failed is tried again with `POST /api/v1/runs/{run_id}/retry`.',
   ],
   RUN_NOT_FAILED: [
     409,

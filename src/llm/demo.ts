@@ -1,4 +1,5 @@
 import { readBlocks, type Block } from './blocks.ts';
+import { exampleOf } from './demo-json.ts';
 import { inferDependencies, planTasks, shorten } from './demo-plan.ts';
 import type { ModelAnswer, ModelRequest, ModelTarget, ToolCall } from './model.ts';
 import { toolCalls } from './tools.ts';
@@ -19,7 +20,7 @@ export async function callDemo(
   const { system, prompt } = request;
   const forced = forcedCall(request);
   if (forced) return { text: '', tool_calls: [forced], model, finish: 'stop', input_tokens: 0, output_tokens: 0 };
-  const text = answerTo(system.split('\n', 1)[0]!.trim(), readBlocks(prompt));
+  const text = answerTo(system.split('\n', 1)[0]!.trim(), readBlocks(prompt), request.schema?.json_schema);
   for (const line of text.match(/[^\n]*\n+|[^\n]+$/g) ?? []) on_delta?.(line);
   return {
     text,
@@ -40,7 +41,7 @@ function forcedCall({ prompt, tools = [], tool_choice, turns }: ModelRequest): T
   return toolCalls([{ name: tool.name, arguments: given }], turns)[0];
 }
 
-function answerTo(role: string, blocks: Block[]): string {
+function answerTo(role: string, blocks: Block[], schema?: Record<string, unknown>): string {
   switch (role) {
     case "You are Orchflow's planner.":
       return JSON.stringify({
@@ -55,7 +56,7 @@ function answerTo(role: string, blocks: Block[]): string {
     case "You are Orchflow's editor.":
       return finalResult(blocks);
     default:
-      return taskOutput(blocks);
+      return schema ? JSON.stringify(exampleOf(schema, shorten(goalOf(blocks), 100))) : taskOutput(blocks);
   }
 }
 

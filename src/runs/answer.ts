@@ -10,6 +10,7 @@ import { attachmentsAt, takeFiles } from '../files/attach.ts';
 import type { FileDeps } from '../files/keep.ts';
 import { DomainError, InvalidInputError, notFound, type ProblemMembers } from '../errors.ts';
 import { newId, type IdSeed } from '../ids.ts';
+import { checkEdit } from './agent-edits.ts';
 import type { Outbox } from '../temporal/outbox.ts';
 
 /** `gate_id` is the question that it answers; without one it is meant for the one that is open now. */
@@ -39,6 +40,7 @@ export async function answerTask(
   // The task may wait at its next gate by now, which this answer is not for.
   const before = idempotency?.isRetry ? await findGateAnsweredBy(db, answer.run_id, request_id) : undefined;
   if (before) return before;
+  if (answer.decision === 'edit') await checkEdit(db, principal.account_id, answer);
   const doing = doingOf(principal, { note, on_behalf_of });
   const given = { ...answer, ...doing, account_id: principal.account_id, request_id };
   const completion = await completeTask(db, given, (inForm) => {

@@ -1,6 +1,7 @@
 import type { HumanGate, RunAgent } from '../../db/schema.ts';
 import type { Principal, Remark } from '../accounts/principal.ts';
-import { chooseModels, checkFallbacks, type AgentInput, type ModelDeps } from '../agents/models.ts';
+import { chooseModels, checkFallbacks, type ModelDeps } from '../agents/models.ts';
+import { namedAgents, type NamedAgent } from '../agents/named.ts';
 import { agentTemplates } from '../agents/templates.ts';
 import { requireCallable } from '../fetch/index.ts';
 import { newId, type IdSeed } from '../ids.ts';
@@ -15,7 +16,7 @@ export type Goal = RunTerms &
   StartTimeRequest &
   Pick<Remark, 'on_behalf_of'> & {
     task: string;
-    agents: AgentInput[];
+    agents: NamedAgent[];
     human_gates: HumanGate[];
     ask_me_about: string[];
     require_approval: boolean;
@@ -27,7 +28,7 @@ export type Goal = RunTerms &
 /**
  * Accepts a run of a goal, with its agents as they are now, and returns its id. Throws `InvalidInputError` for terms that
  * cannot work, addresses that may not be called, files, models and tools that the account does not have, `NOT_FOUND` for
- * providers that it does not have, and what `startRun` throws.
+ * providers and agents that it does not have, and what `startRun` throws.
  */
 export async function startGoal(
   deps: GoalDeps,
@@ -40,7 +41,7 @@ export async function startGoal(
   checkGateTerms(goal, gates, deps.minReminderSeconds);
   requireCallable(deps.checkAddress, addressesOf(goal, gates));
   await checkFallbacks(deps.db, principal, goal.fallback_provider_ids);
-  const given = goal.agents.length > 0 ? goal.agents : agentTemplates;
+  const given = goal.agents.length > 0 ? await namedAgents(deps.db, principal, goal.agents) : agentTemplates;
   const agents = await chooseModels(deps, principal, goal.provider_id ?? null, given);
   const run_id = newId('run', idempotency);
   const { on_behalf_of } = goal;

@@ -93,8 +93,13 @@ async function steer(
 function requireUnderway({ run, tasks }: SteeredSource): void {
   const refuse = (code: 'RUN_FINISHED' | 'RUN_NOT_OF_GOAL' | 'RUN_NOT_READY' | 'STEERED_TOO_OFTEN', message: string) =>
     new DomainError(code, message, { members: { run_status: run.status } });
-  if (run.kind !== 'goal')
+  if (run.kind === 'orchestration')
     throw refuse('RUN_NOT_OF_GOAL', 'This is the run of an orchestration, whose steps are not changed.');
+  if (run.kind === 'agent')
+    throw refuse(
+      'RUN_NOT_OF_GOAL',
+      'This is the run of one agent, whose only task is not changed. Cancel or rerun it.',
+    );
   if (hasEnded(run.status)) throw refuse('RUN_FINISHED', `The run is ${run.status}. Rerun it from the task.`);
   if (run.queued_at !== null) throw refuse('RUN_NOT_READY', 'The run has not begun.');
   if (tasks.length === 0) throw refuse('RUN_NOT_READY', 'The run has no plan yet.');

@@ -1,7 +1,7 @@
 import { heardOf, readGoalSoFar } from '../../db/goal-runs.ts';
 import type { Db } from '../../db/index.ts';
 import { listPlannedTasks } from '../../db/reruns.ts';
-import type { Run } from '../../db/schema.ts';
+import type { Run, RunAgent } from '../../db/schema.ts';
 import { countRunDeliveries } from '../../db/webhooks.ts';
 import type { CarriedRun, RunInput } from '../../workflows/contract/inputs.ts';
 import { gateName } from '../../workflows/contract/plan.ts';
@@ -20,7 +20,11 @@ export function goalWorkflow({ db, historyLimit }: { db: Db; historyLimit?: numb
     const { run_id, attempt } = run;
     return {
       run_id,
-      agents: run.agents.map(({ name, model }) => ({ name, model })),
+      agents: run.agents.map(({ name, model, require_approval }) => ({
+        name,
+        model,
+        ...(require_approval && { require_approval }),
+      })),
       require_approval: run.require_approval,
       has_webhook: run.webhook_url !== null,
       on_budget: run.on_budget,
@@ -46,9 +50,14 @@ async function carriedOver(db: Db, run: Run): Promise<CarriedRun> {
   return { ...triedAgain(run, { phase, tasks: states, steered: heardOf(run) }), ...soFar, planned };
 }
 
+/** "legal v2 (gpt-4o)" */
+export function describeAgent({ name, model, version }: RunAgent): string {
+  return [name, version, model && `(${model})`].filter(Boolean).join(' ');
+}
+
 function describe({ run_id, agents, ask_me_about, human_gates, require_approval }: Run): [string, string[]][] {
   return [
-    ['Agents', agents.map(({ name, model }) => (model ? `${name} (${model})` : name))],
+    ['Agents', agents.map(describeAgent)],
     ['Asks a person about', ask_me_about],
     ['Steps for a person', human_gates.map(gateName)],
     ['Every AI task waits for approval', [require_approval ? 'yes' : 'no']],

@@ -50,6 +50,7 @@ async function furnish(webhook_url: string) {
   const headers = { 'x-api-key': api_key, 'content-type': 'application/json', 'idempotency-key': 'zebra' };
   await send(orchflow.url, 'POST', '/api/v1/runs', headers, JSON.stringify({ task: '' }));
   await user.post('/keys', { name: 'zebra', scopes: ['runs:read'] });
+  await user.post('/agents', { name: 'Zebra', system_prompt: 'Count zebras.' });
   await user.post('/webhooks/secret/rotate', {});
   await upload(orchflow.url, api_key, 'Zebra.', { name: 'zebra.txt' });
   const account_id = await accountIdOf(user.email);
@@ -78,7 +79,7 @@ test('without --yes it says what would be lost; with it all is gone, what lives 
   const asked = await account(user.email, '--delete');
   expect(asked).toMatchObject({ code: 1, stdout: '' });
   expect(asked.stderr).toBe(
-    `${user.email} has runs: 4 (not ended: 3), active providers: 1, MCP servers: 1, orchestrations: 1, files: 1. ` +
+    `${user.email} has runs: 4 (not ended: 3), active providers: 1, MCP servers: 1, orchestrations: 1, agents: 1, files: 1. ` +
       'Say it again with --yes, and all of it is deleted, for good.\n',
   );
   expect(await tablesWith(db, 'account_id', account_id)).toEqual(filled);

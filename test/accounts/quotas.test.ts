@@ -225,6 +225,7 @@ describe('runs a month', () => {
       metadata: ___________,
       first_state: ____________,
       rerun_from: _____________,
+      agent_run: ______________,
       ...rest
     } = row;
     const earlier = Array.from({ length: 95 }, (_unused, index) => ({

@@ -33,6 +33,8 @@ const tables: Record<Exclude<keyof Database, 'outbox' | 'rate_limits'>, true> = 
   model_cooldowns: true,
   files: true,
   run_files: true,
+  agents: true,
+  agent_versions: true,
 };
 
 /** How many rows each table has: equal before and after a request that must leave nothing. */

@@ -4,6 +4,7 @@ import type { Answer } from '../harness/client.ts';
 import { sha256 } from '../../src/crypto.ts';
 import { createContract } from './contract.ts';
 import { callAccount } from './contract-account.ts';
+import { callAgents } from './contract-agents.ts';
 import { callOrchestrations } from './contract-orchestrations.ts';
 import { callTools } from './contract-tools.ts';
 import { callSteering } from './contract-steering.ts';
@@ -216,17 +217,15 @@ test('every answer in the life of an account is as documented, member by member'
   const validation = await call('POST', '/api/v1/orchestrations/validate', {}, example);
   expect(validation.body).toEqual({ valid: true, errors: [] });
   await callTools(call);
+  await callAgents(call);
   await callFiles(call);
   await callSteering(call, goal);
 
   // A key whose first request is at work.
   const orchestration = '/api/v1/orchestrations/{orch_id}';
   const account_id = (await getAccountOf(orchflow.db, run_id))!;
-  const targets: Record<string, string> = {
-    delivery_id: `msg_${run_id}_1`,
-    orch_id: 'orch-research-report',
-    subscription_id: 'sub_1',
-  };
+  const others = { orch_id: 'orch-research-report', subscription_id: 'sub_1', agent_id: 'agt_1' };
+  const targets: Record<string, string> = { delivery_id: `msg_${run_id}_1`, ...others };
   for (const template of [
     '/api/v1/runs',
     '/api/v1/providers',
@@ -240,6 +239,8 @@ test('every answer in the life of an account is as documented, member by member'
     '/api/v1/webhooks/subscriptions/{subscription_id}/rotate-secret',
     '/api/v1/webhooks/subscriptions/{subscription_id}/test',
     '/api/v1/keys',
+    '/api/v1/agents',
+    '/api/v1/agents/{agent_id}/runs',
   ]) {
     const path = template.replace(/\{(\w+)\}/, (_, name: string) => targets[name]!);
     const ofScopes = path === '/api/v1/keys' ? '\n*' : '';

@@ -25,7 +25,9 @@ let owned: Record<
   | 'server_name'
   | 'key_id'
   | 'subscription_id'
-  | 'file_id',
+  | 'file_id'
+  | 'agent_id'
+  | 'version',
   string
 >;
 /** An orchestration without an id, for the routes that take one. */
@@ -47,6 +49,7 @@ beforeAll(async () => {
   const { subscription_id } = (await owner.post('/webhooks/subscriptions', hook)).body;
   const { file_id } = (await upload(orchflow.url, owner.api_key, 'Mine.')).body;
   const { key_id } = (await owner.post('/keys', { name: 'Owned', scopes: ['runs:read'] })).body;
+  const { agent_id } = (await owner.post('/agents', { name: 'Owned' })).body;
   owned = {
     run_id,
     task_id: 'T1',
@@ -57,6 +60,8 @@ beforeAll(async () => {
     key_id,
     subscription_id,
     file_id,
+    agent_id,
+    version: 'v1',
   };
   const account_id = (await getAccountOf(orchflow.db, run_id))!;
   const { delivery_id } = owned;
@@ -96,6 +101,7 @@ const ownedFor = (path: string) =>
 const posted: [RegExp, object][] = [
   [/\/rerun$/, { from_task: 'T1' }],
   [/\/correct$/, { output: 'Ten euros.' }],
+  [/\/agents\/\w+\/runs$/, { input: 'A clause.' }],
   [/\/run(\/stream)?$/, { message: 'Note apps' }],
   [/\/resume(\/stream)?$/, { response: { decision: 'approve' } }],
   [/\/complete$/, { output: 'The budget is ten euros.' }],
@@ -130,6 +136,8 @@ const nobodys = [
     key_id: 'key_00000000000000000000',
     subscription_id: 'sub_00000000000000000000',
     file_id: 'file_00000000000000000000',
+    agent_id: 'agt_00000000000000000000',
+    version: 'v1',
   },
   {
     run_id: 'x',
@@ -141,6 +149,8 @@ const nobodys = [
     key_id: 'x',
     subscription_id: 'x',
     file_id: 'x',
+    agent_id: 'x',
+    version: 'x',
   },
 ];
 
@@ -161,6 +171,7 @@ describe('every route with an id', () => {
     }
     expect(await run.get()).toEqual(before);
     expect((await owner.get('/providers')).body.providers).toHaveLength(1);
+    expect((await owner.get('/agents')).body.agents).toHaveLength(1);
   });
 
   test('answers for ids that cannot be, such as a NUL or a path, as for unknown ones', async () => {
@@ -176,6 +187,8 @@ describe('every route with an id', () => {
           key_id: id,
           subscription_id: id,
           file_id: id,
+          agent_id: id,
+          version: id,
         });
         const { status, text } = await exchange(operation, path, stranger.api_key);
         expect({ status, code: JSON.parse(text).code }, `${operation.method} ${path}`).toEqual({

@@ -90,6 +90,8 @@ test('each entry says what the run is and where it stands, without its texts', a
     runs: [
       {
         run_id,
+        kind: 'goal',
+        origin: 'orchflow',
         status: 'pending',
         phase: 'queued',
         task: 'Task 0.',
@@ -98,6 +100,7 @@ test('each entry says what the run is and where it stands, without its texts', a
         metadata: {},
         tags: [],
         orchestration_id: null,
+        agent_id: null,
         created_at: '2026-01-01T00:00:00.000Z',
         start_at: null,
         pending_for: null,

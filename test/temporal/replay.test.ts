@@ -1,12 +1,13 @@
-import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { temporal } from '@temporalio/proto';
 import { Worker } from '@temporalio/worker';
 import { afterAll, expect, inject, test } from 'vitest';
 import { startFakeWebhook, type FakeWebhook } from '../fakes/webhook.ts';
-import packageJson from '../../package.json' with { type: 'json' };
 import type { TestRun } from '../harness/orchflow.ts';
 import { resume, runSteps, startSteps } from '../harness/orchestration.ts';
+import { registerAgent, runAgent } from '../harness/agent.ts';
+import { folder, keepHistories } from '../harness/histories.ts';
 import { fetchHistories } from '../harness/replay.ts';
 import { inTurn } from '../harness/script.ts';
 import { useStory } from '../harness/story.ts';
@@ -19,26 +20,11 @@ import { useStory } from '../harness/story.ts';
  */
 
 const { History } = temporal.api.history.v1;
-const folder = path.join(import.meta.dirname, '../histories');
 const story = useStory({ RUN_HISTORY_LIMIT: '100' });
 let webhook: FakeWebhook | undefined;
 afterAll(() => webhook?.down());
 
-/** Keeps the history of a run as it stands; of one that has continued as new, each. */
-async function keep(name: string, { run_id }: TestRun) {
-  const histories = await fetchHistories(story.orchflow.client, run_id);
-  for (const [index, history] of histories.toReversed().entries()) {
-    expect(history.events!.length).toBeGreaterThan(10);
-    if (!process.env.SAVE_HISTORIES) continue;
-    const release = path.join(folder, packageJson.version);
-    mkdirSync(release, { recursive: true });
-    const plain = History.toObject(History.create(history), { longs: String, enums: String, bytes: String });
-    const file = `${name}${index > 0 ? `-${index + 1}` : ''}.json`;
-    // Stack traces name places of this machine.
-    const text = JSON.stringify(plain, (key, value: unknown) => (key === 'stackTrace' ? undefined : value));
-    writeFileSync(path.join(release, file), `${text}\n`);
-  }
-}
+const keep = (name: string, { run_id }: TestRun) => keepHistories(story.orchflow.client, name, run_id);
 
 const saved = globSync('*/*.json', { cwd: folder });
 
@@ -101,6 +87,26 @@ test('a run with approvals, rejected and edited', async () => {
   await run.until('completed');
   await story.orchflow.client.workflow.getHandle(run.run_id).result();
   await keep('approvals', run);
+});
+
+test('a run of one agent, with tools, that is sent back and then approved', async () => {
+  const call = { call: [{ name: 'run_javascript', arguments: { code: '6 * 7' } }] };
+  story.model.on(inTurn(call, 'It is 42.', 'It is 42, of course.'));
+  const tools = [{ name: 'run_javascript', require_approval: true }];
+  const { provider_id, user } = story;
+  const agent_id = await registerAgent(user, { provider_id, tools, require_approval: true });
+  const run = await runAgent(user, agent_id);
+  for (const [kind, answer] of [
+    ['tool_approval', { decision: 'approve' }],
+    ['approval', { decision: 'reject', output: 'Say it better.' }],
+    ['approval', { decision: 'approve' }],
+  ] as const) {
+    await run.until(({ tasks }) => tasks[0]?.gate?.kind === kind && tasks[0].gate.status === 'open');
+    await run.complete('T1', answer);
+  }
+  await run.until('completed');
+  await story.orchflow.client.workflow.getHandle(run.run_id).result();
+  await keep('agent', run);
 });
 
 test('a run that is helped, by signal, after three failed evaluations and a refused key', async () => {

@@ -1,4 +1,5 @@
 import { eventOf } from './events.ts';
+import { agentTaskId } from './plan.ts';
 import type { Progress, RunState } from './states.ts';
 
 /**
@@ -34,6 +35,30 @@ export function mayComplete(attempt: number, runAttempt: number): boolean {
  */
 export function asTried(progress: Progress, tries: number): Progress {
   return { ...progress, version: progress.version + tries - 1 };
+}
+
+/**
+ * The same of the activity that makes the only call of an agent that runs alone: its task is completed with the run. Undefined
+ * also when that task did not ride along.
+ */
+export function completingAgentTask(
+  { completes, progress }: { completes?: boolean; progress?: Progress },
+  written: { output_id: string; warnings: string[] },
+): FollowingProgress | undefined {
+  const completing = completingProgress({ completes, progress }, written);
+  const task = progress?.tasks.find(({ id }) => id === agentTaskId);
+  if (!completing || !task) return undefined;
+  const { output_id } = written;
+  const { id: task_id, attempts: attempt, round } = task;
+  return {
+    ...completing,
+    tasks: [{ ...task, status: 'completed', output_id }],
+    events: [
+      eventOf('agent.turn', { task_id, attempt, output_id }),
+      eventOf('task.completed', { task_id, output_id, round }),
+      ...completing.events,
+    ],
+  };
 }
 
 /**

@@ -20,7 +20,7 @@ export type RunPolicies = {
 /** What a run is started with. The goal, prompts and URLs stay in Postgres; a run finds them by its id. */
 export type RunInput = Omit<RunPolicies, 'step_policies' | 'task_policies'> & {
   run_id: string;
-  agents: { name: string; model: string | null }[];
+  agents: { name: string; model: string | null; require_approval?: boolean }[];
   require_approval: boolean;
   has_webhook: boolean;
   /** What happens when the limits that Postgres holds are reached; `gate` unless given. */
@@ -59,6 +59,24 @@ export type OrchestrationInput = Omit<RunPolicies, 'human_gate_policies' | 'task
   rerun_from?: RerunFrom;
 };
 
+/** What the run of one agent is started with. Its prompt, its input and its schema stay in Postgres. */
+export type AgentRunInput = Pick<RunPolicies, 'gate_policy'> & {
+  run_id: string;
+  agent: { name: string; model: string | null };
+  require_approval: boolean;
+  /** What the turns of its model may take for one output, together. */
+  timeout_seconds: number;
+  has_webhook: boolean;
+  on_budget?: 'gate' | 'fail';
+  /** 1, and one more each time that the run is tried again. */
+  attempt: number;
+  history_limit?: number;
+  /** What was done before: the run is tried again, or continues as new. */
+  carried?: CarriedAgentRun;
+  /** How many webhooks it has sent. Given when its workflow was lost, and this one takes its place. */
+  webhooks?: number;
+};
+
 /** Where the run of an orchestration takes over from another one. Both are by the path of an execution of a step. */
 export type RerunFrom = {
   /** The steps that are done anew where the other run had begun them. */
@@ -90,6 +108,9 @@ export type CarriedRun = Carried & {
   works: [task_id: string, TaskProgress][];
   final_work: FinalWork;
 };
+
+/** The same of a run of one agent; `work` is missing when it had not begun. */
+export type CarriedAgentRun = Carried & { work?: TaskProgress };
 
 /** How often the final output was tried, and what people have said to it meanwhile. */
 export type FinalWork = { attempt: number; remarks: string[] };

@@ -117,6 +117,13 @@ export function isBudgetTask({ id }: Pick<TaskState, 'id'>): boolean {
   return id.startsWith('_budget_');
 }
 
+/** The only task of the run of one agent, beside what is asked about its budget. */
+export const agentTaskId = 'T1';
+
+export function agentTask({ name, model }: { name: string; model: string | null }): TaskState {
+  return newTask({ id: agentTaskId, title: name, kind: 'ai', agent: name, model, depends_on: [] });
+}
+
 /** The task in which a person helps when nothing can be planned. */
 export function planningTask(): TaskState {
   return newTask({ id: '_planning', title: 'Planning', kind: 'human', agent: null, model: null, depends_on: [] });

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import type { Context } from 'hono';
-import { findDelay } from '../../../../db/holds.ts';
+import type { Run } from '../../../../db/schema.ts';
 import { findOwnRun } from '../../../../db/runs.ts';
 import { InvalidInputError, notFound } from '../../../errors.ts';
 import { id } from '../../../fields.ts';
@@ -9,10 +8,11 @@ import { faults } from '../../../http/faults.ts';
 import { body, createRouter, json, route } from '../../../http/openapi.ts';
 import { stateEdits } from '../../../orchestrations/initial-state-schema.ts';
 import { rerunOrchestration } from '../../../orchestrations/rerun.ts';
+import { rerunAgent } from '../../../runs/agent-rerun.ts';
 import { startGoal } from '../../../runs/goals.ts';
 import { rerunGoal } from '../../../runs/rerun.ts';
-import type { StartTimeRequest } from '../../../runs/start-time.ts';
 import { runLinks } from '../links.ts';
+import { started } from '../started.ts';
 import { outputEdits, rerunSchema } from '../schemas/rerun.ts';
 import { createRunSchema, runStartedSchema } from '../schemas/run.ts';
 
@@ -51,7 +51,8 @@ const rerun = route({
   description:
     'Of a run of a goal, tasks before `from_task` are taken over as they are, with the texts in `edits` in place of their ' +
     'outputs. Of an orchestration, steps that are completed before it, or beside it in other branches, are; the step finds ' +
-    'the state as it was, with the values in `edits`. What is taken over is not done, asked or paid for again.',
+    'the state as it was, with the values in `edits`. What is taken over is not done, asked or paid for again. Of one agent, T1 is ' +
+    'done again, by the agent as it was frozen.',
   request: { params: z.object({ run_id: id }), body: body(rerunSchema) },
   responses: { 201: json(runStartedSchema, 'The new run is accepted and will not be lost') },
   links: runLinks(),
@@ -59,45 +60,35 @@ const rerun = route({
 });
 
 runStartsRouter.openapi(rerun, async (c) => {
-  const { deps, principal, idempotency } = c.var;
   const { run_id } = c.req.valid('param');
-  const { edits, ...request } = c.req.valid('json');
-  const source = await findOwnRun(deps.db, principal.account_id, run_id);
+  const request = c.req.valid('json');
+  const source = await findOwnRun(c.var.deps.db, c.var.principal.account_id, run_id);
   if (!source) throw notFound('Run');
-  const forked =
-    source.kind === 'orchestration'
-      ? rerunOrchestration(deps, principal, source, { ...request, edits: editsOf(stateEdits, edits) }, idempotency)
-      : rerunGoal(deps, principal, source, { ...request, edits: editsOf(outputEdits, edits) }, idempotency);
-  return started(c, await forked, request);
+  return started(c, await rerunOf(c.var, source, request), request);
 });
+
+function rerunOf(
+  { deps, principal, idempotency }: AppEnv['Variables'],
+  source: Run,
+  { edits, ...request }: z.infer<typeof rerunSchema>,
+): Promise<string> {
+  switch (source.kind) {
+    case 'goal': {
+      const goal = { ...request, edits: editsOf(outputEdits, edits) };
+      return rerunGoal(deps, principal, source, goal, idempotency);
+    }
+    case 'orchestration': {
+      const orchestration = { ...request, edits: editsOf(stateEdits, edits) };
+      return rerunOrchestration(deps, principal, source, orchestration, idempotency);
+    }
+    case 'agent':
+      return rerunAgent(deps, principal, source, { ...request, edits }, idempotency);
+  }
+}
 
 /** What is edited, as the kind of the run takes it. */
 function editsOf<T>(schema: z.ZodType<T>, given: Record<string, unknown>): T {
   const { data, error } = z.object({ edits: schema }).safeParse({ edits: given });
   if (error) throw new InvalidInputError(faults(error));
   return data.edits;
-}
-
-const begins = {
-  start_at: (at: string | null) => `Run accepted. It begins at ${at}.`,
-  place: () => 'Run accepted. It begins when the account has a place for it.',
-  release: () => 'Run accepted. It is held, and begins when it is released.',
-};
-
-/**
- * 201, with where the run is, and what it waits for before it begins. Where it waits for nothing, as places are not limited and
- * no time was `asked` for, the database is not asked.
- */
-async function started(c: Context<AppEnv>, run_id: string, asked: StartTimeRequest) {
-  c.header('Location', `/api/v1/runs/${run_id}`);
-  const accepted = { run_id, status: 'pending' as const };
-  const poll = `Poll GET /runs/${run_id} for status.`;
-  const { db, quotas } = c.var.deps;
-  const most = quotas.MAX_ACTIVE_RUNS_PER_ACCOUNT;
-  const isLater = asked.start_at !== undefined || asked.start_in !== undefined;
-  const delay = isLater || most !== undefined ? await findDelay(db, run_id, most) : undefined;
-  const { pending_for = null, start_at = null } = delay ?? {};
-  const begun = start_at ? 'Run started: its `start_at` is over.' : 'Run started.';
-  const message = `${pending_for ? begins[pending_for](start_at) : begun} ${poll}`;
-  return c.json({ ...accepted, message, ...(pending_for && { pending_for }), ...(start_at && { start_at }) }, 201);
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { timestamp } from '../../../fields.ts';
 import { attachmentSchema } from '../../../runs/attachments-schema.ts';
 import { actorSchema } from '../../../runs/remark-schema.ts';
+import { runKind } from './run.ts';
 import { decisionSchema, gateSchema } from './task.ts';
 
 const toolCallSchema = z
@@ -79,7 +80,7 @@ export const attemptsSchema = z
 export const auditSchema = z
   .object({
     run_id: z.string(),
-    kind: z.enum(['goal', 'orchestration']),
+    kind: runKind,
     task: z.string(),
     status: z.string(),
     started_by: z.string().nullable().meta({ description: 'The id of the key.' }),

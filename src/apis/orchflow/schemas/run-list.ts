@@ -5,7 +5,7 @@ import { id, moment, text } from '../../../fields.ts';
 import { cursor, limit } from '../../../http/cursor.ts';
 import { queryNumber } from '../../../http/query.ts';
 import { maxLabels, tag } from '../../../runs/labels-schema.ts';
-import { runStatus, runSummaryShape } from './run.ts';
+import { runKind, runOrigin, runStatus, runSummaryShape } from './run.ts';
 
 /** Given once or several times. */
 function repeated<T extends z.ZodType<string, string>>(schema: T) {
@@ -25,8 +25,10 @@ const costsSoFar =
 const runFilterShape = {
   status: runStatus.optional(),
   pending_for: z.enum(pendingFor).optional().meta({ description: 'Those that wait for it, and have not begun.' }),
-  kind: z.enum(['goal', 'orchestration']).optional(),
+  kind: runKind.optional(),
   orchestration_id: id.optional(),
+  agent_id: id.optional().meta({ description: 'Runs of this agent alone; not those of goals that name it.' }),
+  origin: runOrigin.optional().meta({ description: 'Over which API they were started.' }),
   tag: repeated(tag).optional().meta({ description: 'Given several times, the runs that have all of them.' }),
   metadata: repeated(pair)
     .optional()

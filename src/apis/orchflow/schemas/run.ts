@@ -7,11 +7,20 @@ import { budgetShape, gateTermsShape, onBudget, onTimeout } from '../../../runs/
 import { beginsShape, startTimeShape } from '../../../runs/start-time-schema.ts';
 import { usageSchema } from '../../../runs/usage-schema.ts';
 import { taskSchema } from './task.ts';
-import { line, requestObject, text, timestamp, url } from '../../../fields.ts';
+import { id, line, requestObject, text, timestamp, url } from '../../../fields.ts';
+import { agentVersion } from './agent.ts';
 import { agentToolsSchema } from '../../../agents/tool-schema.ts';
 
 const agentSchema = requestObject({
-  name: line(100).meta({ example: 'research' }),
+  name: line(100).optional().meta({
+    description:
+      'Of a registered agent of the account, else of a template, or any other. That of `agent_id` unless given.',
+    example: 'research',
+  }),
+  agent_id: id.optional().meta({ description: 'A registered agent, whatever its name.', example: 'agt_abc123' }),
+  version: agentVersion
+    .optional()
+    .meta({ description: 'Of a registered agent: the newest unless given. What is given beside it goes before it.' }),
   system_prompt: text(0, 20_000)
     .optional()
     .meta({ description: "The template's of this name unless given; of another name: `You are an expert NAME.`" }),
@@ -23,6 +32,7 @@ const agentSchema = requestObject({
   max_turns: z.int().min(1).max(50).optional().meta({
     description: 'Of an agent with tools: how often its model is asked for one output. 15 unless given.',
   }),
+  require_approval: z.boolean().optional().meta({ description: 'Its outputs wait for approval.' }),
 });
 
 const humanGateSchema = requestObject({ name: text(1, 200), ...gateTermsShape, on_timeout: onTimeout.optional() }).meta(
@@ -43,6 +53,16 @@ const gateOfRunSchema = z
   })
   .meta({ id: 'HumanGateOfRun' });
 
+export const fallbackProviders = z
+  .array(line(64))
+  .max(5)
+  .default([])
+  .refine((ids) => new Set(ids).size === ids.length, 'must be different')
+  .meta({
+    description: 'Asked in this order, each with its own model, when the one before refuses: key, quota, deactivated.',
+    example: ['prv_def456'],
+  });
+
 export const createRunSchema = requestObject({
   task: text(1, 20_000).meta({
     description: 'The goal.',
@@ -52,10 +72,16 @@ export const createRunSchema = requestObject({
     .array(agentSchema.meta({ id: 'Agent' }))
     .max(20)
     .default([])
-    .refine(
-      (agents) => new Set(agents.map((agent) => agent.name.toLowerCase())).size === agents.length,
-      'must have different names',
-    )
+    .superRefine((agents, context) => {
+      const names = agents.flatMap(({ name }) => name?.toLowerCase() ?? []);
+      if (new Set(names).size < names.length)
+        context.addIssue({ code: 'custom', message: 'must have different names' });
+      for (const [index, { name, agent_id }] of agents.entries()) {
+        if (name === undefined && agent_id === undefined) {
+          context.addIssue({ code: 'custom', path: [index, 'name'], message: 'is required' });
+        }
+      }
+    })
     .meta({ description: 'The built-in templates unless given.' }),
   human_gates: z
     .array(z.union([text(1, 200), humanGateSchema]))
@@ -81,16 +107,7 @@ export const createRunSchema = requestObject({
   ...gateTermsShape,
   on_timeout: onTimeout.default('wait'),
   provider_id: line(64).optional().meta({ example: 'prv_abc123' }),
-  fallback_provider_ids: z
-    .array(line(64))
-    .max(5)
-    .default([])
-    .refine((ids) => new Set(ids).size === ids.length, 'must be different')
-    .meta({
-      description:
-        'Asked in this order, each with its own model, when the one before refuses: key, quota, deactivated.',
-      example: ['prv_def456'],
-    }),
+  fallback_provider_ids: fallbackProviders,
   ...budgetShape,
   on_budget: onBudget.default('gate'),
   ...labelsShape,
@@ -110,8 +127,15 @@ export const runStartedSchema = z
   })
   .meta({ id: 'RunStarted' });
 
+export const runKind = z.enum(['goal', 'orchestration', 'agent']);
+export const runOrigin = z.enum(['orchflow', 'orchestrations']);
+
 export const runSummaryShape = {
   run_id: z.string(),
+  kind: runKind,
+  origin: runOrigin
+    .nullable()
+    .meta({ description: 'Over which API it was started. Null of a run that 0.1.0 started.' }),
   status: runStatus,
   phase,
   task: z.string(),
@@ -119,7 +143,8 @@ export const runSummaryShape = {
   error: z.string().nullable(),
   metadata: z.record(z.string(), z.string()),
   tags: z.array(z.string()),
-  orchestration_id: z.string().nullable().meta({ description: 'Null is a run of a goal.' }),
+  orchestration_id: z.string().nullable().meta({ description: 'Of a run of an orchestration.' }),
+  agent_id: z.string().nullable().meta({ description: 'Of a run of one agent, which may be deleted since.' }),
   created_at: timestamp,
   start_at: timestamp.nullable().meta({ description: 'When it was asked to begin; null: at once.' }),
   pending_for: z
@@ -149,6 +174,9 @@ export const runSchema = z
         provider_id: z.string().nullable(),
         tools: z.array(z.object({ name: z.string(), require_approval: z.boolean() })).optional(),
         max_turns: z.int().optional(),
+        require_approval: z.boolean().optional(),
+        agent_id: z.string().optional().meta({ description: 'Of a registered agent, which may be deleted since.' }),
+        version: z.string().optional(),
       }),
     ),
     human_gates: z.array(z.union([z.string(), gateOfRunSchema])),

@@ -1,0 +1,236 @@
+import { sql } from 'kysely';
+import type { Db } from './index.ts';
+import { holdAccount, withinLimit } from './limits.ts';
+import type { AgentSpec, JsonSchema } from './schema.ts';
+
+/** The agents of accounts, and what each of their versions says. */
+
+/** So many versions an agent may have. */
+export const maxAgentVersions = 100;
+
+/** An agent as one of its versions says; `updated_at` is when its newest was made. */
+export type AgentVersion = {
+  agent_id: string;
+  version: string;
+  version_id: string;
+  spec: AgentSpec;
+  created_at: string;
+  updated_at: string;
+  version_created_at: string;
+};
+
+/** An agent in a list: without its prompt and its schemas, which may be long. */
+export type AgentSummary = Omit<AgentVersion, 'spec' | 'version_created_at'> &
+  Pick<AgentSpec, 'name' | 'description' | 'model' | 'provider_id'>;
+
+/** A version in a list. */
+export type VersionSummary = Pick<AgentVersion, 'version' | 'version_id' | 'created_at'> & { is_latest: boolean };
+
+/** What becomes of a change: the agent as it is now, or why not. */
+export type ChangedAgent = { agent: AgentVersion } | { refused: 'name_taken' | 'too_many_versions' | 'not_found' };
+
+const versionName = sql<string>`'v' || agent_versions.number`;
+
+function versions(db: Db, account_id: string) {
+  return db
+    .selectFrom('agents')
+    .innerJoin('agent_versions', 'agent_versions.agent_id', 'agents.agent_id')
+    .where('agents.account_id', '=', account_id);
+}
+
+function wholeVersions(db: Db, account_id: string) {
+  return versions(db, account_id).select([
+    'agents.agent_id',
+    'version_id',
+    versionName.as('version'),
+    'spec',
+    'agents.created_at',
+    'agents.updated_at',
+    'agent_versions.created_at as version_created_at',
+  ]);
+}
+
+/**
+ * Registers an agent with its first version. One of this id that is there already comes from the first try of the request.
+ * Undefined when the account has another of this name. Throws `LimitReached` when it has `most` others.
+ */
+export async function insertAgent(
+  db: Db,
+  { account_id, agent_id, spec }: { account_id: string; agent_id: string; spec: AgentSpec },
+  most: number,
+): Promise<AgentVersion | undefined> {
+  const others = sql<{ count: number }>`
+    select count(*) from agents where account_id = ${account_id} and agent_id <> ${agent_id}`;
+  return withinLimit(db, account_id, { what: 'agents', most, others }, async (trx) => {
+    const known = await findAgent(trx, account_id, agent_id);
+    if (known) return known;
+    if (await hasName(trx, account_id, agent_id, spec.name)) return undefined;
+    await trx.insertInto('agents').values({ account_id, agent_id, name: spec.name }).execute();
+    await insertVersion(trx, agent_id, 1, spec);
+    return findAgent(trx, account_id, agent_id);
+  });
+}
+
+/** Of an account whose row is held, so that nobody takes the name meanwhile. */
+async function hasName(trx: Db, account_id: string, agent_id: string, name: string): Promise<boolean> {
+  const other = await trx
+    .selectFrom('agents')
+    .select('agent_id')
+    .where('account_id', '=', account_id)
+    .where(sql`lower(name)`, '=', sql`lower(${name})`)
+    .where('agent_id', '<>', agent_id)
+    .executeTakeFirst();
+  return other !== undefined;
+}
+
+async function insertVersion(trx: Db, agent_id: string, number: number, spec: AgentSpec): Promise<void> {
+  await trx
+    .insertInto('agent_versions')
+    .values({ agent_id, number, spec: JSON.stringify(spec) })
+    .execute();
+}
+
+/** The account's agents, newest first. */
+export async function listAgents(db: Db, account_id: string): Promise<AgentSummary[]> {
+  const said = <T>(field: string) => sql<T>`spec ->> ${sql.lit(field)}`;
+  return versions(db, account_id)
+    .whereRef('number', '=', 'latest')
+    .select(['agents.agent_id', 'name', versionName.as('version'), 'version_id'])
+    .select([said<string | null>('description').as('description'), said<string | null>('model').as('model')])
+    .select(said<string | null>('provider_id').as('provider_id'))
+    .select(['agents.created_at', 'agents.updated_at'])
+    .orderBy('agents.created_at', 'desc')
+    .orderBy('agents.agent_id')
+    .execute();
+}
+
+/** The newest version of the account's agent of this id. */
+export function findAgent(db: Db, account_id: string, agent_id: string): Promise<AgentVersion | undefined> {
+  return wholeVersions(db, account_id)
+    .where('agents.agent_id', '=', agent_id)
+    .whereRef('number', '=', 'latest')
+    .executeTakeFirst();
+}
+
+/** The version of this number of the account's agent. */
+export function findAgentVersion(
+  db: Db,
+  account_id: string,
+  agent_id: string,
+  number: number,
+): Promise<AgentVersion | undefined> {
+  return wholeVersions(db, account_id)
+    .where('agents.agent_id', '=', agent_id)
+    .where('number', '=', number)
+    .executeTakeFirst();
+}
+
+/** Which agents of the account have one of these ids, or one of these names, whatever its case. */
+export function listNamedAgents(
+  db: Db,
+  account_id: string,
+  { ids, names }: { ids: string[]; names: string[] },
+): Promise<{ agent_id: string; name: string; latest: number }[]> {
+  const lower = names.map((name) => name.toLowerCase());
+  return db
+    .selectFrom('agents')
+    .select(['agent_id', 'name', 'latest'])
+    .where('account_id', '=', account_id)
+    .where(sql<boolean>`(agent_id = any(${ids}::text[]) or lower(name) = any(${lower}::text[]))`)
+    .execute();
+}
+
+/** What a version of an agent of the account says, by its number. */
+export type NamedVersion = { agent_id: string; number: number; spec: AgentSpec };
+
+/** What these versions of agents of the account say; those that are not there are left out. */
+export function listAgentVersionsOf(
+  db: Db,
+  account_id: string,
+  wanted: { agent_id: string; number: number }[],
+): Promise<NamedVersion[]> {
+  return versions(db, account_id)
+    .select(['agents.agent_id', 'number', 'spec'])
+    .where((eb) => eb.or(wanted.map(({ agent_id, number }) => eb.and({ 'agents.agent_id': agent_id, number }))))
+    .execute();
+}
+
+/** The versions of an agent, newest first; undefined when the account has no such agent. */
+export async function listAgentVersions(
+  db: Db,
+  account_id: string,
+  agent_id: string,
+): Promise<VersionSummary[] | undefined> {
+  const found = await versions(db, account_id)
+    .where('agents.agent_id', '=', agent_id)
+    .select([versionName.as('version'), 'version_id', 'agent_versions.created_at'])
+    .select(sql<boolean>`number = latest`.as('is_latest'))
+    .orderBy('number', 'desc')
+    .execute();
+  return found.length > 0 ? found : undefined;
+}
+
+/** What the output of a run of an agent must fit, while a person is asked to approve it; undefined when it need not. */
+export async function findSchemaOfOutput(
+  db: Db,
+  account_id: string,
+  run_id: string,
+  task_id: string,
+): Promise<JsonSchema | undefined> {
+  const run = await db
+    .selectFrom('runs')
+    .innerJoin('gates', 'gates.run_id', 'runs.run_id')
+    .select('agent_run')
+    .where('runs.run_id', '=', run_id)
+    .where('account_id', '=', account_id)
+    .where('runs.kind', '=', 'agent')
+    .where('task_id', '=', task_id)
+    .where('gates.kind', '=', 'approval')
+    .where('gates.status', '=', 'open')
+    .executeTakeFirst();
+  return run?.agent_run?.output_schema ?? undefined;
+}
+
+/**
+ * Changes an agent: `change` makes what its next version says of what the newest says. One that says the same makes no
+ * version. Those who change it do so one after another.
+ */
+export function updateAgent(
+  db: Db,
+  account_id: string,
+  agent_id: string,
+  change: (spec: AgentSpec) => AgentSpec,
+): Promise<ChangedAgent> {
+  return db.transaction().execute(async (trx): Promise<ChangedAgent> => {
+    // Names are an account's matter: whoever gives one holds its row.
+    await holdAccount(trx, account_id);
+    const before = await findAgent(trx, account_id, agent_id);
+    if (!before) return { refused: 'not_found' };
+    const spec = change(before.spec);
+    if (JSON.stringify(spec) === JSON.stringify(before.spec)) return { agent: before };
+    if (await hasName(trx, account_id, agent_id, spec.name)) return { refused: 'name_taken' };
+    const number = Number(before.version.slice(1)) + 1;
+    if (number > maxAgentVersions) return { refused: 'too_many_versions' };
+    await insertVersion(trx, agent_id, number, spec);
+    await trx
+      .updateTable('agents')
+      .set({ name: spec.name, latest: number, updated_at: sql<string>`now()` })
+      .where('agent_id', '=', agent_id)
+      .execute();
+    return { agent: (await findAgent(trx, account_id, agent_id))! };
+  });
+}
+
+/** Deletes an agent with its versions; runs keep what they froze. Returns false when the account has none of this id. */
+export function deleteAgent(db: Db, account_id: string, agent_id: string): Promise<boolean> {
+  return db.transaction().execute(async (trx) => {
+    // Nobody is about to add a version to it.
+    await holdAccount(trx, account_id);
+    const { numDeletedRows } = await trx
+      .deleteFrom('agents')
+      .where('account_id', '=', account_id)
+      .where('agent_id', '=', agent_id)
+      .executeTakeFirst();
+    return numDeletedRows > 0n;
+  });
+}

@@ -1,0 +1,75 @@
+import { listAgentVersionsOf, listNamedAgents, type NamedVersion } from '../../db/agents.ts';
+import type { Db } from '../../db/index.ts';
+import type { Principal } from '../accounts/principal.ts';
+import { DomainError, requireNone, type FieldFault } from '../errors.ts';
+import type { AgentInput } from './models.ts';
+
+/** Agents as runs name them, and which registered ones they are. */
+
+/** By its name, or by the id of a registered one; `version` is `v2` or `latest`, which it is unless given. */
+export type NamedAgent = Omit<AgentInput, 'name' | 'agent_id' | 'version' | 'provider_id'> & {
+  name?: string;
+  agent_id?: string;
+  version?: string;
+};
+
+/**
+ * The agents that are meant: a registered one fills in what is not given here. Those of a name that the account has not
+ * registered stay as they are. Throws `NOT_FOUND` for ids and versions that the account does not have, and
+ * `InvalidInputError` when two would have one name.
+ */
+export async function namedAgents(db: Db, { account_id }: Principal, given: NamedAgent[]): Promise<AgentInput[]> {
+  const names = given.flatMap(({ agent_id, name }) => (agent_id === undefined ? (name ?? []) : []));
+  const ids = given.flatMap(({ agent_id }) => agent_id ?? []);
+  const known = names.length + ids.length > 0 ? await listNamedAgents(db, account_id, { ids, names }) : [];
+
+  const meant = given.map(({ agent_id, name = '', version = 'latest' }) => {
+    const agent = known.find((one) =>
+      agent_id === undefined ? one.name.toLowerCase() === name.toLowerCase() : one.agent_id === agent_id,
+    );
+    return agent && { ...agent, number: version === 'latest' ? agent.latest : Number(version.slice(1)) };
+  });
+  const wanted = meant.filter((one) => one !== undefined);
+  const versions = wanted.length > 0 ? await listAgentVersionsOf(db, account_id, wanted) : [];
+  const found = meant.map(
+    (one) => one && versions.find(({ agent_id, number }) => agent_id === one.agent_id && number === one.number),
+  );
+  requireFound(given, meant, found);
+
+  const agents = given.map((agent, index) => filledIn(agent, found[index]));
+  requireNone(
+    agents.flatMap(({ name }, index): FieldFault[] => {
+      const isTwice = agents.findIndex((other) => other.name.toLowerCase() === name.toLowerCase()) < index;
+      return isTwice ? [{ path: ['agents', index], detail: `must have another name than "${name}"` }] : [];
+    }),
+  );
+  return agents;
+}
+
+function requireFound(given: NamedAgent[], meant: unknown[], found: unknown[]): void {
+  const faults = given.flatMap(({ agent_id, version }, index): FieldFault[] => {
+    if (agent_id !== undefined && !meant[index]) {
+      return [{ path: ['agents', index, 'agent_id'], detail: 'is not an agent of this account' }];
+    }
+    if (version === undefined || found[index]) return [];
+    return [{ path: ['agents', index, 'version'], detail: 'is not a version of an agent of this account' }];
+  });
+  if (faults.length > 0) throw new DomainError('NOT_FOUND', 'Agent not found.', { faults });
+}
+
+/** What is given goes before what was registered; the provider of that serves only the model that it names. */
+function filledIn({ name, version: _, agent_id: __, ...given }: NamedAgent, found?: NamedVersion): AgentInput {
+  if (!found) return { name: name!, ...given };
+  const { agent_id, number, spec } = found;
+  return {
+    name: name ?? spec.name,
+    agent_id,
+    version: `v${number}`,
+    system_prompt: given.system_prompt ?? spec.system_prompt,
+    model: given.model ?? spec.model,
+    provider_id: given.model ? null : spec.provider_id,
+    tools: given.tools ?? spec.tools,
+    max_turns: given.max_turns ?? spec.max_turns,
+    require_approval: given.require_approval ?? spec.require_approval,
+  };
+}

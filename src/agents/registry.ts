@@ -1,0 +1,126 @@
+import {
+  deleteAgent,
+  findAgent,
+  findAgentVersion,
+  insertAgent,
+  maxAgentVersions,
+  updateAgent,
+  type AgentVersion,
+} from '../../db/agents.ts';
+import type { Db } from '../../db/index.ts';
+import { limitReached } from '../../db/limits.ts';
+import { findActiveProvider } from '../../db/providers.ts';
+import type { AgentSpec } from '../../db/schema.ts';
+import type { ToolChoice } from '../../workflows/contract/definition.ts';
+import type { Principal } from '../accounts/principal.ts';
+import { DomainError, notFound, providerNotFound } from '../errors.ts';
+import { newId, type IdSeed } from '../ids.ts';
+import type { Tool } from '../tools/index.ts';
+import { chooseTools } from './tools.ts';
+
+/** The agents that an account registers once, and uses in many runs. */
+
+type Deps = { db: Db; tools: Tool[] };
+
+/** What is given of an agent; the rest is as it was, or as `unsaid`. */
+export type AgentRequest = Partial<Omit<AgentSpec, 'tools'>> & { tools?: ToolChoice[] };
+
+/** Of an agent of which nothing else is said. Its order is that in which every version is written. */
+const unsaid: Omit<AgentSpec, 'name'> = {
+  description: null,
+  system_prompt: null,
+  model: null,
+  provider_id: null,
+  tools: [],
+  max_turns: 15,
+  timeout_seconds: 3_600,
+  require_approval: false,
+  max_cost_usd: null,
+  max_tokens: null,
+  on_budget: 'gate',
+  input_schema: null,
+  output_schema: null,
+};
+
+/**
+ * Registers an agent, as its version `v1`. A retry of the request finds what its first try made. Throws `AGENT_EXISTS` when
+ * the account has one of this name, `NOT_FOUND` for a provider and `InvalidInputError` for tools that it does not have, and
+ * `LimitReached` when it has `most` agents.
+ */
+export async function createAgent(
+  deps: Deps,
+  principal: Principal,
+  { name, ...given }: AgentRequest & { name: string },
+  most: number,
+  idempotency: IdSeed | undefined,
+): Promise<AgentVersion> {
+  const known = await knownParts(deps, principal, given);
+  const { account_id } = principal;
+  const agent_id = newId('agent', idempotency);
+  const created = await insertAgent(deps.db, { account_id, agent_id, spec: { name, ...unsaid, ...known } }, most);
+  if (!created) throw nameTaken(name);
+  return created;
+}
+
+/**
+ * Changes an agent, which makes its next version; where nothing is changed, none. Runs that are under way keep what they
+ * froze. Throws as `createAgent`, and `NOT_FOUND`.
+ */
+export async function changeAgent(
+  deps: Deps,
+  principal: Principal,
+  agent_id: string,
+  given: AgentRequest,
+): Promise<AgentVersion> {
+  const known = await knownParts(deps, principal, given);
+  const changed = await updateAgent(deps.db, principal.account_id, agent_id, (spec) => ({ ...spec, ...known }));
+  if ('agent' in changed) return changed.agent;
+  switch (changed.refused) {
+    case 'not_found':
+      throw notFound('Agent');
+    case 'name_taken':
+      throw nameTaken(given.name!);
+    case 'too_many_versions':
+      throw limitReached('versions of this agent', maxAgentVersions);
+  }
+}
+
+/** Deletes an agent. Runs that use it, also those that wait, have all of it that they need. Throws `NOT_FOUND`. */
+export async function removeAgent({ db }: { db: Db }, { account_id }: Principal, agent_id: string): Promise<void> {
+  if (!(await deleteAgent(db, account_id, agent_id))) throw notFound('Agent');
+}
+
+/** An agent of the account at a version: `v2`, or `latest`. Throws `NOT_FOUND`. */
+export async function getAgent(
+  { db }: { db: Db },
+  { account_id }: Principal,
+  agent_id: string,
+  version = 'latest',
+): Promise<AgentVersion> {
+  const found =
+    version === 'latest'
+      ? await findAgent(db, account_id, agent_id)
+      : await findAgentVersion(db, account_id, agent_id, Number(version.slice(1)));
+  if (!found) throw notFound('Agent');
+  return found;
+}
+
+/** What is given, when the account has the tools and the provider that it names. */
+async function knownParts(
+  deps: Deps,
+  principal: Principal,
+  { tools, ...given }: AgentRequest,
+): Promise<Partial<AgentSpec>> {
+  const { provider_id } = given;
+  if (provider_id && !(await findActiveProvider(deps.db, principal.account_id, provider_id))) {
+    throw providerNotFound([['provider_id']]);
+  }
+  if (!tools) return given;
+  const [chosen] = await chooseTools(deps, principal, [{ tools }], (_agent, tool) => ['tools', tool]);
+  return { ...given, tools: chosen! };
+}
+
+function nameTaken(name: string): DomainError {
+  const faults = [{ path: ['name'], detail: 'is the name of another agent of this account' }];
+  return new DomainError('AGENT_EXISTS', `There is an agent "${name}" already.`, { faults });
+}

@@ -1,0 +1,62 @@
+import { holdSource } from '../../db/reruns.ts';
+import type { Run } from '../../db/schema.ts';
+import type { Principal, Remark } from '../accounts/principal.ts';
+import { chooseModels, type ModelDeps } from '../agents/models.ts';
+import { notFound, requireNone, type FieldFault } from '../errors.ts';
+import { takeFilesOver } from '../files/attach.ts';
+import { newId, type IdSeed } from '../ids.ts';
+import { agentTaskId } from '../../workflows/contract/plan.ts';
+import { agentRunRow } from './agent-runs.ts';
+import { startTimeOf, type StartTimeRequest } from './start-time.ts';
+import { startRun, termsRow, type StartDeps } from './start.ts';
+
+/**
+ * Accepts a run that does again what another run of an agent has done, with the agent as that one froze it, its input and its
+ * terms, and returns its id. `provider_id` may be another. Throws `InvalidInputError` for another task than its only one and for
+ * edits, of which there are none, `NOT_FOUND` when the other is purged meanwhile, and what `chooseModels`, `takeFilesOver`
+ * and `startRun` throw.
+ */
+export async function rerunAgent(
+  deps: StartDeps & ModelDeps,
+  principal: Principal,
+  source: Run,
+  request: Remark &
+    StartTimeRequest & { from_task: string; edits: Record<string, unknown>; provider_id?: string | null },
+  idempotency: IdSeed | undefined,
+): Promise<string> {
+  const { agents: frozen, agent_run, agent_id, require_approval } = source;
+  const start = startTimeOf(request);
+  requireNone(faultsOf(request));
+  const run_id = newId('run', idempotency);
+  // Another provider goes before that which the agent named.
+  const kept = request.provider_id ? frozen.map((agent) => ({ ...agent, provider_id: null })) : frozen;
+  const provider_id = request.provider_id ?? source.provider_id;
+  const agents = await chooseModels(deps, principal, provider_id, kept, () => ['from_task']);
+  const row = {
+    run_id,
+    origin: 'orchflow' as const,
+    task: source.task,
+    fallback_provider_ids: JSON.stringify(source.fallback_provider_ids),
+    ...agentRunRow({ agent_id, agents, provider_id, require_approval, agent_run: agent_run! }),
+    ...termsRow(source),
+    forked_from: source.run_id,
+    redoing: { from_task: request.from_task, edited: [] },
+    note: request.note,
+    on_behalf_of: request.on_behalf_of,
+  };
+  await startRun(deps, principal, { ...row, start }, idempotency, async (trx) => {
+    // It may be purged since it was looked at.
+    if (!(await holdSource(trx, principal.account_id, source.run_id))) throw notFound('Run');
+    await takeFilesOver(trx, principal, { from: source.run_id, to: run_id, tasks: new Map() });
+  });
+  return run_id;
+}
+
+function faultsOf({ from_task, edits }: { from_task: string; edits: Record<string, unknown> }): FieldFault[] {
+  const edited = Object.keys(edits).map((id) => ({
+    path: ['edits', id],
+    detail: 'cannot be given: the run of an agent has nothing before its only task',
+  }));
+  if (from_task === agentTaskId) return edited;
+  return [{ path: ['from_task'], detail: `must be ${agentTaskId}, the only task of the run of an agent` }, ...edited];
+}

@@ -1,0 +1,113 @@
+import { findAgent, findAgentVersion } from '../../db/agents.ts';
+import type { AgentSpec, NewRun } from '../../db/schema.ts';
+import type { Principal, Remark } from '../accounts/principal.ts';
+import { schemaFaults } from '../agents/json-schema.ts';
+import { checkFallbacks, chooseModels, usableProvider } from '../agents/models.ts';
+import { DomainError, notFound, requireNone } from '../errors.ts';
+import { requireCallable } from '../fetch/index.ts';
+import { newId, type IdSeed } from '../ids.ts';
+import { addressesOf, checkGateTerms } from './gate-terms.ts';
+import type { GoalDeps } from './goals.ts';
+import { startTimeOf, type StartTimeRequest } from './start-time.ts';
+import { startRun, termsRow, withFiles, type RunTerms } from './start.ts';
+
+/** What a registered agent is asked for. What is not given of limits, and of the provider, is the agent's. */
+export type AgentRunRequest = Omit<RunTerms, 'on_budget'> &
+  Partial<Pick<RunTerms, 'on_budget'>> &
+  StartTimeRequest &
+  Pick<Remark, 'on_behalf_of'> & {
+    /** A text, or an object, which must fit the agent's input schema. */
+    input: string | Record<string, unknown>;
+    /** `latest` unless given. */
+    version?: string;
+    provider_id?: string;
+    fallback_provider_ids: string[];
+    attachments?: string[];
+  };
+
+/**
+ * Accepts a run of one agent of the account, as a version of it says now, and returns its id. Throws `NOT_FOUND` for an agent,
+ * a version and providers that the account does not have, `InvalidInputError` for an input that does not fit, terms that cannot
+ * work, addresses that may not be called, files, models and tools that it does not have, and what `startRun` throws.
+ */
+export async function startAgentRun(
+  deps: GoalDeps,
+  principal: Principal,
+  agent_id: string,
+  request: AgentRunRequest,
+  idempotency: IdSeed | undefined,
+): Promise<string> {
+  const { db } = deps;
+  const start = startTimeOf(request);
+  const { version, spec } = await getVersion(deps, principal, agent_id, request.version);
+  requireNone(inputFaults(spec, request.input));
+  checkGateTerms(request, [], deps.minReminderSeconds);
+  requireCallable(deps.checkAddress, addressesOf(request, []));
+  await checkFallbacks(db, principal, request.fallback_provider_ids);
+  const own = request.provider_id === undefined ? spec.provider_id : null;
+  const usable = own === null ? null : await usableProvider(db, principal, { ...spec, provider_id: own }, []);
+  const provider_id = request.provider_id ?? usable;
+  const asked = { ...spec, agent_id, version, provider_id: usable };
+  const agents = await chooseModels(deps, principal, provider_id, [asked], () => []);
+  const run_id = newId('run', idempotency);
+  const { input, attachments, on_behalf_of } = request;
+  const insertFiles = await withFiles(deps, principal, { run_id, attachments });
+  const row = {
+    run_id,
+    origin: 'orchflow' as const,
+    task: typeof input === 'string' ? input : JSON.stringify(input, null, 2),
+    fallback_provider_ids: JSON.stringify(request.fallback_provider_ids),
+    ...agentRunRow({ agent_id, agents, provider_id, require_approval: spec.require_approval, agent_run: spec }),
+    ...termsRow({
+      ...request,
+      max_cost_usd: request.max_cost_usd ?? spec.max_cost_usd,
+      max_tokens: request.max_tokens ?? spec.max_tokens,
+      on_budget: request.on_budget ?? spec.on_budget,
+    }),
+  };
+  await startRun(deps, principal, { ...row, start, on_behalf_of }, idempotency, insertFiles);
+  return run_id;
+}
+
+/** What is stored of a run because it is one of an agent, whoever starts it. */
+export function agentRunRow({
+  agent_id,
+  agents,
+  provider_id,
+  require_approval,
+  agent_run,
+}: Pick<NewRun, 'agent_id' | 'provider_id' | 'require_approval'> & {
+  agents: object[];
+  agent_run: Pick<AgentSpec, 'timeout_seconds' | 'output_schema'>;
+}) {
+  const { timeout_seconds, output_schema } = agent_run;
+  return {
+    agent_id,
+    agents: JSON.stringify(agents),
+    agent_run: JSON.stringify({ timeout_seconds, output_schema }),
+    provider_id,
+    require_approval,
+    human_gates: '[]',
+    ask_me_about: '[]',
+  };
+}
+
+async function getVersion(
+  { db }: Pick<GoalDeps, 'db'>,
+  { account_id }: Principal,
+  agent_id: string,
+  version = 'latest',
+): Promise<{ version: string; spec: AgentSpec }> {
+  const newest = await findAgent(db, account_id, agent_id);
+  if (!newest) throw notFound('Agent');
+  if (version === 'latest' || version === newest.version) return newest;
+  const found = await findAgentVersion(db, account_id, agent_id, Number(version.slice(1)));
+  if (found) return found;
+  const faults = [{ path: ['version'], detail: 'is not a version of this agent' }];
+  throw new DomainError('NOT_FOUND', 'Agent not found.', { faults });
+}
+
+function inputFaults({ input_schema }: AgentSpec, input: unknown) {
+  if (!input_schema) return [];
+  return schemaFaults(input_schema, input).map(({ path, detail }) => ({ path: ['input', ...path], detail }));
+}

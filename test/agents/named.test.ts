@@ -1,0 +1,170 @@
+import { expect, test } from 'vitest';
+import { startFakeModel } from '../fakes/model.ts';
+import { scriptRun } from '../harness/script.ts';
+import { useStory } from '../harness/story.ts';
+
+/** Registered agents in runs of goals: which is meant, and that a run keeps what it froze. */
+
+const story = useStory();
+
+async function register(agent: { name: string; [field: string]: unknown }): Promise<string> {
+  const { status, body } = await story.user.post('/agents', agent);
+  expect(status, JSON.stringify(body)).toBe(201);
+  return body.agent_id;
+}
+
+/** The agent that each execution was asked of: how its prompt begins. */
+const asked = () => new Set(story.model.callsFor('execute').map(({ system }) => system.split('\n', 1)[0]));
+
+test('a registered agent goes before the template of its name, and what a run gives before what is registered', async () => {
+  const agent_id = await register({
+    name: 'Research',
+    system_prompt: 'You dig deep.',
+    model: 'gpt-deep',
+    tools: ['run_javascript'],
+    max_turns: 4,
+  });
+  await story.user.patch(`/agents/${agent_id}`, { system_prompt: 'You dig deeper.' });
+  const run = await story.start({}, { agents: [{ name: 'research' }] });
+  const { agents, tasks } = await run.until('completed');
+  const frozen = { name: 'research', model: 'gpt-deep', agent_id, max_turns: 4, provider_id: null };
+  expect(agents).toEqual([
+    {
+      ...frozen,
+      version: 'v2',
+      system_prompt: 'You dig deeper.',
+      tools: [{ name: 'run_javascript', require_approval: false }],
+    },
+  ]);
+  expect(tasks[0]).toMatchObject({ agent: 'research', model: 'gpt-deep' });
+  expect(asked()).toEqual(new Set(['You dig deeper.']));
+  expect(story.model.callsFor('execute')[0]!.model).toBe('gpt-deep');
+
+  for (const [agent, expected] of [
+    [{ agent_id }, { name: 'Research', version: 'v2' }],
+    [
+      { agent_id, version: 'v1', name: 'digger' },
+      { name: 'digger', version: 'v1', system_prompt: 'You dig deep.' },
+    ],
+    [
+      { name: 'research', version: 'v1' },
+      { version: 'v1', model: 'gpt-deep' },
+    ],
+    [
+      { name: 'research', version: 'latest', model: 'gpt-flat', tools: [], system_prompt: 'You skim.' },
+      { version: 'v2', model: 'gpt-flat', system_prompt: 'You skim.' },
+    ],
+  ] as const) {
+    const other = await story.start({}, { agents: [agent], start_in: '1d' });
+    expect((await other.get()).agents[0]).toMatchObject({ agent_id, ...expected });
+  }
+  // Without agents there are the built-in ones, as ever.
+  const plain = await story.start({}, { start_in: '1d' });
+  expect((await plain.get()).agents[0]).not.toHaveProperty('agent_id');
+});
+
+test('edits and the deletion of an agent change nothing in a run that waits, nor in its retry and its rerun', async () => {
+  const { user } = story;
+  const agent_id = await register({ name: 'legal', system_prompt: 'You are v1.' });
+  const fails = { on: true };
+  const run = await story.start(
+    { finalize: () => (fails.on ? { status: 401 } : undefined) },
+    { agents: [{ name: 'legal' }], ask_me_about: ['the law'], gate_due_in: '1h', on_timeout: 'reject' },
+  );
+  await run.untilWaiting('T1');
+  await user.patch(`/agents/${agent_id}`, { system_prompt: 'You are v2.', name: 'lawyer' });
+  await user.delete(`/agents/${agent_id}`);
+  await run.complete('T1', { output: 'German law.' });
+  const waiting = await run.until((view) => view.waiting_tasks.length === 1 && view.phase === 'finalize');
+  expect(asked()).toEqual(new Set(['You are v1.']));
+
+  fails.on = false;
+  await run.complete(waiting.waiting_tasks[0]!, { decision: 'retry' });
+  await run.until('completed');
+  const { status, body } = await user.post(`/runs/${run.run_id}/rerun`, { from_task: 'T2' });
+  expect(status, JSON.stringify(body)).toBe(201);
+  const again = await user.openRun(body.run_id).until('completed');
+  expect(again.agents).toEqual([
+    {
+      name: 'legal',
+      system_prompt: 'You are v1.',
+      model: null,
+      provider_id: null,
+      max_turns: 15,
+      agent_id,
+      version: 'v1',
+    },
+  ]);
+  expect(asked()).toEqual(new Set(['You are v1.']));
+});
+
+test('the outputs of an agent that is registered so wait for approval, those of the others do not', async () => {
+  await register({ name: 'research', require_approval: true });
+  const run = await story.start(
+    {
+      plan: [
+        { title: 'Dig', agent: 'research' },
+        { title: 'Write', agent: 'writer' },
+        { title: 'Edit', agent: 'writer' },
+      ],
+    },
+    { agents: [{ name: 'research' }, { name: 'writer' }] },
+  );
+  const waiting = await run.until((view) => view.tasks.filter((task) => task.status === 'completed').length === 2);
+  await run.untilWaiting('T1');
+  expect(waiting.tasks.map((task) => task.agent)).toEqual(['research', 'writer', 'writer']);
+  expect((await run.get()).tasks[0]!.gate).toMatchObject({ kind: 'approval', status: 'open' });
+  await run.complete('T1', { decision: 'approve' });
+  await run.until('completed');
+});
+
+test('a registered agent is asked of its own provider, also when that is replaced', async () => {
+  const { user, provider_id } = story;
+  const own = scriptRun(await startFakeModel());
+  const first = await user.addProvider(own, 'anthropic', { model: 'claude-own' });
+  await register({ name: 'legal', provider_id: first });
+  const run = await story.start({}, { agents: [{ name: 'legal' }] });
+  const done = await run.until('completed');
+  expect(done.agents[0]).toMatchObject({ provider_id: first, model: null });
+  expect(new Set(own.calls.map(({ model, purpose }) => `${purpose} ${model}`))).toEqual(
+    new Set(['execute claude-own', 'evaluate claude-own']),
+  );
+
+  const second = await user.addProvider(own, 'anthropic', { model: 'claude-next', replaces: first });
+  const next = await story.start({}, { agents: [{ name: 'legal' }] });
+  expect((await next.get()).agents[0]).toMatchObject({ provider_id: second });
+  await next.until('completed');
+  await user.delete(`/providers/${second}`);
+  const refused = await user.post('/runs', { task: 'x', provider_id, agents: [{ name: 'legal' }] });
+  expect(refused).toMatchObject({ status: 422, body: { code: 'VALIDATION_FAILED' } });
+  expect(refused.body.errors[0].detail).toContain(
+    `Agent "legal" asks the provider ${first}, which is not active any more.`,
+  );
+  await own.close();
+});
+
+test('agents and versions that the account does not have are refused, with their place', async () => {
+  const { user, orchflow, provider_id } = story;
+  const stranger = await orchflow.register();
+  const theirs = (await stranger.post('/agents', { name: 'secret' })).body.agent_id;
+  const agent_id = await register({ name: 'legal' });
+  for (const [agents, status, pointer] of [
+    [[{ name: 'x' }, { agent_id: theirs }], 404, '/agents/1/agent_id'],
+    [[{ agent_id: 'agt_00000000000000000000' }], 404, '/agents/0/agent_id'],
+    [[{ agent_id, version: 'v2' }], 404, '/agents/0/version'],
+    [[{ name: 'secret', version: 'latest' }], 404, '/agents/0/version'],
+    [[{ agent_id, version: '2' }], 422, '/agents/0/version'],
+    [[{ system_prompt: 'x' }], 422, '/agents/0/name'],
+    [[{ name: 'Legal' }, { agent_id }], 422, '/agents/1'],
+    [[{ name: 'a' }, { name: 'A' }], 422, '/agents'],
+  ] as const) {
+    const { status: got, body } = await user.post('/runs', { task: 'x', provider_id, agents });
+    expect({ got, pointers: body.errors?.map((one: any) => one.pointer) }).toEqual({
+      got: status,
+      pointers: [pointer],
+    });
+  }
+  // Another account's name is any name.
+  const run = await story.start({}, { agents: [{ name: 'secret' }], start_in: '1d' });
+  expect((await run.get()).agents[0]).toMatchObject({ name: 'secret', system_prompt: 'You are an expert secret.' });
+});

@@ -1,0 +1,85 @@
+import { expect, test } from 'vitest';
+import { registerAgent, runAgent } from '../harness/agent.ts';
+import { inTurn } from '../harness/script.ts';
+import { useStory } from '../harness/story.ts';
+
+/** Runs of agents whose output must fit a schema. */
+
+const story = useStory();
+
+/** An agent that asks the story's model. */
+const register = (agent: object = {}) => registerAgent(story.user, { provider_id: story.provider_id, ...agent });
+const start = (agent_id: string) => runAgent(story.user, agent_id);
+
+const verdict = {
+  type: 'object',
+  properties: { why: { type: 'string', maxLength: 100 }, verdict: { enum: ['yes', 'no'] } },
+  required: ['why', 'verdict'],
+};
+const good = { why: 'It is fair.', verdict: 'yes' };
+
+test('the output is JSON that fits, and what does not is asked for again with the fault', async () => {
+  const replies = inTurn(
+    'It is fair.',
+    { why: 'x'.repeat(101), verdict: 'yes' },
+    `Here:\n\`\`\`json\n${JSON.stringify(good)}\n\`\`\``,
+  );
+  story.model.on(replies);
+  const run = await start(await register({ output_schema: verdict }));
+  const done = await run.until('completed');
+  expect(JSON.parse(done.final_output!)).toEqual(good);
+  expect(Object.keys(JSON.parse(done.final_output!))).toEqual(['why', 'verdict']);
+  const [first, second, third] = story.model.calls;
+  expect(first!.prompt).toContain(JSON.stringify(verdict));
+  expect(second!.prompt).toContain('not valid JSON');
+  expect(third!.prompt).toContain('must be at most 100 characters');
+  expect(done.usage.llm_calls).toBe(3);
+});
+
+test('three answers that do not fit fail the run in words, and a retry asks anew', async () => {
+  const fails = { on: true };
+  story.model.on(() => (fails.on ? { verdict: 'perhaps' } : good));
+  const run = await start(await register({ output_schema: verdict }));
+  const failed = await run.until('failed');
+  const error = 'The agent "legal" failed: three times its model gave no output that fits the output schema.';
+  expect(failed).toMatchObject({ error, final_output: null, usage: { llm_calls: 3 } });
+  expect(failed.tasks[0]).toMatchObject({ status: 'failed', error, evaluation: { passed: false, score: null } });
+
+  fails.on = false;
+  expect((await story.user.post(`/runs/${run.run_id}/retry`, {})).status).toBe(200);
+  const done = await run.until((view) => view.status === 'completed');
+  expect(JSON.parse(done.final_output!)).toEqual(good);
+  expect(done).toMatchObject({ attempt: 2, error: null, tasks: [{ attempts: 2, evaluation: null }] });
+  expect(story.model.calls).toHaveLength(4);
+});
+
+test('an agent with tools answers in words, which are put into JSON', async () => {
+  story.model.on(inTurn({ call: [{ name: 'run_javascript', arguments: { code: '1 + 1' } }] }, 'It is fair.', good));
+  const run = await start(await register({ output_schema: verdict, tools: ['run_javascript'] }));
+  const done = await run.until('completed');
+  expect(JSON.parse(done.final_output!)).toEqual(good);
+  expect(story.model.calls.at(-1)!.prompt).toContain('It is fair.');
+  expect(done.usage.llm_calls).toBe(3);
+});
+
+test("a person's edit must fit it too", async () => {
+  story.model.on(() => good);
+  const run = await start(await register({ output_schema: verdict, require_approval: true }));
+  await run.untilWaiting('T1');
+  for (const [output, detail] of [
+    ['No.', 'must be JSON that fits the output schema of the agent'],
+    ['{"why": "x"}', expect.stringContaining('/verdict')],
+  ]) {
+    const refused = await run.complete('T1', { decision: 'edit', output });
+    expect(refused).toMatchObject({ status: 422, body: { errors: [{ pointer: '/output', detail }] } });
+  }
+  const edited = JSON.stringify({ ...good, verdict: 'no' });
+  expect((await run.complete('T1', { decision: 'edit', output: edited })).status).toBe(200);
+  expect((await run.until('completed')).final_output).toBe(edited);
+});
+
+test('the demo model answers with JSON too', async () => {
+  const run = await start(await registerAgent(story.user, { output_schema: verdict }));
+  const done = await run.until('completed');
+  expect(JSON.parse(done.final_output!)).toEqual({ why: 'Read this.', verdict: 'yes' });
+});

@@ -1,0 +1,8 @@
+/** How the one task of the run of an agent ends badly. */
+
+/** No answer of the model can be used: it would be of no use to ask the journal for it again. */
+const faultsOfAnswers = ['OutputInvalid', 'MaxTurnsReached', 'NoText', 'LlmEmptyAnswer'];
+
+export function isFaultOfAnswer(type: string | null | undefined): boolean {
+  return faultsOfAnswers.includes(type ?? '');
+}
