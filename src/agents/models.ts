@@ -53,8 +53,8 @@ export async function chooseModels(
   principal: Principal,
   provider_id: string | null,
   agents: AgentInput[],
-  /** Where the model of an agent was named. */
-  pathOf: (index: number) => Path = (index) => ['agents', index, 'model'],
+  /** Where an agent was named, or this of it. */
+  pathOf: (index: number, ...member: Path) => Path = (index, ...member) => ['agents', index, ...member],
 ): Promise<RunAgent[]> {
   const { account_id } = principal;
   const provider = provider_id === null ? undefined : await findActiveProvider(deps.db, account_id, provider_id);
@@ -62,7 +62,7 @@ export async function chooseModels(
   else if (!provider) throw providerNotFound([['provider_id']]);
   const ownVendors = provider ? [provider.provider] : deps.managed.map((target) => target.vendor);
 
-  const tools = await chooseTools(deps, principal, agents);
+  const tools = await chooseTools(deps, principal, agents, (agent, tool) => pathOf(agent, 'tools', tool));
   return Promise.all(
     agents.map(async ({ name, system_prompt, model = null, ...given }, index) => {
       const vendor = model ? vendorOfModel(model) : undefined;
@@ -80,17 +80,17 @@ export async function chooseModels(
       };
       if (agent_id && given.provider_id) {
         const named = { name, provider_id: given.provider_id };
-        return { ...agent, provider_id: await usableProvider(deps.db, principal, named, pathOf(index)) };
+        return { ...agent, provider_id: await usableProvider(deps.db, principal, named, pathOf(index, 'model')) };
       }
       if (!vendor || provider?.gateway || ownVendors.includes(vendor)) {
-        if (model && !provider && !isManagedModel(deps, model)) throw notManaged(deps, model, pathOf(index));
+        if (model && !provider && !isManagedModel(deps, model)) throw notManaged(deps, model, pathOf(index, 'model'));
         return { ...agent, provider_id: null };
       }
       const other = await findNewestProvider(deps.db, account_id, vendor);
       if (other) return { ...agent, provider_id: other.provider_id };
       const nor = provider?.base_url ? ', nor is its own a `gateway`' : '';
       const detail = `Agent "${name}" wants ${model}, and this account has no active ${vendor} provider${nor}.`;
-      throw new InvalidInputError([{ path: pathOf(index), detail, way_out: 'register_vendor' }]);
+      throw new InvalidInputError([{ path: pathOf(index, 'model'), detail, way_out: 'register_vendor' }]);
     }),
   );
 }

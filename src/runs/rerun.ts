@@ -32,7 +32,8 @@ export async function rerunGoal(
   const plan = planRerun(run_id, { run: source, tasks }, request);
 
   const provider_id = request.provider_id ?? source.provider_id;
-  const agents = await chooseModels(deps, principal, provider_id, source.agents);
+  // The request names no agents.
+  const agents = await chooseModels(deps, principal, provider_id, source.agents, () => ['from_task']);
   await startRun(
     deps,
     principal,

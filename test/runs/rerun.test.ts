@@ -130,6 +130,21 @@ test('what cannot be run again is refused by name, and nothing is kept', async (
   await source.cancel();
 });
 
+test('a model that nobody serves any more is told of the request, which names no agents', async () => {
+  const { user, model } = story;
+  const other = await user.addProvider(model, 'anthropic');
+  const source = await story.start(oneByOne, {
+    human_gates: ['analyse'],
+    agents: [{ name: 'writer', model: 'claude-own' }],
+  });
+  await source.untilWaiting('T2');
+  await user.delete(`/providers/${other}`);
+  const refused = await user.post(`/runs/${source.run_id}/rerun`, { from_task: 'T1' });
+  expect(refused).toMatchObject({ status: 422, body: { errors: [{ pointer: '/from_task' }] } });
+  expect(refused.body.errors[0].detail).toContain('claude-own');
+  await source.cancel();
+});
+
 test('what has no plan to do again says why', async () => {
   const { user } = story;
   const rerun = ({ run_id }: { run_id: string }) => user.post(`/runs/${run_id}/rerun`, { from_task: 'T1' });
