@@ -1,8 +1,8 @@
-import type { Run } from '../db/schema.ts';
+import type { AskedAbout, HumanGate, Run } from '../db/schema.ts';
 import { gatesOfTask } from '../src/runs/gate-terms.ts';
 import { matchesGate } from '../src/runs/gate-words.ts';
 import type { PlannedTask } from '../workflows/contract/inputs.ts';
-import { gateName } from '../workflows/contract/plan.ts';
+import { aboutOf, gateName } from '../workflows/contract/plan.ts';
 
 /** How the tasks that a model plans become the tasks of a run. */
 
@@ -20,8 +20,9 @@ export type Draft = {
 /** What a title must not have: it stands in lines of people's lists. */
 const unseen = /[\s\p{Cc}\u202a-\u202e\u2066-\u2069]+/gu;
 
-type Row = PlannedTask & { description: string };
-type Gate = { name: string; human_gate: number };
+/** `skills` are those that a person needs for it, and missing where none are asked for. */
+type Row = PlannedTask & { description: string; skills?: string[] };
+type Gate = { name: string; human_gate: number; skills: string[] };
 type Asked = Pick<Run, 'ask_me_about' | 'human_gates' | 'gate_due_in' | 'remind_every' | 'on_timeout'> &
   Pick<Run, 'escalation_webhook_url'>;
 
@@ -30,7 +31,11 @@ type Asked = Pick<Run, 'ask_me_about' | 'human_gates' | 'gate_due_in' | 'remind_
  * by other tasks stands before them, others before the final output.
  */
 export function layOut(drafts: Draft[], run: Asked): { tasks: Row[]; warnings: string[] } {
-  const gates = run.human_gates.map((gate, human_gate): Gate => ({ name: gateName(gate), human_gate }));
+  const gates = run.human_gates.map((gate, human_gate): Gate => ({
+    name: gateName(gate),
+    human_gate,
+    skills: skillsOf(gate),
+  }));
   const answering = new Map(gates.map((gate) => [gate, answeringTasks(drafts, gate)]));
   const questions = askFor(run.ask_me_about);
   const idOf = (draft: Draft) => `T${questions.length + drafts.indexOf(draft) + 1}`;
@@ -44,7 +49,7 @@ export function layOut(drafts: Draft[], run: Asked): { tasks: Row[]; warnings: s
     const guards = drafts
       .filter((other) => other !== draft && own.some((gate) => names(other.waits_for, gate)))
       .map(idOf);
-    return { ...task, description: several, ...(guards.length > 0 && { guards }), ...gatesOfTask(run, numbersOf(own)) };
+    return { ...task, description: several, ...(guards.length > 0 && { guards }), ...askedOf(run, own) };
   });
   const missing = gates.filter((gate) => answering.get(gate)!.length === 0);
   const added = missing.map((gate, index): Row => {
@@ -57,7 +62,7 @@ export function layOut(drafts: Draft[], run: Asked): { tasks: Row[]; warnings: s
       agent: null,
       place: guards.length > 0 ? 'guard' : 'end',
       guards,
-      ...gatesOfTask(run, [gate.human_gate]),
+      ...askedOf(run, [gate]),
     };
   });
   return { tasks: [...questions, ...planned, ...added], warnings: planned.flatMap((task) => toldOf(task, gates)) };
@@ -77,8 +82,19 @@ function names(steps: number[] | undefined, { human_gate }: Gate): boolean {
   return steps?.includes(human_gate + 1) ?? false;
 }
 
-function numbersOf(gates: Gate[]): number[] {
-  return gates.map(({ human_gate }) => human_gate);
+/** What a task is that answers to these gates: all that they ask for together. */
+function askedOf(run: Asked, gates: Gate[]) {
+  const numbers = gates.map(({ human_gate }) => human_gate);
+  return { ...gatesOfTask(run, numbers), ...allSkills(gates.map(({ skills }) => skills)) };
+}
+
+function skillsOf(asked: HumanGate | AskedAbout): string[] {
+  return typeof asked === 'string' ? [] : (asked.skills ?? []);
+}
+
+function allSkills(asked: string[][]): { skills?: string[] } {
+  const skills = [...new Set(asked.flat())];
+  return skills.length > 0 ? { skills } : {};
 }
 
 /** Several gates at one task: whose terms hold must be known to who reads the run. */
@@ -94,8 +110,9 @@ function listNames(gates: Gate[]): string {
   return `${gates.length} human gates: ${named.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
 }
 
-function askFor(questions: string[]): Row[] {
-  if (questions.length === 0) return [];
-  const description = `Please tell us about:\n${questions.map((question) => `- ${question}`).join('\n')}`;
-  return [{ id: 'T1', title: 'Give the missing context', description, kind: 'human', place: 'start', agent: null }];
+function askFor(asked: AskedAbout[]): Row[] {
+  if (asked.length === 0) return [];
+  const description = `Please tell us about:\n${asked.map((one) => `- ${aboutOf(one)}`).join('\n')}`;
+  const task = { id: 'T1', title: 'Give the missing context', description, kind: 'human', place: 'start' } as const;
+  return [{ ...task, agent: null, ...allSkills(asked.map(skillsOf)) }];
 }

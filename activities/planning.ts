@@ -63,7 +63,7 @@ async function splitTasks(deps: ActivityDeps, work: Work): Promise<Split> {
     ? plan.warnings
     : ['The model gave no usable plan, so the run follows a plain one: gather, work, check.'];
   return {
-    tasks: rows.map(({ description: _description, ...task }) => task),
+    tasks: rows.map(({ description: _description, skills: _skills, ...task }) => task),
     warnings: [...planWarnings, ...warnings],
   };
 }

@@ -14,6 +14,7 @@ export type DomainErrorCode =
   | 'NOT_FOUND'
   | 'ORCHESTRATION_EXISTS'
   | 'ORCHESTRATION_SHIPPED'
+  | 'PERSON_NOT_FREE'
   | 'PROVIDER_REQUIRED'
   | 'REGISTRATION_CLOSED'
   | 'RUN_FINISHED'
@@ -95,7 +96,18 @@ export function requireNone(faults: FieldFault[]): void {
 
 /** Unknown things and those of other accounts are the same. */
 export function notFound(
-  what: 'Run' | 'Task' | 'Provider' | 'Orchestration' | 'Delivery' | 'Subscription' | 'MCP server' | 'Key' | 'File',
+  what:
+    | 'Run'
+    | 'Task'
+    | 'Provider'
+    | 'Orchestration'
+    | 'Delivery'
+    | 'Subscription'
+    | 'MCP server'
+    | 'Key'
+    | 'File'
+    | 'Person'
+    | 'Gate',
 ): DomainError {
   return new DomainError('NOT_FOUND', `${what} not found.`);
 }

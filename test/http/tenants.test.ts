@@ -25,7 +25,9 @@ let owned: Record<
   | 'server_name'
   | 'key_id'
   | 'subscription_id'
-  | 'file_id',
+  | 'file_id'
+  | 'person_id'
+  | 'gate_id',
   string
 >;
 /** An orchestration without an id, for the routes that take one. */
@@ -47,6 +49,7 @@ beforeAll(async () => {
   const { subscription_id } = (await owner.post('/webhooks/subscriptions', hook)).body;
   const { file_id } = (await upload(orchflow.url, owner.api_key, 'Mine.')).body;
   const { key_id } = (await owner.post('/keys', { name: 'Owned', scopes: ['runs:read'] })).body;
+  const { person_id } = (await owner.post('/people', { name: 'Owned' })).body;
   owned = {
     run_id,
     task_id: 'T1',
@@ -57,6 +60,8 @@ beforeAll(async () => {
     key_id,
     subscription_id,
     file_id,
+    person_id,
+    gate_id: `${run_id.replace('run_', 'gate_')}_T1_1`,
   };
   const account_id = (await getAccountOf(orchflow.db, run_id))!;
   const { delivery_id } = owned;
@@ -98,6 +103,7 @@ const posted: [RegExp, object][] = [
   [/\/correct$/, { output: 'Ten euros.' }],
   [/\/run(\/stream)?$/, { message: 'Note apps' }],
   [/\/resume(\/stream)?$/, { response: { decision: 'approve' } }],
+  [/\/assign$/, { person_id: null }],
   [/\/complete$/, { output: 'The budget is ten euros.' }],
   [/./, {}],
 ];
@@ -130,6 +136,8 @@ const nobodys = [
     key_id: 'key_00000000000000000000',
     subscription_id: 'sub_00000000000000000000',
     file_id: 'file_00000000000000000000',
+    person_id: 'per_00000000000000000000',
+    gate_id: 'gate_00000000000000000000_T1_1',
   },
   {
     run_id: 'x',
@@ -141,6 +149,8 @@ const nobodys = [
     key_id: 'x',
     subscription_id: 'x',
     file_id: 'x',
+    person_id: 'x',
+    gate_id: 'x',
   },
 ];
 
@@ -176,6 +186,8 @@ describe('every route with an id', () => {
           key_id: id,
           subscription_id: id,
           file_id: id,
+          person_id: id,
+          gate_id: id,
         });
         const { status, text } = await exchange(operation, path, stranger.api_key);
         expect({ status, code: JSON.parse(text).code }, `${operation.method} ${path}`).toEqual({
@@ -215,6 +227,9 @@ test('lists show what is ours and nothing else', async () => {
   expect((await stranger.get('/orchestrations/runs')).body).toEqual({ runs: [] });
   expect((await stranger.get('/tools/mcp')).body).toEqual({ servers: [] });
   expect((await stranger.get('/webhooks/subscriptions')).body).toEqual({ subscriptions: [] });
+  expect((await stranger.get('/inbox')).body).toEqual({ gates: [], has_more: false, next_cursor: null });
+  expect((await stranger.get('/people')).body).toEqual({ people: [], has_more: false, next_cursor: null });
+  expect((await owner.get('/people')).body.people).toMatchObject([{ person_id: owned.person_id }]);
   expect((await stranger.get('/files')).body).toEqual({ files: [], has_more: false, next_cursor: null });
   expect((await owner.get('/files')).body.files).toMatchObject([{ file_id: owned.file_id }]);
   const both = [{ run_id: orchestrationRun }, { run_id: run.run_id }];
