@@ -15,6 +15,8 @@ export type Draft = {
   human_steps?: number[];
   /** The steps that this task must wait for. */
   waits_for?: number[];
+  /** What a person needs for it. */
+  skills?: string[];
 };
 
 /** What a title must not have: it stands in lines of people's lists. */
@@ -22,15 +24,17 @@ const unseen = /[\s\p{Cc}\u202a-\u202e\u2066-\u2069]+/gu;
 
 /** `skills` are those that a person needs for it, and missing where none are asked for. */
 type Row = PlannedTask & { description: string; skills?: string[] };
-type Gate = { name: string; human_gate: number; skills: string[] };
+/** `skills` undefined: it says nothing of them. */
+type Gate = { name: string; human_gate: number; skills: string[] | undefined };
 type Asked = Pick<Run, 'ask_me_about' | 'human_gates' | 'gate_due_in' | 'remind_every' | 'on_timeout'> &
   Pick<Run, 'escalation_webhook_url'>;
 
 /**
  * Adds the human tasks to the plan: the questions first, the gates that no task answers to last. A gate that is asked for
- * by other tasks stands before them, others before the final output.
+ * by other tasks stands before them, others before the final output. Where none of its gates says which skills it takes, a task
+ * takes those of `skills` that its draft has.
  */
-export function layOut(drafts: Draft[], run: Asked): { tasks: Row[]; warnings: string[] } {
+export function layOut(drafts: Draft[], run: Asked, skills: string[] = []): { tasks: Row[]; warnings: string[] } {
   const gates = run.human_gates.map((gate, human_gate): Gate => ({
     name: gateName(gate),
     human_gate,
@@ -49,7 +53,16 @@ export function layOut(drafts: Draft[], run: Asked): { tasks: Row[]; warnings: s
     const guards = drafts
       .filter((other) => other !== draft && own.some((gate) => names(other.waits_for, gate)))
       .map(idOf);
-    return { ...task, description: several, ...(guards.length > 0 && { guards }), ...askedOf(run, own) };
+    return {
+      ...task,
+      description: several,
+      ...(guards.length > 0 && { guards }),
+      ...askedOf(
+        run,
+        own,
+        draft.skills?.filter((skill) => skills.includes(skill)),
+      ),
+    };
   });
   const missing = gates.filter((gate) => answering.get(gate)!.length === 0);
   const added = missing.map((gate, index): Row => {
@@ -82,18 +95,24 @@ function names(steps: number[] | undefined, { human_gate }: Gate): boolean {
   return steps?.includes(human_gate + 1) ?? false;
 }
 
-/** What a task is that answers to these gates: all that they ask for together. */
-function askedOf(run: Asked, gates: Gate[]) {
+/** What a task is that answers to these gates: all that they ask for together, or what was chosen where they say nothing of it. */
+function askedOf(run: Asked, gates: Gate[], chosen: string[] = []) {
   const numbers = gates.map(({ human_gate }) => human_gate);
-  return { ...gatesOfTask(run, numbers), ...allSkills(gates.map(({ skills }) => skills)) };
+  const said = gates.flatMap(({ skills }) => (skills ? [skills] : []));
+  return { ...gatesOfTask(run, numbers), ...(gates.length > 0 && allSkills(said.length > 0 ? said : [chosen])) };
 }
 
-function skillsOf(asked: HumanGate | AskedAbout): string[] {
-  return typeof asked === 'string' ? [] : (asked.skills ?? []);
+function skillsOf(asked: HumanGate | AskedAbout): string[] | undefined {
+  return typeof asked === 'string' ? undefined : asked.skills;
 }
 
-function allSkills(asked: string[][]): { skills?: string[] } {
-  const skills = [...new Set(asked.flat())];
+/** Whether a person may be asked of whom nothing is said. */
+export function leavesSkillsOpen({ human_gates }: Pick<Run, 'human_gates'>): boolean {
+  return human_gates.some((gate) => skillsOf(gate) === undefined);
+}
+
+function allSkills(asked: (string[] | undefined)[]): { skills?: string[] } {
+  const skills = [...new Set(asked.flatMap((some = []) => some))];
   return skills.length > 0 ? { skills } : {};
 }
 

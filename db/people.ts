@@ -141,3 +141,14 @@ export function deletePerson(db: Db, account_id: string, person_id: string): Pro
     return (await own.executeTakeFirst()).numDeletedRows > 0n;
   });
 }
+
+/** So many a planner chooses from. */
+const mostSkills = 100;
+
+/** What the active people of an account know, what most of them do at first. */
+export async function listSkills(db: Db, account_id: string): Promise<string[]> {
+  const { rows } = await sql<{ skill: string }>`
+    select skill from people, unnest(skills) as skill where account_id = ${account_id} and status = 'active'
+    group by skill order by count(*) desc, skill limit ${mostSkills}`.execute(db);
+  return rows.map(({ skill }) => skill);
+}

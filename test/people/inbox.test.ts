@@ -6,6 +6,7 @@ import { startSteps } from '../harness/orchestration.ts';
 import { addPerson, untilAssigned } from '../harness/people.ts';
 import { expectFault, expectProblem } from '../harness/problem.ts';
 import { useStory } from '../harness/story.ts';
+import { insertWaitingGates } from '../harness/waiting-gates.ts';
 
 /** What waits for people, as an account and as each of them sees it. */
 
@@ -290,27 +291,7 @@ test('with ten thousand open gates no page takes a sequential scan', async () =>
     const user = await orchflow.register();
     const anna = await addPerson(user, orchflow.url, { skills: ['legal', 'tax'] });
     const { account_id } = await db.selectFrom('people').select('account_id').executeTakeFirstOrThrow();
-    const numbers = sql`generate_series(1, 10000) as n`;
-    await sql`
-      insert into runs (run_id, account_id, task, agents, human_gates, ask_me_about, require_approval, status)
-      select 'run_' || n, ${account_id}, 'Goal ' || n, '[]', '[]', '[]', false, 'waiting_human' from ${numbers}`.execute(
-      db,
-    );
-    await sql`
-      insert into tasks (run_id, id, position, title, description, kind, status)
-      select 'run_' || n, 'T1', 0, 'Task', 'Question ' || n, 'human', 'waiting_human' from ${numbers}`.execute(db);
-    await sql`
-      insert into gates (gate_id, run_id, account_id, task_id, kind, status, decisions, skills, person_id, assignment, assigned_at, due_at)
-      select 'gate_' || n, 'run_' || n, ${account_id}, 'T1', 'human_task', 'open', '["approve"]',
-        case n % 3 when 0 then '{}'::text[] else '{legal}'::text[] end, case n % 3 when 1 then ${anna.person_id} end,
-        case n % 3 when 1 then 'given' when 2 then 'released' end, now(), case when n % 2 = 0 then now() + n * interval '1 second' end
-      from ${numbers}`.execute(db);
-    // Most gates of an account were answered long ago.
-    await sql`
-      insert into gates (gate_id, run_id, account_id, task_id, kind, status, decisions, opened_at)
-      select 'past_' || n || '_' || k, 'run_' || n, ${account_id}, 'T1', 'human_task', 'answered', '["approve"]', now() - interval '1 day'
-      from ${numbers}, generate_series(1, 5) as k`.execute(db);
-    await sql`vacuum analyze runs, tasks, gates`.execute(db);
+    await insertWaitingGates(db, { account_id, person_id: anna.person_id, count: 10_000 });
 
     const seen: string[] = [];
     for (let cursor = ''; ;) {
