@@ -54,6 +54,7 @@ export type Holdings = {
   mcp_servers: number;
   orchestrations: number;
   files: number;
+  people: number;
 };
 
 export async function countHoldings(db: Db, account_id: string): Promise<Holdings> {
@@ -65,7 +66,8 @@ export async function countHoldings(db: Db, account_id: string): Promise<Holding
       (select count(*) from providers where account_id = ${account_id} and status = 'active') as providers,
       (select count(*) from mcp_servers where account_id = ${account_id}) as mcp_servers,
       (select count(*) from orchestrations where account_id = ${account_id}) as orchestrations,
-      (select count(*) from files where account_id = ${account_id}) as files`.execute(db);
+      (select count(*) from files where account_id = ${account_id}) as files,
+      (select count(*) from people where account_id = ${account_id}) as people`.execute(db);
   return rows[0]!;
 }
 

@@ -1,4 +1,4 @@
-import { sql, type RawBuilder, type Transaction } from 'kysely';
+import { sql, type Transaction } from 'kysely';
 import type { Db } from './index.ts';
 import type { Doing } from './runs.ts';
 import { lockOwnRun } from './runs.ts';
@@ -6,7 +6,7 @@ import type { Assignment, Database, Gate } from './schema.ts';
 
 /**
  * Whose the open gates of an account are. A gate that asks for skills is given to somebody active who has all of them and has
- * less than `max_open` open gates: to who has the fewest, and of several to who was given one longest ago. It is assigned by the
+ * less than `max_open` open gates: to who has the fewest, and of several to who was given one longest ago; a hundred times at most. It is assigned by the
  * statement that opens it (`save_progress`), and looked at again when people have changed. Whoever changes whose a gate is holds
  * first the lock on its run, and then the assignments of its account.
  */
@@ -92,7 +92,7 @@ export async function mayAnswer(db: Db, person_id: string, gate_id: string): Pro
 
 /** What came of it to assign a task by hand. */
 export type HandedOver =
-  | { result: 'unknown_task' | 'unknown_person' | 'not_free' }
+  | { result: 'unknown_task' | 'unknown_person' | 'not_free' | 'too_often' }
   | { result: 'not_waiting'; task_status: string }
   | { result: 'assigned'; gate: Gate };
 
@@ -127,14 +127,15 @@ export function assignByHand(db: Db, handing: Handing): Promise<HandedOver> {
       if (!room) return { result: 'not_free' };
     }
     const how: Assignment = to === null ? 'released' : 'given';
-    if (gate.person_id !== to || gate.assignment === 'wanted')
-      await sql`select give_gate(${gate.gate_id}, ${to}, ${how}, ${asJson(by)}, ${note ?? null})`.execute(trx);
+    if (gate.person_id !== to || gate.assignment === 'wanted') {
+      const { rows } = await sql`
+        select give_gate(gate_id, ${to}, ${how}, ${JSON.stringify(by)}::jsonb, ${note ?? null}) from gates where gate_id = ${gate.gate_id} and assigned_times < most_assignments()`.execute(
+        trx,
+      );
+      if (rows.length === 0) return { result: 'too_often' };
+    }
     return { result: 'assigned', gate: (await findOpenGate(trx, run_id, task_id))! };
   });
-}
-
-function asJson(value: object): RawBuilder<unknown> {
-  return sql`${JSON.stringify(value)}::jsonb`;
 }
 
 function findOpenGate(trx: Transaction<Database>, run_id: string, task_id: string): Promise<Gate | undefined> {

@@ -5,6 +5,8 @@ language plpgsql as $$
 declare
   looked_at gates;
   keeps boolean;
+  -- Each time is an event, and told. From then on it stays with all who have the skills.
+  is_last boolean;
   chosen text;
 begin
   select * into looked_at from gates where gate_id = for_gate and status = 'open';
@@ -28,7 +30,8 @@ begin
     return false;
   end if;
 
-  if looked_at.skills <> '{}' then
+  is_last := looked_at.assigned_times >= most_assignments();
+  if looked_at.skills <> '{}' and not is_last then
     select people.person_id into chosen
     from people,
       lateral (
@@ -42,11 +45,12 @@ begin
     limit 1;
   end if;
   -- It stays with who has it, or is known to be nobody's.
-  if chosen is null and (keeps or looked_at.assignment = 'wanted' and looked_at.person_id is null) then
+  if chosen is null and (keeps or looked_at.assignment = 'wanted' and looked_at.person_id is null and not is_last) then
     return false;
   end if;
   perform give_gate(
-    for_gate, chosen, case when chosen is not null then 'automatic' when looked_at.skills <> '{}' then 'wanted' end);
+    for_gate, chosen,
+    case when chosen is not null then 'automatic' when is_last then 'released' when looked_at.skills <> '{}' then 'wanted' end);
   return true;
 end
 $$;

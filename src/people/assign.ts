@@ -12,7 +12,7 @@ export type AssignRequest = Remark & { run_id: string; task_id: string; person_i
 /**
  * Gives the gate at which a task waits to a person, whatever their skills, or back, and returns it. A person with a key of their
  * own hands on what they may answer, or takes it. Throws `NOT_FOUND` for the task and, with its place, for the person;
- * `TASK_NOT_WAITING`, and `PERSON_NOT_FREE` for who is inactive or has as many open gates as they may have.
+ * `TASK_NOT_WAITING`, `PERSON_NOT_FREE` for who is inactive or has as many open gates as they may have, and `STEERED_TOO_OFTEN`.
  */
 export async function assignTask(
   { db, live, assigner }: { db: Db; live: LiveSender; assigner: Assigner },
@@ -31,6 +31,11 @@ export async function assignTask(
     }
     case 'not_free':
       throw new DomainError('PERSON_NOT_FREE', 'They are inactive, or have as many open gates as they may have.');
+    case 'too_often':
+      throw new DomainError(
+        'STEERED_TOO_OFTEN',
+        'It has changed a hundred times whose this gate is, and stays as it is.',
+      );
     case 'not_waiting': {
       const { task_status } = handed;
       const message = `The task is ${task_status} and waits for nobody.`;

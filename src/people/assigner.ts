@@ -17,7 +17,8 @@ export type Assigner = ReturnType<typeof createAssigner>;
  */
 export function createAssigner({ db, live, log }: { db: Db; live: LiveSender; log: Logger }) {
   const stopping = new AbortController();
-  const underway = new Set<Promise<void>>();
+  /** By account. What is asked for meanwhile is looked at after that, once. */
+  const underway = new Map<string, { isAskedAgain: boolean; done: Promise<void> }>();
 
   async function assign(account_id?: string): Promise<void> {
     try {
@@ -43,16 +44,27 @@ export function createAssigner({ db, live, log }: { db: Db; live: LiveSender; lo
   }
   const looking = assignAgainAndAgain();
 
+  function lookAt(account_id: string): void {
+    const done = assign(account_id).then(() => {
+      const { isAskedAgain } = underway.get(account_id)!;
+      underway.delete(account_id);
+      if (isAskedAgain && !stopping.signal.aborted) lookAt(account_id);
+    });
+    underway.set(account_id, { isAskedAgain: false, done });
+  }
+
   return {
     /** The people of this account have changed, or one has a place again. Without being told so, it is found two seconds later. */
     look(account_id: string): void {
-      const assigning: Promise<void> = assign(account_id).finally(() => underway.delete(assigning));
-      underway.add(assigning);
+      const before = underway.get(account_id);
+      if (before) before.isAskedAgain = true;
+      else lookAt(account_id);
     },
     /** Begins nothing more, and resolves when what is under way has ended. */
     async stop(): Promise<void> {
       stopping.abort();
-      await Promise.all([looking, ...underway]);
+      await looking;
+      while (underway.size > 0) await Promise.all([...underway.values()].map(({ done }) => done));
     },
   };
 }

@@ -50,6 +50,7 @@ async function furnish(webhook_url: string) {
   const headers = { 'x-api-key': api_key, 'content-type': 'application/json', 'idempotency-key': 'zebra' };
   await send(orchflow.url, 'POST', '/api/v1/runs', headers, JSON.stringify({ task: '' }));
   await user.post('/keys', { name: 'zebra', scopes: ['runs:read'] });
+  await user.post('/people', { name: 'Zebra', skills: ['zebra'], notify_url: webhook_url });
   await user.post('/webhooks/secret/rotate', {});
   await upload(orchflow.url, api_key, 'Zebra.', { name: 'zebra.txt' });
   const account_id = await accountIdOf(user.email);
@@ -72,7 +73,7 @@ test('without --yes it says what would be lost; with it all is gone, what lives 
   await theirs.untilWaiting('T1');
   const filled = await tablesWith(db, 'account_id', account_id);
   expect(filled).toEqual(
-    expect.arrayContaining(['accounts', 'api_keys', 'idempotency_keys', 'managed_spending', 'mcp_servers']),
+    expect.arrayContaining(['accounts', 'api_keys', 'idempotency_keys', 'managed_spending', 'mcp_servers', 'people']),
   );
 
   const asked = await account(user.email, '--delete');

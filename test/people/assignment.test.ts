@@ -241,3 +241,23 @@ test('of many gates that open at once, nobody has more than they may have', asyn
     expect((await open()).every((count, index) => count <= index + 1)).toBe(true);
   }
 });
+
+test('it changes a hundred times at most whose a gate is; then it stays with all who have the skills', async () => {
+  const anna = await add({ skills: ['legal'] });
+  const ben = await add({ name: 'Ben', skills: ['legal'], max_open: 1 });
+  const [last, handed] = [await ask(['legal']), await ask(['legal'])];
+  await assigned(last, anna.person_id);
+  await assigned(handed, ben.person_id);
+  await story.orchflow.db.updateTable('gates').set({ assigned_times: 100 }).execute();
+  const refused = await story.user.post(`/runs/${handed}/tasks/ask/assign`, { person_id: anna.person_id });
+  expect(refused).toMatchObject({ status: 409, body: { code: 'STEERED_TOO_OFTEN' } });
+  await assigned(handed, ben.person_id);
+  await story.user.patch(`/people/${anna.person_id}`, { status: 'inactive' });
+  await assigned(last, null);
+  await story.user.patch(`/people/${anna.person_id}`, { status: 'active' });
+  await story.user.patch(`/people/${ben.person_id}`, { max_open: 5 });
+  const third = await ask(['legal']);
+  await assigned(third, anna.person_id);
+  await assigned(last, null);
+  expect((await answer(ben, last)).status).toBe(200);
+});
