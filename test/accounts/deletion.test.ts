@@ -79,7 +79,7 @@ test('without --yes it says what would be lost; with it all is gone, what lives 
   const asked = await account(user.email, '--delete');
   expect(asked).toMatchObject({ code: 1, stdout: '' });
   expect(asked.stderr).toBe(
-    `${user.email} has runs: 4 (not ended: 3), active providers: 1, MCP servers: 1, orchestrations: 1, files: 1. ` +
+    `${user.email} has runs: 4 (not ended: 3), active providers: 1, MCP servers: 1, orchestrations: 1, files: 1, people: 1. ` +
       'Say it again with --yes, and all of it is deleted, for good.\n',
   );
   expect(await tablesWith(db, 'account_id', account_id)).toEqual(filled);
