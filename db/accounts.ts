@@ -79,7 +79,7 @@ export async function closeAccount(db: Db, account_id: string): Promise<void> {
       .set({ suspended_at: sql`coalesce(suspended_at, now())` })
       .where('account_id', '=', account_id)
       .execute();
-    const tables = ['api_keys', 'people', 'providers', 'mcp_servers', 'orchestrations', 'idempotency_keys'] as const;
+    const tables = ['people', 'api_keys', 'providers', 'mcp_servers', 'orchestrations', 'idempotency_keys'] as const;
     for (const table of tables) await trx.deleteFrom(table).where('account_id', '=', account_id).execute();
     await deleteFilesOf(trx, account_id);
   });

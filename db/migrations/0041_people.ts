@@ -28,9 +28,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
     alter table tasks add column skills text[];
 
-    -- Neither is a reference: what is answered stays as it was, whoever is removed.
+    -- The person is no reference: what is answered stays as it was, whoever is removed.
     alter table gates
-      add column account_id text,
+      add column account_id text references accounts on delete cascade,
       add column person_id text,
       add column skills text[] not null default '{}',
       add column assignment text,
