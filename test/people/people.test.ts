@@ -145,6 +145,20 @@ test('a request that is made again makes the person once, and gets the same key'
   expect((await owner.get('/people')).body.people).toHaveLength(1);
 });
 
+test.each<[string, object, string]>([
+  ['an empty skill', { human_gates: [{ name: 'legal', skills: [''] }] }, '/human_gates/0/skills/0'],
+  [
+    '21 skills',
+    { human_gates: ['a', { name: 'b', skills: Array.from({ length: 21 }, String) }] },
+    '/human_gates/1/skills',
+  ],
+  ['skills that are a text', { human_gates: [{ name: 'legal', skills: 'legal' }] }, '/human_gates/0/skills'],
+  ['what is asked about without words', { ask_me_about: [{ about: ' ' }] }, '/ask_me_about/0/about'],
+  ['an unknown field of it', { ask_me_about: ['a', { about: 'b', skill: 'c' }] }, '/ask_me_about/1/skill'],
+])('a run that asks for %s is refused with the place of the fault', async (_what, given, pointer) => {
+  expectFault(await owner.post('/runs', { task: 'Launch a newsletter', ...given }), pointer);
+});
+
 test('an account has a thousand people at most', async () => {
   const { person_id } = await add();
   const { account_id } = await orchflow.db
