@@ -1,8 +1,8 @@
-import type { Run } from '../db/schema.ts';
+import type { AskedAbout, HumanGate, Run } from '../db/schema.ts';
 import { gatesOfTask } from '../src/runs/gate-terms.ts';
 import { matchesGate } from '../src/runs/gate-words.ts';
 import type { PlannedTask } from '../workflows/contract/inputs.ts';
-import { gateName } from '../workflows/contract/plan.ts';
+import { aboutOf, gateName } from '../workflows/contract/plan.ts';
 
 /** How the tasks that a model plans become the tasks of a run. */
 
@@ -15,22 +15,31 @@ export type Draft = {
   human_steps?: number[];
   /** The steps that this task must wait for. */
   waits_for?: number[];
+  /** What a person needs for it. */
+  skills?: string[];
 };
 
 /** What a title must not have: it stands in lines of people's lists. */
 const unseen = /[\s\p{Cc}\u202a-\u202e\u2066-\u2069]+/gu;
 
-type Row = PlannedTask & { description: string };
-type Gate = { name: string; human_gate: number };
+/** `skills` are those that a person needs for it, and missing where none are asked for. */
+type Row = PlannedTask & { description: string; skills?: string[] };
+/** `skills` undefined: it says nothing of them. */
+type Gate = { name: string; human_gate: number; skills: string[] | undefined };
 type Asked = Pick<Run, 'ask_me_about' | 'human_gates' | 'gate_due_in' | 'remind_every' | 'on_timeout'> &
   Pick<Run, 'escalation_webhook_url'>;
 
 /**
  * Adds the human tasks to the plan: the questions first, the gates that no task answers to last. A gate that is asked for
- * by other tasks stands before them, others before the final output.
+ * by other tasks stands before them, others before the final output. Where none of its gates says which skills it takes, a task
+ * takes those of `skills` that its draft has.
  */
-export function layOut(drafts: Draft[], run: Asked): { tasks: Row[]; warnings: string[] } {
-  const gates = run.human_gates.map((gate, human_gate): Gate => ({ name: gateName(gate), human_gate }));
+export function layOut(drafts: Draft[], run: Asked, skills: string[] = []): { tasks: Row[]; warnings: string[] } {
+  const gates = run.human_gates.map((gate, human_gate): Gate => ({
+    name: gateName(gate),
+    human_gate,
+    skills: skillsOf(gate),
+  }));
   const answering = new Map(gates.map((gate) => [gate, answeringTasks(drafts, gate)]));
   const questions = askFor(run.ask_me_about);
   const idOf = (draft: Draft) => `T${questions.length + drafts.indexOf(draft) + 1}`;
@@ -44,7 +53,16 @@ export function layOut(drafts: Draft[], run: Asked): { tasks: Row[]; warnings: s
     const guards = drafts
       .filter((other) => other !== draft && own.some((gate) => names(other.waits_for, gate)))
       .map(idOf);
-    return { ...task, description: several, ...(guards.length > 0 && { guards }), ...gatesOfTask(run, numbersOf(own)) };
+    return {
+      ...task,
+      description: several,
+      ...(guards.length > 0 && { guards }),
+      ...askedOf(
+        run,
+        own,
+        draft.skills?.filter((skill) => skills.includes(skill)),
+      ),
+    };
   });
   const missing = gates.filter((gate) => answering.get(gate)!.length === 0);
   const added = missing.map((gate, index): Row => {
@@ -57,7 +75,7 @@ export function layOut(drafts: Draft[], run: Asked): { tasks: Row[]; warnings: s
       agent: null,
       place: guards.length > 0 ? 'guard' : 'end',
       guards,
-      ...gatesOfTask(run, [gate.human_gate]),
+      ...askedOf(run, [gate]),
     };
   });
   return { tasks: [...questions, ...planned, ...added], warnings: planned.flatMap((task) => toldOf(task, gates)) };
@@ -77,8 +95,25 @@ function names(steps: number[] | undefined, { human_gate }: Gate): boolean {
   return steps?.includes(human_gate + 1) ?? false;
 }
 
-function numbersOf(gates: Gate[]): number[] {
-  return gates.map(({ human_gate }) => human_gate);
+/** What a task is that answers to these gates: all that they ask for together, or what was chosen where they say nothing of it. */
+function askedOf(run: Asked, gates: Gate[], chosen: string[] = []) {
+  const numbers = gates.map(({ human_gate }) => human_gate);
+  const said = gates.flatMap(({ skills }) => (skills ? [skills] : []));
+  return { ...gatesOfTask(run, numbers), ...(gates.length > 0 && allSkills(said.length > 0 ? said : [chosen])) };
+}
+
+function skillsOf(asked: HumanGate | AskedAbout): string[] | undefined {
+  return typeof asked === 'string' ? undefined : asked.skills;
+}
+
+/** Whether a person may be asked of whom nothing is said. */
+export function leavesSkillsOpen({ human_gates }: Pick<Run, 'human_gates'>): boolean {
+  return human_gates.some((gate) => skillsOf(gate) === undefined);
+}
+
+function allSkills(asked: (string[] | undefined)[]): { skills?: string[] } {
+  const skills = [...new Set(asked.flatMap((some = []) => some))];
+  return skills.length > 0 ? { skills } : {};
 }
 
 /** Several gates at one task: whose terms hold must be known to who reads the run. */
@@ -94,8 +129,9 @@ function listNames(gates: Gate[]): string {
   return `${gates.length} human gates: ${named.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
 }
 
-function askFor(questions: string[]): Row[] {
-  if (questions.length === 0) return [];
-  const description = `Please tell us about:\n${questions.map((question) => `- ${question}`).join('\n')}`;
-  return [{ id: 'T1', title: 'Give the missing context', description, kind: 'human', place: 'start', agent: null }];
+function askFor(asked: AskedAbout[]): Row[] {
+  if (asked.length === 0) return [];
+  const description = `Please tell us about:\n${asked.map((one) => `- ${aboutOf(one)}`).join('\n')}`;
+  const task = { id: 'T1', title: 'Give the missing context', description, kind: 'human', place: 'start' } as const;
+  return [{ ...task, agent: null, ...allSkills(asked.map(skillsOf)) }];
 }

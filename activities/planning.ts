@@ -1,3 +1,4 @@
+import { listSkills } from '../db/people.ts';
 import { showPlan } from '../db/tasks.ts';
 import type { Work } from '../db/work.ts';
 import { eventOf } from '../workflows/contract/events.ts';
@@ -11,7 +12,7 @@ import { atWork } from './at-work.ts';
 import { graphOf } from './dependencies.ts';
 import type { ActivityDeps } from './deps.ts';
 import { filesFor } from './files.ts';
-import { layOut } from './lay-out.ts';
+import { layOut, leavesSkillsOpen } from './lay-out.ts';
 import { inferDepsAnswer, inferDepsPrompt } from './prompts/infer-deps.ts';
 import { splitTasksAnswer, splitTasksPrompt } from './prompts/split-tasks.ts';
 import { callAfter } from './second-call.ts';
@@ -49,13 +50,14 @@ async function splitTasks(deps: ActivityDeps, work: Work): Promise<Split> {
   const { run } = work;
   const agents = run.agents.map((agent) => agent.name);
   const human_steps = run.human_gates.map(gateName);
-  const prompt = splitTasksPrompt({ task: run.task, agents, human_steps, files: filesFor(work, []) });
+  const skills = leavesSkillsOpen(run) ? await listSkills(deps.db, run.account_id) : [];
+  const prompt = splitTasksPrompt({ task: run.task, agents, human_steps, files: filesFor(work, []), skills });
   const request = { ...prompt, max_output_tokens: 4_096 };
   const call = callOf(work, { task_id: null, purpose: 'split_tasks', attempt: 1 }, request);
   const plan = await askForJson(deps, call, splitTasksAnswer, (said, ask) =>
     withFewTasks(said, run.human_gates.length, ask),
   );
-  const { tasks: rows, warnings } = layOut(plan?.value.tasks ?? fallbackPlan(), run);
+  const { tasks: rows, warnings } = layOut(plan?.value.tasks ?? fallbackPlan(), run, skills);
   const which = run.attempt > 1 ? { attempt: run.attempt } : {};
   await showPlan(deps.db, run.run_id, rows, [eventOf('run.phase', { phase: 'infer_deps', ...which })]);
   deps.live.changed(run.run_id);
@@ -63,7 +65,7 @@ async function splitTasks(deps: ActivityDeps, work: Work): Promise<Split> {
     ? plan.warnings
     : ['The model gave no usable plan, so the run follows a plain one: gather, work, check.'];
   return {
-    tasks: rows.map(({ description: _description, ...task }) => task),
+    tasks: rows.map(({ description: _description, skills: _skills, ...task }) => task),
     warnings: [...planWarnings, ...warnings],
   };
 }

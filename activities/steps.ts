@@ -171,13 +171,13 @@ async function collectLoop(
   return { writes: step.output_key && output ? { ...writes, [step.output_key]: output } : writes, output };
 }
 
-/** Writes down what a person is shown at a human step: prompt, fields and context. The prompt describes its task. */
+/** Writes down what a person is shown at a human step: prompt, fields and context. The prompt describes its task, as do its skills. */
 async function openForm(
   { db, max_value_length }: ActivityDeps,
   { run_id, task_id, step_id, last_output_id }: OpenForm,
   { work, step, values }: LoadedStep,
 ): Promise<void> {
-  const { human_prompt, human_fields, input_keys } = step as StepOf<'human'>;
+  const { human_prompt, human_fields, input_keys, skills } = step as StepOf<'human'>;
   const read = input_keys.map((key) => values[key]).find(Boolean);
   const context = read ?? work.texts.get(last_output_id ?? '');
   const prompt = human_prompt?.trim()
@@ -186,7 +186,7 @@ async function openForm(
   const agent_context = context === undefined ? null : storable(asText(context));
   const form = { step_id, prompt, fields: human_fields, agent_context };
   await insertText(db, { text_id: `${run_id}/${task_id}/form`, run_id, text: JSON.stringify(form) });
-  await describeTask(db, { run_id, id: task_id }, prompt);
+  await describeTask(db, { run_id, id: task_id }, { description: prompt, ...(skills && { skills }) });
 }
 
 /**

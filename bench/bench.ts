@@ -5,6 +5,7 @@ import { choose, needsWarmServers, take, type Measure } from './measure.ts';
 import { agentRun } from './measures/agents.ts';
 import { attack } from './measures/attack.ts';
 import { growth } from './measures/growth.ts';
+import { inbox } from './measures/inbox.ts';
 import { postRuns, readRuns } from './measures/requests.ts';
 import { gateToEnd, overhead, twentyAtOnce, twoHundredAtOnce } from './measures/runs.ts';
 import { start } from './measures/start.ts';
@@ -33,6 +34,7 @@ const measures: Measure[] = [
   waitingRuns,
   tenThousandRuns,
   idleStreams,
+  { name: 'inbox', table: inbox },
   { name: 'growth', table: growth },
   takeover,
   start,

@@ -55,6 +55,7 @@ export type Holdings = {
   orchestrations: number;
   agents: number;
   files: number;
+  people: number;
 };
 
 export async function countHoldings(db: Db, account_id: string): Promise<Holdings> {
@@ -67,7 +68,8 @@ export async function countHoldings(db: Db, account_id: string): Promise<Holding
       (select count(*) from mcp_servers where account_id = ${account_id}) as mcp_servers,
       (select count(*) from orchestrations where account_id = ${account_id}) as orchestrations,
       (select count(*) from agents where account_id = ${account_id}) as agents,
-      (select count(*) from files where account_id = ${account_id}) as files`.execute(db);
+      (select count(*) from files where account_id = ${account_id}) as files,
+      (select count(*) from people where account_id = ${account_id}) as people`.execute(db);
   return rows[0]!;
 }
 
@@ -79,10 +81,16 @@ export async function closeAccount(db: Db, account_id: string): Promise<void> {
       .set({ suspended_at: sql`coalesce(suspended_at, now())` })
       .where('account_id', '=', account_id)
       .execute();
-    const tables = ['api_keys', 'providers', 'mcp_servers', 'orchestrations', 'agents', 'idempotency_keys'] as const;
-    for (const table of tables) {
-      await trx.deleteFrom(table).where('account_id', '=', account_id).execute();
-    }
+    const tables = [
+      'people',
+      'api_keys',
+      'providers',
+      'mcp_servers',
+      'orchestrations',
+      'agents',
+      'idempotency_keys',
+    ] as const;
+    for (const table of tables) await trx.deleteFrom(table).where('account_id', '=', account_id).execute();
     await deleteFilesOf(trx, account_id);
   });
 }

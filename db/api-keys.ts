@@ -21,18 +21,24 @@ const viewColumns = [
 const isGood = sql<boolean>`(expires_at is null or expires_at > now())`;
 const isUseOld = sql<boolean>`coalesce(last_used_at < now() - interval '1 minute', true)`;
 
+/** Those of an account itself: people have theirs with them (`db/people.ts`). */
+const isOfAccount = sql<boolean>`person_id is null`;
+
 /**
- * Whose a key is, its name and what it may do, by the key's SHA-256; undefined for one that is unknown or has expired. `is_use_old`:
- * its last use was noted more than a minute ago.
+ * Whose a key is, its name and what it may do, by the key's SHA-256; undefined for one that is unknown, has expired, or is of a
+ * person who is not active. The key of a person has their name. `is_use_old`: its last use was noted more than a minute ago.
  */
 export function findPrincipalByKey(db: Db, key_sha256: string) {
   return db
     .selectFrom('api_keys')
     .innerJoin('accounts', 'accounts.account_id', 'api_keys.account_id')
-    .select(['api_keys.account_id', 'key_id', 'api_keys.name as key_name', 'scopes', 'person_id', 'suspended_at'])
+    .leftJoin('people', 'people.person_id', 'api_keys.person_id')
+    .select(['api_keys.account_id', 'key_id', 'scopes', 'api_keys.person_id', 'suspended_at'])
+    .select((eb) => eb.fn.coalesce('people.name', 'api_keys.name').as('key_name'))
     .select(isUseOld.as('is_use_old'))
     .where('key_sha256', '=', key_sha256)
     .where(isGood)
+    .where((eb) => eb.or([eb('api_keys.person_id', 'is', null), eb('people.status', '=', 'active')]))
     .executeTakeFirst();
 }
 
@@ -46,12 +52,13 @@ export async function noteUse(db: Db, key_id: string): Promise<void> {
     .execute();
 }
 
-/** The keys of an account that have not expired, newest first. */
+/** The keys of an account itself that have not expired, newest first. */
 export function listKeys(db: Db, account_id: string): Promise<KeyView[]> {
   return db
     .selectFrom('api_keys')
     .select(viewColumns)
     .where('account_id', '=', account_id)
+    .where(isOfAccount)
     .where(isGood)
     .orderBy('created_at', 'desc')
     .orderBy('key_id')
@@ -65,6 +72,7 @@ export function findKey(db: Db, account_id: string, key_id: string): Promise<Key
     .select(viewColumns)
     .where('account_id', '=', account_id)
     .where('key_id', '=', key_id)
+    .where(isOfAccount)
     .where(isGood)
     .executeTakeFirst();
 }
@@ -92,6 +100,7 @@ export function insertKey(
       .select((eb) => eb.fn.countAll<string>().as('others'))
       .where('account_id', '=', account_id)
       .where('key_id', '<>', key.key_id!)
+      .where(isOfAccount)
       .executeTakeFirstOrThrow();
     if (Number(others) >= most) throw limitReached('API keys', most);
     const expires_at = sql<string | null>`now() + ${expires_in_ms}::float8 * interval '1 millisecond'`;
@@ -116,6 +125,7 @@ export function deleteKey(
       .selectFrom('api_keys')
       .select(['key_id', sql<boolean>`'*' = any(scopes)`.as('may_all')])
       .where('account_id', '=', account_id)
+      .where(isOfAccount)
       .where(isGood)
       .execute();
     const key = good.find((one) => one.key_id === key_id);

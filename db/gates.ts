@@ -5,6 +5,7 @@ import { filesInForm, isBlank, type FileInForm } from '../workflows/contract/for
 import { readGateAnswer, type AnswerFault, type GivenOutput } from '../workflows/contract/gate-rules.ts';
 import type { OnTimeout } from '../workflows/contract/gate-terms.ts';
 import type { Decision, TaskStatus } from '../workflows/contract/states.ts';
+import { mayAnswer } from './assignments.ts';
 import { countChangesOfGates } from './gate-changes.ts';
 import type { Db } from './index.ts';
 import { dueEntry, nextAttempt, type OutboxEntry } from './outbox.ts';
@@ -17,12 +18,12 @@ import { listTexts } from './texts.ts';
 
 type Answer = Doing & { run_id: string; gate_id: string; decision: Decision; output: string | null };
 
-/** `request_id` is the same at every try of a request with an `Idempotency-Key`. */
-type AnswerOfRequest = Answer & { task_id: string; request_id: string };
+/** `request_id` is the same at every try of a request with an `Idempotency-Key`. `person_id` is of who asks with a key of their own. */
+type AnswerOfRequest = Answer & { task_id: string; request_id: string; person_id: string | null };
 
 /** As it was sent. Without `gate_id` it is meant for the gate that is open now. */
 type AnswerToTask = Doing &
-  Pick<AnswerOfRequest, 'run_id' | 'task_id' | 'request_id'> & {
+  Pick<AnswerOfRequest, 'run_id' | 'task_id' | 'request_id' | 'person_id'> & {
     account_id: string;
     gate_id?: string;
     decision?: Decision;
@@ -137,8 +138,9 @@ export type Completion =
   | { result: 'accepted'; gate: Gate; entry: OutboxEntry | undefined };
 
 /**
- * Answers the task's open gate, in one statement that only one answer can win: gate, text, event and outbox entry. `takeFiles`
- * looks at what the fields of its form name, and has what comes with the answer.
+ * Answers the task's open gate, in one statement that only one answer can win: gate, text, event and outbox entry. To a person
+ * what they may not answer is unknown, and that is looked at again when it is answered. `takeFiles` looks at what the fields of
+ * its form name, and has what comes with the answer.
  */
 export async function completeTask(
   db: Db,
@@ -146,7 +148,7 @@ export async function completeTask(
   takeFiles: (inForm: FileInForm[]) => Promise<Attachment[]> = () => Promise.resolve([]),
 ): Promise<Completion> {
   const task = await findAnswerable(db, answer);
-  if (!task) return { result: 'unknown' };
+  if (!task || !(await isTheirs(db, answer, task.gate))) return { result: 'unknown' };
   const { task_status, has_draft, gate } = task;
   const isStale = gate && answer.gate_id !== undefined && answer.gate_id !== gate.gate_id;
   if (gate?.status !== 'open' || isStale) return { result: 'not_waiting', task_status, gate };
@@ -156,6 +158,7 @@ export async function completeTask(
   if ('faults' in read) return { result: 'unfit', faults: read.faults };
   const files = await takeFiles(filesInForm(fields, read.output));
   const answered = await answerWithFiles(db, { ...answer, ...read, gate_id: gate.gate_id }, files);
+  if (!answered) return { result: 'unknown' };
   if (!answered.won) {
     // The task as it is after what was first.
     const after = await findAnswerable(db, answer);
@@ -164,13 +167,36 @@ export async function completeTask(
   return { result: 'accepted', gate: answered.gate, entry: answered.entry };
 }
 
-function answerWithFiles(db: Db, answer: AnswerOfRequest, files: Attachment[]): ReturnType<typeof answerGate> {
-  if (files.length === 0) return answerGate(db, answer);
+/** Undefined when it is not for this person any more. */
+function answerWithFiles(
+  db: Db,
+  answer: AnswerOfRequest,
+  files: Attachment[],
+): Promise<Awaited<ReturnType<typeof answerGate>> | undefined> {
+  const { run_id, gate_id, person_id } = answer;
+  if (files.length === 0 && person_id === null) return answerGate(db, answer);
   return db.transaction().execute(async (trx) => {
+    if (person_id !== null) {
+      // Whose a gate is changes with its run locked only.
+      await lockRun(trx, run_id);
+      if (!(await isTheirs(trx, answer, await findGate(trx, gate_id)))) return undefined;
+    }
     const answered = await answerGate(trx, answer);
     if (answered.won) await insertRunFiles(trx, answer, files);
     return answered;
   });
+}
+
+/** Whether this gate is for who answers: open and theirs to answer, or one that was theirs, or that they have answered. */
+async function isTheirs(
+  db: Db,
+  { person_id }: Pick<AnswerOfRequest, 'person_id'>,
+  gate: Gate | undefined,
+): Promise<boolean> {
+  if (person_id === null) return true;
+  if (!gate) return false;
+  if (gate.status === 'open') return mayAnswer(db, person_id, gate.gate_id);
+  return gate.person_id === person_id || (gate.by?.kind === 'person' && gate.by.id === person_id);
 }
 
 /** The files that an answer names which an operator has signalled by hand. */

@@ -12,6 +12,7 @@ export class LimitReached extends Error {
 /** What is limited, and what its account can do to have another. */
 const limited = {
   'API keys': 'Delete one.',
+  people: 'Remove one.',
   'active providers': 'Deactivate one, or name the one that it `replaces`.',
   'MCP servers': 'Remove one.',
   orchestrations: 'Delete one.',

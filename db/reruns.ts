@@ -40,14 +40,14 @@ export async function insertTakenTasks(
   taken: { plan: TakenTask[]; edits: Record<string, string> },
 ): Promise<void> {
   const edits = new Map(Object.entries(taken.edits));
-  for (const { id, position, title, description, kind, agent, model, depends_on, ...was } of source) {
+  for (const { id, position, title, description, kind, agent, model, depends_on, skills, ...was } of source) {
     const { is_reused, output_id } = taken.plan.find((task) => task.id === id)!;
     const given = edits.get(id);
     if (output_id !== null) {
       const text = given === undefined ? sql`text from texts where text_id = ${was.output_id}` : sql`${given}::text`;
       await sql`insert into texts (text_id, run_id, text) select ${output_id}, ${run_id}, ${text}`.execute(trx);
     }
-    const row = { run_id, id, position, title, description, kind, agent, model, output_id };
+    const row = { run_id, id, position, title, description, kind, agent, model, output_id, skills };
     const state = is_reused ? { status: 'completed' as const, completed_at: sql<string>`now()` } : {};
     await trx
       .insertInto('tasks')

@@ -16,6 +16,9 @@ export type JsonText<T> = string & { readonly json?: T };
 
 export type Usage = { llm_calls: number; input_tokens: number; output_tokens: number; cost_usd: number };
 
+/** Without a name: they were removed. */
+export type Assignee = { person_id: string; name: string | null };
+
 export type GateView = {
   gate_id: string;
   kind: GateKind;
@@ -31,6 +34,10 @@ export type GateView = {
   note: string | null;
   /** The files that came with the answer. */
   attachments: AttachmentView[];
+  /** What it asks for, and whose it is. */
+  skills: string[];
+  person: Assignee | null;
+  assigned_at: string | null;
   opened_at: string;
   due_at: string | null;
   answered_at: string | null;

@@ -20,6 +20,7 @@ import type { ValueRef } from '../workflows/contract/shared-state.ts';
 export interface Database {
   accounts: AccountTable;
   api_keys: ApiKeyTable;
+  people: PersonTable;
   providers: ProviderTable;
   runs: RunTable;
   purged_runs: PurgedRunTable;
@@ -86,6 +87,26 @@ interface ApiKeyTable {
   last_used_at: string | null;
 }
 
+export type PersonStatus = 'active' | 'inactive';
+
+/** Who answers gates for an account. Skills are folded to lower case, each once. */
+interface PersonTable {
+  person_id: string;
+  account_id: string;
+  name: string;
+  email: string | null;
+  skills: string[];
+  /** Told of each gate that is assigned to them. */
+  notify_url: string | null;
+  /** How many open gates they are given at most; null is any number. */
+  max_open: number | null;
+  /** Who is inactive is given nothing, and their key is not taken. */
+  status: Generated<PersonStatus>;
+  /** When they were last given a gate. */
+  given_at: string | null;
+  created_at: Generated<string>;
+}
+
 export type Vendor = 'gemini' | 'openai' | 'anthropic' | 'ollama';
 
 interface ProviderTable {
@@ -121,8 +142,11 @@ export type RunAgent = {
   version?: string;
 };
 
-/** A step for a person: its name, or its name and what it changes of the run's terms. */
-export type HumanGate = string | ({ name: string } & Partial<GateTerms>);
+/** A step for a person: its name, or its name, what it changes of the run's terms, and the skills that it asks for. */
+export type HumanGate = string | ({ name: string; skills?: string[] } & Partial<GateTerms>);
+
+/** What a person is asked about at the start, and the skills that it takes. */
+export type AskedAbout = string | { about: string; skills?: string[] };
 
 /** What a run is of; each kind has its own workflow and input. */
 export type RunKind = 'goal' | 'orchestration' | 'agent';
@@ -152,7 +176,7 @@ interface RunTable {
   task: string;
   agents: Json<RunAgent[]>;
   human_gates: Json<HumanGate[]>;
-  ask_me_about: Json<string[]>;
+  ask_me_about: Json<AskedAbout[]>;
   require_approval: boolean;
   webhook_url: string | null;
   gate_due_in: string | null;
@@ -267,22 +291,34 @@ interface TaskTable {
   completed_at: string | null;
   /** How often it was begun anew because a person wanted it. */
   round: Generated<number>;
+  /** What its gates ask for; null is nothing. */
+  skills: string[] | null;
 }
 
 /**
- * Who has done something to a run. Of a key: its id, its name then, and which of its own users an application has named. An
- * operator has signalled or cancelled in Temporal: `id` is the identity there, null where it could not be found out.
+ * Who has done something to a run. Of a key: its id, its name then, and which of its own users an application has named; of a
+ * person's own key, the person. An operator has signalled or cancelled in Temporal: `id` is the identity there, null where it
+ * could not be found out.
  */
 export type Actor = {
-  kind: 'key' | 'operator';
+  kind: 'key' | 'person' | 'operator';
   id: string | null;
   name: string | null;
   on_behalf_of: string | null;
 };
 
+/**
+ * How it came about that a gate is a person's, or nobody's. `wanted`: nobody fits, and who fits later gets it. `automatic`: by
+ * skills. `given`: by hand, which no skills are looked at for. `released`: by hand to nobody, so that it stays with all who
+ * have the skills.
+ */
+export type Assignment = 'wanted' | 'automatic' | 'given' | 'released';
+
 interface GateTable {
   gate_id: string;
   run_id: string;
+  /** Null of one that 0.1.0 has closed. */
+  account_id: string | null;
   task_id: string;
   kind: GateKind;
   status: GateStatus;
@@ -300,6 +336,19 @@ interface GateTable {
   note: string | null;
   /** Of a question about the budget: what the run would have used; of one that is approved, only what the limits do not cover. */
   asked: NullableJson<Partial<Spending>>;
+  /** All of them are needed; with none it is nobody's but its account's. */
+  skills: Generated<string[]>;
+  /** Whose it is; null is nobody's in particular. */
+  person_id: string | null;
+  /** Null: it asks for no skills, and was never assigned. */
+  assignment: Assignment | null;
+  assigned_at: string | null;
+  /** Null: by skills. */
+  assigned_by: NullableJson<Actor>;
+  /** How often that has changed. */
+  assigned_times: Generated<number>;
+  /** The due date at which it was last handed on. */
+  escalated_due_at: string | null;
 }
 
 /** Of a run, or of an account alone: one of the two is given. */
@@ -545,6 +594,7 @@ interface OrchestrationTable {
 }
 
 export type ApiKey = Selectable<ApiKeyTable>;
+export type Person = Selectable<PersonTable>;
 export type Provider = Selectable<ProviderTable>;
 export type IdempotencyKey = Selectable<IdempotencyKeyTable>;
 export type WebhookDelivery = Selectable<WebhookDeliveryTable>;

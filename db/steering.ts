@@ -1,5 +1,6 @@
 import { sql, type Transaction } from 'kysely';
 import type { Steering } from '../workflows/contract/steering.ts';
+import { mayAnswer } from './assignments.ts';
 import { settleGate } from './gates.ts';
 import type { Db } from './index.ts';
 import { dueEntry, insertOutboxEntry, type OutboxEntry } from './outbox.ts';
@@ -40,7 +41,8 @@ const eventTypes = {
 /**
  * Accepts what a person wants to be done to a task: its text, the event, and the outbox entry that tells the workflow, with
  * the run locked. The run does not complete before its workflow has done it. A retry of the request finds what its first
- * try has accepted. `decide` may refuse it by an error. Undefined when this account has no such run.
+ * try has accepted. `decide` may refuse it by an error. Undefined when this account has no such run, or `person_id` may not
+ * answer the gate of the task.
  */
 export function acceptSteering(
   db: Db,
@@ -49,8 +51,9 @@ export function acceptSteering(
     run_id,
     task_id,
     request_id,
+    person_id,
     ...doing
-  }: Doing & Record<'account_id' | 'run_id' | 'task_id' | 'request_id', string>,
+  }: Doing & Record<'account_id' | 'run_id' | 'task_id' | 'request_id', string> & { person_id: string | null },
   decide: (source: SteeredSource) => Wish,
 ): Promise<Steered | undefined> {
   return db.transaction().execute(async (trx) => {
@@ -62,6 +65,7 @@ export function acceptSteering(
 
     const tasks = await listPlannedTasks(trx, run_id);
     const found = { run, tasks, gate: await findNewestGate(trx, run_id, task_id) };
+    if (person_id !== null && !(found.gate && (await mayAnswer(trx, person_id, found.gate.gate_id)))) return undefined;
     const wish = decide(found);
     const n = run.steered + 1;
     const text_id = await keepText(trx, { run_id, n, ...doing }, wish);

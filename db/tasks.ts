@@ -11,17 +11,17 @@ import type { Db } from './index.ts';
 export async function showPlan(
   db: Db,
   run_id: string,
-  tasks: { id: string; title: string; description: string; kind: TaskKind }[],
+  tasks: { id: string; title: string; description: string; kind: TaskKind; skills?: string[] }[],
   events: RunEvent[],
 ): Promise<void> {
   await sql`select show_plan(${run_id}, ${JSON.stringify(tasks)}::jsonb, ${JSON.stringify(events)}::jsonb)`.execute(db);
 }
 
-/** What a task is about, where that is known only when it begins. */
+/** What a task is about, and the skills that it asks for, where that is known only when it begins. */
 export async function describeTask(
   db: Db,
   { run_id, id }: { run_id: string; id: string },
-  description: string,
+  described: { description: string; skills?: string[] },
 ): Promise<void> {
-  await db.updateTable('tasks').set({ description }).where('run_id', '=', run_id).where('id', '=', id).execute();
+  await db.updateTable('tasks').set(described).where('run_id', '=', run_id).where('id', '=', id).execute();
 }

@@ -27,11 +27,13 @@ import { authRouter } from './apis/orchflow/routes/auth.ts';
 import { mountCodec } from './apis/operators/codec.ts';
 import { healthRouter } from './apis/operators/health.ts';
 import { filesRouter } from './apis/orchflow/routes/files.ts';
+import { inboxRouter } from './apis/orchflow/routes/inbox.ts';
 import { keysRouter } from './apis/orchflow/routes/keys.ts';
 import { mcpServersRouter } from './apis/orchflow/routes/mcp-servers.ts';
 import { orchestrationRunsRouter } from './apis/orchestrations/routes/runs.ts';
 import { startedRunsRouter } from './apis/orchestrations/routes/started-runs.ts';
 import { orchestrationsRouter } from './apis/orchestrations/routes/orchestrations.ts';
+import { peopleRouter } from './apis/orchflow/routes/people.ts';
 import { providersRouter } from './apis/orchflow/routes/providers.ts';
 import { auditRouter } from './apis/orchflow/routes/audit.ts';
 import { runEventsRouter } from './apis/orchflow/routes/run-events.ts';
@@ -102,6 +104,8 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/webhooks', webhooksRouter);
   app.route('/api/v1/webhooks/subscriptions', webhookSubscriptionsRouter);
   app.route('/api/v1/keys', keysRouter);
+  app.route('/api/v1/people', peopleRouter);
+  app.route('/api/v1/inbox', inboxRouter);
   app.route('/api/v1/files', filesRouter);
 
   app.notFound((c) => answerError(new HttpError('NOT_FOUND', 'Page not found.'), c));
@@ -168,6 +172,7 @@ function description(version: string) {
       { name: 'Auth', description: 'An account and its API keys.' },
       { name: 'Runs', description: 'Goals at work: started, followed, cancelled, done again from a task on.' },
       { name: 'Tasks', description: 'The parts of a run, and the answers that people give.' },
+      { name: 'People', description: 'Who answers, what they know, and what waits for them.' },
       { name: 'Steering', description: 'What people change in a run under way, beside answering.' },
       { name: 'Agents', description: 'Agents that last, with their versions, and the built-in ones.' },
       { name: 'Providers', description: 'The LLM vendors of an account, with its own keys.' },

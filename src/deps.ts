@@ -9,6 +9,7 @@ import type { FileStore } from './files/store.ts';
 import { keepHouse } from './housekeeping.ts';
 import { createOpenAnswers, type OpenAnswers } from './http/open-answers.ts';
 import { createRateLimits, type RateLimits } from './http/rate-limits.ts';
+import { createAssigner, type Assigner } from './people/assigner.ts';
 import { orchestrationWorkflow } from './orchestrations/workflow.ts';
 import { createRunEvents, type RunEvents } from './runs/events.ts';
 import type { GoalDeps } from './runs/goals.ts';
@@ -25,6 +26,7 @@ import { builtInTools } from './tools/index.ts';
 export type AppDeps = GoalDeps & {
   engine: Engine;
   live: LiveSender;
+  assigner: Assigner;
   runEvents: RunEvents;
   config: Config;
   /** For the URLs of accounts: may go only where the operator allows it. */
@@ -62,6 +64,8 @@ export function startAppDeps({ config, log, version }: { config: Config; log: Lo
     max_body_bytes: 1024 * 1024,
   });
   const files = createFileStore(config);
+  const live = createLiveSender(db);
+  const assigner = createAssigner({ db, live, log });
   const stopping = new AbortController();
   const upkeep = [
     keepHouse({ db, files, log, config }, stopping.signal),
@@ -72,7 +76,8 @@ export function startAppDeps({ config, log, version }: { config: Config; log: Lo
     db,
     engine,
     outbox,
-    live: createLiveSender(db),
+    live,
+    assigner,
     runEvents: createRunEvents({ db, url: config.DATABASE_URL, log }),
     config,
     quotas: config,
@@ -94,7 +99,7 @@ export function startAppDeps({ config, log, version }: { config: Config; log: Lo
 
   async function close(): Promise<void> {
     stopping.abort();
-    await Promise.all([outbox.stop(), ...upkeep]);
+    await Promise.all([outbox.stop(), assigner.stop(), ...upkeep]);
     // What upkeep has sent meanwhile.
     await outbox.stop();
     await Promise.all([client.connection.close(), db.destroy(), limits.close(), guarded.close()]);

@@ -15,6 +15,7 @@ export type DomainErrorCode =
   | 'NOT_FOUND'
   | 'ORCHESTRATION_EXISTS'
   | 'ORCHESTRATION_SHIPPED'
+  | 'PERSON_NOT_FREE'
   | 'PROVIDER_REQUIRED'
   | 'REGISTRATION_CLOSED'
   | 'RUN_FINISHED'
@@ -106,7 +107,9 @@ export function notFound(
     | 'Subscription'
     | 'MCP server'
     | 'Key'
-    | 'File',
+    | 'File'
+    | 'Person'
+    | 'Gate',
 ): DomainError {
   return new DomainError('NOT_FOUND', `${what} not found.`);
 }

@@ -124,6 +124,8 @@ export function duration() {
 export const id = z.string().regex(/^[\w-]{1,64}$/, 'is not an id');
 /** Executions of a step after its first are tasks like `draft.2`. */
 export const taskId = z.string().regex(/^[\w.-]{1,64}$/, 'is not an id');
+/** It has the id of its task in it. */
+export const gateId = z.string().regex(/^[\w.-]{1,200}$/, 'is not an id');
 /** As Postgres takes it, which knows no year 0 and not all offsets. */
 export const moment = z.iso
   .datetime({ offset: true, error: 'must be a time such as "2026-11-22T09:30:00Z"' })

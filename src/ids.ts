@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 const prefixes = {
   account: 'acc',
   api_key: 'key',
+  person: 'per',
   provider: 'prv',
   run: 'run',
   orchestration: 'orch',

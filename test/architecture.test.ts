@@ -54,7 +54,7 @@ const floors = [
   ['src/http/'],
   ['src/orchestrations/'],
   ['src/runs/'],
-  ['src/agents/', 'src/files/'],
+  ['src/agents/', 'src/files/', 'src/people/'],
   ['src/accounts/'],
   ['src/webhooks/'],
   ['src/embedded/'],

@@ -15,6 +15,16 @@ function readNumbers(value: unknown): number[] {
   return typeof value === 'number' && Number.isInteger(value) ? [value] : [];
 }
 
+/** Names as they were meant: also one alone. None of anything else. */
+const names = z.preprocess(
+  (value) =>
+    [value]
+      .flat()
+      .slice(0, 40)
+      .flatMap((one) => nameOf(one)?.toLowerCase() ?? []),
+  z.array(z.string()),
+);
+
 export const splitTasksAnswer = z.preprocess(
   (said) => ({ tasks: distinct(tasksIn(said)?.map(readTask)) }),
   z.object({
@@ -25,6 +35,7 @@ export const splitTasksAnswer = z.preprocess(
         agent: z.string().nullable(),
         human_steps: stepNumbers,
         waits_for: stepNumbers,
+        skills: names,
       }),
     ),
   }),
@@ -56,6 +67,7 @@ function readTask(said: unknown): unknown {
     agent: agent === undefined ? null : shorten(agent, maxAgentName),
     human_steps: memberOf(task, 'human_steps', 'human_step'),
     waits_for: memberOf(task, 'waits_for'),
+    skills: memberOf(task, 'skills', 'skill'),
   };
 }
 
@@ -64,7 +76,19 @@ function distinct(tasks: unknown[] | undefined): unknown[] | undefined {
   return tasks && [...new Map(tasks.map((task) => [JSON.stringify(task), task])).values()];
 }
 
-export function splitTasksPrompt(run: { task: string; agents: string[]; human_steps: string[]; files: Material[] }) {
+const skillsRule = `- For a subtask that is one of the human_steps, \`skills\` has those of the list of skills that its person needs: mostly one,
+  several only when one person must have them all, and none when no skill of the list is about it. Of other subtasks it is empty.`;
+
+/** `skills` are what the people of the account know, and empty where no step is to be given any. */
+export function splitTasksPrompt(run: {
+  task: string;
+  agents: string[];
+  human_steps: string[];
+  files: Material[];
+  skills?: string[];
+}) {
+  const { skills = [] } = run;
+  const isChosen = skills.length > 0;
   return {
     system: `You are Orchflow's planner.
 You split a goal into 3 to 6 subtasks that agents and people work on, many of them in parallel.
@@ -76,7 +100,7 @@ You split a goal into 3 to 6 subtasks that agents and people work on, many of th
 - Every step listed under human_steps is done by a person: plan one subtask for it, with the words of that step in its title
   and its number in \`human_steps\`. Only when a step is no more than a person's yes to other subtasks, plan none for it, and
   put its number in \`waits_for\` of each subtask that must not begin before that yes. Both lists are mostly empty.
-${dataRule}`,
+${isChosen ? `${skillsRule}\n` : ''}${dataRule}`,
     prompt: parts(
       block('goal', run.task),
       materialBlocks(run.files),
@@ -85,7 +109,8 @@ ${dataRule}`,
         'human_steps',
         run.human_steps.map((step, index) => `${index + 1}: ${step}`),
       ),
-      'Split the goal. Answer with JSON only: {"tasks": [{"title": "…", "description": "…", "agent": "…", "human_steps": [], "waits_for": []}]}',
+      listBlock('skills', skills),
+      `Split the goal. Answer with JSON only: {"tasks": [{"title": "…", "description": "…", "agent": "…", "human_steps": [], "waits_for": []${isChosen ? ', "skills": []' : ''}}]}`,
     ),
   };
 }

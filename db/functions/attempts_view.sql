@@ -64,9 +64,10 @@ begin
       ), 'gates',
       (
         select coalesce(json_agg(json_build_object(
-          'gate_id', gate_id, 'kind', kind, 'status', status, 'reason', reason, 'decisions', decisions_of(gates, tasks),
+          'gate_id', gate_id, 'kind', gates.kind, 'status', gates.status, 'reason', reason, 'decisions', decisions_of(gates, tasks),
           'decision', decision, 'by', by, 'note', note, 'answer', shown_of(said.text, share),
           'attachments', attachments_view(for_run, gate_id),
+          'skills', gates.skills, 'person', assignee_of(gates), 'assigned_at', iso(assigned_at),
           'attempt', (
             select max(attempt) from told where type = 'task.started' and told.created_at <= opened_at),
           'opened_at', iso(opened_at), 'due_at', iso(due_at), 'answered_at', iso(answered_at))

@@ -12,7 +12,7 @@ declare
   written_at timestamptz := coalesce(to_timestamp((progress ->> 'at')::numeric / 1000), now());
   new_status text := progress -> 'run' ->> 'status';
 begin
-  select status, version, writers, version_base, steered into stored from runs where run_id = for_run for update;
+  select account_id, status, version, writers, version_base, steered into stored from runs where run_id = for_run for update;
   -- It was purged, and has gone.
   if not found then
     return 'cancelled';
@@ -43,8 +43,9 @@ begin
     return null;
   end if;
 
-  insert into gates (gate_id, run_id, task_id, kind, status, reason, decisions, due_at, opened_at, asked)
-  select gate_id, for_run, task_id, kind, status, reason, decisions, due_at, coalesce(opened_at, written_at), asked
+  insert into gates (gate_id, run_id, account_id, task_id, kind, status, reason, decisions, due_at, opened_at, asked, skills)
+  select gate_id, for_run, stored.account_id, task_id, kind, status, reason, decisions, due_at, coalesce(opened_at, written_at),
+    asked, coalesce((select skills from tasks where run_id = for_run and id = task_id), '{}')
   from jsonb_to_recordset(progress -> 'gates') as changed (
     gate_id text, task_id text, kind text, status text, reason text, decisions jsonb, due_at timestamptz, opened_at timestamptz,
     asked jsonb)
@@ -119,6 +120,10 @@ begin
   end if;
 
   perform append_events(for_run, progress -> 'events');
+  if progress -> 'gates' <> '[]' then
+    perform assign_gate(gate_id) from gates
+    where run_id = for_run and status = 'open' and assignment is null and skills <> '{}';
+  end if;
   return progress -> 'run' ->> 'status';
 end
 $$;

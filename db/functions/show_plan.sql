@@ -6,8 +6,9 @@ begin
   if not found then
     return;
   end if;
-  insert into tasks (run_id, id, position, title, description, kind)
-  select for_run, task ->> 'id', number - 1, task ->> 'title', task ->> 'description', task ->> 'kind'
+  insert into tasks (run_id, id, position, title, description, kind, skills)
+  select for_run, task ->> 'id', number - 1, task ->> 'title', task ->> 'description', task ->> 'kind',
+    (select array_agg(skill) from jsonb_array_elements_text(task -> 'skills') as asked(skill))
   from jsonb_array_elements(planned) with ordinality as given(task, number)
   on conflict do nothing;
   update runs set phase = 'infer_deps' where run_id = for_run and phase = 'split_tasks';

@@ -26,7 +26,7 @@ begin
     from tasks
     left join texts as output on output.text_id = tasks.output_id
     left join lateral (
-      select gate_id, kind, status, reason,
+      select gate_id, gates.kind, gates.status, reason,
         case when is_form then shown_of(tasks.description, share) end as prompt,
         case when is_form then (
           select defined -> 'human_fields'
@@ -36,6 +36,7 @@ begin
         decisions_of(gates, tasks) as decisions, decision, by,
         nullif(concat_ws(E'\n\n', note_of(kind, decision, said.text), note), '') as note,
         attachments_view(for_run, gate_id) as attachments,
+        gates.skills, assignee_of(gates) as person, iso(assigned_at) as assigned_at,
         iso(opened_at) as opened_at, iso(due_at) as due_at, iso(answered_at) as answered_at
       from gates
       left join texts as said on said.text_id = gates.answer_id,

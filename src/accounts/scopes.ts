@@ -17,6 +17,8 @@ export const scopes = [
   'tools:write',
   'webhooks:read',
   'webhooks:write',
+  'people:read',
+  'people:write',
   'keys:read',
   'keys:write',
 ] as const;

@@ -67,9 +67,13 @@ export function requireApiKey({ db, log, limits }: { db: Db; log: Logger; limits
   });
 }
 
-/** Lets in requests whose key has this scope. */
-export function requireScope(scope: Scope) {
+/**
+ * Lets in requests whose key has this scope. To a person's own key there is nothing but what is `forPeople`: to it all else is
+ * a page that is not there.
+ */
+export function requireScope(scope: Scope, forPeople: boolean) {
   return createMiddleware<AppEnv>(async function requireScope(c, next) {
+    if (c.var.principal.person_id !== null && !forPeople) throw new HttpError('NOT_FOUND', 'Page not found.');
     if (!hasScope(c.var.principal.scopes, scope)) throw missingScope(scope);
     await next();
   });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { InvalidInputError } from '../errors.ts';
-import { id } from '../fields.ts';
+import { gateId, id } from '../fields.ts';
 import { queryNumber } from './query.ts';
 
 /** What lists take. */
@@ -11,11 +11,15 @@ export const cursor = z.string().max(300).optional();
 export type Position = { created_at: string; id: string };
 
 // Postgres knows no year 0.
-const byTime = z.tuple([z.iso.datetime().refine((text) => text >= '0001'), id]);
+const time = z.iso.datetime().refine((text) => text >= '0001');
+const byTime = z.tuple([time, id]);
+/** Where something stands among what is due, and then by when it was opened; null is never due. */
+type DuePlace = { due_at: string | null; opened_at: string };
+const byDue = z.tuple([z.object({ due_at: time.nullable(), opened_at: time }), gateId]);
 const byNumber = z.tuple([z.number(), id]);
 
 /** What clients hand back to get the next page: opaque to them. */
-function writeCursor(place: [sortedBy: string | number, id: string]): string {
+function writeCursor(place: [sortedBy: string | number | DuePlace, id: string]): string {
   return Buffer.from(JSON.stringify(place)).toString('base64url');
 }
 
@@ -43,6 +47,15 @@ export function readNumberCursor(cursor: string): { value: number; id: string } 
 }
 
 /**
+ * As `readCursor`, of a list that is sorted by when things are due.
+ * @throws a 422 for what is no cursor, or one of another order.
+ */
+export function readDueCursor(cursor: string): DuePlace & { id: string } {
+  const [place, id] = read(cursor, byDue);
+  return { ...place, id };
+}
+
+/**
  * The first `limit` of what was found, and the cursor of the next page. One more than `limit` was looked for: it says
  * whether there is one. `sortedBy` is the value that the list is sorted by: its time unless given.
  */
@@ -50,7 +63,7 @@ export function pageOf<T extends { created_at: string }>(
   found: T[],
   limit: number,
   idOf: (item: T) => string,
-  sortedBy: (item: T) => string | number = ({ created_at }) => created_at,
+  sortedBy: (item: T) => string | number | DuePlace = ({ created_at }) => created_at,
 ) {
   const items = found.slice(0, limit);
   const last = items.at(-1);

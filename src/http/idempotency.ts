@@ -32,9 +32,11 @@ export function idempotency({ isOfScopes }: { isOfScopes: boolean }) {
     const idempotency_key = idempotencyKeyOf(c);
     if (idempotency_key === undefined) return next();
     const { db, config } = c.var.deps;
-    const { account_id, scopes } = c.var.principal;
-    const name = { account_id, idempotency_key };
-    const context = `orchflow:idempotency:${name.account_id}:${idempotency_key}`;
+    const { account_id, scopes, person_id } = c.var.principal;
+    // People do not meet each other's keys, nor those of their account.
+    const ownKey = person_id === null ? idempotency_key : `${person_id} ${idempotency_key}`;
+    const name = { account_id, idempotency_key: ownKey };
+    const context = `orchflow:idempotency:${name.account_id}:${ownKey}`;
     const request = [c.req.method, c.req.path, await c.req.text(), ...(isOfScopes ? scopes : [])];
     const fingerprint = sha256(request.join('\n'));
 
@@ -62,7 +64,11 @@ export function idempotency({ isOfScopes }: { isOfScopes: boolean }) {
     }
 
     // The same key a day later is another request, and makes other ids.
-    c.set('idempotency', { seed: `${context}:${key.created_at}`, isRetry: key.taken === 'again', idempotency_key });
+    c.set('idempotency', {
+      seed: `${context}:${key.created_at}`,
+      isRetry: key.taken === 'again',
+      idempotency_key: ownKey,
+    });
     await next();
     const answer = c.res;
     const release = () => void releaseSoon(c.var.deps, name);

@@ -21,6 +21,8 @@ const named = {
   subscription_id: 'Subscription',
   server_name: 'MCP server',
   key_id: 'Key',
+  person_id: 'Person',
+  gate_id: 'Gate',
   file_id: 'File',
 } as const;
 
@@ -107,6 +109,8 @@ type Spec<R extends RouteConfig['responses']> = Omit<RouteConfig, 'responses' | 
     responses: R;
     links?: Links;
     problems?: ProblemStatus[];
+    /** A person's own key is let in: the handler looks at whose gates they are. */
+    forPeople?: boolean;
     /** Its body is a file, read by its handler, which sees to the `Idempotency-Key` too. */
     isUpload?: boolean;
   };
@@ -145,6 +149,7 @@ export function route<const S extends Spec<RouteConfig['responses']>>({
   scope,
   links: leads,
   isUpload = false,
+  forPeople = false,
   ...spec
 }: S) {
   const isIdempotent = spec.method === 'post' && scope !== undefined;
@@ -164,8 +169,10 @@ export function route<const S extends Spec<RouteConfig['responses']>>({
   return createRoute({
     ...spec,
     middleware: [
-      ...(scope ? [requireScope(scope)] : []),
-      ...(isIdempotent && !isUpload ? [idempotency({ isOfScopes: scope === 'keys:write' })] : []),
+      ...(scope ? [requireScope(scope, forPeople)] : []),
+      ...(isIdempotent && !isUpload
+        ? [idempotency({ isOfScopes: scope === 'keys:write' || scope === 'people:write' })]
+        : []),
       ...(spec.method !== 'get' && !spec.request?.body ? [requireNoBody(parametersOf(query))] : []),
       ...(spec.request?.body?.required === false ? [takeNoBody()] : []),
     ],
@@ -176,7 +183,7 @@ export function route<const S extends Spec<RouteConfig['responses']>>({
     },
     security: scope ? [{ apiKey: [scope] }, { bearer: [scope] }] : [],
     responses: { ...responses, ...Object.fromEntries(answers) },
-  } as Omit<S, 'problems' | 'isPublic' | 'scope' | 'links' | 'isUpload'>);
+  } as Omit<S, 'problems' | 'isPublic' | 'scope' | 'links' | 'isUpload' | 'forPeople'>);
 }
 
 /** Other parameters than these are refused: who misspells a filter must not get the whole list. */

@@ -67,6 +67,11 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     'The task is not waiting for a person',
     'It was answered before, is due no more, or has not come so far: `task_status` says which. `answer` is the one that stands.',
   ],
+  PERSON_NOT_FREE: [
+    409,
+    'The person can be given no more',
+    'They are inactive, or have as many open gates as their `max_open` allows. Choose another, or change them with `PATCH /api/v1/people/{person_id}`.',
+  ],
   STEERED_TOO_OFTEN: [
     409,
     'The run was changed too often',

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { json, line, members, orNull, requestObject, text } from '../fields.ts';
 import { agentToolsSchema } from '../agents/tool-schema.ts';
 import { humanField, stateKey } from './form-schema.ts';
+import { askedSkills } from '../people/skills-schema.ts';
 import { gateTermsShape, onTimeout } from '../runs/terms-schema.ts';
 
 const stepId = z
@@ -118,6 +119,7 @@ const stepSchema = z
       human_timeout_seconds: orNull(seconds.max(366 * 86_400)).meta({
         description: 'The step fails when nobody has answered by then: as `gate_due_in` with `on_timeout: "reject"`.',
       }),
+      skills: askedSkills.optional(),
       ...gateTermsShape,
       on_timeout: onTimeout.optional(),
     }),

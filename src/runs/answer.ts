@@ -27,7 +27,8 @@ export type TaskAnswer = {
 
 /**
  * Answers the gate at which a task waits; once, whoever else answers it too, and returns it as it stands. The retry of a
- * request whose answer stands is taken for it. Throws `NOT_FOUND`, `TASK_NOT_WAITING` with the answer that stands, and
+ * request whose answer stands is taken for it. Throws `NOT_FOUND`, also for what a person with a key of their own may not answer,
+ * `TASK_NOT_WAITING` with the answer that stands, and
  * `InvalidInputError` at `decision`, `attachments`, `output`, or `output` and the field of the form.
  */
 export async function answerTask(
@@ -42,7 +43,8 @@ export async function answerTask(
   if (before) return before;
   if (answer.decision === 'edit') await checkEdit(db, principal.account_id, answer);
   const doing = doingOf(principal, { note, on_behalf_of });
-  const given = { ...answer, ...doing, account_id: principal.account_id, request_id };
+  const { account_id, person_id } = principal;
+  const given = { ...answer, ...doing, account_id, person_id, request_id };
   const completion = await completeTask(db, given, (inForm) => {
     const wanted = [
       ...attachmentsAt(attachments),

@@ -1,4 +1,4 @@
-import type { HumanGate, RunAgent } from '../../db/schema.ts';
+import type { AskedAbout, HumanGate, RunAgent } from '../../db/schema.ts';
 import type { Principal, Remark } from '../accounts/principal.ts';
 import { chooseModels, checkFallbacks, type ModelDeps } from '../agents/models.ts';
 import { namedAgents, type NamedAgent } from '../agents/named.ts';
@@ -18,7 +18,7 @@ export type Goal = RunTerms &
     task: string;
     agents: NamedAgent[];
     human_gates: HumanGate[];
-    ask_me_about: string[];
+    ask_me_about: AskedAbout[];
     require_approval: boolean;
     fallback_provider_ids: string[];
     provider_id?: string | null;

@@ -77,9 +77,9 @@ async function steer(
   idempotency: IdSeed | undefined,
   decide: (source: SteeredSource) => Wish,
 ): Promise<Steered> {
-  const { account_id } = principal;
+  const { account_id, person_id } = principal;
   const request_id = newId('request', idempotency);
-  const request = { account_id, run_id, task_id, request_id, ...doingOf(principal, remark) };
+  const request = { account_id, person_id, run_id, task_id, request_id, ...doingOf(principal, remark) };
   const steered = await acceptSteering(db, request, (source) => {
     requireUnderway(source);
     return decide(source);

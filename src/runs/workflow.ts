@@ -4,7 +4,7 @@ import { listPlannedTasks } from '../../db/reruns.ts';
 import type { Run, RunAgent } from '../../db/schema.ts';
 import { countRunDeliveries } from '../../db/webhooks.ts';
 import type { CarriedRun, RunInput } from '../../workflows/contract/inputs.ts';
-import { gateName } from '../../workflows/contract/plan.ts';
+import { aboutOf, gateName } from '../../workflows/contract/plan.ts';
 import { runWorkflowType } from '../../workflows/messages.ts';
 import type { RunWorkflow } from '../temporal/starts.ts';
 import { gatePolicies } from './gate-terms.ts';
@@ -58,7 +58,7 @@ export function describeAgent({ name, model, version }: RunAgent): string {
 function describe({ run_id, agents, ask_me_about, human_gates, require_approval }: Run): [string, string[]][] {
   return [
     ['Agents', agents.map(describeAgent)],
-    ['Asks a person about', ask_me_about],
+    ['Asks a person about', ask_me_about.map(aboutOf)],
     ['Steps for a person', human_gates.map(gateName)],
     ['Every AI task waits for approval', [require_approval ? 'yes' : 'no']],
     ['REST', [`GET /api/v1/runs/${run_id}`]],

@@ -51,6 +51,7 @@ async function furnish(webhook_url: string) {
   await send(orchflow.url, 'POST', '/api/v1/runs', headers, JSON.stringify({ task: '' }));
   await user.post('/keys', { name: 'zebra', scopes: ['runs:read'] });
   await user.post('/agents', { name: 'Zebra', system_prompt: 'Count zebras.' });
+  await user.post('/people', { name: 'Zebra', skills: ['zebra'], notify_url: webhook_url });
   await user.post('/webhooks/secret/rotate', {});
   await upload(orchflow.url, api_key, 'Zebra.', { name: 'zebra.txt' });
   const account_id = await accountIdOf(user.email);
@@ -73,13 +74,14 @@ test('without --yes it says what would be lost; with it all is gone, what lives 
   await theirs.untilWaiting('T1');
   const filled = await tablesWith(db, 'account_id', account_id);
   expect(filled).toEqual(
-    expect.arrayContaining(['accounts', 'api_keys', 'idempotency_keys', 'managed_spending', 'mcp_servers']),
+    expect.arrayContaining(['accounts', 'api_keys', 'idempotency_keys', 'managed_spending', 'mcp_servers', 'people']),
   );
 
   const asked = await account(user.email, '--delete');
   expect(asked).toMatchObject({ code: 1, stdout: '' });
   expect(asked.stderr).toBe(
-    `${user.email} has runs: 4 (not ended: 3), active providers: 1, MCP servers: 1, orchestrations: 1, agents: 1, files: 1. ` +
+    `${user.email} has runs: 4 (not ended: 3), active providers: 1, MCP servers: 1, orchestrations: 1, agents: 1, files: 1, ` +
+      'people: 1. ' +
       'Say it again with --yes, and all of it is deleted, for good.\n',
   );
   expect(await tablesWith(db, 'account_id', account_id)).toEqual(filled);

@@ -7,6 +7,7 @@ import { until } from './client.ts';
 const tables: Record<Exclude<keyof Database, 'outbox' | 'rate_limits'>, true> = {
   accounts: true,
   api_keys: true,
+  people: true,
   providers: true,
   runs: true,
   purged_runs: true,

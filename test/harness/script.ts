@@ -6,6 +6,7 @@ type PlanTask = {
   agent?: string | null;
   human_steps?: unknown;
   waits_for?: unknown;
+  skills?: unknown;
 };
 
 type Answer = (call: ModelCall) => Reply | undefined | Promise<Reply | undefined>;

@@ -1,7 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { getAccountOf } from '../../db/runs.ts';
 import type { Answer } from '../harness/client.ts';
-import { sha256 } from '../../src/crypto.ts';
 import { createContract } from './contract.ts';
 import { callAccount } from './contract-account.ts';
 import { callAgents } from './contract-agents.ts';
@@ -9,6 +7,8 @@ import { callOrchestrations } from './contract-orchestrations.ts';
 import { callTools } from './contract-tools.ts';
 import { callSteering } from './contract-steering.ts';
 import { callFiles } from './contract-files.ts';
+import { callInFlight } from './contract-in-flight.ts';
+import { callPeople } from './contract-people.ts';
 import { callWebhooks } from './contract-webhooks.ts';
 import { startOrchflow, type Orchflow } from '../harness/orchflow.ts';
 import { send } from '../harness/raw.ts';
@@ -219,37 +219,10 @@ test('every answer in the life of an account is as documented, member by member'
   await callTools(call);
   await callAgents(call);
   await callFiles(call);
+  await callPeople(call);
   await callSteering(call, goal);
 
-  // A key whose first request is at work.
-  const orchestration = '/api/v1/orchestrations/{orch_id}';
-  const account_id = (await getAccountOf(orchflow.db, run_id))!;
-  const others = { orch_id: 'orch-research-report', subscription_id: 'sub_1', agent_id: 'agt_1' };
-  const targets: Record<string, string> = { delivery_id: `msg_${run_id}_1`, ...others };
-  for (const template of [
-    '/api/v1/runs',
-    '/api/v1/providers',
-    '/api/v1/orchestrations/validate',
-    `${orchestration}/run`,
-    `${orchestration}/run/stream`,
-    '/api/v1/tools/mcp',
-    '/api/v1/webhooks/secret/rotate',
-    '/api/v1/webhooks/deliveries/{delivery_id}/redeliver',
-    '/api/v1/webhooks/subscriptions',
-    '/api/v1/webhooks/subscriptions/{subscription_id}/rotate-secret',
-    '/api/v1/webhooks/subscriptions/{subscription_id}/test',
-    '/api/v1/keys',
-    '/api/v1/agents',
-    '/api/v1/agents/{agent_id}/runs',
-  ]) {
-    const path = template.replace(/\{(\w+)\}/, (_, name: string) => targets[name]!);
-    const ofScopes = path === '/api/v1/keys' ? '\n*' : '';
-    const fingerprint = sha256(`POST\n${path}\n{}${ofScopes}`);
-    const locked_until = new Date(Date.now() + 60_000).toISOString();
-    const row = { account_id, idempotency_key: path, fingerprint, locked_until };
-    await orchflow.db.insertInto('idempotency_keys').values(row).execute();
-    await call('POST', template, targets, {}, user.api_key, { 'idempotency-key': path });
-  }
+  await callInFlight(call, orchflow.db, run_id, user.api_key);
 
   // 402, 403, 413, 415, 429 and 503 have the same body; test/quotas and test/api see them.
   const unseen = operations().flatMap(({ method, path, responses }) =>

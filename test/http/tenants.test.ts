@@ -27,7 +27,9 @@ let owned: Record<
   | 'subscription_id'
   | 'file_id'
   | 'agent_id'
-  | 'version',
+  | 'version'
+  | 'person_id'
+  | 'gate_id',
   string
 >;
 /** An orchestration without an id, for the routes that take one. */
@@ -50,6 +52,7 @@ beforeAll(async () => {
   const { file_id } = (await upload(orchflow.url, owner.api_key, 'Mine.')).body;
   const { key_id } = (await owner.post('/keys', { name: 'Owned', scopes: ['runs:read'] })).body;
   const { agent_id } = (await owner.post('/agents', { name: 'Owned' })).body;
+  const { person_id } = (await owner.post('/people', { name: 'Owned' })).body;
   owned = {
     run_id,
     task_id: 'T1',
@@ -62,6 +65,8 @@ beforeAll(async () => {
     file_id,
     agent_id,
     version: 'v1',
+    person_id,
+    gate_id: `${run_id.replace('run_', 'gate_')}_T1_1`,
   };
   const account_id = (await getAccountOf(orchflow.db, run_id))!;
   const { delivery_id } = owned;
@@ -104,6 +109,7 @@ const posted: [RegExp, object][] = [
   [/\/agents\/\w+\/runs$/, { input: 'A clause.' }],
   [/\/run(\/stream)?$/, { message: 'Note apps' }],
   [/\/resume(\/stream)?$/, { response: { decision: 'approve' } }],
+  [/\/assign$/, { person_id: null }],
   [/\/complete$/, { output: 'The budget is ten euros.' }],
   [/./, {}],
 ];
@@ -138,6 +144,8 @@ const nobodys = [
     file_id: 'file_00000000000000000000',
     agent_id: 'agt_00000000000000000000',
     version: 'v1',
+    person_id: 'per_00000000000000000000',
+    gate_id: 'gate_00000000000000000000_T1_1',
   },
   {
     run_id: 'x',
@@ -151,6 +159,8 @@ const nobodys = [
     file_id: 'x',
     agent_id: 'x',
     version: 'x',
+    person_id: 'x',
+    gate_id: 'x',
   },
 ];
 
@@ -189,6 +199,8 @@ describe('every route with an id', () => {
           file_id: id,
           agent_id: id,
           version: id,
+          person_id: id,
+          gate_id: id,
         });
         const { status, text } = await exchange(operation, path, stranger.api_key);
         expect({ status, code: JSON.parse(text).code }, `${operation.method} ${path}`).toEqual({
@@ -228,6 +240,9 @@ test('lists show what is ours and nothing else', async () => {
   expect((await stranger.get('/orchestrations/runs')).body).toEqual({ runs: [] });
   expect((await stranger.get('/tools/mcp')).body).toEqual({ servers: [] });
   expect((await stranger.get('/webhooks/subscriptions')).body).toEqual({ subscriptions: [] });
+  expect((await stranger.get('/inbox')).body).toEqual({ gates: [], has_more: false, next_cursor: null });
+  expect((await stranger.get('/people')).body).toEqual({ people: [], has_more: false, next_cursor: null });
+  expect((await owner.get('/people')).body.people).toMatchObject([{ person_id: owned.person_id }]);
   expect((await stranger.get('/files')).body).toEqual({ files: [], has_more: false, next_cursor: null });
   expect((await owner.get('/files')).body.files).toMatchObject([{ file_id: owned.file_id }]);
   const both = [{ run_id: orchestrationRun }, { run_id: run.run_id }];

@@ -183,7 +183,7 @@ test('an answer that was accepted while the run failed stands when it is tried a
     .executeTakeFirstOrThrow();
   // By an API that dies before it can tell the run.
   const answer = { decision: 'approve' as const, output: 'Warm.', request_id: 'request_1' };
-  const given = { account_id: account_id!, run_id, task_id: 'ask', by: actor, ...answer };
+  const given = { account_id: account_id!, run_id, task_id: 'ask', by: actor, person_id: null, ...answer };
   const taken = await completeTask(orchflow.db, given);
   expect(taken.result).toBe('accepted');
   refusal.resolve();

@@ -137,7 +137,7 @@ async function answerUnheard(db: Db, run_id: string, output: string, file: strin
     .executeTakeFirstOrThrow();
   const answer = { run_id, task_id: 'ask', decision: 'approve' as const, output, by: actor, request_id: 'request_1' };
   const attachment = { file_id: 'file_1', name: 'prices.txt', media_type: 'text/plain', size: file.length, text: file };
-  const { result } = await completeTask(db, { ...answer, account_id: account_id! }, () =>
+  const { result } = await completeTask(db, { ...answer, account_id: account_id!, person_id: null }, () =>
     Promise.resolve([attachment]),
   );
   expect(result).toBe('accepted');

@@ -61,6 +61,8 @@ export type StepByType = {
     human_prompt: string | null;
     human_fields: HumanField[];
     human_timeout_seconds: number | null;
+    /** What its gates ask for. */
+    skills?: string[];
   };
   transform: { transform_code: string };
   extract_json: unknown;
@@ -89,7 +91,10 @@ export type Definition = {
   timeout_minutes: number;
 };
 
-/** Prompts and code, which may be long, and the terms of gates: a run's workflow is told policies, and no URLs. */
+/**
+ * Prompts and code, which may be long, the terms of gates, of which a run's workflow is told policies, and no URLs, and whom
+ * they ask.
+ */
 type KeptInPostgres =
   | 'prompt_template'
   | 'evaluator_prompt'
@@ -97,6 +102,7 @@ type KeptInPostgres =
   | 'transform_code'
   | 'print_content'
   | 'agent'
+  | 'skills'
   | keyof GateTerms;
 type Outlined<S> = S extends unknown ? Omit<S, KeptInPostgres> : never;
 
@@ -114,6 +120,7 @@ const keptInPostgres: KeptInPostgres[] = [
   'transform_code',
   'print_content',
   'agent',
+  'skills',
   ...gateTerms,
 ];
 

@@ -25,6 +25,8 @@ export const eventTypes = [
   'tool.called',
   'tool.result',
   'gate.opened',
+  'gate.assigned',
+  'gate.unassigned',
   'gate.answered',
   'gate.reminder',
   'gate.overdue',

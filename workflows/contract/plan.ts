@@ -36,6 +36,11 @@ export function gateName(gate: string | { name: string }): string {
   return typeof gate === 'string' ? gate : gate.name;
 }
 
+/** What a person is asked about, of which skills may be said too. */
+export function aboutOf(asked: string | { about: string }): string {
+  return typeof asked === 'string' ? asked : asked.about;
+}
+
 /** The tasks of a plan between which there is a graph to be inferred. */
 export function tasksBetween(planned: PlannedTask[]): Pick<PlannedTask, 'id' | 'title'>[] {
   return planned.filter(({ place }) => place === 'planned').map(({ id, title }) => ({ id, title }));

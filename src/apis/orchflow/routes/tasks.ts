@@ -3,11 +3,18 @@ import { findTaskViews, type TaskView } from '../../../../db/run-views.ts';
 import { InvalidInputError, notFound, requireNone } from '../../../errors.ts';
 import { id, taskId } from '../../../fields.ts';
 import { body, createRouter, json, route, sendJson } from '../../../http/openapi.ts';
+import { assignTask } from '../../../people/assign.ts';
 import { answerTask } from '../../../runs/answer.ts';
 import { findGoingOn } from '../../../runs/going-on.ts';
 import { sendBack } from '../../../runs/steer.ts';
 import { runLinks } from '../links.ts';
-import { completeTaskSchema, taskCompletedSchema, taskListSchema } from '../schemas/task.ts';
+import {
+  assignTaskSchema,
+  completeTaskSchema,
+  taskAssignedSchema,
+  taskCompletedSchema,
+  taskListSchema,
+} from '../schemas/task.ts';
 
 export const tasksRouter = createRouter();
 
@@ -37,11 +44,12 @@ const complete = route({
   path: '/{run_id}/tasks/{task_id}/complete',
   operationId: 'completeTask',
   scope: 'gates:answer',
+  forPeople: true,
   tags: ['Tasks'],
   summary: 'Answer a task that waits for a person; the run goes on by itself',
   description:
     '`decision` is one of those that the gate takes; the first answer counts, and another one after it is 409 ' +
-    'with the `answer` that stands.',
+    "with the `answer` that stands. A person's own key answers what is theirs (`GET /inbox`); all else is not found.",
   request: { params: z.object({ run_id: id, task_id: taskId }), body: body(completeTaskSchema) },
   responses: { 200: json(taskCompletedSchema, 'The answer was taken') },
   links: runLinks(),
@@ -68,6 +76,8 @@ tasksRouter.openapi(complete, async (c) => {
     return c.json({ run_id, task_id, gate_id: sentBack.gate_id!, decision: 'reject' as const, message }, 200);
   }
   const gate = await answerTask(deps, principal, { ...answer, attachments }, idempotency).catch(quoteFields);
+  // Who has answered it may have a place again.
+  if (gate.person_id !== null) deps.assigner.look(principal.account_id);
   const isAside = gate.kind === 'approval' && gate.decision === 'approve' && gate.answer_id !== null;
   const { how } = await findGoingOn(deps, run_id);
   const message = `Task ${task_id} answered. ${how}${isAside ? aside : ''}`;
@@ -97,3 +107,28 @@ function quoteFields(error: unknown): never {
     })),
   );
 }
+
+const assign = route({
+  method: 'post',
+  path: '/{run_id}/tasks/{task_id}/assign',
+  operationId: 'assignTask',
+  scope: 'gates:answer',
+  forPeople: true,
+  tags: ['People'],
+  summary: 'Give what a task waits for to a person, or back',
+  description:
+    'Whatever their skills; `max_open` is kept. It is told as `gate.assigned` or `gate.unassigned`, with who has done it, and the ' +
+    "person is told where their `notify_url` says. A person's own key hands on, takes or gives back what it may answer.",
+  request: { params: z.object({ run_id: id, task_id: taskId }), body: body(assignTaskSchema) },
+  responses: { 200: json(taskAssignedSchema, 'Whose it is now') },
+  links: runLinks(),
+  problems: [404, 409],
+});
+
+tasksRouter.openapi(assign, async (c) => {
+  const { run_id, task_id } = c.req.valid('param');
+  const gate = await assignTask(c.var.deps, c.var.principal, { run_id, task_id, ...c.req.valid('json') });
+  const { gate_id, person_id } = gate;
+  const message = `Task ${task_id} ${person_id === null ? 'is open to all who have its skills.' : 'is assigned.'}`;
+  return c.json({ run_id, task_id, gate_id, person_id, message }, 200);
+});

@@ -34,6 +34,7 @@ const modelCallSchema = z
   .meta({ id: 'ModelCall' });
 
 const { gate_id, kind, status, reason, decisions, opened_at, due_at, answered_at, attachments } = gateSchema.shape;
+const { skills, person, assigned_at } = gateSchema.shape;
 
 const pastGateSchema = z
   .object({
@@ -48,6 +49,9 @@ const pastGateSchema = z
     answer: z.string().nullable().meta({ description: 'The text that was sent: answer, edit or feedback.' }),
     attachments,
     attempt: z.int().nullable().meta({ description: 'After which attempt it was opened.' }),
+    skills,
+    person,
+    assigned_at,
     opened_at,
     due_at,
     answered_at,

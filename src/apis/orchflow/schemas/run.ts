@@ -5,6 +5,7 @@ import { labelsShape } from '../../../runs/labels-schema.ts';
 import { remarkShape } from '../../../runs/remark-schema.ts';
 import { budgetShape, gateTermsShape, onBudget, onTimeout } from '../../../runs/terms-schema.ts';
 import { beginsShape, startTimeShape } from '../../../runs/start-time-schema.ts';
+import { askedSkills } from '../../../people/skills-schema.ts';
 import { usageSchema } from '../../../runs/usage-schema.ts';
 import { taskSchema } from './task.ts';
 import { id, line, requestObject, text, timestamp, url } from '../../../fields.ts';
@@ -35,17 +36,26 @@ const agentSchema = requestObject({
   require_approval: z.boolean().optional().meta({ description: 'Its outputs wait for approval.' }),
 });
 
-const humanGateSchema = requestObject({ name: text(1, 200), ...gateTermsShape, on_timeout: onTimeout.optional() }).meta(
-  {
-    id: 'HumanGate',
-    description: "A gate with terms of its own. What it does not name is the run's.",
-  },
-);
+const humanGateSchema = requestObject({
+  name: text(1, 200),
+  skills: askedSkills.optional(),
+  ...gateTermsShape,
+  on_timeout: onTimeout.optional(),
+}).meta({
+  id: 'HumanGate',
+  description: "A gate with terms of its own, or that asks for skills. What it does not name is the run's.",
+});
+
+const askedAboutSchema = requestObject({ about: text(1, 500), skills: askedSkills.optional() }).meta({
+  id: 'AskedAbout',
+  description: 'What a person is asked for, who must have these skills; one person is asked for all of it.',
+});
 
 /** Those that were stored by earlier releases may have null for what was not named. */
 const gateOfRunSchema = z
   .object({
     name: z.string(),
+    skills: z.array(z.string()).optional(),
     gate_due_in: z.string().nullish(),
     remind_every: z.string().nullish(),
     on_timeout: onTimeout.optional(),
@@ -94,11 +104,12 @@ export const createRunSchema = requestObject({
       example: ['legal approval'],
     }),
   ask_me_about: z
-    .array(text(1, 500))
+    .array(z.union([text(1, 500), askedAboutSchema]))
     .max(20)
     .default([])
     .meta({
-      description: 'What a person is asked for (task T1) before the agents begin.',
+      description:
+        'What a person is asked for (task T1) before the agents begin; where skills are given, somebody who has all of them.',
       example: ['brand voice', 'target audience'],
     }),
   require_approval: z.boolean().default(false).meta({ description: 'Every AI task waits for approval.' }),
@@ -180,7 +191,9 @@ export const runSchema = z
       }),
     ),
     human_gates: z.array(z.union([z.string(), gateOfRunSchema])),
-    ask_me_about: z.array(z.string()),
+    ask_me_about: z.array(
+      z.union([z.string(), z.object({ about: z.string(), skills: z.array(z.string()).optional() })]),
+    ),
     require_approval: z.boolean(),
     webhook_url: z.string().nullable(),
     gate_due_in: z.string().nullable(),

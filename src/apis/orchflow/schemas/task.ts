@@ -4,12 +4,22 @@ import { fieldBoundsShape } from '../../../orchestrations/form-schema.ts';
 import { attachmentSchema, attachmentsShape } from '../../../runs/attachments-schema.ts';
 import { actorSchema, remarkShape } from '../../../runs/remark-schema.ts';
 import { usageSchema } from '../../../runs/usage-schema.ts';
-import { requestObject, taskId, text, timestamp } from '../../../fields.ts';
+import { id, requestObject, taskId, text, timestamp } from '../../../fields.ts';
 
 export const decisionSchema = z.enum(['approve', 'edit', 'reject', 'retry']);
 
+export const gateKind = z.enum([
+  'context',
+  'human_task',
+  'approval',
+  'tool_approval',
+  'escalation',
+  'budget',
+  'human_step',
+]);
+
 /** As it stands in the definition. */
-const formFieldSchema = z
+export const formFieldSchema = z
   .object({
     name: z.string(),
     type: z.enum(fieldTypes),
@@ -23,10 +33,20 @@ const formFieldSchema = z
   })
   .meta({ id: 'FormField' });
 
+/** Null: nobody's in particular. */
+export const assigneeSchema = z
+  .union([
+    z
+      .object({ person_id: z.string(), name: z.string().nullable().meta({ description: 'Null: they were removed.' }) })
+      .meta({ id: 'Assignee' }),
+    z.null(),
+  ])
+  .meta({ description: 'Whose it is.' });
+
 export const gateSchema = z
   .object({
     gate_id: z.string().meta({ description: 'New for each pause.' }),
-    kind: z.enum(['context', 'human_task', 'approval', 'tool_approval', 'escalation', 'budget', 'human_step']),
+    kind: gateKind,
     status: z
       .enum(['open', 'answered', 'expired', 'closed'])
       .meta({ description: '`expired`: nobody answered in time, and `on_timeout` decided.' }),
@@ -45,6 +65,9 @@ export const gateSchema = z
         'What was said beside the decision: the text of an answer that did not become the output, and its `note`.',
     }),
     attachments: z.array(attachmentSchema).meta({ description: 'What came with the answer.' }),
+    skills: z.array(z.string()).meta({ description: 'What it asks for.' }),
+    person: assigneeSchema,
+    assigned_at: timestamp.nullable(),
     opened_at: timestamp,
     due_at: timestamp.nullable(),
     answered_at: timestamp.nullable(),
@@ -117,3 +140,21 @@ export const taskCompletedSchema = z
     message: z.string(),
   })
   .meta({ id: 'TaskCompleted' });
+
+export const assignTaskSchema = requestObject({
+  person_id: id.nullable().meta({
+    description: 'Null gives it back to all who have its skills: it is assigned to nobody by itself from then on.',
+    example: 'per_abc123',
+  }),
+  ...remarkShape,
+}).meta({ id: 'AssignTask' });
+
+export const taskAssignedSchema = z
+  .object({
+    run_id: z.string(),
+    task_id: z.string(),
+    gate_id: z.string(),
+    person_id: z.string().nullable(),
+    message: z.string(),
+  })
+  .meta({ id: 'TaskAssigned' });

@@ -1,0 +1,162 @@
+import { sql, type Transaction } from 'kysely';
+import type { Db } from './index.ts';
+import type { Doing } from './runs.ts';
+import { lockOwnRun } from './runs.ts';
+import type { Assignment, Database, Gate } from './schema.ts';
+
+/**
+ * Whose the open gates of an account are. A gate that asks for skills is given to somebody active who has all of them and has
+ * less than `max_open` open gates: to who has the fewest, and of several to who was given one longest ago; a hundred times at most. It is assigned by the
+ * statement that opens it (`save_progress`), and looked at again when people have changed. Whoever changes whose a gate is holds
+ * first the lock on its run, and then the assignments of its account.
+ */
+
+/**
+ * Holds what is given to the people of an account until the transaction ends: who is changed meanwhile is given nothing by what
+ * they were. It comes after the lock on a run, never before.
+ */
+export async function holdAssignments(db: Db, account_id: string): Promise<void> {
+  await sql`select hold_assignments(${account_id})`.execute(db);
+}
+
+export type GateOfRun = Pick<Gate, 'run_id' | 'gate_id'>;
+
+/**
+ * The open gates, up to `limit`, that are with somebody who may not have them any more, or are nobody's and somebody fits by now,
+ * what is due first at first; of one account, or of all.
+ */
+export async function listToAssign(db: Db, limit: number, account_id?: string): Promise<GateOfRun[]> {
+  const isOwn = account_id === undefined ? sql`true` : sql`account_id = ${account_id}`;
+  const { rows } = await sql<GateOfRun>`
+    with held as materialized (
+      select run_id, gate_id, account_id, person_id, skills, assignment, due_at, opened_at,
+        row_number() over (partition by person_id order by assigned_at, gate_id) as number
+      from gates where status = 'open' and person_id is not null and ${isOwn}
+    ), loads as (
+      select person_id, count(*) as open from held group by person_id
+    ), free as (
+      select account_id, skills from people left join loads using (person_id)
+      where ${isOwn} and status = 'active' and (max_open is null or max_open > coalesce(open, 0))
+    ), found as (
+      select run_id, gate_id, due_at, opened_at from held left join people using (person_id)
+      where people.status is distinct from 'active' or number > max_open
+        or assignment = 'automatic' and not people.skills @> held.skills
+      union all
+      select run_id, gate_id, due_at, opened_at from gates
+      where status = 'open' and person_id is null and skills <> '{}' and assignment = 'wanted' and ${isOwn}
+        and exists (select from free where free.account_id = gates.account_id and free.skills @> gates.skills)
+    )
+    select run_id, gate_id from found order by due_at, opened_at, gate_id limit ${limit}`.execute(db);
+  return rows;
+}
+
+/**
+ * Looks at whose a gate is, and gives it to the next who fits, or to nobody, where who has it may not have it (any more), or
+ * nobody has it; never what was given back by hand. What is right stays. True when it has changed.
+ */
+export function assignGate(db: Db, { run_id, gate_id }: GateOfRun): Promise<boolean> {
+  return db.transaction().execute(async (trx) => {
+    const run = trx.selectFrom('runs').select('run_id').where('run_id', '=', run_id).forUpdate();
+    if (!(await run.executeTakeFirst())) return false;
+    const { rows } = await sql<{ changed: boolean }>`select assign_gate(${gate_id}) as changed`.execute(trx);
+    return rows[0]!.changed;
+  });
+}
+
+/**
+ * Hands the open gate of a task that is due on to the next person who fits, once for each due date; with nobody else it stays
+ * with who has it. True when it has changed.
+ */
+export function escalateGate(db: Db, { run_id, task_id }: { run_id: string; task_id: string }): Promise<boolean> {
+  return db.transaction().execute(async (trx) => {
+    await trx.selectFrom('runs').select('run_id').where('run_id', '=', run_id).forUpdate().execute();
+    const due = trx
+      .updateTable('gates')
+      .set({ escalated_due_at: sql`due_at` })
+      .where('run_id', '=', run_id)
+      .where('task_id', '=', task_id)
+      .where('status', '=', 'open')
+      .where(sql<boolean>`escalated_due_at is distinct from due_at`);
+    const gate = await due.returning('gate_id').executeTakeFirst();
+    if (!gate) return false;
+    const { rows } = await sql<{ changed: boolean }>`select assign_gate(${gate.gate_id}, true) as changed`.execute(trx);
+    return rows[0]!.changed;
+  });
+}
+
+/** Whether a person may answer a gate now: it is theirs, or nobody's and asks for skills that they have all of. */
+export async function mayAnswer(db: Db, person_id: string, gate_id: string): Promise<boolean> {
+  const { rows } = await sql<{ may: boolean }>`select may_answer(${person_id}, ${gate_id}) as may`.execute(db);
+  return rows[0]!.may;
+}
+
+/** What came of it to assign a task by hand. */
+export type HandedOver =
+  | { result: 'unknown_task' | 'unknown_person' | 'not_free' | 'too_often' }
+  | { result: 'not_waiting'; task_status: string }
+  | { result: 'assigned'; gate: Gate };
+
+type Handing = Doing & {
+  account_id: string;
+  run_id: string;
+  task_id: string;
+  /** Null gives it back: nobody is given it by skills from then on. */
+  to: string | null;
+  /** Who asks with their own key hands on only what they may answer. */
+  person_id: string | null;
+};
+
+/**
+ * Gives the open gate of a task to a person, whatever their skills, or back to all who have the skills. Who has it already keeps
+ * it as it is, so that a request that is made again changes nothing.
+ */
+export function assignByHand(db: Db, handing: Handing): Promise<HandedOver> {
+  const { account_id, run_id, task_id, to, person_id, by, note } = handing;
+  return db.transaction().execute(async (trx): Promise<HandedOver> => {
+    if (!(await lockOwnRun(trx, account_id, run_id))) return { result: 'unknown_task' };
+    await holdAssignments(trx, account_id);
+    const task = trx.selectFrom('tasks').select('status').where('run_id', '=', run_id).where('id', '=', task_id);
+    const found = await task.executeTakeFirst();
+    const gate = found && (await findOpenGate(trx, run_id, task_id));
+    if (!found || (person_id !== null && !(gate && (await mayAnswer(trx, person_id, gate.gate_id)))))
+      return { result: 'unknown_task' };
+    if (!gate) return { result: 'not_waiting', task_status: found.status };
+    if (to !== null && to !== gate.person_id) {
+      const room = await findRoom(trx, account_id, to);
+      if (room === undefined) return { result: 'unknown_person' };
+      if (!room) return { result: 'not_free' };
+    }
+    const how: Assignment = to === null ? 'released' : 'given';
+    if (gate.person_id !== to || gate.assignment === 'wanted') {
+      const { rows } = await sql`
+        select give_gate(gate_id, ${to}, ${how}, ${JSON.stringify(by)}::jsonb, ${note ?? null}) from gates where gate_id = ${gate.gate_id} and assigned_times < most_assignments()`.execute(
+        trx,
+      );
+      if (rows.length === 0) return { result: 'too_often' };
+    }
+    return { result: 'assigned', gate: (await findOpenGate(trx, run_id, task_id))! };
+  });
+}
+
+function findOpenGate(trx: Transaction<Database>, run_id: string, task_id: string): Promise<Gate | undefined> {
+  return trx
+    .selectFrom('gates')
+    .selectAll()
+    .where('run_id', '=', run_id)
+    .where('task_id', '=', task_id)
+    .where('status', '=', 'open')
+    .executeTakeFirst();
+}
+
+/** Whether a person may be given another gate; undefined when this account has none of this id. */
+async function findRoom(
+  trx: Transaction<Database>,
+  account_id: string,
+  person_id: string,
+): Promise<boolean | undefined> {
+  const { rows } = await sql<{ has_room: boolean }>`
+    select status = 'active' and (max_open is null or max_open > (
+      select count(*) from gates where gates.person_id = people.person_id and gates.status = 'open')) as has_room
+    from people where person_id = ${person_id} and account_id = ${account_id}`.execute(trx);
+  return rows[0]?.has_room;
+}

@@ -1,0 +1,43 @@
+import type { Db } from '../../db/index.ts';
+import { getAccountOf } from '../../db/runs.ts';
+import { sha256 } from '../../src/crypto.ts';
+import type { Call } from './contract.ts';
+
+const targets: Record<string, string> = {
+  orch_id: 'orch-research-report',
+  subscription_id: 'sub_1',
+  person_id: 'per_1',
+  agent_id: 'agt_1',
+};
+
+/** Calls operations with an `Idempotency-Key` whose first request is at work. The run is one of the account that calls. */
+export async function callInFlight(call: Call, db: Db, run_id: string, api_key: string): Promise<void> {
+  const account_id = (await getAccountOf(db, run_id))!;
+  const ids: Record<string, string> = { ...targets, delivery_id: `msg_${run_id}_1` };
+  for (const template of [
+    '/api/v1/runs',
+    '/api/v1/providers',
+    '/api/v1/orchestrations/validate',
+    '/api/v1/orchestrations/{orch_id}/run',
+    '/api/v1/orchestrations/{orch_id}/run/stream',
+    '/api/v1/tools/mcp',
+    '/api/v1/webhooks/secret/rotate',
+    '/api/v1/webhooks/deliveries/{delivery_id}/redeliver',
+    '/api/v1/webhooks/subscriptions',
+    '/api/v1/webhooks/subscriptions/{subscription_id}/rotate-secret',
+    '/api/v1/webhooks/subscriptions/{subscription_id}/test',
+    '/api/v1/keys',
+    '/api/v1/people',
+    '/api/v1/people/{person_id}/key',
+    '/api/v1/agents',
+    '/api/v1/agents/{agent_id}/runs',
+  ]) {
+    const path = template.replace(/\{(\w+)\}/, (_, name: string) => ids[name]!);
+    const ofScopes = /^.api.v1.(keys|people)/.test(path) ? '\n*' : '';
+    const fingerprint = sha256(`POST\n${path}\n{}${ofScopes}`);
+    const locked_until = new Date(Date.now() + 60_000).toISOString();
+    const row = { account_id, idempotency_key: path, fingerprint, locked_until };
+    await db.insertInto('idempotency_keys').values(row).execute();
+    await call('POST', template, ids, {}, api_key, { 'idempotency-key': path });
+  }
+}

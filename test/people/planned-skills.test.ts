@@ -1,0 +1,64 @@
+import { expect, test } from 'vitest';
+import { untilAssigned, addPerson } from '../harness/people.ts';
+import { useStory } from '../harness/story.ts';
+
+/** Where it is not said which skills a human step takes, the planner chooses among those that there are. */
+
+const story = useStory();
+
+const add = (person: object) => addPerson(story.user, story.orchflow.url, person);
+const plan = (skills?: unknown) => [
+  { title: 'Draft the terms', skills: ['legal'] },
+  { title: 'Check the contract', human_steps: [1], skills },
+  { title: 'Publish them' },
+];
+const asked = () => story.model.callsFor('split').map(({ prompt }) => prompt);
+
+test('a human step that asks for no skills gets those that the planner chooses, and an agent gets none', async () => {
+  await add({ skills: ['tax'] });
+  const anna = await add({ skills: ['legal'] });
+  await add({ skills: ['cooking'], status: 'inactive' });
+  const run = await story.start({ plan: plan(['Legal', 'witchcraft']) }, { human_gates: ['contract'] });
+  await run.untilWaiting('T2');
+  expect((await untilAssigned(story.user, run.run_id, 'T2', anna.person_id)).skills).toEqual(['legal']);
+  const [prompt] = asked();
+  expect(prompt).toContain('<skills>\nlegal\ntax\n</skills>');
+  expect(prompt).toContain('"skills": []');
+  expect(prompt).not.toContain('cooking');
+  expect((await anna.post(`/runs/${run.run_id}/tasks/T2/complete`, { output: 'Fine.' })).status).toBe(200);
+  await run.until('completed');
+});
+
+test.each<[string, unknown]>([
+  ['none', []],
+  ['what nobody knows', ['witchcraft']],
+  ['what are no names', { of: 3 }],
+  ['nothing', undefined],
+])('a planner that chooses %s leaves the step to the account', async (_what, skills) => {
+  await add({ skills: ['legal'] });
+  const run = await story.start({ plan: plan(skills) }, { human_gates: ['contract'] });
+  await run.untilWaiting('T2');
+  expect((await run.task('T2')).gate).toMatchObject({ skills: [], person: null });
+  await run.complete('T2', { output: 'Fine.' });
+  await run.until('completed');
+});
+
+test('what is said of skills stands, also that there are none; then, and without people who know something, nothing is asked of them', async () => {
+  const prompts: string[] = [];
+  for (const [human_gates, skills, expected] of [
+    [['contract'], undefined, []],
+    [['contract'], [], []],
+    [[{ name: 'contract', skills: [] }], ['legal'], []],
+    [[{ name: 'contract', skills: ['tax'] }], ['legal'], ['tax']],
+  ] as const) {
+    if (skills) await add({ skills });
+    const run = await story.start({ plan: plan(['legal']) }, { human_gates });
+    await run.untilWaiting('T2');
+    expect((await run.task('T2')).gate!.skills).toEqual(expected);
+    prompts.push(asked().at(-1)!);
+    await run.complete('T2', { output: 'Fine.' });
+    await run.until('completed');
+  }
+  expect(new Set(prompts).size).toBe(1);
+  expect(prompts[0]).not.toContain('skills');
+});
