@@ -47,7 +47,7 @@ test('it has what a person needs to decide: question, material, draft and decisi
   expect(draft).toMatchObject([
     { task_id: 'T1', kind: 'approval', skills: [], person: null, due_at: null, material: [] },
   ]);
-  const cut = `${'x'.repeat(2_000)}… (cut: it has 3000 characters)`;
+  const cut = `${'x'.repeat(2_000)}… (cut: it has 3000 bytes)`;
   expect(draft[0]).toMatchObject({ draft: cut, decisions: ['approve', 'edit', 'reject'] });
   expect((await story.user.get(`/inbox/${draft[0].gate_id}`)).body.draft).toBe(long);
   expect(await gatesOf(anna)).toEqual([]);
