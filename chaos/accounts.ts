@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { register } from '../test/harness/client.ts';
+import { register, type User } from '../test/harness/client.ts';
 import { definition } from './orchestration.ts';
 import { expiredMark, type Outside } from './outside.ts';
+
+/** Who answers with a key of their own. */
+export type Person = { person_id: string; api_key: string };
+
+/** What gates ask for that only these people may answer. */
+export const skill = 'legal';
 
 export type Account = {
   name: string;
@@ -16,6 +22,7 @@ export type Account = {
   webhook_url: string;
   escalation_url: string;
   subscription_secret: string;
+  people: Person[];
 };
 
 /** An account with its providers and an orchestration, while all is well; on a busy machine not always at the first try. */
@@ -44,6 +51,7 @@ async function open(api: string, name: string, outside: Outside): Promise<Accoun
   const subscribed = await user.post('/webhooks/subscriptions', { url, events: ['*'] });
   assert.equal(subscribed.status, 201, JSON.stringify(subscribed.body));
   outside.endpoint(`${name}-events`, subscribed.body.secret);
+  const notify_url = outside.endpoint(`${name}-people`, user.webhook_secret);
   return {
     name,
     api_key: user.api_key,
@@ -54,5 +62,12 @@ async function open(api: string, name: string, outside: Outside): Promise<Accoun
     webhook_url: outside.endpoint(name, user.webhook_secret),
     escalation_url: outside.endpoint(`${name}-escalation`, user.webhook_secret),
     subscription_secret: subscribed.body.secret,
+    people: [await addPerson(user, { notify_url, max_open: 1 }), await addPerson(user, { max_open: 3 })],
   };
+}
+
+async function addPerson(user: User, more: object): Promise<Person> {
+  const { status, body } = await user.post('/people', { name: 'Anna', skills: [skill], ...more });
+  assert.equal(status, 201, JSON.stringify(body));
+  return { person_id: body.person_id, api_key: body.api_key };
 }

@@ -33,12 +33,15 @@ export type Begun = {
   noted_at: string;
 };
 
+/** How many open gates a person had when one of them became theirs, and how many they may have. */
+export type Given = { gate_id: string; person_id: string; open: number; max_open: number | null };
+
 /** How many files an account had, and how many bytes they had together, when one came to them. */
 export type Filed = { file_id: string; account_id: string; files: number; bytes: number };
 
 /**
  * Lets the database itself note every change of a status and a version, whoever makes it, and how many runs and files an
- * account has at once.
+ * account has at once, and gates a person.
  */
 export async function startAudit(db: Db): Promise<void> {
   await sql`
@@ -71,6 +74,25 @@ export async function startAudit(db: Db): Promise<void> {
       when (old.status = 'failed' and new.status = 'pending') execute function count_accepted();`.execute(db);
   await startQueueAudit(db);
   await startFileAudit(db);
+  await startPeopleAudit(db);
+}
+
+async function startPeopleAudit(db: Db): Promise<void> {
+  await sql`
+    create table given (gate_id text, person_id text, open int, max_open int);
+    create function count_given() returns trigger language plpgsql as $$
+    begin
+      insert into given (gate_id, person_id, open, max_open)
+      select new.gate_id, person_id,
+        (select count(*) from gates where gates.person_id = people.person_id and status = 'open'), max_open
+      from people where person_id = new.person_id;
+      return null;
+    end
+    $$;
+    create trigger given after update of person_id on gates for each row
+      when (new.person_id is distinct from old.person_id and new.person_id is not null) execute function count_given();`.execute(
+    db,
+  );
 }
 
 async function startQueueAudit(db: Db): Promise<void> {

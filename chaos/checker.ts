@@ -7,6 +7,7 @@ import * as files from './invariants/files.ts';
 import * as gates from './invariants/gates.ts';
 import { heldRunsBeginNothing } from './invariants/held.ts';
 import * as hostile from './invariants/hostile.ts';
+import * as people from './invariants/people.ts';
 import { purgedRunsAreGone } from './invariants/purges.ts';
 import * as queue from './invariants/queue.ts';
 import { runsGoOn } from './invariants/recovery.ts';
@@ -61,6 +62,12 @@ const invariants: [string, runs.Invariant, Of][] = [
   ['33 what a run was given its models are given', files.modelsAreGivenFiles, 'honest'],
   ['34 no account has more active runs than places', queue.placesAreKept, 'all'],
   ['35 runs begin in turn, and none before its time', queue.runsBeginInTurn, 'both'],
+  ['36 a gate is answered by whom it is with, or by its account', people.gatesAreAnsweredByWhomTheyAreWith, 'honest'],
+  [
+    '37 nobody is given more gates than they may have, and who is given one is told',
+    people.peopleAreGivenWhatTheyMayHave,
+    'all',
+  ],
 ];
 
 /** Wrong keys, missing scopes, what is another's, what is wrong, and what is one too many. */
@@ -76,6 +83,8 @@ const alwaysDone = [
   'runs that were to begin later',
   'files given to runs',
   'files deleted',
+  'gates given to people',
+  'answers of their own',
 ];
 
 /**
@@ -163,6 +172,8 @@ function courses(e: Evidence): Record<string, number> {
     'files given to runs': e.run_files.length,
     'of them with answers': e.run_files.filter(({ gate_id }) => gate_id !== '').length,
     'files deleted': entries(e, 'delete file').filter(isOk).length,
+    'gates given to people': told('gate.assigned'),
+    'answers of their own': e.gates.filter(({ by }) => by?.kind === 'person').length,
   };
 }
 

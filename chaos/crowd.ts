@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Account } from './accounts.ts';
+import { skill, type Account } from './accounts.ts';
 import type { Course } from './course.ts';
 import { limits } from './limits.ts';
 import type { Random } from './random.ts';
@@ -35,7 +35,7 @@ export function createCrowd({ insist, random, attend, cancel, setCourse }: Given
       provider_id: random.pick(account.providers),
       start_in,
       ...(random.chance(0.5) && { webhook_url: account.webhook_url }),
-      ...(isContext && { ask_me_about: ['the audience'] }),
+      ...(isContext && { ask_me_about: [{ about: 'the audience', skills: [skill] }] }),
     };
     const key = `start-${run}`;
     const operation = { op: 'start' as const, run, key, start_in_ms };

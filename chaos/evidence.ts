@@ -5,7 +5,7 @@ import { sql } from 'kysely';
 import type { Db } from '../db/index.ts';
 import { findRunView, type RunView } from '../db/run-views.ts';
 import type { Account } from './accounts.ts';
-import type { Accepted, Begun, Change, Filed } from './audit.ts';
+import type { Accepted, Begun, Change, Filed, Given as GivenGate } from './audit.ts';
 import type { HostileReport } from './hostile/index.ts';
 import type { Audit } from './clients.ts';
 import { joinChains, readExecutions, replay, type Execution } from './executions.ts';
@@ -118,13 +118,14 @@ export async function gatherEvidence(given: Given) {
 
 /** What the database has noted by itself. */
 async function readAudits(db: Db) {
-  const [changes, accepted, begun, filed] = await Promise.all([
+  const [changes, accepted, begun, filed, given] = await Promise.all([
     sql<Change>`select * from audit order by audit_id`.execute(db),
     sql<Accepted>`select * from accepted order by at`.execute(db),
     sql<Begun>`select * from begun order by begun_id`.execute(db),
     sql<Filed>`select * from filed`.execute(db),
+    sql<GivenGate>`select * from given`.execute(db),
   ]);
-  return { changes: changes.rows, accepted: accepted.rows, begun: begun.rows, filed: filed.rows };
+  return { changes: changes.rows, accepted: accepted.rows, begun: begun.rows, filed: filed.rows, given: given.rows };
 }
 
 export type Holding = Awaited<ReturnType<typeof readHoldings>>[number];

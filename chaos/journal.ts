@@ -13,7 +13,7 @@ export type Change = { metadata?: Record<string, string>; tags?: string[]; max_t
 export type SteeringAction = Steering['action'];
 
 /**
- * What a client did: start a run, answer a gate, cancel, try a failed one again, hold it and let it go on, steer its tasks,
+ * What a client did: start a run, answer a gate, give it to a person, cancel, try a failed one again, hold it and let it go on, steer its tasks,
  * change it, put it off, forget it, read one, keep files, read and delete them, walk the list. `n` counts what one client asked
  * of one run; `note` tells it from all others.
  */
@@ -41,7 +41,11 @@ export type Operation =
       note?: string;
       attachments?: string[];
       key?: string;
+      /** Who has answered with a key of their own. */
+      person_id?: string;
     }
+  /** Null: to nobody. */
+  | { op: 'assign'; run_id: string; task_id: string; gate_id: string; person_id: string | null }
   | { op: 'cancel'; run_id: string }
   | { op: 'retry'; run_id: string; n: number }
   | { op: 'hold'; run_id: string; n: number; note: string }

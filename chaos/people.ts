@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TaskView } from '../db/run-views.ts';
-import type { Account } from './accounts.ts';
+import type { Account, Person } from './accounts.ts';
 import type { Files } from './files.ts';
 import type { Random } from './random.ts';
 import type { Requests } from './requests.ts';
@@ -28,11 +28,13 @@ export function createPeople({ insist, random, web, files, isHurried }: Asked) {
     task: TaskView,
     { rejected, send_back_to }: { rejected: Map<string, number>; send_back_to?: string },
   ): Promise<void> {
+    if (task.gate!.skills.length > 0 && random.chance(0.3)) await assign(account, run_id, task);
     if (!isHurried()) await sleep(random.between(0, 4_000));
     const step = task.step_id ?? task.id;
     const mayReject = !isHurried() && (rejected.get(step) ?? 0) < 2;
     const people = random.chance(0.25) ? ['ann', 'bob'] : ['ann'];
     const { gate_id, kind } = task.gate!;
+    const own = ownKeyFor(account, task, send_back_to !== undefined);
     const send = async (person: string) => {
       const text = `${person}-says-${gate_id}`;
       const said: Answer = send_back_to
@@ -40,15 +42,34 @@ export function createPeople({ insist, random, web, files, isHurried }: Asked) {
         : answerTo(task, { mayReject, text, web }, random);
       if (said.decision === 'reject' || said.output?.includes('"again"'))
         rejected.set(step, (rejected.get(step) ?? 0) + 1);
-      const isGiving = takesFiles.includes(kind) && said.output !== undefined && !send_back_to;
+      const isGiving = takesFiles.includes(kind) && said.output !== undefined && !send_back_to && !own;
       if (isGiving) said.attachments = await files.forAnswer(account);
       const key = random.chance(0.5) ? `${person}-${gate_id}` : undefined;
       const note = send_back_to && text;
-      const operation = { op: 'complete' as const, run_id, task_id: task.id, gate_id, ...said, note, key };
-      return insist(account, operation, { method: 'POST', key, ...throughDoor(run_id, task, { ...said, note }) });
+      const person_id = own?.person_id;
+      const operation = { op: 'complete' as const, run_id, task_id: task.id, gate_id, ...said, note, key, person_id };
+      const who = own ? { ...account, api_key: own.api_key } : account;
+      const door = throughDoor(run_id, task, { ...said, note });
+      return insist(who, operation, { method: 'POST', key, ...door });
     };
     await Promise.all(people.map(send));
   };
+
+  /** Mostly of who the gate is with, and sometimes of somebody else, who may be refused; the account has them all. */
+  function ownKeyFor({ people }: Account, { gate, step_id }: TaskView, isSentBack: boolean): Person | undefined {
+    const { skills, person } = gate!;
+    if (skills.length === 0 || step_id !== null || isSentBack || isHurried() || random.chance(0.4)) return undefined;
+    const holder = people.find(({ person_id }) => person_id === person?.person_id);
+    return holder && random.chance(0.8) ? holder : random.pick(people);
+  }
+
+  /** To a person, who may have as many as they can, or to nobody. */
+  async function assign(account: Account, run_id: string, { id: task_id, gate }: TaskView): Promise<void> {
+    const person_id = random.chance(0.25) ? null : random.pick(account.people).person_id;
+    const operation = { op: 'assign' as const, run_id, task_id, gate_id: gate!.gate_id, person_id };
+    const path = `/runs/${run_id}/tasks/${task_id}/assign`;
+    await insist(account, operation, { method: 'POST', path, body: { person_id } });
+  }
 
   /** A step of an orchestration is answered as any task, or by resuming the run. */
   function throughDoor(run_id: string, task: TaskView, { decision, output, ...more }: Answer & { note?: string }) {

@@ -1,7 +1,7 @@
 import type { RunView, TaskView } from '../db/run-views.ts';
 import { timeoutActions } from '../workflows/contract/gate-terms.ts';
 import type { Decision } from '../workflows/contract/states.ts';
-import type { Account } from './accounts.ts';
+import { skill, type Account } from './accounts.ts';
 import type { Random } from './random.ts';
 
 /** What clients ask for, and what people answer. */
@@ -61,9 +61,12 @@ export function requestOf(shape: Shape, run: string, account: Account, random: R
 function partsOf(shape: Shape, account: Account, random: Random): object {
   switch (shape) {
     case 'context':
-      return { ask_me_about: ['the audience'], human_gates: ['sign-off'] };
+      return {
+        ask_me_about: [{ about: 'the audience', skills: [skill] }],
+        human_gates: [{ name: 'sign-off', skills: [skill] }],
+      };
     case 'gated':
-      return { human_gates: ['sign-off', 'write the report'] };
+      return { human_gates: ['sign-off', { name: 'write the report', skills: [skill] }] };
     case 'approvals':
       return { require_approval: true };
     case 'timed':
