@@ -182,7 +182,7 @@ export async function findSchemaOfOutput(
     .innerJoin('gates', 'gates.run_id', 'runs.run_id')
     .select('agent_run')
     .where('runs.run_id', '=', run_id)
-    .where('account_id', '=', account_id)
+    .where('runs.account_id', '=', account_id)
     .where('runs.kind', '=', 'agent')
     .where('task_id', '=', task_id)
     .where('gates.kind', '=', 'approval')
