@@ -1,4 +1,5 @@
 import { sql, type Insertable } from 'kysely';
+import { holdAssignments } from './assignments.ts';
 import { deleteFilesOf } from './files.ts';
 import type { Db } from './index.ts';
 import type { Database } from './schema.ts';
@@ -81,6 +82,8 @@ export async function closeAccount(db: Db, account_id: string): Promise<void> {
       .set({ suspended_at: sql`coalesce(suspended_at, now())` })
       .where('account_id', '=', account_id)
       .execute();
+    // Whoever gives them gates locks several of them, in an order of their own.
+    await holdAssignments(trx, account_id);
     const tables = [
       'people',
       'api_keys',

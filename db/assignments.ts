@@ -7,7 +7,8 @@ import type { Assignment, Database, Gate } from './schema.ts';
 /**
  * Whose the open gates of an account are. A gate that asks for skills is given to somebody active who has all of them and has
  * less than `max_open` open gates: to who has the fewest, and of several to who was given one longest ago; a hundred times at most. It is assigned by the
- * statement that opens it (`save_progress`), and looked at again when people have changed. Whoever changes whose a gate is holds
+ * statement that opens it (`save_progress`), and looked at again when people have changed or have a place again, which triggers
+ * note (`assignment_looks`). Whoever changes whose a gate is holds
  * first the lock on its run, and then the assignments of its account.
  */
 
@@ -21,45 +22,73 @@ export async function holdAssignments(db: Db, account_id: string): Promise<void>
 
 export type GateOfRun = Pick<Gate, 'run_id' | 'gate_id'>;
 
-/**
- * The open gates, up to `limit`, that are with somebody who may not have them any more, or are nobody's and somebody fits by now,
- * what is due first at first; of one account, or of all.
- */
-export async function listToAssign(db: Db, limit: number, account_id?: string): Promise<GateOfRun[]> {
+/** What is asked for in an account: by which rows, so that what is asked meanwhile is not taken for done. */
+export type AssignmentLook = { account_id: string; look_ids: string[] };
+
+/** The accounts in which it is to be looked at whose the gates are; only this one, if it is given. */
+export async function listLooks(db: Db, account_id?: string): Promise<AssignmentLook[]> {
   const isOwn = account_id === undefined ? sql`true` : sql`account_id = ${account_id}`;
+  const { rows } = await sql<AssignmentLook>`
+    select account_id, array_agg(look_id::text) as look_ids from assignment_looks where ${isOwn}
+    group by account_id order by min(look_id)`.execute(db);
+  return rows;
+}
+
+export async function forgetLook(db: Db, { look_ids }: AssignmentLook): Promise<void> {
+  await db.deleteFrom('assignment_looks').where('look_id', 'in', look_ids).execute();
+}
+
+/** So many skill sets times people are compared at most, in a fifth of a second. */
+const mostComparisons = 200_000;
+
+/**
+ * The open gates of an account, up to `limit`, that are with somebody who may not have them any more, or are nobody's and somebody
+ * fits by now, what is due first at first, and no more of these than there are places.
+ */
+export async function listToAssign(db: Db, account_id: string, limit: number): Promise<GateOfRun[]> {
+  const order = sql`coalesce(due_at, 'infinity'::timestamptz), opened_at, gate_id`;
   const { rows } = await sql<GateOfRun>`
     with held as materialized (
-      select run_id, gate_id, account_id, person_id, skills, assignment, due_at, opened_at,
+      select run_id, gate_id, person_id, skills, assignment, due_at, opened_at,
         row_number() over (partition by person_id order by assigned_at, gate_id) as number
-      from gates where status = 'open' and person_id is not null and ${isOwn}
-    ), loads as (
-      select person_id, count(*) as open from held group by person_id
-    ), free as (
-      select account_id, skills from people left join loads using (person_id)
-      where ${isOwn} and status = 'active' and (max_open is null or max_open > coalesce(open, 0))
-    ), found as (
-      select run_id, gate_id, due_at, opened_at from held left join people using (person_id)
-      where people.status is distinct from 'active' or number > max_open
-        or assignment = 'automatic' and not people.skills @> held.skills
-      union all
-      select run_id, gate_id, due_at, opened_at from gates
-      where status = 'open' and person_id is null and skills <> '{}' and assignment = 'wanted' and ${isOwn}
-        and exists (select from free where free.account_id = gates.account_id and free.skills @> gates.skills)
+      from gates where status = 'open' and account_id = ${account_id} and person_id is not null
+    ), free as materialized (
+      select skills, max_open - open as places
+      from people left join (select person_id, count(*) as held from held group by person_id) as loads using (person_id),
+        lateral (select coalesce(held, 0) as open) as load
+      where account_id = ${account_id} and status = 'active' and (max_open is null or max_open > open)
+    ), wanted as materialized (
+      select skills from gates
+      where status = 'open' and account_id = ${account_id} and person_id is null and skills <> '{}' and assignment = 'wanted'
+      group by skills order by min(coalesce(due_at, 'infinity'::timestamptz)), min(opened_at)
+      limit ${mostComparisons}::bigint / (1 + (select count(*) from free))
+    ), fitting as materialized (
+      select skills from wanted where exists (select from free where free.skills @> wanted.skills)
     )
-    select run_id, gate_id from found order by due_at, opened_at, gate_id limit ${limit}`.execute(db);
+    select run_id, gate_id from (
+      (select run_id, gate_id, due_at, opened_at from held left join people using (person_id)
+      where people.status is distinct from 'active' or number > max_open
+        or assignment = 'automatic' and not people.skills @> held.skills)
+      union all
+      (select run_id, gate_id, due_at, opened_at from gates
+      where status = 'open' and account_id = ${account_id} and person_id is null and skills <> '{}' and assignment = 'wanted'
+        and skills in (select skills from fitting)
+      order by ${order} limit (select case when bool_and(places is not null) then sum(places)::bigint end from free))
+    ) as found
+    order by ${order} limit ${limit}`.execute(db);
   return rows;
 }
 
 /**
  * Looks at whose a gate is, and gives it to the next who fits, or to nobody, where who has it may not have it (any more), or
- * nobody has it; never what was given back by hand. What is right stays. True when it has changed.
+ * nobody has it; never what was given back by hand. What is right stays. `busy`: somebody else is at its run.
  */
-export function assignGate(db: Db, { run_id, gate_id }: GateOfRun): Promise<boolean> {
+export function assignGate(db: Db, { run_id, gate_id }: GateOfRun): Promise<'changed' | 'same' | 'busy'> {
   return db.transaction().execute(async (trx) => {
-    const run = trx.selectFrom('runs').select('run_id').where('run_id', '=', run_id).forUpdate();
-    if (!(await run.executeTakeFirst())) return false;
+    const run = trx.selectFrom('runs').select('run_id').where('run_id', '=', run_id).forUpdate().skipLocked();
+    if (!(await run.executeTakeFirst())) return 'busy';
     const { rows } = await sql<{ changed: boolean }>`select assign_gate(${gate_id}) as changed`.execute(trx);
-    return rows[0]!.changed;
+    return rows[0]!.changed ? 'changed' : 'same';
   });
 }
 
@@ -76,7 +105,8 @@ export function escalateGate(db: Db, { run_id, task_id }: { run_id: string; task
       .where('run_id', '=', run_id)
       .where('task_id', '=', task_id)
       .where('status', '=', 'open')
-      .where(sql<boolean>`escalated_due_at is distinct from due_at`);
+      // The news may be late, and its terms others by now.
+      .where(sql<boolean>`due_at <= now() and escalated_due_at is distinct from due_at`);
     const gate = await due.returning('gate_id').executeTakeFirst();
     if (!gate) return false;
     const { rows } = await sql<{ changed: boolean }>`select assign_gate(${gate.gate_id}, true) as changed`.execute(trx);

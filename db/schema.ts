@@ -21,6 +21,7 @@ export interface Database {
   accounts: AccountTable;
   api_keys: ApiKeyTable;
   people: PersonTable;
+  assignment_looks: AssignmentLookTable;
   providers: ProviderTable;
   runs: RunTable;
   purged_runs: PurgedRunTable;
@@ -85,6 +86,12 @@ interface ApiKeyTable {
   expires_at: string | null;
   /** To the minute. */
   last_used_at: string | null;
+}
+
+/** That it is to be looked at whose the gates of an account are. */
+interface AssignmentLookTable {
+  look_id: Generated<string>;
+  account_id: string;
 }
 
 export type PersonStatus = 'active' | 'inactive';

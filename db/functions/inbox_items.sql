@@ -9,10 +9,18 @@ declare
   share integer := most;
 begin
   if most is null then
-    select case when sum(octet_length(text)) > limit_of_all then limit_of_all / 4 / count(*) end into share
+    select case when sum(octet_length(shown)) > limit_of_all then limit_of_all / 4 / count(*) end into share
     from gates
-    join tasks on tasks.run_id = gates.run_id
-    join texts on text_id in (output_id, gates.run_id || '/' || gates.task_id || '/form')
+    join runs on runs.run_id = gates.run_id,
+    lateral (
+      select runs.task as shown
+      union all
+      select description from tasks where tasks.run_id = gates.run_id and tasks.id = gates.task_id
+      union all
+      select text from tasks join texts on text_id = output_id where tasks.run_id = gates.run_id
+      union all
+      select text from texts where text_id = gates.run_id || '/' || gates.task_id || '/form'
+    ) as texts_shown
     where gates.gate_id = any(for_gates);
   end if;
   return query

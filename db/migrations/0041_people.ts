@@ -30,7 +30,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
     -- The person is no reference: what is answered stays as it was, whoever is removed.
     alter table gates
-      add column account_id text references accounts on delete cascade,
+      -- No reference: it goes with its run, and whoever deletes an account would look through all gates that there were.
+      add column account_id text,
       add column person_id text,
       add column skills text[] not null default '{}',
       add column assignment text,
@@ -46,5 +47,15 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       where status = 'open' and person_id is not null;
     create index gates_of_nobody on gates (account_id, coalesce(due_at, 'infinity'::timestamptz), opened_at, gate_id)
       where status = 'open' and person_id is null and skills <> '{}';
+
+    -- Rows are only added, so that nobody waits for another who frees a place at the same time.
+    create table assignment_looks (look_id bigint generated always as identity primary key, account_id text not null);
+    create function ask_for_look() returns trigger language plpgsql as 'begin return null; end';
+    create trigger assignment_looks after insert or update of skills, status, max_open or delete on people
+      for each row execute function ask_for_look();
+    create trigger assignment_looks after update on gates for each row
+      when (old.person_id is not null and old.status = 'open'
+        and (new.status <> 'open' or new.person_id is distinct from old.person_id))
+      execute function ask_for_look();
   `.execute(db);
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { assignGate, listToAssign } from '../../db/assignments.ts';
+import { assignGate, forgetLook, listLooks, listToAssign } from '../../db/assignments.ts';
 import { isUnavailable, type Db } from '../../db/index.ts';
 import type { LiveSender } from '../../db/live.ts';
 
@@ -8,32 +8,51 @@ const interval_ms = 2_000;
 /** So many are looked at before it is asked anew what there is. */
 const batch = 100;
 
+/** PostgreSQL has given the statement up. */
+const isTooSlow = (error: unknown) => (error as { code?: string }).code === '57014';
+
 export type Assigner = ReturnType<typeof createAssigner>;
 
 /**
  * Gives gates that wait for somebody to who fits by now, and those of people who may not have them any more to the next, until
- * it is stopped; each API has one. What there is to do is seen in Postgres, so that nothing is lost with a process, and each gate
- * is looked at by itself, with its run locked, so that several do each once.
+ * it is stopped; each API has one. In which accounts there is something to do is noted in Postgres, so that nothing is lost with a
+ * process; one account after the other is looked at, and each gate by itself, with its run locked, so that several do each once.
  */
 export function createAssigner({ db, live, log }: { db: Db; live: LiveSender; log: Logger }) {
   const stopping = new AbortController();
   /** By account. What is asked for meanwhile is looked at after that, once. */
   const underway = new Map<string, { isAskedAgain: boolean; done: Promise<void> }>();
 
-  async function assign(account_id?: string): Promise<void> {
-    try {
-      for (let changed = true; changed && !stopping.signal.aborted;) {
-        changed = false;
-        for (const gate of await listToAssign(db, batch, account_id)) {
-          if (stopping.signal.aborted) return;
-          if (!(await assignGate(db, gate))) continue;
-          changed = true;
-          live.changed(gate.run_id);
-        }
+  /** Returns whether nothing is left that somebody else was at. */
+  async function assignAll(account_id: string): Promise<boolean> {
+    for (;;) {
+      const found = await listToAssign(db, account_id, batch);
+      const results = new Set<string>();
+      for (const gate of found) {
+        if (stopping.signal.aborted) return false;
+        const result = await assignGate(db, gate);
+        results.add(result);
+        if (result === 'changed') live.changed(gate.run_id);
       }
-    } catch (error) {
-      if (!isUnavailable(error)) log.warn({ err: error }, 'gates were not assigned; looked at again soon');
+      if (!results.has('changed')) return !results.has('busy');
     }
+  }
+
+  async function assign(account_id?: string): Promise<void> {
+    const looks = await listLooks(db, account_id).catch(tell);
+    for (const look of looks ?? []) {
+      if (stopping.signal.aborted) return;
+      try {
+        if (await assignAll(look.account_id)) await forgetLook(db, look);
+      } catch (error) {
+        tell(error, look.account_id);
+      }
+    }
+  }
+
+  function tell(error: unknown, account_id?: string): undefined {
+    if (!isUnavailable(error) || isTooSlow(error))
+      log.warn({ err: error, account_id }, 'gates were not assigned; looked at again soon');
   }
 
   async function assignAgainAndAgain(): Promise<void> {

@@ -3,8 +3,8 @@ import type { Db } from '../../db/index.ts';
 import type { Database } from '../../db/schema.ts';
 import { until } from './client.ts';
 
-// Without the outbox, which empties itself, and without the count of requests.
-const tables: Record<Exclude<keyof Database, 'outbox' | 'rate_limits'>, true> = {
+// Without the outbox and what is to be looked at, which empty themselves, and without the count of requests.
+const tables: Record<Exclude<keyof Database, 'outbox' | 'assignment_looks' | 'rate_limits'>, true> = {
   accounts: true,
   api_keys: true,
   people: true,
