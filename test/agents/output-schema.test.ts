@@ -41,7 +41,8 @@ test('three answers that do not fit fail the run in words, and a retry asks anew
   story.model.on(() => (fails.on ? { verdict: 'perhaps' } : good));
   const run = await start(await register({ output_schema: verdict }));
   const failed = await run.until('failed');
-  const error = 'The agent "legal" failed: three times its model gave no output that fits the output schema.';
+  const error =
+    'The agent "legal" failed: three times its model gave no output that fits the output schema: why is required; verdict must be one of yes, no';
   expect(failed).toMatchObject({ error, final_output: null, usage: { llm_calls: 3 } });
   expect(failed.tasks[0]).toMatchObject({ status: 'failed', error, evaluation: { passed: false, score: null } });
 
@@ -68,7 +69,7 @@ test("a person's edit must fit it too", async () => {
   await run.untilWaiting('T1');
   for (const [output, detail] of [
     ['No.', 'must be JSON that fits the output schema of the agent'],
-    ['{"why": "x"}', expect.stringContaining('/verdict')],
+    ['{"why": "x"}', 'does not fit the output schema of the agent: verdict is required'],
   ]) {
     const refused = await run.complete('T1', { decision: 'edit', output });
     expect(refused).toMatchObject({ status: 422, body: { errors: [{ pointer: '/output', detail }] } });
@@ -76,6 +77,29 @@ test("a person's edit must fit it too", async () => {
   const edited = JSON.stringify({ ...good, verdict: 'no' });
   expect((await run.complete('T1', { decision: 'edit', output: edited })).status).toBe(200);
   expect((await run.until('completed')).final_output).toBe(edited);
+});
+
+test('an answer of many values is looked through in a bounded number of steps', async () => {
+  const choices = (one: object, last = one) => ({ anyOf: [...Array.from({ length: 19 }, () => one), last] });
+  const list = { type: 'array', items: choices(choices({ const: 0 }), { const: 1 }) };
+  story.model.on(() => ({ list: Array.from({ length: 2_000 }, () => 1) }));
+  const output_schema = { type: 'object', properties: { list }, required: ['list'] };
+  const failed = await (await start(await register({ output_schema }))).until('failed');
+  expect(failed.error).toMatch(/fits the output schema: it takes more than 100000 steps to check/);
+});
+
+test('an output by a schema comes with the warnings of all that it took', async () => {
+  story.model.on(() => good);
+  const warning = 'The price of house-model-7b is not known; its cost is not in cost_usd.';
+  const model = 'house-model-7b';
+  const plain = await start(await register({ output_schema: verdict, model }));
+  expect((await plain.until('completed')).warnings).toEqual([warning]);
+
+  const withTool = { name: 'other', tools: ['run_javascript'], output_schema: verdict, model };
+  const replies = inTurn({ finish: 'length', text: 'It is' }, good);
+  story.model.on(replies);
+  const shaped = await (await start(await register(withTool))).until('completed');
+  expect(shaped.warnings).toEqual([expect.stringContaining("was cut at the model's length limit"), warning]);
 });
 
 test('the demo model answers with JSON too', async () => {
