@@ -4,6 +4,7 @@ import { insertText } from '../db/texts.ts';
 import type { JsonSchema } from '../db/schema.ts';
 import type { Work } from '../db/work.ts';
 import { checkerOf, inWords } from '../src/agents/schema-check.ts';
+import { withoutStandIns } from '../src/llm/index.ts';
 import { asTried, completingAgentTask } from '../workflows/contract/completion.ts';
 import type { Progress, RunStatus } from '../workflows/contract/states.ts';
 import { takeTurn, type Turn } from './agent.ts';
@@ -103,7 +104,8 @@ function outputShape(schema: JsonSchema): Shape<unknown> {
     is_accounts: true,
     reader() {
       const check = checkerOf(schema);
-      return (value) => {
+      return (said) => {
+        const value = withoutStandIns(schema, said);
         const faults = check(value);
         if (faults.length === 0) return { value };
         return { fault: cut(faults.slice(0, 10).map(inWords).join('; '), 1_000) };

@@ -88,6 +88,49 @@ test('an answer of many values is looked through in a bounded number of steps', 
   expect(failed.error).toMatch(/fits the output schema: it takes more than 100000 steps to check/);
 });
 
+test('what a server refuses of one schema, it is still asked for with another', async () => {
+  const { model } = story;
+  const refused = { type: 'object', properties: { odd: { type: 'string' } }, required: ['odd'] };
+  const error = { message: "Invalid schema for response_format 'run_agent'", type: 'invalid_request_error' };
+  model.on(({ json_schema, prompt }) => {
+    if (json_schema && 'odd' in (json_schema as typeof refused).properties) return { status: 400, body: { error } };
+    return prompt.includes('"odd"') ? { odd: 'x' } : good;
+  });
+  const [odd, plain] = [{ name: 'odd', output_schema: refused }, { output_schema: verdict }];
+  for (const agent of [odd, plain]) await (await start(await register(agent))).until('completed');
+  expect(model.calls.map(({ json_schema }) => json_schema !== undefined)).toEqual([true, false, true]);
+});
+
+test('what need not be given may be null on the wire, and is left out of the output', async () => {
+  const { model } = story;
+  const inner = { type: 'object', properties: { page: { type: 'integer' }, line: { type: ['integer', 'null'] } } };
+  const properties = { why: { type: 'string' }, note: { type: 'string' }, places: { type: 'array', items: inner } };
+  model.on(() => ({ why: 'Fair.', note: null, places: [{ page: null, line: null }] }));
+  const output_schema = { type: 'object', properties, required: ['why'] };
+  const done = await (await start(await register({ output_schema }))).until('completed');
+  expect(JSON.parse(done.final_output!)).toEqual({ why: 'Fair.', places: [{ line: null }] });
+  expect(model.calls).toHaveLength(1);
+  expect(model.calls[0]!.json_schema).toMatchObject({
+    required: ['why', 'note', 'places'],
+    properties: { why: { type: 'string' }, note: { anyOf: [{ type: 'string' }, { type: 'null' }] } },
+  });
+});
+
+test('where an object is open, the vendor is given no schema that would close it', async () => {
+  const { model } = story;
+  const facts = { facts: { more: [1] } };
+  model.on(() => facts);
+  const open = { facts: { type: 'object' } };
+  const choice = { type: 'object', properties: { a: { type: 'string' } } };
+  for (const properties of [open, { facts: {} }, { facts: { anyOf: [choice, { type: 'null' }] } }]) {
+    const output_schema = { type: 'object', properties, required: ['facts'] };
+    const name = `legal ${model.calls.length}`;
+    const done = await (await start(await register({ name, output_schema }))).until('completed');
+    expect(JSON.parse(done.final_output!)).toEqual(facts);
+    expect(model.calls.at(-1)!.json_schema).toBeUndefined();
+  }
+});
+
 test('an output by a schema comes with the warnings of all that it took', async () => {
   story.model.on(() => good);
   const warning = 'The price of house-model-7b is not known; its cost is not in cost_usd.';
