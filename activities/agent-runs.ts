@@ -1,18 +1,20 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
-import type { z } from 'zod';
 import { saveProgress } from '../db/progress.ts';
 import { insertText } from '../db/texts.ts';
+import type { JsonSchema } from '../db/schema.ts';
 import type { Work } from '../db/work.ts';
-import { validatorOf } from '../src/agents/json-schema.ts';
+import { checkerOf, inWords } from '../src/agents/schema-check.ts';
+import { withoutStandIns } from '../src/llm/index.ts';
 import { asTried, completingAgentTask } from '../workflows/contract/completion.ts';
 import type { Progress, RunStatus } from '../workflows/contract/states.ts';
 import { takeTurn, type Turn } from './agent.ts';
-import { askForJson, lastThatFits } from './ask-json.ts';
+import { askForShape, lastThatFits, type Shape } from './ask-json.ts';
 import { atWork, keep, signed } from './at-work.ts';
-import { callOf } from './call.ts';
+import { callOf, warningsOf, type Answer } from './call.ts';
 import type { ActivityDeps } from './deps.ts';
 import { filesFor } from './files.ts';
 import { usualOutputTokens as max_output_tokens } from './output-tokens.ts';
+import { cut } from './prompts/blocks.ts';
 import { runAgentPrompt, shapeOutputPrompt } from './prompts/run-agent.ts';
 
 type CallAgent = {
@@ -75,36 +77,66 @@ async function callAgent(deps: ActivityDeps, input: CallAgent, work: Work): Prom
   });
   const key = { agent, task_id, attempt };
   const call = callOf(work, { ...key, purpose: 'run_agent' }, { ...prompt, max_output_tokens });
-  const validator = schema && validatorOf(schema);
-  if (validator && !agent.tools?.length) {
-    const answer = await askForJson(deps, call, validator, (value) => ({ value }));
-    return keepOutput(deps, run.run_id, answer);
+  const shape = schema && outputShape(schema);
+  if (shape && !agent.tools?.length) {
+    const asked = await askForShape(deps, call, shape, (value) => ({ value }));
+    return keepOutput(deps, run.run_id, withWarnings(asked, agent.name));
   }
   const { turn, text } = await takeTurn(deps, call, agent.name, agent, input.turn);
-  if (!validator || turn.calls?.length) return turn;
+  if (!shape || turn.calls?.length) return turn;
 
-  const said = lastThatFits(validator, text);
+  const said = lastThatFits(shape, text);
   if ('value' in said) {
-    const kept = { value: said.value, call_id: turn.output_id, warnings: turn.warnings };
-    return { ...turn, ...(await keepOutput(deps, run.run_id, kept)) };
+    const kept = await keepOutput(deps, run.run_id, { ...said, call_id: turn.output_id, warnings: [] });
+    return { ...turn, output_id: kept.output_id };
   }
-  const shape = shapeOutputPrompt({ input: run.task, task_id, name: agent.name, answer: text, schema: schema! });
-  const shaping = callOf(work, { ...key, purpose: 'shape_output' }, { ...shape, max_output_tokens });
-  const answer = await askForJson(deps, shaping, validator, (value) => ({ value }));
-  return { ...turn, ...(await keepOutput(deps, run.run_id, answer)) };
+  const shaped = shapeOutputPrompt({ input: run.task, task_id, name: agent.name, answer: text, schema: schema! });
+  const shaping = callOf(work, { ...key, purpose: 'shape_output' }, { ...shaped, max_output_tokens });
+  const asked = await askForShape(deps, shaping, shape, (value) => ({ value }));
+  const { output_id, warnings } = await keepOutput(deps, run.run_id, withWarnings(asked, agent.name));
+  return { ...turn, output_id, warnings: [...new Set([...turn.warnings, ...warnings])] };
+}
+
+/** What an account's schema describes. The values of an answer are checked within the steps of one check. */
+function outputShape(schema: JsonSchema): Shape<unknown> {
+  return {
+    json_schema: schema,
+    is_accounts: true,
+    reader() {
+      const check = checkerOf(schema);
+      return (said) => {
+        const value = withoutStandIns(schema, said);
+        const faults = check(value);
+        if (faults.length === 0) return { value };
+        return { fault: cut(faults.slice(0, 10).map(inWords).join('; '), 1_000) };
+      };
+    },
+  };
+}
+
+type Kept = { value: unknown; call_id: string; warnings: string[] };
+
+/** JSON that was read is whole, also where the answer was cut off after it. */
+function withWarnings(
+  asked: { value: unknown; answer: Answer } | { fault: string },
+  name: string,
+): Kept | { fault: string } {
+  if ('fault' in asked) return asked;
+  const { value, answer } = asked;
+  return { value, call_id: answer.call_id, warnings: warningsOf({ ...answer, finish: 'stop' }, name) };
 }
 
 /** The output is the JSON alone, whatever the model has said around it. */
 async function keepOutput(
   { db }: ActivityDeps,
   run_id: string,
-  answer: { value: z.output<z.ZodType>; call_id: string; warnings: string[] } | undefined,
+  kept: Kept | { fault: string },
 ): Promise<{ output_id: string; warnings: string[] }> {
-  if (!answer) {
-    const message = 'three times its model gave no output that fits the output schema.';
+  if ('fault' in kept) {
+    const message = `three times its model gave no output that fits the output schema: ${cut(kept.fault, 300)}`;
     throw ApplicationFailure.nonRetryable(message, 'OutputInvalid');
   }
-  const output_id = `${answer.call_id}/output`;
-  await insertText(db, { text_id: output_id, run_id, text: JSON.stringify(answer.value) });
-  return { output_id, warnings: answer.warnings };
+  const output_id = `${kept.call_id}/output`;
+  await insertText(db, { text_id: output_id, run_id, text: JSON.stringify(kept.value) });
+  return { output_id, warnings: kept.warnings };
 }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { endsAmidValue, isContainer, isObject, jsonValues } from '../src/llm/index.ts';
 import { askModel } from './ask.ts';
 import { requireNotHeld } from './at-work.ts';
-import { callIdOf, type Call } from './call.ts';
+import { callIdOf, type Answer, type Call } from './call.ts';
 import type { ActivityDeps } from './deps.ts';
 import { askWithMoreTokens, moreOutputTokens, mostOutputTokens } from './output-tokens.ts';
 
@@ -14,18 +14,40 @@ const maxValues = 50;
 /** What an answer that has the asked shape comes to, or what is wrong with it, in a sentence that a model can act on. */
 export type Understood<T> = { value: T } | { fault: string };
 
-/**
- * Asks for JSON of this shape. The last value of an answer that has it is taken. One that `understand` finds a fault in,
- * and an answer without such a value, is asked for again, at most twice: with all faults named so far, and with more
- * tokens where it was cut off. `understand` is told which ask it is. Returns undefined when no answer was valid.
- */
+/** A shape of JSON: how it is told, whether it is an account's own, and how a value is read as it. */
+export type Shape<T> = {
+  json_schema: Record<string, unknown>;
+  is_accounts?: boolean;
+  /** Reads the values of one answer. */
+  reader: () => (value: unknown) => Understood<T>;
+};
+
+/** Asks for JSON of a shape of our own, as `askForShape` does. Returns undefined when no answer was valid. */
 export async function askForJson<S extends z.ZodType, T>(
   deps: ActivityDeps,
   call: Call,
   schema: S,
   understand: (said: z.infer<S>, ask: number) => Understood<T>,
 ): Promise<{ value: T; call_id: string; warnings: string[] } | undefined> {
-  const request = { ...call.request, schema: { name: call.key.purpose, json_schema: wireSchema(schema) } };
+  const asked = await askForShape(deps, call, shapeOf(schema), understand);
+  if ('fault' in asked) return undefined;
+  const { call_id, warnings } = asked.answer;
+  return { value: asked.value, call_id, warnings };
+}
+
+/**
+ * Asks for JSON of this shape. The last value of an answer that has it is taken. One that `understand` finds a fault in,
+ * and an answer without such a value, is asked for again, at most twice: with all faults named so far, and with more
+ * tokens where it was cut off. `understand` is told which ask it is. Returns the last fault when no answer was valid.
+ */
+export async function askForShape<S, T>(
+  deps: ActivityDeps,
+  call: Call,
+  shape: Shape<S>,
+  understand: (said: S, ask: number) => Understood<T>,
+): Promise<{ value: T; answer: Answer } | { fault: string }> {
+  const { json_schema, is_accounts } = shape;
+  const request = { ...call.request, schema: { name: call.key.purpose, json_schema, is_accounts } };
   const faults: string[] = [];
   let { max_output_tokens } = request;
   if (neededMoreAsks(call)) max_output_tokens = moreOutputTokens(max_output_tokens);
@@ -39,22 +61,22 @@ export async function askForJson<S extends z.ZodType, T>(
       await requireNotHeld(deps, call.key.run_id);
       answer = await askModel(deps, { ...call, request }, ask);
     }
-    if (!answer) return undefined;
-    const { text, finish, call_id, warnings } = answer;
-    const said = lastThatFits(schema, text);
+    if (!answer) break;
+    const { text, finish } = answer;
+    const said = lastThatFits(shape, text);
     // A sample that the model repeats, and then its own answer, of which only a part came.
     const isCut = finish === 'length' && ('fault' in said || endsAmidValue(text));
     if (isCut) {
-      if (max_output_tokens === mostOutputTokens) return undefined;
-      max_output_tokens = moreOutputTokens(max_output_tokens);
       faults.push('it was cut off because it is too long.');
+      if (max_output_tokens === mostOutputTokens) break;
+      max_output_tokens = moreOutputTokens(max_output_tokens);
       continue;
     }
     const understood = 'fault' in said ? said : understand(said.value, ask);
-    if ('value' in understood) return { value: understood.value, call_id, warnings };
+    if ('value' in understood) return { value: understood.value, answer };
     faults.push(understood.fault);
   }
-  return undefined;
+  return { fault: faults.at(-1) ?? 'it was not given.' };
 }
 
 /** Models that think need more tokens than the words of an answer. A run that has met one of them does not begin with less. */
@@ -73,27 +95,37 @@ function againWith(faults: string[]): string {
 }
 
 /** The last value in an answer that has this shape. What is wrong with one without is told of the last object in it. */
-export function lastThatFits<S extends z.ZodType>(schema: S, text: string): Understood<z.infer<S>> {
+export function lastThatFits<T>(shape: Shape<T>, text: string): Understood<T> {
+  const readOne = shape.reader();
   let fault: string | undefined;
   let values = jsonValues(text);
   // Some servers send JSON as a text of JSON.
   if (values.length === 1 && typeof values[0] === 'string') values = jsonValues(values[0]);
   for (const value of values.slice(-maxValues).toReversed()) {
-    const read = parse(schema, value);
+    const read = readWrapped(readOne, value);
     if ('value' in read) return read;
     if (isObject(value)) fault ??= read.fault;
   }
   return { fault: fault ?? (text.trim() ? 'The answer is not valid JSON.' : 'The answer is empty; expected JSON.') };
 }
 
-/** A value as its schema; also the only member of an object or a list, around which it was put. */
+/** A value as its shape; also the only member of an object or a list, around which it was put. */
+function readWrapped<T>(read: (value: unknown) => Understood<T>, value: unknown): Understood<T> {
+  const whole = read(value);
+  if ('value' in whole) return whole;
+  const [inner, ...more] = isContainer(value) ? Object.values(value) : [];
+  const wrapped = isContainer(inner) && more.length === 0 ? read(inner) : whole;
+  return 'value' in wrapped ? wrapped : whole;
+}
+
+function shapeOf<S extends z.ZodType>(schema: S): Shape<z.infer<S>> {
+  return { json_schema: wireSchema(schema), reader: () => (value) => parse(schema, value) };
+}
+
 function parse<S extends z.ZodType>(schema: S, value: unknown): Understood<z.infer<S>> {
   try {
-    const result = schema.safeParse(value);
-    if (result.success) return { value: result.data };
-    const [inner, ...more] = isContainer(value) ? Object.values(value) : [];
-    const wrapped = isContainer(inner) && more.length === 0 ? schema.safeParse(inner) : result;
-    return wrapped.success ? { value: wrapped.data } : { fault: z.prettifyError(result.error).slice(0, 1_000) };
+    const { success, data, error } = schema.safeParse(value);
+    return success ? { value: data } : { fault: z.prettifyError(error).slice(0, 1_000) };
   } catch (error) {
     return { fault: (error as Error).message };
   }

@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import type { JsonSchema } from '../../db/schema.ts';
-import type { FieldFault } from '../errors.ts';
 import { members, text } from '../fields.ts';
 
 /**
@@ -17,7 +16,12 @@ type Type = (typeof types)[number];
 
 const scalar = z.union([text(0, 1_000), z.number(), z.boolean(), z.null()]);
 const size = z.int().min(0).max(1_000_000);
-const about = { title: text(0, 1_000).optional(), description: text(0, 5_000).optional() };
+/** What says nothing of a value. */
+const about = {
+  $schema: text(0, 1_000).optional(),
+  title: text(0, 1_000).optional(),
+  description: text(0, 5_000).optional(),
+};
 
 /** Which keywords say something of which type. */
 const keywordsOf: Partial<Record<Type, string[]>> = {
@@ -69,10 +73,10 @@ function faultsOf(given: unknown, path: PropertyKey[], depth: number): Fault[] {
 }
 
 function faultsOfNode(schema: Node, path: PropertyKey[]): Fault[] {
-  const { title: _, description: __, type, properties = {}, required = [], ...rest } = schema;
+  const { type, properties = {}, required = [] } = schema;
   const fault = (keyword: string, message: string): Fault => ({ path: [...path, keyword], message });
-  const own = Object.keys(schema).filter((keyword) => keyword !== 'title' && keyword !== 'description');
-  const alone = (['anyOf', 'enum', 'const'] as const).find((keyword) => keyword in rest);
+  const own = Object.keys(schema).filter((keyword) => !Object.hasOwn(about, keyword));
+  const alone = (['anyOf', 'enum', 'const'] as const).find((keyword) => own.includes(keyword));
   if (alone) {
     const beside = own.filter((keyword) => keyword !== alone && (alone === 'anyOf' || keyword !== 'type'));
     return beside.map((keyword) => fault(keyword, `cannot stand beside \`${alone}\``));
@@ -103,27 +107,15 @@ export function jsonSchema(description: string) {
     .unknown()
     .superRefine((given, context) => {
       if (given === undefined) return;
+      // Nothing is looked at of what is too long: each of its parts would take its time.
+      if (JSON.stringify(given).length > maxLength) {
+        context.addIssue({ code: 'custom', message: `must have at most ${maxLength} characters as JSON` });
+        return;
+      }
       const faults = faultsOf(given, [], 1).slice(0, maxMembers);
       const { type } = (given ?? {}) as JsonSchema;
       if (faults.length === 0 && type !== 'object') faults.push({ path: ['type'], message: 'must be object' });
-      if (faults.length === 0 && JSON.stringify(given).length > maxLength) {
-        faults.push({ path: [], message: `must have at most ${maxLength} characters as JSON` });
-      }
       for (const { path, message } of faults) context.addIssue({ code: 'custom', path, message });
     })
     .meta({ description, type: 'object', additionalProperties: true });
-}
-
-/** What in a value does not fit a schema that `jsonSchema` has taken, each at its place. */
-export function schemaFaults(schema: JsonSchema, value: unknown): FieldFault[] {
-  const { error } = validatorOf(schema).safeParse(value);
-  return (error?.issues ?? []).slice(0, maxMembers).flatMap((issue): FieldFault[] => {
-    if (issue.code !== 'unrecognized_keys') return [{ path: issue.path, detail: issue.message }];
-    return issue.keys.map((key) => ({ path: [...issue.path, key], detail: 'is not a property of the schema' }));
-  });
-}
-
-/** What checks values by a schema that `jsonSchema` has taken. */
-export function validatorOf(schema: JsonSchema): z.ZodType {
-  return z.fromJSONSchema(schema as z.core.JSONSchema.JSONSchema);
 }

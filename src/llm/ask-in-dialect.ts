@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { otherwise, usualDialect, type Dialect } from './dialect.ts';
+import { otherwise, usualDialect, withoutSchema, type Dialect } from './dialect.ts';
 import { LlmError, type ModelAnswer, type ModelRequest, type ModelTarget, type ToolTurn } from './model.ts';
+import { sayable } from './structured.ts';
 import { madeCallId } from './tools.ts';
 import { marksBeside, visibleDeltas } from './thoughts.ts';
 import type { Wire } from './wire.ts';
@@ -10,8 +11,9 @@ const mostRefusals = 6;
 
 /**
  * Asks in the dialect that the server is known to speak. What it refuses by name is asked for in another way at once,
- * for a refusal is free. How it answered then is remembered, so that the next call need not be refused first. What is
- * heard of an answer while it comes is as free of thoughts as the answer itself, as soon as the server is known.
+ * for a refusal is free. How it answered then is remembered, so that the next call need not be refused first; not where
+ * an account's schema was asked for, as others may ask the same server. What is heard of an answer while it comes is as
+ * free of thoughts as the answer itself, as soon as the server is known.
  */
 export async function askInDialect(
   target: ModelTarget,
@@ -20,7 +22,8 @@ export async function askInDialect(
   ask: (request: ModelRequest, dialect: Dialect) => Promise<ModelAnswer>,
 ): Promise<ModelAnswer> {
   const { on_delta } = wire;
-  const known = recall(target);
+  const recalled = recall(target);
+  const known = { ...recalled, ...waysOf(target, request, recalled) };
   let changed: Partial<Dialect> = {};
   for (let refusals = 0; ; refusals += 1) {
     const learned = { ...known, ...changed };
@@ -35,7 +38,7 @@ export async function askInDialect(
     try {
       const answer = await ask(inWords(request, dialect, learned), dialect);
       if (visible && visible.end() > answer.text.length) changed = { ...changed, begins: 'amid' };
-      if (Object.keys(changed).length) remember(target, { ...learned, ...changed });
+      if (Object.keys(changed).length && !request.schema?.is_accounts) remember(target, { ...learned, ...changed });
       return answer;
     } catch (error) {
       const refusal = { target, request, dialect, changed, streams: on_delta !== undefined };
@@ -48,6 +51,12 @@ export async function askInDialect(
   }
 }
 
+/** An account's schema of which a strict mode would make something else is not asked for by parameter. */
+function waysOf({ vendor }: ModelTarget, { schema }: ModelRequest, { json }: Partial<Dialect>): Partial<Dialect> {
+  if (json || !schema?.is_accounts || sayable(schema.json_schema)) return {};
+  return { json: withoutSchema(vendor) };
+}
+
 function mostTokensIn({ most_tokens, fitting_tokens }: Dialect): number {
   return Math.min(most_tokens, fitting_tokens);
 }
@@ -55,15 +64,17 @@ function mostTokensIn({ most_tokens, fitting_tokens }: Dialect): number {
 /** The request with that in words for which the dialect has no parameter, and without what it must not have. */
 function inWords(request: ModelRequest, dialect: Dialect, learned: Partial<Dialect>): ModelRequest {
   const max_output_tokens = Math.min(request.max_output_tokens, mostTokensIn(dialect));
+  const { schema } = request;
   let asked: ModelRequest = { ...request, max_output_tokens };
   if (dialect.json !== 'schema') asked = withSchemaInWords(asked, dialect.json);
+  else if (schema?.is_accounts) asked.schema = { ...schema, json_schema: sayable(schema.json_schema)! };
   if (dialect.tool_choice === 'words') asked = withChoiceInWords(asked);
   if (dialect.call_ids === 'made') asked.turns = asked.turns?.map(withMadeIds);
   if (dialect.metadata === 'dropped') asked.turns = asked.turns?.map(withoutMetadata);
   if (dialect.system === 'prompt') asked = { ...asked, system: '', prompt: `${asked.system}\n\n${asked.prompt}` };
   // One key, one body: what is asked otherwise is another request.
   const { json: _json, begins: _begins, ...others } = learned;
-  const ways = [request.schema ? dialect.json : 'words', ...Object.values(others)];
+  const ways = [schema ? dialect.json : 'words', ...Object.values(others)];
   asked.idempotency_key &&= `${asked.idempotency_key}-${ways.join('-')}`;
   return asked;
 }

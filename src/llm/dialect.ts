@@ -1,4 +1,4 @@
-import { LlmError, type ModelRequest, type ModelTarget } from './model.ts';
+import { LlmError, type ModelRequest, type ModelTarget, type Vendor } from './model.ts';
 import { vendorOfModel } from './prices.ts';
 
 /** How a server is spoken to: what it may refuse of a request, and what is then left out or said otherwise. */
@@ -40,6 +40,11 @@ export function usualDialect({ vendor, model, base_url }: ModelTarget): Dialect 
     metadata: 'sent',
     begins: 'before',
   };
+}
+
+/** How JSON is asked for where the vendor's schema parameter will not do. */
+export function withoutSchema(vendor: Vendor): Dialect['json'] {
+  return vendor === 'anthropic' ? 'words' : 'json';
 }
 
 /** A request that a server refused. `changed`: what of the dialect this very call has changed already. */
@@ -119,7 +124,7 @@ const ROWS: Row[] = [
     words: /(?<!in)format|schema|json|structured|grammar|mime/i,
     instead({ target, request, dialect }) {
       if (!request.schema || dialect.json === 'words') return undefined;
-      return { json: dialect.json === 'schema' && target.vendor !== 'anthropic' ? 'json' : 'words' };
+      return { json: dialect.json === 'schema' ? withoutSchema(target.vendor) : 'words' };
     },
   },
   {

@@ -20,6 +20,7 @@ export type {
   ToolTurn,
   Vendor,
 } from './model.ts';
+export { withoutStandIns } from './structured.ts';
 export { fitToolSchema } from './tool-schema.ts';
 export { parseToolArguments } from './tools.ts';
 export { lengthForModels, mostTokensOf } from './usage.ts';

@@ -16,12 +16,13 @@ export type ModelTarget = {
 
 /**
  * What to ask. With `schema` the answer's text is asked to be JSON of that shape; read it with `jsonValues`. With
- * `tools` the answer may be calls of them; `turns` are those calls so far, which come after the prompt.
+ * `tools` the answer may be calls of them; `turns` are those calls so far, which come after the prompt. A schema that
+ * `is_accounts` was written by an account: what a server says to it, it need not say to others.
  */
 export type ModelRequest = {
   system: string;
   prompt: string;
-  schema?: { name: string; json_schema: Record<string, unknown> };
+  schema?: { name: string; json_schema: Record<string, unknown>; is_accounts?: boolean };
   tools?: ToolDefinition[];
   /** `none`: the tools of earlier turns are known, but must not be called. With a name: that one must be. */
   tool_choice?: 'none' | { name: string };

@@ -1,7 +1,7 @@
 import type { Db } from '../../db/index.ts';
 import { findSchemaOfOutput } from '../../db/agents.ts';
 import type { GivenOutput } from '../../workflows/contract/gate-rules.ts';
-import { schemaFaults } from '../agents/json-schema.ts';
+import { checkerOf, inWords } from '../agents/schema-check.ts';
 import { requireNone, type FieldFault } from '../errors.ts';
 
 /**
@@ -25,8 +25,7 @@ function editFaults(output: string, schema: Record<string, unknown>): FieldFault
   } catch {
     return [{ path: ['output'], detail: 'must be JSON that fits the output schema of the agent' }];
   }
-  const [fault] = schemaFaults(schema, value);
+  const [fault] = checkerOf(schema)(value);
   if (!fault) return [];
-  const at = fault.path.map((step) => `/${String(step)}`).join('');
-  return [{ path: ['output'], detail: `does not fit the output schema of the agent: ${at} ${fault.detail}` }];
+  return [{ path: ['output'], detail: `does not fit the output schema of the agent: ${inWords(fault)}` }];
 }

@@ -1,8 +1,8 @@
 import { findAgent, findAgentVersion } from '../../db/agents.ts';
 import type { AgentSpec, NewRun } from '../../db/schema.ts';
 import type { Principal, Remark } from '../accounts/principal.ts';
-import { schemaFaults } from '../agents/json-schema.ts';
 import { checkFallbacks, chooseModels, usableProvider } from '../agents/models.ts';
+import { checkerOf } from '../agents/schema-check.ts';
 import { DomainError, notFound, requireNone } from '../errors.ts';
 import { requireCallable } from '../fetch/index.ts';
 import { newId, type IdSeed } from '../ids.ts';
@@ -109,5 +109,5 @@ async function getVersion(
 
 function inputFaults({ input_schema }: AgentSpec, input: unknown) {
   if (!input_schema) return [];
-  return schemaFaults(input_schema, input).map(({ path, detail }) => ({ path: ['input', ...path], detail }));
+  return checkerOf(input_schema)(input).map(({ path, detail }) => ({ path: ['input', ...path], detail }));
 }

@@ -154,6 +154,21 @@ test('a request that is sent again registers one agent', async () => {
   expect((await user.get('/agents')).body.agents).toHaveLength(1);
 });
 
+test('a schema may say which JSON Schema it is of, as generated ones do', async () => {
+  const input_schema = { $schema: 'https://json-schema.org/draft/2020-12/schema', ...schema, title: 'Input' };
+  const { status, body } = await user.post('/agents', { name: 'legal', input_schema });
+  expect({ status, input_schema: body.input_schema }).toEqual({ status: 201, input_schema });
+});
+
+test('the schemas of an agent are told as what can be taken back with null', async () => {
+  const document: any = await (await fetch(`${orchflow.url}/openapi.json`)).json();
+  const { CreateAgent, UpdateAgent } = document.components.schemas;
+  for (const name of ['input_schema', 'output_schema']) {
+    expect(JSON.stringify(CreateAgent.properties[name]), name).not.toContain('"null"');
+    expect(JSON.stringify(UpdateAgent.properties[name]), name).toContain('"null"');
+  }
+});
+
 describe('what is refused', () => {
   test('is told with its place', async () => {
     const deep = (n: number): object => (n === 0 ? { type: 'null' } : { type: 'array', items: deep(n - 1) });
@@ -169,6 +184,8 @@ describe('what is refused', () => {
       [{ max_cost_usd: 0 }, '/max_cost_usd', 'must be more than 0'],
       [{ input_schema: 'text' }, '/input_schema', 'must be a JSON Schema: an object with a `type`'],
       [{ input_schema: { type: 'string' } }, '/input_schema/type', 'must be object'],
+      [object({}, { constructor: {} }), '/output_schema/constructor', 'is not a keyword that is taken here'],
+      [object({}, { required: ['toString'] }), '/output_schema/required/0', 'is not one of the `properties`'],
       [object({ a: { $ref: '#' } }), '/output_schema/properties/a/$ref', 'is not a keyword that is taken here'],
       [object({ a: { type: 'string', pattern: '(a+)+$' } }), '/output_schema/properties/a/pattern', expect.anything()],
       [object({ a: { minLength: 3 } }), '/output_schema/properties/a', 'must say its `type`'],

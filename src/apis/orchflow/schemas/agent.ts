@@ -71,6 +71,8 @@ const optional = {
 export const createAgentSchema = requestObject({ name, ...optional }).meta({ id: 'CreateAgent' });
 
 const orNull = <T extends z.ZodType>(schema: T) => schema.nullable().optional();
+/** The document does not tell by itself that what is of no type in zod may be null. */
+const schemaOrNull = (schema: z.ZodType) => orNull(schema).meta({ ...schema.meta(), type: ['object', 'null'] });
 
 export const updateAgentSchema = requestObject({
   name: name.optional(),
@@ -81,8 +83,8 @@ export const updateAgentSchema = requestObject({
   provider_id: orNull(clearable.provider_id),
   max_cost_usd: orNull(clearable.max_cost_usd),
   max_tokens: orNull(clearable.max_tokens),
-  input_schema: orNull(clearable.input_schema),
-  output_schema: orNull(clearable.output_schema),
+  input_schema: schemaOrNull(clearable.input_schema),
+  output_schema: schemaOrNull(clearable.output_schema),
 }).meta({ id: 'UpdateAgent' });
 
 const identity = {
