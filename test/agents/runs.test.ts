@@ -3,6 +3,7 @@ import { startFakeWebhook } from '../fakes/webhook.ts';
 import { registerAgent, runAgent } from '../harness/agent.ts';
 import { until } from '../harness/orchflow.ts';
 import { fetchHistories } from '../harness/replay.ts';
+import { untilRowIsAwaited } from '../harness/rows.ts';
 import { inTurn } from '../harness/script.ts';
 import { send } from '../harness/raw.ts';
 import { useStory } from '../harness/story.ts';
@@ -232,6 +233,34 @@ describe('what bounds it', () => {
     slow.on = false;
     expect((await story.user.post(`/runs/${run.run_id}/retry`, {})).status).toBe(200);
     expect(await run.until((view) => view.status === 'completed')).toMatchObject({ final_output: 'In time.' });
+  });
+
+  test('an answer that came in time, and was written too late, completes it for everybody', async () => {
+    const { model, orchflow } = story;
+    const { promise: isLocked, resolve: locked } = Promise.withResolvers<void>();
+    model.on(async () => {
+      await isLocked;
+      return 'In time.';
+    });
+    const webhook = await startFakeWebhook();
+    const run = await start(await register({ timeout_seconds: 3 }), { webhook_url: webhook.url });
+    await model.until(() => model.openCalls === 1);
+    await orchflow.db.transaction().execute(async (trx) => {
+      await trx.selectFrom('runs').select('run_id').where('run_id', '=', run.run_id).forNoKeyUpdate().execute();
+      locked();
+      await untilRowIsAwaited(orchflow.db, { by: 2 }, 'the answer, and then that it is late, are to be written');
+    });
+    await until(() => webhook.requests.length === 1, 'the webhook');
+    expect(webhook.requests[0]!.payload).toMatchObject({ event: 'completed' });
+    expect(await run.get()).toMatchObject({ status: 'completed', final_output: 'In time.', error: null });
+    const result = await orchflow.client.workflow.getHandle(run.run_id).result();
+    const { final_output_id } = await orchflow.db
+      .selectFrom('runs')
+      .select('final_output_id')
+      .where('run_id', '=', run.run_id)
+      .executeTakeFirstOrThrow();
+    expect(result).toEqual({ status: 'completed', final_output_id, error: null });
+    await webhook.down();
   });
 
   test('its budget: that of the agent unless the run has its own', async () => {
