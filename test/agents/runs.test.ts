@@ -3,9 +3,7 @@ import { startFakeWebhook } from '../fakes/webhook.ts';
 import { registerAgent, runAgent } from '../harness/agent.ts';
 import { until } from '../harness/orchflow.ts';
 import { fetchHistories } from '../harness/replay.ts';
-import { untilRowIsAwaited } from '../harness/rows.ts';
 import { inTurn } from '../harness/script.ts';
-import { send } from '../harness/raw.ts';
 import { useStory } from '../harness/story.ts';
 import { upload } from '../harness/upload.ts';
 
@@ -235,34 +233,6 @@ describe('what bounds it', () => {
     expect(await run.until((view) => view.status === 'completed')).toMatchObject({ final_output: 'In time.' });
   });
 
-  test('an answer that came in time, and was written too late, completes it for everybody', async () => {
-    const { model, orchflow } = story;
-    const { promise: isLocked, resolve: locked } = Promise.withResolvers<void>();
-    model.on(async () => {
-      await isLocked;
-      return 'In time.';
-    });
-    const webhook = await startFakeWebhook();
-    const run = await start(await register({ timeout_seconds: 3 }), { webhook_url: webhook.url });
-    await model.until(() => model.openCalls === 1);
-    await orchflow.db.transaction().execute(async (trx) => {
-      await trx.selectFrom('runs').select('run_id').where('run_id', '=', run.run_id).forNoKeyUpdate().execute();
-      locked();
-      await untilRowIsAwaited(orchflow.db, { by: 2 }, 'the answer, and then that it is late, are to be written');
-    });
-    await until(() => webhook.requests.length === 1, 'the webhook');
-    expect(webhook.requests[0]!.payload).toMatchObject({ event: 'completed' });
-    expect(await run.get()).toMatchObject({ status: 'completed', final_output: 'In time.', error: null });
-    const result = await orchflow.client.workflow.getHandle(run.run_id).result();
-    const { final_output_id } = await orchflow.db
-      .selectFrom('runs')
-      .select('final_output_id')
-      .where('run_id', '=', run.run_id)
-      .executeTakeFirstOrThrow();
-    expect(result).toEqual({ status: 'completed', final_output_id, error: null });
-    await webhook.down();
-  });
-
   test('its budget: that of the agent unless the run has its own', async () => {
     story.model.on(() => 'Long.');
     const agent_id = await register({ max_tokens: 1, on_budget: 'fail' });
@@ -287,26 +257,4 @@ describe('what bounds it', () => {
     await story.user.post(`/runs/${run.run_id}/retry`, {});
     expect(await run.until((view) => view.status === 'completed')).toMatchObject({ final_output: 'Back again.' });
   });
-});
-
-test('a request that is sent again starts one run', async () => {
-  story.model.on(() => 'Once.');
-  const agent_id = await register();
-  const { orchflow, user } = story;
-  const headers = { 'x-api-key': user.api_key, 'content-type': 'application/json', 'idempotency-key': 'agent-once' };
-  const post = () =>
-    send(orchflow.url, 'POST', `/api/v1/agents/${agent_id}/runs`, headers, JSON.stringify({ input: 'Once.' }));
-  const first = await post();
-  expect(first.status).toBe(201);
-  expect((await post()).body).toEqual(first.body);
-  const unanswered = { status: null, answer_encrypted: null, locked_until: new Date(0).toISOString() };
-  await orchflow.db
-    .updateTable('idempotency_keys')
-    .set(unanswered)
-    .where('idempotency_key', '=', 'agent-once')
-    .execute();
-  expect((await post()).body.run_id).toBe(first.body.run_id);
-  expect((await user.get(`/runs?agent_id=${agent_id}`)).body.runs).toHaveLength(1);
-  await user.openRun(first.body.run_id).until('completed');
-  expect(story.model.calls).toHaveLength(1);
 });
