@@ -1,9 +1,11 @@
 import { expect, test } from 'vitest';
+import { startFakeModel } from '../fakes/model.ts';
 import { startFakeWebhook } from '../fakes/webhook.ts';
 import { registerAgent, runAgent } from '../harness/agent.ts';
 import { until } from '../harness/orchflow.ts';
 import { send } from '../harness/raw.ts';
 import { untilRowIsAwaited } from '../harness/rows.ts';
+import { scriptRun } from '../harness/script.ts';
 import { useStory } from '../harness/story.ts';
 
 /** Runs of one agent that come to their end late, are tried again, run again or sent again. */
@@ -69,6 +71,21 @@ test('a retry of one whose model called too many tools at once asks it anew', as
   model.on(() => 'One by one.');
   expect((await user.post(`/runs/${run.run_id}/retry`, {})).status).toBe(200);
   expect(await run.until('completed')).toMatchObject({ final_output: 'One by one.', tasks: [{ attempts: 2 }] });
+});
+
+test('a rerun is asked of what has replaced the provider of the run', async () => {
+  const { user } = story;
+  const own = scriptRun(await startFakeModel());
+  own.on(() => 'From the replacement.');
+  const first = await user.addProvider(own, 'openai');
+  const run = await start(await register({ provider_id: first }));
+  await run.until('completed');
+  const second = await user.addProvider(own, 'openai', { replaces: first });
+  const again = await user.post(`/runs/${run.run_id}/rerun`, { from_task: 'T1' });
+  expect(again.status, JSON.stringify(again.body)).toBe(201);
+  const done = await user.openRun(again.body.run_id).until('completed');
+  expect(done).toMatchObject({ provider_id: second, agents: [{ provider_id: second }] });
+  await own.close();
 });
 
 test('a request that is sent again starts one run', async () => {
