@@ -49,7 +49,7 @@ export function insertRun(
     !keyed?.isRetry && !quota.monthly && quota.trial === undefined && !insertMore
       ? acceptRun(db, run, quota, keyed)
       : db.transaction().execute(async (trx) => {
-          if (keyed?.isRetry && (await hasRun(trx, run.run_id))) return { entry: undefined };
+          if (keyed?.isRetry && (await hasRun(trx, run.account_id, run.run_id))) return { entry: undefined };
           const refused = await takeQuota(trx, run.account_id, quota);
           if (refused) return { refused };
           const { entry } = await acceptRun(trx, run, quota, keyed);
@@ -104,8 +104,10 @@ async function acceptRun(
   return { entry };
 }
 
-async function hasRun(trx: Transaction<Database>, run_id: string): Promise<boolean> {
-  return Boolean(await trx.selectFrom('runs').select('run_id').where('run_id', '=', run_id).executeTakeFirst());
+/** Whether this account has a run of this id. */
+export async function hasRun(db: Db, account_id: string, run_id: string): Promise<boolean> {
+  const own = db.selectFrom('runs').select('run_id').where('run_id', '=', run_id).where('account_id', '=', account_id);
+  return Boolean(await own.executeTakeFirst());
 }
 
 /** Counts a run of the account, or says which quota is used up. Holds the account's row. */

@@ -1,13 +1,14 @@
 import { insertRunFiles } from '../../db/run-files.ts';
 import type { StartTime } from '../../db/run-queue.ts';
-import { insertRun, type Redoing } from '../../db/run-starts.ts';
+import { hasRun, insertRun, type Redoing } from '../../db/run-starts.ts';
 import type { NewRun, RunOrigin } from '../../db/schema.ts';
+import type { Db } from '../../db/index.ts';
 import type { GateTerms } from '../../workflows/contract/gate-terms.ts';
 import { doingOf, type Principal, type Remark } from '../accounts/principal.ts';
 import type { CheckAddress } from '../fetch/index.ts';
 import { attachmentsAt, takeFiles } from '../files/attach.ts';
 import type { FileDeps } from '../files/keep.ts';
-import type { IdSeed } from '../ids.ts';
+import { newId, type IdSeed } from '../ids.ts';
 import type { Outbox } from '../temporal/outbox.ts';
 import { overQuota, quotaOf, type QuotaSettings } from './quotas.ts';
 
@@ -51,6 +52,20 @@ export async function withFiles(
     await insertRunFiles(trx, { run_id }, files);
     await insertMore?.(trx);
   };
+}
+
+/**
+ * The run that was accepted by the first try of a request, which died without an answer; undefined of other requests. To be
+ * looked for before anything that the request names, which may be gone by now.
+ */
+export async function findAccepted(
+  db: Db,
+  { account_id }: Principal,
+  idempotency: IdSeed | undefined,
+): Promise<string | undefined> {
+  if (!idempotency?.isRetry) return undefined;
+  const run_id = newId('run', idempotency);
+  return (await hasRun(db, account_id, run_id)) ? run_id : undefined;
 }
 
 /**

@@ -109,3 +109,23 @@ test('a request that is sent again starts one run', async () => {
   await user.openRun(first.body.run_id).until('completed');
   expect(story.model.calls).toHaveLength(1);
 });
+
+test.each(['/agents/AGENT/runs', '/runs'])('one to %s is found by its key, also when its agent is gone', async (to) => {
+  const { orchflow, user, provider_id } = story;
+  const agent_id = await register();
+  const idempotency_key = `gone${to}`;
+  const headers = { 'x-api-key': user.api_key, 'content-type': 'application/json', 'idempotency-key': idempotency_key };
+  const request = to === '/runs' ? { task: 'x', provider_id, agents: [{ agent_id }] } : { input: 'x' };
+  const body = JSON.stringify({ ...request, start_in: '1d' });
+  const post = () => send(orchflow.url, 'POST', `/api/v1${to.replace('AGENT', agent_id)}`, headers, body);
+  const first = await post();
+  expect(first.status).toBe(201);
+  const unanswered = { status: null, answer_encrypted: null, locked_until: new Date(0).toISOString() };
+  await orchflow.db
+    .updateTable('idempotency_keys')
+    .set(unanswered)
+    .where('idempotency_key', '=', idempotency_key)
+    .execute();
+  expect((await user.delete(`/agents/${agent_id}`)).status).toBe(200);
+  expect(await post()).toMatchObject({ status: 201, body: { run_id: first.body.run_id } });
+});
