@@ -13,7 +13,10 @@ export function createProgressActivities(deps: ActivityDeps) {
   const { db, live, outbox } = deps;
   return {
     /** With the final output of a run that was completed before it could fail. */
-    async saveProgress(run_id: string, progress: Progress): Promise<{ status: RunStatus; final_output_id?: string | null }> {
+    async saveProgress(
+      run_id: string,
+      progress: Progress,
+    ): Promise<{ status: RunStatus; final_output_id?: string | null }> {
       const told = progress.run.status === 'cancelled' ? await withOperator(deps, run_id, progress) : progress;
       const saved = await saveProgress(db, run_id, signed(told));
       // A person has steered the run before it could complete. Its workflow hears of it, and hears it twice at most.

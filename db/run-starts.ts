@@ -28,8 +28,8 @@ type KeyedRequest = { idempotency_key: string; isRetry: boolean };
 /** What a rerun does again, and the names of what it was given in place of what was there. */
 export type Redoing = { from_task: string; edited: string[] };
 
-/** A run as it is accepted. `redoing`: of a rerun. */
-type AcceptedRun = NewRun & Doing & { start?: StartTime; redoing?: Redoing };
+/** A run as it is accepted. `redoing`: of a rerun. `agent_version`: of the run of an agent. */
+type AcceptedRun = NewRun & Doing & { start?: StartTime; redoing?: Redoing; agent_version?: string };
 
 /**
  * Accepts a run: its row, its first event and the outbox entry that starts it; one that is to begin later, or where places
@@ -68,14 +68,19 @@ const uniqueViolation = '23505';
 /** The run, its first event and the entry that starts it, unless it waits, in one statement. */
 async function acceptRun(
   db: Kysely<Database>,
-  { by, note, start, redoing, ...run }: AcceptedRun,
+  { by, note, start, redoing, agent_version, ...run }: AcceptedRun,
   { unfinished, active }: RunQuota,
   keyed?: KeyedRequest,
 ): Promise<{ entry: OutboxEntry | undefined }> {
-  const { run_id, account_id } = run;
+  const { run_id, account_id, agent_id, forked_from } = run;
   const waits = start !== undefined || active !== undefined;
   const times = startColumns(start ?? {});
-  const doing = JSON.stringify({ by, note, ...(redoing && { forked_from: run.forked_from, ...redoing }) });
+  const doing = JSON.stringify({
+    by,
+    note,
+    ...(agent_version && { agent_id, version: agent_version }),
+    ...(redoing && { forked_from, ...redoing }),
+  });
   const data = start ? sql<string>`${doing}::jsonb || jsonb_build_object('start_at', iso(${times.start_at}))` : doing;
   const created = { run_id, seq: 1, event_key: 'created', type: 'run.created', data };
   const accepting = db

@@ -58,7 +58,7 @@ function filledIn({ name, version: _, agent_id: __, ...given }: NamedAgent, foun
     name: name ?? spec.name,
     agent_id,
     version: `v${number}`,
-    system_prompt: given.system_prompt ?? spec.system_prompt,
+    system_prompt: given.system_prompt?.trim() ? given.system_prompt : spec.system_prompt,
     model: given.model ?? spec.model,
     provider_id: spec.provider_id,
     has_other_model: Boolean(given.model && given.model !== spec.model),

@@ -39,6 +39,7 @@ export async function rerunAgent(
     ...agentRunRow({ agent_id, agents, provider_id, require_approval, agent_run: agent_run! }),
     ...termsRow(source),
     forked_from: source.run_id,
+    agent_version: source.agents[0]?.version,
     redoing: { from_task: request.from_task, edited: [] },
     note: request.note,
     on_behalf_of: request.on_behalf_of,

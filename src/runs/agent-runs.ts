@@ -68,7 +68,7 @@ export async function startAgentRun(
       on_budget: request.on_budget ?? spec.on_budget,
     }),
   };
-  await startRun(deps, principal, { ...row, start, on_behalf_of }, idempotency, insertFiles);
+  await startRun(deps, principal, { ...row, agent_version: version, start, on_behalf_of }, idempotency, insertFiles);
   return run_id;
 }
 

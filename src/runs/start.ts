@@ -77,7 +77,11 @@ export async function findAccepted(
 export async function startRun(
   { db, outbox, quotas }: Omit<StartDeps, 'files' | 'log'>,
   principal: Principal,
-  { note, on_behalf_of, ...run }: RunRequest & Remark & { start: StartTime | undefined; redoing?: Redoing },
+  {
+    note,
+    on_behalf_of,
+    ...run
+  }: RunRequest & Remark & { start: StartTime | undefined; redoing?: Redoing; agent_version?: string },
   idempotency: IdSeed | undefined,
   insertMore?: Parameters<typeof insertRun>[4],
 ): Promise<void> {

@@ -100,6 +100,17 @@ test('edits and the deletion of an agent change nothing in a run that waits, nor
   expect(asked()).toEqual(new Set(['You are v1.']));
 });
 
+test('a blank prompt is none, where it is registered and beside a name', async () => {
+  const { user } = story;
+  const agent_id = await register({ name: 'plain', system_prompt: ' ' });
+  expect((await user.get(`/agents/${agent_id}`)).body).toMatchObject({ version: 'v1', system_prompt: null });
+  await user.patch(`/agents/${agent_id}`, { system_prompt: 'You are plain.' });
+  const run = await story.start({}, { agents: [{ agent_id, system_prompt: '' }], start_in: '1d' });
+  expect((await run.get()).agents).toMatchObject([{ system_prompt: 'You are plain.' }]);
+  await user.patch(`/agents/${agent_id}`, { system_prompt: '' });
+  expect((await user.get(`/agents/${agent_id}`)).body).toMatchObject({ version: 'v3', system_prompt: null });
+});
+
 test('the outputs of an agent that is registered so wait for approval, those of the others do not', async () => {
   await register({ name: 'research', require_approval: true });
   const run = await story.start(
@@ -240,6 +251,10 @@ test('agents and versions that the account does not have are refused, with their
       got: status,
       pointers: [pointer],
     });
+  }
+  for (const path of [`/agents/${agent_id}/versions/v2`, `/agents/${theirs}/versions/v1`]) {
+    const detail = path.includes(agent_id) ? 'Agent version not found.' : 'Agent not found.';
+    expect(await user.get(path)).toMatchObject({ status: 404, body: { detail } });
   }
   // Another account's name is any name.
   const run = await story.start({}, { agents: [{ name: 'secret' }], start_in: '1d' });

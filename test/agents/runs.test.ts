@@ -52,6 +52,7 @@ test('an agent is asked once, with its prompt and the input, and its answer is t
   expect(attempts.attempts).toMatchObject([{ attempt: 1, draft: 'A fair clause.', calls: [{ purpose: 'run_agent' }] }]);
   const { body: audit } = await story.user.get(`/runs/${run.run_id}/audit`);
   expect(audit).toMatchObject({ kind: 'agent', started_by: expect.stringMatching(/^key_/) });
+  expect(audit.events[0].data).toMatchObject({ agent_id, version: 'v1' });
   const types = audit.events.map(({ type }: any) => type);
   expect(types).toEqual([
     'run.created',
