@@ -1,9 +1,9 @@
 import { findHeldAt } from '../db/holds.ts';
-import { saveProgress } from '../db/progress.ts';
+import { findFinalOutputId, saveProgress } from '../db/progress.ts';
 import { listRunPlaces } from '../db/run-events.ts';
 import { sendSteeringsAgain } from '../db/steering.ts';
 import type { RunEvent } from '../workflows/contract/events.ts';
-import { hasEnded, type Progress } from '../workflows/contract/states.ts';
+import { hasEnded, type Progress, type RunStatus } from '../workflows/contract/states.ts';
 import { signed } from './at-work.ts';
 import type { ActivityDeps } from './deps.ts';
 import { operatorOf } from './operator.ts';
@@ -12,7 +12,11 @@ import { operatorOf } from './operator.ts';
 export function createProgressActivities(deps: ActivityDeps) {
   const { db, live, outbox } = deps;
   return {
-    async saveProgress(run_id: string, progress: Progress) {
+    /** With the final output of a run that was completed before it could fail. */
+    async saveProgress(
+      run_id: string,
+      progress: Progress,
+    ): Promise<{ status: RunStatus; final_output_id?: string | null }> {
       const told = progress.run.status === 'cancelled' ? await withOperator(deps, run_id, progress) : progress;
       const saved = await saveProgress(db, run_id, signed(told));
       // A person has steered the run before it could complete. Its workflow hears of it, and hears it twice at most.
@@ -21,7 +25,8 @@ export function createProgressActivities(deps: ActivityDeps) {
       }
       live.changed(run_id);
       if (hasEnded(saved.status)) outbox.ended(run_id);
-      return saved;
+      const isTooLate = saved.status === 'completed' && progress.run.status === 'failed';
+      return isTooLate ? { ...saved, final_output_id: await findFinalOutputId(db, run_id) } : saved;
     },
 
     /** Whether a run is held. One that is gone is not: its cancellation is on its way. */

@@ -125,34 +125,29 @@ export function findAgentVersion(
     .executeTakeFirst();
 }
 
-/** Which agents of the account have one of these ids, or one of these names, whatever its case. */
-export function listNamedAgents(
+/** An agent as it is named: by its id or else its name, and the number of its version, or null for the newest. */
+export type AgentName = { agent_id: string | null; name: string | null; number: number | null };
+
+/** Who answers to a name; `version` is null when the agent has none of that number. */
+export type NamedAgentVersion = { agent_id: string; version: { number: number; spec: AgentSpec } | null };
+
+/** Which agent of the account is meant by each name, whatever its case; undefined where there is none. */
+export async function listNamedAgents(
   db: Db,
   account_id: string,
-  { ids, names }: { ids: string[]; names: string[] },
-): Promise<{ agent_id: string; name: string; latest: number }[]> {
-  const lower = names.map((name) => name.toLowerCase());
-  return db
-    .selectFrom('agents')
-    .select(['agent_id', 'name', 'latest'])
-    .where('account_id', '=', account_id)
-    .where(sql<boolean>`(agent_id = any(${ids}::text[]) or lower(name) = any(${lower}::text[]))`)
-    .execute();
-}
-
-/** What a version of an agent of the account says, by its number. */
-export type NamedVersion = { agent_id: string; number: number; spec: AgentSpec };
-
-/** What these versions of agents of the account say; those that are not there are left out. */
-export function listAgentVersionsOf(
-  db: Db,
-  account_id: string,
-  wanted: { agent_id: string; number: number }[],
-): Promise<NamedVersion[]> {
-  return versions(db, account_id)
-    .select(['agents.agent_id', 'number', 'spec'])
-    .where((eb) => eb.or(wanted.map(({ agent_id, number }) => eb.and({ 'agents.agent_id': agent_id, number }))))
-    .execute();
+  names: AgentName[],
+): Promise<(NamedAgentVersion | undefined)[]> {
+  const { rows } = await sql<NamedAgentVersion & { place: number }>`
+    select place::integer, agents.agent_id,
+      case when v.number is not null then jsonb_build_object('number', v.number, 'spec', spec) end as version
+    from rows from (jsonb_to_recordset(${JSON.stringify(names)}::jsonb) as (agent_id text, name text, number integer))
+      with ordinality as given (agent_id, name, number, place)
+    join agents on account_id = ${account_id}
+      and case when given.agent_id is null then lower(agents.name) = lower(given.name) else agents.agent_id = given.agent_id end
+    left join agent_versions v on v.agent_id = agents.agent_id and v.number = coalesce(given.number, latest)`.execute(
+    db,
+  );
+  return names.map((_, index) => rows.find(({ place }) => place === index + 1));
 }
 
 /** The versions of an agent, newest first; undefined when the account has no such agent. */

@@ -38,6 +38,12 @@ export function savedStatus(
   return sql<RunStatus>`save_progress(${run_id}, ${JSON.stringify(progress)}::jsonb)`;
 }
 
+/** The text that a run was completed with; null of one that is not, or has gone. */
+export async function findFinalOutputId(db: Db, run_id: string): Promise<string | null> {
+  const query = db.selectFrom('runs').select('final_output_id').where('run_id', '=', run_id);
+  return (await query.executeTakeFirst())?.final_output_id ?? null;
+}
+
 /** Locks the run's row, which orders all that is written about a run. Throws when there is no such run. */
 export function lockRun(trx: Transaction<Database>, run_id: string) {
   return trx.selectFrom('runs').select('status').where('run_id', '=', run_id).forUpdate().executeTakeFirstOrThrow();

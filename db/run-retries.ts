@@ -68,7 +68,7 @@ export function retryRun(
       .where('run_id', '=', run_id)
       .returning('version')
       .executeTakeFirstOrThrow();
-    if (run.kind === 'goal') await takeUpTasks(trx, run, version);
+    if (run.kind !== 'orchestration') await takeUpTasks(trx, run, version);
     await takeBackGrants(trx, run_id, change);
     const data = { attempt, ...(Object.keys(change).length > 0 && tellChange(run, change)), ...doing };
     await appendEvents(trx, run_id, [{ key, type: 'run.retried', data }]);

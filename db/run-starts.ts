@@ -28,8 +28,8 @@ type KeyedRequest = { idempotency_key: string; isRetry: boolean };
 /** What a rerun does again, and the names of what it was given in place of what was there. */
 export type Redoing = { from_task: string; edited: string[] };
 
-/** A run as it is accepted. `redoing`: of a rerun. */
-type AcceptedRun = NewRun & Doing & { start?: StartTime; redoing?: Redoing };
+/** A run as it is accepted. `redoing`: of a rerun. `agent_version`: of the run of an agent. */
+type AcceptedRun = NewRun & Doing & { start?: StartTime; redoing?: Redoing; agent_version?: string };
 
 /**
  * Accepts a run: its row, its first event and the outbox entry that starts it; one that is to begin later, or where places
@@ -49,7 +49,7 @@ export function insertRun(
     !keyed?.isRetry && !quota.monthly && quota.trial === undefined && !insertMore
       ? acceptRun(db, run, quota, keyed)
       : db.transaction().execute(async (trx) => {
-          if (keyed?.isRetry && (await hasRun(trx, run.run_id))) return { entry: undefined };
+          if (keyed?.isRetry && (await hasRun(trx, run.account_id, run.run_id))) return { entry: undefined };
           const refused = await takeQuota(trx, run.account_id, quota);
           if (refused) return { refused };
           const { entry } = await acceptRun(trx, run, quota, keyed);
@@ -68,14 +68,19 @@ const uniqueViolation = '23505';
 /** The run, its first event and the entry that starts it, unless it waits, in one statement. */
 async function acceptRun(
   db: Kysely<Database>,
-  { by, note, start, redoing, ...run }: AcceptedRun,
+  { by, note, start, redoing, agent_version, ...run }: AcceptedRun,
   { unfinished, active }: RunQuota,
   keyed?: KeyedRequest,
 ): Promise<{ entry: OutboxEntry | undefined }> {
-  const { run_id, account_id } = run;
+  const { run_id, account_id, agent_id, forked_from } = run;
   const waits = start !== undefined || active !== undefined;
   const times = startColumns(start ?? {});
-  const doing = JSON.stringify({ by, note, ...(redoing && { forked_from: run.forked_from, ...redoing }) });
+  const doing = JSON.stringify({
+    by,
+    note,
+    ...(agent_version && { agent_id, version: agent_version }),
+    ...(redoing && { forked_from, ...redoing }),
+  });
   const data = start ? sql<string>`${doing}::jsonb || jsonb_build_object('start_at', iso(${times.start_at}))` : doing;
   const created = { run_id, seq: 1, event_key: 'created', type: 'run.created', data };
   const accepting = db
@@ -104,8 +109,10 @@ async function acceptRun(
   return { entry };
 }
 
-async function hasRun(trx: Transaction<Database>, run_id: string): Promise<boolean> {
-  return Boolean(await trx.selectFrom('runs').select('run_id').where('run_id', '=', run_id).executeTakeFirst());
+/** Whether this account has a run of this id. */
+export async function hasRun(db: Db, account_id: string, run_id: string): Promise<boolean> {
+  const own = db.selectFrom('runs').select('run_id').where('run_id', '=', run_id).where('account_id', '=', account_id);
+  return Boolean(await own.executeTakeFirst());
 }
 
 /** Counts a run of the account, or says which quota is used up. Holds the account's row. */

@@ -101,6 +101,7 @@ export function notFound(
     | 'Run'
     | 'Task'
     | 'Agent'
+    | 'Agent version'
     | 'Provider'
     | 'Orchestration'
     | 'Delivery'

@@ -1,4 +1,4 @@
-import { ApplicationFailure, CancellationScope, condition, isCancellation } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, condition, isCancellation, patched } from '@temporalio/workflow';
 import { cancellationFromPostgres } from './cancellation.ts';
 import { completed, completedEvent, type Completed } from './contract/completion.ts';
 import type { Carried, RunResult } from './contract/inputs.ts';
@@ -51,7 +51,8 @@ export async function runToEnd<Run extends RunContext>(
     if (isCancellation(error)) await CancellationScope.nonCancellable(() => cancel(run));
     else if (error instanceof ApplicationFailure) {
       scope.cancel();
-      await fail(run, error);
+      const end = await fail(run, error);
+      if (end) return end;
     }
     throw error;
   } finally {
@@ -95,12 +96,18 @@ async function cancel(run: RunContext): Promise<void> {
   run.webhooks.send(isTooLate ? 'completed' : 'cancelled', []);
 }
 
-async function fail(run: RunContext, { message }: ApplicationFailure): Promise<void> {
+/** Returns the result instead when the run was completed after all: by an activity that its workflow had given up. */
+async function fail(run: RunContext, { message }: ApplicationFailure): Promise<RunResult | undefined> {
   closeTasks(run, 'skipped');
   changeRun(run, { status: 'failed', error: message });
   record(run, 'run.failed', { error: message, ...whichTry(run) });
-  await saved(run);
+  const status = await saved(run);
+  if (status === 'completed' && patched('completed-after-all')) {
+    run.webhooks.send('completed', []);
+    return { status, final_output_id: run.state.final_output_id, error: null };
+  }
   run.webhooks.send('failed', []);
+  return undefined;
 }
 
 /** Closes what is still open when the run ends early. */

@@ -1,5 +1,5 @@
 import { CancellationScope, condition, patched, workflowInfo } from '@temporalio/workflow';
-import { completedEvent } from './contract/completion.ts';
+import { completed, completedEvent } from './contract/completion.ts';
 import { isBesidePlan } from './contract/plan.ts';
 import { hasEnded, versionsPerWorkflowTask, type Progress, type RunStatus, type TaskState } from './contract/states.ts';
 import { othersAreDone } from './history.ts';
@@ -126,8 +126,10 @@ export function saved(run: ProjectedRun): Promise<RunStatus> {
       return projection.regardless.run(() =>
         saveProgress.executeWithOptions({ summary }, [state.run_id, queued.progress]),
       );
-    }).then(({ status }) => {
+    }).then(({ status, final_output_id = null }) => {
       projection.unwritten.delete(queued);
+      const isTooLate = status === 'completed' && queued.progress.run.status === 'failed';
+      if (isTooLate) Object.assign(run.state, completed(final_output_id), { error: null });
       if (queued.progress.run.status === 'completed' && !hasEnded(status)) takeBack(run, queued.progress);
       else markSaved(run, queued.progress);
       return status;

@@ -1,6 +1,6 @@
 import type { Db } from '../../db/index.ts';
 import { findActiveProvider, findNewestProvider, findUsableProvider, listProviders } from '../../db/providers.ts';
-import type { RunAgent } from '../../db/schema.ts';
+import type { Provider, Run, RunAgent } from '../../db/schema.ts';
 import type { ToolChoice } from '../../workflows/contract/definition.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { DomainError, InvalidInputError, providerNotFound, type Path, type WayOut } from '../errors.ts';
@@ -26,6 +26,8 @@ export type AgentInput = {
   agent_id?: string;
   version?: string;
   provider_id?: string | null;
+  /** Of a registered agent: the run names a model in place of its own, which its provider must serve. */
+  has_other_model?: boolean;
 };
 
 /** What an account does that may not use the server's models: it names a provider of its own, or registers one. */
@@ -79,8 +81,13 @@ export async function chooseModels(
         ...(agent_id && { agent_id, version }),
       };
       if (agent_id && given.provider_id) {
-        const named = { name, provider_id: given.provider_id };
-        return { ...agent, provider_id: await usableProvider(deps.db, principal, named, pathOf(index, 'model')) };
+        const path = pathOf(index, 'model');
+        const own = await usableProvider(deps.db, principal, { name, provider_id: given.provider_id }, path);
+        if (given.has_other_model && vendor && !own.gateway && own.provider !== vendor) {
+          const detail = `Agent "${name}" asks its own provider ${own.provider_id}, which does not serve ${model}.`;
+          throw new InvalidInputError([{ path, detail }]);
+        }
+        return { ...agent, provider_id: own.provider_id };
       }
       if (!vendor || provider?.gateway || ownVendors.includes(vendor)) {
         if (model && !provider && !isManagedModel(deps, model)) throw notManaged(deps, model, pathOf(index, 'model'));
@@ -106,12 +113,36 @@ export async function usableProvider(
   { account_id }: Principal,
   { name, provider_id }: { name: string; provider_id: string },
   path: Path,
-): Promise<string> {
+): Promise<Provider> {
   const usable = await findUsableProvider(db, account_id, provider_id);
-  if (usable) return usable.provider_id;
+  if (usable) return usable;
   const mend = 'Change the agent, or register a provider that `replaces` it.';
   const detail = `Agent "${name}" asks the provider ${provider_id}, which is not active any more. ${mend}`;
   throw new InvalidInputError([{ path, detail }]);
+}
+
+/**
+ * What a rerun asks: the `given` provider before all that its source has frozen, or what serves in the place of those by now.
+ * An agent whose provider has nobody in its place is served as its model says, where it has one of a known vendor.
+ */
+export async function modelsAgain(
+  db: Db,
+  { account_id }: Principal,
+  source: Pick<Run, 'provider_id' | 'agents'>,
+  given: string | null | undefined,
+): Promise<{ provider_id: string | null; agents: AgentInput[] }> {
+  if (given) return { provider_id: given, agents: source.agents.map((agent) => ({ ...agent, provider_id: null })) };
+  const findUsable = async (provider_id: string | null) =>
+    provider_id === null ? undefined : (await findUsableProvider(db, account_id, provider_id))?.provider_id;
+  const agents = source.agents.map(async (agent) => {
+    const usable = await findUsable(agent.provider_id);
+    const goesByVendor = agent.model !== null && vendorOfModel(agent.model) !== undefined;
+    return { ...agent, provider_id: usable ?? (goesByVendor ? null : agent.provider_id) };
+  });
+  return {
+    provider_id: (await findUsable(source.provider_id)) ?? source.provider_id,
+    agents: await Promise.all(agents),
+  };
 }
 
 /** Throws `NOT_FOUND`, naming each that is not an active provider of the account. */

@@ -1,4 +1,4 @@
-import { listAgentVersionsOf, listNamedAgents, type NamedVersion } from '../../db/agents.ts';
+import { listNamedAgents, type NamedAgentVersion } from '../../db/agents.ts';
 import type { Db } from '../../db/index.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { DomainError, requireNone, type FieldFault } from '../errors.ts';
@@ -19,22 +19,12 @@ export type NamedAgent = Omit<AgentInput, 'name' | 'agent_id' | 'version' | 'pro
  * `InvalidInputError` when two would have one name.
  */
 export async function namedAgents(db: Db, { account_id }: Principal, given: NamedAgent[]): Promise<AgentInput[]> {
-  const names = given.flatMap(({ agent_id, name }) => (agent_id === undefined ? (name ?? []) : []));
-  const ids = given.flatMap(({ agent_id }) => agent_id ?? []);
-  const known = names.length + ids.length > 0 ? await listNamedAgents(db, account_id, { ids, names }) : [];
-
-  const meant = given.map(({ agent_id, name = '', version = 'latest' }) => {
-    const agent = known.find((one) =>
-      agent_id === undefined ? one.name.toLowerCase() === name.toLowerCase() : one.agent_id === agent_id,
-    );
-    return agent && { ...agent, number: version === 'latest' ? agent.latest : Number(version.slice(1)) };
+  const names = given.map(({ agent_id = null, name = null, version = 'latest' }) => {
+    const number = version === 'latest' ? null : Number(version.slice(1));
+    return { agent_id, name, number };
   });
-  const wanted = meant.filter((one) => one !== undefined);
-  const versions = wanted.length > 0 ? await listAgentVersionsOf(db, account_id, wanted) : [];
-  const found = meant.map(
-    (one) => one && versions.find(({ agent_id, number }) => agent_id === one.agent_id && number === one.number),
-  );
-  requireFound(given, meant, found);
+  const found = names.length > 0 ? await listNamedAgents(db, account_id, names) : [];
+  requireFound(given, found);
 
   const agents = given.map((agent, index) => filledIn(agent, found[index]));
   requireNone(
@@ -46,28 +36,32 @@ export async function namedAgents(db: Db, { account_id }: Principal, given: Name
   return agents;
 }
 
-function requireFound(given: NamedAgent[], meant: unknown[], found: unknown[]): void {
+function requireFound(given: NamedAgent[], found: (NamedAgentVersion | undefined)[]): void {
   const faults = given.flatMap(({ agent_id, version }, index): FieldFault[] => {
-    if (agent_id !== undefined && !meant[index]) {
+    if (agent_id !== undefined && !found[index]) {
       return [{ path: ['agents', index, 'agent_id'], detail: 'is not an agent of this account' }];
     }
-    if (version === undefined || found[index]) return [];
+    if (version === undefined || found[index]?.version) return [];
     return [{ path: ['agents', index, 'version'], detail: 'is not a version of an agent of this account' }];
   });
-  if (faults.length > 0) throw new DomainError('NOT_FOUND', 'Agent not found.', { faults });
+  if (faults.length === 0) return;
+  const isOfVersions = found.some((agent) => agent?.version === null);
+  throw new DomainError('NOT_FOUND', isOfVersions ? 'Agent version not found.' : 'Agent not found.', { faults });
 }
 
-/** What is given goes before what was registered; the provider of that serves only the model that it names. */
-function filledIn({ name, version: _, agent_id: __, ...given }: NamedAgent, found?: NamedVersion): AgentInput {
-  if (!found) return { name: name!, ...given };
-  const { agent_id, number, spec } = found;
+/** What is given goes before what was registered. */
+function filledIn({ name, version: _, agent_id: __, ...given }: NamedAgent, found?: NamedAgentVersion): AgentInput {
+  if (!found?.version) return { name: name!, ...given };
+  const { agent_id } = found;
+  const { number, spec } = found.version;
   return {
     name: name ?? spec.name,
     agent_id,
     version: `v${number}`,
-    system_prompt: given.system_prompt ?? spec.system_prompt,
+    system_prompt: given.system_prompt?.trim() ? given.system_prompt : spec.system_prompt,
     model: given.model ?? spec.model,
-    provider_id: given.model ? null : spec.provider_id,
+    provider_id: spec.provider_id,
+    has_other_model: Boolean(given.model && given.model !== spec.model),
     tools: given.tools ?? spec.tools,
     max_turns: given.max_turns ?? spec.max_turns,
     require_approval: given.require_approval ?? spec.require_approval,

@@ -101,23 +101,25 @@ export async function getAgent(
     version === 'latest'
       ? await findAgent(db, account_id, agent_id)
       : await findAgentVersion(db, account_id, agent_id, Number(version.slice(1)));
-  if (!found) throw notFound('Agent');
-  return found;
+  if (found) return found;
+  const isThere = version !== 'latest' && (await findAgent(db, account_id, agent_id));
+  throw notFound(isThere ? 'Agent version' : 'Agent');
 }
 
-/** What is given, when the account has the tools and the provider that it names. */
+/** What is given, when the account has the tools and the provider that it names. A blank prompt is none. */
 async function knownParts(
   deps: Deps,
   principal: Principal,
   { tools, ...given }: AgentRequest,
 ): Promise<Partial<AgentSpec>> {
-  const { provider_id } = given;
+  const { provider_id, system_prompt } = given;
   if (provider_id && !(await findActiveProvider(deps.db, principal.account_id, provider_id))) {
     throw providerNotFound([['provider_id']]);
   }
-  if (!tools) return given;
+  const known = system_prompt?.trim() === '' ? { ...given, system_prompt: null } : given;
+  if (!tools) return known;
   const [chosen] = await chooseTools(deps, principal, [{ tools }], (_agent, tool) => ['tools', tool]);
-  return { ...given, tools: chosen! };
+  return { ...known, tools: chosen! };
 }
 
 function nameTaken(name: string): DomainError {

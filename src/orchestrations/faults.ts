@@ -58,7 +58,7 @@ function stepFaults(graph: Graph, step: Step, at: number): FieldFault[] {
   }
   if (step.type !== 'end' && step.next_step_id === step.id) here(['next_step_id'], 'leads to itself');
   if ('agent_id' in step && step.agent_id && !findTemplate(step.agent_id)) {
-    here(['agent_id'], `"${step.agent_id}" is not a built-in agent; give \`agent\` for one of your own`);
+    here(['agent_id'], `"${step.agent_id}" is not a built-in agent; say in \`agent\` what another one is`);
   }
   switch (step.type) {
     case 'agent':

@@ -1,7 +1,7 @@
 import { holdSource } from '../../db/reruns.ts';
 import type { Run } from '../../db/schema.ts';
 import type { Principal, Remark } from '../accounts/principal.ts';
-import { chooseModels, type ModelDeps } from '../agents/models.ts';
+import { chooseModels, modelsAgain, type ModelDeps } from '../agents/models.ts';
 import { notFound, requireNone, type FieldFault } from '../errors.ts';
 import { takeFilesOver } from '../files/attach.ts';
 import { newId, type IdSeed } from '../ids.ts';
@@ -24,14 +24,13 @@ export async function rerunAgent(
     StartTimeRequest & { from_task: string; edits: Record<string, unknown>; provider_id?: string | null },
   idempotency: IdSeed | undefined,
 ): Promise<string> {
-  const { agents: frozen, agent_run, agent_id, require_approval } = source;
+  const { agent_run, agent_id, require_approval } = source;
   const start = startTimeOf(request);
   requireNone(faultsOf(request));
   const run_id = newId('run', idempotency);
-  // Another provider goes before that which the agent named.
-  const kept = request.provider_id ? frozen.map((agent) => ({ ...agent, provider_id: null })) : frozen;
-  const provider_id = request.provider_id ?? source.provider_id;
-  const agents = await chooseModels(deps, principal, provider_id, kept, () => ['from_task']);
+  const asked = await modelsAgain(deps.db, principal, source, request.provider_id);
+  const { provider_id } = asked;
+  const agents = await chooseModels(deps, principal, provider_id, asked.agents, () => ['from_task']);
   const row = {
     run_id,
     origin: 'orchflow' as const,
@@ -40,6 +39,7 @@ export async function rerunAgent(
     ...agentRunRow({ agent_id, agents, provider_id, require_approval, agent_run: agent_run! }),
     ...termsRow(source),
     forked_from: source.run_id,
+    agent_version: source.agents[0]?.version,
     redoing: { from_task: request.from_task, edited: [] },
     note: request.note,
     on_behalf_of: request.on_behalf_of,

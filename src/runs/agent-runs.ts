@@ -9,7 +9,7 @@ import { newId, type IdSeed } from '../ids.ts';
 import { addressesOf, checkGateTerms } from './gate-terms.ts';
 import type { GoalDeps } from './goals.ts';
 import { startTimeOf, type StartTimeRequest } from './start-time.ts';
-import { startRun, termsRow, withFiles, type RunTerms } from './start.ts';
+import { findAccepted, startRun, termsRow, withFiles, type RunTerms } from './start.ts';
 
 /** What a registered agent is asked for. What is not given of limits, and of the provider, is the agent's. */
 export type AgentRunRequest = Omit<RunTerms, 'on_budget'> &
@@ -26,7 +26,8 @@ export type AgentRunRequest = Omit<RunTerms, 'on_budget'> &
   };
 
 /**
- * Accepts a run of one agent of the account, as a version of it says now, and returns its id. Throws `NOT_FOUND` for an agent,
+ * Accepts a run of one agent of the account, as a version of it says now, and returns its id. A retry of the request finds the
+ * run that its first try accepted, whatever has become of the agent. Throws `NOT_FOUND` for an agent,
  * a version and providers that the account does not have, `InvalidInputError` for an input that does not fit, terms that cannot
  * work, addresses that may not be called, files, models and tools that it does not have, and what `startRun` throws.
  */
@@ -38,6 +39,8 @@ export async function startAgentRun(
   idempotency: IdSeed | undefined,
 ): Promise<string> {
   const { db } = deps;
+  const accepted = await findAccepted(db, principal, idempotency);
+  if (accepted) return accepted;
   const start = startTimeOf(request);
   const { version, spec } = await getVersion(deps, principal, agent_id, request.version);
   requireNone(inputFaults(spec, request.input));
@@ -45,9 +48,9 @@ export async function startAgentRun(
   requireCallable(deps.checkAddress, addressesOf(request, []));
   await checkFallbacks(db, principal, request.fallback_provider_ids);
   const own = request.provider_id === undefined ? spec.provider_id : null;
-  const usable = own === null ? null : await usableProvider(db, principal, { ...spec, provider_id: own }, []);
-  const provider_id = request.provider_id ?? usable;
-  const asked = { ...spec, agent_id, version, provider_id: usable };
+  const usable = own === null ? undefined : await usableProvider(db, principal, { ...spec, provider_id: own }, []);
+  const provider_id = request.provider_id ?? usable?.provider_id ?? null;
+  const asked = { ...spec, agent_id, version, provider_id: usable?.provider_id };
   const agents = await chooseModels(deps, principal, provider_id, [asked], () => []);
   const run_id = newId('run', idempotency);
   const { input, attachments, on_behalf_of } = request;
@@ -65,7 +68,7 @@ export async function startAgentRun(
       on_budget: request.on_budget ?? spec.on_budget,
     }),
   };
-  await startRun(deps, principal, { ...row, start, on_behalf_of }, idempotency, insertFiles);
+  await startRun(deps, principal, { ...row, agent_version: version, start, on_behalf_of }, idempotency, insertFiles);
   return run_id;
 }
 
@@ -104,7 +107,7 @@ async function getVersion(
   const found = await findAgentVersion(db, account_id, agent_id, Number(version.slice(1)));
   if (found) return found;
   const faults = [{ path: ['version'], detail: 'is not a version of this agent' }];
-  throw new DomainError('NOT_FOUND', 'Agent not found.', { faults });
+  throw new DomainError('NOT_FOUND', 'Agent version not found.', { faults });
 }
 
 function inputFaults({ input_schema }: AgentSpec, input: unknown) {

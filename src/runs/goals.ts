@@ -7,7 +7,15 @@ import { requireCallable } from '../fetch/index.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import { addressesOf, checkGateTerms, gatesWithTerms } from './gate-terms.ts';
 import { startTimeOf, type StartTimeRequest } from './start-time.ts';
-import { startRun, termsRow, withFiles, type RunRequest, type RunTerms, type StartDeps } from './start.ts';
+import {
+  findAccepted,
+  startRun,
+  termsRow,
+  withFiles,
+  type RunRequest,
+  type RunTerms,
+  type StartDeps,
+} from './start.ts';
 
 export type GoalDeps = StartDeps & ModelDeps & { minReminderSeconds: number };
 
@@ -26,7 +34,8 @@ export type Goal = RunTerms &
   };
 
 /**
- * Accepts a run of a goal, with its agents as they are now, and returns its id. Throws `InvalidInputError` for terms that
+ * Accepts a run of a goal, with its agents as they are now, and returns its id. A retry of the request finds the run that its first
+ * try accepted, whatever has become of what it names. Throws `InvalidInputError` for terms that
  * cannot work, addresses that may not be called, files, models and tools that the account does not have, `NOT_FOUND` for
  * providers and agents that it does not have, and what `startRun` throws.
  */
@@ -36,6 +45,8 @@ export async function startGoal(
   goal: Goal,
   idempotency: IdSeed | undefined,
 ): Promise<string> {
+  const accepted = await findAccepted(deps.db, principal, idempotency);
+  if (accepted) return accepted;
   const start = startTimeOf(goal);
   const gates = gatesWithTerms(goal.human_gates);
   checkGateTerms(goal, gates, deps.minReminderSeconds);

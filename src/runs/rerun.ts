@@ -4,7 +4,7 @@ import type { Run } from '../../db/schema.ts';
 import { ancestors } from '../../workflows/contract/graph.ts';
 import type { TakenTask } from '../../workflows/contract/inputs.ts';
 import type { Principal, Remark } from '../accounts/principal.ts';
-import { chooseModels, type ModelDeps } from '../agents/models.ts';
+import { chooseModels, modelsAgain, type ModelDeps } from '../agents/models.ts';
 import { DomainError, InvalidInputError, notFound, requireNone } from '../errors.ts';
 import { takeFilesOver } from '../files/attach.ts';
 import { newId, type IdSeed } from '../ids.ts';
@@ -31,9 +31,10 @@ export async function rerunGoal(
   const run_id = newId('run', idempotency);
   const plan = planRerun(run_id, { run: source, tasks }, request);
 
-  const provider_id = request.provider_id ?? source.provider_id;
+  const asked = await modelsAgain(deps.db, principal, source, request.provider_id);
+  const { provider_id } = asked;
   // The request names no agents.
-  const agents = await chooseModels(deps, principal, provider_id, source.agents, () => ['from_task']);
+  const agents = await chooseModels(deps, principal, provider_id, asked.agents, () => ['from_task']);
   await startRun(
     deps,
     principal,

@@ -1,13 +1,14 @@
 import { insertRunFiles } from '../../db/run-files.ts';
 import type { StartTime } from '../../db/run-queue.ts';
-import { insertRun, type Redoing } from '../../db/run-starts.ts';
+import { hasRun, insertRun, type Redoing } from '../../db/run-starts.ts';
 import type { NewRun, RunOrigin } from '../../db/schema.ts';
+import type { Db } from '../../db/index.ts';
 import type { GateTerms } from '../../workflows/contract/gate-terms.ts';
 import { doingOf, type Principal, type Remark } from '../accounts/principal.ts';
 import type { CheckAddress } from '../fetch/index.ts';
 import { attachmentsAt, takeFiles } from '../files/attach.ts';
 import type { FileDeps } from '../files/keep.ts';
-import type { IdSeed } from '../ids.ts';
+import { newId, type IdSeed } from '../ids.ts';
 import type { Outbox } from '../temporal/outbox.ts';
 import { overQuota, quotaOf, type QuotaSettings } from './quotas.ts';
 
@@ -54,6 +55,20 @@ export async function withFiles(
 }
 
 /**
+ * The run that was accepted by the first try of a request, which died without an answer; undefined of other requests. To be
+ * looked for before anything that the request names, which may be gone by now.
+ */
+export async function findAccepted(
+  db: Db,
+  { account_id }: Principal,
+  idempotency: IdSeed | undefined,
+): Promise<string | undefined> {
+  if (!idempotency?.isRetry) return undefined;
+  const run_id = newId('run', idempotency);
+  return (await hasRun(db, account_id, run_id)) ? run_id : undefined;
+}
+
+/**
  * Accepts a run: it will not be lost, and starts in the background; at `start`, when that is given, and when its account has
  * a place for it. `insertMore` is what comes with it, all or nothing.
  * A retry finds the run that its first try accepted. Throws `PROVIDER_REQUIRED` and `MONTHLY_LIMIT_REACHED` when the
@@ -62,7 +77,11 @@ export async function withFiles(
 export async function startRun(
   { db, outbox, quotas }: Omit<StartDeps, 'files' | 'log'>,
   principal: Principal,
-  { note, on_behalf_of, ...run }: RunRequest & Remark & { start: StartTime | undefined; redoing?: Redoing },
+  {
+    note,
+    on_behalf_of,
+    ...run
+  }: RunRequest & Remark & { start: StartTime | undefined; redoing?: Redoing; agent_version?: string },
   idempotency: IdSeed | undefined,
   insertMore?: Parameters<typeof insertRun>[4],
 ): Promise<void> {

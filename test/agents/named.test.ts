@@ -1,5 +1,7 @@
+import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { startFakeModel } from '../fakes/model.ts';
+import { untilBlocked } from '../harness/rows.ts';
 import { scriptRun } from '../harness/script.ts';
 import { useStory } from '../harness/story.ts';
 
@@ -98,6 +100,17 @@ test('edits and the deletion of an agent change nothing in a run that waits, nor
   expect(asked()).toEqual(new Set(['You are v1.']));
 });
 
+test('a blank prompt is none, where it is registered and beside a name', async () => {
+  const { user } = story;
+  const agent_id = await register({ name: 'plain', system_prompt: ' ' });
+  expect((await user.get(`/agents/${agent_id}`)).body).toMatchObject({ version: 'v1', system_prompt: null });
+  await user.patch(`/agents/${agent_id}`, { system_prompt: 'You are plain.' });
+  const run = await story.start({}, { agents: [{ agent_id, system_prompt: '' }], start_in: '1d' });
+  expect((await run.get()).agents).toMatchObject([{ system_prompt: 'You are plain.' }]);
+  await user.patch(`/agents/${agent_id}`, { system_prompt: '' });
+  expect((await user.get(`/agents/${agent_id}`)).body).toMatchObject({ version: 'v3', system_prompt: null });
+});
+
 test('the outputs of an agent that is registered so wait for approval, those of the others do not', async () => {
   await register({ name: 'research', require_approval: true });
   const run = await story.start(
@@ -143,6 +156,81 @@ test('a registered agent is asked of its own provider, also when that is replace
   await own.close();
 });
 
+test('another model of a run is asked of the provider that the agent is registered with, which must serve it', async () => {
+  const { user, provider_id } = story;
+  const own = scriptRun(await startFakeModel());
+  const claude = await user.addProvider(own, 'anthropic', { model: 'claude-own' });
+  const gateway = await user.addProvider(own, 'openai', { gateway: true });
+  const agent_id = await register({ name: 'legal', provider_id: claude, model: 'claude-own' });
+  const routed = await register({ name: 'routed', provider_id: gateway, model: 'house-model' });
+  for (const [agent, provider] of [
+    [{ agent_id, model: 'claude-own' }, claude],
+    [{ agent_id, model: 'claude-other' }, claude],
+    [{ agent_id: routed, model: 'claude-other' }, gateway],
+  ] as const) {
+    const run = await story.start({}, { agents: [agent], start_in: '1d' });
+    expect((await run.get()).agents).toMatchObject([{ ...agent, provider_id: provider }]);
+    // As a run has frozen them.
+    const [{ provider_id: _, ...frozen }] = (await run.get()).agents as [any];
+    const copy = await story.start(
+      {},
+      { agents: [{ agent_id: frozen.agent_id, model: frozen.model }], start_in: '1d' },
+    );
+    expect((await copy.get()).agents).toMatchObject([{ ...agent, provider_id: provider }]);
+  }
+  const refused = await user.post('/runs', { task: 'x', provider_id, agents: [{ agent_id, model: 'gpt-4o' }] });
+  const detail = `Agent "legal" asks its own provider ${claude}, which does not serve gpt-4o.`;
+  expect(refused).toMatchObject({ status: 422, body: { errors: [{ pointer: '/agents/0/model', detail }] } });
+  await own.close();
+});
+
+test('a rerun is asked of another provider of the vendor when the one that was found is gone, or of the one that it names', async () => {
+  const { user } = story;
+  const own = scriptRun(await startFakeModel());
+  const [first, named] = [
+    await user.addProvider(own, 'anthropic'),
+    await user.addProvider(own, 'openai', { gateway: true }),
+  ];
+  await register({ name: 'legal', model: 'claude-own' });
+  const run = await story.start({}, { agents: [{ name: 'legal' }] });
+  expect((await run.until('completed')).agents).toMatchObject([{ provider_id: first }]);
+  const rerun = async (request: object = {}) => {
+    const { status, body } = await user.post(`/runs/${run.run_id}/rerun`, {
+      from_task: 'T3',
+      start_in: '1d',
+      ...request,
+    });
+    expect(status, JSON.stringify(body)).toBe(201);
+    return user.openRun(body.run_id).get();
+  };
+  expect(await rerun({ provider_id: named })).toMatchObject({ provider_id: named, agents: [{ provider_id: null }] });
+  await user.delete(`/providers/${first}`);
+  const second = await user.addProvider(own, 'anthropic');
+  expect((await rerun()).agents).toMatchObject([{ provider_id: second }]);
+  await own.close();
+});
+
+test.each(['ΟΔΟΣ', 'İstanbul'])('%s is found by the very text that it was registered with', async (name) => {
+  const agent_id = await register({ name });
+  const run = await story.start({}, { agents: [{ name }], start_in: '1d' });
+  expect((await run.get()).agents).toMatchObject([{ name, agent_id }]);
+});
+
+test('an agent that is deleted while it is read is not found, by its id and by its name', async () => {
+  const { user, orchflow, provider_id } = story;
+  const ids = [await register({ name: 'first' }), await register({ name: 'second' })];
+  const statuses = await orchflow.db.transaction().execute(async (trx) => {
+    await sql`lock table agent_versions in access exclusive mode`.execute(trx);
+    const answers = [{ agent_id: ids[0] }, { name: 'second', version: 'v1' }].map((agent) =>
+      user.post('/runs', { task: 'x', provider_id, agents: [agent], start_in: '1d' }),
+    );
+    await untilBlocked(orchflow.db, 'the versions are being read');
+    await trx.deleteFrom('agents').where('agent_id', 'in', ids).execute();
+    return answers;
+  });
+  for (const answer of statuses) expect(await answer).toMatchObject({ status: 404, body: { code: 'NOT_FOUND' } });
+});
+
 test('agents and versions that the account does not have are refused, with their place', async () => {
   const { user, orchflow, provider_id } = story;
   const stranger = await orchflow.register();
@@ -163,6 +251,10 @@ test('agents and versions that the account does not have are refused, with their
       got: status,
       pointers: [pointer],
     });
+  }
+  for (const path of [`/agents/${agent_id}/versions/v2`, `/agents/${theirs}/versions/v1`]) {
+    const detail = path.includes(agent_id) ? 'Agent version not found.' : 'Agent not found.';
+    expect(await user.get(path)).toMatchObject({ status: 404, body: { detail } });
   }
   // Another account's name is any name.
   const run = await story.start({}, { agents: [{ name: 'secret' }], start_in: '1d' });

@@ -4,7 +4,6 @@ import { registerAgent, runAgent } from '../harness/agent.ts';
 import { until } from '../harness/orchflow.ts';
 import { fetchHistories } from '../harness/replay.ts';
 import { inTurn } from '../harness/script.ts';
-import { send } from '../harness/raw.ts';
 import { useStory } from '../harness/story.ts';
 import { upload } from '../harness/upload.ts';
 
@@ -53,6 +52,7 @@ test('an agent is asked once, with its prompt and the input, and its answer is t
   expect(attempts.attempts).toMatchObject([{ attempt: 1, draft: 'A fair clause.', calls: [{ purpose: 'run_agent' }] }]);
   const { body: audit } = await story.user.get(`/runs/${run.run_id}/audit`);
   expect(audit).toMatchObject({ kind: 'agent', started_by: expect.stringMatching(/^key_/) });
+  expect(audit.events[0].data).toMatchObject({ agent_id, version: 'v1' });
   const types = audit.events.map(({ type }: any) => type);
   expect(types).toEqual([
     'run.created',
@@ -258,26 +258,4 @@ describe('what bounds it', () => {
     await story.user.post(`/runs/${run.run_id}/retry`, {});
     expect(await run.until((view) => view.status === 'completed')).toMatchObject({ final_output: 'Back again.' });
   });
-});
-
-test('a request that is sent again starts one run', async () => {
-  story.model.on(() => 'Once.');
-  const agent_id = await register();
-  const { orchflow, user } = story;
-  const headers = { 'x-api-key': user.api_key, 'content-type': 'application/json', 'idempotency-key': 'agent-once' };
-  const post = () =>
-    send(orchflow.url, 'POST', `/api/v1/agents/${agent_id}/runs`, headers, JSON.stringify({ input: 'Once.' }));
-  const first = await post();
-  expect(first.status).toBe(201);
-  expect((await post()).body).toEqual(first.body);
-  const unanswered = { status: null, answer_encrypted: null, locked_until: new Date(0).toISOString() };
-  await orchflow.db
-    .updateTable('idempotency_keys')
-    .set(unanswered)
-    .where('idempotency_key', '=', 'agent-once')
-    .execute();
-  expect((await post()).body.run_id).toBe(first.body.run_id);
-  expect((await user.get(`/runs?agent_id=${agent_id}`)).body.runs).toHaveLength(1);
-  await user.openRun(first.body.run_id).until('completed');
-  expect(story.model.calls).toHaveLength(1);
 });

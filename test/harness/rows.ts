@@ -82,3 +82,11 @@ export function untilBlocked(db: Db, what: string): Promise<void> {
     where wait_event_type = 'Lock' and wait_event = 'relation' and datname = current_database()`;
   return until(async () => (await blocked.execute(db)).rows.length > 0, what);
 }
+
+/** Resolves when so many sessions wait for a row that the test has locked; `what` says for what. */
+export function untilRowIsAwaited(db: Db, { by }: { by: number }, what: string): Promise<void> {
+  const waiting = sql`
+    select from pg_stat_activity
+    where wait_event_type = 'Lock' and wait_event in ('transactionid', 'tuple') and datname = current_database()`;
+  return until(async () => (await waiting.execute(db)).rows.length >= by, what);
+}

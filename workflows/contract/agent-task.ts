@@ -1,7 +1,14 @@
 /** How the one task of the run of an agent ends badly. */
 
 /** No answer of the model can be used: it would be of no use to ask the journal for it again. */
-const faultsOfAnswers = ['OutputInvalid', 'MaxTurnsReached', 'NoText', 'LlmEmptyAnswer'];
+const faultsOfAnswers = [
+  'OutputInvalid',
+  'MaxTurnsReached',
+  'NoText',
+  'LlmEmptyAnswer',
+  'LlmMalformedCall',
+  'LlmTooManyCalls',
+];
 
 export function isFaultOfAnswer(type: string | null | undefined): boolean {
   return faultsOfAnswers.includes(type ?? '');
