@@ -97,7 +97,7 @@ test('each change makes a version, one that changes nothing makes none, and earl
     expectProblem(await user.get(`${path}/versions/${version}`), {
       status: 404,
       code: 'NOT_FOUND',
-      detail: 'Agent not found.',
+      detail: 'Agent version not found.',
     });
   }
 });
