@@ -26,7 +26,8 @@ export const createPersonSchema = requestObject({
   status: status.default('active'),
 }).meta({ id: 'CreatePerson' });
 
-export const updatePersonSchema = requestObject({
+/** Null takes away what may be missing, and is refused of the rest. */
+export const updatePersonSchema = z.strictObject({
   ...given,
   name: given.name.optional(),
   skills: ownSkills.optional(),
