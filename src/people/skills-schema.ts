@@ -1,8 +1,8 @@
 import { z } from 'zod';
+import { maxAsked } from '../../workflows/contract/plan.ts';
 import { line } from '../fields.ts';
 
-/** So many a gate may ask for, and so many a person may have. */
-export const maxAsked = 20;
+/** So many a person may have. */
 const maxOwn = 50;
 
 /** Folded, so that "Legal" and "legal" are one. */

@@ -13,7 +13,11 @@ const add = (person: object) => addPerson(story.user, story.orchflow.url, person
 
 /** An orchestration that asks a person of these skills. */
 async function ask(skills: string[]): Promise<{ run_id: string; path: string }> {
-  const { body } = await startSteps(story.user, [{ id: 'ask', type: 'human', human_prompt: 'Is it legal?', skills }], {});
+  const { body } = await startSteps(
+    story.user,
+    [{ id: 'ask', type: 'human', human_prompt: 'Is it legal?', skills }],
+    {},
+  );
   return { run_id: body.run_id, path: `/runs/${body.run_id}/tasks/ask/assign` };
 }
 
