@@ -27,12 +27,14 @@ export const createPersonSchema = requestObject({
 }).meta({ id: 'CreatePerson' });
 
 /** Null takes away what may be missing, and is refused of the rest. */
-export const updatePersonSchema = z.strictObject({
-  ...given,
-  name: given.name.optional(),
-  skills: ownSkills.optional(),
-  status: status.optional(),
-}).meta({ id: 'UpdatePerson' });
+export const updatePersonSchema = z
+  .strictObject({
+    ...given,
+    name: given.name.optional(),
+    skills: ownSkills.optional(),
+    status: status.optional(),
+  })
+  .meta({ id: 'UpdatePerson' });
 
 export const personListQuery = z.object({
   limit,

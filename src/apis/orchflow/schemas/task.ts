@@ -148,7 +148,8 @@ export const taskCompletedSchema = z
 
 export const assignTaskSchema = requestObject({
   person_id: id.nullable().meta({
-    description: 'Null gives it back to all who have its skills, and without skills to the keys of the account: it is assigned to nobody by itself from then on.',
+    description:
+      'Null gives it back to all who have its skills, and without skills to the keys of the account: it is assigned to nobody by itself from then on.',
     example: 'per_abc123',
   }),
   ...remarkShape,
