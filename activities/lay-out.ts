@@ -2,7 +2,7 @@ import type { AskedAbout, HumanGate, Run } from '../db/schema.ts';
 import { gatesOfTask } from '../src/runs/gate-terms.ts';
 import { matchesGate } from '../src/runs/gate-words.ts';
 import type { PlannedTask } from '../workflows/contract/inputs.ts';
-import { aboutOf, gateName } from '../workflows/contract/plan.ts';
+import { aboutOf, gateName, maxAsked } from '../workflows/contract/plan.ts';
 
 /** How the tasks that a model plans become the tasks of a run. */
 
@@ -15,30 +15,32 @@ export type Draft = {
   human_steps?: number[];
   /** The steps that this task must wait for. */
   waits_for?: number[];
-  /** What a person needs for it. */
-  skills?: string[];
 };
+
+/** What the model says that the person of a step needs, by its number. */
+export type ChosenSkills = { human_step: number; skills: string[] }[];
 
 /** What a title must not have: it stands in lines of people's lists. */
 const unseen = /[\s\p{Cc}\u202a-\u202e\u2066-\u2069]+/gu;
 
 /** `skills` are those that a person needs for it, and missing where none are asked for. */
 type Row = PlannedTask & { description: string; skills?: string[] };
-/** `skills` undefined: it says nothing of them. */
-type Gate = { name: string; human_gate: number; skills: string[] | undefined };
+/** `skills` undefined: it says nothing of them, and has those that were `chosen`. */
+type Gate = { name: string; human_gate: number; skills: string[] | undefined; chosen: string[] };
 type Asked = Pick<Run, 'ask_me_about' | 'human_gates' | 'gate_due_in' | 'remind_every' | 'on_timeout'> &
   Pick<Run, 'escalation_webhook_url'>;
 
 /**
  * Adds the human tasks to the plan: the questions first, the gates that no task answers to last. A gate that is asked for
- * by other tasks stands before them, others before the final output. Where none of its gates says which skills it takes, a task
- * takes those of `skills` that its draft has.
+ * by other tasks stands before them, others before the final output. A gate that does not say which skills it
+ * takes has those that were chosen for it.
  */
-export function layOut(drafts: Draft[], run: Asked, skills: string[] = []): { tasks: Row[]; warnings: string[] } {
+export function layOut(drafts: Draft[], run: Asked, chosen: ChosenSkills = []): { tasks: Row[]; warnings: string[] } {
   const gates = run.human_gates.map((gate, human_gate): Gate => ({
     name: gateName(gate),
     human_gate,
     skills: skillsOf(gate),
+    chosen: chosen.flatMap(({ human_step, skills }) => (human_step === human_gate + 1 ? skills : [])),
   }));
   const answering = new Map(gates.map((gate) => [gate, answeringTasks(drafts, gate)]));
   const questions = askFor(run.ask_me_about);
@@ -57,11 +59,7 @@ export function layOut(drafts: Draft[], run: Asked, skills: string[] = []): { ta
       ...task,
       description: several,
       ...(guards.length > 0 && { guards }),
-      ...askedOf(
-        run,
-        own,
-        draft.skills?.filter((skill) => skills.includes(skill)),
-      ),
+      ...askedOf(run, own),
     };
   });
   const missing = gates.filter((gate) => answering.get(gate)!.length === 0);
@@ -95,11 +93,12 @@ function names(steps: number[] | undefined, { human_gate }: Gate): boolean {
   return steps?.includes(human_gate + 1) ?? false;
 }
 
-/** What a task is that answers to these gates: all that they ask for together, or what was chosen where they say nothing of it. */
-function askedOf(run: Asked, gates: Gate[], chosen: string[] = []) {
+/** What a task is that answers to these gates: all that they ask for together, and of what was chosen as much as fits. */
+function askedOf(run: Asked, gates: Gate[]) {
   const numbers = gates.map(({ human_gate }) => human_gate);
-  const said = gates.flatMap(({ skills }) => (skills ? [skills] : []));
-  return { ...gatesOfTask(run, numbers), ...(gates.length > 0 && allSkills(said.length > 0 ? said : [chosen])) };
+  const said = gates.map(({ skills }) => skills);
+  const others = gates.map(({ skills, chosen }) => (skills ? [] : chosen));
+  return { ...gatesOfTask(run, numbers), ...allSkills([...said, ...others]) };
 }
 
 function skillsOf(asked: HumanGate | AskedAbout): string[] | undefined {
@@ -112,7 +111,7 @@ export function leavesSkillsOpen({ human_gates }: Pick<Run, 'human_gates'>): boo
 }
 
 function allSkills(asked: (string[] | undefined)[]): { skills?: string[] } {
-  const skills = [...new Set(asked.flatMap((some = []) => some))];
+  const skills = [...new Set(asked.flatMap((some = []) => some))].slice(0, maxAsked);
   return skills.length > 0 ? { skills } : {};
 }
 

@@ -57,7 +57,11 @@ async function splitTasks(deps: ActivityDeps, work: Work): Promise<Split> {
   const plan = await askForJson(deps, call, splitTasksAnswer, (said, ask) =>
     withFewTasks(said, run.human_gates.length, ask),
   );
-  const { tasks: rows, warnings } = layOut(plan?.value.tasks ?? fallbackPlan(), run, skills);
+  const chosen = plan?.value.step_skills.map((step) => ({
+    ...step,
+    skills: step.skills.filter((skill) => skills.includes(skill)),
+  }));
+  const { tasks: rows, warnings } = layOut(plan?.value.tasks ?? fallbackPlan(), run, chosen);
   const which = run.attempt > 1 ? { attempt: run.attempt } : {};
   await showPlan(deps.db, run.run_id, rows, [eventOf('run.phase', { phase: 'infer_deps', ...which })]);
   deps.live.changed(run.run_id);

@@ -1,12 +1,13 @@
 import { sql, type Transaction } from 'kysely';
 import type { Db } from './index.ts';
+import { findEventData } from './run-events.ts';
 import type { Doing } from './runs.ts';
 import { lockOwnRun } from './runs.ts';
 import type { Assignment, Database, Gate } from './schema.ts';
 
 /**
  * Whose the open gates of an account are. A gate that asks for skills is given to somebody active who has all of them and has
- * less than `max_open` open gates: to who has the fewest, and of several to who was given one longest ago; a hundred times at most. It is assigned by the
+ * less than `max_open` open gates: to who has the fewest, and of several to who was given one longest ago. It is assigned by the
  * statement that opens it (`save_progress`), and looked at again when people have changed or have a place again, which triggers
  * note (`assignment_looks`). Whoever changes whose a gate is holds
  * first the lock on its run, and then the assignments of its account.
@@ -124,7 +125,10 @@ export async function mayAnswer(db: Db, person_id: string, gate_id: string): Pro
 export type HandedOver =
   | { result: 'unknown_task' | 'unknown_person' | 'not_free' | 'too_often' }
   | { result: 'not_waiting'; task_status: string }
-  | { result: 'assigned'; gate: Gate };
+  | ({ result: 'assigned' } & AssignedGate);
+
+/** Whose a gate is after a request. */
+export type AssignedGate = Pick<Gate, 'gate_id' | 'person_id' | 'skills'>;
 
 type Handing = Doing & {
   account_id: string;
@@ -132,18 +136,23 @@ type Handing = Doing & {
   task_id: string;
   /** Null gives it back: nobody is given it by skills from then on. */
   to: string | null;
-  /** Who asks with their own key hands on only what they may answer. */
+  /** Who asks with their own key hands on only what they may answer, and together with what is assigned by itself not for ever. */
   person_id: string | null;
+  /** The same at every try. */
+  request_id: string;
 };
 
 /**
  * Gives the open gate of a task to a person, whatever their skills, or back to all who have the skills. Who has it already keeps
- * it as it is, so that a request that is made again changes nothing.
+ * it as it is, so that a request that is made again changes nothing; and a try of a request that was done finds what it has done,
+ * whoever has the gate by then.
  */
 export function assignByHand(db: Db, handing: Handing): Promise<HandedOver> {
-  const { account_id, run_id, task_id, to, person_id, by, note } = handing;
+  const { account_id, run_id, task_id, to, person_id, request_id, by, note } = handing;
   return db.transaction().execute(async (trx): Promise<HandedOver> => {
     if (!(await lockOwnRun(trx, account_id, run_id))) return { result: 'unknown_task' };
+    const done = await findEventData(trx, run_id, `assignment/${request_id}`);
+    if (done) return { result: 'assigned', ...assignedBy(done) };
     await holdAssignments(trx, account_id);
     const task = trx.selectFrom('tasks').select('status').where('run_id', '=', run_id).where('id', '=', task_id);
     const found = await task.executeTakeFirst();
@@ -157,15 +166,21 @@ export function assignByHand(db: Db, handing: Handing): Promise<HandedOver> {
       if (!room) return { result: 'not_free' };
     }
     const how: Assignment = to === null ? 'released' : 'given';
+    const { gate_id, skills } = gate;
     if (gate.person_id !== to || gate.assignment === 'wanted') {
       const { rows } = await sql`
-        select give_gate(gate_id, ${to}, ${how}, ${JSON.stringify(by)}::jsonb, ${note ?? null}) from gates where gate_id = ${gate.gate_id} and assigned_times < most_assignments()`.execute(
-        trx,
-      );
+        select give_gate(gate_id, ${to}, ${how}, ${JSON.stringify(by)}::jsonb, ${note ?? null}, ${request_id})
+        from gates
+        where gate_id = ${gate_id} and (${person_id === null} or assigned_times < most_assignments())`.execute(trx);
       if (rows.length === 0) return { result: 'too_often' };
     }
-    return { result: 'assigned', gate: (await findOpenGate(trx, run_id, task_id))! };
+    return { result: 'assigned', gate_id, skills, person_id: to };
   });
+}
+
+/** As the event of the request tells it. */
+function assignedBy({ gate_id, person_id, skills }: Record<string, any>): AssignedGate {
+  return { gate_id, skills, person_id: person_id ?? null };
 }
 
 function findOpenGate(trx: Transaction<Database>, run_id: string, task_id: string): Promise<Gate | undefined> {

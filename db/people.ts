@@ -14,6 +14,8 @@ export type PersonView = Pick<
 
 export type PersonChange = Partial<Pick<Person, 'name' | 'email' | 'skills' | 'notify_url' | 'max_open' | 'status'>>;
 
+type Whose = Pick<Person, 'account_id' | 'person_id'>;
+
 /** What is kept of a person's key. */
 export type PersonKey = Pick<
   Insertable<Database['api_keys']>,
@@ -108,7 +110,7 @@ export function replacePersonKey(
   });
 }
 
-async function replaceKey(db: Db, whose: { account_id: string; person_id: string }, key: PersonKey): Promise<void> {
+async function replaceKey(db: Db, whose: Whose, key: PersonKey): Promise<void> {
   await db.deleteFrom('api_keys').where('person_id', '=', whose.person_id).execute();
   await db
     .insertInto('api_keys')
@@ -116,7 +118,10 @@ async function replaceKey(db: Db, whose: { account_id: string; person_id: string
     .execute();
 }
 
-/** Changes a person, and returns them. Undefined when this account has none of this id. Their gates are looked at later. */
+/**
+ * Changes a person, and returns them. Undefined when this account has none of this id. Their gates are looked at later. What they
+ * are to be told, and have not been, goes to the address that they have then.
+ */
 export function updatePerson(
   db: Db,
   account_id: string,
@@ -127,19 +132,41 @@ export function updatePerson(
     await holdAssignments(trx, account_id);
     if (Object.keys(change).length > 0) {
       const own = trx.updateTable('people').where('account_id', '=', account_id).where('person_id', '=', person_id);
-      await own.set(change).execute();
+      const { numUpdatedRows } = await own.set(change).executeTakeFirst();
+      if (numUpdatedRows > 0n && change.notify_url !== undefined)
+        await redirectNotices(trx, { account_id, person_id }, change.notify_url);
     }
     return findPerson(trx, account_id, person_id);
   });
 }
 
-/** Removes a person with their key; false when this account has none of this id. Their gates are looked at later. */
+/**
+ * Removes a person with their key; false when this account has none of this id. Their gates are looked at later, and they are told
+ * nothing more.
+ */
 export function deletePerson(db: Db, account_id: string, person_id: string): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
     await holdAssignments(trx, account_id);
     const own = trx.deleteFrom('people').where('account_id', '=', account_id).where('person_id', '=', person_id);
-    return (await own.executeTakeFirst()).numDeletedRows > 0n;
+    const { numDeletedRows } = await own.executeTakeFirst();
+    if (numDeletedRows > 0n) await redirectNotices(trx, { account_id, person_id }, null);
+    return numDeletedRows > 0n;
   });
+}
+
+/** Has what a person was not told yet sent to this address, or, with null, to none. What is being sent may still arrive at the old one. */
+async function redirectNotices(trx: Db, { account_id, person_id }: Whose, url: string | null): Promise<void> {
+  await trx
+    .updateTable('webhook_deliveries')
+    .set(url === null ? { status: 'disabled', next_attempt_at: null } : { url })
+    .where('account_id', '=', account_id)
+    .where('status', '=', 'pending')
+    .where('next_attempt_at', 'is not', null)
+    .where('event', '=', 'gate.assigned')
+    .where('subscription_id', 'is', null)
+    .where('delivery_id', 'like', '%\\_notice-%')
+    .where(sql<boolean>`body::json -> 'data' ->> 'person_id' = ${person_id}`)
+    .execute();
 }
 
 /** So many a planner chooses from. */

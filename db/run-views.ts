@@ -38,6 +38,8 @@ export type GateView = {
   skills: string[];
   person: Assignee | null;
   assigned_at: string | null;
+  /** Why it was given to them, or given back. */
+  assignment_note: string | null;
   opened_at: string;
   due_at: string | null;
   answered_at: string | null;

@@ -352,7 +352,9 @@ interface GateTable {
   assigned_at: string | null;
   /** Null: by skills. */
   assigned_by: NullableJson<Actor>;
-  /** How often that has changed. */
+  /** Why it was given to them by hand, or given back. */
+  assignment_note: string | null;
+  /** How often that has changed, by itself and by people's own keys. */
   assigned_times: Generated<number>;
   /** The due date at which it was last handed on. */
   escalated_due_at: string | null;

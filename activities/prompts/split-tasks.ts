@@ -25,9 +25,24 @@ const names = z.preprocess(
   z.array(z.string()),
 );
 
+/** By the numbers of the human steps, or a list for each, in their order. None of anything else. */
+const skillsOfSteps = z.preprocess(
+  (value) => {
+    const inOrder = Array.isArray(value)
+      ? value.map((skills, index): [string, unknown] => [String(index + 1), skills])
+      : [];
+    const said = isObject(value) ? Object.entries(value) : inOrder;
+    return said
+      .slice(0, 40)
+      .flatMap(([step, skills]) => readNumbers(step).map((human_step) => ({ human_step, skills })));
+  },
+  z.array(z.object({ human_step: z.int(), skills: names })),
+);
+
 export const splitTasksAnswer = z.preprocess(
-  (said) => ({ tasks: distinct(tasksIn(said)?.map(readTask)) }),
+  (said) => ({ tasks: distinct(tasksIn(said)?.map(readTask)), step_skills: memberOf(said, 'step_skills') }),
   z.object({
+    step_skills: skillsOfSteps,
     tasks: z.array(
       z.object({
         title: z.string(),
@@ -35,7 +50,6 @@ export const splitTasksAnswer = z.preprocess(
         agent: z.string().nullable(),
         human_steps: stepNumbers,
         waits_for: stepNumbers,
-        skills: names,
       }),
     ),
   }),
@@ -67,7 +81,6 @@ function readTask(said: unknown): unknown {
     agent: agent === undefined ? null : shorten(agent, maxAgentName),
     human_steps: memberOf(task, 'human_steps', 'human_step'),
     waits_for: memberOf(task, 'waits_for'),
-    skills: memberOf(task, 'skills', 'skill'),
   };
 }
 
@@ -76,8 +89,8 @@ function distinct(tasks: unknown[] | undefined): unknown[] | undefined {
   return tasks && [...new Map(tasks.map((task) => [JSON.stringify(task), task])).values()];
 }
 
-const skillsRule = `- For a subtask that is one of the human_steps, \`skills\` has those of the list of skills that its person needs: mostly one,
-  several only when one person must have them all, and none when no skill of the list is about it. Of other subtasks it is empty.`;
+const skillsRule = `- For each number under human_steps, whether you plan a subtask for it or not, \`step_skills\` has those of the list of skills
+  that its person needs: mostly one, several only when one person must have them all, and none when no skill of the list is about it.`;
 
 /** `skills` are what the people of the account know, and empty where no step is to be given any. */
 export function splitTasksPrompt(run: {
@@ -110,7 +123,7 @@ ${isChosen ? `${skillsRule}\n` : ''}${dataRule}`,
         run.human_steps.map((step, index) => `${index + 1}: ${step}`),
       ),
       listBlock('skills', skills),
-      `Split the goal. Answer with JSON only: {"tasks": [{"title": "…", "description": "…", "agent": "…", "human_steps": [], "waits_for": []${isChosen ? ', "skills": []' : ''}}]}`,
+      `Split the goal. Answer with JSON only: {"tasks": [{"title": "…", "description": "…", "agent": "…", "human_steps": [], "waits_for": []}]${isChosen ? ', "step_skills": {"1": []}' : ''}}`,
     ),
   };
 }

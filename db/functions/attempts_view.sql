@@ -68,6 +68,7 @@ begin
           'decision', decision, 'by', by, 'note', note, 'answer', shown_of(said.text, share),
           'attachments', attachments_view(for_run, gate_id),
           'skills', gates.skills, 'person', assignee_of(gates), 'assigned_at', iso(assigned_at),
+          'assignment_note', assignment_note,
           'attempt', (
             select max(attempt) from told where type = 'task.started' and told.created_at <= opened_at),
           'opened_at', iso(opened_at), 'due_at', iso(due_at), 'answered_at', iso(answered_at))

@@ -44,6 +44,7 @@ begin
     'skills', gates.skills,
     'person', case when gates.person_id is not null
       then json_build_object('person_id', gates.person_id, 'name', people.name) end,
+    'assignment_note', gates.assignment_note,
     'assigned_at', iso(gates.assigned_at), 'opened_at', iso(gates.opened_at), 'due_at', iso(gates.due_at),
     'overdue', coalesce(gates.due_at < now(), false))::text
   from gates

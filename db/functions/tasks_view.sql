@@ -36,7 +36,7 @@ begin
         decisions_of(gates, tasks) as decisions, decision, by,
         nullif(concat_ws(E'\n\n', note_of(kind, decision, said.text), note), '') as note,
         attachments_view(for_run, gate_id) as attachments,
-        gates.skills, assignee_of(gates) as person, iso(assigned_at) as assigned_at,
+        gates.skills, assignee_of(gates) as person, iso(assigned_at) as assigned_at, assignment_note,
         iso(opened_at) as opened_at, iso(due_at) as due_at, iso(answered_at) as answered_at
       from gates
       left join texts as said on said.text_id = gates.answer_id,

@@ -37,6 +37,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       add column assignment text,
       add column assigned_at timestamptz,
       add column assigned_by jsonb,
+      add column assignment_note text,
       add column assigned_times integer not null default 0,
       add column escalated_due_at timestamptz(3);
     update gates set account_id = runs.account_id from runs where runs.run_id = gates.run_id and gates.status = 'open';

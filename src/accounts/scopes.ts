@@ -25,6 +25,12 @@ export const scopes = [
 
 export type Scope = (typeof scopes)[number];
 
+/**
+ * The only scope of a person's own key: the gates that are theirs, on the routes that are for people. No other key has it, and
+ * `POST /keys` does not take it: a process of a release that knows no people refuses such a key everything.
+ */
+export const ownGates = 'own_gates';
+
 /** The scopes of a key that may do everything. */
 export const allScopes = ['*'];
 

@@ -2,7 +2,7 @@ import { createMiddleware } from 'hono/factory';
 import type { Logger } from 'pino';
 import { findPrincipalByKey, noteUse } from '../../db/api-keys.ts';
 import type { Db } from '../../db/index.ts';
-import { hasScope, missingScope, type Scope } from '../accounts/scopes.ts';
+import { hasScope, missingScope, ownGates, type Scope } from '../accounts/scopes.ts';
 import { isWellFormedApiKey, sha256 } from '../crypto.ts';
 import { inTime } from './deadline.ts';
 import type { AppEnv } from './env.ts';
@@ -73,8 +73,10 @@ export function requireApiKey({ db, log, limits }: { db: Db; log: Logger; limits
  */
 export function requireScope(scope: Scope, forPeople: boolean) {
   return createMiddleware<AppEnv>(async function requireScope(c, next) {
-    if (c.var.principal.person_id !== null && !forPeople) throw new HttpError('NOT_FOUND', 'Page not found.');
-    if (!hasScope(c.var.principal.scopes, scope)) throw missingScope(scope);
+    const { person_id, scopes } = c.var.principal;
+    if (person_id !== null && !forPeople) throw new HttpError('NOT_FOUND', 'Page not found.');
+    const needed = person_id === null ? scope : ownGates;
+    if (!hasScope(scopes, needed)) throw missingScope(needed);
     await next();
   });
 }

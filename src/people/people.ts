@@ -3,15 +3,15 @@ import { findPerson, insertPerson, replacePersonKey, type PersonView } from '../
 import type { Person } from '../../db/schema.ts';
 import { makeKey } from '../accounts/keys.ts';
 import type { Principal } from '../accounts/principal.ts';
-import { hasScope, missingScope, type Scope } from '../accounts/scopes.ts';
+import { hasScope, missingScope, ownGates, type Scope } from '../accounts/scopes.ts';
 import { notFound } from '../errors.ts';
 import { newId, type IdSeed } from '../ids.ts';
 
 /** Of an account. */
 export const maxPeople = 1_000;
 
-/** What a person's key may do, and of that only with the gates that are theirs (`mayAnswer` in `db/assignments.ts`). */
-const personScopes: Scope[] = ['runs:read', 'gates:answer'];
+/** What a person's key does with the gates that are theirs (`mayAnswer` in `db/assignments.ts`). */
+const neededScopes: Scope[] = ['runs:read', 'gates:answer'];
 
 export type PersonRequest = Pick<Person, 'name' | 'email' | 'skills' | 'notify_url' | 'max_open' | 'status'>;
 
@@ -25,10 +25,10 @@ export async function addPerson(
   person: PersonRequest,
   seed: IdSeed | undefined,
 ): Promise<PersonView & { api_key: string }> {
-  requirePersonScopes(principal);
+  requireNeededScopes(principal);
   const { account_id } = principal;
   const person_id = newId('person', seed);
-  const { api_key, row } = makeKey(person.name, personScopes, seed);
+  const { api_key, row } = makeKey(person.name, [ownGates], seed);
   return { ...(await insertPerson(db, { ...person, person_id, account_id }, row, maxPeople)), api_key };
 }
 
@@ -42,15 +42,15 @@ export async function renewPersonKey(
   const { account_id } = principal;
   const person = await findPerson(db, account_id, person_id);
   if (!person) throw notFound('Person');
-  requirePersonScopes(principal);
-  const { api_key, row } = makeKey(person.name, personScopes, seed);
+  requireNeededScopes(principal);
+  const { api_key, row } = makeKey(person.name, [ownGates], seed);
   const renewed = await replacePersonKey(db, account_id, person_id, row);
   if (!renewed) throw notFound('Person');
   return { ...renewed, api_key };
 }
 
 /** A key makes no key that may do more. */
-function requirePersonScopes({ scopes }: Principal): void {
-  const lacking = personScopes.find((scope) => !hasScope(scopes, scope));
+function requireNeededScopes({ scopes }: Principal): void {
+  const lacking = neededScopes.find((scope) => !hasScope(scopes, scope));
   if (lacking) throw missingScope(lacking);
 }

@@ -1,8 +1,8 @@
 import { z } from 'zod';
+import { maxAsked } from '../../workflows/contract/plan.ts';
 import { line } from '../fields.ts';
 
-/** So many a gate may ask for, and so many people may have. */
-const maxAsked = 20;
+/** So many a person may have. */
 const maxOwn = 50;
 
 /** Folded, so that "Legal" and "legal" are one. */
@@ -13,6 +13,12 @@ function skills(max: number) {
     .array(skill)
     .max(max)
     .transform((given) => [...new Set(given)]);
+}
+
+/** What is wrong when gates that may meet in one task ask for more than one person may be asked for; undefined when nothing is. */
+export function tooManyAsked(asked: (string | { skills?: string[] | undefined })[]): string | undefined {
+  const all = new Set(asked.flatMap((one) => (typeof one === 'string' ? [] : (one.skills ?? []))));
+  return all.size > maxAsked ? `must ask for at most ${maxAsked} skills together` : undefined;
 }
 
 /** Those of a person. */

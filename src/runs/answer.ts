@@ -41,11 +41,12 @@ export async function answerTask(
   // The task may wait at its next gate by now, which this answer is not for.
   const before = idempotency?.isRetry ? await findGateAnsweredBy(db, answer.run_id, request_id) : undefined;
   if (before) return before;
-  if (answer.decision === 'edit') await checkEdit(db, principal.account_id, answer);
   const doing = doingOf(principal, { note, on_behalf_of });
   const { account_id, person_id } = principal;
   const given = { ...answer, ...doing, account_id, person_id, request_id };
-  const completion = await completeTask(db, given, (inForm) => {
+  // Here and not before: what an agent's output must be is nobody's to know who may not answer.
+  const completion = await completeTask(db, given, async (inForm) => {
+    if (answer.decision === 'edit') await checkEdit(db, account_id, answer);
     const wanted = [
       ...attachmentsAt(attachments),
       ...inForm.map(({ field, file_id }) => ({ path: ['output', field], file_id })),

@@ -249,7 +249,7 @@ test('it changes a hundred times at most whose a gate is; then it stays with all
   await assigned(last, anna.person_id);
   await assigned(handed, ben.person_id);
   await story.orchflow.db.updateTable('gates').set({ assigned_times: 100 }).execute();
-  const refused = await story.user.post(`/runs/${handed}/tasks/ask/assign`, { person_id: anna.person_id });
+  const refused = await ben.post(`/runs/${handed}/tasks/ask/assign`, { person_id: anna.person_id });
   expect(refused).toMatchObject({ status: 409, body: { code: 'STEERED_TOO_OFTEN' } });
   await assigned(handed, ben.person_id);
   await story.user.patch(`/people/${anna.person_id}`, { status: 'inactive' });

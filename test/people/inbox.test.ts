@@ -73,6 +73,7 @@ test('it has what a person needs to decide: question, material, draft and decisi
     skills: ['legal'],
     person: { person_id: anna.person_id, name: 'Anna' },
     assigned_at: expect.any(String),
+    assignment_note: null,
     opened_at: expect.any(String),
     due_at: expect.any(String),
     overdue: false,

@@ -92,7 +92,9 @@ test('what is given is changed, what is not stays, and null takes away what may 
   expect(changed).toMatchObject({ status: 200 });
   expect(changed.body).toEqual({ ...before, skills: ['tax'], email: null, max_open: null });
   expect((await owner.patch(`/people/${person_id}`, {})).body).toEqual(changed.body);
-  expect((await owner.patch(`/people/${person_id}`, { name: null })).body).toEqual(changed.body);
+  for (const field of ['name', 'skills', 'status'])
+    expectFault(await owner.patch(`/people/${person_id}`, { [field]: null }), `/${field}`);
+  expect((await owner.get(`/people/${person_id}`)).body).toEqual(changed.body);
 });
 
 test('a list has pages, and those with a skill, or a status', async () => {
@@ -145,6 +147,8 @@ test('a request that is made again makes the person once, and gets the same key'
   expect((await owner.get('/people')).body.people).toHaveLength(1);
 });
 
+const skillsFrom = (first: number) => Array.from({ length: 20 }, (_, n) => `skill ${first + n}`);
+
 test.each<[string, object, string]>([
   ['an empty skill', { human_gates: [{ name: 'legal', skills: [''] }] }, '/human_gates/0/skills/0'],
   [
@@ -154,6 +158,16 @@ test.each<[string, object, string]>([
   ],
   ['skills that are a text', { human_gates: [{ name: 'legal', skills: 'legal' }] }, '/human_gates/0/skills'],
   ['what is asked about without words', { ask_me_about: [{ about: ' ' }] }, '/ask_me_about/0/about'],
+  [
+    '40 skills at its start',
+    { ask_me_about: [0, 20].map((first) => ({ about: 'a', skills: skillsFrom(first) })) },
+    '/ask_me_about',
+  ],
+  [
+    '40 skills of what may be one task',
+    { human_gates: [0, 20].map((first) => ({ name: 'a', skills: skillsFrom(first) })) },
+    '/human_gates',
+  ],
   ['an unknown field of it', { ask_me_about: ['a', { about: 'b', skill: 'c' }] }, '/ask_me_about/1/skill'],
 ])('a run that asks for %s is refused with the place of the fault', async (_what, given, pointer) => {
   expectFault(await owner.post('/runs', { task: 'Launch a newsletter', ...given }), pointer);
@@ -176,6 +190,13 @@ test('an account has a thousand people at most', async () => {
     code: 'LIMIT_REACHED',
     detail: 'This account has 1000 people, and may have no more. Remove one.',
   });
+});
+
+test('a process that knows no people lets in a key of a person nowhere; no other key is like it', async () => {
+  const { person_id } = await add();
+  const key = orchflow.db.selectFrom('api_keys').select('scopes').where('person_id', '=', person_id);
+  expect((await key.executeTakeFirstOrThrow()).scopes).toEqual(['own_gates']);
+  expectFault(await owner.post('/keys', { name: 'x', scopes: ['own_gates'] }), '/scopes/0');
 });
 
 test("a person's own key finds no other route than those that are for people", async () => {

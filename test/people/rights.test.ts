@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { sql } from 'kysely';
 import { until, type User } from '../harness/orchflow.ts';
+import { registerAgent, runAgent } from '../harness/agent.ts';
 import { startSteps } from '../harness/orchestration.ts';
 import { addPerson, untilAssigned } from '../harness/people.ts';
 import { expectFault, expectProblem } from '../harness/problem.ts';
@@ -69,6 +70,23 @@ test('a person sees and answers what is theirs, or nobody\u2019s and within thei
   expect((await ben.get('/inbox')).body.gates.map(({ run_id }: { run_id: string }) => run_id).toSorted()).toEqual(
     [pool.run_id, others.run_id].toSorted(),
   );
+});
+
+test('an edit of what is not theirs tells nothing of what its agent must make', async () => {
+  const anna = await add({ skills: ['legal'] });
+  const output_schema = { type: 'object', properties: { verdict: { enum: ['yes'] } }, required: ['verdict'] };
+  const { provider_id } = story;
+  const agent_id = await registerAgent(story.user, { provider_id, output_schema, require_approval: true });
+  story.model.on(() => ({ verdict: 'yes' }));
+  const run = await runAgent(story.user, agent_id);
+  await run.untilWaiting('T1');
+  const path = `/runs/${run.run_id}/tasks/T1/complete`;
+  for (const output of ['no JSON', '{"verdict":"no"}', '{"verdict":"yes"}']) {
+    expectProblem(await anna.post(path, { decision: 'edit', output }), notFound('Task'));
+  }
+  await story.user.post(`/runs/${run.run_id}/tasks/T1/assign`, { person_id: anna.person_id });
+  expectFault(await anna.post(path, { decision: 'edit', output: '{"verdict":"no"}' }), '/output');
+  expect((await anna.post(path, { decision: 'edit', output: '{"verdict":"yes"}' })).status).toBe(200);
 });
 
 test('people of another account see and answer nothing, whatever they know', async () => {

@@ -4,6 +4,9 @@ import type { TaskState } from './states.ts';
 
 /** Pure: how a plan and its dependencies become the tasks of a run. */
 
+/** So many skills a task asks for, whatever gates meet in it. */
+export const maxAsked = 20;
+
 type Agent = RunInput['agents'][number];
 type Dependencies = { id: string; depends_on: string[] }[];
 

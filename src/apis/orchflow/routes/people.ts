@@ -20,6 +20,9 @@ export const peopleRouter = createRouter();
 
 const params = z.object({ person_id: id });
 
+/** Of who makes a key for a person. */
+const neededBeside = 'The key that asks needs `runs:read` and `gates:answer` too, as it gives them away.';
+
 const create = route({
   method: 'post',
   path: '/',
@@ -29,7 +32,7 @@ const create = route({
   summary: 'Add a person, with a key of their own; it is shown this once',
   description:
     'Their key sees and answers the gates that are assigned to them, and those that are assigned to nobody and ask for skills ' +
-    `which they have all of; for it there is nothing else. Gates that wait for such skills are theirs soon. An account has at most ${maxPeople} people.`,
+    `which they have all of; for it there is nothing else. Gates that wait for such skills are theirs soon. ${neededBeside} An account has at most ${maxPeople} people.`,
   request: { body: body(createPersonSchema) },
   responses: { 201: json(personWithKeySchema, 'The person, with their key') },
   links: links({ person_id: '/person_id' }, 'getPerson', 'updatePerson', 'renewPersonKey', 'deletePerson'),
@@ -118,7 +121,7 @@ const renewKey = route({
   scope: 'people:write',
   tags: ['People'],
   summary: 'A new key for a person, shown once; the one before ends',
-  description: 'A second later no server takes the key before any more.',
+  description: `A second later no server takes the key before any more. ${neededBeside}`,
   request: { params },
   responses: { 200: json(personWithKeySchema, 'The person, with their new key') },
   problems: [404],

@@ -127,8 +127,10 @@ const assign = route({
 
 tasksRouter.openapi(assign, async (c) => {
   const { run_id, task_id } = c.req.valid('param');
-  const gate = await assignTask(c.var.deps, c.var.principal, { run_id, task_id, ...c.req.valid('json') });
-  const { gate_id, person_id } = gate;
-  const message = `Task ${task_id} ${person_id === null ? 'is open to all who have its skills.' : 'is assigned.'}`;
+  const { deps, principal, idempotency } = c.var;
+  const asked = { run_id, task_id, ...c.req.valid('json') };
+  const { gate_id, person_id, skills } = await assignTask(deps, principal, asked, idempotency);
+  const released = skills.length > 0 ? 'is open to all who have its skills' : 'is for keys of the account to answer';
+  const message = `Task ${task_id} ${person_id === null ? released : 'is assigned'}.`;
   return c.json({ run_id, task_id, gate_id, person_id, message }, 200);
 });

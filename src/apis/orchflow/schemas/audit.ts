@@ -34,7 +34,7 @@ const modelCallSchema = z
   .meta({ id: 'ModelCall' });
 
 const { gate_id, kind, status, reason, decisions, opened_at, due_at, answered_at, attachments } = gateSchema.shape;
-const { skills, person, assigned_at } = gateSchema.shape;
+const { skills, person, assigned_at, assignment_note } = gateSchema.shape;
 
 const pastGateSchema = z
   .object({
@@ -52,6 +52,7 @@ const pastGateSchema = z
     skills,
     person,
     assigned_at,
+    assignment_note,
     opened_at,
     due_at,
     answered_at,

@@ -3,7 +3,7 @@ import { id, timestamp } from '../../../fields.ts';
 import { cursor, limit } from '../../../http/cursor.ts';
 import { skill } from '../../../people/skills-schema.ts';
 import { runKind } from './run.ts';
-import { assigneeSchema, decisionSchema, formFieldSchema, gateKind } from './task.ts';
+import { assigneeSchema, assignment_note, decisionSchema, formFieldSchema, gateKind } from './task.ts';
 
 export const inboxQuery = z.object({
   limit,
@@ -37,6 +37,7 @@ export const inboxItemSchema = z
     skills: z.array(z.string()),
     person: assigneeSchema,
     assigned_at: timestamp.nullable(),
+    assignment_note,
     opened_at: timestamp,
     due_at: timestamp.nullable(),
     overdue: z.boolean(),

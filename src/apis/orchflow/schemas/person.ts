@@ -26,12 +26,15 @@ export const createPersonSchema = requestObject({
   status: status.default('active'),
 }).meta({ id: 'CreatePerson' });
 
-export const updatePersonSchema = requestObject({
-  ...given,
-  name: given.name.optional(),
-  skills: ownSkills.optional(),
-  status: status.optional(),
-}).meta({ id: 'UpdatePerson' });
+/** Null takes away what may be missing, and is refused of the rest. */
+export const updatePersonSchema = z
+  .strictObject({
+    ...given,
+    name: given.name.optional(),
+    skills: ownSkills.optional(),
+    status: status.optional(),
+  })
+  .meta({ id: 'UpdatePerson' });
 
 export const personListQuery = z.object({
   limit,

@@ -5,7 +5,7 @@ import { labelsShape } from '../../../runs/labels-schema.ts';
 import { remarkShape } from '../../../runs/remark-schema.ts';
 import { budgetShape, gateTermsShape, onBudget, onTimeout } from '../../../runs/terms-schema.ts';
 import { beginsShape, startTimeShape } from '../../../runs/start-time-schema.ts';
-import { askedSkills } from '../../../people/skills-schema.ts';
+import { askedSkills, tooManyAsked } from '../../../people/skills-schema.ts';
 import { usageSchema } from '../../../runs/usage-schema.ts';
 import { taskSchema } from './task.ts';
 import { id, line, requestObject, text, timestamp, url } from '../../../fields.ts';
@@ -50,6 +50,12 @@ const askedAboutSchema = requestObject({ about: text(1, 500), skills: askedSkill
   id: 'AskedAbout',
   description: 'What a person is asked for, who must have these skills; one person is asked for all of it.',
 });
+
+/** They may be for one person, who has the skills of all. */
+function requireOnePerson(asked: (string | { skills?: string[] | undefined })[], context: z.RefinementCtx): void {
+  const message = tooManyAsked(asked);
+  if (message !== undefined) context.addIssue({ code: 'custom', message });
+}
 
 /** Those that were stored by earlier releases may have null for what was not named. */
 const gateOfRunSchema = z
@@ -96,20 +102,22 @@ export const createRunSchema = requestObject({
   human_gates: z
     .array(z.union([text(1, 200), humanGateSchema]))
     .max(20)
+    .superRefine(requireOnePerson)
     .default([])
     .meta({
       description:
         'Planned steps that a person does. A gate that no planned task is becomes a task of its own, before the tasks that ' +
-        'must wait for it or before the final output. Of several at one task, the strictest terms hold.',
+        'must wait for it or before the final output. Of several at one task, the strictest terms hold, and it asks for the skills of all: 20 together at most.',
       example: ['legal approval'],
     }),
   ask_me_about: z
     .array(z.union([text(1, 500), askedAboutSchema]))
     .max(20)
+    .superRefine(requireOnePerson)
     .default([])
     .meta({
       description:
-        'What a person is asked for (task T1) before the agents begin; where skills are given, somebody who has all of them.',
+        'What a person is asked for (task T1) before the agents begin; where skills are given, somebody who has all of them: 20 together at most.',
       example: ['brand voice', 'target audience'],
     }),
   require_approval: z.boolean().default(false).meta({ description: 'Every AI task waits for approval.' }),

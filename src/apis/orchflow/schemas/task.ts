@@ -43,6 +43,10 @@ export const assigneeSchema = z
   ])
   .meta({ description: 'Whose it is.' });
 
+export const assignment_note = z.string().nullable().meta({
+  description: 'Why it was given to them, or given back: the `note` of who has done it.',
+});
+
 export const gateSchema = z
   .object({
     gate_id: z.string().meta({ description: 'New for each pause.' }),
@@ -68,6 +72,7 @@ export const gateSchema = z
     skills: z.array(z.string()).meta({ description: 'What it asks for.' }),
     person: assigneeSchema,
     assigned_at: timestamp.nullable(),
+    assignment_note,
     opened_at: timestamp,
     due_at: timestamp.nullable(),
     answered_at: timestamp.nullable(),
@@ -143,7 +148,8 @@ export const taskCompletedSchema = z
 
 export const assignTaskSchema = requestObject({
   person_id: id.nullable().meta({
-    description: 'Null gives it back to all who have its skills: it is assigned to nobody by itself from then on.',
+    description:
+      'Null gives it back to all who have its skills, and without skills to the keys of the account: it is assigned to nobody by itself from then on.',
     example: 'per_abc123',
   }),
   ...remarkShape,
