@@ -101,9 +101,8 @@ export async function getAgent(
     version === 'latest'
       ? await findAgent(db, account_id, agent_id)
       : await findAgentVersion(db, account_id, agent_id, Number(version.slice(1)));
-  if (found) return found;
-  const isThere = version !== 'latest' && (await findAgent(db, account_id, agent_id));
-  throw notFound(isThere ? 'Agent version' : 'Agent');
+  if (!found) throw notFound(version === 'latest' ? 'Agent' : 'Agent version');
+  return found;
 }
 
 /** What is given, when the account has the tools and the provider that it names. A blank prompt is none. */
