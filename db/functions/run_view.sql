@@ -7,7 +7,7 @@ begin
     from runs
     left join texts as final on final.text_id = runs.final_output_id,
     lateral (
-      select runs.run_id, runs.kind, runs.origin, runs.status, runs.phase, runs.task,
+      select runs.run_id, runs.status, runs.phase, runs.task,
         array(
           select tasks.id
           from gates
@@ -18,8 +18,8 @@ begin
         tasks_view(for_run) as tasks, final.text as final_output, runs.error, warnings_of(runs) as warnings, usage_of(for_run) as usage,
         runs.agents, gates_view(runs.human_gates) as human_gates, runs.ask_me_about, runs.require_approval,
         without_password(runs.webhook_url) as webhook_url, runs.gate_due_in, runs.remind_every, runs.on_timeout,
-        without_password(runs.escalation_webhook_url) as escalation_webhook_url, runs.provider_id, runs.orchestration_id,
-        runs.agent_id,
+        without_password(runs.escalation_webhook_url) as escalation_webhook_url, runs.provider_id,
+        runs.kind, runs.origin, runs.orchestration_id, runs.agent_id,
         runs.forked_from, runs.attempt, runs.fallback_provider_ids, runs.max_cost_usd, runs.max_tokens, runs.on_budget,
         runs.metadata, runs.tags, attachments_view(for_run, '') as attachments,
         pending_for(runs) as pending_for, queue_position(runs) as queue_position, iso(runs.start_at) as start_at,

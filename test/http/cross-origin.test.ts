@@ -25,7 +25,8 @@ const paths: [path: string, allow: string][] = [
   ['/health', 'GET, HEAD, OPTIONS'],
   ['/openapi.json', 'GET, HEAD, OPTIONS'],
   ['/api/v1/auth/register', 'POST, OPTIONS'],
-  ['/api/v1/agents/templates', 'GET, HEAD, OPTIONS'],
+  // An agent could have that id.
+  ['/api/v1/agents/templates', 'GET, HEAD, PATCH, DELETE, OPTIONS'],
   ['/api/v1/runs', 'POST, GET, HEAD, OPTIONS'],
   ['/api/v1/runs/unknown', 'GET, HEAD, DELETE, PATCH, OPTIONS'],
   ['/api/v1/runs/unknown/tasks/T1/complete', 'POST, OPTIONS'],
