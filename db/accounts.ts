@@ -116,6 +116,7 @@ export function deleteClosedAccount(db: Db, account_id: string): Promise<boolean
     // Of those that were purged before, webhooks may have been on their way.
     const purged = trx.selectFrom('purged_runs').select('run_id').where('account_id', '=', account_id);
     await trx.updateTable('runs').set({ webhook_url: null }).where('run_id', 'in', purged).execute();
+    await trx.deleteFrom('assignment_looks').where('account_id', '=', account_id).execute();
     await trx.deleteFrom('accounts').where('account_id', '=', account_id).execute();
     return true;
   });
