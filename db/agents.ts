@@ -29,6 +29,11 @@ export type VersionSummary = Pick<AgentVersion, 'version' | 'version_id' | 'crea
 /** What becomes of a change: the agent as it is now, or why not. */
 export type ChangedAgent = { agent: AgentVersion } | { refused: 'name_taken' | 'too_many_versions' | 'not_found' };
 
+/** The number of a version such as `v2`. */
+export function versionNumber(version: string): number {
+  return Number(version.slice(1));
+}
+
 const versionName = sql<string>`'v' || agent_versions.number`;
 
 function versions(db: Db, account_id: string) {
@@ -204,7 +209,7 @@ export function updateAgent(
     const spec = change(before.spec);
     if (JSON.stringify(spec) === JSON.stringify(before.spec)) return { agent: before };
     if (await hasName(trx, account_id, agent_id, spec.name)) return { refused: 'name_taken' };
-    const number = Number(before.version.slice(1)) + 1;
+    const number = versionNumber(before.version) + 1;
     if (number > maxAgentVersions) return { refused: 'too_many_versions' };
     await insertVersion(trx, agent_id, number, spec);
     await trx

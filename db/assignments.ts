@@ -48,6 +48,8 @@ const mostComparisons = 200_000;
  */
 export async function listToAssign(db: Db, account_id: string, limit: number): Promise<GateOfRun[]> {
   const order = sql`coalesce(due_at, 'infinity'::timestamptz), opened_at, gate_id`;
+  const isWanted = sql`
+    status = 'open' and account_id = ${account_id} and person_id is null and skills <> '{}' and assignment = 'wanted'`;
   const { rows } = await sql<GateOfRun>`
     with held as materialized (
       select run_id, gate_id, person_id, skills, assignment, due_at, opened_at,
@@ -59,8 +61,7 @@ export async function listToAssign(db: Db, account_id: string, limit: number): P
         lateral (select coalesce(held, 0) as open) as load
       where account_id = ${account_id} and status = 'active' and (max_open is null or max_open > open)
     ), wanted as materialized (
-      select skills from gates
-      where status = 'open' and account_id = ${account_id} and person_id is null and skills <> '{}' and assignment = 'wanted'
+      select skills from gates where ${isWanted}
       group by skills order by min(coalesce(due_at, 'infinity'::timestamptz)), min(opened_at)
       limit ${mostComparisons}::bigint / (1 + (select count(*) from free))
     ), fitting as materialized (
@@ -72,8 +73,7 @@ export async function listToAssign(db: Db, account_id: string, limit: number): P
         or assignment = 'automatic' and not people.skills @> held.skills)
       union all
       (select run_id, gate_id, due_at, opened_at from gates
-      where status = 'open' and account_id = ${account_id} and person_id is null and skills <> '{}' and assignment = 'wanted'
-        and skills in (select skills from fitting)
+      where ${isWanted} and skills in (select skills from fitting)
       order by ${order} limit (select case when bool_and(places is not null) then sum(places)::bigint end from free))
     ) as found
     order by ${order} limit ${limit}`.execute(db);

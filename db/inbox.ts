@@ -1,38 +1,38 @@
 import { sql, type RawBuilder } from 'kysely';
-import type { HumanField } from '../workflows/contract/field-values.ts';
-import type { Decision, GateKind } from '../workflows/contract/states.ts';
+import type { GateKind } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
-import type { Assignee, JsonText } from './run-views.ts';
+import type { GateView, JsonText } from './run-views.ts';
 import type { RunKind } from './schema.ts';
 
 /** What waits for people: the open gates of an account. Postgres writes the JSON, and it goes to the wire as it is. */
 
-export type InboxItem = {
-  gate_id: string;
+export type InboxItem = Pick<
+  GateView,
+  | 'gate_id'
+  | 'kind'
+  | 'reason'
+  | 'fields'
+  | 'decisions'
+  | 'skills'
+  | 'person'
+  | 'assigned_at'
+  | 'assignment_note'
+  | 'opened_at'
+  | 'due_at'
+> & {
   run_id: string;
   run_kind: RunKind;
   task_id: string;
-  kind: GateKind;
   goal: string;
   title: string;
   /** What a person is asked, or what the task is about. */
   question: string;
-  reason: string | null;
   /** What a human step shows with its prompt, and what is filled in there. */
   context: string | null;
-  fields: HumanField[] | null;
-  decisions: Decision[];
   /** The output that waits for approval, or the arguments of a call. */
   draft: string | null;
   /** What the tasks before it have made, and people have answered. */
   material: { task_id: string; title: string; output: string }[];
-  skills: string[];
-  person: Assignee | null;
-  assigned_at: string | null;
-  /** Why it was given to them, or given back. */
-  assignment_note: string | null;
-  opened_at: string;
-  due_at: string | null;
   overdue: boolean;
 };
 

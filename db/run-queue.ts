@@ -1,5 +1,6 @@
 import { sql, type RawBuilder } from 'kysely';
 import type { Db } from './index.ts';
+import { queuedAccounts } from './queued-accounts.ts';
 import type { OutboxEntry } from './outbox.ts';
 
 /**
@@ -70,17 +71,8 @@ async function begin(db: Db, account_id: RawBuilder<unknown>, most: number | nul
 
 /** Up to `limit` accounts that have a run which can begin now, in any order. */
 export async function listAccountsToBegin(db: Db, most: number | null, limit: number): Promise<string[]> {
-  // Each account is looked for after the one before, so that what waits of one costs no other anything.
   const { rows } = await sql<{ account_id: string }>`
-    with recursive queued as (
-      (select account_id from runs where queued_at is not null order by account_id limit 1)
-      union all
-      select following.account_id
-      from queued, lateral (
-        select account_id from runs
-        where queued_at is not null and account_id > queued.account_id
-        order by account_id limit 1) as following
-    )
+    with recursive ${queuedAccounts('runs', sql`queued_at is not null`)}
     select account_id from queued join accounts using (account_id)
     where suspended_at is null
       and exists (

@@ -17,7 +17,7 @@ export type JsonText<T> = string & { readonly json?: T };
 export type Usage = { llm_calls: number; input_tokens: number; output_tokens: number; cost_usd: number };
 
 /** Without a name: they were removed. */
-export type Assignee = { person_id: string; name: string | null };
+type Assignee = { person_id: string; name: string | null };
 
 export type GateView = {
   gate_id: string;

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from './index.ts';
+import { queuedAccounts } from './queued-accounts.ts';
 import { withinLimit } from './limits.ts';
 import type { RunDelivery } from '../workflows/contract/inputs.ts';
 import type { RunStatus } from '../workflows/contract/states.ts';
@@ -75,17 +76,8 @@ const isFound = sql<boolean>`
 
 /** The accounts that have something to send now, in any order. Of a suspended one all waits. */
 export async function listAccountsWithDue(db: Db): Promise<string[]> {
-  // Each account is looked for after the one before, so that what waits of one costs no other anything.
   const { rows } = await sql<{ account_id: string }>`
-    with recursive queued as (
-      (select account_id from webhook_deliveries where next_attempt_at is not null order by account_id limit 1)
-      union all
-      select following.account_id
-      from queued, lateral (
-        select account_id from webhook_deliveries
-        where next_attempt_at is not null and account_id > queued.account_id
-        order by account_id limit 1) as following
-    )
+    with recursive ${queuedAccounts('webhook_deliveries', sql`next_attempt_at is not null`)}
     select account_id from queued join accounts using (account_id)
     where suspended_at is null and exists (
       select from webhook_deliveries as due

@@ -3,6 +3,7 @@ import { createDb } from '../db/index.ts';
 import { createLiveSender, type LiveSender } from '../db/live.ts';
 import { managedModels, offersManaged } from './agents/managed.ts';
 import type { Config } from './config.ts';
+import { createRunEngine } from './engine.ts';
 import { createGuardedFetch } from './fetch/index.ts';
 import { createFileStore } from './files/create-store.ts';
 import type { FileStore } from './files/store.ts';
@@ -10,13 +11,10 @@ import { keepHouse } from './housekeeping.ts';
 import { createOpenAnswers, type OpenAnswers } from './http/open-answers.ts';
 import { createRateLimits, type RateLimits } from './http/rate-limits.ts';
 import { createAssigner, type Assigner } from './people/assigner.ts';
-import { orchestrationWorkflow } from './orchestrations/workflow.ts';
 import { createRunEvents, type RunEvents } from './runs/events.ts';
 import type { GoalDeps } from './runs/goals.ts';
-import { agentWorkflow } from './runs/agent-workflow.ts';
-import { goalWorkflow } from './runs/workflow.ts';
 import { createTemporalClient } from './temporal/client.ts';
-import { createEngine, type Engine } from './temporal/engine.ts';
+import type { Engine } from './temporal/engine.ts';
 import { endLost } from './temporal/lost.ts';
 import { createOutbox } from './temporal/outbox.ts';
 import { removePurged } from './temporal/purged.ts';
@@ -47,13 +45,7 @@ export type AppDeps = GoalDeps & {
 export function startAppDeps({ config, log, version }: { config: Config; log: Logger; version: string }) {
   const db = createDb(config.DATABASE_URL, config.DATABASE_POOL_SIZE);
   const client = createTemporalClient(config);
-  const { TEMPORAL_TASK_QUEUE: taskQueue, RUN_HISTORY_LIMIT: historyLimit } = config;
-  const workflows = {
-    goal: goalWorkflow({ db, historyLimit }),
-    orchestration: orchestrationWorkflow({ db, historyLimit }),
-    agent: agentWorkflow({ db, historyLimit }),
-  };
-  const engine = createEngine({ client, db, taskQueue, workflows });
+  const engine = createRunEngine({ config, db, client });
   const outbox = createOutbox({ db, engine, log, maxActiveRuns: config.MAX_ACTIVE_RUNS_PER_ACCOUNT });
   const limits = createRateLimits(config);
   const guarded = createGuardedFetch({

@@ -5,11 +5,8 @@ import { createDb } from '../db/index.ts';
 import { findStoredRun } from '../db/reconcile.ts';
 import { requireEncryptionKey } from './accounts/encryption-key.ts';
 import { loadConfig } from './config.ts';
-import { orchestrationWorkflow } from './orchestrations/workflow.ts';
-import { agentWorkflow } from './runs/agent-workflow.ts';
-import { goalWorkflow } from './runs/workflow.ts';
+import { createRunEngine } from './engine.ts';
 import { createTemporalClient } from './temporal/client.ts';
-import { createEngine } from './temporal/engine.ts';
 import { createOutbox } from './temporal/outbox.ts';
 import type { Sides } from './temporal/mend.ts';
 import { reconcile, type Finding, type ReconcileOptions } from './temporal/reconcile.ts';
@@ -80,13 +77,7 @@ async function main(): Promise<number> {
   await requireEncryptionKey(config, log);
   const db = createDb(config.DATABASE_URL, 6, { statement_timeout: 0 });
   const client = createTemporalClient(config);
-  const { TEMPORAL_TASK_QUEUE: taskQueue, RUN_HISTORY_LIMIT: historyLimit } = config;
-  const workflows = {
-    goal: goalWorkflow({ db, historyLimit }),
-    orchestration: orchestrationWorkflow({ db, historyLimit }),
-    agent: agentWorkflow({ db, historyLimit }),
-  };
-  const engine = createEngine({ client, db, taskQueue, workflows });
+  const engine = createRunEngine({ config, db, client });
   const outbox = call.mends
     ? createOutbox({ db, engine, log, maxActiveRuns: config.MAX_ACTIVE_RUNS_PER_ACCOUNT })
     : undefined;

@@ -5,13 +5,10 @@ import { createDb } from '../db/index.ts';
 import { createLiveSender } from '../db/live.ts';
 import { managedModels, offersManaged } from './agents/managed.ts';
 import type { Config } from './config.ts';
+import { createRunEngine } from './engine.ts';
 import { createGuardedFetch } from './fetch/index.ts';
 import { createFileStore } from './files/create-store.ts';
-import { orchestrationWorkflow } from './orchestrations/workflow.ts';
-import { agentWorkflow } from './runs/agent-workflow.ts';
-import { goalWorkflow } from './runs/workflow.ts';
 import { createTemporalClient } from './temporal/client.ts';
-import { createEngine } from './temporal/engine.ts';
 import { createOperators } from './temporal/operators.ts';
 import { createOutbox } from './temporal/outbox.ts';
 import { builtInTools } from './tools/index.ts';
@@ -28,15 +25,9 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
   const db = createDb(config.DATABASE_URL, config.DATABASE_POOL_SIZE);
   // One of its own: on a worker's connection a deadline is that of each try, and tries go on for ten seconds.
   const client = createTemporalClient(config);
-  const { TEMPORAL_TASK_QUEUE: taskQueue, RUN_HISTORY_LIMIT: historyLimit } = config;
-  const workflows = {
-    goal: goalWorkflow({ db, historyLimit }),
-    orchestration: orchestrationWorkflow({ db, historyLimit }),
-    agent: agentWorkflow({ db, historyLimit }),
-  };
   const outbox = createOutbox({
     db,
-    engine: createEngine({ client, db, taskQueue, workflows }),
+    engine: createRunEngine({ config, db, client }),
     log,
     maxActiveRuns: config.MAX_ACTIVE_RUNS_PER_ACCOUNT,
   });

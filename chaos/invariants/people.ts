@@ -1,7 +1,4 @@
-import type { Evidence } from '../evidence.ts';
 import { entries, type Invariant } from './runs.ts';
-
-type Event = Evidence['events'][number];
 
 /** 36. Who answers with a key of their own has the gate, or nobody has it, and they have its skills; such an answer is theirs. */
 export const gatesAreAnsweredByWhomTheyAreWith: Invariant = (e) => {
@@ -9,7 +6,7 @@ export const gatesAreAnsweredByWhomTheyAreWith: Invariant = (e) => {
   for (const events of Map.groupBy(e.events, ({ run_id }) => run_id).values()) {
     const holders = new Map<unknown, unknown>();
     for (const { type, data, run_id } of events.toSorted((a, b) => a.seq - b.seq)) {
-      if (isAssignment({ type })) holders.set(data.gate_id, data.person_id);
+      if (isAssignment(type)) holders.set(data.gate_id, data.person_id);
       const by = data.by as { kind: string; id: string } | undefined;
       if (type !== 'gate.answered' || by?.kind !== 'person') continue;
       const holder = holders.get(data.gate_id);
@@ -35,11 +32,11 @@ export const peopleAreGivenWhatTheyMayHave: Invariant = (e) => {
   const told = new Map(e.deliveries.map((delivery) => [delivery.delivery_id, delivery]));
   const toTell = new Set(e.accounts.flatMap(({ people: [first] }) => first?.person_id ?? []));
   for (const { type, run_id, seq, data } of e.events) {
-    if (!isAssignment({ type }) || !toTell.has(String(data.person_id))) continue;
+    if (!isAssignment(type) || !toTell.has(String(data.person_id))) continue;
     if (!told.has(`msg_${run_id}_notice-${seq}`))
       faults.push(`${data.person_id as string} was not told of ${data.gate_id as string}`);
   }
   return faults;
 };
 
-const isAssignment = ({ type }: Pick<Event, 'type'>) => type === 'gate.assigned' || type === 'gate.unassigned';
+const isAssignment = (type: string) => type === 'gate.assigned' || type === 'gate.unassigned';

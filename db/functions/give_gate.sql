@@ -1,5 +1,6 @@
 -- Gives an open gate to a person, or, with null, to nobody; tells it in its run; and has the person told, where they have
--- said where: all of it or nothing. By hand it is the event of a request. What the account's own keys do is not counted. The caller holds the lock on the run, and then the assignments of its account.
+-- said where: all of it or nothing. By hand it is the event of a request. What the account's own keys do is not counted. The
+-- caller holds the lock on the run, and then the assignments of its account.
 create or replace function give_gate(
   for_gate text, to_person text, how text, by_actor jsonb default null, given_note text default null,
   for_request text default null

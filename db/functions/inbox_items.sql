@@ -42,15 +42,13 @@ begin
       join tasks as done on done.run_id = gates.run_id and done.id = needed.id
       join texts as made on made.text_id = done.output_id),
     'skills', gates.skills,
-    'person', case when gates.person_id is not null
-      then json_build_object('person_id', gates.person_id, 'name', people.name) end,
+    'person', assignee_of(gates),
     'assignment_note', gates.assignment_note,
     'assigned_at', iso(gates.assigned_at), 'opened_at', iso(gates.opened_at), 'due_at', iso(gates.due_at),
     'overdue', coalesce(gates.due_at < now(), false))::text
   from gates
   join runs on runs.run_id = gates.run_id
   join tasks on tasks.run_id = gates.run_id and tasks.id = gates.task_id
-  left join people on people.person_id = gates.person_id
   left join texts as draft on draft.text_id = tasks.output_id
   left join texts as asked on gates.kind = 'human_step' and asked.text_id = gates.run_id || '/' || gates.task_id || '/form'
   cross join lateral (select asked.text::jsonb as form) as shown

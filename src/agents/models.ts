@@ -46,9 +46,9 @@ async function requireManaged({ db, offersManaged, managed }: ModelDeps, { accou
 
 /**
  * The agents as the run freezes them: templates filled in, and the provider of each model that the run's own provider
- * does not serve; a gateway serves all. A registered agent keeps the provider that it names. Throws `PROVIDER_REQUIRED` when the run would need a managed model and may not have
- * one, `NOT_FOUND` for an unknown provider, and `InvalidInputError` for an unknown tool, for a model that no active
- * provider serves, and for a provider of a registered agent that is not active any more.
+ * does not serve; a gateway serves all. A registered agent keeps the provider that it names. Throws `PROVIDER_REQUIRED` when
+ * the run would need a managed model and may not have one, `NOT_FOUND` for an unknown provider, and `InvalidInputError` for an
+ * unknown tool, for a model that no active provider serves, and for a provider of a registered agent that is not active any more.
  */
 export async function chooseModels(
   deps: ModelDeps,
@@ -82,12 +82,12 @@ export async function chooseModels(
       };
       if (agent_id && given.provider_id) {
         const path = pathOf(index, 'model');
-        const own = await usableProvider(deps.db, principal, { name, provider_id: given.provider_id }, path);
-        if (given.has_other_model && vendor && !own.gateway && own.provider !== vendor) {
-          const detail = `Agent "${name}" asks its own provider ${own.provider_id}, which does not serve ${model}.`;
+        const kept = await usableProvider(deps.db, principal, { name, provider_id: given.provider_id }, path);
+        if (given.has_other_model && vendor && !kept.gateway && kept.provider !== vendor) {
+          const detail = `Agent "${name}" asks its own provider ${kept.provider_id}, which does not serve ${model}.`;
           throw new InvalidInputError([{ path, detail }]);
         }
-        return { ...agent, provider_id: own.provider_id };
+        return { ...agent, provider_id: kept.provider_id };
       }
       if (!vendor || provider?.gateway || ownVendors.includes(vendor)) {
         if (model && !provider && !isManagedModel(deps, model)) throw notManaged(deps, model, pathOf(index, 'model'));

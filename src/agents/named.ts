@@ -1,4 +1,4 @@
-import { listNamedAgents, type NamedAgentVersion } from '../../db/agents.ts';
+import { listNamedAgents, versionNumber, type NamedAgentVersion } from '../../db/agents.ts';
 import type { Db } from '../../db/index.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { DomainError, requireNone, type FieldFault } from '../errors.ts';
@@ -20,7 +20,7 @@ export type NamedAgent = Omit<AgentInput, 'name' | 'agent_id' | 'version' | 'pro
  */
 export async function namedAgents(db: Db, { account_id }: Principal, given: NamedAgent[]): Promise<AgentInput[]> {
   const names = given.map(({ agent_id = null, name = null, version = 'latest' }) => {
-    const number = version === 'latest' ? null : Number(version.slice(1));
+    const number = version === 'latest' ? null : versionNumber(version);
     return { agent_id, name, number };
   });
   const found = names.length > 0 ? await listNamedAgents(db, account_id, names) : [];

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { JsonSchema } from '../../db/schema.ts';
 import type { FieldFault } from '../errors.ts';
+import { isObject } from '../llm/index.ts';
 
 /**
  * Checks values by the JSON Schemas of accounts. Each step is counted, and after so many it stops, whatever the schema and the
@@ -139,10 +140,6 @@ function* faultsOfObject(
     if (Object.hasOwn(properties, name)) yield* faultsOf(properties[name]!, member, at, steps);
     else if (!additionalProperties) yield { path: at, detail: 'is not a property of the schema' };
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 const typeWords: Record<string, string> = {

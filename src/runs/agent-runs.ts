@@ -1,4 +1,4 @@
-import { findAgent, findAgentVersion } from '../../db/agents.ts';
+import { findAgent, findAgentVersion, versionNumber } from '../../db/agents.ts';
 import type { AgentSpec, NewRun } from '../../db/schema.ts';
 import type { Principal, Remark } from '../accounts/principal.ts';
 import { checkFallbacks, chooseModels, usableProvider } from '../agents/models.ts';
@@ -104,7 +104,7 @@ async function getVersion(
   const newest = await findAgent(db, account_id, agent_id);
   if (!newest) throw notFound('Agent');
   if (version === 'latest' || version === newest.version) return newest;
-  const found = await findAgentVersion(db, account_id, agent_id, Number(version.slice(1)));
+  const found = await findAgentVersion(db, account_id, agent_id, versionNumber(version));
   if (found) return found;
   const faults = [{ path: ['version'], detail: 'is not a version of this agent' }];
   throw new DomainError('NOT_FOUND', 'Agent version not found.', { faults });

@@ -52,21 +52,7 @@ const said = {
   on_budget: onBudget,
 };
 
-const optional = {
-  description: clearable.description.optional(),
-  system_prompt: clearable.system_prompt.optional(),
-  model: clearable.model.optional(),
-  provider_id: clearable.provider_id.optional(),
-  tools: said.tools.optional(),
-  max_turns: said.max_turns.optional(),
-  timeout_seconds: said.timeout_seconds.optional(),
-  require_approval: said.require_approval.optional(),
-  max_cost_usd: clearable.max_cost_usd.optional(),
-  max_tokens: clearable.max_tokens.optional(),
-  on_budget: said.on_budget.optional(),
-  input_schema: clearable.input_schema.optional(),
-  output_schema: clearable.output_schema.optional(),
-};
+const optional = z.object({ ...clearable, ...said }).partial().shape;
 
 export const createAgentSchema = requestObject({ name, ...optional }).meta({ id: 'CreateAgent' });
 
