@@ -5,6 +5,7 @@ import {
   insertAgent,
   maxAgentVersions,
   updateAgent,
+  versionNumber,
   type AgentVersion,
 } from '../../db/agents.ts';
 import type { Db } from '../../db/index.ts';
@@ -100,9 +101,10 @@ export async function getAgent(
   const found =
     version === 'latest'
       ? await findAgent(db, account_id, agent_id)
-      : await findAgentVersion(db, account_id, agent_id, Number(version.slice(1)));
-  if (!found) throw notFound(version === 'latest' ? 'Agent' : 'Agent version');
-  return found;
+      : await findAgentVersion(db, account_id, agent_id, versionNumber(version));
+  if (found) return found;
+  const isThere = version !== 'latest' && (await findAgent(db, account_id, agent_id));
+  throw notFound(isThere ? 'Agent version' : 'Agent');
 }
 
 /** What is given, when the account has the tools and the provider that it names. A blank prompt is none. */

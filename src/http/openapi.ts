@@ -14,7 +14,7 @@ import { requireNoBody, takeNoBody } from './no-body.ts';
 
 const named = {
   agent_id: 'Agent',
-  version: 'Agent version',
+  version: 'Agent',
   provider_id: 'Provider',
   orch_id: 'Orchestration',
   delivery_id: 'Delivery',
