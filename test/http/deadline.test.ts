@@ -71,7 +71,10 @@ test('every answer says how long it took: done, refused, not found, a page, a st
 test('a read that was asked to wait has that time besides', async () => {
   const answer = await user.get(`/runs/${run_id}?wait=2.5`);
   expect(answer).toMatchObject({ status: 200, body: { status: 'pending' } });
-  expect(timeOf(answer)).toMatchObject({ wait: 2_500 });
+  // A timer of Node.js may fire up to a millisecond early; what is over the time asked for is work.
+  const { wait } = timeOf(answer);
+  expect(wait).toBeGreaterThanOrEqual(2_490);
+  expect(wait).toBeLessThanOrEqual(2_500);
 });
 
 test('a client that sends its body slowly takes its own time, whether it says how long it is or not', async () => {
