@@ -18,6 +18,7 @@ import { problemPages } from './http/problem-pages.ts';
 import { HttpError, notAllowed } from './http/problems.ts';
 import { answerError as answerOrchestrationsError } from './apis/orchestrations/envelope.ts';
 import { answerError as answerOrchflowError } from './apis/orchflow/envelope.ts';
+import { answerError as answerOrchstackError } from './apis/orchstack/envelope.ts';
 import { newId } from './ids.ts';
 import { addressOf, limit } from './http/limit.ts';
 import { createRouter } from './http/openapi.ts';
@@ -46,12 +47,15 @@ import { webhookSubscriptionsRouter } from './apis/orchflow/routes/webhook-subsc
 import { webhooksRouter } from './apis/orchflow/routes/webhooks.ts';
 import { toolsRouter } from './apis/orchflow/routes/tools.ts';
 
+/** What clients call, each path for one of the surfaces. */
+const surfaces = ['/api/*', '/v1/*'];
+
 /** The map of the API: public mounts, the auth line, protected mounts, errors. */
 export function createApp(deps: AppDeps) {
   const app = createRouter();
   const { HSTS_SECONDS } = deps.config;
 
-  for (const path of ['/api/*', '/codec/*']) app.use(path, keepNothing());
+  for (const path of [...surfaces, '/codec/*']) app.use(path, keepNothing());
   for (const path of ['/openapi.json', '/docs/*', '/problems/*']) app.use(path, keep(300));
   app.use(
     provide(deps),
@@ -66,9 +70,9 @@ export function createApp(deps: AppDeps) {
     methodNotAllowed({ app, onMethodNotAllowed: answerOtherMethod }),
   );
   // The codec has origins of its own.
-  for (const path of ['/api/*', '/health', '/openapi.json']) app.use(path, allowOrigins(deps.config.CORS_ORIGINS));
+  for (const path of [...surfaces, '/health', '/openapi.json']) app.use(path, allowOrigins(deps.config.CORS_ORIGINS));
   app.use(answerOptions());
-  app.use('/api/*', except(isUpload, limitBody(1), requireJson()));
+  for (const path of surfaces) app.use(path, except(isUpload, limitBody(1), requireJson()));
 
   app.use('/api/v1/auth/register', readBody(), limit(deps.limits.perAddress, addressOf));
   app.route('/', healthRouter);
@@ -78,13 +82,10 @@ export function createApp(deps: AppDeps) {
   mountDocs(app, deps.version);
   mountCodec(app, deps);
 
-  app.use(
-    '/api/v1/*',
-    requireApiKey(deps),
-    except(isUpload, readBody()),
-    // All keys of an account together: with more keys it may not do more.
-    limit(deps.limits.perAccount, (c) => c.var.principal.account_id),
-  );
+  const authenticate = requireApiKey(deps);
+  // All keys of an account together, on all surfaces: with more keys it may not do more.
+  const limitAccount = limit(deps.limits.perAccount, (c) => c.var.principal.account_id);
+  for (const path of ['/api/v1/*', '/v1/*']) app.use(path, authenticate, except(isUpload, readBody()), limitAccount);
 
   app.route('/api/v1/runs', runStartsRouter);
   app.route('/api/v1/runs', runsRouter);
@@ -151,6 +152,7 @@ function answerOtherMethod(c: Context, allow: string[]): Response {
 
 /** Each surface puts errors into its own words. */
 function answerError(error: unknown, c: Context): Response {
+  if (c.req.path.startsWith('/v1/')) return answerOrchstackError(error, c);
   const isOrchestrations = c.req.path.startsWith('/api/v1/orchestrations');
   return isOrchestrations ? answerOrchestrationsError(error, c) : answerOrchflowError(error, c);
 }

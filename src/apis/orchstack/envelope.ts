@@ -1,0 +1,14 @@
+import type { Context } from 'hono';
+import { problemDetails, problemOf, waysOutOfV1, type WaysOut } from '../../http/problems.ts';
+
+/** What OrchStack has a word of its own for; what it has not is asked for at `/api/v1`. */
+const waysOut: WaysOut = {
+  ...waysOutOfV1,
+  create_orchestration: 'Create one of your own with POST /v1/workflows.',
+  replace_orchestration: 'Change it with PATCH.',
+};
+
+/** OrchStack's errors, of which its page says nothing: the house's problem details (RFC 9457). */
+export function answerError(error: unknown, c: Context): Response {
+  return problemDetails(c, problemOf(error, waysOut));
+}
