@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { registerAgent } from '../test/harness/agent.ts';
 import { register, type User } from '../test/harness/client.ts';
 import { definition } from './orchestration.ts';
 import { expiredMark, type Outside } from './outside.ts';
@@ -9,6 +10,9 @@ export type Person = { person_id: string; api_key: string };
 
 /** What gates ask for that only these people may answer. */
 export const skill = 'legal';
+
+/** The registered agent whose calls people approve. */
+export const carefulAgent = 'clerk';
 
 export type Account = {
   name: string;
@@ -23,6 +27,8 @@ export type Account = {
   escalation_url: string;
   subscription_secret: string;
   people: Person[];
+  /** Registered: one whose calls and output people approve, and one without tools. */
+  agents: [careful: string, plain: string];
 };
 
 /** An account with its providers and an orchestration, while all is well; on a busy machine not always at the first try. */
@@ -63,6 +69,14 @@ async function open(api: string, name: string, outside: Outside): Promise<Accoun
     escalation_url: outside.endpoint(`${name}-escalation`, user.webhook_secret),
     subscription_secret: subscribed.body.secret,
     people: [await addPerson(user, { notify_url, max_open: 1 }), await addPerson(user, { max_open: 3 })],
+    agents: [
+      await registerAgent(user, {
+        name: carefulAgent,
+        tools: ['run_javascript', { name: 'http_request', require_approval: true }],
+        require_approval: true,
+      }),
+      await registerAgent(user, { name: 'scribe' }),
+    ],
   };
 }
 

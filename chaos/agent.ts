@@ -1,15 +1,18 @@
 import type { ModelCall, Reply } from '../test/fakes/model.ts';
+import { carefulAgent } from './accounts.ts';
 import type { Random } from './random.ts';
 
 /** Told from all others, so that a call of a tool is known again wherever it comes to light. */
 let orders = 0;
 
+/** Where people approve each call: the agents of these names, and the step. */
+const isCareful = new RegExp(`the agent "(writer|${carefulAgent})"|workflow: "publish"`);
+
 /** What the model of an agent with tools answers: it calls some. Undefined when it has none, or enough. */
 export function agentReply(call: ModelCall, web: string, random: Random): Reply | undefined {
   const { tools, tool_choice, calls, system } = call;
   if (tools.length === 0 || tool_choice === 'none') return undefined;
-  // Where people approve each call: the agent of that name, and the step.
-  const place = /the agent "writer"|workflow: "publish"/.test(system) ? 'careful' : 'free';
+  const place = isCareful.test(system) ? 'careful' : 'free';
   const order = () => {
     orders += 1;
     return { name: 'http_request', arguments: { url: `${web}/${place}`, method: 'POST', body: `order-${orders}` } };

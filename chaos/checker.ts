@@ -119,6 +119,7 @@ export function coverage(e: Evidence): Record<string, number> {
 export function seen(e: Evidence): Record<string, number> {
   const gates = (is: (gate: Evidence['gates'][number]) => boolean) => e.gates.filter(is).length;
   const orchestrations = e.runs.filter(({ orchestration_id }) => orchestration_id !== null);
+  const ofAgents = e.runs.filter(({ kind }) => kind === 'agent');
   const providers = new Map(e.runs.map(({ run_id, provider_id }) => [run_id, provider_id]));
   return {
     'model calls': e.llm_calls.length,
@@ -132,7 +133,8 @@ export function seen(e: Evidence): Record<string, number> {
     reruns: e.sources.size,
     'of them of orchestrations': orchestrations.filter(({ forked_from }) => forked_from !== null).length,
     orchestrations: orchestrations.length,
-    'tries of failed ones': orchestrations.reduce((sum, { attempt }) => sum + attempt - 1, 0),
+    'runs of agents': ofAgents.length,
+    'tries of failed ones': [...orchestrations, ...ofAgents].reduce((sum, { attempt }) => sum + attempt - 1, 0),
     'runs that continued as new': e.continued,
     ...courses(e),
     'queries answered to an operator': e.queries,

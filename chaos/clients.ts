@@ -13,11 +13,11 @@ import type { Random } from './random.ts';
 import { createRequests, type Asking, type Requests } from './requests.ts';
 import { createShapes, laterOf, requestOf, rerunOf, type Shape } from './shapes.ts';
 
-/** Of one orchestration that fails. */
+/** Of one orchestration, or run of an agent, that fails. */
 const maxRetries = 3;
 
 /** What may be held beside what is made for it. */
-const mayBeHeld: Shape[] = ['approvals', 'failover', 'orchestrated'];
+const mayBeHeld: Shape[] = ['approvals', 'failover', 'agent', 'orchestrated'];
 
 export type Audit = AuditedRun & { events: AuditEvent[] };
 
@@ -56,7 +56,9 @@ export function createClients({ apis, journal, random, web }: Given) {
     const any = { provider_id, webhook_url, attachments, start_in };
     const request = isOrchestration
       ? { path: `/orchestrations/${definition.id}/run?wait=${wait}`, body: { message: task, ...any } }
-      : { path: '/runs', body: { task, ...any, ...more } };
+      : shape === 'agent'
+        ? { path: `/agents/${random.pick(account.agents)}/runs`, body: { input: task, ...any } }
+        : { path: '/runs', body: { task, ...any, ...more } };
     const operation = { op: 'start' as const, run, key, wait, attachments, start_in_ms };
     const started = await (key ? insist : attempt)(account, operation, { method: 'POST', key, ...request });
     if (started.outcome !== 'ok') return;
@@ -113,9 +115,9 @@ function createAttendance({ attempt, retry, answer, random }: Attending, signal:
       const request = { method: 'GET', path: `/runs/${run_id}` };
       const { outcome, body } = await attempt(account, { op: 'get', run_id }, request);
       const view = outcome === 'ok' ? (body as RunView) : undefined;
-      if (view?.status === 'failed' && view.orchestration_id && retries < maxRetries) {
+      if (view?.status === 'failed' && view.kind !== 'goal' && retries < maxRetries) {
         retries += 1;
-        await retry(account, run_id, retries);
+        await retry(account, view, retries);
       } else if (view && ['completed', 'failed', 'cancelled'].includes(view.status)) return view;
       if (view) {
         await course.begin(view);
@@ -140,13 +142,9 @@ function createEnds({ insist }: Requests) {
     return insist(account, { op: 'cancel', run_id }, request);
   }
 
-  function retry(account: Account, run_id: string, n: number): Promise<Entry> {
-    const request = {
-      method: 'POST',
-      path: `/orchestrations/runs/${run_id}/retry?wait=0`,
-      key: `retry-${run_id}-${n}`,
-    };
-    return insist(account, { op: 'retry', run_id, n }, request);
+  function retry(account: Account, { run_id, kind }: RunView, n: number): Promise<Entry> {
+    const path = kind === 'orchestration' ? `/orchestrations/runs/${run_id}/retry?wait=0` : `/runs/${run_id}/retry`;
+    return insist(account, { op: 'retry', run_id, n }, { method: 'POST', path, key: `retry-${run_id}-${n}` });
   }
 
   return { cancel, retry };

@@ -157,7 +157,7 @@ async function readPlaces({ servers, outside, journal, accounts, hostile }: Give
 
 /** What each account has, by name, besides its runs: of its providers those that are active. */
 export async function readHoldings(db: Db) {
-  const [providers, keys, servers, orchestrations, subscriptions, files] = await Promise.all([
+  const [providers, keys, servers, orchestrations, subscriptions, files, agents, people] = await Promise.all([
     db
       .selectFrom('providers')
       .select(['account_id', 'provider_id as id', 'label as name', 'status as state'])
@@ -175,6 +175,11 @@ export async function readHoldings(db: Db) {
       .where('account_id', 'is not', null)
       .$narrowType<{ account_id: string }>()
       .execute(),
+    db
+      .selectFrom('agents')
+      .select(['account_id', 'agent_id as id', 'name', sql<string>`latest::text`.as('state')])
+      .execute(),
+    db.selectFrom('people').select(['account_id', 'person_id as id', 'name', 'status as state']).execute(),
   ]);
   const rowsOf = (
     kind: string,
@@ -187,6 +192,8 @@ export async function readHoldings(db: Db) {
     ...rowsOf('orchestration', orchestrations),
     ...rowsOf('subscription', subscriptions),
     ...rowsOf('file', files),
+    ...rowsOf('agent', agents),
+    ...rowsOf('person', people),
   ];
 }
 

@@ -10,6 +10,7 @@ export const limits = {
   providers: 8,
   mcpServers: 4,
   orchestrations: 10,
+  agents: 6,
   redeliveries: 5,
   subscriptions: 4,
   /** Active runs: enough for those who start one after another, and too few for who starts many at once. */
@@ -57,6 +58,7 @@ export function environmentOf({
     MAX_PROVIDERS_PER_ACCOUNT: String(limits.providers),
     MAX_MCP_SERVERS_PER_ACCOUNT: String(limits.mcpServers),
     MAX_ORCHESTRATIONS_PER_ACCOUNT: String(limits.orchestrations),
+    MAX_AGENTS_PER_ACCOUNT: String(limits.agents),
     MAX_REDELIVERIES_PER_ACCOUNT: String(limits.redeliveries),
     MAX_WEBHOOK_SUBSCRIPTIONS_PER_ACCOUNT: String(limits.subscriptions),
     MAX_STATE_VALUE_CHARACTERS: String(limits.stateValue),

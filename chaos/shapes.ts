@@ -20,6 +20,7 @@ const shapes = [
   'held',
   'sent back',
   'steered',
+  'agent',
   'orchestrated',
 ] as const;
 export type Shape = (typeof shapes)[number];

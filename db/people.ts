@@ -162,10 +162,12 @@ async function redirectNotices(trx: Db, { account_id, person_id }: Whose, url: s
     .where('account_id', '=', account_id)
     .where('status', '=', 'pending')
     .where('next_attempt_at', 'is not', null)
-    .where('event', '=', 'gate.assigned')
+    .where('event', 'in', ['gate.assigned', 'gate.unassigned'])
     .where('subscription_id', 'is', null)
     .where('delivery_id', 'like', '%\\_notice-%')
-    .where(sql<boolean>`body::json -> 'data' ->> 'person_id' = ${person_id}`)
+    .where(
+      sql<boolean>`body::json -> 'data' ->> case event when 'gate.assigned' then 'person_id' else 'taken_from' end = ${person_id}`,
+    )
     .execute();
 }
 

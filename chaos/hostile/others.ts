@@ -20,6 +20,8 @@ function reachesFor({
   delivery_id,
   subscription_id,
   orchestration_id: orch_id,
+  agent_id,
+  person_id,
 }: Others): Reach[] {
   const get = (path: string) => ({ method: 'GET', path });
   const post = (path: string, body?: object) => ({ method: 'POST', path, body });
@@ -51,6 +53,18 @@ function reachesFor({
     post('/runs', { task: 'Take what there is.', provider_id }),
     post('/runs', { task: 'Take what there is.', fallback_provider_ids: [provider_id] }),
     post('/providers', { provider: 'openai', api_key: 'sk-canaryx', replaces: provider_id }),
+    get(`/agents/${agent_id}`),
+    get(`/agents/${agent_id}/versions`),
+    get(`/agents/${agent_id}/versions/v1`),
+    { method: 'PATCH', path: `/agents/${agent_id}`, body: { system_prompt: 'xstolen' } },
+    remove(`/agents/${agent_id}`),
+    post(`/agents/${agent_id}/runs`, { input: 'Take what there is.' }),
+    get(`/people/${person_id}`),
+    { method: 'PATCH', path: `/people/${person_id}`, body: { status: 'inactive' } },
+    remove(`/people/${person_id}`),
+    post(`/people/${person_id}/key`),
+    get(`/inbox/${gate_id}`),
+    post(`/runs/${run_id}/tasks/${task_id}/assign`, { person_id: null }),
     ...answersTo(run_id, task_id, gate_id),
     ...steeringOf(run_id, task_id),
   ];
@@ -132,6 +146,9 @@ const lists: Attack = async ({ get, random }) => {
       '/keys',
       '/files',
       '/tools/mcp',
+      '/agents',
+      '/people',
+      '/inbox?limit=100',
       '/webhooks/deliveries',
       '/webhooks/subscriptions',
     ]),

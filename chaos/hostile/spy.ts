@@ -12,6 +12,8 @@ export type Others = {
   delivery_id: string;
   subscription_id: string;
   orchestration_id: string;
+  agent_id: string;
+  person_id: string;
 };
 
 export type Spy = ReturnType<typeof createSpy>;
@@ -39,6 +41,16 @@ export function createSpy(db: Db, account_id: string) {
       .select('subscription_id')
       .where('account_id', '=', run.account_id)
       .executeTakeFirstOrThrow();
+    const { agent_id } = await db
+      .selectFrom('agents')
+      .select('agent_id')
+      .where('account_id', '=', run.account_id)
+      .executeTakeFirstOrThrow();
+    const { person_id } = await db
+      .selectFrom('people')
+      .select('person_id')
+      .where('account_id', '=', run.account_id)
+      .executeTakeFirstOrThrow();
     const { run_id, task_id, gate_id, provider_id } = run;
     return {
       run_id,
@@ -49,6 +61,8 @@ export function createSpy(db: Db, account_id: string) {
       delivery_id: `msg_${run_id}_1`,
       subscription_id,
       orchestration_id: 'chaos',
+      agent_id,
+      person_id,
     };
   }
 

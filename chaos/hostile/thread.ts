@@ -4,6 +4,7 @@ import { createDb } from '../../db/index.ts';
 import { register } from '../../test/harness/client.ts';
 import type { Api } from '../requests.ts';
 import { createRandom, type Random } from '../random.ts';
+import { agents } from './agents.ts';
 import { createDoor } from './door.ts';
 import { doors } from './doors.ts';
 import { files } from './files.ts';
@@ -25,7 +26,16 @@ export type Given = { apis: Api[]; databaseUrl: string; seed: number };
 /** What it has done, and what was answered. */
 export type Report = Awaited<ReturnType<typeof begin>>;
 
-const attacks: Record<string, Attack> = { ...work, ...held, ...tools, ...doors, ...keys, ...files, ...others };
+const attacks: Record<string, Attack> = {
+  ...work,
+  ...held,
+  ...tools,
+  ...doors,
+  ...keys,
+  ...files,
+  ...agents,
+  ...others,
+};
 /** They come more often than the others: it takes luck to swap a server in the right moment. */
 const often = ['swappedServers', 'swappedServers'];
 /** For the end of what it has begun. */

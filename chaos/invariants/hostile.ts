@@ -60,7 +60,7 @@ export const refusalsAreInWords: Invariant = (e) => {
     const started = runs.filter(({ task, forked_from }) => task.startsWith(`[run:${name}]`) && forked_from === null);
     const isThere = started.length > 0 || held.some((one) => one.name === name);
     if (all.every(isRefused) && isThere) faults.push(`${name} was refused and is there: ${all.map(tell).join(', ')}`);
-    const isStart = all.some(({ path }) => path.startsWith('/runs') || path.includes('/run?'));
+    const isStart = all.some(({ path }) => /^\/runs|\/run\?|^\/agents\/\w+\/runs$/.test(path));
     const isTaken = all.some(({ status = 0 }) => status >= 200 && status < 300);
     if (isStart && isTaken && started.length !== 1) faults.push(`${name} was taken, and is ${started.length} runs`);
   }
@@ -122,6 +122,7 @@ export const limitsHold: Invariant = (e) => {
     provider: limits.providers,
     'MCP server': limits.mcpServers,
     orchestration: limits.orchestrations,
+    agent: limits.agents,
     subscription: limits.subscriptions,
   };
   const active = e.holdings.after.filter(({ state }) => state !== 'inactive');

@@ -82,8 +82,9 @@ export const runsEndOrWait: Invariant = (e) =>
     return status === 'failed' && !mayFail(e, run) ? [`${told}, for no good reason: ${error}`] : [];
   });
 
-/** Planning was refused, nobody answered in time, no more money was granted; for an orchestration, any step may fail. */
-function mayFail(e: Evidence, { run_id, on_timeout, on_budget, human_gates, orchestration_id, error }: Run): boolean {
+/** Planning was refused, nobody answered in time, no more money was granted; for an orchestration, any step may fail, and an agent alone. */
+function mayFail(e: Evidence, run: Run): boolean {
+  const { run_id, kind, on_timeout, on_budget, human_gates, orchestration_id, error } = run;
   const gates = e.gates.filter((gate) => gate.run_id === run_id);
   const calls = e.calls.filter((call) => call.run_id === run_id && call.fault);
   if (orchestration_id !== null) {
@@ -91,6 +92,7 @@ function mayFail(e: Evidence, { run_id, on_timeout, on_budget, human_gates, orch
     const hasFaults = calls.length > 0 || e.orders.some((order) => order.fault && order.call_id.startsWith(run_id));
     return isRefused || hasFaults;
   }
+  if (kind === 'agent') return calls.length > 0;
   const mayExpire = [on_timeout, ...human_gates.map((gate) => (typeof gate === 'string' ? '' : gate.on_timeout))];
   return (
     calls.some(({ purpose }) => /split|infer/.test(purpose)) ||

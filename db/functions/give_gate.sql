@@ -1,5 +1,5 @@
--- Gives an open gate to a person, or, with null, to nobody; tells it in its run; and has the person told, where they have
--- said where: all of it or nothing. By hand it is the event of a request. What the account's own keys do is not counted. The
+-- Gives an open gate to a person, or, with null, to nobody; tells it in its run; and has who gets it and who loses it told:
+-- all of it or nothing. By hand it is the event of a request. What the account's own keys do is not counted. The
 -- caller holds the lock on the run, and then the assignments of its account.
 create or replace function give_gate(
   for_gate text, to_person text, how text, by_actor jsonb default null, given_note text default null,
@@ -8,8 +8,6 @@ create or replace function give_gate(
 declare
   before gates;
   person people;
-  event run_events;
-  delivery text;
 begin
   select * into before from gates where gate_id = for_gate;
   update gates set
@@ -27,16 +25,10 @@ begin
       'taken_from', before.person_id, 'skills', before.skills, 'due_at', iso(before.due_at), 'note', given_note))
       || case when by_actor is null then '{}' else jsonb_build_object('by', by_actor) end)));
 
-  if person.notify_url is not null then
-    select run_events.* into event
-    from run_events join runs on runs.run_id = run_events.run_id and seq = event_seq
-    where run_events.run_id = before.run_id;
-    -- Those of the run's own webhook end with a number.
-    delivery := format('msg_%s_notice-%s', before.run_id, event.seq);
-    insert into webhook_deliveries (delivery_id, account_id, run_id, event, url, body, next_attempt_at)
-    values (
-      delivery, person.account_id, before.run_id, event.type, person.notify_url,
-      event_body(delivery, before.run_id, event), now());
+  perform notify_person(to_person, before.run_id, 'gate.assigned');
+  -- Who hands it on or gives it back knows.
+  if before.person_id is distinct from to_person and before.person_id is distinct from by_actor ->> 'id' then
+    perform notify_person(before.person_id, before.run_id, 'gate.unassigned');
   end if;
 end
 $$;

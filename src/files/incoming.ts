@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -40,8 +39,10 @@ export async function receiveFile(
   }
   try {
     await mkdir(store.incoming, { recursive: true, mode: 0o700 });
+    // Open before anything can fail: a stream that still opens its file when it is given up makes it after it was discarded.
+    const file = await open(place, 'wx', 0o600);
     // `flush`: on the disk, and not only on its way there.
-    await pipeline(content, measured, createWriteStream(place, { flags: 'wx', mode: 0o600, flush: true }));
+    await pipeline(content, measured, file.createWriteStream({ flush: true }));
   } catch (error) {
     // Where the folder itself is out of reach, so is what might be in it.
     await discardIncoming(place).catch(() => {});

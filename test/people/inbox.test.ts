@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { sql } from 'kysely';
-import { findInboxItem, listInbox, type InboxFilter } from '../../db/inbox.ts';
+import { findInboxItem, listInbox, type InboxFilter, type InboxItem } from '../../db/inbox.ts';
 import { startOrchflow, type User } from '../harness/orchflow.ts';
 import { startSteps } from '../harness/orchestration.ts';
 import { addPerson } from '../harness/people.ts';
@@ -121,6 +121,33 @@ test('a form is there with its fields and what it is about', async () => {
   expectFault(await anna.post(path, { output: '{"verdict":"perhaps"}' }), '/output');
   expect((await anna.post(path, { output: '{"verdict":"fine"}' })).status).toBe(200);
   await story.user.openRun(body.run_id).until('completed');
+});
+
+test('a page with much material has of each text as much as fits', async () => {
+  const { person_id } = await add({});
+  const of = story.orchflow.db.selectFrom('people').select('account_id').where('person_id', '=', person_id);
+  const { account_id } = await of.executeTakeFirstOrThrow();
+  await insertWaitingGates(story.orchflow.db, { account_id, person_id, count: 100 });
+  // Of four bytes each: 100 gates with 60 texts of 2,000 characters would be 48 MB.
+  await sql`
+    insert into texts (text_id, run_id, text) select 'text_' || n, 'run_' || n, repeat('😀', 2000) from generate_series(1, 100) as n`.execute(
+    story.orchflow.db,
+  );
+  await sql`
+    insert into tasks (run_id, id, position, title, description, kind, status, depends_on, output_id)
+    select 'run_' || n, 'D' || k, k, 'Task', 'Done', 'ai', 'completed',
+      case when k > 1 then jsonb_build_array('D' || k - 1) else '[]' end, 'text_' || n
+    from generate_series(1, 100) as n, generate_series(1, 60) as k`.execute(story.orchflow.db);
+  await sql`update tasks set depends_on = '["D60"]' where id = 'T1'`.execute(story.orchflow.db);
+
+  const { body } = await story.user.get('/inbox?limit=100');
+  expect(body.gates).toHaveLength(100);
+  const texts = body.gates.flatMap(({ material }: InboxItem) => material.map(({ output }) => output));
+  expect(texts).toHaveLength(6_000);
+  expect(Buffer.byteLength(JSON.stringify(body))).toBeLessThan(9.5 * 1024 * 1024);
+  for (const text of texts) expect(text).toMatch(/^(?:😀){300,}… \(cut: it has 8000 bytes\)$/u);
+  const { body: few } = await story.user.get('/inbox?limit=2');
+  expect(few.gates[0].material[59].output).toBe('😀'.repeat(2_000));
 });
 
 test('what is due first comes first; filters and pages; nothing of what has ended', async () => {

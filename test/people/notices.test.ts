@@ -61,3 +61,37 @@ test.each([
   await hurry(run_id);
   expect(before.requests).toEqual([]);
 });
+
+test('who loses a gate is told, unless they have handed it on themselves', async () => {
+  const { user, orchflow } = story;
+  const anna = await addPerson(user, orchflow.url, { skills: ['legal'], notify_url: before.url });
+  const ben = await addPerson(user, orchflow.url, { name: 'Ben', notify_url: after.url });
+  const step = { id: 'ask', type: 'human', human_prompt: 'Is it legal?', skills: ['legal'] };
+  const { run_id } = (await startSteps(user, [step], {})).body;
+  const { gate_id } = await untilAssigned(user, run_id, 'ask', anna.person_id);
+  const toldTo = (hook: FakeWebhook) => hook.requests.map(({ body }) => JSON.parse(body));
+
+  const path = `/runs/${run_id}/tasks/ask/assign`;
+  expect((await user.post(path, { person_id: ben.person_id, note: 'Anna is away.' })).status).toBe(200);
+  const ofLoss = ({ type }: { type: string }) => type === 'gate.unassigned';
+  await until(() => toldTo(before).some(ofLoss) && after.requests.length === 1, 'both are told');
+  const loss = toldTo(before).find(ofLoss);
+  expect(loss).toMatchObject({
+    run_id,
+    gate_id,
+    data: { taken_from: anna.person_id, note: 'Anna is away.', by: { kind: 'key' } },
+  });
+  expect(loss.data).not.toHaveProperty('person_id');
+  expect(loss.data).not.toHaveProperty('name');
+  expect(toldTo(after)).toMatchObject([{ type: 'gate.assigned', data: { person_id: ben.person_id } }]);
+
+  expect((await ben.post(path, { person_id: anna.person_id })).status).toBe(200);
+  await until(() => before.requests.length === 3, 'Anna is told that it is hers again');
+  const { deliveries } = (await user.get(`/webhooks/deliveries?run_id=${run_id}`)).body;
+  expect(deliveries.map(({ event }: { event: string }) => event).toSorted()).toEqual([
+    'gate.assigned',
+    'gate.assigned',
+    'gate.assigned',
+    'gate.unassigned',
+  ]);
+});

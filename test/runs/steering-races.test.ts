@@ -98,7 +98,7 @@ test('a question about money that no call waits for any more ends with the run',
   await run.untilWaiting('_budget_1');
   // Before the last is cancelled, or the final output would ask too.
   await story.user.patch(`/runs/${run.run_id}`, { max_tokens: 1_000_000 });
-  for (const id of ['T2', 'T4']) expect((await story.steer(run, id, 'cancel')).status).toBe(200);
+  for (const id of ['T4', 'T2']) expect((await story.steer(run, id, 'cancel')).status).toBe(200);
   const done = await run.until('completed');
   expect(done.tasks.find(({ id }) => id === '_budget_1')).toMatchObject({
     status: 'skipped',

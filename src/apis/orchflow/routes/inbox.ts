@@ -18,7 +18,8 @@ const list = route({
   summary: 'Everything that waits for people, what is due first at first',
   description:
     "With a person's own key: what they may answer. Each with what it takes to decide; a text of more than 2,000 characters is cut " +
-    'here, and whole in `GET /inbox/{gate_id}`. What is never due comes last, and of that what has waited longest first.',
+    'here, and whole in `GET /inbox/{gate_id}`. Where the texts of a page would be more than 8 MiB, each is cut to an equal share of ' +
+    'that. What is never due comes last, and of that what has waited longest first.',
   request: { query: inboxQuery },
   responses: { 200: json(inboxSchema, 'A page of gates') },
   links: {

@@ -10,10 +10,15 @@ const status = z.enum(['active', 'inactive']).meta({
 const given = {
   name: line(100).meta({ example: 'Anna Ito' }),
   email: z.email().max(254).nullable().optional().meta({ example: 'anna@acme.example' }),
-  notify_url: url().nullable().optional().meta({
-    description: 'Told of each gate that is assigned to them, as a subscription is: the event `gate.assigned`.',
-    example: 'https://example.com/hooks/anna',
-  }),
+  notify_url: url()
+    .nullable()
+    .optional()
+    .meta({
+      description:
+        'Told of each gate that is assigned to them, as a subscription is: the event `gate.assigned`; and of each that is taken from them: ' +
+        '`gate.unassigned`.',
+      example: 'https://example.com/hooks/anna',
+    }),
   max_open: z.int().min(1).max(10_000).nullable().optional().meta({
     description: 'How many open gates they are given at most. Any number unless given.',
     example: 5,
