@@ -42,8 +42,8 @@ export const correctionsStand: Invariant = (e) => {
 
 /** The final output is made of the outputs that stand in the end. */
 function finalFaults(e: Evidence): string[] {
-  return e.runs.flatMap(({ run_id, status, orchestration_id, final_output_id }) => {
-    if (status !== 'completed' || orchestration_id !== null) return [];
+  return e.runs.flatMap(({ run_id, status, kind, final_output_id }) => {
+    if (status !== 'completed' || kind !== 'goal') return [];
     const asked = e.calls.filter(({ call_id }) => call_id === final_output_id);
     const done = e.tasks.filter((task) => task.run_id === run_id && isPlanned(task) && task.status === 'completed');
     return done.flatMap(({ id, output_id }) => {
