@@ -13,6 +13,8 @@ export default defineConfig({
     // As a worker is started: stacks of workflow code cost a third of the time that runs take there.
     execArgv: withoutStacks,
     maxWorkers: 4,
+    // A process for each file costs a fifth of the CPU: each would load Temporal's SDK and the vendors' anew.
+    isolate: false,
     testTimeout: 2.5 * patience,
     hookTimeout: 2.5 * patience,
     expect: { poll: { timeout: patience } },

@@ -63,6 +63,7 @@ export async function startOrchflow({
   environment,
   worker: withWorker = true,
 }: { environment?: Environment; worker?: boolean } = {}) {
+  underway += 1;
   const env = await createEnvironment(environment);
   const config = loadConfig(env);
   const lines: string[] = [];
@@ -101,10 +102,14 @@ export async function startOrchflow({
       await close();
       await rm(config.FILES_DIR, { recursive: true, force: true });
       await assertNothingLeaked(env, [...lines, ...workerLines].join('\n'));
+      underway -= 1;
+      if (underway === 0) workerLines.length = 0;
     },
   };
 }
 
+/** Of this process, in which one test file follows another. */
+let underway = 0;
 // Once in a process, before its first worker.
 const workerLines: string[] = [];
 const errors = new DefaultLogger('ERROR');
