@@ -22,6 +22,7 @@ const run = {
   phase: 'done',
   attempt: 1,
   plan: null,
+  kind: 'goal',
   orchestration_id: null,
   require_approval: false,
   human_gates: [],
