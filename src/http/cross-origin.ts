@@ -5,6 +5,7 @@ import { createMiddleware } from 'hono/factory';
 const exposedHeaders = [
   'Allow',
   'Deprecation',
+  'ETag',
   'Idempotency-Replayed',
   'Link',
   'Location',

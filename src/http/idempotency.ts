@@ -18,7 +18,7 @@ import { HttpError } from './problems.ts';
 
 type Kept = { body: string; headers: [string, string][] };
 
-const keptHeaders = ['content-type', 'location', 'retry-after'];
+const keptHeaders = ['content-type', 'etag', 'location', 'retry-after'];
 
 /**
  * `Idempotency-Key` on POST (draft-ietf-httpapi-idempotency-key-header): the same key and request get the same answer

@@ -90,6 +90,7 @@ const problemDescriptions = {
   403: 'The key lacks the scope that `security` names, or the account is suspended, or registration is not open',
   404: 'Not found, or of another account',
   409: 'Not possible in the present state',
+  412: 'It was changed since what `If-Match` names',
   413: 'The body is larger than 1 MiB, or the file than 25 MiB',
   415: 'The body is not JSON, not in UTF-8, or compressed; or it is no multipart/form-data where a file is sent',
   422: 'A field is missing, unknown or wrong',
@@ -123,6 +124,11 @@ const idempotencyHeader = z.object({
   }),
 });
 
+function withIdempotencyKey(headers: RequestHeaders): RequestHeaders {
+  return headers instanceof z.ZodObject ? headers.extend(idempotencyHeader.shape) : idempotencyHeader;
+}
+
+type RequestHeaders = NonNullable<RouteConfig['request']>['headers'];
 type RequestQuery = NonNullable<RouteConfig['request']>['query'];
 
 type Links = ReturnType<typeof links>;
@@ -179,7 +185,7 @@ export function route<const S extends Spec<RouteConfig['responses']>>({
     request: {
       ...spec.request,
       query,
-      ...(isIdempotent && { headers: idempotencyHeader }),
+      ...(isIdempotent && { headers: withIdempotencyKey(spec.request?.headers) }),
     },
     security: scope ? [{ apiKey: [scope] }, { bearer: [scope] }] : [],
     responses: { ...responses, ...Object.fromEntries(answers) },

@@ -123,6 +123,11 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     'The first request is still at work',
     'Send the same request again after `Retry-After`; its answer is that of the first.',
   ],
+  PRECONDITION_FAILED: [
+    412,
+    'It was changed meanwhile',
+    'Nothing was done. Read it again: its `ETag` is what `If-Match` takes. Without `If-Match` the change is made to what is there by then.',
+  ],
   BODY_TOO_LARGE: [
     413,
     'The body is too large',
