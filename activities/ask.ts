@@ -113,6 +113,7 @@ async function askWithinBudget(
 ): Promise<Answer> {
   const { budget, offered } = call;
   const isReserved = await reserve(deps, budget, call_id, model.target, request);
+  const began = performance.now();
   try {
     const answer = await callModel(model.target, request, {
       signal: Context.current().cancellationSignal,
@@ -122,13 +123,15 @@ async function askWithinBudget(
       on_delta: request.schema ? undefined : deps.live.answer(call.key),
     });
     const warnings = [...failoverWarnings(call.candidates, model, call.refused), ...leftOut(answer, offered)];
-    const journalled = await journal(deps, call, call_id, model, answer, warnings);
+    const made = { ...answer, duration_ms: Math.round(performance.now() - began) };
+    const journalled = await journal(deps, call, call_id, model, made, warnings);
     if (isReserved) await warnOfSpending(deps, budget);
     return { ...journalled, warnings };
   } catch (error) {
+    const duration_ms = Math.round(performance.now() - began);
     await holdBack(deps, model, error);
     const spent = error instanceof LlmError &&
-      error.spent && { ...error.spent, text: faults[error.type] ?? error.message };
+      error.spent && { ...error.spent, text: faults[error.type] ?? error.message, duration_ms };
     const journalled = spent && (await journal(deps, call, spent_id ?? `${call_id}/spent_again`, model, spent));
     if (isReserved) await release(deps, call_id);
     if (!journalled || !spent_id) throw error;
@@ -145,12 +148,12 @@ function journal(
   { key, offered, alongOf }: Call,
   call_id: string,
   { provider_id, target }: Model,
-  answer: ModelAnswer,
+  answer: ModelAnswer & { duration_ms: number },
   warnings?: string[],
 ): Promise<Omit<Answer, 'warnings'>> {
   const { run_id, task_id, purpose } = key;
   const { vendor, model } = target;
-  const { input_tokens, output_tokens, finish } = answer;
+  const { input_tokens, output_tokens, finish, duration_ms } = answer;
   // Postgres stores no NUL.
   const text = cut(answer.text, maxAnswerLength).replaceAll('\u0000', '');
   const call = {
@@ -166,6 +169,7 @@ function journal(
     output_tokens,
     cost_usd: costUsd({ vendor, model, input_tokens, output_tokens }) ?? null,
     tool_calls: offered ? requested(answer.tool_calls, offered) : null,
+    duration_ms,
     text,
   };
   const stands = warnings && text.trim() && !answer.tool_calls?.length;

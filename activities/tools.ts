@@ -104,8 +104,10 @@ async function callAndJournal(deps: ActivityDeps, input: CallTool, work: Work, c
     ? await findApproval(db, { call_id, run_id, task_id: answer.task_id, gate_id: input.gate_id })
     : undefined;
   const row = { call_id, answer_id, position, run_id, tool: requested.tool ?? requested.name, gate_id: approved_at };
+  const began = performance.now();
   const result = await resultOf(deps, input, work, { ...requested, call_id, finish: answer.finish, approved_at });
-  return keep(() => insertToolResult(db, row, result));
+  const duration_ms = input.refused_id === undefined ? Math.round(performance.now() - began) : null;
+  return keep(() => insertToolResult(db, { ...row, duration_ms }, result));
 }
 
 type DecidedCall = RequestedCall & { call_id: string; finish: 'stop' | 'length'; approved_at: string | undefined };

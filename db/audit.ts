@@ -17,7 +17,7 @@ export type ToolCallView = {
   created_at: string | null;
 };
 
-export type CallView = Omit<LlmCall, 'run_id' | 'account_id' | 'task_id' | 'tool_calls'> & {
+export type CallView = Omit<LlmCall, 'run_id' | 'account_id' | 'task_id' | 'tool_calls' | 'duration_ms'> & {
   text: string;
   tool_calls: ToolCallView[];
 };

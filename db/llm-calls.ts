@@ -7,7 +7,10 @@ import type { Signed } from './progress.ts';
 import type { LlmCall } from './schema.ts';
 
 /** A call with its answer. */
-export type JournalledCall = Omit<LlmCall, 'account_id' | 'created_at'> & { text: string };
+export type JournalledCall = Omit<LlmCall, 'account_id' | 'created_at' | 'duration_ms'> & {
+  text: string;
+  duration_ms?: number | null;
+};
 
 /** The journalled call of this id with its answer, or undefined when it was never paid. */
 export function findLlmCall(db: Db, call_id: string): Promise<JournalledCall | undefined> {

@@ -72,6 +72,8 @@ export type RunView = Omit<
   Run,
   | 'account_id'
   | 'started_by'
+  | 'channel'
+  | 'user_id'
   | 'version'
   | 'writers'
   | 'version_base'

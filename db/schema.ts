@@ -159,7 +159,7 @@ export type AskedAbout = string | { about: string; skills?: string[] };
 export type RunKind = 'goal' | 'orchestration' | 'agent';
 
 /** The API that it was started over. */
-export type RunOrigin = 'orchflow' | 'orchestrations';
+export type RunOrigin = 'orchflow' | 'orchestrations' | 'orchstack';
 
 interface RunTable {
   run_id: string;
@@ -169,6 +169,9 @@ interface RunTable {
   kind: GeneratedAlways<RunKind>;
   /** Null of a run that 0.1.0 started. */
   origin: RunOrigin | null;
+  /** Over which channel of its client it came, and which user of that client it is for; null where nothing was said of it. */
+  channel: string | null;
+  user_id: string | null;
   /** The key that it was started with; null of a run that 0.1.0 started. */
   started_by: string | null;
   /** The newest workflow state written here; older ones are refused. */
@@ -386,6 +389,8 @@ interface LlmCallTable extends Owned {
   cost_usd: number | null;
   /** What the model called instead of answering; null when it had no tools. */
   tool_calls: OptionalJson<RequestedCall[] | null>;
+  /** How long it took, in milliseconds; null of one that a process of the release before has made. */
+  duration_ms: number | null;
   created_at: Generated<string>;
 }
 
@@ -417,6 +422,8 @@ interface ToolCallTable extends Owned {
   is_error: boolean;
   /** Where it was approved, if it had to be: a gate is of one call. */
   gate_id: string | null;
+  /** As of `llm_calls`; null too where nothing was called, because a person refused it. */
+  duration_ms: number | null;
   created_at: Generated<string>;
 }
 
@@ -615,6 +622,7 @@ export type Task = Selectable<TaskTable>;
 export type Gate = Selectable<GateTable>;
 export type McpServer = Selectable<McpServerTable>;
 export type LlmCall = Selectable<LlmCallTable>;
+export type ToolCall = Selectable<ToolCallTable>;
 export type NewRun = Insertable<RunTable> & { account_id: string };
 
 export type FileStatus = 'uploading' | 'stored' | 'deleted';

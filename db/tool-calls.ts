@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from './index.ts';
-import type { RequestedCall } from './schema.ts';
+import type { RequestedCall, ToolCall } from './schema.ts';
 
 export type ToolResult = { text: string; is_error: boolean };
 
@@ -17,7 +17,10 @@ export function findToolResult(db: Db, call_id: string): Promise<ToolResult | un
 /** Journals the result of a tool call. When another worker was first, its result stands. Returns the one that does. */
 export async function insertToolResult(
   db: Db,
-  call: { call_id: string; answer_id: string; position: number; run_id: string; tool: string; gate_id?: string },
+  call: Pick<ToolCall, 'call_id' | 'answer_id' | 'position' | 'tool' | 'duration_ms'> & {
+    run_id: string;
+    gate_id?: string;
+  },
   { text, is_error }: ToolResult,
 ): Promise<ToolResult> {
   const inserted = await db

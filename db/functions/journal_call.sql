@@ -15,13 +15,14 @@ begin
   end if;
   insert into texts (text_id, run_id, text) values (for_call, for_run, answer) on conflict do nothing;
   insert into llm_calls (
-    call_id, run_id, task_id, purpose, vendor, model, provider_id, finish, input_tokens, output_tokens, cost_usd, tool_calls)
+    call_id, run_id, task_id, purpose, vendor, model, provider_id, finish, input_tokens, output_tokens, cost_usd, tool_calls,
+    duration_ms)
   select
     for_call, for_run, task_id, purpose, vendor, model, provider_id, finish, input_tokens, output_tokens, cost_usd,
-    calls_of_tools
+    calls_of_tools, duration_ms
   from jsonb_to_record(call) as made (
     task_id text, purpose text, vendor text, model text, provider_id text, finish text, input_tokens integer,
-    output_tokens integer, cost_usd double precision)
+    output_tokens integer, cost_usd double precision, duration_ms integer)
   on conflict do nothing;
   is_first := found;
   delete from budget_reservations where call_id = for_call;

@@ -34,7 +34,7 @@ begin
   update idempotency_keys set run_id = null, status = 404, answer_encrypted = null where run_id = for_run;
 
   update runs set
-    account_id = null, started_by = null, task = '', metadata = '{}', tags = '{}',
+    account_id = null, started_by = null, channel = null, user_id = null, task = '', metadata = '{}', tags = '{}',
     agents = '[]', agent_run = null, human_gates = '[]', ask_me_about = '[]', plan = null, forked_from = null,
     shared_state = case when shared_state is not null then '{}'::jsonb end, first_state = null, rerun_from = null,
     gate_due_in = null, remind_every = null, escalation_webhook_url = null, held_at = null,

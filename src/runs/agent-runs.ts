@@ -1,5 +1,5 @@
 import { findAgent, findAgentVersion, versionNumber } from '../../db/agents.ts';
-import type { AgentSpec, NewRun } from '../../db/schema.ts';
+import type { AgentSpec, NewRun, RunOrigin } from '../../db/schema.ts';
 import type { Principal, Remark } from '../accounts/principal.ts';
 import { checkFallbacks, chooseModels, usableProvider } from '../agents/models.ts';
 import { checkerOf } from '../agents/schema-check.ts';
@@ -16,6 +16,7 @@ export type AgentRunRequest = Omit<RunTerms, 'on_budget'> &
   Partial<Pick<RunTerms, 'on_budget'>> &
   StartTimeRequest &
   Pick<Remark, 'on_behalf_of'> & {
+    origin: RunOrigin;
     /** A text, or an object, which must fit the agent's input schema. */
     input: string | Record<string, unknown>;
     /** `latest` unless given. */
@@ -57,7 +58,7 @@ export async function startAgentRun(
   const insertFiles = await withFiles(deps, principal, { run_id, attachments });
   const row = {
     run_id,
-    origin: 'orchflow' as const,
+    origin: request.origin,
     task: typeof input === 'string' ? input : JSON.stringify(input, null, 2),
     fallback_provider_ids: JSON.stringify(request.fallback_provider_ids),
     ...agentRunRow({ agent_id, agents, provider_id, require_approval: spec.require_approval, agent_run: spec }),

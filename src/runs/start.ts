@@ -21,11 +21,15 @@ export type RunRequest = Omit<NewRun, 'account_id' | 'started_by'> & { origin: R
 /** What a run of any kind may be asked for beside what it is of. */
 export type RunTerms = Partial<GateTerms> &
   Pick<NewRun, 'on_budget'> &
-  Partial<Pick<NewRun, 'webhook_url' | 'max_cost_usd' | 'max_tokens' | 'tags'>> & { metadata?: Record<string, string> };
+  Partial<Pick<NewRun, 'channel' | 'user_id' | 'webhook_url' | 'max_cost_usd' | 'max_tokens' | 'tags'>> & {
+    metadata?: Record<string, string>;
+  };
 
 /** The same in its row. */
 export function termsRow(run: RunTerms) {
   return {
+    channel: run.channel ?? null,
+    user_id: run.user_id ?? null,
     webhook_url: run.webhook_url ?? null,
     gate_due_in: run.gate_due_in ?? null,
     remind_every: run.remind_every ?? null,

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { timeoutActions } from '../../workflows/contract/gate-terms.ts';
-import { duration, url } from '../fields.ts';
+import { duration, line, url } from '../fields.ts';
 
-/** How long gates wait for people, and what models may cost: what a run of any kind is asked for, in every surface. */
+/** How long gates wait for people, and who answers: what a run of any kind is asked for, in every surface. */
 
 export const onTimeout = z.enum(timeoutActions).meta({
   description:
@@ -24,16 +24,12 @@ export const gateTermsShape = {
   }),
 };
 
-export const budgetShape = {
-  max_cost_usd: z.number().positive().max(1_000_000).optional().meta({
-    description: 'What the model calls of the run may cost. A model without a known price counts by tokens only.',
-    example: 0.5,
-  }),
-  max_tokens: z.int().min(1).max(1_000_000_000).optional().meta({
-    description: 'What the model calls of the run may use, prompts and answers.',
-  }),
-};
-
-export const onBudget = z.enum(['gate', 'fail']).meta({
-  description: '`gate`: a person decides whether the run goes on when it reaches a limit. `fail`: it fails.',
-});
+export const fallbackProviders = z
+  .array(line(64))
+  .max(5)
+  .default([])
+  .refine((ids) => new Set(ids).size === ids.length, 'must be different')
+  .meta({
+    description: 'Asked in this order, each with its own model, when the one before refuses: key, quota, deactivated.',
+    example: ['prv_def456'],
+  });

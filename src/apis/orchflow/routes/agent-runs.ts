@@ -29,6 +29,6 @@ const create = route({
 agentRunsRouter.openapi(create, async (c) => {
   const { deps, principal, idempotency } = c.var;
   const { agent_id } = c.req.valid('param');
-  const request = c.req.valid('json');
+  const request = { ...c.req.valid('json'), origin: 'orchflow' as const };
   return started(c, await startAgentRun(deps, principal, agent_id, request, idempotency), request);
 });

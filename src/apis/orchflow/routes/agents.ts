@@ -6,13 +6,12 @@ import { id } from '../../../fields.ts';
 import { body, createRouter, json, links, optionalBody, route } from '../../../http/openapi.ts';
 import {
   agentDeletedSchema,
-  agentListSchema,
   agentSchema,
   agentVersion,
-  agentVersionListSchema,
   createAgentSchema,
   updateAgentSchema,
-} from '../schemas/agent.ts';
+} from '../../../agents/agent-schema.ts';
+import { agentListSchema, agentVersionListSchema } from '../schemas/agent.ts';
 
 export const agentsRouter = createRouter();
 

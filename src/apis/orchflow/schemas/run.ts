@@ -3,13 +3,14 @@ import { pendingFor } from '../../../../db/run-queue.ts';
 import { attachmentSchema, attachmentsShape } from '../../../runs/attachments-schema.ts';
 import { labelsShape } from '../../../runs/labels-schema.ts';
 import { remarkShape } from '../../../runs/remark-schema.ts';
-import { budgetShape, gateTermsShape, onBudget, onTimeout } from '../../../runs/terms-schema.ts';
+import { budgetShape, onBudget } from '../../../agents/budget-schema.ts';
+import { fallbackProviders, gateTermsShape, onTimeout } from '../../../runs/terms-schema.ts';
 import { beginsShape, startTimeShape } from '../../../runs/start-time-schema.ts';
 import { askedSkills, tooManyAsked } from '../../../people/skills-schema.ts';
 import { usageSchema } from '../../../runs/usage-schema.ts';
 import { taskSchema } from './task.ts';
 import { id, line, requestObject, text, timestamp, url } from '../../../fields.ts';
-import { agentVersion } from './agent.ts';
+import { agentVersion } from '../../../agents/agent-schema.ts';
 import { agentToolsSchema } from '../../../agents/tool-schema.ts';
 
 const agentSchema = requestObject({
@@ -68,16 +69,6 @@ const gateOfRunSchema = z
     escalation_webhook_url: z.string().nullish(),
   })
   .meta({ id: 'HumanGateOfRun' });
-
-export const fallbackProviders = z
-  .array(line(64))
-  .max(5)
-  .default([])
-  .refine((ids) => new Set(ids).size === ids.length, 'must be different')
-  .meta({
-    description: 'Asked in this order, each with its own model, when the one before refuses: key, quota, deactivated.',
-    example: ['prv_def456'],
-  });
 
 export const createRunSchema = requestObject({
   task: text(1, 20_000).meta({
@@ -147,7 +138,7 @@ export const runStartedSchema = z
   .meta({ id: 'RunStarted' });
 
 export const runKind = z.enum(['goal', 'orchestration', 'agent']);
-export const runOrigin = z.enum(['orchflow', 'orchestrations']);
+export const runOrigin = z.enum(['orchflow', 'orchestrations', 'orchstack']);
 
 export const runSummaryShape = {
   run_id: z.string(),

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { requestObject, text, timestamp, url } from '../../../fields.ts';
 import { newLabelsShape } from '../../../runs/labels-schema.ts';
 import { beginsShape, startTimeShape } from '../../../runs/start-time-schema.ts';
-import { budgetShape, gateTermsShape, onTimeout } from '../../../runs/terms-schema.ts';
+import { budgetShape } from '../../../agents/budget-schema.ts';
+import { gateTermsShape, onTimeout } from '../../../runs/terms-schema.ts';
 import { remarkShape } from '../../../runs/remark-schema.ts';
 
 /** Why, of what needs nothing else. */
