@@ -19,24 +19,24 @@ export type AgentVersion = {
   version_created_at: string;
 };
 
-/** An agent in a list: without its prompt and its schemas, which may be long. */
-export type AgentSummary = Omit<AgentVersion, 'spec' | 'version_created_at'> &
-  Pick<AgentSpec, 'name' | 'description' | 'model' | 'provider_id'>;
-
 /** A version in a list. */
 export type VersionSummary = Pick<AgentVersion, 'version' | 'version_id' | 'created_at'> & { is_latest: boolean };
 
 /** What becomes of a change: the agent as it is now, or why not. */
-export type ChangedAgent = { agent: AgentVersion } | { refused: 'name_taken' | 'too_many_versions' | 'not_found' };
+export type ChangedAgent =
+  | { agent: AgentVersion }
+  | { refused: 'name_taken' | 'too_many_versions' | 'not_found' }
+  | { refused: 'other_version'; version: string };
 
 /** The number of a version such as `v2`. */
 export function versionNumber(version: string): number {
   return Number(version.slice(1));
 }
 
-const versionName = sql<string>`'v' || agent_versions.number`;
+export const versionName = sql<string>`'v' || agent_versions.number`;
 
-function versions(db: Db, account_id: string) {
+/** All versions of all agents of the account. */
+export function versionsOfAgents(db: Db, account_id: string) {
   return db
     .selectFrom('agents')
     .innerJoin('agent_versions', 'agent_versions.agent_id', 'agents.agent_id')
@@ -44,7 +44,7 @@ function versions(db: Db, account_id: string) {
 }
 
 function wholeVersions(db: Db, account_id: string) {
-  return versions(db, account_id).select([
+  return versionsOfAgents(db, account_id).select([
     'agents.agent_id',
     'version_id',
     versionName.as('version'),
@@ -92,20 +92,6 @@ async function insertVersion(trx: Db, agent_id: string, number: number, spec: Ag
   await trx
     .insertInto('agent_versions')
     .values({ agent_id, number, spec: JSON.stringify(spec) })
-    .execute();
-}
-
-/** The account's agents, newest first. */
-export async function listAgents(db: Db, account_id: string): Promise<AgentSummary[]> {
-  const said = <T>(field: string) => sql<T>`spec ->> ${sql.lit(field)}`;
-  return versions(db, account_id)
-    .whereRef('number', '=', 'latest')
-    .select(['agents.agent_id', 'name', versionName.as('version'), 'version_id'])
-    .select([said<string | null>('description').as('description'), said<string | null>('model').as('model')])
-    .select(said<string | null>('provider_id').as('provider_id'))
-    .select(['agents.created_at', 'agents.updated_at'])
-    .orderBy('agents.created_at', 'desc')
-    .orderBy('agents.agent_id')
     .execute();
 }
 
@@ -161,7 +147,7 @@ export async function listAgentVersions(
   account_id: string,
   agent_id: string,
 ): Promise<VersionSummary[] | undefined> {
-  const found = await versions(db, account_id)
+  const found = await versionsOfAgents(db, account_id)
     .where('agents.agent_id', '=', agent_id)
     .select([versionName.as('version'), 'version_id', 'agent_versions.created_at'])
     .select(sql<boolean>`number = latest`.as('is_latest'))
@@ -193,19 +179,23 @@ export async function findSchemaOfOutput(
 
 /**
  * Changes an agent: `change` makes what its next version says of what the newest says. One that says the same makes no
- * version. Those who change it do so one after another.
+ * version. Those who change it do so one after another; where `version_ids` are given, only an agent whose newest is one of them.
  */
 export function updateAgent(
   db: Db,
   account_id: string,
   agent_id: string,
   change: (spec: AgentSpec) => AgentSpec,
+  version_ids?: string[],
 ): Promise<ChangedAgent> {
   return db.transaction().execute(async (trx): Promise<ChangedAgent> => {
     // Names are an account's matter: whoever gives one holds its row.
     await holdAccount(trx, account_id);
     const before = await findAgent(trx, account_id, agent_id);
     if (!before) return { refused: 'not_found' };
+    if (version_ids && !version_ids.includes(before.version_id)) {
+      return { refused: 'other_version', version: before.version };
+    }
     const spec = change(before.spec);
     if (JSON.stringify(spec) === JSON.stringify(before.spec)) return { agent: before };
     if (await hasName(trx, account_id, agent_id, spec.name)) return { refused: 'name_taken' };

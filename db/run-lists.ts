@@ -2,6 +2,7 @@ import { sql, type SelectQueryBuilder } from 'kysely';
 import type { RunStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 import type { PendingFor } from './run-queue.ts';
+import type { Usage } from './run-views.ts';
 import type { Database, Run, RunKind, RunOrigin } from './schema.ts';
 
 /** Runs of an account, as lists show them. */
@@ -37,6 +38,8 @@ export type RunFilter = {
   orchestration_id?: string;
   agent_id?: string;
   origin?: RunOrigin;
+  channel?: string;
+  user_id?: string;
   tags?: string[];
   metadata?: (readonly [key: string, value: string])[];
   q?: string;
@@ -67,16 +70,75 @@ const sortings = {
 
 /** A page of an account's runs. */
 export function listRuns(db: Db, account_id: string, filter: RunFilter, page: RunPage): Promise<RunListItem[]> {
-  const { limit, sort, descending, after } = page;
-  const { by, id, type } = sortings[sort];
-  const direction = descending ? 'desc' : 'asc';
-  return filtered(db, account_id, filter, sort === 'cost_usd')
+  return pageOfRuns(filtered(db, account_id, filter, page.sort === 'cost_usd'), page)
     .select(['runs.run_id', 'status', 'phase', 'task', 'error', 'metadata', 'tags', 'orchestration_id'])
     .select(['kind', 'origin', 'agent_id'])
     .select(['created_at', 'start_at', 'started_at', 'completed_at'])
     .select(sql<PendingFor | null>`pending_for(runs)`.as('pending_for'))
     .select(waitingTasks.as('waiting_tasks'))
     .select(costUsd.as('cost_usd'))
+    .execute();
+}
+
+/** A run as an entry of a list that says what it came to, in short. */
+export type RunSummary = Pick<
+  Run,
+  | 'run_id'
+  | 'kind'
+  | 'origin'
+  | 'status'
+  | 'agent_id'
+  | 'orchestration_id'
+  | 'channel'
+  | 'user_id'
+  | 'task'
+  | 'error'
+  | 'metadata'
+  | 'tags'
+  | 'created_at'
+  | 'start_at'
+  | 'started_at'
+  | 'completed_at'
+> & {
+  pending_for: PendingFor | null;
+  usage: Usage;
+  /** From its beginning to its end, or until now; 0 of one that has not begun. */
+  duration_ms: number;
+};
+
+/** A page of an account's runs, in short. */
+export function listRunSummaries(db: Db, account_id: string, filter: RunFilter, page: RunPage): Promise<RunSummary[]> {
+  return runSummary(pageOfRuns(filtered(db, account_id, filter, page.sort === 'cost_usd'), page)).execute();
+}
+
+/** The columns of a `RunSummary`, of the runs in a query. */
+export function runSummary<T extends object>(runs: SelectQueryBuilder<Database, 'runs', T>) {
+  const ended = sql`extract(epoch from greatest(coalesce(completed_at, now()) - started_at, '0'))`;
+  return runs
+    .select([
+      'runs.run_id',
+      'kind',
+      'origin',
+      'runs.status',
+      'agent_id',
+      'orchestration_id',
+      'channel',
+      'user_id',
+      'task',
+    ])
+    .select(['runs.error', 'metadata', 'tags', 'runs.created_at', 'start_at', 'started_at', 'completed_at'])
+    .select(sql<PendingFor | null>`pending_for(runs)`.as('pending_for'))
+    .select(sql<Usage>`usage_of(runs.run_id)`.as('usage'))
+    .select(sql<number>`coalesce(round(${ended} * 1000), 0)::float8`.as('duration_ms'));
+}
+
+function pageOfRuns<T extends object>(
+  runs: SelectQueryBuilder<Database, 'runs', T>,
+  { limit, sort, descending, after }: RunPage,
+) {
+  const { by, id, type } = sortings[sort];
+  const direction = descending ? 'desc' : 'asc';
+  return runs
     .$if(after !== undefined, (query) =>
       query.where(
         sql<boolean>`(${by}, ${id}) ${sql.raw(descending ? '<' : '>')} (${after!.value}::${type}, ${after!.id})`,
@@ -84,8 +146,7 @@ export function listRuns(db: Db, account_id: string, filter: RunFilter, page: Ru
     )
     .orderBy(by, direction)
     .orderBy(id, direction)
-    .limit(limit)
-    .execute();
+    .limit(limit);
 }
 
 /** How many runs of an account there are in each status; those with none are left out. */
@@ -110,6 +171,8 @@ function filtered(
     orchestration_id,
     agent_id,
     origin,
+    channel,
+    user_id,
     tags = [],
     metadata = [],
     q,
@@ -144,6 +207,8 @@ function filtered(
       )
       .$if(agent_id !== undefined, (query) => query.where('agent_id', '=', agent_id!))
       .$if(origin !== undefined, (query) => query.where('origin', '=', origin!))
+      .$if(channel !== undefined, (query) => query.where('channel', '=', channel!))
+      .$if(user_id !== undefined, (query) => query.where('user_id', '=', user_id!))
       .$if(created_after !== undefined, (query) => query.where('created_at', '>', created_after!))
       .$if(created_before !== undefined, (query) => query.where('created_at', '<', created_before!))
       // The document may be of words that look like a label.

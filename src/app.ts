@@ -46,6 +46,10 @@ import { templatesRouter } from './apis/orchflow/routes/templates.ts';
 import { webhookSubscriptionsRouter } from './apis/orchflow/routes/webhook-subscriptions.ts';
 import { webhooksRouter } from './apis/orchflow/routes/webhooks.ts';
 import { toolsRouter } from './apis/orchflow/routes/tools.ts';
+import { agentRunsRouter as orchstackAgentRunsRouter } from './apis/orchstack/routes/agent-runs.ts';
+import { agentsRouter as orchstackAgentsRouter } from './apis/orchstack/routes/agents.ts';
+import { gatesRouter as orchstackGatesRouter } from './apis/orchstack/routes/gates.ts';
+import { runsRouter as orchstackRunsRouter } from './apis/orchstack/routes/runs.ts';
 
 /** What clients call, each path for one of the surfaces. */
 const surfaces = ['/api/*', '/v1/*'];
@@ -108,6 +112,11 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/people', peopleRouter);
   app.route('/api/v1/inbox', inboxRouter);
   app.route('/api/v1/files', filesRouter);
+
+  app.route('/v1/agents', orchstackAgentsRouter);
+  app.route('/v1/agents', orchstackAgentRunsRouter);
+  app.route('/v1/runs', orchstackRunsRouter);
+  app.route('/v1/runs', orchstackGatesRouter);
 
   app.notFound((c) => answerError(new HttpError('NOT_FOUND', 'Page not found.'), c));
   app.onError((error, c) => {
@@ -183,6 +192,8 @@ function description(version: string) {
       { name: 'Orchestration runs', description: 'Orchestrations at work.' },
       { name: 'Webhooks', description: 'Who hears of your runs, what was sent, and the secrets of its signatures.' },
       { name: 'Files', description: 'What people and agents work from.' },
+      { name: 'OrchStack agents', description: 'The agents of an account, in the words of OrchStack.' },
+      { name: 'OrchStack runs', description: 'Runs with their traces, and the gates at which they wait.' },
       { name: 'Health', description: 'For load balancers and operators.' },
     ],
   };

@@ -65,16 +65,19 @@ export async function createAgent(
 
 /**
  * Changes an agent, which makes its next version; where nothing is changed, none. Runs that are under way keep what they
- * froze. Throws as `createAgent`, and `NOT_FOUND`.
+ * froze. Throws as `createAgent`, and `NOT_FOUND`; and `PRECONDITION_FAILED` when its newest version is none of these
+ * `version_ids`, where any are given.
  */
 export async function changeAgent(
   deps: Deps,
   principal: Principal,
   agent_id: string,
   given: AgentRequest,
+  version_ids?: string[],
 ): Promise<AgentVersion> {
   const known = await knownParts(deps, principal, given);
-  const changed = await updateAgent(deps.db, principal.account_id, agent_id, (spec) => ({ ...spec, ...known }));
+  const change = (spec: AgentSpec) => ({ ...spec, ...known });
+  const changed = await updateAgent(deps.db, principal.account_id, agent_id, change, version_ids);
   if ('agent' in changed) return changed.agent;
   switch (changed.refused) {
     case 'not_found':
@@ -83,6 +86,8 @@ export async function changeAgent(
       throw nameTaken(given.name!);
     case 'too_many_versions':
       throw limitReached('versions of this agent', maxAgentVersions);
+    case 'other_version':
+      throw new DomainError('PRECONDITION_FAILED', `The agent is at ${changed.version} by now.`);
   }
 }
 

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { InvalidInputError } from '../errors.ts';
-import { gateId, id } from '../fields.ts';
+import { gateId, id, text } from '../fields.ts';
 import { queryNumber } from './query.ts';
 
 /** What lists take. */
 export const limit = queryNumber(z.int().min(1).max(100).default(20));
-export const cursor = z.string().max(300).optional();
+export const cursor = z.string().max(1_000).optional();
 
 /** A place in a list that is sorted by time and id. */
 export type Position = { created_at: string; id: string };
@@ -17,6 +17,7 @@ const byTime = z.tuple([time, id]);
 type DuePlace = { due_at: string | null; opened_at: string };
 const byDue = z.tuple([z.object({ due_at: time.nullable(), opened_at: time }), gateId]);
 const byNumber = z.tuple([z.number(), id]);
+const byText = z.tuple([text(0, 200), id]);
 
 /** What clients hand back to get the next page: opaque to them. */
 function writeCursor(place: [sortedBy: string | number | DuePlace, id: string]): string {
@@ -43,6 +44,15 @@ export function readCursor(cursor: string): Position {
  */
 export function readNumberCursor(cursor: string): { value: number; id: string } {
   const [value, id] = read(cursor, byNumber);
+  return { value, id };
+}
+
+/**
+ * As `readCursor`, of a list that is sorted by a text, such as a name, and the id.
+ * @throws a 422 for what is no cursor, or one of another order.
+ */
+export function readTextCursor(cursor: string): { value: string; id: string } {
+  const [value, id] = read(cursor, byText);
   return { value, id };
 }
 

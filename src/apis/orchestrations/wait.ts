@@ -1,7 +1,7 @@
 import { findOrchestrationRun } from '../../../db/orchestration-run-views.ts';
-import type { RunStatus } from '../../../workflows/contract/states.ts';
 import type { Db } from '../../../db/index.ts';
 import type { RunEvents } from '../../runs/events.ts';
+import { waitForRun } from '../../runs/wait.ts';
 import { toAnswer } from './run-view.ts';
 
 /**
@@ -14,15 +14,8 @@ export async function waitForAnswer(
   run_id: string,
   { seconds, signal }: { seconds: number; signal: AbortSignal },
 ) {
-  const end = performance.now() + seconds * 1_000;
-  for (let seen: RunStatus | undefined; ;) {
-    const run = await findOrchestrationRun(db, account_id, run_id);
-    const answer = run && toAnswer(run);
-    const timeout_ms = end - performance.now();
-    // Woken, and nothing has changed: this process stops.
-    if (!run || answer || signal.aborted || timeout_ms <= 0 || run.status === seen) return { run, answer };
-    if (run.starts_in_ms !== null && run.starts_in_ms >= timeout_ms) return { run };
-    seen = run.status;
-    await runEvents.waitWhile(run_id, (status) => status === seen, { timeout_ms, signal });
-  }
+  const read = () => findOrchestrationRun(db, account_id, run_id);
+  const hasResult = (run: NonNullable<Awaited<ReturnType<typeof read>>>) => toAnswer(run) !== undefined;
+  const run = await waitForRun(runEvents, run_id, { read, hasResult }, { most_ms: seconds * 1_000, signal });
+  return { run, answer: run && toAnswer(run) };
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { listAgents, listAgentVersions, type AgentVersion } from '../../../../db/agents.ts';
+import { listAgents } from '../../../../db/agent-lists.ts';
+import { listAgentVersions, type AgentVersion } from '../../../../db/agents.ts';
 import { changeAgent, createAgent, getAgent, removeAgent, type AgentRequest } from '../../../agents/registry.ts';
 import { notFound } from '../../../errors.ts';
 import { id } from '../../../fields.ts';

@@ -12,6 +12,7 @@ import { runWaitQuery } from '../../../http/query.ts';
 import { cancelRun } from '../../../runs/cancel.ts';
 import { purgeRun } from '../../../runs/purge.ts';
 import { stays } from '../../../runs/events.ts';
+import { labelsOf } from '../../../runs/labels-schema.ts';
 import { remarkShape } from '../../../runs/remark-schema.ts';
 import { runLinks } from '../links.ts';
 import { runCountQuery, runCountsSchema, runListQuery, runListSchema } from '../schemas/run-list.ts';
@@ -76,9 +77,8 @@ runsRouter.openapi(count, async (c) => {
   return c.json({ total, by_status: by_status as z.infer<typeof runCountsSchema>['by_status'] }, 200);
 });
 
-function filterOf({ tag: tags, metadata = [], ...filter }: z.infer<typeof runCountQuery>): RunFilter {
-  const pairs = metadata.map((pair) => [pair.slice(0, pair.indexOf(':')), pair.slice(pair.indexOf(':') + 1)] as const);
-  return { ...filter, tags, metadata: pairs };
+function filterOf({ tag, metadata, ...filter }: z.infer<typeof runCountQuery>): RunFilter {
+  return { ...filter, ...labelsOf({ tag, metadata }) };
 }
 
 const get = route({

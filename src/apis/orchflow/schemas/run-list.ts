@@ -1,21 +1,10 @@
 import { z } from 'zod';
 import { pendingFor } from '../../../../db/run-queue.ts';
-import { isStorable, unstorable } from '../../../../workflows/contract/form.ts';
 import { id, moment, text } from '../../../fields.ts';
 import { cursor, limit } from '../../../http/cursor.ts';
 import { queryNumber } from '../../../http/query.ts';
-import { maxLabels, tag } from '../../../runs/labels-schema.ts';
+import { labelFilterShape } from '../../../runs/labels-schema.ts';
 import { runKind, runOrigin, runStatus, runSummaryShape } from './run.ts';
-
-/** Given once or several times. */
-function repeated<T extends z.ZodType<string, string>>(schema: T) {
-  return z.preprocess((given) => (typeof given === 'string' ? [given] : given), z.array(schema).max(maxLabels));
-}
-
-const pair = z
-  .string()
-  .refine((value) => value.indexOf(':') > 0, 'must be a key and a value with a colon between them')
-  .refine(isStorable, unstorable);
 
 const costBound = z.number().min(0).max(1_000_000).optional();
 
@@ -29,13 +18,7 @@ const runFilterShape = {
   orchestration_id: id.optional(),
   agent_id: id.optional().meta({ description: 'Runs of this agent alone; not those of goals that name it.' }),
   origin: runOrigin.optional().meta({ description: 'Over which API they were started.' }),
-  tag: repeated(tag).optional().meta({ description: 'Given several times, the runs that have all of them.' }),
-  metadata: repeated(pair)
-    .optional()
-    .meta({
-      description: 'A key and its value; given several times, the runs that have all of them.',
-      example: ['customer:c_17'],
-    }),
+  ...labelFilterShape,
   q: text(1, 200).optional().meta({
     description: 'Whole words of the goal, in any order; `"in this order"`, `one or other`, `-without`.',
     example: 'newsletter -draft',

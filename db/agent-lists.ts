@@ -1,0 +1,66 @@
+import { sql } from 'kysely';
+import { versionName, versionsOfAgents, type AgentVersion } from './agents.ts';
+import type { Db } from './index.ts';
+import type { AgentSpec } from './schema.ts';
+
+/** The agents of an account, as lists show them: each as its newest version says. */
+
+/** An agent in a list: without its prompt and its schemas, which may be long. */
+export type AgentSummary = Omit<AgentVersion, 'spec' | 'version_created_at'> &
+  Pick<AgentSpec, 'name' | 'description' | 'model' | 'provider_id'>;
+
+/** The account's agents, newest first. */
+export async function listAgents(db: Db, account_id: string): Promise<AgentSummary[]> {
+  return summaries(db, account_id).orderBy('agents.created_at', 'desc').orderBy('agents.agent_id').execute();
+}
+
+/** All that is given holds of each agent; a name whatever its case. */
+export type AgentFilter = { name?: string; model?: string; provider_id?: string };
+
+/** A page of a list: what it is sorted by, ties by the id, and the last agent before it. */
+export type AgentPage = { limit: number; sort: 'created_at' | 'updated_at' | 'name'; descending: boolean } & {
+  after?: { value: string; id: string };
+};
+
+const sortings = {
+  created_at: { by: sql`agents.created_at`, type: sql`timestamptz` },
+  updated_at: { by: sql`agents.updated_at`, type: sql`timestamptz` },
+  // By code points: the same on every server.
+  name: { by: sql`agents.name collate "C"`, type: sql`text` },
+};
+
+/** A page of the account's agents. */
+export function listAgentPage(
+  db: Db,
+  account_id: string,
+  { name, model, provider_id }: AgentFilter,
+  { limit, sort, descending, after }: AgentPage,
+): Promise<AgentSummary[]> {
+  const { by, type } = sortings[sort];
+  const direction = descending ? 'desc' : 'asc';
+  const isAfter = sql.raw(descending ? '<' : '>');
+  return summaries(db, account_id)
+    .$if(name !== undefined, (query) => query.where(sql<boolean>`lower(agents.name) = lower(${name})`))
+    .$if(model !== undefined, (query) => query.where(said('model'), '=', model!))
+    .$if(provider_id !== undefined, (query) => query.where(said('provider_id'), '=', provider_id!))
+    .$if(after !== undefined, (query) =>
+      query.where(sql<boolean>`(${by}, agents.agent_id) ${isAfter} (${after!.value}::${type}, ${after!.id})`),
+    )
+    .orderBy(by, direction)
+    .orderBy('agents.agent_id', direction)
+    .limit(limit)
+    .execute();
+}
+
+function said(field: 'description' | 'model' | 'provider_id') {
+  return sql<string | null>`spec ->> ${sql.lit(field)}`;
+}
+
+function summaries(db: Db, account_id: string) {
+  return versionsOfAgents(db, account_id)
+    .whereRef('number', '=', 'latest')
+    .select(['agents.agent_id', 'name', versionName.as('version'), 'version_id'])
+    .select([said('description').as('description'), said('model').as('model')])
+    .select(said('provider_id').as('provider_id'))
+    .select(['agents.created_at', 'agents.updated_at']);
+}

@@ -1,0 +1,158 @@
+import { z } from 'zod';
+import { listRunSummaries, type RunFilter, type RunPage } from '../../../../db/run-lists.ts';
+import { findRunPlace } from '../../../../db/run-events.ts';
+import { findRunResult } from '../../../../db/run-results.ts';
+import { findTrace } from '../../../../db/run-traces.ts';
+import { hasEnded } from '../../../../workflows/contract/states.ts';
+import { notFound } from '../../../errors.ts';
+import { id } from '../../../fields.ts';
+import { pageOf, readCursor, readNumberCursor } from '../../../http/cursor.ts';
+import { pickFields } from '../../../http/fieldset.ts';
+import { createRouter, json, links, optionalBody, route, sendJson } from '../../../http/openapi.ts';
+import { cancelRun } from '../../../runs/cancel.ts';
+import { changeRun } from '../../../runs/change.ts';
+import { labelsOf } from '../../../runs/labels-schema.ts';
+import { purgeRun } from '../../../runs/purge.ts';
+import { remarkShape } from '../../../runs/remark-schema.ts';
+import { runLinks } from '../links.ts';
+import { kindOf, runToWire, summaryToWire } from '../run-view.ts';
+import {
+  changedRunSchema,
+  changeRunSchema,
+  runDeletedSchema,
+  runListQuery,
+  runListSchema,
+  runSchema,
+} from '../schemas/run.ts';
+
+export const runsRouter = createRouter();
+
+const tags = ['OrchStack runs'];
+const params = z.object({ run_id: id });
+
+const list = route({
+  method: 'get',
+  path: '/',
+  operationId: 'orchstackListRuns',
+  scope: 'runs:read',
+  tags,
+  summary: 'List all runs with filters, newest first unless `sort` says otherwise',
+  description:
+    'Runs of all kinds, over whichever API they were started. Pass `next_cursor` as `cursor`, with the same filters and `sort`, for the ' +
+    'page after this one.',
+  request: { query: runListQuery },
+  responses: { 200: json(runListSchema, 'A page of runs') },
+  links: { ...runLinks('/runs/0/run_id'), ...links({ cursor: '/next_cursor' }, 'orchstackListRuns') },
+});
+
+runsRouter.openapi(list, async (c) => {
+  const { limit, cursor, sort, fields, ...filter } = c.req.valid('query');
+  const by = sort.endsWith('cost_usd') ? 'cost_usd' : 'created_at';
+  const after = cursor === undefined ? undefined : placeOf(cursor, by);
+  const page = { limit: limit + 1, sort: by, descending: sort.startsWith('-'), ...(after && { after }) } as const;
+  const found = await listRunSummaries(c.var.deps.db, c.var.principal.account_id, filterOf(filter), page);
+  const { items, ...rest } = pageOf(
+    found,
+    limit,
+    ({ run_id }) => run_id,
+    ({ created_at, usage }) => (by === 'cost_usd' ? usage.cost_usd : created_at),
+  );
+  return c.json({ runs: items.map((run) => pickFields(summaryToWire(run), 'run_id', fields)), ...rest }, 200);
+});
+
+function placeOf(cursor: string, sort: RunPage['sort']): RunPage['after'] {
+  if (sort === 'cost_usd') return readNumberCursor(cursor);
+  const { created_at: value, id } = readCursor(cursor);
+  return { value, id };
+}
+
+type Filter = Omit<z.infer<typeof runListQuery>, 'limit' | 'cursor' | 'sort' | 'fields'>;
+
+function filterOf({ kind, workflow_id, tag, metadata, ...filter }: Filter): RunFilter {
+  return {
+    ...filter,
+    ...labelsOf({ tag, metadata }),
+    ...(kind && { kind: kindOf(kind) }),
+    ...(workflow_id !== undefined && { orchestration_id: workflow_id }),
+  };
+}
+
+const get = route({
+  method: 'get',
+  path: '/{run_id}',
+  operationId: 'orchstackGetRun',
+  scope: 'runs:read',
+  tags,
+  summary: 'Get run details and trace',
+  description:
+    'The trace has every model call, tool call, retrieval, gate and retry in order, with times, tokens, cost, and what it came from: ' +
+    '`task_id` and `attempt`, of a tool call its `model_call_id` and the gate at which it was approved.',
+  request: { params },
+  responses: { 200: json(runSchema, 'The run') },
+  links: {
+    ...runLinks(),
+    ...links({ run_id: '/run_id', gate_id: '/gates/0/gate_id' }, 'orchstackAnswerGate'),
+  },
+  problems: [404],
+});
+
+runsRouter.openapi(get, async (c) => {
+  const { run_id } = c.req.valid('param');
+  const { db } = c.var.deps;
+  const run = await findRunResult(db, c.var.principal.account_id, run_id);
+  if (!run) throw notFound('Run');
+  const trace = await findTrace(db, run_id);
+  return sendJson<z.infer<typeof runSchema>>(c, `${JSON.stringify(runToWire(run)).slice(0, -1)},"trace":${trace}}`);
+});
+
+const change = route({
+  method: 'patch',
+  path: '/{run_id}',
+  operationId: 'orchstackUpdateRun',
+  scope: 'runs:write',
+  tags,
+  summary: 'Change the labels of a run; what is not given stays',
+  description: '`metadata` and `tags` come in place of all that it had. A run that has ended takes them too.',
+  request: { params, body: optionalBody(changeRunSchema) },
+  responses: { 200: json(changedRunSchema, 'The run as it is now, without its trace') },
+  links: runLinks(),
+  problems: [404],
+});
+
+runsRouter.openapi(change, async (c) => {
+  const { run_id } = c.req.valid('param');
+  const { note, on_behalf_of, ...labels } = c.req.valid('json');
+  const { deps, principal } = c.var;
+  await changeRun(deps, principal, run_id, labels, { note, on_behalf_of });
+  const run = await findRunResult(deps.db, principal.account_id, run_id);
+  if (!run) throw notFound('Run');
+  return c.json(summaryToWire(run), 200);
+});
+
+const remove = route({
+  method: 'delete',
+  path: '/{run_id}',
+  operationId: 'orchstackDeleteRun',
+  scope: 'runs:write',
+  tags,
+  summary: 'Cancel a run that is still active; purge one that has ended',
+  description:
+    'A run that is active is cancelled, and stays readable with what it has written until then. One that has ended, also one that was ' +
+    'cancelled before, is forgotten with all that it has. 409 where it has ended in this very moment.',
+  request: { params, query: z.object(remarkShape) },
+  responses: { 200: json(runDeletedSchema, 'The run is cancelled, or it is not found any more') },
+  problems: [404, 409],
+});
+
+runsRouter.openapi(remove, async (c) => {
+  const { run_id } = c.req.valid('param');
+  const { deps, principal } = c.var;
+  const place = await findRunPlace(deps.db, principal.account_id, run_id);
+  if (!place) throw notFound('Run');
+  if (hasEnded(place.status)) {
+    await purgeRun(deps, principal, run_id);
+    return c.json({ run_id, status: 'purged' as const, message: 'Run purged.' }, 200);
+  }
+  await cancelRun(deps, principal, run_id, c.req.valid('query'));
+  return c.json({ run_id, status: 'cancelled' as const, message: 'Run cancelled.' }, 200);
+});
