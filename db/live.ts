@@ -13,7 +13,10 @@ export type Delta = { task_id: string | null; attempt: number; offset: number; t
 export type LiveMessage = { run_id: string; delta?: Delta };
 
 const channel = 'orchflow_live';
-/** NOTIFY takes a lock that all of them share, so a process gathers for so long, in milliseconds, what it sends at once. */
+/**
+ * NOTIFY takes a lock that all of them share, so a process gathers for so long, in milliseconds, what it sends at once. The first
+ * word of an answer, which comes once in a model call, goes at once.
+ */
 const interval = 25;
 /** In UTF-16 code units; what comes beyond it while Postgres is slow is dropped. */
 const maxPending = 256 * 1024;
@@ -27,22 +30,36 @@ export type LiveSender = ReturnType<typeof createLiveSender>;
 export function createLiveSender(db: Db) {
   let pending = new Map<string, LiveMessage>();
   let pendingText = 0;
-  /** Until what it has begun is sent: one at a time. */
   let timer: NodeJS.Timeout | undefined;
+  /** One at a time. */
+  let isSending = false;
+  /** Somebody waits for the first word of an answer: what is gathered goes with it, as soon as nothing is being sent. */
+  let isUrgent = false;
 
   function push(key: string, message: LiveMessage): void {
     pending.set(key, message);
-    timer ??= setTimeout(() => void send(), interval).unref();
+    schedule();
+  }
+
+  function schedule(): void {
+    if (isSending || pending.size === 0) return;
+    if (isUrgent) void send();
+    else timer ??= setTimeout(() => void send(), interval).unref();
   }
 
   async function send(): Promise<void> {
+    clearTimeout(timer);
+    timer = undefined;
+    isUrgent = false;
+    isSending = true;
     const payloads = payloadsOf(pending.values());
     pending = new Map();
     pendingText = 0;
     await sql`select pg_notify(${channel}, payload) from unnest(${payloads}::text[]) as payload`
       .execute(db)
       .catch(() => {});
-    timer = pending.size ? setTimeout(() => void send(), interval).unref() : undefined;
+    isSending = false;
+    schedule();
   }
 
   return {
@@ -61,6 +78,7 @@ export function createLiveSender(db: Db) {
         const waiting = pending.get(key)?.delta;
         const follows = waiting && waiting.offset + waiting.text.length === offset;
         const delta = follows ? { ...waiting, text: waiting.text + text } : { task_id, attempt, offset, text };
+        isUrgent ||= offset === 0;
         push(key, { run_id, delta });
       };
     },
