@@ -8,6 +8,8 @@ const targets: Record<string, string> = {
   subscription_id: 'sub_1',
   person_id: 'per_1',
   agent_id: 'agt_1',
+  run_id: 'run_1',
+  gate_id: 'gate_1',
 };
 
 /** Calls operations with an `Idempotency-Key` whose first request is at work. The run is one of the account that calls. */
@@ -31,8 +33,11 @@ export async function callInFlight(call: Call, db: Db, run_id: string, api_key: 
     '/api/v1/people/{person_id}/key',
     '/api/v1/agents',
     '/api/v1/agents/{agent_id}/runs',
+    '/v1/agents',
+    '/v1/agents/{agent_id}/run',
+    '/v1/runs/{run_id}/gates/{gate_id}',
   ]) {
-    const path = template.replace(/\{(\w+)\}/, (_, name: string) => ids[name]!);
+    const path = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => ids[name]!);
     const ofScopes = /^.api.v1.(keys|people)/.test(path) ? '\n*' : '';
     const fingerprint = sha256(`POST\n${path}\n{}${ofScopes}`);
     const locked_until = new Date(Date.now() + 60_000).toISOString();

@@ -4,6 +4,7 @@ import { createContract } from './contract.ts';
 import { callAccount } from './contract-account.ts';
 import { callAgents } from './contract-agents.ts';
 import { callOrchestrations } from './contract-orchestrations.ts';
+import { callOrchstackAgents } from './contract-orchstack-agents.ts';
 import { callTools } from './contract-tools.ts';
 import { callSteering } from './contract-steering.ts';
 import { callFiles } from './contract-files.ts';
@@ -27,6 +28,9 @@ const typeOf: Record<string, string> = {
   stream: 'text/event-stream',
   content: 'application/octet-stream',
 };
+
+/** Answers in events too, where that is asked for. */
+const inEventsToo = ['orchstackRunAgent 200'];
 
 type Operation = Record<string, any> & { method: string; path: string };
 
@@ -82,6 +86,7 @@ describe('/openapi.json', () => {
     expect(new Set(described)).toEqual(new Set(used));
     for (const operation of operations()) {
       const { method, path, summary, description, tags, parameters = [], security, responses, requestBody } = operation;
+      const { operationId } = operation;
       const name = `${method} ${path}`;
       expect(summary, name).toMatch(/\S/);
       expect(description, name).toMatch(/\S/);
@@ -97,7 +102,8 @@ describe('/openapi.json', () => {
         expect(response.description, `${name} ${status}`).toMatch(/\S/);
         const answer = typeOf[/\/(\w+)$/.exec(path)?.[1] ?? ''] ?? 'application/json';
         const type = Number(status) < 400 || path === '/health' ? answer : 'application/problem+json';
-        expect(Object.keys(response.content ?? {}), `${name} ${status}`).toEqual(status === '204' ? [] : [type]);
+        const types = inEventsToo.includes(`${operationId} ${status}`) ? [type, 'text/event-stream'] : [type];
+        expect(Object.keys(response.content ?? {}), `${name} ${status}`).toEqual(status === '204' ? [] : types);
       }
     }
   });
@@ -218,6 +224,7 @@ test('every answer in the life of an account is as documented, member by member'
   expect(validation.body).toEqual({ valid: true, errors: [] });
   await callTools(call);
   await callAgents(call);
+  await callOrchstackAgents(call);
   await callFiles(call);
   await callPeople(call);
   await callSteering(call, goal);
@@ -227,7 +234,7 @@ test('every answer in the life of an account is as documented, member by member'
   // 402, 403, 413, 415, 429 and 503 have the same body; test/quotas and test/api see them.
   const unseen = operations().flatMap(({ method, path, responses }) =>
     Object.keys(responses)
-      .filter((status) => ['200', '201', '202', '204', '404', '409'].includes(status))
+      .filter((status) => ['200', '201', '202', '204', '404', '409', '412'].includes(status))
       .map((status) => `${method} ${path} ${status}`)
       .filter((name) => !seen.has(name)),
   );

@@ -183,7 +183,7 @@ test('a parameter that an operation does not have is refused by it, and one that
 test('a field that an operation does not have is refused by it, and a body where it takes none', async () => {
   const before = await countMade();
   for (const { method, path, operation } of operations()) {
-    const isLenient = /\/(run|resume)(\/stream)?$|\/validate$/.test(path);
+    const isLenient = /^.api.v1.orchestrations.*\/(run|resume)(\/stream)?$|\/validate$/.test(path);
     const isForm = operation.requestBody?.content['multipart/form-data'] !== undefined;
     if (method === 'GET' || isLenient || isForm) continue;
     const answer = await call(method, path, { nosuch: 1 });

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { registerAgent } from '../harness/agent.ts';
 import { define } from '../harness/orchestration.ts';
 import { startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
 import { expectProblem } from '../harness/problem.ts';
@@ -16,6 +17,7 @@ let user: User;
 let run_id: string;
 let failed_id: string;
 let orchestration: string;
+let agent_id: string;
 
 // No worker: nothing ends by itself.
 beforeAll(async () => {
@@ -26,6 +28,7 @@ afterAll(() => orchflow.stop());
 beforeEach(async () => {
   user = await orchflow.register();
   orchestration = await define(user, [{ id: 'print', type: 'print', print_content: 'Hello' }]);
+  agent_id = await registerAgent(user);
   const start = async () =>
     (await user.post(`/orchestrations/${orchestration}/run?wait=0`, { message: 'Go.' })).body.run_id;
   [run_id, failed_id] = [await start(), await start()];
@@ -49,6 +52,7 @@ const operations: Record<string, Operation> = {
     path: () => `/orchestrations/${orchestration}/run/stream`,
     body: { message: 'Go.' },
   },
+  orchstackRunAgent: { method: 'POST', path: () => `/../../v1/agents/${agent_id}/run`, body: { input: 'Go.' } },
   retryOrchestrationRun: { method: 'POST', path: () => `/orchestrations/runs/${failed_id}/retry?wait=20`, body: {} },
 };
 /** Of these the run has to wait for a person first. */

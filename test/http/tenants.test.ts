@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { getAccountOf } from '../../db/runs.ts';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
 import { startOrchflow, type Orchflow, type TestRun, type User } from '../harness/orchflow.ts';
+import { createStack } from '../harness/orchstack.ts';
 import { expectProblem } from '../harness/problem.ts';
 import { send } from '../harness/raw.ts';
 import { upload } from '../harness/upload.ts';
@@ -104,6 +105,8 @@ const ownedFor = (path: string) =>
   path.startsWith('/api/v1/orchestrations/runs/') ? { ...owned, run_id: orchestrationRun } : owned;
 
 const posted: [RegExp, object][] = [
+  [/^\/v1\/agents\/\w+\/run$/, { input: 'A clause.' }],
+  [/^\/v1\/.*\/gates\/\w+$/, { output: 'The budget is ten euros.' }],
   [/\/rerun$/, { from_task: 'T1' }],
   [/\/correct$/, { output: 'Ten euros.' }],
   [/\/agents\/\w+\/runs$/, { input: 'A clause.' }],
@@ -243,6 +246,10 @@ test('lists show what is ours and nothing else', async () => {
   expect((await stranger.get('/inbox')).body).toEqual({ gates: [], has_more: false, next_cursor: null });
   expect((await stranger.get('/people')).body).toEqual({ people: [], has_more: false, next_cursor: null });
   expect((await owner.get('/people')).body.people).toMatchObject([{ person_id: owned.person_id }]);
+  for (const list of ['agents', 'runs']) {
+    const { body } = await createStack(orchflow.url, stranger).get(`/${list}`);
+    expect(body).toEqual({ [list]: [], has_more: false, next_cursor: null });
+  }
   expect((await stranger.get('/files')).body).toEqual({ files: [], has_more: false, next_cursor: null });
   expect((await owner.get('/files')).body.files).toMatchObject([{ file_id: owned.file_id }]);
   const both = [{ run_id: orchestrationRun }, { run_id: run.run_id }];

@@ -1,3 +1,4 @@
+import type { Delta } from '../../../db/live.ts';
 import type { RunResult } from '../../../db/run-results.ts';
 import type { StoredEvent } from '../../../db/run-events.ts';
 import type { ServerSentEvent } from '../../http/sse.ts';
@@ -26,23 +27,54 @@ export async function* runToEvents(
   const late = AbortSignal.timeout(most_ms);
   const begun = await read();
   if (!begun) return;
-  if (hasResult(begun) || beginsAfter(begun, most_ms)) return yield named('result', resultOf(begun));
+  const said = followText();
+  if (hasResult(begun) || beginsAfter(begun, most_ms)) return yield* ending(begun, said);
   for await (const item of runEvents.follow(run_id, 0, AbortSignal.any([signal, late]))) {
     if ('ended' in item) break;
     if ('idle' in item) yield null;
     else if ('delta' in item) {
       const { attempt, offset, text } = item.delta;
+      said.hear(item.delta);
       yield named('token', { run_id, attempt, offset, text });
     } else {
       const told = eventToWire(run_id, item.event);
       if (told) yield told;
       const run = item.event.type === 'gate.opened' ? await read() : undefined;
-      if (run && hasResult(run)) return yield named('result', resultOf(run));
+      if (run && hasResult(run)) return yield* ending(run, said);
     }
   }
   if (signal.aborted) return;
   const run = await read();
-  if (run && (hasResult(run) || late.aborted)) yield named('result', resultOf(run));
+  if (run && (hasResult(run) || late.aborted)) yield* ending(run, said);
+}
+
+/** The result, and before it, of a run that has completed, what its reader lacks of the output. */
+function* ending(run: RunResult, said: ReturnType<typeof followText>): Generator<ServerSentEvent> {
+  const rest = run.status === 'completed' ? said.restOf(run.output ?? '') : undefined;
+  if (rest) yield named('token', { run_id: run.run_id, ...rest });
+  yield named('result', resultOf(run));
+}
+
+/** What a reader has of the answer by now: null where something is missing in it. */
+function followText() {
+  let attempt = 1;
+  let heard: string | null = '';
+  return {
+    hear(delta: Delta): void {
+      attempt = delta.attempt;
+      if (delta.offset === 0) heard = delta.text;
+      else heard = heard?.length === delta.offset ? heard + delta.text : null;
+    },
+    /**
+     * The token that makes it the output: its end, which may be on its way yet when the run is seen to have ended, or all of it, where
+     * some was lost, or was not what stands. Undefined when there is nothing to add.
+     */
+    restOf(output: string): Omit<Delta, 'task_id'> | undefined {
+      const offset = heard !== null && output.startsWith(heard) ? heard.length : 0;
+      const text = output.slice(offset);
+      return text === '' ? undefined : { attempt, offset, text };
+    },
+  };
 }
 
 /** Its type stands in the data too, for readers that know no names of events. */

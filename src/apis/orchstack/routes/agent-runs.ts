@@ -39,8 +39,8 @@ request with the same \`Idempotency-Key\` finds it again.
 With \`"stream": true\`, or \`Accept: text/event-stream\`, it is told as server-sent events, each with its \`type\` and \`run_id\` in its JSON:
 \`run\` at once; \`token\` {attempt, offset, text} with the text of the answer as the model writes it, where \`offset\` counts UTF-16 code
 units, and 0 begins anew; \`tool_call\` {id, tool, arguments}, \`tool_result\` {id, tool, is_error, result} and \`retry\` {reason, tries,
-next_try_at}; last \`result\`, which has all that the answer has otherwise. Tokens may get lost; the text that counts is its \`output\`.
-Of an agent with an output schema, and of one whose server does not stream, there are none.`,
+next_try_at}; last \`result\`, which has all that the answer has otherwise. What was lost of the tokens of a run that completes comes
+before it, so that they are its \`output\` together. The output of an agent with an output schema comes as one token.`,
   request: { params: z.object({ agent_id: id }), headers: preferHeader, body: body(runAgentSchema) },
   responses: {
     200: { ...answered, content: { ...answered.content, ...events } },
