@@ -52,7 +52,7 @@ export function createContract(document: Json) {
       }
       const type = headers.get('content-type')!.split(';')[0]!;
       expect(Object.keys(documented!.content), name).toContain(type);
-      const validate = validatorOf(name, documented!.content[type].schema);
+      const validate = validatorOf(`${name} ${type}`, documented!.content[type].schema);
       validate(body);
       expect(validate.errors ?? [], `${name}: ${JSON.stringify(body)}`).toEqual([]);
     },
