@@ -107,6 +107,12 @@ describe('who waits', () => {
       status: 'cancelled',
       error: 'The run was cancelled.',
     });
+    // Who sends it again does not lose what is left of it.
+    expect((await stack.delete(`/runs/${other}?purge=false`)).body).toMatchObject({ status: 'cancelled' });
+    expect(await stack.delete(`/runs/${run_id}?purge=false`)).toMatchObject({
+      status: 409,
+      body: { code: 'RUN_FINISHED' },
+    });
     expect((await stack.delete(`/runs/${other}`)).body).toMatchObject({ status: 'purged' });
     expect((await stack.delete(`/runs/${other}`)).status).toBe(404);
   });

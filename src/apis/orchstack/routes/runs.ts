@@ -138,8 +138,17 @@ const remove = route({
   summary: 'Cancel a run that is still active; purge one that has ended',
   description:
     'A run that is active is cancelled, and stays readable with what it has written until then. One that has ended, also one that was ' +
-    'cancelled before, is forgotten with all that it has. 409 where it has ended in this very moment.',
-  request: { params, query: z.object(remarkShape) },
+    'cancelled before, is forgotten with all that it has. `purge` says which of the two is meant, so that a request that is sent twice, or ' +
+    'comes too late, does not do the other: it is 409 then.',
+  request: {
+    params,
+    query: z.object({
+      purge: z.enum(['true', 'false']).optional().meta({
+        description: '`false`: the run is cancelled, or nothing is done. `true`: it is purged, or nothing is done.',
+      }),
+      ...remarkShape,
+    }),
+  },
   responses: { 200: json(runDeletedSchema, 'The run is cancelled, or it is not found any more') },
   problems: [404, 409],
 });
@@ -147,12 +156,13 @@ const remove = route({
 runsRouter.openapi(remove, async (c) => {
   const { run_id } = c.req.valid('param');
   const { deps, principal } = c.var;
+  const { purge, ...remark } = c.req.valid('query');
   const place = await findRunPlace(deps.db, principal.account_id, run_id);
   if (!place) throw notFound('Run');
-  if (hasEnded(place.status)) {
+  if (purge === undefined ? hasEnded(place.status) : purge === 'true') {
     await purgeRun(deps, principal, run_id);
     return c.json({ run_id, status: 'purged' as const, message: 'Run purged.' }, 200);
   }
-  await cancelRun(deps, principal, run_id, c.req.valid('query'));
+  await cancelRun(deps, principal, run_id, remark);
   return c.json({ run_id, status: 'cancelled' as const, message: 'Run cancelled.' }, 200);
 });
