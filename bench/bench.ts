@@ -4,6 +4,7 @@ import { checkOut } from './checkout.ts';
 import { choose, needsWarmServers, take, type Measure } from './measure.ts';
 import { agentRun } from './measures/agents.ts';
 import { attack } from './measures/attack.ts';
+import { firstToken } from './measures/first-token.ts';
 import { growth } from './measures/growth.ts';
 import { inbox } from './measures/inbox.ts';
 import { postRuns, readRuns } from './measures/requests.ts';
@@ -34,6 +35,7 @@ const measures: Measure[] = [
   waitingRuns,
   tenThousandRuns,
   idleStreams,
+  { name: 'first token', table: firstToken },
   { name: 'inbox', table: inbox },
   { name: 'growth', table: growth },
   takeover,
