@@ -102,6 +102,7 @@ export type RunSummary = Pick<
 > & {
   pending_for: PendingFor | null;
   usage: Usage;
+  cost_usd: number;
   /** From its beginning to its end, or until now; 0 of one that has not begun. */
   duration_ms: number;
 };
@@ -129,6 +130,7 @@ export function runSummary<T extends object>(runs: SelectQueryBuilder<Database, 
     .select(['runs.error', 'metadata', 'tags', 'runs.created_at', 'start_at', 'started_at', 'completed_at'])
     .select(sql<PendingFor | null>`pending_for(runs)`.as('pending_for'))
     .select(sql<Usage>`usage_of(runs.run_id)`.as('usage'))
+    .select(costUsd.as('cost_usd'))
     .select(sql<number>`coalesce(round(${ended} * 1000), 0)::float8`.as('duration_ms'));
 }
 

@@ -37,12 +37,14 @@ export type WaitOfRun = {
   starts_in_ms: number | null;
 };
 
+export const startsInMs = sql<number | null>`
+  case when queued_at > now() then extract(epoch from queued_at - now())::float8 * 1000 end`.as('starts_in_ms');
+
 /** The same of the runs in a query. */
 export const waitOfRun = [
   sql<PendingFor | null>`pending_for(runs)`.as('pending_for'),
   sql<number | null>`queue_position(runs)`.as('queue_position'),
-  sql<number | null>`
-    case when queued_at > now() then extract(epoch from queued_at - now())::float8 * 1000 end`.as('starts_in_ms'),
+  startsInMs,
 ];
 
 /** So many runs of an account are begun at once; `begin_runs` in `db/functions` has the number too. */

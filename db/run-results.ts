@@ -3,7 +3,7 @@ import type { HumanField } from '../workflows/contract/field-values.ts';
 import type { Decision, GateKind } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 import { runSummary, type RunSummary } from './run-lists.ts';
-import { waitOfRun, type WaitOfRun } from './run-queue.ts';
+import { startsInMs, type WaitOfRun } from './run-queue.ts';
 
 /** What a run has come to: for who waits for it. */
 
@@ -39,10 +39,9 @@ export type RunResult = RunSummary &
 
 /** A run and its result so far; undefined when this account has none of this id. */
 export function findRunResult(db: Db, account_id: string, run_id: string): Promise<RunResult | undefined> {
-  const [, , starts_in_ms] = waitOfRun;
   return runSummary(db.selectFrom('runs'))
     .leftJoin('texts', 'texts.text_id', 'final_output_id')
-    .select(['texts.text as output', 'held_at', starts_in_ms!])
+    .select(['texts.text as output', 'held_at', startsInMs])
     .select(sql<string | null>`case when kind = 'agent' then agents -> 0 ->> 'version' end`.as('version'))
     .select(sql<string[]>`warnings_of(runs)`.as('warnings'))
     .select(sql<OpenGate[]>`open_gates_view(runs.run_id)`.as('gates'))

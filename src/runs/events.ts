@@ -63,22 +63,27 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
     }
   }
 
-  /** Resolves as soon as `holds` is not true of the run's status, and at the latest after the time. */
+  /**
+   * Resolves as soon as `holds` is not true of the run's status, and at the latest after the time; with false when there is no more
+   * waiting, for the signal is aborted, or this process stops.
+   */
   async function waitWhile(
     run_id: string,
     holds: (status: RunStatus) => boolean,
     { timeout_ms, signal }: { timeout_ms: number; signal: AbortSignal },
-  ): Promise<void> {
+  ): Promise<boolean> {
+    const isOver = () => signal.aborted || stopping.signal.aborted;
     const end = performance.now() + timeout_ms;
     const watcher = watchers.watch(run_id);
     try {
-      while (!signal.aborted && !stopping.signal.aborted && performance.now() < end) {
+      while (!isOver() && performance.now() < end) {
         watcher.takeNews();
         const [place] = await listRunPlaces(db, [run_id]);
-        if (!place || !holds(place.status)) return;
+        if (!place || !holds(place.status)) break;
         while (watcher.takeDelta());
         await watcher.woken(Math.max(end - performance.now(), 0), signal);
       }
+      return !isOver();
     } finally {
       watchers.unwatch(run_id, watcher);
     }

@@ -4,6 +4,12 @@ import { stays, type RunEvents } from './events.ts';
 /** What must be known of a run to wait for it. */
 type Waited = { status: RunStatus; starts_in_ms: number | null };
 
+/**
+ * A gate was decided, and the workflow is about to hear of it: the run may wait at its next one without having another status
+ * between. So long until it is read again, in milliseconds.
+ */
+const settles_ms = 1_000;
+
 /** Whether a run begins only when nobody waits for it any more. */
 export function beginsAfter({ starts_in_ms }: Waited, most_ms: number): boolean {
   return starts_in_ms !== null && starts_in_ms >= most_ms;
@@ -20,16 +26,17 @@ export async function waitForRun<R extends Waited>(
   { most_ms, signal }: { most_ms: number; signal: AbortSignal },
 ): Promise<R | undefined> {
   const end = performance.now() + most_ms;
-  for (let seen: RunStatus | undefined; ;) {
+  for (let mayWait = true; ;) {
     const run = await read();
-    const timeout_ms = end - performance.now();
-    // Woken, and nothing has changed: this process stops.
-    if (!run || hasResult(run) || signal.aborted || timeout_ms <= 0 || run.status === seen) return run;
-    if (beginsAfter(run, timeout_ms)) return run;
+    const left_ms = end - performance.now();
+    if (!run || hasResult(run) || !mayWait || left_ms <= 0 || beginsAfter(run, left_ms)) return run;
     const { status } = run;
-    seen = status;
     const isGoingOn = stays();
-    const holds = isGoingOn(status) ? isGoingOn : (now: RunStatus) => now === status;
-    await runEvents.waitWhile(run_id, holds, { timeout_ms, signal });
+    mayWait = isGoingOn(status)
+      ? await runEvents.waitWhile(run_id, isGoingOn, { timeout_ms: left_ms, signal })
+      : await runEvents.waitWhile(run_id, (now) => now === status, {
+          timeout_ms: Math.min(left_ms, settles_ms),
+          signal,
+        });
   }
 }

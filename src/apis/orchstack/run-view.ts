@@ -32,7 +32,7 @@ export function summaryToWire({ usage, task, orchestration_id, ...run }: RunSumm
     input: task,
     error,
     tokens: tokensOf(usage),
-    cost_usd: usage.cost_usd,
+    cost_usd: run.cost_usd,
     duration_ms,
     metadata,
     tags,

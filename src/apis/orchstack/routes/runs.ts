@@ -55,7 +55,7 @@ runsRouter.openapi(list, async (c) => {
     found,
     limit,
     ({ run_id }) => run_id,
-    ({ created_at, usage }) => (by === 'cost_usd' ? usage.cost_usd : created_at),
+    (run) => run[by],
   );
   return c.json({ runs: items.map((run) => pickFields(summaryToWire(run), 'run_id', fields)), ...rest }, 200);
 });
