@@ -1,5 +1,6 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
-import { forgetRetrying, tellRetrying } from '../db/retrying.ts';
+import { isUnavailable } from '../db/index.ts';
+import { forgetRetrying, insertFailedTry, tellRetrying } from '../db/retrying.ts';
 import type { Run } from '../db/schema.ts';
 import { heldPause } from '../workflows/contract/steering.ts';
 import type { Work } from '../db/work.ts';
@@ -46,14 +47,13 @@ export async function tellOfFailure(
   // At the first try, what an answered call took before this one is no wait for it.
   const since_ms = (info.attempt === 1 && work?.second_call_at) || info.scheduledTimestampMs;
   const lasts_ms = now + wait_ms - since_ms;
-  if (lasts_ms < patience_ms) return;
-
   const type = failure?.type ?? 'Internal';
   // What is no failure of a provider is ours, and may name what is inside.
-  const reason = (failure?.message ?? 'Something fails that only the operator of this server sees.').slice(
-    0,
-    maxReason,
-  );
+  const message = failure?.message ?? 'Something fails that only the operator of this server sees.';
+  const reason = message.slice(0, maxReason).toWellFormed();
+  if (!Object.hasOwn(WAITS, type) && !isUnavailable(error)) await keepTry(db, input, reason);
+  if (lasts_ms < patience_ms) return;
+
   const since = new Date(since_ms).toISOString();
   const next_try_at = new Date(now + wait_ms).toISOString();
   const { attempt: tries } = info;
@@ -65,12 +65,20 @@ export async function tellOfFailure(
     `the next at ${next_try_at}). ${reason}`;
   // Told again when it has lasted twice as long, or fails in another way.
   const key = [info.workflowExecution?.runId, info.activityId, type, Math.floor(Math.log2(lasts_ms / patience_ms))];
-  const data = { task_id, reason: reason.toWellFormed(), tries, since, next_try_at };
+  const data = { task_id, reason, tries, since, next_try_at };
   const event = { key: `call.retrying/${key.join('/')}`, type: 'call.retrying' as const, data };
   const told = { call: callOf(input), warning: warning.toWellFormed(), event };
   // Readers who miss it are told at the next try.
   await tellRetrying(db, input.run_id, told).catch(() => {});
   live.changed(input.run_id);
+}
+
+/** For the trace of its run. It is nothing that a run waits for. */
+async function keepTry(db: ActivityDeps['db'], input: Input, reason: string): Promise<void> {
+  const { run_id, task_id = null } = input;
+  const { workflowExecution, activityId, attempt: tries } = Context.current().info;
+  const try_key = [workflowExecution?.runId, activityId, tries].join('/');
+  await insertFailedTry(db, { run_id, try_key, task_id, tries, reason }).catch(() => {});
 }
 
 /** Takes back what was told of earlier tries. */

@@ -51,7 +51,13 @@ export type TraceEntry =
       by: Actor | null;
       note: string | null;
     })
-  | (Entry<'retry'> & { of: 'call' | 'task' | 'run'; attempt: number | null; reason: string | null });
+  | (Entry<'retry'> & {
+      of: 'call' | 'task' | 'run';
+      /** Of a call: how often it was tried by then. */
+      tries: number | null;
+      attempt: number | null;
+      reason: string | null;
+    });
 
 /** The trace of a run of the caller's, in the order in which its entries began. */
 export async function findTrace(db: Db, run_id: string): Promise<JsonText<TraceEntry[]>> {

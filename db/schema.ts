@@ -31,6 +31,7 @@ export interface Database {
   texts: TextTable;
   llm_calls: LlmCallTable;
   tool_calls: ToolCallTable;
+  failed_tries: FailedTryTable;
   mcp_servers: McpServerTable;
   run_events: RunEventTable;
   run_search: RunSearchTable;
@@ -427,6 +428,18 @@ interface ToolCallTable extends Owned {
   created_at: Generated<string>;
 }
 
+/** Calls that failed, and were tried again: the first ones of a run. */
+interface FailedTryTable {
+  run_id: string;
+  /** Of one try one row, also when it is written twice. */
+  try_key: string;
+  task_id: string | null;
+  /** Which try of the call it was, from 1. */
+  tries: number;
+  reason: string;
+  created_at: Generated<string>;
+}
+
 /** A server of tools: it speaks HTTP at its URL, or is a program that is started for each use. */
 interface McpServerTable {
   account_id: string;
@@ -623,6 +636,7 @@ export type Gate = Selectable<GateTable>;
 export type McpServer = Selectable<McpServerTable>;
 export type LlmCall = Selectable<LlmCallTable>;
 export type ToolCall = Selectable<ToolCallTable>;
+export type FailedTry = Selectable<FailedTryTable>;
 export type NewRun = Insertable<RunTable> & { account_id: string };
 
 export type FileStatus = 'uploading' | 'stored' | 'deleted';

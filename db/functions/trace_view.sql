@@ -5,7 +5,10 @@ create or replace function trace_view(for_run text, most integer) returns json l
 declare
   most_text constant integer := 8 * 1024 * 1024;
   share integer;
+  kept integer;
+  last_kept_at timestamptz;
 begin
+  select count(*), max(created_at) into kept, last_kept_at from failed_tries where run_id = for_run;
   select case when sum(size) > most_text then most_text / 4 / count(*) end into share
   from (
     select octet_length(text) as size from texts
@@ -62,13 +65,22 @@ begin
       from gates left join texts on text_id = answer_id
       where gates.run_id = for_run
       union all
+      select created_at, 1, try_key, json_build_object(
+        'type', 'retry', 'id', try_key, 'task_id', task_id, 'of', 'call', 'tries', tries, 'attempt', null, 'reason', reason,
+        'started_at', iso(created_at), 'ended_at', null, 'duration_ms', null)
+      from failed_tries where run_id = for_run
+      union all
       select created_at, 1, for_run || '/' || seq, json_build_object(
         'type', 'retry', 'id', for_run || '/' || seq, 'task_id', data ->> 'task_id',
         'of', case type when 'call.retrying' then 'call' when 'run.retried' then 'run' else 'task' end,
-        'attempt', (data ->> 'attempt')::integer, 'reason', coalesce(data ->> 'reason', data ->> 'note'),
+        'tries', (data ->> 'tries')::integer, 'attempt', (data ->> 'attempt')::integer,
+        'reason', coalesce(data ->> 'reason', data ->> 'note'),
         'started_at', iso(created_at), 'ended_at', null, 'duration_ms', null)
       from run_events
-      where run_id = for_run and type in ('task.retrying', 'call.retrying', 'run.retried', 'task.retried')
+      where run_id = for_run and (
+        type in ('task.retrying', 'run.retried', 'task.retried')
+        -- Those that the release before has told, and those that come after the tries that are kept.
+        or type = 'call.retrying' and (kept = 0 or kept = 1000 and created_at > last_kept_at))
     )
     select coalesce(json_agg(entry order by at, rank, id), '[]')
     from (select * from entries order by at, rank, id limit most) as first

@@ -1,6 +1,6 @@
 import { sql, type Kysely } from 'kysely';
 
-/** Over which channel a run came, and for which user of its client; and how long calls took, for its trace. */
+/** Over which channel a run came, and for which user of its client; and for its trace how long calls took, and which tries have failed. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     set local lock_timeout = '3s';
@@ -11,6 +11,16 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       add column user_id text;
     alter table llm_calls add column duration_ms integer;
     alter table tool_calls add column duration_ms integer;
+
+    create table failed_tries (
+      run_id text not null references runs on delete cascade,
+      try_key text not null,
+      task_id text,
+      tries integer not null,
+      reason text not null,
+      created_at timestamptz(3) not null default now(),
+      primary key (run_id, try_key)
+    );
 
     -- In the order of lists. Of runs that have none of it they hold nothing.
     create index runs_channel on runs (account_id, channel, created_at desc, run_id desc) where channel is not null;

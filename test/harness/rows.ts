@@ -17,6 +17,7 @@ const tables: Record<Exclude<keyof Database, 'outbox' | 'assignment_looks' | 'ra
   texts: true,
   llm_calls: true,
   tool_calls: true,
+  failed_tries: true,
   mcp_servers: true,
   run_events: true,
   run_search: true,

@@ -147,6 +147,7 @@ test('the trace of a goal tells what was tried again, on whose behalf, and what 
     // A plan of one task is asked for again.
     'model_call split_tasks 1',
     'model_call infer_deps 1',
+    'retry call',
     'model_call execute_task 1',
     'model_call evaluate_task 1',
     'retry task 1',
@@ -155,10 +156,11 @@ test('the trace of a goal tells what was tried again, on whose behalf, and what 
     'gate approval',
     'model_call finalize_run 1',
   ]);
-  const [plan, , , written] = body.trace;
+  const [plan, , , failed, written] = body.trace;
+  expect(failed).toMatchObject({ task_id: 'T1', tries: 1, reason: expect.stringContaining('503') });
   expect(plan).toMatchObject({ task_id: null, agent: null });
   expect(written).toMatchObject({ task_id: 'T1', agent: 'writer', model: 'gpt-4o', output: 'Too long.' });
-  expect(body.trace.find(({ type }: any) => type === 'retry')).toMatchObject({
+  expect(body.trace.find(({ of }: any) => of === 'task')).toMatchObject({
     task_id: 'T1',
     reason: expect.stringContaining('Shorter.'),
   });

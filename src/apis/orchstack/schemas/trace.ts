@@ -70,6 +70,7 @@ const retrySchema = z
     type: z.literal('retry'),
     ...entryShape,
     of: z.enum(['call', 'task', 'run']).meta({ description: 'What is tried again.' }),
+    tries: z.int().nullable().meta({ description: 'Of a call: how often it was tried by then.' }),
     attempt,
     reason: z.string().nullable(),
   })
