@@ -52,6 +52,7 @@ const operations: Record<string, Operation> = {
     path: () => `/orchestrations/${orchestration}/run/stream`,
     body: { message: 'Go.' },
   },
+  orchstackGetRun: { method: 'GET', path: () => `/../../v1/runs/${run_id}?wait=20` },
   orchstackRunAgent: { method: 'POST', path: () => `/../../v1/agents/${agent_id}/run`, body: { input: 'Go.' } },
   retryOrchestrationRun: { method: 'POST', path: () => `/orchestrations/runs/${failed_id}/retry?wait=20`, body: {} },
 };

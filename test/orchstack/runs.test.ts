@@ -63,7 +63,9 @@ describe('who waits', () => {
     const later = await run(agent_id, { start_in: '1d' });
     expect(later).toMatchObject({ status: 202, body: { pending_for: 'start_at', status: 'pending' } });
     await stack.delete(`/runs/${later.body.run_id}`);
+    const waits = stack.get(`/runs/${body.run_id}?wait=30`);
     answer.resolve('Done.');
+    expect((await waits).body).toMatchObject({ run_id: body.run_id, status: 'completed', output: 'Done.' });
     const runs = (await stack.get('/runs?status=running')).body.runs;
     for (const { run_id } of [...runs, body]) await story.user.openRun(run_id).until('completed');
   });

@@ -2,11 +2,9 @@ import { z } from 'zod';
 import { findOrchestrationRun, listOrchestrationRuns } from '../../../../db/orchestration-run-views.ts';
 import { isOrchestrationRun } from '../../../../db/orchestration-runs.ts';
 import { notFound } from '../../../errors.ts';
-import { answerAfter } from '../../../http/answer-after.ts';
-import { keepOpen } from '../../../http/keep-open.ts';
 import { createRouter, json, route } from '../../../http/openapi.ts';
+import { readRun } from '../../../http/read-run.ts';
 import { cancelRun } from '../../../runs/cancel.ts';
-import { stays } from '../../../runs/events.ts';
 import { remarkShape } from '../../../runs/remark-schema.ts';
 import { orchestrationRunLinks } from '../links.ts';
 import { runToWire, statusesOf, wireStatus } from '../run-view.ts';
@@ -71,23 +69,15 @@ const get = route({
 
 startedRunsRouter.openapi(get, async (c) => {
   const { run_id } = c.req.valid('param');
-  const { wait = 0, seen } = c.req.valid('query');
-  const { db, runEvents } = c.var.deps;
+  const { wait, seen } = c.req.valid('query');
+  const { db } = c.var.deps;
   const read = async () => {
     const found = await findOrchestrationRun(db, c.var.principal.account_id, run_id);
     if (!found) throw notFound('Run');
     return c.json(runToWire(found), 200);
   };
-  if (!wait) return read();
-  keepOpen(c);
-  if (!(await isOrchestrationRun(db, c.var.principal.account_id, run_id))) throw notFound('Run');
-  const holds = stays(seen && statusesOf(seen));
-  const { signal } = c.req.raw;
-  return answerAfter(c, {
-    most_ms: wait * 1_000,
-    wait: (timeout_ms) => runEvents.waitWhile(run_id, holds, { timeout_ms, signal }),
-    answer: read,
-  });
+  const isThere = () => isOrchestrationRun(db, c.var.principal.account_id, run_id);
+  return readRun(c, run_id, { wait, seen: seen && statusesOf(seen) }, { isThere, read });
 });
 
 const cancel = route({

@@ -5,13 +5,11 @@ import { findRunView, type RunView } from '../../../../db/run-views.ts';
 import { notFound } from '../../../errors.ts';
 import { id } from '../../../fields.ts';
 import { pageOf, readCursor, readNumberCursor } from '../../../http/cursor.ts';
-import { answerAfter } from '../../../http/answer-after.ts';
-import { keepOpen } from '../../../http/keep-open.ts';
 import { createRouter, json, links, route, sendJson } from '../../../http/openapi.ts';
 import { runWaitQuery } from '../../../http/query.ts';
+import { readRun } from '../../../http/read-run.ts';
 import { cancelRun } from '../../../runs/cancel.ts';
 import { purgeRun } from '../../../runs/purge.ts';
-import { stays } from '../../../runs/events.ts';
 import { labelsOf } from '../../../runs/labels-schema.ts';
 import { remarkShape } from '../../../runs/remark-schema.ts';
 import { runLinks } from '../links.ts';
@@ -106,7 +104,7 @@ const get = route({
 
 runsRouter.openapi(get, async (c) => {
   const { run_id } = c.req.valid('param');
-  const { db, engine, runEvents } = c.var.deps;
+  const { db, engine } = c.var.deps;
   const { live: wantsLive, wait, seen } = c.req.valid('query');
   const read = async () => {
     const run = await findRunView(db, c.var.principal.account_id, run_id);
@@ -115,16 +113,8 @@ runsRouter.openapi(get, async (c) => {
     const live = JSON.stringify((await engine.findLiveState(run_id)) ?? null);
     return sendJson<RunView>(c, `${run.slice(0, -1)},"live":${live}}`);
   };
-  if (!wait) return read();
-  keepOpen(c);
-  if (!(await findRunPlace(db, c.var.principal.account_id, run_id))) throw notFound('Run');
-  const holds = stays(seen && [seen]);
-  const { signal } = c.req.raw;
-  return answerAfter(c, {
-    most_ms: wait * 1_000,
-    wait: (timeout_ms) => runEvents.waitWhile(run_id, holds, { timeout_ms, signal }),
-    answer: read,
-  });
+  const isThere = async () => (await findRunPlace(db, c.var.principal.account_id, run_id)) !== undefined;
+  return readRun(c, run_id, { wait, seen: seen && [seen] }, { isThere, read });
 });
 
 const cancel = route({

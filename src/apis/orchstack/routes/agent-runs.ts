@@ -67,7 +67,7 @@ agentRunsRouter.openapi(run, async (c) => {
   c.header('Location', `/v1/runs/${run_id}`);
   if (stream) {
     c.header('Run-Id', run_id);
-    return sendEvents(c, (signal) => runToEvents({ run_id, runEvents, read, most_ms }, signal)) as never;
+    return sendEvents(c, (signal) => runToEvents({ run_id, runEvents, read, most_ms }, signal));
   }
   const { signal } = c.req.raw;
   return answerAfter(c, {

@@ -9,6 +9,8 @@ import { id } from '../../../fields.ts';
 import { pageOf, readCursor, readNumberCursor } from '../../../http/cursor.ts';
 import { pickFields } from '../../../http/fieldset.ts';
 import { createRouter, json, links, optionalBody, route, sendJson } from '../../../http/openapi.ts';
+import { runWaitQuery } from '../../../http/query.ts';
+import { readRun } from '../../../http/read-run.ts';
 import { cancelRun } from '../../../runs/cancel.ts';
 import { changeRun } from '../../../runs/change.ts';
 import { labelsOf } from '../../../runs/labels-schema.ts';
@@ -23,6 +25,7 @@ import {
   runListQuery,
   runListSchema,
   runSchema,
+  runStatus,
 } from '../schemas/run.ts';
 
 export const runsRouter = createRouter();
@@ -86,8 +89,9 @@ const get = route({
   summary: 'Get run details and trace',
   description:
     'The trace has every model call, tool call, retrieval, gate and retry in order, with times, tokens, cost, and what it came from: ' +
-    '`task_id` and `attempt`, of a tool call its `model_call_id` and the gate at which it was approved.',
-  request: { params },
+    '`task_id` and `attempt`, of a tool call its `model_call_id` and the gate at which it was approved. With `wait` the answer comes when ' +
+    'there is something to do, or the run has ended; without, at once.',
+  request: { params, query: z.object(runWaitQuery(runStatus, 'waiting_human')) },
   responses: { 200: json(runSchema, 'The run') },
   links: {
     ...runLinks(),
@@ -98,11 +102,17 @@ const get = route({
 
 runsRouter.openapi(get, async (c) => {
   const { run_id } = c.req.valid('param');
+  const { wait, seen } = c.req.valid('query');
   const { db } = c.var.deps;
-  const run = await findRunResult(db, c.var.principal.account_id, run_id);
-  if (!run) throw notFound('Run');
-  const trace = await findTrace(db, run_id);
-  return sendJson<z.infer<typeof runSchema>>(c, `${JSON.stringify(runToWire(run)).slice(0, -1)},"trace":${trace}}`);
+  const { account_id } = c.var.principal;
+  const read = async () => {
+    const run = await findRunResult(db, account_id, run_id);
+    if (!run) throw notFound('Run');
+    const trace = await findTrace(db, run_id);
+    return sendJson<z.infer<typeof runSchema>>(c, `${JSON.stringify(runToWire(run)).slice(0, -1)},"trace":${trace}}`);
+  };
+  const isThere = async () => (await findRunPlace(db, account_id, run_id)) !== undefined;
+  return readRun(c, run_id, { wait, seen: seen && [seen] }, { isThere, read });
 });
 
 const change = route({

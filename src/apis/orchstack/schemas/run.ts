@@ -90,7 +90,7 @@ export const agentRunAnswerSchema = z
   .discriminatedUnion('status', [completedSchema, failedSchema, waitingSchema, goesOnSchema])
   .meta({ id: 'AgentRunAnswer' });
 
-const runStatus = z.enum(['pending', 'running', 'waiting_human', 'completed', 'failed', 'cancelled']);
+export const runStatus = z.enum(['pending', 'running', 'waiting_human', 'completed', 'failed', 'cancelled']);
 const runKind = z.enum(['agent', 'workflow', 'goal']);
 
 /** A run in a list. */
