@@ -38,23 +38,28 @@ export function keysOfComputation(step: Step): string[] | undefined {
 }
 
 /** Who the model is told to be; undefined for a step that has no agent. */
-export function agentOf({ step, work }: LoadedStep): { name: string; system_prompt: string } | undefined {
-  if (step.type !== 'agent') return undefined;
-  const name = step.agent?.name ?? step.agent_id ?? step.name;
-  return { name, system_prompt: work.run.agents.find((agent) => agent.name === step.id)?.system_prompt ?? '' };
+export function agentOf(loaded: LoadedStep): { name: string; system_prompt: string } | undefined {
+  const { step } = loaded;
+  if (step.type !== 'agent' && !(step.type === 'llm' && step.agent)) return undefined;
+  const template = step.type === 'agent' ? step.agent_id : null;
+  const name = step.agent?.name ?? template ?? step.name;
+  return { name, system_prompt: modelOf(loaded)?.system_prompt ?? '' };
 }
 
-/** What the model may call, how often, and what it must call. */
-export function toolsOf(step: Step) {
+/** What the model may call, how often, and what it must call. What the step does not say of it, its registered agent does. */
+export function toolsOf(loaded: LoadedStep) {
+  const { step } = loaded;
   if (step.type === 'tool') {
     const { forced_tool, require_approval = false } = step;
     return { tools: [{ name: forced_tool, require_approval }], forced_tool };
   }
   if (step.type !== 'agent') return {};
-  return { tools: (step.allowed_tools ?? []).map(asAgentTool), max_turns: step.max_turns };
+  const frozen = modelOf(loaded);
+  const tools = (step.allowed_tools ?? frozen?.tools ?? []).map(asAgentTool);
+  return { tools, max_turns: step.max_turns ?? frozen?.max_turns };
 }
 
-/** The model of the step, as the run froze it; undefined is the run's own. */
+/** The agent of the step with its model, as the run froze them; undefined is the run's own model. */
 export function modelOf({ step, work }: LoadedStep) {
   return work.run.agents.find(({ name }) => name === step.id);
 }

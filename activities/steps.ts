@@ -97,7 +97,7 @@ async function callStep(deps: ActivityDeps, { task_id, turn }: CallStep, loaded:
     { agent: modelOf(loaded), task_id, purpose: 'run_step', attempt: 1 },
     { ...prompt, max_output_tokens },
   );
-  const taken = await takeTurn(deps, call, step.name, toolsOf(step), turn);
+  const taken = await takeTurn(deps, call, step.name, toolsOf(loaded), turn);
   return taken.turn;
 }
 

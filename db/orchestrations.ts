@@ -19,6 +19,13 @@ function ownOrchestrations(db: Db, account_id: string) {
     .where('account_id', '=', account_id);
 }
 
+const summary = [
+  'id',
+  // Definitions of 0.1.0 may hold what is no text to Postgres, elsewhere: `->>` would look at all of them.
+  sql<string>`(definition -> 'name') #>> '{}'`.as('name'),
+  sql<string>`(definition -> 'description') #>> '{}'`.as('description'),
+] as const;
+
 /** The account's own orchestrations, by id; `steps` is how many each has. The definitions stay where they are. */
 export function listOrchestrations(
   db: Db,
@@ -27,15 +34,50 @@ export function listOrchestrations(
   return db
     .selectFrom('orchestrations')
     .innerJoin('definitions', 'definitions.hash', 'orchestrations.hash')
-    .select([
-      'id',
-      // Definitions of 0.1.0 may hold what is no text to Postgres, elsewhere: `->>` would look at all of them.
-      sql<string>`(definition -> 'name') #>> '{}'`.as('name'),
-      sql<string>`(definition -> 'description') #>> '{}'`.as('description'),
-      sql<number>`json_array_length(definition -> 'steps')`.as('steps'),
-    ])
+    .select([...summary, sql<number>`json_array_length(definition -> 'steps')`.as('steps')])
     .where('account_id', '=', account_id)
     .orderBy('id')
+    .execute();
+}
+
+export type OrchestrationItem = {
+  id: string;
+  name: string;
+  description: string;
+  step_count: number;
+  created_at: string;
+  updated_at: string;
+};
+
+/** A page of the account's own orchestrations: those that were made in this time, by when they were made or changed last. */
+export function listOrchestrationPage(
+  db: Db,
+  account_id: string,
+  { created_after, created_before }: { created_after?: string; created_before?: string },
+  page: {
+    limit: number;
+    after?: { created_at: string; id: string };
+    by: 'created_at' | 'updated_at';
+    descending: boolean;
+  },
+): Promise<OrchestrationItem[]> {
+  const { limit, after, by, descending } = page;
+  const direction = descending ? 'desc' : 'asc';
+  const beyond = descending ? sql`<` : sql`>`;
+  return db
+    .selectFrom('orchestrations')
+    .innerJoin('definitions', 'definitions.hash', 'orchestrations.hash')
+    .select([...summary, sql<number>`json_array_length(definition -> 'steps')`.as('step_count')])
+    .select(['created_at', 'updated_at'])
+    .where('account_id', '=', account_id)
+    .$if(created_after !== undefined, (query) => query.where('created_at', '>=', created_after!))
+    .$if(created_before !== undefined, (query) => query.where('created_at', '<', created_before!))
+    .$if(after !== undefined, (query) =>
+      query.where(sql<boolean>`(${sql.ref(by)}, id) ${beyond} (${after!.created_at}::timestamptz, ${after!.id})`),
+    )
+    .orderBy(by, direction)
+    .orderBy('id', direction)
+    .limit(limit)
     .execute();
 }
 
@@ -106,10 +148,14 @@ export function insertOrchestration(
   });
 }
 
-/** Replaces the definition; runs under way keep theirs. Returns false when the account has none of this id. */
+/**
+ * Replaces the definition, if `before` is given the one of this hash only; runs under way keep theirs. Returns false when the
+ * account has none of this id, or has another.
+ */
 export async function updateOrchestration(
   db: Db,
   { account_id, id, hash, definition }: { account_id: string; id: string; hash: string; definition: Definition },
+  before?: string,
 ): Promise<boolean> {
   await keepDefinition(db, hash, definition);
   const { numUpdatedRows } = await db
@@ -117,6 +163,7 @@ export async function updateOrchestration(
     .set({ hash, updated_at: sql<string>`now()` })
     .where('account_id', '=', account_id)
     .where('id', '=', id)
+    .$if(before !== undefined, (query) => query.where('hash', '=', before!))
     .executeTakeFirst();
   return numUpdatedRows > 0n;
 }

@@ -1,6 +1,8 @@
 import { z } from 'zod';
-import { json, line, members, orNull, requestObject, text } from '../fields.ts';
+import { id, json, line, members, orNull, requestObject, text } from '../fields.ts';
+import { agentVersion } from '../agents/agent-schema.ts';
 import { agentToolsSchema } from '../agents/tool-schema.ts';
+import { namesRegistered, type StepAgent } from '../../workflows/contract/definition.ts';
 import { humanField, stateKey } from './form-schema.ts';
 import { askedSkills } from '../people/skills-schema.ts';
 import { gateTermsShape, onTimeout } from '../runs/terms-schema.ts';
@@ -50,9 +52,23 @@ const common = {
 };
 
 const agent = requestObject({
-  name: line(100).meta({ example: 'researcher' }),
+  name: line(100).optional().meta({
+    description:
+      'Without a `system_prompt` of its own: that of a registered agent of the account, else of a template, or any other.',
+    example: 'researcher',
+  }),
+  agent_id: id.optional().meta({ description: 'A registered agent, whatever its name.', example: 'agt_abc123' }),
+  version: agentVersion
+    .optional()
+    .meta({ description: 'Of a registered agent: the newest at the start of a run unless given.' }),
   system_prompt: orNull(text(0, 20_000)),
   model,
+}).superRefine(({ name, agent_id, version, system_prompt }, context) => {
+  const refuse = (at: string, message: string) => context.addIssue({ code: 'custom', path: [at], message });
+  if (name === undefined && agent_id === undefined) refuse('name', 'is required, or `agent_id`');
+  else if (version !== undefined && !namesRegistered({ agent_id, system_prompt, model: null })) {
+    refuse('version', 'is of a registered agent, and this one has a prompt of its own; give its `agent_id`');
+  }
 });
 const agent_id = orNull(line(100)).meta({ description: 'A built-in agent.', example: 'research' });
 /** All of a state goes along with each step, through Temporal. */
@@ -61,7 +77,7 @@ const maxStateKeys = 200;
 /** As many as there may be steps. */
 const maxRoutes = 200;
 
-const max_turns = z.int().min(1).max(100).default(15);
+const turns = z.int().min(1).max(100);
 const prompt_template = template.meta({
   description: '`{state.key}` is replaced by the value. The message of the run unless given.',
   example: 'Research {state.query}.',
@@ -76,13 +92,22 @@ const stepSchema = z
   .discriminatedUnion('type', [
     step('AgentStep', 'agent', {
       agent_id,
-      agent: orNull(agent).meta({ description: 'An agent of this orchestration.' }),
+      agent: orNull(agent).meta({
+        description:
+          'A registered agent, or one of this orchestration. What the step says beside it goes before what it brings.',
+      }),
       prompt_template,
       model,
-      max_turns,
-      allowed_tools: orNull(agentToolsSchema),
+      max_turns: turns.optional().meta({ description: 'Those of its registered agent, or 15, unless given.' }),
+      allowed_tools: orNull(agentToolsSchema).meta({ description: 'Those of its registered agent unless given.' }),
     }),
-    step('LlmStep', 'llm', { prompt_template, model }),
+    step('LlmStep', 'llm', {
+      agent: agent.optional().meta({
+        description: 'Whose prompt and model it has. It is asked once, and calls no tools.',
+      }),
+      prompt_template,
+      model,
+    }),
     step('ToolStep', 'tool', {
       forced_tool: text(1, 200).meta({
         description: 'A name of `GET /api/v1/tools`. The model writes its arguments.',
@@ -91,7 +116,7 @@ const stepSchema = z
       agent_id,
       prompt_template,
       model,
-      max_turns,
+      max_turns: turns.default(15),
     }),
     step('EvaluatorStep', 'evaluator', {
       route_map: members(label, stepId.nullable(), maxRoutes).meta({
@@ -142,17 +167,21 @@ const stepSchema = z
     step('PrintStep', 'print', { print_content: text(0, 50_000) }),
     step('EndStep', 'end', {}),
   ])
-  .transform(({ label: _l, depends_on: _d, position_x: _x, position_y: _y, ...step }) =>
-    step.type === 'human'
-      ? {
-          ...step,
-          human_fields: step.human_fields.map((field) => ({
-            ...field,
-            required: field.required ?? field.type === 'select',
-          })),
-        }
-      : step,
-  );
+  .transform(({ label: _l, depends_on: _d, position_x: _x, position_y: _y, ...step }) => {
+    if (step.type === 'agent') return withTurns(step);
+    if (step.type !== 'human') return step;
+    const human_fields = step.human_fields.map((field) => ({
+      ...field,
+      required: field.required ?? field.type === 'select',
+    }));
+    return { ...step, human_fields };
+  });
+
+/** As it was before steps named registered agents, whose own number it has. */
+function withTurns<S extends { agent: StepAgent | null; max_turns?: number | undefined }>(step: S): S {
+  if (step.max_turns !== undefined || (step.agent && namesRegistered(step.agent))) return step;
+  return { ...step, max_turns: 15 };
+}
 
 /** Exports have all fields of all types in every step, with null for those that are not of its type. */
 function withoutAnyNulls(step: unknown): unknown {
@@ -160,11 +189,13 @@ function withoutAnyNulls(step: unknown): unknown {
   return Object.fromEntries(Object.entries(step).filter(([, value]) => value !== null));
 }
 
-export const definitionSchema = requestObject({
-  id: orchestrationId
-    .refine((id) => id !== 'runs', 'is the path of the runs')
-    .optional()
-    .meta({ description: 'Made up unless given.', example: 'orch-research-report' }),
+const maxCost = z.number().min(0);
+
+/** Of an orchestration that is made. */
+export const ownId = orchestrationId.refine((id) => id !== 'runs', 'is the path of the runs');
+
+/** What a definition says of itself. */
+export const definitionShape = {
   name: text(1, 200).meta({ example: 'Research → Report' }),
   description: text(0, 5_000).default(''),
   entry_step_id: stepId,
@@ -181,10 +212,27 @@ export const definitionSchema = requestObject({
     .default({})
     .meta({ description: 'What the state begins with, at most 200 keys. The message of a run goes to its first key.' }),
   max_total_turns: z.int().min(1).max(1_000).default(100).meta({ description: 'Step executions in one run.' }),
-  max_total_cost_usd: orNull(z.number().min(0)),
+  max_total_cost_usd: orNull(maxCost),
   timeout_minutes: z.number().positive().max(100_000).default(30).meta({
     description: 'Since the start, or since a person answered; waiting for people does not count.',
   }),
+};
+
+/** Parts of it, of which those that are given are changed: null takes the limit of cost away. */
+export const definitionParts = {
+  name: definitionShape.name.optional(),
+  description: definitionShape.description.unwrap().optional(),
+  entry_step_id: definitionShape.entry_step_id.optional(),
+  steps: definitionShape.steps.optional(),
+  state_schema: definitionShape.state_schema.unwrap().optional(),
+  max_total_turns: definitionShape.max_total_turns.unwrap().optional(),
+  max_total_cost_usd: maxCost.nullable().optional(),
+  timeout_minutes: definitionShape.timeout_minutes.unwrap().optional(),
+};
+
+export const definitionSchema = requestObject({
+  id: ownId.optional().meta({ description: 'Made up unless given.', example: 'orch-research-report' }),
+  ...definitionShape,
   edges: ignored,
   avatar: ignored,
   trigger: ignored,

@@ -4,7 +4,7 @@ import { definitionSchema } from './definition-schema.ts';
 import { examples } from './examples.ts';
 
 /** The definition without the fields that are ours to say, and the id that it was given. */
-export function toDefinition(given: ReturnType<typeof definitionSchema.parse>): {
+export function toDefinition(given: Definition & { id?: string }): {
   id?: string;
   definition: Definition;
 } {

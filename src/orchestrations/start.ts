@@ -4,12 +4,10 @@ import { listProviders } from '../../db/providers.ts';
 import type { Run, RunOrigin } from '../../db/schema.ts';
 import type { StateRefs } from '../../db/shared-state.ts';
 import { insertTexts } from '../../db/texts.ts';
-import type { Definition, Step } from '../../workflows/contract/definition.ts';
 import type { OnTimeout } from '../../workflows/contract/gate-terms.ts';
 import type { Principal, Remark } from '../accounts/principal.ts';
 import { chooseModels, type ModelDeps } from '../agents/models.ts';
-import { findTemplate } from '../agents/templates.ts';
-import { requireNone, type Path } from '../errors.ts';
+import { requireNone } from '../errors.ts';
 import { requireCallable } from '../fetch/index.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import { onTimeoutFaults } from '../runs/form-terms.ts';
@@ -19,6 +17,7 @@ import { startRun, termsRow, withFiles, type RunRequest, type RunTerms, type Sta
 import { checkTools } from './check-tools.ts';
 import type { Orchestration } from './find.ts';
 import { firstState } from './first-state.ts';
+import { agentsOfSteps } from './step-agents.ts';
 import { gatesOf, stepsWithTerms } from './terms.ts';
 
 /**
@@ -34,11 +33,16 @@ export type OrchestrationRequest = RunTerms &
     attachments?: string[];
     on_timeout: OnTimeout;
     warnings: string[];
+    /** The surface over which it is asked for, and what its client says of that. */
+    origin: RunOrigin;
+    channel?: string;
+    user_id?: string;
   };
 
 /**
- * Accepts a run of an orchestration, with the definition as it is now, and returns its id. Throws `InvalidInputError` for
- * terms that cannot work and addresses that may not be called, and what `chooseModels`, `checkTools` and `startRun` throw.
+ * Accepts a run of an orchestration, with the definition and the registered agents as they are now, and returns its id. Throws
+ * `InvalidInputError` for terms that cannot work and addresses that may not be called, and what `agentsOfSteps`, `chooseModels`,
+ * `checkTools` and `startRun` throw.
  */
 export async function startOrchestration(
   deps: StartDeps & ModelDeps & { minReminderSeconds: number },
@@ -54,8 +58,8 @@ export async function startOrchestration(
   requireNone(onTimeoutFaults(definition, request.on_timeout));
   requireCallable(deps.checkAddress, addressesOf(request, gates));
   const provider_id = request.provider_id ?? (await ownProvider(db, principal));
-  const agents = agentsOf(definition);
-  const chosen = await chooseModels(deps, principal, provider_id, agents, pathToModel(definition, agents));
+  const { agents, pathOf } = await agentsOfSteps(db, principal, definition);
+  const chosen = await chooseModels(deps, principal, provider_id, agents, pathOf);
   await checkTools(deps, principal, definition);
   const run_id = newId('run', idempotency);
   const { refs, texts } = firstState(run_id, definition, request);
@@ -66,7 +70,6 @@ export async function startOrchestration(
   const run = {
     ...orchestrationRow(run_id, {
       ...request,
-      origin: 'orchestrations',
       human_gates: gatesOf(definition),
       max_cost_usd: request.max_cost_usd ?? definition.max_total_cost_usd,
       provider_id,
@@ -77,6 +80,8 @@ export async function startOrchestration(
       shared_state: refs,
     }),
     start_warnings: JSON.stringify(request.warnings),
+    channel: request.channel,
+    user_id: request.user_id,
     start,
     on_behalf_of: request.on_behalf_of,
   };
@@ -116,24 +121,4 @@ export function orchestrationRow(
 async function ownProvider(db: Db, { account_id }: Principal): Promise<string | null> {
   const [newest] = await listProviders(db, account_id);
   return newest?.provider_id ?? null;
-}
-
-/** Where the model of each of these agents, which have the ids of their steps, is named in the definition. */
-function pathToModel({ steps }: Definition, agents: { name: string }[]): (index: number) => Path {
-  return (index) => ['steps', steps.findIndex(({ id }) => id === agents[index]!.name), 'model'];
-}
-
-/** The agent of each step that has one, or a model of its own, under the id of the step. */
-function agentsOf({ steps }: Definition) {
-  return steps.flatMap((step) => agentOf(step) ?? []);
-}
-
-function agentOf(step: Step) {
-  if (!('model' in step)) return undefined;
-  const agent = step.type === 'agent' ? step.agent : null;
-  const template = 'agent_id' in step ? step.agent_id : null;
-  const model = step.model ?? agent?.model ?? null;
-  if (step.type !== 'agent' && model === null && template === null) return undefined;
-  const system_prompt = agent?.system_prompt?.trim() || findTemplate(template ?? agent?.name ?? '')?.system_prompt;
-  return { name: step.id, system_prompt: system_prompt ?? `You are an expert ${agent?.name ?? step.name}.`, model };
 }

@@ -14,7 +14,20 @@ type Common = {
   max_iterations: number;
 };
 
-export type AgentSpec = { name: string; system_prompt: string | null; model: string | null };
+/** An agent of a step: one of its own, or a registered one that is named by its id, or by its name alone (`namesRegistered`). */
+export type StepAgent = {
+  name?: string;
+  agent_id?: string;
+  /** Of a registered one; the newest unless given. */
+  version?: string;
+  system_prompt: string | null;
+  model: string | null;
+};
+
+/** Whether a registered agent is meant, if there is one. One that has a prompt of its own is the orchestration's. */
+export function namesRegistered({ agent_id, system_prompt }: StepAgent): boolean {
+  return agent_id !== undefined || !system_prompt?.trim();
+}
 
 /** A tool by its name, `http_request` or `server.tool` of an MCP server, and whether a person approves its calls. */
 export type AgentTool = { name: string; require_approval: boolean };
@@ -30,14 +43,15 @@ export function asAgentTool(choice: ToolChoice): AgentTool {
 export type StepByType = {
   agent: {
     agent_id: string | null;
-    agent: AgentSpec | null;
+    agent: StepAgent | null;
     prompt_template: string | null;
     model: string | null;
-    max_turns: number;
-    /** What it may call; null is nothing. */
+    /** As many as its registered agent has, unless given. */
+    max_turns?: number;
+    /** What it may call; null is nothing, or what its registered agent may. */
     allowed_tools: ToolChoice[] | null;
   };
-  llm: { prompt_template: string | null; model: string | null };
+  llm: { agent?: StepAgent; prompt_template: string | null; model: string | null };
   tool: {
     forced_tool: string;
     require_approval?: boolean;
@@ -128,7 +142,8 @@ export function outlineOf(definition: Definition): Outline {
   const { entry_step_id, max_total_turns, max_total_cost_usd, timeout_minutes } = definition;
   const steps = definition.steps.map((step) => {
     const entries = Object.entries(step).filter(([field]) => !keptInPostgres.includes(field as KeptInPostgres));
-    const agent = step.type === 'agent' && step.agent ? { agent_id: step.agent.name } : {};
+    const own = step.type === 'agent' || step.type === 'llm' ? step.agent : undefined;
+    const agent = own ? { agent_id: own.name ?? own.agent_id } : {};
     return { ...Object.fromEntries(entries), ...agent } as StepOutline;
   });
   return { entry_step_id, max_total_turns, max_total_cost_usd, timeout_minutes, steps };

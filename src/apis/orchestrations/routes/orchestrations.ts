@@ -1,25 +1,18 @@
 import { z } from 'zod';
-import {
-  deleteOrchestration,
-  insertOrchestration,
-  listOrchestrations,
-  updateOrchestration,
-} from '../../../../db/orchestrations.ts';
-import type { Definition } from '../../../../workflows/contract/definition.ts';
-import type { ModelDeps } from '../../../agents/models.ts';
-import type { Principal } from '../../../accounts/principal.ts';
-import { DomainError, InvalidInputError, notFound, requireNone, type FieldFault } from '../../../errors.ts';
-import { newId } from '../../../ids.ts';
+import { listOrchestrations } from '../../../../db/orchestrations.ts';
 import { faults } from '../../../http/faults.ts';
 import { body, createRouter, json, route } from '../../../http/openapi.ts';
 import { pointer } from '../../../http/pointer.ts';
-import { checkTools } from '../../../orchestrations/check-tools.ts';
-import { hashOf, isShipped, shippedOrchestrations, toDefinition } from '../../../orchestrations/definitions.ts';
-import { definitionFaults } from '../../../orchestrations/faults.ts';
-import { getOrchestration } from '../../../orchestrations/find.ts';
-import { toWire } from '../view.ts';
-import { orchestrationLinks } from '../links.ts';
 import { definitionSchema } from '../../../orchestrations/definition-schema.ts';
+import { shippedOrchestrations, toDefinition } from '../../../orchestrations/definitions.ts';
+import { getOrchestration } from '../../../orchestrations/find.ts';
+import {
+  createOrchestration,
+  faultsOf,
+  removeOrchestration,
+  replaceOrchestration,
+} from '../../../orchestrations/registry.ts';
+import { orchestrationLinks } from '../links.ts';
 import {
   orchestrationDeletedSchema,
   orchestrationListSchema,
@@ -27,6 +20,7 @@ import {
   orchestrationSchema,
   validationSchema,
 } from '../schemas/orchestration.ts';
+import { toWire } from '../view.ts';
 
 export const orchestrationsRouter = createRouter();
 
@@ -65,26 +59,19 @@ const create = route({
   summary: 'Create an orchestration, checked whole',
   description:
     'All that is wrong with the definition is told at once, by JSON Pointers into it: steps that lead nowhere, code that ' +
-    'does not parse.',
+    'does not parse. Registered agents that it names must be there.',
   request: { body: body(definitionSchema) },
   responses: { 201: json(orchestrationSchema, 'The orchestration') },
   links: orchestrationLinks(),
+  problems: [404],
 });
 
 orchestrationsRouter.openapi(create, async (c) => {
-  const { id: given, definition } = toDefinition(c.req.valid('json'));
-  const { db, config } = c.var.deps;
-  const account_id = c.var.principal.account_id;
-  await requireSound(c.var.deps, c.var.principal, definition);
-  const id = given ?? newId('orchestration', c.var.idempotency);
-  const hash = hashOf(definition);
-  const most = config.MAX_ORCHESTRATIONS_PER_ACCOUNT;
-  const isNew = !isShipped(id) && (await insertOrchestration(db, { account_id, id, hash, definition }, most));
-  const stored = await getOrchestration(db, c.var.principal, id);
-  const isOwn = isNew || (c.var.idempotency?.isRetry && stored.hash === hash);
-  if (!isOwn) throw exists(id);
-  c.header('Location', `/api/v1/orchestrations/${id}`);
-  return c.json(toWire(stored), 201);
+  const { deps, principal, idempotency } = c.var;
+  const most = deps.config.MAX_ORCHESTRATIONS_PER_ACCOUNT;
+  const created = await createOrchestration(deps, principal, toDefinition(c.req.valid('json')), most, idempotency);
+  c.header('Location', `/api/v1/orchestrations/${created.id}`);
+  return c.json(toWire(created), 201);
 });
 
 const validate = route({
@@ -144,16 +131,9 @@ const replace = route({
 });
 
 orchestrationsRouter.openapi(replace, async (c) => {
-  const { orch_id: id } = c.req.valid('param');
-  const { id: given, definition } = toDefinition(c.req.valid('json'));
-  const { db } = c.var.deps;
-  const account_id = c.var.principal.account_id;
-  refuseShipped(id);
-  if (given !== undefined && given !== id) throw new InvalidInputError([{ path: ['id'], detail: `is not "${id}"` }]);
-  await requireSound(c.var.deps, c.var.principal, definition);
-  const isThere = await updateOrchestration(db, { account_id, id, hash: hashOf(definition), definition });
-  if (!isThere) throw notFound('Orchestration');
-  return c.json(toWire(await getOrchestration(db, c.var.principal, id)), 200);
+  const { orch_id } = c.req.valid('param');
+  const { deps, principal } = c.var;
+  return c.json(toWire(await replaceOrchestration(deps, principal, orch_id, toDefinition(c.req.valid('json')))), 200);
 });
 
 const remove = route({
@@ -171,34 +151,6 @@ const remove = route({
 
 orchestrationsRouter.openapi(remove, async (c) => {
   const { orch_id: id } = c.req.valid('param');
-  refuseShipped(id);
-  if (!(await deleteOrchestration(c.var.deps.db, c.var.principal.account_id, id))) throw notFound('Orchestration');
+  await removeOrchestration(c.var.deps, c.var.principal, id);
   return c.json({ id, status: 'deleted' as const, message: 'Orchestration deleted.' }, 200);
 });
-
-/** All that is wrong with it, and with the tools that it names. */
-async function faultsOf(deps: ModelDeps, principal: Principal, definition: Definition): Promise<FieldFault[]> {
-  const own = await definitionFaults(definition);
-  if (own.length > 0) return own;
-  return checkTools(deps, principal, definition).then(
-    () => [],
-    (error: unknown) => {
-      if (error instanceof InvalidInputError) return error.faults;
-      throw error;
-    },
-  );
-}
-
-async function requireSound(deps: ModelDeps, principal: Principal, definition: Definition): Promise<void> {
-  requireNone(await faultsOf(deps, principal, definition));
-}
-
-function exists(id: string): DomainError {
-  const message = `There is an orchestration "${id}".`;
-  return new DomainError('ORCHESTRATION_EXISTS', message, { way_out: 'replace_orchestration' });
-}
-
-function refuseShipped(id: string): void {
-  if (!isShipped(id)) return;
-  throw new DomainError('ORCHESTRATION_SHIPPED', `"${id}" comes with Orchflow.`, { way_out: 'create_orchestration' });
-}

@@ -79,7 +79,7 @@ orchestrationRunsRouter.openapi(run, async (c) => {
   if (wait) keepOpen(c);
   const orchestration = await getOrchestration(deps.db, principal, c.req.valid('param').orch_id);
   const warnings = await ignoredBy(c, startOrchestrationSchema);
-  const request = { ...c.req.valid('json'), warnings };
+  const request = { ...c.req.valid('json'), warnings, origin: 'orchestrations' as const };
   const run_id = await startOrchestration(deps, principal, orchestration, request, idempotency);
   return answerOf(c, run_id, wait, warnings);
 });
@@ -153,7 +153,7 @@ orchestrationRunsRouter.openapi(runStream, async (c) => {
   const { deps, principal, idempotency } = c.var;
   const orchestration = await getOrchestration(deps.db, principal, c.req.valid('param').orch_id);
   const warnings = await ignoredBy(c, startOrchestrationSchema);
-  const request = { ...c.req.valid('json'), warnings };
+  const request = { ...c.req.valid('json'), warnings, origin: 'orchestrations' as const };
   const run_id = await startOrchestration(deps, principal, orchestration, request, idempotency);
   return streamOf(c, run_id, 0, warnings);
 });

@@ -2,14 +2,11 @@ import { z } from 'zod';
 import { pendingFor } from '../../../../db/run-queue.ts';
 import { fieldBoundsShape } from '../../../orchestrations/form-schema.ts';
 import { attachmentsShape } from '../../../runs/attachments-schema.ts';
-import { labelsShape } from '../../../runs/labels-schema.ts';
 import { remarkShape } from '../../../runs/remark-schema.ts';
-import { initialStateSchema } from '../../../orchestrations/initial-state-schema.ts';
-import { budgetShape, onBudget } from '../../../agents/budget-schema.ts';
-import { gateTermsShape, onTimeout } from '../../../runs/terms-schema.ts';
-import { beginsShape, startTimeShape } from '../../../runs/start-time-schema.ts';
+import { orchestrationInput, orchestrationRunShape } from '../../../orchestrations/run-schema.ts';
+import { beginsShape } from '../../../runs/start-time-schema.ts';
 import { usageSchema } from '../../../runs/usage-schema.ts';
-import { id, json, line, members, text, timestamp, url, withoutNulls } from '../../../fields.ts';
+import { id, json, line, members, text, timestamp, withoutNulls } from '../../../fields.ts';
 import { limit } from '../../../http/cursor.ts';
 import { queryNumber, runWaitQuery } from '../../../http/query.ts';
 
@@ -35,32 +32,11 @@ export const waitQuery = z.object({
 // Other members are not refused, as the API that these two are compatible with does not; `warnings` names them.
 export const startOrchestrationSchema = withoutNulls(
   z.object({
-    message: text(1, 20_000).meta({
+    message: orchestrationInput.meta({
       description: 'Goes to `user_input`, `user_query` and the first key of the state schema.',
       example: 'Synapse AI platform',
     }),
-    initial_state: initialStateSchema,
-    provider_id: line(64).optional().meta({
-      description: "The account's newest active provider unless given; the server's own model where there is none.",
-    }),
-    ...startTimeShape,
-    webhook_url: url().optional(),
-    ...gateTermsShape,
-    on_timeout: onTimeout.default('wait').meta({
-      description:
-        'When a gate is due, `gate.overdue` is sent, and then: the gate stays open (`wait`, `escalate`), the run fails ' +
-        '(`reject`), the step completes with its draft or, a form that requires nothing, with an empty one (`approve`), the run is ' +
-        'cancelled (`cancel`).',
-    }),
-    ...budgetShape,
-    max_cost_usd: budgetShape.max_cost_usd.meta({
-      description: 'What the model calls of the run may cost, in place of `max_total_cost_usd` of the definition.',
-      example: 0.5,
-    }),
-    on_budget: onBudget.default('fail'),
-    ...labelsShape,
-    ...attachmentsShape,
-    on_behalf_of: remarkShape.on_behalf_of,
+    ...orchestrationRunShape,
   }),
 ).meta({ id: 'StartOrchestration' });
 
