@@ -40,8 +40,8 @@ export type RunResult = RunSummary &
 /** A run and its result so far; undefined when this account has none of this id. */
 export function findRunResult(db: Db, account_id: string, run_id: string): Promise<RunResult | undefined> {
   return runSummary(db.selectFrom('runs'))
-    .leftJoin('texts', 'texts.text_id', 'final_output_id')
-    .select(['texts.text as output', 'held_at', startsInMs])
+    .select(['held_at', startsInMs])
+    .select(sql<string | null>`run_output(runs)`.as('output'))
     .select(sql<string | null>`case when kind = 'agent' then agents -> 0 ->> 'version' end`.as('version'))
     .select(sql<string[]>`warnings_of(runs)`.as('warnings'))
     .select(sql<OpenGate[]>`open_gates_view(runs.run_id)`.as('gates'))

@@ -51,6 +51,30 @@ export function listSubscriptions(db: Db, account_id: string): Promise<Subscript
     .execute();
 }
 
+/** A page of the account's subscriptions, by when they were made: those that are so, and are told of this event. */
+export function listSubscriptionPage(
+  db: Db,
+  account_id: string,
+  { status, event }: { status?: WebhookSubscription['status']; event?: string },
+  page: { limit: number; after?: { created_at: string; id: string }; descending: boolean },
+): Promise<SubscriptionView[]> {
+  const { limit, after, descending } = page;
+  const direction = descending ? 'desc' : 'asc';
+  const place = (beyond: { created_at: string; id: string }) =>
+    sql<boolean>`(created_at, subscription_id) ${descending ? sql`<` : sql`>`} (${beyond.created_at}::timestamptz, ${beyond.id})`;
+  return db
+    .selectFrom('webhook_subscriptions')
+    .select(viewColumns)
+    .where('account_id', '=', account_id)
+    .$if(status !== undefined, (query) => query.where('status', '=', status!))
+    .$if(event !== undefined, (query) => query.where(sql<boolean>`${event!} = any(events)`))
+    .$if(after !== undefined, (query) => query.where(place(after!)))
+    .orderBy('created_at', direction)
+    .orderBy('subscription_id', direction)
+    .limit(limit)
+    .execute();
+}
+
 /** Undefined when the account has none of this id. */
 export function findSubscription(
   db: Db,
@@ -69,24 +93,26 @@ export type SubscriptionChange = Partial<Pick<WebhookSubscription, 'url' | 'even
 
 /**
  * Changes a subscription, and returns it. What waits to be sent goes to the new URL. While it is disabled nothing is told to
- * it, and what waits is not sent any more; active again, it is told of what happens from then on. Undefined when the account
- * has none of this id.
+ * it, and what waits is not sent any more; active again, it is told of what happens from then on. What `check` throws of it as
+ * it is leaves it so. Undefined when the account has none of this id.
  */
 export function updateSubscription(
   db: Db,
   account_id: string,
   subscription_id: string,
   { status, ...change }: SubscriptionChange,
+  check: (before: SubscriptionView) => void = () => {},
 ): Promise<SubscriptionView | undefined> {
   return db.transaction().execute(async (trx) => {
     const before = await trx
       .selectFrom('webhook_subscriptions')
-      .select('status')
+      .select(viewColumns)
       .where('account_id', '=', account_id)
       .where('subscription_id', '=', subscription_id)
       .forUpdate()
       .executeTakeFirst();
     if (!before) return undefined;
+    check(before);
     const isRevived = before.status === 'disabled' && status === 'active';
     const changed = { ...change, ...(isRevived && { status, disabled_reason: null, failing_since: null }) };
     if (Object.keys(changed).length > 0) {

@@ -1,19 +1,18 @@
 import { z } from 'zod';
 import { rotateSubscriptionSecret } from '../../../../db/webhook-secrets.ts';
-import {
-  deleteSubscription,
-  findSubscription,
-  insertSubscription,
-  listSubscriptions,
-  updateSubscription,
-} from '../../../../db/webhook-subscriptions.ts';
+import { listSubscriptions } from '../../../../db/webhook-subscriptions.ts';
 import { insertTestDelivery } from '../../../../db/webhooks.ts';
-import { encrypt, newWebhookSecret, subscriptionSecretContext, type KeyRing } from '../../../crypto.ts';
 import { notFound } from '../../../errors.ts';
-import { requireCallable } from '../../../fetch/index.ts';
 import { id } from '../../../fields.ts';
 import { body, createRouter, json, links, optionalBody, route } from '../../../http/openapi.ts';
 import { newId } from '../../../ids.ts';
+import {
+  changeSubscription,
+  getSubscription,
+  newSubscriptionSecret,
+  subscribe,
+  unsubscribe,
+} from '../../../webhooks/subscriptions.ts';
 import { testBody, testEvent } from '../../../webhooks/test-event.ts';
 import { deliverySchema } from '../schemas/webhook.ts';
 import {
@@ -29,11 +28,6 @@ import {
 export const webhookSubscriptionsRouter = createRouter();
 
 const params = z.object({ subscription_id: id });
-
-function newSecret(keys: KeyRing, account_id: string, subscription_id: string) {
-  const secret = newWebhookSecret();
-  return { secret, secret_encrypted: encrypt(secret, keys, subscriptionSecretContext(account_id, subscription_id)) };
-}
 
 const create = route({
   method: 'post',
@@ -59,15 +53,9 @@ webhooks that runs name.`,
 });
 
 webhookSubscriptionsRouter.openapi(create, async (c) => {
-  const { url, events, description = '' } = c.req.valid('json');
-  const { db, config, checkAddress } = c.var.deps;
-  requireCallable(checkAddress, [[['url'], url]]);
-  const account_id = c.var.principal.account_id;
-  const subscription_id = newId('webhook_subscription', c.var.idempotency);
-  const { secret, secret_encrypted } = newSecret(config.ENCRYPTION_KEY, account_id, subscription_id);
-  const row = { subscription_id, account_id, url, events, description: description || null, secret_encrypted };
-  const created = await insertSubscription(db, row, config.MAX_WEBHOOK_SUBSCRIPTIONS_PER_ACCOUNT);
-  return c.json({ ...created, secret }, 201);
+  const { deps, principal, idempotency } = c.var;
+  const { ENCRYPTION_KEY: keys, MAX_WEBHOOK_SUBSCRIPTIONS_PER_ACCOUNT: most } = deps.config;
+  return c.json(await subscribe(deps, principal.account_id, c.req.valid('json'), { keys, most }, idempotency), 201);
 });
 
 const list = route({
@@ -105,9 +93,7 @@ const get = route({
 
 webhookSubscriptionsRouter.openapi(get, async (c) => {
   const { subscription_id } = c.req.valid('param');
-  const found = await findSubscription(c.var.deps.db, c.var.principal.account_id, subscription_id);
-  if (!found) throw notFound('Subscription');
-  return c.json(found, 200);
+  return c.json(await getSubscription(c.var.deps, c.var.principal.account_id, subscription_id), 200);
 });
 
 const update = route({
@@ -127,13 +113,8 @@ const update = route({
 
 webhookSubscriptionsRouter.openapi(update, async (c) => {
   const { subscription_id } = c.req.valid('param');
-  const { description, ...given } = c.req.valid('json');
-  const { db, checkAddress } = c.var.deps;
-  requireCallable(checkAddress, [[['url'], given.url]]);
-  const change = { ...given, ...(description !== undefined && { description: description || null }) };
-  const updated = await updateSubscription(db, c.var.principal.account_id, subscription_id, change);
-  if (!updated) throw notFound('Subscription');
-  return c.json(updated, 200);
+  const { deps, principal } = c.var;
+  return c.json(await changeSubscription(deps, principal.account_id, subscription_id, c.req.valid('json')), 200);
 });
 
 const remove = route({
@@ -151,8 +132,7 @@ const remove = route({
 
 webhookSubscriptionsRouter.openapi(remove, async (c) => {
   const { subscription_id } = c.req.valid('param');
-  const isDeleted = await deleteSubscription(c.var.deps.db, c.var.principal.account_id, subscription_id);
-  if (!isDeleted) throw notFound('Subscription');
+  await unsubscribe(c.var.deps, c.var.principal.account_id, subscription_id);
   return c.json({ subscription_id, status: 'deleted' as const, message: 'Subscription deleted.' }, 200);
 });
 
@@ -173,7 +153,7 @@ webhookSubscriptionsRouter.openapi(rotate, async (c) => {
   const { subscription_id } = c.req.valid('param');
   const { db, config } = c.var.deps;
   const account_id = c.var.principal.account_id;
-  const { secret, secret_encrypted } = newSecret(config.ENCRYPTION_KEY, account_id, subscription_id);
+  const { secret, secret_encrypted } = newSubscriptionSecret(config.ENCRYPTION_KEY, account_id, subscription_id);
   const previous_signs_until = await rotateSubscriptionSecret(db, { account_id, subscription_id, secret_encrypted });
   if (!previous_signs_until) throw notFound('Subscription');
   return c.json({ secret, previous_signs_until }, 200);
