@@ -46,6 +46,10 @@ import { templatesRouter } from './apis/orchflow/routes/templates.ts';
 import { webhookSubscriptionsRouter } from './apis/orchflow/routes/webhook-subscriptions.ts';
 import { webhooksRouter } from './apis/orchflow/routes/webhooks.ts';
 import { toolsRouter } from './apis/orchflow/routes/tools.ts';
+import { createBatchRouter } from './apis/orchstack/routes/batch.ts';
+import { webhooksRouter as orchstackWebhooksRouter } from './apis/orchstack/routes/webhooks.ts';
+import { workflowRunsRouter } from './apis/orchstack/routes/workflow-runs.ts';
+import { workflowsRouter } from './apis/orchstack/routes/workflows.ts';
 import { agentRunsRouter as orchstackAgentRunsRouter } from './apis/orchstack/routes/agent-runs.ts';
 import { agentsRouter as orchstackAgentsRouter } from './apis/orchstack/routes/agents.ts';
 import { gatesRouter as orchstackGatesRouter } from './apis/orchstack/routes/gates.ts';
@@ -112,6 +116,13 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/people', peopleRouter);
   app.route('/api/v1/inbox', inboxRouter);
   app.route('/api/v1/files', filesRouter);
+  app.route('/v1/webhooks', orchstackWebhooksRouter);
+  app.route('/v1/workflows', workflowsRouter);
+  app.route('/v1/workflows', workflowRunsRouter);
+  app.route(
+    '/v1/batch',
+    createBatchRouter((request, env) => app.fetch(request, env)),
+  );
 
   app.route('/v1/agents', orchstackAgentsRouter);
   app.route('/v1/agents', orchstackAgentRunsRouter);
@@ -192,6 +203,12 @@ function description(version: string) {
       { name: 'Orchestration runs', description: 'Orchestrations at work.' },
       { name: 'Webhooks', description: 'Who hears of your runs, what was sent, and the secrets of its signatures.' },
       { name: 'Files', description: 'What people and agents work from.' },
+      { name: 'OrchStack workflows', description: 'Orchestrations, in the words of OrchStack.' },
+      {
+        name: 'OrchStack webhooks',
+        description: "Who hears of agents, workflows and documents, in OrchStack's words.",
+      },
+      { name: 'OrchStack batch', description: 'Many operations in one request.' },
       { name: 'OrchStack agents', description: 'The agents of an account, in the words of OrchStack.' },
       { name: 'OrchStack runs', description: 'Runs with their traces, and the gates at which they wait.' },
       { name: 'Health', description: 'For load balancers and operators.' },

@@ -33,6 +33,8 @@ export type AppDeps = GoalDeps & {
   openAnswers: OpenAnswers;
   /** How many files an account sends at once. */
   uploads: OpenAnswers;
+  /** How many batches of an account are under way at once. */
+  batches: OpenAnswers;
   files: FileStore;
   log: Logger;
   version: string;
@@ -84,6 +86,8 @@ export function startAppDeps({ config, log, version }: { config: Config; log: Lo
     limits,
     openAnswers: createOpenAnswers(config.MAX_OPEN_ANSWERS_PER_ACCOUNT),
     uploads: createOpenAnswers(config.MAX_UPLOADS_PER_ACCOUNT),
+    // Each holds 8 MiB of answers at most.
+    batches: createOpenAnswers(10),
     files,
     log,
     version,

@@ -21,6 +21,7 @@ export const scopes = [
   'people:write',
   'keys:read',
   'keys:write',
+  'batch:write',
 ] as const;
 
 export type Scope = (typeof scopes)[number];

@@ -26,11 +26,10 @@ type Wait<T, R extends Response> = {
  * Answers after a wait that no proxy and no client cuts for its silence. A wait that is over within three seconds, or may
  * not last longer, is answered as it is. Another begins to answer then: 200, and a white space every three seconds, which
  * JSON allows before a value (https://www.rfc-editor.org/rfc/rfc8259#section-2), until the answer follows. Whatever can
- * refuse the request comes before the wait, but for a key that is taken back meanwhile.
+ * refuse the request comes before the wait, but for a key that is taken back meanwhile. Within a batch nothing is waited for.
  */
 export async function answerAfter<T, R extends Response>(c: Context<AppEnv>, asked: Wait<T, R>): Promise<R> {
-  // HEAD has no body that could begin.
-  const most_ms = c.req.method === 'HEAD' ? Math.min(asked.most_ms, mostSilence) : asked.most_ms;
+  const most_ms = Math.min(asked.most_ms, longestFor(c));
   const waited = asked.wait(most_ms).then((value) => ({ value }));
   waited.catch(() => {});
   const isLong = most_ms > mostSilence;
@@ -48,6 +47,12 @@ export async function answerAfter<T, R extends Response>(c: Context<AppEnv>, ask
   };
   const response: unknown = c.body(ReadableStream.from(withWhiteSpace(text)), 200, headers);
   return response as R;
+}
+
+function longestFor(c: Context<AppEnv>): number {
+  if (c.env.isInBatch) return 0;
+  // HEAD has no body that could begin.
+  return c.req.method === 'HEAD' ? mostSilence : Infinity;
 }
 
 /** The answer, when it has begun before: our own work after the wait has a deadline here too. */

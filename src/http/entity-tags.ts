@@ -1,6 +1,6 @@
 import type { Context } from 'hono';
 import { z } from 'zod';
-import { InvalidInputError } from '../errors.ts';
+import { DomainError, InvalidInputError } from '../errors.ts';
 import type { AppEnv } from './env.ts';
 
 /**
@@ -41,4 +41,13 @@ export function versionsOfIfMatch(c: Context<AppEnv>): string[] | undefined {
     throw new InvalidInputError([{ path: ['If-Match'], detail }]);
   }
   return [...header.matchAll(/(W\/)?"([^"]*)"/g)].flatMap(([, weak, tag]) => (weak ? [] : [tag!]));
+}
+
+/**
+ * Throws `PRECONDITION_FAILED` where what is there is none of these versions; undefined stands for any. Who asks holds what it is
+ * about until it is changed.
+ */
+export function requireMatch(seen: string[] | undefined, version: string, what: string): void {
+  if (seen === undefined || seen.includes(version)) return;
+  throw new DomainError('PRECONDITION_FAILED', `The ${what} was changed since the version that \`If-Match\` names.`);
 }

@@ -6,7 +6,10 @@ import type { Deadline } from './deadline.ts';
 
 /** What a handler finds in `c.var`; `principal` behind the auth line. */
 export type AppEnv = {
-  Bindings: HttpBindings;
+  Bindings: HttpBindings & {
+    /** It is an operation of a batch: nothing is waited for, or kept open. */
+    isInBatch?: true;
+  };
   Variables: {
     deps: AppDeps;
     requestId: string;
@@ -17,5 +20,7 @@ export type AppEnv = {
     idempotency?: IdSeed;
     /** The answer is still being written when its response goes out. */
     begun?: true;
+    /** The answer is made anew for who asks again with the same `Idempotency-Key`. */
+    keepsNoAnswer?: true;
   };
 };

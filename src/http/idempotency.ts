@@ -77,6 +77,7 @@ export function idempotency({ isOfScopes }: { isOfScopes: boolean }) {
     const isLeft = answer.status === 202 && c.req.raw.signal.aborted;
     // Who has made room, or waited, asks again.
     const isNotYet = answer.status >= 500 || answer.status === 429;
+    if (c.var.keepsNoAnswer) return void (await releaseIdempotencyKey(db, name).catch(release));
     if (isNotYet || isStream || isLeft) return release();
     const headers = [...answer.headers].filter(([header]) => keptHeaders.includes(header));
     const keep = async (body: string) => {
@@ -90,6 +91,17 @@ export function idempotency({ isOfScopes }: { isOfScopes: boolean }) {
     };
     if (c.var.begun) c.res = new Response(answer.body?.pipeThrough(keepWhole(keep, release)), answer);
     else await keep(await answer.clone().text());
+  });
+}
+
+/**
+ * The same for what is no POST, within a batch: one that is sent again does none of its operations twice, a DELETE neither, which
+ * may mean something else the second time.
+ */
+export function idempotencyInBatch() {
+  const once = idempotency({ isOfScopes: false });
+  return createMiddleware<AppEnv>(async function idempotencyInBatch(c, next) {
+    return c.env.isInBatch ? once(c, next) : next();
   });
 }
 

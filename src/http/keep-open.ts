@@ -9,6 +9,8 @@ const retry_after_seconds = 5;
  * Comes before anything that the request does, since it refuses with 429 what would be one too many.
  */
 export function keepOpen(c: Context<AppEnv>): void {
+  // A batch is open itself, and its operations end one after the other.
+  if (c.env.isInBatch) return;
   const { openAnswers } = c.var.deps;
   const { incoming, outgoing } = c.env;
   const close = openAnswers.take(c.var.principal.account_id);

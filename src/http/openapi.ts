@@ -9,7 +9,7 @@ import type { AppEnv } from './env.ts';
 import { InvalidInputError, notFound, type ProblemMembers } from '../errors.ts';
 import { timestamp } from '../fields.ts';
 import { faults } from './faults.ts';
-import { idempotency } from './idempotency.ts';
+import { idempotency, idempotencyInBatch } from './idempotency.ts';
 import { requireNoBody, takeNoBody } from './no-body.ts';
 
 const named = {
@@ -17,8 +17,10 @@ const named = {
   version: 'Agent',
   provider_id: 'Provider',
   orch_id: 'Orchestration',
+  workflow_id: 'Orchestration',
   delivery_id: 'Delivery',
   subscription_id: 'Subscription',
+  webhook_id: 'Subscription',
   server_name: 'MCP server',
   key_id: 'Key',
   person_id: 'Person',
@@ -179,6 +181,7 @@ export function route<const S extends Spec<RouteConfig['responses']>>({
       ...(isIdempotent && !isUpload
         ? [idempotency({ isOfScopes: scope === 'keys:write' || scope === 'people:write' })]
         : []),
+      ...(scope && spec.method !== 'post' && spec.method !== 'get' ? [idempotencyInBatch()] : []),
       ...(spec.method !== 'get' && !spec.request?.body ? [requireNoBody(parametersOf(query))] : []),
       ...(spec.request?.body?.required === false ? [takeNoBody()] : []),
     ],

@@ -1,4 +1,5 @@
 import type { Context } from 'hono';
+import { InvalidInputError } from '../errors.ts';
 import type { AppEnv } from './env.ts';
 
 /** One server-sent event. Without `id` it leaves alone what a reader resumes from; without `event` it is a `message`. */
@@ -11,12 +12,13 @@ const retry = 1_000;
  * Answers with server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), `null` being a
  * comment that keeps the connection alive. No block is without data: httpx-sse, which knows no better, would take it for
  * an empty event. A reader that is slow is waited for, with one event in hand; one that leaves aborts the signal that `open`
- * gets. One whose key is taken back meanwhile gets no more.
+ * gets. One whose key is taken back meanwhile gets no more. Throws `InvalidInputError` within a batch.
  */
 export function sendEvents(
   c: Context<AppEnv>,
   open: (signal: AbortSignal) => AsyncIterator<ServerSentEvent | null>,
 ): Response {
+  if (c.env.isInBatch) throw new InvalidInputError([{ path: [], detail: 'is a stream, which no batch answers' }]);
   const reader = new AbortController();
   const events = open(reader.signal);
   const encoder = new TextEncoder();

@@ -11,6 +11,7 @@ import { callFiles } from './contract-files.ts';
 import { callInFlight } from './contract-in-flight.ts';
 import { callPeople } from './contract-people.ts';
 import { callWebhooks } from './contract-webhooks.ts';
+import { callWorkflows } from './contract-workflows.ts';
 import { startOrchflow, type Orchflow } from '../harness/orchflow.ts';
 import { send } from '../harness/raw.ts';
 
@@ -30,7 +31,7 @@ const typeOf: Record<string, string> = {
 };
 
 /** Answers in events too, where that is asked for. */
-const inEventsToo = ['orchstackRunAgent 200'];
+const inEventsToo = ['orchstackRunAgent 200', 'executeWorkflow 200'];
 
 type Operation = Record<string, any> & { method: string; path: string };
 
@@ -225,6 +226,7 @@ test('every answer in the life of an account is as documented, member by member'
   await callTools(call);
   await callAgents(call);
   await callOrchstackAgents(call);
+  await callWorkflows(call);
   await callFiles(call);
   await callPeople(call);
   await callSteering(call, goal);

@@ -53,6 +53,11 @@ const operations: Record<string, Operation> = {
     body: { message: 'Go.' },
   },
   orchstackGetRun: { method: 'GET', path: () => `/../../v1/runs/${run_id}?wait=20` },
+  executeWorkflow: {
+    method: 'POST',
+    path: () => `/../../v1/workflows/${orchestration}/execute`,
+    body: { input: 'Go.' },
+  },
   orchstackRunAgent: { method: 'POST', path: () => `/../../v1/agents/${agent_id}/run`, body: { input: 'Go.' } },
   retryOrchestrationRun: { method: 'POST', path: () => `/orchestrations/runs/${failed_id}/retry?wait=20`, body: {} },
 };

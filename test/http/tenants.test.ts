@@ -30,7 +30,9 @@ let owned: Record<
   | 'agent_id'
   | 'version'
   | 'person_id'
-  | 'gate_id',
+  | 'gate_id'
+  | 'workflow_id'
+  | 'webhook_id',
   string
 >;
 /** The same for `/v1`, of what `/api/v1` deletes before: some of them are things that both surfaces show. */
@@ -47,7 +49,7 @@ beforeAll(async () => {
   await run.untilWaiting('T1');
   const shipped = (await owner.get('/orchestrations/orch-research-report')).body;
   definition = { ...shipped, id: undefined };
-  await owner.post('/orchestrations', { ...definition, id: 'owned' });
+  for (const id of ['owned', 'flow']) await owner.post('/orchestrations', { ...definition, id });
   orchestrationRun = (await owner.post('/orchestrations/owned/run', { message: 'Note apps' })).body.run_id;
   const { run_id } = run;
   const hook = { url: 'https://example.com/hook', events: ['run.retried'] };
@@ -70,6 +72,8 @@ beforeAll(async () => {
     version: 'v1',
     person_id,
     gate_id: `${run_id.replace('run_', 'gate_')}_T1_1`,
+    workflow_id: 'flow',
+    webhook_id: (await owner.post('/webhooks/subscriptions', hook)).body.subscription_id,
   };
   ownedInStack = { agent_id: await createStack(orchflow.url, owner).createAgent() };
   const account_id = (await getAccountOf(orchflow.db, run_id))!;
@@ -111,6 +115,7 @@ function ownedFor(path: string): typeof owned {
 
 const posted: [RegExp, object][] = [
   [/^\/v1\/agents\/\w+\/run$/, { input: 'A clause.' }],
+  [/^\/v1\/workflows\/\w+\/execute$/, { input: 'Note apps' }],
   [/^\/v1\/.*\/gates\/\w+$/, { output: 'The budget is ten euros.' }],
   [/\/rerun$/, { from_task: 'T1' }],
   [/\/correct$/, { output: 'Ten euros.' }],
@@ -154,6 +159,8 @@ const nobodys = [
     version: 'v1',
     person_id: 'per_00000000000000000000',
     gate_id: 'gate_00000000000000000000_T1_1',
+    workflow_id: 'nobodys',
+    webhook_id: 'sub_00000000000000000000',
   },
   {
     run_id: 'x',
@@ -169,6 +176,8 @@ const nobodys = [
     version: 'x',
     person_id: 'x',
     gate_id: 'x',
+    workflow_id: 'x',
+    webhook_id: 'x',
   },
 ];
 
@@ -209,6 +218,8 @@ describe('every route with an id', () => {
           version: id,
           person_id: id,
           gate_id: id,
+          workflow_id: id,
+          webhook_id: id,
         });
         const { status, text } = await exchange(operation, path, stranger.api_key);
         expect({ status, code: JSON.parse(text).code }, `${operation.method} ${path}`).toEqual({
@@ -251,7 +262,7 @@ test('lists show what is ours and nothing else', async () => {
   expect((await stranger.get('/inbox')).body).toEqual({ gates: [], has_more: false, next_cursor: null });
   expect((await stranger.get('/people')).body).toEqual({ people: [], has_more: false, next_cursor: null });
   expect((await owner.get('/people')).body.people).toMatchObject([{ person_id: owned.person_id }]);
-  for (const list of ['agents', 'runs']) {
+  for (const list of ['agents', 'runs', 'workflows', 'webhooks']) {
     const { body } = await createStack(orchflow.url, stranger).get(`/${list}`);
     expect(body).toEqual({ [list]: [], has_more: false, next_cursor: null });
   }

@@ -12,6 +12,8 @@ type Followed = {
   read: () => Promise<RunResult | undefined>;
   /** How long it is followed. */
   most_ms: number;
+  /** Of a workflow: its steps are told too, and whose a text is. */
+  ofSteps?: boolean;
 };
 
 /**
@@ -20,24 +22,25 @@ type Followed = {
  * stops, its reader asks again. The run itself goes on, whoever reads.
  */
 export async function* runToEvents(
-  { run_id, runEvents, read, most_ms }: Followed,
+  { run_id, runEvents, read, most_ms, ofSteps = false }: Followed,
   signal: AbortSignal,
 ): AsyncGenerator<ServerSentEvent | null> {
   yield named('run', { run_id });
   const late = AbortSignal.timeout(most_ms);
   const begun = await read();
   if (!begun) return;
-  const said = followText();
+  // Texts of steps are not the output.
+  const said = ofSteps ? undefined : followText();
   if (hasResult(begun) || beginsAfter(begun, most_ms)) return yield* ending(begun, said);
   for await (const item of runEvents.follow(run_id, 0, AbortSignal.any([signal, late]))) {
     if ('ended' in item) break;
     if ('idle' in item) yield null;
     else if ('delta' in item) {
-      const { attempt, offset, text } = item.delta;
-      said.hear(item.delta);
-      yield named('token', { run_id, attempt, offset, text });
+      const { task_id, attempt, offset, text } = item.delta;
+      said?.hear(item.delta);
+      yield named('token', { run_id, ...(ofSteps && { task_id }), attempt, offset, text });
     } else {
-      const told = eventToWire(run_id, item.event);
+      const told = eventToWire(run_id, item.event) ?? (ofSteps ? stepToWire(run_id, item.event) : undefined);
       if (told) yield told;
       const run = item.event.type === 'gate.opened' ? await read() : undefined;
       if (run && hasResult(run)) return yield* ending(run, said);
@@ -49,8 +52,8 @@ export async function* runToEvents(
 }
 
 /** The result, and before it, of a run that has completed, what its reader lacks of the output. */
-function* ending(run: RunResult, said: ReturnType<typeof followText>): Generator<ServerSentEvent> {
-  const rest = run.status === 'completed' ? said.restOf(run.output ?? '') : undefined;
+function* ending(run: RunResult, said: ReturnType<typeof followText> | undefined): Generator<ServerSentEvent> {
+  const rest = run.status === 'completed' ? said?.restOf(run.output ?? '') : undefined;
   if (rest) yield named('token', { run_id: run.run_id, ...rest });
   yield named('result', resultOf(run));
 }
@@ -96,6 +99,20 @@ function eventToWire(run_id: string, { type, data }: StoredEvent): ServerSentEve
       });
     case 'call.retrying':
       return named('retry', { run_id, reason: data.reason, tries: data.tries, next_try_at: data.next_try_at });
+    default:
+      return undefined;
+  }
+}
+
+function stepToWire(run_id: string, { type, data }: StoredEvent): ServerSentEvent | undefined {
+  const { task_id, step_id, step_name: name, step_type, error } = data;
+  switch (type) {
+    case 'task.started':
+      return named('step_started', { run_id, task_id, step_id, name, step_type });
+    case 'task.completed':
+      return named('step_completed', { run_id, task_id, step_id, name, step_type });
+    case 'task.failed':
+      return named('step_failed', { run_id, task_id, step_id, name, step_type, error });
     default:
       return undefined;
   }

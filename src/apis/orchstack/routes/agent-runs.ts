@@ -1,28 +1,13 @@
-import { accepts } from 'hono/accepts';
-import type { Context } from 'hono';
 import { z } from 'zod';
-import { findRunResult } from '../../../../db/run-results.ts';
 import { id } from '../../../fields.ts';
-import { answerAfter } from '../../../http/answer-after.ts';
-import type { AppEnv } from '../../../http/env.ts';
-import { keepOpen } from '../../../http/keep-open.ts';
-import { body, createRouter, json, route } from '../../../http/openapi.ts';
-import { preferHeader, preferredWait } from '../../../http/prefer.ts';
-import { sendEvents } from '../../../http/sse.ts';
+import { body, createRouter, route } from '../../../http/openapi.ts';
+import { preferHeader } from '../../../http/prefer.ts';
 import { startAgentRun } from '../../../runs/agent-runs.ts';
-import { waitForRun } from '../../../runs/wait.ts';
+import { answerRun, runAnswers, wayOfAnswer } from '../answer-run.ts';
 import { runLinks } from '../links.ts';
-import { goesOnOf, hasResult, resultOf } from '../run-view.ts';
-import { agentRunAnswerSchema, longestWait, runAgentSchema, usualWait } from '../schemas/run.ts';
-import { runToEvents } from '../stream.ts';
+import { runAgentSchema } from '../schemas/run.ts';
 
 export const agentRunsRouter = createRouter();
-
-const answered = json(
-  agentRunAnswerSchema,
-  'The run has ended, or waits for a person; or, as events, what happens in it',
-);
-const events = { 'text/event-stream': { schema: z.string() } };
 
 const run = route({
   method: 'post',
@@ -42,10 +27,7 @@ units, and 0 begins anew; \`tool_call\` {id, tool, arguments}, \`tool_result\` {
 next_try_at}; last \`result\`, which has all that the answer has otherwise. What was lost of the tokens of a run that completes comes
 before it, so that they are its \`output\` together. The output of an agent with an output schema comes as one token.`,
   request: { params: z.object({ agent_id: id }), headers: preferHeader, body: body(runAgentSchema) },
-  responses: {
-    200: { ...answered, content: { ...answered.content, ...events } },
-    202: json(agentRunAnswerSchema, 'The run goes on; read it under its id'),
-  },
+  responses: runAnswers,
   links: runLinks(),
   problems: [402, 404],
 });
@@ -53,36 +35,8 @@ before it, so that they are its \`output\` together. The output of an agent with
 agentRunsRouter.openapi(run, async (c) => {
   const { deps, principal, idempotency } = c.var;
   const { agent_id } = c.req.valid('param');
-  const {
-    stream = prefersEvents(c),
-    wait = preferredWait(c, longestWait) ?? usualWait,
-    ...request
-  } = c.req.valid('json');
-  if (stream || wait > 0) keepOpen(c);
+  const { stream, wait, ...request } = c.req.valid('json');
+  const way = wayOfAnswer(c, { stream, wait });
   const asked = { ...request, origin: 'orchstack' as const };
-  const run_id = await startAgentRun(deps, principal, agent_id, asked, idempotency);
-  const { db, runEvents } = deps;
-  const most_ms = wait * 1_000;
-  const read = () => findRunResult(db, principal.account_id, run_id);
-  c.header('Location', `/v1/runs/${run_id}`);
-  if (stream) {
-    c.header('Run-Id', run_id);
-    return sendEvents(c, (signal) => runToEvents({ run_id, runEvents, read, most_ms }, signal));
-  }
-  const { signal } = c.req.raw;
-  return answerAfter(c, {
-    most_ms,
-    wait: (left_ms) => waitForRun(runEvents, run_id, { read, hasResult }, { most_ms: left_ms, signal }),
-    answer: (found) => {
-      const result = found ? resultOf(found) : goesOnOf(run_id, 'running', { how: 'The run goes on.' });
-      return c.json(result, 'message' in result ? 202 : 200);
-    },
-    otherwise: () => c.json(goesOnOf(run_id, 'running', { how: 'The run goes on.' }), 202),
-  });
+  return answerRun(c, await startAgentRun(deps, principal, agent_id, asked, idempotency), way);
 });
-
-/** Whoever takes both gets JSON: generated clients name all that an operation can answer. */
-function prefersEvents(c: Context<AppEnv>): boolean {
-  const supports = ['application/json', 'text/event-stream'];
-  return accepts(c, { header: 'Accept', supports, default: 'application/json' }) === 'text/event-stream';
-}

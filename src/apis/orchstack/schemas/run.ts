@@ -3,6 +3,7 @@ import { pendingFor } from '../../../../db/run-queue.ts';
 import { id, line, moment, requestObject, text, timestamp } from '../../../fields.ts';
 import { cursor, limit } from '../../../http/cursor.ts';
 import { fieldsQuery, sparse } from '../../../http/fieldset.ts';
+import { orchestrationInput, orchestrationRunShape } from '../../../orchestrations/run-schema.ts';
 import { agentRunShape } from '../../../runs/agent-run-schema.ts';
 import { labelFilterShape, newLabelsShape } from '../../../runs/labels-schema.ts';
 import { remarkShape } from '../../../runs/remark-schema.ts';
@@ -17,12 +18,8 @@ export const longestWait = 3_600;
 const channel = line(100).meta({ description: 'Over which channel of yours it came.', example: 'whatsapp' });
 const user_id = line(200).meta({ description: 'Which of your users it is for.', example: 'usr_xyz789' });
 
-export const runAgentSchema = requestObject({
-  ...agentRunShape,
-  input: agentRunShape.input.meta({
-    description: "A text or an object; what fits the agent's input schema.",
-    example: 'Book a haircut for tomorrow at 3pm',
-  }),
+/** What every run is asked for here: whose it is, and how it is answered. */
+const askedShape = {
   channel: channel.optional(),
   user_id: user_id.optional(),
   stream: z.boolean().optional().meta({
@@ -37,7 +34,25 @@ export const runAgentSchema = requestObject({
       description: `Seconds that the answer waits for the run; goes before the header \`Prefer: wait=N\`. ${usualWait} unless given.`,
       example: 30,
     }),
+};
+
+export const runAgentSchema = requestObject({
+  ...agentRunShape,
+  input: agentRunShape.input.meta({
+    description: "A text or an object; what fits the agent's input schema.",
+    example: 'Book a haircut for tomorrow at 3pm',
+  }),
+  ...askedShape,
 }).meta({ id: 'OrchstackRunAgent' });
+
+export const executeWorkflowSchema = requestObject({
+  input: orchestrationInput.meta({
+    description: 'Goes to `user_input`, `user_query` and the first key of the state schema.',
+    example: 'Book a haircut for tomorrow at 3pm',
+  }),
+  ...orchestrationRunShape,
+  ...askedShape,
+}).meta({ id: 'ExecuteWorkflow' });
 
 const run_id = z.string().meta({ example: 'run_def456' });
 const tokens = z
@@ -57,7 +72,7 @@ const completedSchema = z
     tokens,
     duration_ms,
   })
-  .meta({ id: 'AgentRunCompleted' });
+  .meta({ id: 'RunCompleted' });
 
 const failedSchema = z
   .object({
@@ -68,7 +83,7 @@ const failedSchema = z
     duration_ms,
     error: z.string().meta({ description: 'Why, in words.' }),
   })
-  .meta({ id: 'AgentRunFailed', description: 'The run has failed, also because its time was over, or was cancelled.' });
+  .meta({ id: 'RunFailed', description: 'The run has failed, also because its time was over, or was cancelled.' });
 
 const waitingSchema = z
   .object({
@@ -79,16 +94,16 @@ const waitingSchema = z
     duration_ms,
     gates: z.array(pendingGateSchema),
   })
-  .meta({ id: 'AgentRunWaiting', description: 'It waits for a person, and goes on when it is answered.' });
+  .meta({ id: 'RunWaiting', description: 'It waits for a person, and goes on when it is answered.' });
 
 const goesOnSchema = z
   .object({ run_id, status: z.enum(['pending', 'running']), ...beginsShape, message: z.string() })
-  .meta({ id: 'AgentRunGoesOn', description: 'It goes on; read it under its id.' });
+  .meta({ id: 'RunGoesOn', description: 'It goes on; read it under its id.' });
 
 /** One schema for every success: generators take one type for an operation, not one for each status. */
-export const agentRunAnswerSchema = z
+export const runAnswerSchema = z
   .discriminatedUnion('status', [completedSchema, failedSchema, waitingSchema, goesOnSchema])
-  .meta({ id: 'AgentRunAnswer' });
+  .meta({ id: 'RunAnswer' });
 
 export const runStatus = z.enum(['pending', 'running', 'waiting_human', 'completed', 'failed', 'cancelled']);
 const runKind = z.enum(['agent', 'workflow', 'goal']);
