@@ -99,7 +99,11 @@ describe('what is told', () => {
           task_id: 'T1',
           kind: 'approval',
           draft: 'A draft.',
+          question: expect.stringMatching(/\S/),
+          context: null,
+          fields: null,
           decisions: ['approve', 'edit', 'reject'],
+          person: null,
           due_at: null,
           answer_url: `/v1/runs/${run.run_id}/gates/${gate!.gate_id}`,
         },
@@ -130,6 +134,10 @@ describe('what is told', () => {
       { id: 'end', type: 'end' },
     ]);
     const { run_id } = paused.body;
+    await untilTold(1);
+    // As the run itself shows it.
+    const { gates } = (await v1.get(`/runs/${run_id}`)).body;
+    expect(told()[0].data.gate).toEqual(gates[0]);
     expect((await resume(story.user, paused, 'This.')).body.status).toBe('completed');
     await untilTold(2);
     const [pending, completed] = told();
