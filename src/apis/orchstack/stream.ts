@@ -30,18 +30,19 @@ export async function* runToEvents(
   const begun = await read();
   if (!begun) return;
   // Texts of steps are not the output.
-  const said = ofSteps ? undefined : followText();
+  const [said, steps] = ofSteps ? [undefined, followSteps()] : [followText(), undefined];
   if (hasResult(begun) || beginsAfter(begun, most_ms)) return yield* ending(begun, said);
   for await (const item of runEvents.follow(run_id, 0, AbortSignal.any([signal, late]))) {
     if ('ended' in item) break;
     if ('idle' in item) yield null;
     else if ('delta' in item) {
-      const { task_id, attempt, offset, text } = item.delta;
       said?.hear(item.delta);
-      yield named('token', { run_id, ...(ofSteps && { task_id }), attempt, offset, text });
+      if (!steps) yield tokenOf(run_id, item.delta);
+      else if (steps.hasBegun(item.delta)) yield tokenOfStep(run_id, item.delta);
     } else {
-      const told = eventToWire(run_id, item.event) ?? (ofSteps ? stepToWire(run_id, item.event) : undefined);
+      const told = eventToWire(run_id, item.event) ?? (steps && stepToWire(run_id, item.event));
       if (told) yield told;
+      for (const delta of steps?.begin(item.event) ?? []) yield tokenOfStep(run_id, delta);
       const run = item.event.type === 'gate.opened' ? await read() : undefined;
       if (run && hasResult(run)) return yield* ending(run, said);
     }
@@ -54,7 +55,7 @@ export async function* runToEvents(
 /** The result, and before it, of a run that has completed, what its reader lacks of the output. */
 function* ending(run: RunResult, said: ReturnType<typeof followText> | undefined): Generator<ServerSentEvent> {
   const rest = run.status === 'completed' ? said?.restOf(run.output ?? '') : undefined;
-  if (rest) yield named('token', { run_id: run.run_id, ...rest });
+  if (rest) yield tokenOf(run.run_id, rest);
   yield named('result', resultOf(run));
 }
 
@@ -78,6 +79,36 @@ function followText() {
       return text === '' ? undefined : { attempt, offset, text };
     },
   };
+}
+
+/** Which steps have begun for a reader. Their texts may be here before the event that says so, and are told after it. */
+function followSteps() {
+  const begun = new Set<unknown>();
+  let early: Delta[] = [];
+  return {
+    /** Keeps the text of a step that has not. */
+    hasBegun(delta: Delta): boolean {
+      const has = begun.has(delta.task_id);
+      if (!has) early.push(delta);
+      return has;
+    },
+    /** The texts that were kept, when this event is that their step has begun. */
+    begin({ type, data: { task_id } }: StoredEvent): Delta[] {
+      if (type !== 'task.started') return [];
+      begun.add(task_id);
+      const own = early.filter((delta) => delta.task_id === task_id);
+      early = early.filter((delta) => delta.task_id !== task_id);
+      return own;
+    },
+  };
+}
+
+function tokenOf(run_id: string, { attempt, offset, text }: Omit<Delta, 'task_id'>): ServerSentEvent {
+  return named('token', { run_id, attempt, offset, text });
+}
+
+function tokenOfStep(run_id: string, { task_id, attempt, offset, text }: Delta): ServerSentEvent {
+  return named('token', { run_id, task_id, attempt, offset, text });
 }
 
 /** Its type stands in the data too, for readers that know no names of events. */
