@@ -40,7 +40,8 @@ export async function* runToEvents(
       if (!steps) yield tokenOf(run_id, item.delta);
       else if (steps.hasBegun(item.delta)) yield tokenOfStep(run_id, item.delta);
     } else {
-      const told = eventToWire(run_id, item.event) ?? (steps && stepToWire(run_id, item.event));
+      const of = { run_id, ...(steps && { task_id: item.event.data.task_id }) };
+      const told = eventToWire(of, item.event) ?? (steps && stepToWire(of, item.event));
       if (told) yield told;
       for (const delta of steps?.begin(item.event) ?? []) yield tokenOfStep(run_id, delta);
       const run = item.event.type === 'gate.opened' ? await read() : undefined;
@@ -116,34 +117,34 @@ function named(type: string, data: object): ServerSentEvent {
   return { event: type, data: { type, ...data } };
 }
 
-function eventToWire(run_id: string, { type, data }: StoredEvent): ServerSentEvent | undefined {
+function eventToWire(of: object, { type, data }: StoredEvent): ServerSentEvent | undefined {
   switch (type) {
     case 'tool.called':
-      return named('tool_call', { run_id, id: data.call_id, tool: data.tool_name, arguments: data.args });
+      return named('tool_call', { ...of, id: data.call_id, tool: data.tool_name, arguments: data.args });
     case 'tool.result':
       return named('tool_result', {
-        run_id,
+        ...of,
         id: data.call_id,
         tool: data.tool_name,
         is_error: data.is_error,
         result: data.preview,
       });
     case 'call.retrying':
-      return named('retry', { run_id, reason: data.reason, tries: data.tries, next_try_at: data.next_try_at });
+      return named('retry', { ...of, reason: data.reason, tries: data.tries, next_try_at: data.next_try_at });
     default:
       return undefined;
   }
 }
 
-function stepToWire(run_id: string, { type, data }: StoredEvent): ServerSentEvent | undefined {
-  const { task_id, step_id, step_name: name, step_type, error } = data;
+function stepToWire(of: object, { type, data }: StoredEvent): ServerSentEvent | undefined {
+  const { step_id, step_name: name, step_type, error } = data;
   switch (type) {
     case 'task.started':
-      return named('step_started', { run_id, task_id, step_id, name, step_type });
+      return named('step_started', { ...of, step_id, name, step_type });
     case 'task.completed':
-      return named('step_completed', { run_id, task_id, step_id, name, step_type });
+      return named('step_completed', { ...of, step_id, name, step_type });
     case 'task.failed':
-      return named('step_failed', { run_id, task_id, step_id, name, step_type, error });
+      return named('step_failed', { ...of, step_id, name, step_type, error });
     default:
       return undefined;
   }
