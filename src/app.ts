@@ -116,18 +116,7 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/people', peopleRouter);
   app.route('/api/v1/inbox', inboxRouter);
   app.route('/api/v1/files', filesRouter);
-  app.route('/v1/webhooks', orchstackWebhooksRouter);
-  app.route('/v1/workflows', workflowsRouter);
-  app.route('/v1/workflows', workflowRunsRouter);
-  app.route(
-    '/v1/batch',
-    createBatchRouter((request, env) => app.fetch(request, env)),
-  );
-
-  app.route('/v1/agents', orchstackAgentsRouter);
-  app.route('/v1/agents', orchstackAgentRunsRouter);
-  app.route('/v1/runs', orchstackRunsRouter);
-  app.route('/v1/runs', orchstackGatesRouter);
+  mountOrchstack(app);
 
   app.notFound((c) => answerError(new HttpError('NOT_FOUND', 'Page not found.'), c));
   app.onError((error, c) => {
@@ -145,6 +134,20 @@ export function createApp(deps: AppDeps) {
   });
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
   return app;
+}
+
+function mountOrchstack(app: ReturnType<typeof createRouter>) {
+  app.route('/v1/agents', orchstackAgentsRouter);
+  app.route('/v1/agents', orchstackAgentRunsRouter);
+  app.route('/v1/runs', orchstackRunsRouter);
+  app.route('/v1/runs', orchstackGatesRouter);
+  app.route('/v1/workflows', workflowsRouter);
+  app.route('/v1/workflows', workflowRunsRouter);
+  app.route('/v1/webhooks', orchstackWebhooksRouter);
+  app.route(
+    '/v1/batch',
+    createBatchRouter((request, env) => app.fetch(request, env)),
+  );
 }
 
 function mountDocs(app: ReturnType<typeof createRouter>, version: string) {

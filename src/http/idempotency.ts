@@ -77,7 +77,7 @@ export function idempotency({ isOfScopes }: { isOfScopes: boolean }) {
     const isLeft = answer.status === 202 && c.req.raw.signal.aborted;
     // Who has made room, or waited, asks again.
     const isNotYet = answer.status >= 500 || answer.status === 429;
-    if (c.var.keepsNoAnswer) return void (await releaseIdempotencyKey(db, name).catch(release));
+    if (c.var.keepsNoAnswer) return releaseIdempotencyKey(db, name).catch(release);
     if (isNotYet || isStream || isLeft) return release();
     const headers = [...answer.headers].filter(([header]) => keptHeaders.includes(header));
     const keep = async (body: string) => {

@@ -51,7 +51,7 @@ describe('a registered agent of a step', () => {
       max_turns: 2,
     });
     await story.user.patch(`/agents/${agent_id}`, { system_prompt: 'You book nothing.', tools: [] });
-    story.model.on(({ tool_choice, tools = [] }) => {
+    story.model.on(({ tool_choice, tools }) => {
       if (tools.length === 0 || tool_choice === 'none') return 'Done.';
       return { call: [code] };
     });
