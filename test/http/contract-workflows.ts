@@ -26,7 +26,7 @@ export async function callWorkflows(call: Call): Promise<void> {
   const webhook = `${webhooks}/{webhook_id}`;
   const wanted = { url: 'https://example.com/hook', events: ['agent.run.completed'], description: 'Mine' };
   const { webhook_id } = (await call('POST', webhooks, {}, wanted)).body;
-  await call('POST', webhooks, {}, {});
+  for (const body of [wanted, {}]) await call('POST', webhooks, {}, body);
   for (const query of ['', '?limit=1&sort=created_at', '?fields=url&status=active', '?sort=url'])
     await call('GET', webhooks + query);
   await call('PATCH', webhook, { webhook_id }, { status: 'disabled' }, undefined, { 'if-match': '"other"' });
