@@ -33,7 +33,7 @@ export async function operate(c: Context<AppEnv>, ask: Ask, operations: Operatio
     const isLate = performance.now() > end;
     const response = isLate ? tooLate(c) : await ask(requestOf(c, operation, index), { ...c.env, isInBatch: true });
     const text = await textOf(response, room);
-    room -= text?.length ?? 0;
+    room -= Buffer.byteLength(text ?? '');
     const headers = Object.fromEntries([...response.headers].filter(([name]) => keptHeaders.includes(name)));
     results.push({ status: response.status, headers, ...bodyOf(text) });
   }
