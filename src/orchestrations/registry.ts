@@ -62,13 +62,16 @@ export async function createOrchestration(
   idempotency: IdSeed | undefined,
 ): Promise<StoredOrchestration> {
   const { account_id } = principal;
-  await requireSound(deps, principal, definition);
   const id = given ?? newId('orchestration', idempotency);
   const hash = hashOf(definition);
+  const find = () => findOrchestration(deps.db, account_id, id);
+  // What it names may be gone by now.
+  const before = idempotency?.isRetry ? await find() : undefined;
+  if (before?.hash === hash) return before;
+  await requireSound(deps, principal, definition);
   const isNew = !isShipped(id) && (await insertOrchestration(deps.db, { account_id, id, hash, definition }, most));
-  const stored = await findOrchestration(deps.db, account_id, id);
-  const isOwn = stored && (isNew || (idempotency?.isRetry && stored.hash === hash));
-  if (isOwn) return stored;
+  const stored = isNew ? await find() : undefined;
+  if (stored) return stored;
   const message = `There is an orchestration "${id}".`;
   throw new DomainError('ORCHESTRATION_EXISTS', message, { way_out: 'replace_orchestration' });
 }

@@ -13,7 +13,15 @@ import { newId, type IdSeed } from '../ids.ts';
 import { onTimeoutFaults } from '../runs/form-terms.ts';
 import { addressesOf, checkGateTerms } from '../runs/gate-terms.ts';
 import { startTimeOf, type StartTimeRequest } from '../runs/start-time.ts';
-import { startRun, termsRow, withFiles, type RunRequest, type RunTerms, type StartDeps } from '../runs/start.ts';
+import {
+  findAccepted,
+  startRun,
+  termsRow,
+  withFiles,
+  type RunRequest,
+  type RunTerms,
+  type StartDeps,
+} from '../runs/start.ts';
 import { checkTools } from './check-tools.ts';
 import type { Orchestration } from './find.ts';
 import { firstState } from './first-state.ts';
@@ -40,18 +48,22 @@ export type OrchestrationRequest = RunTerms &
   };
 
 /**
- * Accepts a run of an orchestration, with the definition and the registered agents as they are now, and returns its id. Throws
- * `InvalidInputError` for terms that cannot work and addresses that may not be called, and what `agentsOfSteps`, `chooseModels`,
- * `checkTools` and `startRun` throw.
+ * Accepts a run of the orchestration that `find` finds, with the definition and the registered agents as they are now, and returns
+ * its id. A retry of the request finds the run that its first try accepted, whatever has become of these. Throws
+ * `InvalidInputError` for terms that cannot work and addresses that may not be called, and what `find`, `agentsOfSteps`,
+ * `chooseModels`, `checkTools` and `startRun` throw.
  */
 export async function startOrchestration(
   deps: StartDeps & ModelDeps & { minReminderSeconds: number },
   principal: Principal,
-  { id, hash, definition }: Orchestration,
+  find: () => Promise<Orchestration>,
   request: OrchestrationRequest,
   idempotency: IdSeed | undefined,
 ): Promise<string> {
   const { db } = deps;
+  const accepted = await findAccepted(db, principal, idempotency);
+  if (accepted) return accepted;
+  const { id, hash, definition } = await find();
   const start = startTimeOf(request);
   const gates = stepsWithTerms(definition);
   checkGateTerms(request, gates, deps.minReminderSeconds);

@@ -201,6 +201,23 @@ describe('its execution', () => {
     expect(events[1]!.data).toMatchObject({ task_id: 'book', step_id: 'book', step_type: 'llm' });
   });
 
+  test('is found again by the request that began it, also when that died and the workflow is gone', async () => {
+    const { workflow_id } = (await create([ask])).body;
+    const path = `/workflows/${workflow_id}/execute`;
+    const key = { 'idempotency-key': 'once' };
+    const first = await v1.post(path, { input: 'x' }, key);
+    expect(first.body.status).toBe('waiting_human');
+    // As if the process had died after its work and before it could keep the answer.
+    await story.orchflow.db
+      .updateTable('idempotency_keys')
+      .set({ status: null, answer_encrypted: null, locked_until: new Date(0).toISOString() })
+      .where('idempotency_key', '=', 'once')
+      .execute();
+    await v1.delete(`/workflows/${workflow_id}`);
+    const again = await v1.post(path, { input: 'x' }, key);
+    expect(again).toMatchObject({ status: 200, body: { run_id: first.body.run_id, status: 'waiting_human' } });
+  });
+
   test('is refused with the place of what is wrong, and nothing is begun', async () => {
     const { workflow_id } = (await create([print()])).body;
     for (const [request, pointer] of [

@@ -77,10 +77,10 @@ orchestrationRunsRouter.openapi(run, async (c) => {
   const { deps, principal, idempotency } = c.var;
   const { wait } = c.req.valid('query');
   if (wait) keepOpen(c);
-  const orchestration = await getOrchestration(deps.db, principal, c.req.valid('param').orch_id);
+  const find = () => getOrchestration(deps.db, principal, c.req.valid('param').orch_id);
   const warnings = await ignoredBy(c, startOrchestrationSchema);
   const request = { ...c.req.valid('json'), warnings, origin: 'orchestrations' as const };
-  const run_id = await startOrchestration(deps, principal, orchestration, request, idempotency);
+  const run_id = await startOrchestration(deps, principal, find, request, idempotency);
   return answerOf(c, run_id, wait, warnings);
 });
 
@@ -151,10 +151,10 @@ Before them, \`warning\` (with \`warnings\`) names the members of the request th
 orchestrationRunsRouter.openapi(runStream, async (c) => {
   keepOpen(c);
   const { deps, principal, idempotency } = c.var;
-  const orchestration = await getOrchestration(deps.db, principal, c.req.valid('param').orch_id);
+  const find = () => getOrchestration(deps.db, principal, c.req.valid('param').orch_id);
   const warnings = await ignoredBy(c, startOrchestrationSchema);
   const request = { ...c.req.valid('json'), warnings, origin: 'orchestrations' as const };
-  const run_id = await startOrchestration(deps, principal, orchestration, request, idempotency);
+  const run_id = await startOrchestration(deps, principal, find, request, idempotency);
   return streamOf(c, run_id, 0, warnings);
 });
 

@@ -31,8 +31,8 @@ workflowRunsRouter.openapi(execute, async (c) => {
   const { deps, principal, idempotency } = c.var;
   const { input: message, stream, wait, ...given } = c.req.valid('json');
   const way = wayOfAnswer(c, { stream, wait });
-  const workflow = await getOwnOrchestration(deps, principal, c.req.valid('param').workflow_id);
+  const find = () => getOwnOrchestration(deps, principal, c.req.valid('param').workflow_id);
   const request = { ...given, message, warnings: [], origin: 'orchstack' as const };
-  const run_id = await startOrchestration(deps, principal, workflow, request, idempotency);
+  const run_id = await startOrchestration(deps, principal, find, request, idempotency);
   return answerRun(c, run_id, { ...way, ofSteps: true });
 });
