@@ -65,12 +65,16 @@ export async function createOrchestration(
   const id = given ?? newId('orchestration', idempotency);
   const hash = hashOf(definition);
   const find = () => findOrchestration(deps.db, account_id, id);
+  const findMade = async () => {
+    const found = idempotency?.isRetry ? await find() : undefined;
+    return found?.hash === hash ? found : undefined;
+  };
   // What it names may be gone by now.
-  const before = idempotency?.isRetry ? await find() : undefined;
-  if (before?.hash === hash) return before;
+  const made = await findMade();
+  if (made) return made;
   await requireSound(deps, principal, definition);
   const isNew = !isShipped(id) && (await insertOrchestration(deps.db, { account_id, id, hash, definition }, most));
-  const stored = isNew ? await find() : undefined;
+  const stored = isNew ? await find() : await findMade();
   if (stored) return stored;
   const message = `There is an orchestration "${id}".`;
   throw new DomainError('ORCHESTRATION_EXISTS', message, { way_out: 'replace_orchestration' });
