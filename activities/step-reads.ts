@@ -46,7 +46,7 @@ export function agentOf(loaded: LoadedStep): { name: string; system_prompt: stri
   return { name, system_prompt: modelOf(loaded)?.system_prompt ?? '' };
 }
 
-/** What the model may call, how often, and what it must call. What the step does not say of it, its registered agent does. */
+/** What the model may call, how often, and what it must call; of a registered agent as the run froze it. */
 export function toolsOf(loaded: LoadedStep) {
   const { step } = loaded;
   if (step.type === 'tool') {
@@ -55,7 +55,7 @@ export function toolsOf(loaded: LoadedStep) {
   }
   if (step.type !== 'agent') return {};
   const frozen = modelOf(loaded);
-  const tools = (step.allowed_tools ?? frozen?.tools ?? []).map(asAgentTool);
+  const tools = frozen?.agent_id === undefined ? (step.allowed_tools ?? []).map(asAgentTool) : (frozen.tools ?? []);
   return { tools, max_turns: step.max_turns ?? frozen?.max_turns };
 }
 

@@ -30,8 +30,7 @@ export async function agentsOfSteps(
     version,
     system_prompt,
     model: ('model' in step ? step.model : null) ?? model,
-    // The step has them itself, and one of the type `llm` calls none.
-    ...((step.type !== 'agent' || step.allowed_tools) && { tools: [] }),
+    tools: step.type === 'agent' ? (step.allowed_tools ?? undefined) : [],
   }));
   const filled = await registeredAgents(db, principal, given, pathOfNamed);
   requireNone(
@@ -46,8 +45,10 @@ export async function agentsOfSteps(
     const agent = filled[named.findIndex((one) => one.step === step)]!;
     return { ...agent, name: step.id, system_prompt: agent.system_prompt?.trim() || promptOf(agent.name, agent.name) };
   });
-  const pathOf = (index: number, ...[member]: Path): Path => {
+  const pathOf = (index: number, ...[member, ...more]: Path): Path => {
     const { at, step, asked } = own[index]!;
+    if (member === 'tools' && step.type === 'agent' && step.allowed_tools)
+      return ['steps', at, 'allowed_tools', ...more];
     const isOfAgent = member === 'tools' || ('named' in asked && !('model' in step && step.model));
     return ['steps', at, isOfAgent ? 'agent' : 'model'];
   };

@@ -60,6 +60,7 @@ describe('a registered agent of a step', () => {
       { id: 'named', type: 'agent', agent: { name: 'Front Desk' }, output_key: 'b' },
       { id: 'once', type: 'llm', agent: { agent_id, version: 'v1' }, output_key: 'c' },
       { id: 'other', type: 'agent', agent: { agent_id, system_prompt: 'You are kind.', model: 'gpt-4.1' } },
+      { id: 'more', type: 'agent', agent: { agent_id }, allowed_tools: ['run_javascript'], max_turns: 3 },
       { id: 'own', type: 'agent', agent: { name: 'front desk', system_prompt: 'You are our own.' } },
       { id: 'nobody', type: 'agent', agent: { name: 'clerk' } },
     ];
@@ -76,6 +77,7 @@ describe('a registered agent of a step', () => {
     expect(asked('named')).toEqual([['You book nothing.', 'gpt-4o']]);
     expect(asked('once')).toEqual([['You book haircuts.', 'gpt-4o']]);
     expect(asked('other')).toEqual([['You are kind.', 'gpt-4.1']]);
+    expect(asked('more')).toHaveLength(3);
     expect(asked('own')[0]![0]).toBe('You are our own.');
     expect(asked('nobody')[0]![0]).toBe('You are an expert clerk.');
 
@@ -85,12 +87,14 @@ describe('a registered agent of a step', () => {
       ['named', 'v2'],
       ['once', 'v1'],
       ['other', 'v2'],
+      ['more', 'v2'],
       ['own', undefined],
       ['nobody', undefined],
     ]);
     expect(run.tasks.map(({ agent }) => agent)).toEqual([
       agent_id,
       'Front Desk',
+      agent_id,
       agent_id,
       agent_id,
       'front desk',

@@ -24,14 +24,16 @@ const operationSchema = requestObject({
     .optional()
     .meta({ description: 'Of a POST. Made of the `Idempotency-Key` of the batch unless given.' }),
   if_match: z.string().max(2_000).optional().meta({ description: 'The header `If-Match` of a PATCH.' }),
-}).superRefine(({ method, body, idempotency_key }, context) => {
-  const refuse = (name: string, message: string) => context.addIssue({ code: 'custom', path: [name], message });
-  if (method === 'GET' && body !== undefined && body !== null) refuse('body', 'is not taken by GET');
-  if (method !== 'POST' && idempotency_key !== undefined) refuse('idempotency_key', 'is for POST only');
-  if (typeof body === 'object' && body !== null && 'stream' in body && body.stream === true) {
-    context.addIssue({ code: 'custom', path: ['body', 'stream'], message: 'no operation of a batch streams' });
-  }
-});
+})
+  .superRefine(({ method, body, idempotency_key }, context) => {
+    const refuse = (name: string, message: string) => context.addIssue({ code: 'custom', path: [name], message });
+    if (method === 'GET' && body !== undefined && body !== null) refuse('body', 'is not taken by GET');
+    if (method !== 'POST' && idempotency_key !== undefined) refuse('idempotency_key', 'is for POST only');
+    if (typeof body === 'object' && body !== null && 'stream' in body && body.stream === true) {
+      context.addIssue({ code: 'custom', path: ['body', 'stream'], message: 'no operation of a batch streams' });
+    }
+  })
+  .meta({ id: 'BatchOperation' });
 
 export type Operation = z.infer<typeof operationSchema>;
 
