@@ -48,7 +48,7 @@ export async function answerRun(
   c.header('Location', `/v1/runs/${run_id}`);
   if (stream) {
     c.header('Run-Id', run_id);
-    return sendEvents(c, (signal) => runToEvents({ run_id, runEvents, read, most_ms, ofSteps }, signal)) as never;
+    return sendEvents(c, (signal) => runToEvents({ run_id, runEvents, read, most_ms, ofSteps }, signal));
   }
   const { signal } = c.req.raw;
   return answerAfter(c, {
