@@ -66,8 +66,12 @@ describe('what is told', () => {
       },
     });
     expect(input_tokens).toBeGreaterThan(0);
-    const { deliveries } = (await story.user.get(`/webhooks/deliveries?subscription_id=${webhook_id}`)).body;
-    expect(deliveries).toMatchObject([{ run_id: run.run_id, event: 'agent.run.completed', status: 'delivered' }]);
+    // It is written down as delivered when its answer is there.
+    const readDeliveries = async () =>
+      (await story.user.get(`/webhooks/deliveries?subscription_id=${webhook_id}`)).body.deliveries;
+    await expect
+      .poll(readDeliveries)
+      .toMatchObject([{ run_id: run.run_id, event: 'agent.run.completed', status: 'delivered' }]);
 
     story.model.reset();
     await (await story.start({})).until('completed');
