@@ -19,8 +19,13 @@ import { HttpError, notAllowed } from './http/problems.ts';
 import { answerError as answerOrchestrationsError } from './apis/orchestrations/envelope.ts';
 import { answerError as answerOrchflowError } from './apis/orchflow/envelope.ts';
 import { answerError as answerOrchstackError } from './apis/orchstack/envelope.ts';
+import { answerError as answerOAuthError } from './apis/orchstack/oauth/errors.ts';
+import { isOAuth } from './apis/orchstack/oauth/paths.ts';
+import { oauthRouter } from './apis/orchstack/oauth/routes.ts';
+import { apiKeysRouter } from './apis/orchstack/routes/api-keys.ts';
+import { oauthClientsRouter } from './apis/orchstack/routes/oauth-clients.ts';
 import { newId } from './ids.ts';
-import { addressOf, limit } from './http/limit.ts';
+import { addressOf, limit, limitAccount } from './http/limit.ts';
 import { createRouter } from './http/openapi.ts';
 import { agentRunsRouter } from './apis/orchflow/routes/agent-runs.ts';
 import { agentsRouter } from './apis/orchflow/routes/agents.ts';
@@ -59,7 +64,7 @@ export function createApp(deps: AppDeps) {
   const app = createRouter();
   const { HSTS_SECONDS } = deps.config;
 
-  for (const path of [...surfaces, '/codec/*']) app.use(path, keepNothing());
+  for (const path of [...surfaces, '/codec/*', '/.well-known/*']) app.use(path, keepNothing());
   for (const path of ['/openapi.json', '/docs/*', '/problems/*']) app.use(path, keep(300));
   app.use(
     provide(deps),
@@ -74,22 +79,28 @@ export function createApp(deps: AppDeps) {
     methodNotAllowed({ app, onMethodNotAllowed: answerOtherMethod }),
   );
   // The codec has origins of its own.
-  for (const path of [...surfaces, '/health', '/openapi.json']) app.use(path, allowOrigins(deps.config.CORS_ORIGINS));
+  for (const path of [...surfaces, '/.well-known/*', '/health', '/openapi.json'])
+    app.use(path, allowOrigins(deps.config.CORS_ORIGINS));
   app.use(answerOptions());
-  for (const path of surfaces) app.use(path, except(isUpload, limitBody(1), requireJson()));
+  for (const path of surfaces) {
+    app.use(path, except(isUpload, limitBody(1)), except([isUpload, isOAuth], requireJson()));
+  }
 
-  app.use('/api/v1/auth/register', readBody(), limit(deps.limits.perAddress, addressOf));
+  app.use(
+    '/api/v1/auth/register',
+    readBody(),
+    limit(() => [deps.limits.perAddress], addressOf),
+  );
   app.route('/', healthRouter);
   app.route('/api/v1/auth', authRouter);
   app.route('/api/v1/agents', templatesRouter);
   app.route('/problems', problemPages);
+  app.route('/', oauthRouter);
   mountDocs(app, deps.version);
   mountCodec(app, deps);
 
   const authenticate = requireApiKey(deps);
-  // All keys of an account together, on all surfaces: with more keys it may not do more.
-  const limitAccount = limit(deps.limits.perAccount, (c) => c.var.principal.account_id);
-  for (const path of ['/api/v1/*', '/v1/*']) app.use(path, authenticate, except(isUpload, readBody()), limitAccount);
+  for (const path of surfaces) app.use(path, authenticate, except(isUpload, readBody()), limitAccount(deps.limits));
 
   app.route('/api/v1/runs', runStartsRouter);
   app.route('/api/v1/runs', runsRouter);
@@ -112,11 +123,7 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/people', peopleRouter);
   app.route('/api/v1/inbox', inboxRouter);
   app.route('/api/v1/files', filesRouter);
-
-  app.route('/v1/agents', orchstackAgentsRouter);
-  app.route('/v1/agents', orchstackAgentRunsRouter);
-  app.route('/v1/runs', orchstackRunsRouter);
-  app.route('/v1/runs', orchstackGatesRouter);
+  mountOrchstack(app);
 
   app.notFound((c) => answerError(new HttpError('NOT_FOUND', 'Page not found.'), c));
   app.onError((error, c) => {
@@ -126,17 +133,25 @@ export function createApp(deps: AppDeps) {
       deps.log.error({ err: error, request_id: c.var.requestId }, 'request failed');
     return response;
   });
+  return app;
+}
 
+function mountOrchstack(app: ReturnType<typeof createRouter>) {
+  app.route('/v1/agents', orchstackAgentsRouter);
+  app.route('/v1/agents', orchstackAgentRunsRouter);
+  app.route('/v1/runs', orchstackRunsRouter);
+  app.route('/v1/runs', orchstackGatesRouter);
+  app.route('/v1/api-keys', apiKeysRouter);
+  app.route('/v1/oauth/clients', oauthClientsRouter);
+}
+
+function mountDocs(app: ReturnType<typeof createRouter>, version: string) {
   app.openAPIRegistry.registerComponent('securitySchemes', 'apiKey', {
     type: 'apiKey',
     in: 'header',
     name: 'X-API-Key',
   });
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
-  return app;
-}
-
-function mountDocs(app: ReturnType<typeof createRouter>, version: string) {
   let document: unknown;
   app.get('/openapi.json', (c) => c.json((document ??= toPortable(app.getOpenAPI31Document(description(version))))));
   app.get('/docs', docsPage);
@@ -147,10 +162,11 @@ function mountDocs(app: ReturnType<typeof createRouter>, version: string) {
   );
 }
 
-/** Of no path are there routes for OPTIONS, but for the codec's: what a path takes is told to anybody, as what it does not. */
+/** Of no path are there routes for OPTIONS, but for the codec's and OAuth's: what a path takes is told to anybody, as what it does not. */
 function answerOptions() {
   return createMiddleware<AppEnv>(async function answerOptions(c, next) {
-    return c.req.method === 'OPTIONS' && !c.req.path.startsWith('/codec/') ? c.notFound() : next();
+    const isOthers = c.req.path.startsWith('/codec/') || isOAuth(c);
+    return c.req.method === 'OPTIONS' && !isOthers ? c.notFound() : next();
   });
 }
 
@@ -161,6 +177,7 @@ function answerOtherMethod(c: Context, allow: string[]): Response {
 
 /** Each surface puts errors into its own words. */
 function answerError(error: unknown, c: Context): Response {
+  if (isOAuth(c)) return answerOAuthError(error, c);
   if (c.req.path.startsWith('/v1/')) return answerOrchstackError(error, c);
   const isOrchestrations = c.req.path.startsWith('/api/v1/orchestrations');
   return isOrchestrations ? answerOrchestrationsError(error, c) : answerOrchflowError(error, c);
@@ -194,6 +211,7 @@ function description(version: string) {
       { name: 'Files', description: 'What people and agents work from.' },
       { name: 'OrchStack agents', description: 'The agents of an account, in the words of OrchStack.' },
       { name: 'OrchStack runs', description: 'Runs with their traces, and the gates at which they wait.' },
+      { name: 'OrchStack keys', description: 'API keys, and the applications that accounts let act for them.' },
       { name: 'Health', description: 'For load balancers and operators.' },
     ],
   };

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { getAccountOf } from '../../db/runs.ts';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
+import { registerClient } from '../harness/oauth.ts';
 import { startOrchflow, type Orchflow, type TestRun, type User } from '../harness/orchflow.ts';
 import { createStack } from '../harness/orchstack.ts';
 import { expectProblem } from '../harness/problem.ts';
@@ -30,7 +31,8 @@ let owned: Record<
   | 'agent_id'
   | 'version'
   | 'person_id'
-  | 'gate_id',
+  | 'gate_id'
+  | 'client_id',
   string
 >;
 /** The same for `/v1`, of what `/api/v1` deletes before: some of them are things that both surfaces show. */
@@ -70,8 +72,10 @@ beforeAll(async () => {
     version: 'v1',
     person_id,
     gate_id: `${run_id.replace('run_', 'gate_')}_T1_1`,
+    client_id: (await registerClient(orchflow.url, owner)).client_id,
   };
-  ownedInStack = { agent_id: await createStack(orchflow.url, owner).createAgent() };
+  const other = (await owner.post('/keys', { name: 'Owned too', scopes: ['runs:read'] })).body;
+  ownedInStack = { agent_id: await createStack(orchflow.url, owner).createAgent(), key_id: other.key_id };
   const account_id = (await getAccountOf(orchflow.db, run_id))!;
   const { delivery_id } = owned;
   const delivery = { delivery_id, run_id, account_id, event: 'waiting_human', body: '{}', status: 'failed' } as const;
@@ -154,6 +158,7 @@ const nobodys = [
     version: 'v1',
     person_id: 'per_00000000000000000000',
     gate_id: 'gate_00000000000000000000_T1_1',
+    client_id: 'ocl_00000000000000000000',
   },
   {
     run_id: 'x',
@@ -169,6 +174,7 @@ const nobodys = [
     version: 'x',
     person_id: 'x',
     gate_id: 'x',
+    client_id: 'x',
   },
 ];
 
@@ -209,6 +215,7 @@ describe('every route with an id', () => {
           version: id,
           person_id: id,
           gate_id: id,
+          client_id: id,
         });
         const { status, text } = await exchange(operation, path, stranger.api_key);
         expect({ status, code: JSON.parse(text).code }, `${operation.method} ${path}`).toEqual({
