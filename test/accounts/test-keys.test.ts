@@ -154,6 +154,9 @@ test('what does a test again is a test, whoever asks for it', async () => {
   expect(rerun.status, JSON.stringify(rerun.body)).toBe(201);
   const again = await user.openRun(rerun.body.run_id).until('completed');
   expect(again.warnings).toEqual([expect.stringMatching(/^This is a test/)]);
+  const headers = { authorization: `Bearer ${user.api_key}` };
+  const { body } = await send(orchflow.url, 'GET', '/v1/runs?mode=test&fields=mode', headers);
+  expect(body.runs).toEqual([again, failed].map(({ run_id }) => ({ run_id, mode: 'test' })));
   for (const { run_id } of [failed, again]) {
     expect(new Set((await callsOf(run_id)).map(({ vendor }) => vendor))).toEqual(new Set(['demo']));
   }
