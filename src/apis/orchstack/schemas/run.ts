@@ -102,8 +102,8 @@ const runSummarySchema = z.object({
     .enum(['orchflow', 'orchestrations', 'orchstack'])
     .nullable()
     .meta({ description: 'Over which API it was started.' }),
-  mode: keyMode.meta({ description: 'That of the key that started it: the demo model answers a `test`.' }),
   status: runStatus,
+  mode: keyMode.meta({ description: 'That of the key that started it: the demo model answers a `test`.' }),
   agent_id: z.string().nullable().meta({ description: 'Of a run of one agent, which may be deleted since.' }),
   workflow_id: z.string().nullable().meta({ description: 'Of a run of a workflow.' }),
   channel: z.string().nullable(),
