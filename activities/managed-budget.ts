@@ -16,7 +16,8 @@ const WORDS: Record<keyof ManagedLimits, (limit: string) => string> = {
 
 /**
  * Reserves what a call of the operator's models may cost at most, and returns the function that gives it back. Waits while
- * other calls hold what is left. Where there are no such limits, or the provider is the account's own, it does nothing.
+ * other calls hold what is left. Where there are no such limits, the provider is the account's own, or the model the demo, it
+ * does nothing.
  * @throws `ManagedBudgetUsedUp` when a limit leaves no room for the call.
  */
 export async function reserveOfOperator(
@@ -27,7 +28,8 @@ export async function reserveOfOperator(
 ): Promise<() => Promise<void>> {
   const { db, managedLimits } = deps;
   const limits = Object.values(managedLimits);
-  if (provider_id !== null || limits.every((limit) => limit === null)) return async () => {};
+  const isFree = provider_id !== null || target.vendor === 'demo';
+  if (isFree || limits.every((limit) => limit === null)) return async () => {};
   const { cost_usd } = atMost(target, request);
   await reserveWhenFree(deps, async (seconds) => {
     const outcome = await reserveManaged(db, { ...call, cost_usd }, managedLimits, seconds);

@@ -2,7 +2,7 @@ import { ApplicationFailure } from '@temporalio/activity';
 import { blockModel, type Cooldown } from '../db/provider-cooldowns.ts';
 import { findUsableProvider, type UsableProvider } from '../db/providers.ts';
 import type { Run, RunAgent } from '../db/schema.ts';
-import { isManagedModel, managedNames } from '../src/agents/managed.ts';
+import { demoModel, isManagedModel, managedNames } from '../src/agents/managed.ts';
 import { decrypt, OtherKeyError, providerKeyContext, type KeyRing } from '../src/crypto.ts';
 import { LlmError, vendorOfModel, type ModelTarget } from '../src/llm/index.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -11,14 +11,18 @@ import { retryDelay } from './failures.ts';
 /** `provider_id` is null for the operator's own models. */
 export type Model = { provider_id: string | null; target: ModelTarget };
 
-/** A model that may be asked: of the account's provider, or the operator's own when `provider_id` is null. */
-export type Candidate = { provider_id: string | null; model?: string };
+/** A model that may be asked: of the account's provider, or the operator's own when `provider_id` is null; `isDemo` is of tests. */
+export type Candidate = { provider_id: string | null; model?: string; isDemo?: true };
 
 /**
  * The models of a call in turn: that of the agent, or else of the run; and where one refuses for good, the next of
- * `fallback_provider_ids`.
+ * `fallback_provider_ids`. In a test there is the demo model and no other.
  */
-export function candidatesOf(run: Pick<Run, 'provider_id' | 'fallback_provider_ids'>, agent?: RunAgent): Candidate[] {
+export function candidatesOf(
+  run: Pick<Run, 'provider_id' | 'fallback_provider_ids' | 'mode'>,
+  agent?: RunAgent,
+): Candidate[] {
+  if (run.mode === 'test') return [{ provider_id: null, isDemo: true }];
   const wanted = { provider_id: agent?.provider_id ?? run.provider_id, model: agent?.model ?? undefined };
   return [wanted, ...run.fallback_provider_ids.map((provider_id) => ({ provider_id }))];
 }
@@ -59,6 +63,7 @@ export async function findModel(
   known: UsableProvider[],
 ): Promise<Model> {
   const { provider_id, model } = candidate;
+  if (candidate.isDemo) return { provider_id: null, target: demoModel };
   if (provider_id) return findOwnModel(deps, { account_id, provider_id, model }, known);
   if (model && !isManagedModel(deps, model)) {
     const message = `This server's own models are ${managedNames(deps).join(', ')}; ${model} is none of them any more.`;

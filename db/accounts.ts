@@ -2,7 +2,7 @@ import { sql, type Insertable } from 'kysely';
 import { holdAssignments } from './assignments.ts';
 import { deleteFilesOf } from './files.ts';
 import type { Db } from './index.ts';
-import type { Database } from './schema.ts';
+import type { Database, Tier } from './schema.ts';
 
 /** Creates an account with its first key. Returns false when the e-mail has one already; nothing is written then. */
 export function insertAccount(
@@ -47,6 +47,11 @@ export async function setSuspended(db: Db, account_id: string, isSuspended: bool
     .execute();
 }
 
+/** Sets the tier of an account; null is none of its own. */
+export async function setTier(db: Db, account_id: string, tier: Tier | null): Promise<void> {
+  await db.updateTable('accounts').set({ tier }).where('account_id', '=', account_id).execute();
+}
+
 /** How much of what an account has is lost with it. `unfinished`: of its runs, those that have not ended. */
 export type Holdings = {
   runs: number;
@@ -86,6 +91,7 @@ export async function closeAccount(db: Db, account_id: string): Promise<void> {
     await holdAssignments(trx, account_id);
     const tables = [
       'people',
+      'oauth_clients',
       'api_keys',
       'providers',
       'mcp_servers',

@@ -1,16 +1,17 @@
 import { sql, type Insertable } from 'kysely';
 import type { Db } from './index.ts';
 import { holdAccount, limitReached } from './limits.ts';
-import type { ApiKey, Database } from './schema.ts';
+import type { ApiKey, Database, Mode } from './schema.ts';
 
 /** Of a key, what its account reads: not the key. */
 export type KeyView = Pick<
   ApiKey,
-  'key_id' | 'name' | 'key_prefix' | 'scopes' | 'created_at' | 'expires_at' | 'last_used_at'
+  'key_id' | 'name' | 'mode' | 'key_prefix' | 'scopes' | 'created_at' | 'expires_at' | 'last_used_at'
 >;
 const viewColumns = [
   'key_id',
   'name',
+  'mode',
   'key_prefix',
   'scopes',
   'created_at',
@@ -18,22 +19,25 @@ const viewColumns = [
   'last_used_at',
 ] as const satisfies (keyof KeyView)[];
 
-const isGood = sql<boolean>`(expires_at is null or expires_at > now())`;
+const isGood = sql<boolean>`(api_keys.expires_at is null or api_keys.expires_at > now())`;
 const isUseOld = sql<boolean>`coalesce(last_used_at < now() - interval '1 minute', true)`;
 
-/** Those of an account itself: people have theirs with them (`db/people.ts`). */
-const isOfAccount = sql<boolean>`person_id is null`;
+/** Those of an account itself: people have theirs with them (`db/people.ts`), and clients what they were given (`db/oauth.ts`). */
+const isOfAccount = sql<boolean>`person_id is null and grant_id is null`;
 
 /**
- * Whose a key is, its name and what it may do, by the key's SHA-256; undefined for one that is unknown, has expired, or is of a
- * person who is not active. The key of a person has their name. `is_use_old`: its last use was noted more than a minute ago.
+ * Whose a key is, its name and what it may do, with the tier of its account, by the key's SHA-256; undefined for one that is unknown, has expired, or is of a
+ * person who is not active. The key of a person has their name. An access token of a client is for the key that has consented, and
+ * no other; `client_id` is whose it is, and it has the name of that. `is_use_old`: its last use was noted more than a minute ago.
  */
 export function findPrincipalByKey(db: Db, key_sha256: string) {
   return db
     .selectFrom('api_keys')
     .innerJoin('accounts', 'accounts.account_id', 'api_keys.account_id')
     .leftJoin('people', 'people.person_id', 'api_keys.person_id')
-    .select(['api_keys.account_id', 'key_id', 'scopes', 'api_keys.person_id', 'suspended_at'])
+    .leftJoin('oauth_grants', 'oauth_grants.grant_id', 'api_keys.grant_id')
+    .select(['api_keys.account_id', 'scopes', 'api_keys.person_id', 'mode', 'suspended_at', 'tier', 'client_id'])
+    .select((eb) => eb.fn.coalesce('oauth_grants.key_id', 'api_keys.key_id').as('key_id'))
     .select((eb) => eb.fn.coalesce('people.name', 'api_keys.name').as('key_name'))
     .select(isUseOld.as('is_use_old'))
     .where('key_sha256', '=', key_sha256)
@@ -42,12 +46,26 @@ export function findPrincipalByKey(db: Db, key_sha256: string) {
     .executeTakeFirst();
 }
 
-/** Notes that a key is used now, at most once a minute. */
-export async function noteUse(db: Db, key_id: string): Promise<void> {
+/**
+ * Notes that a key is used now, by its SHA-256, at most once a minute; of an access token, the key that has consented too, so that
+ * nobody deletes one that still lets somebody in.
+ */
+export async function noteUse(db: Db, key_sha256: string): Promise<void> {
   await db
     .updateTable('api_keys')
     .set({ last_used_at: sql`now()` })
-    .where('key_id', '=', key_id)
+    .where((eb) =>
+      eb.or([
+        eb('key_sha256', '=', key_sha256),
+        eb('key_id', '=', (query) =>
+          query
+            .selectFrom('api_keys as token')
+            .innerJoin('oauth_grants', 'oauth_grants.grant_id', 'token.grant_id')
+            .select('oauth_grants.key_id')
+            .where('token.key_sha256', '=', key_sha256),
+        ),
+      ]),
+    )
     .where(isUseOld)
     .execute();
 }
@@ -62,6 +80,40 @@ export function listKeys(db: Db, account_id: string): Promise<KeyView[]> {
     .where(isGood)
     .orderBy('created_at', 'desc')
     .orderBy('key_id')
+    .execute();
+}
+
+/** A page of those keys, in the order of when they were made, the newest first unless `sort` is `created_at`. */
+export function listKeyPage(
+  db: Db,
+  account_id: string,
+  {
+    limit,
+    after,
+    sort,
+    mode,
+  }: {
+    limit: number;
+    after?: { created_at: string; id: string };
+    sort: 'created_at' | '-created_at';
+    mode?: Mode;
+  },
+): Promise<KeyView[]> {
+  const direction = sort === 'created_at' ? 'asc' : 'desc';
+  const beyond = direction === 'asc' ? sql`>` : sql`<`;
+  return db
+    .selectFrom('api_keys')
+    .select(viewColumns)
+    .where('account_id', '=', account_id)
+    .where(isOfAccount)
+    .where(isGood)
+    .$if(mode !== undefined, (query) => query.where('mode', '=', mode!))
+    .$if(after !== undefined, (query) =>
+      query.where(sql<boolean>`(created_at, key_id) ${beyond} (${after!.created_at}::timestamptz, ${after!.id})`),
+    )
+    .orderBy('created_at', direction)
+    .orderBy('key_id', direction)
+    .limit(limit)
     .execute();
 }
 
@@ -113,7 +165,7 @@ export function insertKey(
   });
 }
 
-/** Deletes a key, unless it is the last of its account that may do everything. Says what became of it. */
+/** Deletes a key, unless it is the last live one of its account that may do everything. Says what became of it. */
 export function deleteKey(
   db: Db,
   account_id: string,
@@ -123,7 +175,7 @@ export function deleteKey(
     await holdAccount(trx, account_id);
     const good = await trx
       .selectFrom('api_keys')
-      .select(['key_id', sql<boolean>`'*' = any(scopes)`.as('may_all')])
+      .select(['key_id', sql<boolean>`'*' = any(scopes) and mode = 'live'`.as('may_all')])
       .where('account_id', '=', account_id)
       .where(isOfAccount)
       .where(isGood)

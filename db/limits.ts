@@ -21,6 +21,7 @@ const limited = {
   'webhook subscriptions': 'Delete one.',
   files: 'Delete some.',
   agents: 'Delete one.',
+  'OAuth clients': 'Delete one.',
   'versions of this agent': 'Register a new agent.',
 };
 

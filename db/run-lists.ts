@@ -3,7 +3,7 @@ import type { RunStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 import type { PendingFor } from './run-queue.ts';
 import type { Usage } from './run-views.ts';
-import type { Database, Run, RunKind, RunOrigin } from './schema.ts';
+import type { Database, Mode, Run, RunKind, RunOrigin } from './schema.ts';
 
 /** Runs of an account, as lists show them. */
 
@@ -38,6 +38,7 @@ export type RunFilter = {
   orchestration_id?: string;
   agent_id?: string;
   origin?: RunOrigin;
+  mode?: Mode;
   channel?: string;
   user_id?: string;
   tags?: string[];
@@ -86,6 +87,7 @@ export type RunSummary = Pick<
   | 'run_id'
   | 'kind'
   | 'origin'
+  | 'mode'
   | 'status'
   | 'agent_id'
   | 'orchestration_id'
@@ -120,6 +122,7 @@ export function runSummary<T extends object>(runs: SelectQueryBuilder<Database, 
       'runs.run_id',
       'kind',
       'origin',
+      'mode',
       'runs.status',
       'agent_id',
       'orchestration_id',
@@ -173,6 +176,7 @@ function filtered(
     orchestration_id,
     agent_id,
     origin,
+    mode,
     channel,
     user_id,
     tags = [],
@@ -209,6 +213,7 @@ function filtered(
       )
       .$if(agent_id !== undefined, (query) => query.where('agent_id', '=', agent_id!))
       .$if(origin !== undefined, (query) => query.where('origin', '=', origin!))
+      .$if(mode !== undefined, (query) => query.where('mode', '=', mode!))
       .$if(channel !== undefined, (query) => query.where('channel', '=', channel!))
       .$if(user_id !== undefined, (query) => query.where('user_id', '=', user_id!))
       .$if(created_after !== undefined, (query) => query.where('created_at', '>', created_after!))

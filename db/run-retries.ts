@@ -36,7 +36,7 @@ export function retryRun(
   account_id: string,
   { run_id, request_id, change, ...doing }: Doing & { run_id: string; request_id: string; change: TermsChange },
   check: (run: Run, trx: Db) => Promise<void>,
-  quotaOn: (provider_id: string | null) => RunQuota,
+  quotaOf: (run: Run) => RunQuota,
 ): Promise<Retried | undefined> {
   return db.transaction().execute(async (trx) => {
     // Not `lockOwnRun`: a rerun holds the account and then a share of this row, and this goes the other way.
@@ -53,7 +53,7 @@ export function retryRun(
     if (begun) return { attempt: Number(begun.attempt), of: run };
     if (run.status !== 'failed') return { before: run.status };
     await check(run, trx);
-    const quota = quotaOn(run.provider_id);
+    const quota = quotaOf(run);
     const refused = await takeQuota(trx, account_id, quota);
     if (refused) return { refused };
     await requireRoom(trx, account_id, quota.unfinished);

@@ -132,7 +132,7 @@ export async function takeQuota(
     const month = sql`date_trunc('month', now() at time zone 'UTC')`;
     const { rows } = await sql<{ count: number }>`
       select (select count(*) from runs
-              where account_id = ${account_id} and created_at >= ${month} at time zone 'UTC')
+              where account_id = ${account_id} and created_at >= ${month} at time zone 'UTC' and mode = 'live')
         + coalesce((select runs from purged_run_counts where account_id = ${account_id} and month = ${month}), 0) as count
     `.execute(trx);
     if (rows[0]!.count >= quota.monthly) return 'monthly';

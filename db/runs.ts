@@ -1,6 +1,6 @@
 import type { Transaction } from 'kysely';
 import type { Db } from './index.ts';
-import type { Actor, Database, Run } from './schema.ts';
+import type { Actor, Database, Mode, Run } from './schema.ts';
 
 /** Rows of runs, for those who work on them. */
 
@@ -22,6 +22,12 @@ export function findOwnRun(db: Db, account_id: string, run_id: string): Promise<
     .where('run_id', '=', run_id)
     .where('account_id', '=', account_id)
     .executeTakeFirst();
+}
+
+/** Whether a run is a test; undefined when this account has none of this id. */
+export async function findRunMode(db: Db, account_id: string, run_id: string): Promise<Mode | undefined> {
+  const run = db.selectFrom('runs').select('mode').where('run_id', '=', run_id).where('account_id', '=', account_id);
+  return (await run.executeTakeFirst())?.mode;
 }
 
 /** Whose run it is; null of one that is purged. Throws when there is no such run. */

@@ -20,6 +20,9 @@ import type { ValueRef } from '../workflows/contract/shared-state.ts';
 export interface Database {
   accounts: AccountTable;
   api_keys: ApiKeyTable;
+  oauth_clients: OAuthClientTable;
+  oauth_grants: OAuthGrantTable;
+  oauth_artifacts: OAuthArtifactTable;
   people: PersonTable;
   assignment_looks: AssignmentLookTable;
   providers: ProviderTable;
@@ -68,8 +71,15 @@ interface AccountTable {
   webhook_secret_encrypted: string;
   /** Since then nothing is answered to it, and its runs wait. */
   suspended_at: string | null;
+  /** How much it may ask for and have; null is what the server gives to all. */
+  tier: Tier | null;
   created_at: Generated<string>;
 }
+
+export type Tier = 'free' | 'pro' | 'enterprise';
+
+/** What a test run needs of models, the demo model answers, whatever providers its account has. */
+export type Mode = 'live' | 'test';
 
 interface ApiKeyTable {
   key_sha256: string;
@@ -82,11 +92,51 @@ interface ApiKeyTable {
   scopes: Generated<string[]>;
   /** Whose it is; null is the account's own. */
   person_id: string | null;
+  /** What it starts are tests. */
+  mode: Generated<Mode>;
+  /** Of an access token: what it was given by. */
+  grant_id: string | null;
   created_at: Generated<string>;
   /** Null: never. */
   expires_at: string | null;
   /** To the minute. */
   last_used_at: string | null;
+}
+
+/** An application that acts for accounts. A public one, as an app is on a phone, can keep no secret. */
+interface OAuthClientTable {
+  client_id: string;
+  account_id: string;
+  name: string;
+  type: 'confidential' | 'public';
+  redirect_uris: string[];
+  /** What it may ask for. */
+  scopes: string[];
+  secret_sha256: string | null;
+  created_at: Generated<string>;
+}
+
+/** That somebody has consented, with a key, to what a client asked for. The payload is of oidc-provider. */
+interface OAuthGrantTable {
+  grant_id: string;
+  client_id: string;
+  key_id: string;
+  payload: Json<Record<string, unknown>>;
+  created_at: Generated<string>;
+  expires_at: string;
+}
+
+/** What is under way, or was given: an interaction, a code, a refresh token. What it is called stands nowhere in clear. */
+interface OAuthArtifactTable {
+  id_sha256: string;
+  kind: 'Interaction' | 'AuthorizationCode' | 'RefreshToken';
+  client_id: string;
+  grant_id: string | null;
+  payload: Json<Record<string, unknown>>;
+  /** How often it was exchanged, and when first. */
+  uses: Generated<number>;
+  used_at: string | null;
+  expires_at: string;
 }
 
 /** That it is to be looked at whose the gates of an account are. */
@@ -175,6 +225,8 @@ interface RunTable {
   user_id: string | null;
   /** The key that it was started with; null of a run that 0.1.0 started. */
   started_by: string | null;
+  /** That of the key; what does a test again is one too. */
+  mode: Generated<Mode>;
   /** The newest workflow state written here; older ones are refused. */
   version: Generated<number>;
   /** The last twenty executions of its workflow (Temporal's run ids) that wrote here, the newest last. */
@@ -308,11 +360,11 @@ interface TaskTable {
 
 /**
  * Who has done something to a run. Of a key: its id, its name then, and which of its own users an application has named; of a
- * person's own key, the person. An operator has signalled or cancelled in Temporal: `id` is the identity there, null where it
+ * person's own key, the person; of an access token, the client. An operator has signalled or cancelled in Temporal: `id` is the identity there, null where it
  * could not be found out.
  */
 export type Actor = {
-  kind: 'key' | 'person' | 'operator';
+  kind: 'key' | 'person' | 'client' | 'operator';
   id: string | null;
   name: string | null;
   on_behalf_of: string | null;
@@ -622,6 +674,8 @@ interface OrchestrationTable {
   updated_at: Generated<string>;
 }
 
+export type OAuthClient = Selectable<OAuthClientTable>;
+export type OAuthArtifact = Selectable<OAuthArtifactTable>;
 export type ApiKey = Selectable<ApiKeyTable>;
 export type Person = Selectable<PersonTable>;
 export type Provider = Selectable<ProviderTable>;

@@ -29,6 +29,7 @@ const columns = [
   'require_approval',
   'provider_id',
   'fallback_provider_ids',
+  'mode',
   'max_cost_usd',
   'max_tokens',
   'on_budget',

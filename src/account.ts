@@ -1,20 +1,26 @@
 import { parseArgs } from 'node:util';
 import { insertKey } from '../db/api-keys.ts';
-import { countHoldings, findAccountByEmail, setSuspended } from '../db/accounts.ts';
+import { countHoldings, findAccountByEmail, setSuspended, setTier } from '../db/accounts.ts';
 import { createDb, type Db } from '../db/index.ts';
 import { deleteAccount } from './accounts/deletion.ts';
 import { makeKey } from './accounts/keys.ts';
 import { allScopes } from './accounts/scopes.ts';
+import { tierNames, tiers } from './accounts/tiers.ts';
 import { loadAccountConfig } from './config.ts';
 
+const noTier = 'none';
+const tierChoices = [...tierNames, noTier];
+
 const usage = `npm run account -- EMAIL --suspend|--resume|--new-key|--delete
+npm run account -- EMAIL --tier TIER
 
   --suspend   nothing is answered to the account any more, and its runs and webhooks wait
   --resume    the account goes on, and so do its runs, after as long again as it was suspended; an hour at most
   --new-key   prints a new key that may do everything, for who has lost the last one
+  --tier      how much it may ask for and have: ${tierChoices.join(', ')}; ${noTier} is what the server gives to all
   --delete    says what would be lost with the account; with --yes, it is deleted with all that it has, for good`;
 
-type Call = { email: string; isSure: boolean };
+type Call = { email: string; isSure: boolean; tier: string };
 
 /**
  * `npm run account`: what an operator does with one account. Prints what was done; on a wrong call, how to call it, with
@@ -30,9 +36,18 @@ const actions = {
     return 'is not suspended. Its runs go on after as long again as it was; after an hour at most.';
   },
   async 'new-key'(db: Db, account_id: string): Promise<string> {
-    const { api_key, row } = makeKey('From the operator', allScopes);
+    const { api_key, row } = makeKey('From the operator', allScopes, { mode: 'live' });
     await insertKey(db, { ...row, account_id }, { asking_key_id: null, expires_in_ms: null, most: Infinity });
     return `has a new key, shown this once: ${api_key}`;
+  },
+  async tier(db: Db, account_id: string, { tier: name }: Call): Promise<string> {
+    const tier = tierNames.find((one) => one === name) ?? null;
+    await setTier(db, account_id, tier);
+    if (!tier)
+      return 'has no tier of its own any more, but what the server gives to all. Every server knows it within seconds.';
+    const { title, per_minute, per_second, agents } = tiers[tier];
+    const most = Number.isFinite(agents) ? `${agents} agents` : 'any number of agents';
+    return `has the tier ${title}: ${per_minute} requests a minute, ${per_second} a second, ${most}. Every server knows it within seconds.`;
   },
   async delete(db: Db, account_id: string, { email, isSure }: Call): Promise<string> {
     if (!isSure) {
@@ -56,12 +71,21 @@ type Action = keyof typeof actions;
 function readCall(): (Call & { action: Action }) | undefined {
   const flag = { type: 'boolean', default: false } as const;
   try {
-    const options = { suspend: flag, resume: flag, 'new-key': flag, delete: flag, yes: flag };
+    const options = {
+      suspend: flag,
+      resume: flag,
+      'new-key': flag,
+      tier: { type: 'string', default: '' },
+      delete: flag,
+      yes: flag,
+    } as const;
     const { values, positionals } = parseArgs({ allowPositionals: true, options });
     const [action, ...more] = (Object.keys(actions) as Action[]).filter((name) => values[name]);
     const [email, ...others] = positionals;
     const isOne = email && action && more.length + others.length === 0;
-    return isOne && (action === 'delete' || !values.yes) ? { email, action, isSure: values.yes } : undefined;
+    const isTier = action !== 'tier' || tierChoices.includes(values.tier);
+    const isMeant = isOne && isTier && (action === 'delete' || !values.yes);
+    return isMeant ? { email, action, isSure: values.yes, tier: values.tier } : undefined;
   } catch {
     return undefined;
   }

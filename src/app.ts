@@ -19,8 +19,13 @@ import { HttpError, notAllowed } from './http/problems.ts';
 import { answerError as answerOrchestrationsError } from './apis/orchestrations/envelope.ts';
 import { answerError as answerOrchflowError } from './apis/orchflow/envelope.ts';
 import { answerError as answerOrchstackError } from './apis/orchstack/envelope.ts';
+import { answerError as answerOAuthError } from './apis/orchstack/oauth/errors.ts';
+import { isOAuth } from './apis/orchstack/oauth/paths.ts';
+import { oauthRouter } from './apis/orchstack/oauth/routes.ts';
+import { apiKeysRouter } from './apis/orchstack/routes/api-keys.ts';
+import { oauthClientsRouter } from './apis/orchstack/routes/oauth-clients.ts';
 import { newId } from './ids.ts';
-import { addressOf, limit } from './http/limit.ts';
+import { addressOf, limit, limitAccount } from './http/limit.ts';
 import { createRouter } from './http/openapi.ts';
 import { agentRunsRouter } from './apis/orchflow/routes/agent-runs.ts';
 import { agentsRouter } from './apis/orchflow/routes/agents.ts';
@@ -63,7 +68,7 @@ export function createApp(deps: AppDeps) {
   const app = createRouter();
   const { HSTS_SECONDS } = deps.config;
 
-  for (const path of [...surfaces, '/codec/*']) app.use(path, keepNothing());
+  for (const path of [...surfaces, '/codec/*', '/.well-known/*']) app.use(path, keepNothing());
   for (const path of ['/openapi.json', '/docs/*', '/problems/*']) app.use(path, keep(300));
   app.use(
     provide(deps),
@@ -78,22 +83,28 @@ export function createApp(deps: AppDeps) {
     methodNotAllowed({ app, onMethodNotAllowed: answerOtherMethod }),
   );
   // The codec has origins of its own.
-  for (const path of [...surfaces, '/health', '/openapi.json']) app.use(path, allowOrigins(deps.config.CORS_ORIGINS));
+  for (const path of [...surfaces, '/.well-known/*', '/health', '/openapi.json'])
+    app.use(path, allowOrigins(deps.config.CORS_ORIGINS));
   app.use(answerOptions());
-  for (const path of surfaces) app.use(path, except(isUpload, limitBody(1), requireJson()));
+  for (const path of surfaces) {
+    app.use(path, except(isUpload, limitBody(1)), except([isUpload, isOAuth], requireJson()));
+  }
 
-  app.use('/api/v1/auth/register', readBody(), limit(deps.limits.perAddress, addressOf));
+  app.use(
+    '/api/v1/auth/register',
+    readBody(),
+    limit(() => [deps.limits.perAddress], addressOf),
+  );
   app.route('/', healthRouter);
   app.route('/api/v1/auth', authRouter);
   app.route('/api/v1/agents', templatesRouter);
   app.route('/problems', problemPages);
+  app.route('/', oauthRouter);
   mountDocs(app, deps.version);
   mountCodec(app, deps);
 
   const authenticate = requireApiKey(deps);
-  // All keys of an account together, on all surfaces: with more keys it may not do more.
-  const limitAccount = limit(deps.limits.perAccount, (c) => c.var.principal.account_id);
-  for (const path of ['/api/v1/*', '/v1/*']) app.use(path, authenticate, except(isUpload, readBody()), limitAccount);
+  for (const path of surfaces) app.use(path, authenticate, except(isUpload, readBody()), limitAccount(deps.limits));
 
   app.route('/api/v1/runs', runStartsRouter);
   app.route('/api/v1/runs', runsRouter);
@@ -126,13 +137,6 @@ export function createApp(deps: AppDeps) {
       deps.log.error({ err: error, request_id: c.var.requestId }, 'request failed');
     return response;
   });
-
-  app.openAPIRegistry.registerComponent('securitySchemes', 'apiKey', {
-    type: 'apiKey',
-    in: 'header',
-    name: 'X-API-Key',
-  });
-  app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
   return app;
 }
 
@@ -148,9 +152,17 @@ function mountOrchstack(app: ReturnType<typeof createRouter>) {
     '/v1/batch',
     createBatchRouter((request, env) => app.fetch(request, env)),
   );
+  app.route('/v1/api-keys', apiKeysRouter);
+  app.route('/v1/oauth/clients', oauthClientsRouter);
 }
 
 function mountDocs(app: ReturnType<typeof createRouter>, version: string) {
+  app.openAPIRegistry.registerComponent('securitySchemes', 'apiKey', {
+    type: 'apiKey',
+    in: 'header',
+    name: 'X-API-Key',
+  });
+  app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
   let document: unknown;
   app.get('/openapi.json', (c) => c.json((document ??= toPortable(app.getOpenAPI31Document(description(version))))));
   app.get('/docs', docsPage);
@@ -161,10 +173,11 @@ function mountDocs(app: ReturnType<typeof createRouter>, version: string) {
   );
 }
 
-/** Of no path are there routes for OPTIONS, but for the codec's: what a path takes is told to anybody, as what it does not. */
+/** Of no path are there routes for OPTIONS, but for the codec's and OAuth's: what a path takes is told to anybody, as what it does not. */
 function answerOptions() {
   return createMiddleware<AppEnv>(async function answerOptions(c, next) {
-    return c.req.method === 'OPTIONS' && !c.req.path.startsWith('/codec/') ? c.notFound() : next();
+    const isOthers = c.req.path.startsWith('/codec/') || isOAuth(c);
+    return c.req.method === 'OPTIONS' && !isOthers ? c.notFound() : next();
   });
 }
 
@@ -175,6 +188,7 @@ function answerOtherMethod(c: Context, allow: string[]): Response {
 
 /** Each surface puts errors into its own words. */
 function answerError(error: unknown, c: Context): Response {
+  if (isOAuth(c)) return answerOAuthError(error, c);
   if (c.req.path.startsWith('/v1/')) return answerOrchstackError(error, c);
   const isOrchestrations = c.req.path.startsWith('/api/v1/orchestrations');
   return isOrchestrations ? answerOrchestrationsError(error, c) : answerOrchflowError(error, c);
@@ -214,6 +228,7 @@ function description(version: string) {
       { name: 'OrchStack batch', description: 'Many operations in one request.' },
       { name: 'OrchStack agents', description: 'The agents of an account, in the words of OrchStack.' },
       { name: 'OrchStack runs', description: 'Runs with their traces, and the gates at which they wait.' },
+      { name: 'OrchStack keys', description: 'API keys, and the applications that accounts let act for them.' },
       { name: 'Health', description: 'For load balancers and operators.' },
     ],
   };

@@ -29,6 +29,7 @@ const cidrs = csv
   .transform((list) => (list.join() === 'none' ? [] : list))
   .refine((list) => list.every(ipaddr.isValidCIDR), 'must be CIDRs such as 10.0.0.0/8,::1/128');
 const isOrigin = (text: string) => text === '*' || (URL.canParse(text) && new URL(text).origin === text);
+const isWebOrigin = (text: string) => /^https?:/.test(text) && isOrigin(text);
 const origins = csv.refine(
   (list) => list.every(isOrigin),
   'must be origins such as https://app.example.com,http://localhost:5173 (no path, no slash at the end), or *',
@@ -43,6 +44,10 @@ const keyRing = csv
 const environment = z.object({
   HOST: z.string().default('0.0.0.0'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(8000),
+  PUBLIC_URL: z
+    .url()
+    .refine(isWebOrigin, 'must be an origin such as https://orchflow.example.com (no path, no slash at the end)')
+    .optional(),
   HTTP_HEADERS_TIMEOUT_SECONDS: seconds.default(10),
   HTTP_REQUEST_TIMEOUT_SECONDS: seconds.default(30),
   HTTP_KEEP_ALIVE_SECONDS: seconds.default(65),
@@ -101,6 +106,7 @@ const environment = z.object({
   RATE_LIMIT_PER_MINUTE: z.coerce.number().int().min(0).optional(),
   REGISTER_LIMIT_PER_HOUR: z.coerce.number().int().min(0).optional(),
   FAILED_KEYS_LIMIT_PER_MINUTE: z.coerce.number().int().min(0).default(60),
+  OAUTH_LIMIT_PER_MINUTE: z.coerce.number().int().min(0).default(300),
   REGISTRATION: z.enum(['open', 'invite', 'closed']).default('open'),
   REGISTRATION_CODES: csv
     .refine((codes) => codes.every((code) => code.length >= 16), 'must have at least 16 characters each')
@@ -241,8 +247,10 @@ export function loadConfig(env: Environment = process.env) {
       access_key_id: bucket.FILES_S3_ACCESS_KEY_ID,
       secret_access_key: bucket.FILES_S3_SECRET_ACCESS_KEY,
     },
-    /** Requests of an account; 0 is no limit. */
-    RATE_LIMIT_PER_MINUTE: settings.RATE_LIMIT_PER_MINUTE ?? (hosted ? 600 : 0),
+    /** Requests of an account that has no tier; 0 is no limit. */
+    RATE_LIMIT_PER_MINUTE: settings.RATE_LIMIT_PER_MINUTE ?? 0,
+    /** Of accounts that were given none. An operator who says how many requests there may be has no use for it. */
+    default_tier: hosted && settings.RATE_LIMIT_PER_MINUTE === undefined ? ('free' as const) : null,
     /** Accounts made from one address; 0 is no limit. */
     REGISTER_LIMIT_PER_HOUR: settings.REGISTER_LIMIT_PER_HOUR ?? (hosted ? 20 : 0),
   };

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
 const base62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -16,20 +16,26 @@ function checksum(text: string): string {
   return toBase62(bytes, 6);
 }
 
-/** A new API key: `orch_`, 256 random bits in base 62 (43 characters), and a CRC-32 of both (6 characters). */
-export function newApiKey(): string {
-  const body = `orch_${toBase62(randomBytes(32), 43)}`;
+/** How keys begin: those of tests, live ones that were made over `/v1`, and all others. */
+export type KeyPrefix = 'os_test_' | 'os_live_' | 'orch_';
+
+/** What OAuth clients have: access tokens, refresh tokens, codes, and their own secrets. */
+type ClientPrefix = 'os_oat_' | 'os_ort_' | 'os_oac_' | 'os_cs_';
+
+/** A new API key or the like: its prefix, 256 random bits in base 62 (43 characters), and a CRC-32 of both (6 characters). */
+export function newKey(prefix: KeyPrefix | ClientPrefix): string {
+  const body = `${prefix}${toBase62(randomBytes(32), 43)}`;
   return body + checksum(body);
 }
 
-/** True when the text has the form and checksum of an API key: typing errors are refused without a look-up. */
-export function isWellFormedApiKey(text: string): boolean {
-  return /^orch_[0-9A-Za-z]{49}$/.test(text) && checksum(text.slice(0, -6)) === text.slice(-6);
+/** True when the text has the form and checksum of an API key, or of an access token: typing errors are refused without a look-up. */
+export function isWellFormedKey(text: string): boolean {
+  return /^(orch|os_live|os_test|os_oat)_[0-9A-Za-z]{49}$/.test(text) && checksum(text.slice(0, -6)) === text.slice(-6);
 }
 
-/** The beginning of a key, by which people know it again. */
+/** The beginning of a key, by which people know it again: four characters of it behind its prefix. */
 export function apiKeyPrefix(api_key: string): string {
-  return api_key.slice(0, 9);
+  return api_key.slice(0, api_key.lastIndexOf('_') + 5);
 }
 
 /** A new secret for webhooks, in the form of Standard Webhooks: 256 random bits. */
@@ -50,6 +56,11 @@ export function isSameSecret(given: string, secret: string): boolean {
 
 /** AES-256 keys of 32 bytes: the first encrypts, all decrypt. */
 export type KeyRing = Buffer[];
+
+/** 32 bytes for another purpose, made of a key of the ring, which they do not tell (HKDF, RFC 5869). */
+export function deriveKey(key: Buffer, purpose: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', key, '', `orchflow:${purpose}`, 32));
+}
 
 /** Names a key inside the blobs that it encrypted, without revealing it. */
 function keyId(key: Buffer): string {

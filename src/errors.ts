@@ -27,12 +27,15 @@ export type DomainErrorCode =
   | 'RUN_NOT_READY'
   | 'STEERED_TOO_OFTEN'
   | 'TASK_NOT_READY'
-  | 'TASK_NOT_WAITING';
+  | 'TASK_NOT_WAITING'
+  | 'TEST_KEY'
+  | 'TIER_LIMIT_REACHED';
 
 /** What the client can do about it; each surface names the request that does it. */
 export type WayOut =
   | 'create_orchestration'
   | 'list_tools'
+  | 'make_room_for_agent'
   | 'name_provider'
   | 'register_provider'
   | 'register_vendor'
@@ -109,6 +112,7 @@ export function notFound(
     | 'Subscription'
     | 'MCP server'
     | 'Key'
+    | 'OAuth client'
     | 'File'
     | 'Person'
     | 'Gate',

@@ -3,6 +3,7 @@ import { deleteExpiredKeys } from '../db/api-keys.ts';
 import { deleteOldIdempotencyKeys } from '../db/idempotency-keys.ts';
 import type { Db } from '../db/index.ts';
 import { deleteExpiredManagedReservations } from '../db/managed-budget.ts';
+import { deleteExpiredGrants } from '../db/oauth.ts';
 import { deleteUnusedDefinitions } from '../db/orchestrations.ts';
 import { deleteExpiredCooldowns } from '../db/provider-cooldowns.ts';
 import { purgeOldRuns } from '../db/purges.ts';
@@ -29,6 +30,7 @@ export async function keepHouse({ db, files, log, config }: House, signal: Abort
       deleteExpiredManagedReservations(db),
       deleteUnusedDefinitions(db),
       deleteExpiredKeys(db),
+      deleteExpiredGrants(db),
       removeDeletedFiles({ db, files, log }, signal),
       purgeOld(db, config.RUN_RETENTION_DAYS, signal),
     ];

@@ -12,6 +12,7 @@ const prefixes = {
   request: 'req',
   file: 'file',
   agent: 'agt',
+  oauth_client: 'ocl',
 } as const;
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';

@@ -7,7 +7,7 @@ import { expect, inject, test } from 'vitest';
 const root = path.join(import.meta.dirname, '..');
 const files = globSync(['src/**/*.ts', 'workflows/**/*.ts', 'activities/**/*.ts', 'db/**/*.ts'], { cwd: root });
 
-type Import = { from: string; to: string; isTypeOnly: boolean };
+type Import = { from: string; to: string; isTypeOnly: boolean; isLate?: true };
 
 /** Every import of our code. `to` is a file of ours, or a package with its subpath. `import { type X }` is no type import: Node loads the module. */
 const imports: Import[] = files.flatMap((from) => {
@@ -16,7 +16,7 @@ const imports: Import[] = files.flatMap((from) => {
   const dynamic = source.matchAll(/\bimport\('([^']+)'\)/g);
   return [
     ...[...statements].map(([, type, to]) => ({ from, to: resolve(from, to!), isTypeOnly: type !== undefined })),
-    ...[...dynamic].map(([, to]) => ({ from, to: resolve(from, to!), isTypeOnly: false })),
+    ...[...dynamic].map(([, to]) => ({ from, to: resolve(from, to!), isTypeOnly: false, isLate: true as const })),
   ];
 });
 
@@ -25,6 +25,7 @@ function resolve(from: string, to: string): string {
 }
 
 const atRunTime = imports.filter(({ isTypeOnly }) => !isTypeOnly);
+const atOnce = atRunTime.filter(({ isLate }) => !isLate);
 
 function lines(found: Import[]): string[] {
   return found.map(({ from, to }) => `${from} imports ${to}`);
@@ -168,6 +169,19 @@ test('one room speaks Temporal', () => {
 test('the environment is read in one place', () => {
   const readers = files.filter((file) => readFileSync(path.join(root, file), 'utf8').includes('process.env'));
   expect(readers).toEqual(['src/config.ts']);
+});
+
+test('what few servers need is loaded when it is needed', () => {
+  const reached = new Set<string>();
+  const visit = (file: string) => {
+    if (reached.has(file)) return;
+    reached.add(file);
+    for (const { to } of atOnce.filter(({ from }) => from === file)) visit(to);
+  };
+  for (const file of ['src/api.ts', 'src/app.ts', 'src/deps.ts']) visit(file);
+  expect(reached).toContain('src/apis/orchstack/oauth/routes.ts');
+  // Some 20 MB.
+  for (const late of ['oidc-provider', 'light-my-request']) expect(reached).not.toContain(late);
 });
 
 test('the bundle of the workflows holds workflows and the SDK only', () => {

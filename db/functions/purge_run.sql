@@ -16,7 +16,7 @@ begin
   insert into purged_runs (run_id, account_id) select run_id, account_id from runs where run_id = for_run;
   insert into purged_run_counts (account_id, month, runs)
   select account_id, this_month, 1 from runs
-  where run_id = for_run and created_at >= this_month at time zone 'UTC'
+  where run_id = for_run and created_at >= this_month at time zone 'UTC' and mode = 'live'
   on conflict (account_id, month) do update set runs = purged_run_counts.runs + 1;
 
   delete from run_costs where run_id = for_run;

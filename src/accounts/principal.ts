@@ -1,19 +1,31 @@
-import type { Actor, ApiKey } from '../../db/schema.ts';
+import type { Actor, ApiKey, Mode, Tier } from '../../db/schema.ts';
 
 /**
  * Who asks: the account that a key belongs to, the key with its name, what it may do, and the person whose key it is, who gives
- * it their name. `person_id` is null for a key of the account itself.
+ * it their name. `person_id` is null for a key of the account itself. With an access token it is the key that has consented, the
+ * client has given it its name, and `client_id` is whose it is. `mode`: what a test key starts are tests. `tier` is how much
+ * the account may ask for and have; null is no limit of that kind.
  */
-export type Principal = Pick<ApiKey, 'account_id' | 'key_id' | 'scopes' | 'person_id'> & { key_name: string };
+export type Principal = Pick<ApiKey, 'account_id' | 'key_id' | 'scopes' | 'person_id' | 'mode'> & {
+  key_name: string;
+  client_id?: string | null;
+  tier?: Tier | null;
+};
+
+/** Who asks for something to be done again: what does a test again is one too, whoever asks. */
+export function inModeOf(principal: Principal, { mode }: { mode: Mode }): Principal {
+  return mode === 'test' ? { ...principal, mode } : principal;
+}
 
 /** Why something was asked for, and for which user of an application that has its own. */
 export type Remark = { note?: string | undefined; on_behalf_of?: string | undefined };
 
 /** As it is told who does something, and why. */
 export function doingOf(
-  { key_id, key_name, person_id }: Principal,
+  { key_id, key_name, person_id, client_id }: Principal,
   { note, on_behalf_of }: Remark,
 ): { by: Actor; note?: string } {
-  const who = person_id === null ? { kind: 'key' as const, id: key_id } : { kind: 'person' as const, id: person_id };
-  return { by: { ...who, name: key_name, on_behalf_of: on_behalf_of ?? null }, note };
+  const [kind, id]: [Actor['kind'], string] =
+    person_id !== null ? ['person', person_id] : client_id ? ['client', client_id] : ['key', key_id];
+  return { by: { kind, id, name: key_name, on_behalf_of: on_behalf_of ?? null }, note };
 }

@@ -22,9 +22,14 @@ export const scopes = [
   'keys:read',
   'keys:write',
   'batch:write',
+  'clients:read',
+  'clients:write',
 ] as const;
 
 export type Scope = (typeof scopes)[number];
+
+/** What an account can let an OAuth client do: no client makes what outlasts its being let, or lets others in. */
+export const grantableScopes = scopes.filter((scope) => !/^(keys|clients):/.test(scope));
 
 /**
  * The only scope of a person's own key: the gates that are theirs, on the routes that are for people. No other key has it, and

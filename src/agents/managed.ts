@@ -1,6 +1,9 @@
 import type { Config } from '../config.ts';
 import type { ModelTarget } from '../llm/index.ts';
 
+/** What answers in the place of all models in a test run; and where there is no other, of a server that was started to try it. */
+export const demoModel: ModelTarget = { vendor: 'demo', model: 'demo', is_operators: true };
+
 /** The operator's own models in order of preference; the first serves runs that name no provider. */
 export function managedModels(config: Config): ModelTarget[] {
   const targets: Omit<ModelTarget, 'is_operators'>[] = [];
@@ -17,7 +20,7 @@ export function managedModels(config: Config): ModelTarget[] {
   if (ANTHROPIC_API_KEY)
     targets.push({ vendor: 'anthropic', model: config.ANTHROPIC_MODEL, api_key: ANTHROPIC_API_KEY });
   if (OLLAMA_BASE_URL) targets.push({ vendor: 'ollama', model: config.OLLAMA_MODEL, base_url: OLLAMA_BASE_URL });
-  if (targets.length === 0 && config.ORCHFLOW_EMBEDDED) targets.push({ vendor: 'demo', model: 'demo' });
+  if (targets.length === 0 && config.ORCHFLOW_EMBEDDED) targets.push(demoModel);
   return targets.map((target) => ({ ...target, is_operators: true }));
 }
 

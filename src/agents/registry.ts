@@ -9,11 +9,12 @@ import {
   type AgentVersion,
 } from '../../db/agents.ts';
 import type { Db } from '../../db/index.ts';
-import { limitReached } from '../../db/limits.ts';
+import { LimitReached, limitReached } from '../../db/limits.ts';
 import { findActiveProvider } from '../../db/providers.ts';
 import type { AgentSpec } from '../../db/schema.ts';
 import type { ToolChoice } from '../../workflows/contract/definition.ts';
 import type { Principal } from '../accounts/principal.ts';
+import { noMoreAgents, tiers } from '../accounts/tiers.ts';
 import { DomainError, notFound, providerNotFound } from '../errors.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import type { Tool } from '../tools/index.ts';
@@ -46,7 +47,7 @@ const unsaid: Omit<AgentSpec, 'name'> = {
 /**
  * Registers an agent, as its version `v1`. A retry of the request finds what its first try made. Throws `AGENT_EXISTS` when
  * the account has one of this name, `NOT_FOUND` for a provider and `InvalidInputError` for tools that it does not have, and
- * `LimitReached` when it has `most` agents.
+ * `TIER_LIMIT_REACHED` when it has as many agents as its tier gives, or, without one, `LimitReached` when it has `most`.
  */
 export async function createAgent(
   deps: Deps,
@@ -58,7 +59,13 @@ export async function createAgent(
   const known = await knownParts(deps, principal, given);
   const { account_id } = principal;
   const agent_id = newId('agent', idempotency);
-  const created = await insertAgent(deps.db, { account_id, agent_id, spec: { name, ...unsaid, ...known } }, most);
+  const { tier } = principal;
+  const spec = { name, ...unsaid, ...known };
+  const created = await insertAgent(deps.db, { account_id, agent_id, spec }, tier ? tiers[tier].agents : most).catch(
+    (error: unknown) => {
+      throw tier && error instanceof LimitReached ? noMoreAgents(tier) : error;
+    },
+  );
   if (!created) throw nameTaken(name);
   return created;
 }

@@ -1,14 +1,14 @@
+import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
-import type { Logger } from 'pino';
 import { findPrincipalByKey, noteUse } from '../../db/api-keys.ts';
-import type { Db } from '../../db/index.ts';
+import { findRunMode } from '../../db/runs.ts';
 import { hasScope, missingScope, ownGates, type Scope } from '../accounts/scopes.ts';
-import { isWellFormedApiKey, sha256 } from '../crypto.ts';
+import { isWellFormedKey, sha256 } from '../crypto.ts';
+import { DomainError } from '../errors.ts';
 import { inTime } from './deadline.ts';
 import type { AppEnv } from './env.ts';
 import { countFailure } from './limit.ts';
 import { HttpError } from './problems.ts';
-import type { RateLimits } from './rate-limits.ts';
 
 /** For so long a key that was good is not looked up again: clients poll. In milliseconds. */
 const trustedFor = 1_000;
@@ -21,41 +21,44 @@ function keyOf(apiKeyHeader: string | undefined, authorization: string | undefin
 }
 
 /**
- * Lets in requests with an API key, in `X-API-Key` or as `Authorization: Bearer`, and sets `principal`. A key that is taken
+ * Lets in requests with an API key, or the access token of an OAuth client, in `X-API-Key` or as `Authorization: Bearer`, and sets
+ * `principal`. A key that is taken
  * back, or whose account is suspended, is refused a second later by every process; `isLetIn` tells long answers. Wrong keys
  * are counted by the address that they come from; good ones of that address are taken all the same, since nobody guesses
  * 256 bits.
  */
-export function requireApiKey({ db, log, limits }: { db: Db; log: Logger; limits: RateLimits }) {
+export function requireApiKey({ db, log, limits, config }: AppEnv['Variables']['deps']) {
   const lookUps = new Map<string, { principal: Promise<Found>; until: number }>();
 
   /** Requests with one key that come at once, or soon after, share one look-up. */
   function findPrincipal(key: string): Promise<Found> {
     const known = lookUps.get(key);
     if (known && known.until > performance.now()) return known.principal;
-    const principal = findPrincipalByKey(db, sha256(key));
+    const key_sha256 = sha256(key);
+    const principal = findPrincipalByKey(db, key_sha256);
     if (lookUps.size >= maxTrusted) lookUps.clear();
     lookUps.set(key, { principal, until: performance.now() + trustedFor });
     const forget = () => lookUps.delete(key);
-    principal.then((found) => (found ? note(found) : forget()), forget);
+    principal.then((found) => (found ? note(key_sha256, found) : forget()), forget);
     return principal;
   }
 
   /** In nobody's way: no request waits for it, and none fails with it. */
-  function note({ key_id, is_use_old }: NonNullable<Found>): void {
-    if (is_use_old) noteUse(db, key_id).catch((error) => log.warn({ err: error }, 'the use of a key was not noted'));
+  function note(key_sha256: string, { is_use_old }: NonNullable<Found>): void {
+    if (!is_use_old) return;
+    noteUse(db, key_sha256).catch((error) => log.warn({ err: error }, 'the use of a key was not noted'));
   }
 
   return createMiddleware<AppEnv>(async function requireApiKey(c, next) {
     const key = keyOf(c.req.header('x-api-key'), c.req.header('authorization'));
-    const principal = key && isWellFormedApiKey(key) ? await inTime(c, findPrincipal(key)) : undefined;
+    const principal = key && isWellFormedKey(key) ? await inTime(c, findPrincipal(key)) : undefined;
     if (!key || !principal) {
       if (key) await countFailure(c, limits.failedKeys);
       const detail = 'Send your API key in the X-API-Key header. Get one with POST /api/v1/auth/register.';
       throw new HttpError('UNAUTHORIZED', detail);
     }
     if (principal.suspended_at) throw new HttpError('ACCOUNT_SUSPENDED', 'This account is suspended. Its runs wait.');
-    c.set('principal', principal);
+    c.set('principal', { ...principal, tier: principal.tier ?? config.default_tier });
     // While Postgres is away nobody is taken for another than before.
     c.set('isLetIn', () =>
       findPrincipal(key).then(
@@ -69,14 +72,24 @@ export function requireApiKey({ db, log, limits }: { db: Db; log: Logger; limits
 
 /**
  * Lets in requests whose key has this scope. To a person's own key there is nothing but what is `forPeople`: to it all else is
- * a page that is not there.
+ * a page that is not there. A test key changes and answers only tests: what is live costs.
  */
 export function requireScope(scope: Scope, forPeople: boolean) {
   return createMiddleware<AppEnv>(async function requireScope(c, next) {
-    const { person_id, scopes } = c.var.principal;
+    const { person_id, scopes, mode } = c.var.principal;
     if (person_id !== null && !forPeople) throw new HttpError('NOT_FOUND', 'Page not found.');
     const needed = person_id === null ? scope : ownGates;
     if (!hasScope(scopes, needed)) throw missingScope(needed);
+    if (mode === 'test' && (scope === 'runs:write' || scope === 'gates:answer')) await requireTest(c);
     await next();
   });
+}
+
+/** That the run which a path is about, if it is there, is a test. */
+async function requireTest(c: Context<AppEnv>): Promise<void> {
+  const run_id = c.req.param('run_id');
+  if (run_id === undefined) return;
+  const { deps, principal } = c.var;
+  if ((await findRunMode(deps.db, principal.account_id, run_id)) !== 'live') return;
+  throw new DomainError('TEST_KEY', 'This run is live: a test key changes, answers and tries again only tests.');
 }

@@ -17,7 +17,8 @@ export function clientAddress(c: Context, trustedProxies: string[]): string {
   return network(client);
 }
 
-function isWithin(address: string, cidrs: string[]): boolean {
+/** Whether an address is in one of these networks. */
+export function isWithin(address: string, cidrs: string[]): boolean {
   if (!ipaddr.isValid(address)) return false;
   const ip = ipaddr.process(address);
   return cidrs

@@ -32,12 +32,14 @@ export function idempotency({ isOfScopes }: { isOfScopes: boolean }) {
     const idempotency_key = idempotencyKeyOf(c);
     if (idempotency_key === undefined) return next();
     const { db, config } = c.var.deps;
-    const { account_id, scopes, person_id } = c.var.principal;
+    const { account_id, scopes, person_id, mode } = c.var.principal;
     // People do not meet each other's keys, nor those of their account.
     const ownKey = person_id === null ? idempotency_key : `${person_id} ${idempotency_key}`;
     const name = { account_id, idempotency_key: ownKey };
     const context = `orchflow:idempotency:${name.account_id}:${ownKey}`;
     const request = [c.req.method, c.req.path, await c.req.text(), ...(isOfScopes ? scopes : [])];
+    // What a test has begun is no answer to a live request, nor the other way round.
+    if (mode === 'test') request.push(mode);
     const fingerprint = sha256(request.join('\n'));
 
     let key = await takeIdempotencyKey(db, name, fingerprint);

@@ -23,6 +23,7 @@ const named = {
   webhook_id: 'Subscription',
   server_name: 'MCP server',
   key_id: 'Key',
+  client_id: 'OAuth client',
   person_id: 'Person',
   gate_id: 'Gate',
   file_id: 'File',
@@ -88,7 +89,7 @@ const problemSchema = z
 
 const problemDescriptions = {
   401: 'Missing or invalid API key',
-  402: 'Managed runs are used up or not offered: register a provider and pass `provider_id`',
+  402: 'Managed runs are used up or not offered, or the tier of the account has no more of these; see `detail`',
   403: 'The key lacks the scope that `security` names, or the account is suspended, or registration is not open',
   404: 'Not found, or of another account',
   409: 'Not possible in the present state',

@@ -23,7 +23,12 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
   UNAUTHORIZED: [
     401,
     'Missing or invalid API key',
-    'Send the key in `X-API-Key`, or as `Authorization: Bearer`. A key begins with `orch_` and is shown once, when it is made. One that was deleted or has expired is not taken any more.',
+    'Send the key in `X-API-Key`, or as `Authorization: Bearer`. A key begins with `orch_`, `os_live_` or `os_test_` and is shown once, when it is made. One that was deleted or has expired is not taken any more.',
+  ],
+  TIER_LIMIT_REACHED: [
+    402,
+    'The tier of the account has no more of these',
+    'Nothing was done. `detail` says how many there may be. Delete one, or ask the operator of this server for a higher tier.',
   ],
   PROVIDER_REQUIRED: [
     402,
@@ -39,6 +44,11 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     403,
     'The key may not do this',
     '`scope` is what it lacks. Use a key that has it, or make one with `POST /api/v1/keys`. The scopes of a key never change.',
+  ],
+  TEST_KEY: [
+    403,
+    'A test key may not do this',
+    'What is live costs, and a test key does nothing that costs. Use a live key. What a test key starts, it may change and answer.',
   ],
   REGISTRATION_CLOSED: [
     403,

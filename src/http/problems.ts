@@ -40,6 +40,8 @@ export type WaysOut = Record<WayOut, string>;
 export const waysOutOfV1: WaysOut = {
   create_orchestration: 'Create one of your own with POST /api/v1/orchestrations.',
   list_tools: 'GET /api/v1/tools lists them.',
+  make_room_for_agent:
+    'Delete one with DELETE /api/v1/agents/{agent_id}, or ask the operator of this server for a higher tier.',
   name_provider: 'Pass the provider_id of one of yours; GET /api/v1/providers lists them.',
   register_provider: 'Register a provider with POST /api/v1/providers and pass its provider_id.',
   register_vendor: 'Register one with POST /api/v1/providers.',
@@ -105,7 +107,8 @@ export function problemDetails(c: Context, problem: Problem): Response {
   return c.body(JSON.stringify(body), status, { 'Content-Type': 'application/problem+json' });
 }
 
-function setHeaders(c: Context, problem: Problem): void {
+/** What a problem says in headers. */
+export function setHeaders(c: Context, problem: Problem): void {
   const { code, retry_after_seconds, authenticate = 'Bearer', allow, accept_encoding } = problem;
   if (retry_after_seconds !== undefined) c.header('Retry-After', String(Math.ceil(retry_after_seconds)));
   if (code === 'UNAUTHORIZED') c.header('WWW-Authenticate', authenticate);

@@ -30,7 +30,7 @@ const ipAddresses = /\b\d{1,3}(?:\.\d{1,3}){3}\b(?::\d+)?|\[[\da-f:.]*:[\da-f:.]
 export function scrub(text: string, { api_key = '', base_url = '', is_operators }: Partial<ModelTarget>): string {
   const withoutKey = api_key.length >= leastKey ? text.replaceAll(api_key, '[redacted]') : text;
   return (is_operators ? withoutAddresses(withoutKey, base_url) : withoutKey)
-    .replaceAll(/\b(?:sk-|AIza|orch_|whsec_)[^\s"',;<>)}\]]*/g, '[redacted]')
+    .replaceAll(/\b(?:sk-|AIza|orch_|os_(?:live|test|oat|ort|oac|cs)_|whsec_)[^\s"',;<>)}\]]*/g, '[redacted]')
     .replaceAll(/\bBearer\s+[^\s"',;<>)}\]]+/gi, 'Bearer [redacted]')
     .replaceAll(/[\s\p{Cc}]+/gu, ' ')
     .trim()

@@ -3,7 +3,7 @@ import { findDefinition, keepDefinition } from '../../db/orchestrations.ts';
 import { holdSource } from '../../db/reruns.ts';
 import type { Run, RunAgent } from '../../db/schema.ts';
 import { insertTexts } from '../../db/texts.ts';
-import type { Principal, Remark } from '../accounts/principal.ts';
+import { inModeOf, type Principal, type Remark } from '../accounts/principal.ts';
 import { chooseModels, type ModelDeps } from '../agents/models.ts';
 import { notFound, type Path } from '../errors.ts';
 import { takeFilesOver } from '../files/attach.ts';
@@ -28,19 +28,20 @@ const fromTask: Path = ['from_task'];
  */
 export async function rerunOrchestration(
   deps: StartDeps & ModelDeps,
-  principal: Principal,
+  asking: Principal,
   source: Run,
   request: OrchestrationRerun,
   idempotency: IdSeed | undefined,
 ): Promise<string> {
   const { db } = deps;
+  const principal = inModeOf(asking, source);
   const start = startTimeOf(request);
   const definition_hash = source.definition_hash!;
   const [steps, definition] = await Promise.all([listSteps(db, source.run_id), findDefinition(db, definition_hash)]);
   const run_id = newId('run', idempotency);
   const taken = takeOver(run_id, { run: source, steps }, definition, request);
 
-  const provider_id = request.provider_id ?? source.provider_id;
+  const provider_id = request.provider_id ?? (principal.mode === 'test' ? null : source.provider_id);
   const agents = await agentsOf(deps, principal, { ...source, provider_id }, taken);
   const toRun = definition.steps.filter(({ id }) => taken.toRun.has(id));
   await checkToolsAt(deps, principal, toRun, fromTask);

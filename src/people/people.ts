@@ -28,7 +28,7 @@ export async function addPerson(
   requireNeededScopes(principal);
   const { account_id } = principal;
   const person_id = newId('person', seed);
-  const { api_key, row } = makeKey(person.name, [ownGates], seed);
+  const { api_key, row } = makeKey(person.name, [ownGates], principal, seed);
   return { ...(await insertPerson(db, { ...person, person_id, account_id }, row, maxPeople)), api_key };
 }
 
@@ -43,7 +43,7 @@ export async function renewPersonKey(
   const person = await findPerson(db, account_id, person_id);
   if (!person) throw notFound('Person');
   requireNeededScopes(principal);
-  const { api_key, row } = makeKey(person.name, [ownGates], seed);
+  const { api_key, row } = makeKey(person.name, [ownGates], principal, seed);
   const renewed = await replacePersonKey(db, account_id, person_id, row);
   if (!renewed) throw notFound('Person');
   return { ...renewed, api_key };

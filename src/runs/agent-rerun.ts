@@ -1,6 +1,6 @@
 import { holdSource } from '../../db/reruns.ts';
 import type { Run } from '../../db/schema.ts';
-import type { Principal, Remark } from '../accounts/principal.ts';
+import { inModeOf, type Principal, type Remark } from '../accounts/principal.ts';
 import { chooseModels, modelsAgain, type ModelDeps } from '../agents/models.ts';
 import { notFound, requireNone, type FieldFault } from '../errors.ts';
 import { takeFilesOver } from '../files/attach.ts';
@@ -18,13 +18,14 @@ import { startRun, termsRow, type StartDeps } from './start.ts';
  */
 export async function rerunAgent(
   deps: StartDeps & ModelDeps,
-  principal: Principal,
+  asking: Principal,
   source: Run,
   request: Remark &
     StartTimeRequest & { from_task: string; edits: Record<string, unknown>; provider_id?: string | null },
   idempotency: IdSeed | undefined,
 ): Promise<string> {
   const { agent_run, agent_id, require_approval } = source;
+  const principal = inModeOf(asking, source);
   const start = startTimeOf(request);
   requireNone(faultsOf(request));
   const run_id = newId('run', idempotency);

@@ -48,7 +48,7 @@ export async function startAgentRun(
   checkGateTerms(request, [], deps.minReminderSeconds);
   requireCallable(deps.checkAddress, addressesOf(request, []));
   await checkFallbacks(db, principal, request.fallback_provider_ids);
-  const own = request.provider_id === undefined ? spec.provider_id : null;
+  const own = request.provider_id === undefined && principal.mode === 'live' ? spec.provider_id : null;
   const usable = own === null ? undefined : await usableProvider(db, principal, { ...spec, provider_id: own }, []);
   const provider_id = request.provider_id ?? usable?.provider_id ?? null;
   const asked = { ...spec, agent_id, version, provider_id: usable?.provider_id };

@@ -1,5 +1,6 @@
 import type { Db } from '../../db/index.ts';
 import type { RunQuota } from '../../db/run-starts.ts';
+import type { Mode } from '../../db/schema.ts';
 import { wayToModel } from '../agents/models.ts';
 import { DomainError } from '../errors.ts';
 
@@ -17,11 +18,15 @@ export type QuotaSettings = {
   MAX_ACTIVE_RUNS_PER_ACCOUNT?: number;
 };
 
-/** What limits this run. Runs on the operator's models count against the trial where there is one. */
-export function quotaOf(settings: QuotaSettings, provider_id: string | null): RunQuota {
-  const isTrial = provider_id === null && settings.MANAGED_TRIAL_RUNS_ENABLED;
+/** What limits this run. Runs on the operator's models count against the trial where there is one; tests count as no runs. */
+export function quotaOf(
+  settings: QuotaSettings,
+  { provider_id, mode }: { provider_id: string | null; mode: Mode },
+): RunQuota {
+  const isLive = mode === 'live';
+  const isTrial = isLive && provider_id === null && settings.MANAGED_TRIAL_RUNS_ENABLED;
   return {
-    monthly: settings.MONTHLY_RUN_LIMIT,
+    monthly: isLive ? settings.MONTHLY_RUN_LIMIT : 0,
     trial: isTrial ? settings.MANAGED_TRIAL_RUNS_COUNT : undefined,
     unfinished: settings.MAX_UNFINISHED_RUNS_PER_ACCOUNT,
     active: settings.MAX_ACTIVE_RUNS_PER_ACCOUNT,

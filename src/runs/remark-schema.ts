@@ -15,12 +15,16 @@ export const remarkShape = {
 /** Who has done something to a run (`Actor` in `db/schema.ts`). */
 export const actorSchema = z
   .object({
-    kind: z.enum(['key', 'person', 'operator']),
-    id: z.string().nullable().meta({
-      description:
-        'The id of the key, or of the person whose own key it is, or the identity that the operator has in Temporal.',
-    }),
-    name: z.string().nullable().meta({ description: 'The name that the key, or the person, had then.' }),
+    kind: z.enum(['key', 'person', 'client', 'operator']),
+    id: z
+      .string()
+      .nullable()
+      .meta({
+        description:
+          'The id of the key, or of the person whose own key it is, or of the OAuth client whose access token it is, or the ' +
+          'identity that the operator has in Temporal.',
+      }),
+    name: z.string().nullable().meta({ description: 'The name that the key, the person or the client had then.' }),
     on_behalf_of: z.string().nullable(),
   })
   .meta({ id: 'Actor', example: { kind: 'key', id: 'key_abc123', name: 'CI', on_behalf_of: 'anna@acme.example' } });

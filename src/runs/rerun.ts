@@ -3,7 +3,7 @@ import { hasEnded } from '../../workflows/contract/states.ts';
 import type { Run } from '../../db/schema.ts';
 import { ancestors } from '../../workflows/contract/graph.ts';
 import type { TakenTask } from '../../workflows/contract/inputs.ts';
-import type { Principal, Remark } from '../accounts/principal.ts';
+import { inModeOf, type Principal, type Remark } from '../accounts/principal.ts';
 import { chooseModels, modelsAgain, type ModelDeps } from '../agents/models.ts';
 import { DomainError, InvalidInputError, notFound, requireNone } from '../errors.ts';
 import { takeFilesOver } from '../files/attach.ts';
@@ -20,12 +20,13 @@ import { startRun, type StartDeps } from './start.ts';
  */
 export async function rerunGoal(
   deps: StartDeps & ModelDeps,
-  principal: Principal,
+  asking: Principal,
   source: Run,
   request: Remark &
     StartTimeRequest & { from_task: string; edits: Record<string, string>; provider_id?: string | null },
   idempotency: IdSeed | undefined,
 ): Promise<string> {
+  const principal = inModeOf(asking, source);
   const start = startTimeOf(request);
   const tasks = await listPlannedTasks(deps.db, source.run_id);
   const run_id = newId('run', idempotency);

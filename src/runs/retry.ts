@@ -26,7 +26,7 @@ export async function retryRun(
 ): Promise<{ attempt: number; warnings: string[] }> {
   const { db, outbox, live, quotas, minReminderSeconds } = deps;
   requireCallable(deps.checkAddress, addressesOf(change, []));
-  const trialOf = (provider_id: string | null) => ({ ...quotaOf(quotas, provider_id), monthly: 0 });
+  const trialOf = (run: Run) => ({ ...quotaOf(quotas, run), monthly: 0 });
   const request_id = newId('request', idempotency);
   const { account_id } = principal;
   const request = { run_id, request_id, change, ...doingOf(principal, remark) };

@@ -16,7 +16,14 @@ import { overQuota, quotaOf, type QuotaSettings } from './quotas.ts';
 export type StartDeps = FileDeps & { outbox: Outbox; quotas: QuotaSettings; checkAddress: CheckAddress };
 
 /** The row of a run, without whose it is. */
-export type RunRequest = Omit<NewRun, 'account_id' | 'started_by'> & { origin: RunOrigin };
+export type RunRequest = Omit<NewRun, 'account_id' | 'started_by' | 'mode'> & { origin: RunOrigin };
+
+/** For its readers, who may not know with which key it was started. */
+const ofTest = 'This is a test: the demo model answers, and no model is paid.';
+
+function withWarning(warnings: string | undefined, warning: string): string {
+  return JSON.stringify([warning, ...(JSON.parse(warnings ?? '[]') as string[])]);
+}
 
 /** What a run of any kind may be asked for beside what it is of. */
 export type RunTerms = Partial<GateTerms> &
@@ -76,7 +83,7 @@ export async function findAccepted(
  * Accepts a run: it will not be lost, and starts in the background; at `start`, when that is given, and when its account has
  * a place for it. `insertMore` is what comes with it, all or nothing.
  * A retry finds the run that its first try accepted. Throws `PROVIDER_REQUIRED` and `MONTHLY_LIMIT_REACHED` when the
- * account's quota is used up.
+ * account's quota is used up. What a test key starts, or does a test again, is a test, and counts against none.
  */
 export async function startRun(
   { db, outbox, quotas }: Omit<StartDeps, 'files' | 'log'>,
@@ -89,9 +96,16 @@ export async function startRun(
   idempotency: IdSeed | undefined,
   insertMore?: Parameters<typeof insertRun>[4],
 ): Promise<void> {
-  const quota = quotaOf(quotas, run.provider_id ?? null);
-  const { account_id, key_id } = principal;
-  const row = { ...run, account_id, started_by: key_id, ...doingOf(principal, { note, on_behalf_of }) };
+  const { account_id, key_id, mode } = principal;
+  const quota = quotaOf(quotas, { provider_id: run.provider_id ?? null, mode });
+  const row = {
+    ...run,
+    ...(mode === 'test' && { start_warnings: withWarning(run.start_warnings, ofTest) }),
+    account_id,
+    started_by: key_id,
+    mode,
+    ...doingOf(principal, { note, on_behalf_of }),
+  };
   const accepted = await outbox.accept(insertRun(db, row, quota, idempotency, insertMore));
   if (accepted.refused) throw await overQuota({ db, quotas }, account_id, accepted.refused);
   if (accepted.entry) outbox.send(accepted.entry);

@@ -42,6 +42,7 @@ test('a key is shown once, and then known by its name, its beginning, its scopes
   expect(shown).toEqual({
     key_id: expect.stringMatching(/^key_\w{20}$/),
     name: 'Dashboard',
+    mode: 'live',
     key_prefix: api_key.slice(0, 9),
     scopes: ['runs:read', 'gates:answer'],
     created_at: expect.any(String),

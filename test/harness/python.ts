@@ -9,3 +9,7 @@ if (!hasRequests) console.warn('Skipped: the Python examples need python3 with t
 /** Whether the streams can be read here as most Python programs read them. */
 export const hasHttpxSse = has('httpx', 'httpx_sse');
 if (!hasHttpxSse) console.warn('Skipped: the Python readers of streams need python3 with "httpx" and "httpx-sse".');
+
+/** Whether OAuth can be spoken here as Python programs do it. */
+export const hasAuthlib = has('requests', 'authlib');
+if (!hasAuthlib) console.warn('Skipped: OAuth by Authlib needs python3 with "requests" and "authlib".');

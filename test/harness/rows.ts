@@ -7,6 +7,9 @@ import { until } from './client.ts';
 const tables: Record<Exclude<keyof Database, 'outbox' | 'assignment_looks' | 'rate_limits'>, true> = {
   accounts: true,
   api_keys: true,
+  oauth_clients: true,
+  oauth_grants: true,
+  oauth_artifacts: true,
   people: true,
   providers: true,
   runs: true,

@@ -40,9 +40,11 @@ export async function callInFlight(call: Call, db: Db, run_id: string, api_key: 
     '/v1/workflows/{workflow_id}/execute',
     '/v1/webhooks',
     '/v1/batch',
+    '/v1/api-keys',
+    '/v1/oauth/clients',
   ]) {
     const path = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => ids[name]!);
-    const ofScopes = /^.api.v1.(keys|people)/.test(path) ? '\n*' : '';
+    const ofScopes = /^.(api.v1.(keys|people)|v1.api-keys)/.test(path) ? '\n*' : '';
     const fingerprint = sha256(`POST\n${path}\n{}${ofScopes}`);
     const locked_until = new Date(Date.now() + 60_000).toISOString();
     const row = { account_id, idempotency_key: path, fingerprint, locked_until };

@@ -5,6 +5,7 @@ import { callAccount } from './contract-account.ts';
 import { callAgents } from './contract-agents.ts';
 import { callOrchestrations } from './contract-orchestrations.ts';
 import { callOrchstackAgents } from './contract-orchstack-agents.ts';
+import { callOrchstackKeys } from './contract-orchstack-keys.ts';
 import { callTools } from './contract-tools.ts';
 import { callSteering } from './contract-steering.ts';
 import { callFiles } from './contract-files.ts';
@@ -227,6 +228,7 @@ test('every answer in the life of an account is as documented, member by member'
   await callAgents(call);
   await callOrchstackAgents(call);
   await callWorkflows(call);
+  await callOrchstackKeys(call);
   await callFiles(call);
   await callPeople(call);
   await callSteering(call, goal);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { getAccountOf } from '../../db/runs.ts';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
+import { registerClient } from '../harness/oauth.ts';
 import { startOrchflow, type Orchflow, type TestRun, type User } from '../harness/orchflow.ts';
 import { createStack } from '../harness/orchstack.ts';
 import { expectProblem } from '../harness/problem.ts';
@@ -32,7 +33,8 @@ let owned: Record<
   | 'person_id'
   | 'gate_id'
   | 'workflow_id'
-  | 'webhook_id',
+  | 'webhook_id'
+  | 'client_id',
   string
 >;
 /** The same for `/v1`, of what `/api/v1` deletes before: some of them are things that both surfaces show. */
@@ -74,8 +76,10 @@ beforeAll(async () => {
     gate_id: `${run_id.replace('run_', 'gate_')}_T1_1`,
     workflow_id: 'flow',
     webhook_id: (await owner.post('/webhooks/subscriptions', hook)).body.subscription_id,
+    client_id: (await registerClient(orchflow.url, owner)).client_id,
   };
-  ownedInStack = { agent_id: await createStack(orchflow.url, owner).createAgent() };
+  const other = (await owner.post('/keys', { name: 'Owned too', scopes: ['runs:read'] })).body;
+  ownedInStack = { agent_id: await createStack(orchflow.url, owner).createAgent(), key_id: other.key_id };
   const account_id = (await getAccountOf(orchflow.db, run_id))!;
   const { delivery_id } = owned;
   const delivery = { delivery_id, run_id, account_id, event: 'waiting_human', body: '{}', status: 'failed' } as const;
@@ -161,6 +165,7 @@ const nobodys = [
     gate_id: 'gate_00000000000000000000_T1_1',
     workflow_id: 'nobodys',
     webhook_id: 'sub_00000000000000000000',
+    client_id: 'ocl_00000000000000000000',
   },
   {
     run_id: 'x',
@@ -178,6 +183,7 @@ const nobodys = [
     gate_id: 'x',
     workflow_id: 'x',
     webhook_id: 'x',
+    client_id: 'x',
   },
 ];
 
@@ -220,6 +226,7 @@ describe('every route with an id', () => {
           gate_id: id,
           workflow_id: id,
           webhook_id: id,
+          client_id: id,
         });
         const { status, text } = await exchange(operation, path, stranger.api_key);
         expect({ status, code: JSON.parse(text).code }, `${operation.method} ${path}`).toEqual({

@@ -33,7 +33,7 @@ async function setUp() {
   const { deps, close: stop } = startWorkerDeps({ config, log: pino({ level: 'silent' }) });
   const [principal] = await deps.db
     .selectFrom('api_keys')
-    .select(['account_id', 'key_id', 'name as key_name', 'scopes', 'person_id'])
+    .select(['account_id', 'key_id', 'name as key_name', 'scopes', 'person_id', 'mode'])
     .execute();
   return {
     env,

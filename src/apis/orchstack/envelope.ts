@@ -6,6 +6,8 @@ import { problemDetails, problemOf, waysOutOfV1, type WaysOut } from '../../http
 const waysOut: WaysOut = {
   ...waysOutOfV1,
   create_orchestration: 'Create one of your own with POST /v1/workflows.',
+  make_room_for_agent:
+    'Delete one with DELETE /v1/agents/{agent_id}, or ask the operator of this server for a higher tier.',
   replace_orchestration: 'Change it with PATCH.',
 };
 

@@ -18,13 +18,14 @@ export function kindOf(kind: WireKind): RunKind {
 
 /** A run in a list. */
 export function summaryToWire({ usage, task, orchestration_id, ...run }: RunSummary) {
-  const { run_id, origin, status, agent_id, channel, user_id, error, duration_ms, metadata, tags } = run;
+  const { run_id, origin, mode, status, agent_id, channel, user_id, error, duration_ms, metadata, tags } = run;
   const { created_at, start_at, pending_for, started_at, completed_at } = run;
   return {
     run_id,
     kind: kinds[run.kind],
     origin,
     status,
+    mode,
     agent_id,
     workflow_id: orchestration_id,
     channel,

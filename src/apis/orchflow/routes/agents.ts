@@ -40,7 +40,7 @@ const create = route({
   request: { body: body(createAgentSchema) },
   responses: { 201: json(agentSchema, 'The agent') },
   links: agentLinks(),
-  problems: [404],
+  problems: [402, 404],
 });
 
 agentsRouter.openapi(create, async (c) => {

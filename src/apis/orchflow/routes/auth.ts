@@ -36,7 +36,7 @@ authRouter.openapi(register, async (c) => {
   }
   requireRegistration(config, invite_code);
   const account_id = newId('account');
-  const { api_key, row } = makeKey('First key', allScopes);
+  const { api_key, row } = makeKey('First key', allScopes, { mode: 'live' });
   const webhook_secret = newWebhookSecret();
   const webhook_secret_encrypted = encrypt(webhook_secret, config.ENCRYPTION_KEY, webhookSecretContext(account_id));
   const created = await insertAccount(db, { account_id, name, email, webhook_secret_encrypted }, row);

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { listKeys } from '../../../../db/api-keys.ts';
 import { createKey, revokeKey } from '../../../accounts/keys.ts';
+import { keyDeletedSchema } from '../../../accounts/keys-schema.ts';
 import { id } from '../../../fields.ts';
 import { body, createRouter, json, links, route } from '../../../http/openapi.ts';
-import { createKeySchema, keyCreatedSchema, keyDeletedSchema, keyListSchema } from '../schemas/key.ts';
+import { createKeySchema, keyCreatedSchema, keyListSchema } from '../schemas/key.ts';
 
 export const keysRouter = createRouter();
 
@@ -15,8 +16,8 @@ const create = route({
   tags: ['Auth'],
   summary: 'Make an API key with a name and scopes of its own; it is shown this once',
   description:
-    'A key makes only keys whose scopes it has itself. To change a key, make another, use it, and delete the first: ' +
-    'both are good meanwhile. An account has at most 50.',
+    'A key makes only keys whose scopes it has itself, and a test key only test keys. To change a key, make another, use it, ' +
+    'and delete the first: both are good meanwhile. An account has at most 50.',
   request: { body: body(createKeySchema) },
   responses: { 201: json(keyCreatedSchema, 'The key') },
   links: links({ key_id: '/key_id' }, 'deleteKey'),
@@ -51,8 +52,8 @@ const remove = route({
   tags: ['Auth'],
   summary: 'Take an API key back: a second later no server takes it any more',
   description:
-    'Streams that it has open end. What it has started goes on. A key deletes only keys whose scopes it has itself, and ' +
-    'the last one that may do everything stays.',
+    'Streams that it has open end. What it has started goes on. A key deletes only keys whose scopes it has itself, a test ' +
+    'key only test keys, and the last live one that may do everything stays.',
   request: { params: z.object({ key_id: id }) },
   responses: { 200: json(keyDeletedSchema, 'It is not taken any more') },
   problems: [404, 409],

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { pendingFor } from '../../../../db/run-queue.ts';
+import { keyMode } from '../../../accounts/keys-schema.ts';
 import { id, line, moment, requestObject, text, timestamp } from '../../../fields.ts';
 import { cursor, limit } from '../../../http/cursor.ts';
 import { fieldsQuery, sparse } from '../../../http/fieldset.ts';
@@ -117,6 +118,7 @@ const runSummarySchema = z.object({
     .nullable()
     .meta({ description: 'Over which API it was started.' }),
   status: runStatus,
+  mode: keyMode.meta({ description: 'That of the key that started it: the demo model answers a `test`.' }),
   agent_id: z.string().nullable().meta({ description: 'Of a run of one agent, which may be deleted since.' }),
   workflow_id: z.string().nullable().meta({ description: 'Of a run of a workflow.' }),
   channel: z.string().nullable(),
@@ -161,6 +163,7 @@ export const runListQuery = z.object({
   kind: runKind.optional(),
   agent_id: id.optional(),
   workflow_id: id.optional(),
+  mode: keyMode.optional(),
   channel: channel.optional(),
   user_id: user_id.optional(),
   ...labelFilterShape,

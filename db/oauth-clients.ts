@@ -1,0 +1,92 @@
+import { sql, type Insertable } from 'kysely';
+import type { Db } from './index.ts';
+import { withinLimit } from './limits.ts';
+import type { Database, OAuthClient } from './schema.ts';
+
+/** The applications that accounts have registered, to act for whoever lets them. */
+
+/** Of a client, what its account reads: not its secret. */
+export type ClientView = Pick<OAuthClient, 'client_id' | 'name' | 'type' | 'redirect_uris' | 'scopes' | 'created_at'>;
+const viewColumns = [
+  'client_id',
+  'name',
+  'type',
+  'redirect_uris',
+  'scopes',
+  'created_at',
+] as const satisfies (keyof ClientView)[];
+
+/**
+ * Registers a client. Where the first try of the request has come so far, the secret of this try counts. Throws `LimitReached`
+ * when the account has `most` others.
+ */
+export function insertClient(db: Db, client: Insertable<Database['oauth_clients']>, most: number): Promise<ClientView> {
+  const { account_id, client_id, secret_sha256 } = client;
+  const others = sql<{ count: number }>`
+    select count(*) from oauth_clients where account_id = ${account_id} and client_id <> ${client_id}`;
+  return withinLimit(db, account_id, { what: 'OAuth clients', most, others }, (trx) =>
+    trx
+      .insertInto('oauth_clients')
+      .values(client)
+      .onConflict((conflict) => conflict.column('client_id').doUpdateSet({ secret_sha256 }))
+      .returning(viewColumns)
+      .executeTakeFirstOrThrow(),
+  );
+}
+
+/** A client, whoever has registered it; undefined when there is none of this id. */
+export function findClient(db: Db, client_id: string): Promise<OAuthClient | undefined> {
+  return db.selectFrom('oauth_clients').selectAll().where('client_id', '=', client_id).executeTakeFirst();
+}
+
+/** Undefined when this account has none of this id. */
+export function findOwnClient(db: Db, account_id: string, client_id: string): Promise<ClientView | undefined> {
+  return db
+    .selectFrom('oauth_clients')
+    .select(viewColumns)
+    .where('account_id', '=', account_id)
+    .where('client_id', '=', client_id)
+    .executeTakeFirst();
+}
+
+/** A page of the clients of an account, the newest first unless `sort` is `created_at`. */
+export function listClients(
+  db: Db,
+  account_id: string,
+  {
+    limit,
+    after,
+    sort,
+    type,
+  }: {
+    limit: number;
+    after?: { created_at: string; id: string };
+    sort: 'created_at' | '-created_at';
+    type?: OAuthClient['type'];
+  },
+): Promise<ClientView[]> {
+  const direction = sort === 'created_at' ? 'asc' : 'desc';
+  const beyond = direction === 'asc' ? sql`>` : sql`<`;
+  return db
+    .selectFrom('oauth_clients')
+    .select(viewColumns)
+    .where('account_id', '=', account_id)
+    .$if(type !== undefined, (query) => query.where('type', '=', type!))
+    .$if(after !== undefined, (query) =>
+      query.where(sql<boolean>`(created_at, client_id) ${beyond} (${after!.created_at}::timestamptz, ${after!.id})`),
+    )
+    .orderBy('created_at', direction)
+    .orderBy('client_id', direction)
+    .limit(limit)
+    .execute();
+}
+
+/** Deletes a client, and with it all that it was given. Returns false when the account has none of this id. */
+export async function deleteClient(db: Db, account_id: string, client_id: string): Promise<boolean> {
+  const { numDeletedRows } = await db
+    .deleteFrom('oauth_clients')
+    .where('account_id', '=', account_id)
+    .where('client_id', '=', client_id)
+    .executeTakeFirst();
+  return numDeletedRows > 0n;
+}
