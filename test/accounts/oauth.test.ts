@@ -162,6 +162,20 @@ describe('whoever is asked', () => {
     expect(text).toContain(fault);
   });
 
+  test('is asked again when the form says nothing, or is none', async () => {
+    const browser = openBrowser();
+    const page = await openConsent(browser, (await begin(config)).url);
+    for (const type of ['application/x-www-form-urlencoded', 'multipart/form-data', 'text/plain']) {
+      const init = { method: 'POST', headers: { 'content-type': type }, body: new URLSearchParams({ api_key: 'x' }) };
+      const { response, text } = await browser.go(page, init);
+      expect(response.status).toBe(422);
+      expect(text).toContain('Say whether you allow it.');
+    }
+    const answer = locationOf((await decide(browser, page, { decision: 'deny' })).response, page);
+    expect((await browser.go(answer)).response.status).toBe(303);
+    expect((await decide(browser, page, { decision: 'deny' })).response.status).toBe(404);
+  });
+
   test('may do no more than the key with which they consent', async () => {
     const { api_key } = await keyWith(['runs:read', 'agents:read']);
     const { url } = await begin(config, { scope: 'runs:read runs:write' });

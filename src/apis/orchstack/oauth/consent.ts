@@ -4,6 +4,8 @@ import { findPrincipalByKey, noteUse } from '../../../../db/api-keys.ts';
 import { findClient } from '../../../../db/oauth-clients.ts';
 import { hasScope } from '../../../accounts/scopes.ts';
 import { isWellFormedKey, sha256 } from '../../../crypto.ts';
+import { hasBody } from '../../../http/body.ts';
+import { besides } from '../../../http/deadline.ts';
 import type { AppEnv } from '../../../http/env.ts';
 import { countFailure } from '../../../http/limit.ts';
 import { consentPage, contentSecurityPolicy, failurePage, sourceOf } from './pages.ts';
@@ -17,28 +19,34 @@ type Asked = { client_id: string; redirect_uri: string; scopes: string[] };
 async function findRequest(c: Context<AppEnv>) {
   const { provider } = await authorizationServer(c);
   const { incoming, outgoing } = c.env;
-  const interaction = await provider.interactionDetails(incoming, outgoing).catch((error: unknown) => {
-    if (error instanceof Error && error.name === 'SessionNotFound') return undefined;
-    throw error;
-  });
+  const interaction = await whileThere(provider.interactionDetails(incoming, outgoing));
   if (interaction?.uid !== c.req.param('uid')) return undefined;
   const { client_id, redirect_uri, scope } = interaction!.params as Record<string, string>;
   const asked: Asked = { client_id: client_id!, redirect_uri: redirect_uri!, scopes: scope!.split(' ') };
   return {
     asked,
     async finish(result: InteractionResults): Promise<Response> {
-      return c.redirect(
-        await provider.interactionResult(incoming, outgoing, result, { mergeWithLastSubmission: false }),
-        303,
-      );
+      const saving = provider.interactionResult(incoming, outgoing, result, { mergeWithLastSubmission: false });
+      const back = await whileThere(saving);
+      return back === undefined ? over(c) : c.redirect(back, 303);
     },
-    /** Keeps that a key has consented, and returns what names that. */
-    async grant(key_id: string): Promise<string> {
+    /** Keeps that a key has consented, and returns what names that; undefined when the key or the client is gone meanwhile. */
+    grant(key_id: string): Promise<string | undefined> {
       const grant = new provider.Grant({ accountId: key_id, clientId: asked.client_id });
       grant.addOIDCScope(asked.scopes.join(' '));
-      return grant.save();
+      return whileThere(grant.save());
     },
   };
+}
+
+/** The request may be answered, and the key and the client deleted, at any moment. */
+async function whileThere<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof Error && ['SessionNotFound', 'InvalidGrant'].includes(error.name)) return undefined;
+    throw error;
+  }
 }
 
 export async function showConsent(c: Context<AppEnv>): Promise<Response> {
@@ -49,12 +57,13 @@ export async function showConsent(c: Context<AppEnv>): Promise<Response> {
 export async function answerConsent(c: Context<AppEnv>): Promise<Response> {
   const request = await findRequest(c);
   if (!request) return over(c);
-  const { api_key, decision } = await c.req.parseBody();
-  if (decision !== 'allow') {
+  const { asked } = request;
+  const form = new URLSearchParams(hasBody(c) ? await besides(c, Infinity, () => c.req.text()) : '');
+  if (form.get('decision') === 'deny') {
     return request.finish({ error: 'access_denied', error_description: 'it was not allowed' });
   }
-  const { asked } = request;
-  const key = typeof api_key === 'string' ? api_key.trim() : '';
+  if (form.get('decision') !== 'allow') return show(c, asked, 'Say whether you allow it.');
+  const key = form.get('api_key')?.trim() ?? '';
   const { db, limits, log } = c.var.deps;
   const principal = isWellFormedKey(key) ? await findPrincipalByKey(db, sha256(key)) : undefined;
   // What a client was given lets no other in.
@@ -68,6 +77,7 @@ export async function answerConsent(c: Context<AppEnv>): Promise<Response> {
     return show(c, asked, `This key may not do all of it itself: it lacks ${lacking.join(', ')}.`);
   }
   const grantId = await request.grant(principal.key_id);
+  if (grantId === undefined) return over(c);
   noteUse(db, sha256(key)).catch((error) => log.warn({ err: error }, 'the use of a key was not noted'));
   return request.finish({ login: { accountId: principal.key_id, remember: false }, consent: { grantId } });
 }

@@ -42,7 +42,7 @@ for (const [path, allowed] of Object.entries(methods)) {
 
 /** What oidc-provider answers to a request, as if it had come there, with the address under which clients find us. */
 async function ask(c: Context<AppEnv>, path?: string): Promise<Response> {
-  const { provider, ask: inject } = await authorizationServer(c);
+  const { provider, handle, inject } = await authorizationServer(c);
   const received = performance.now();
   const payload = hasBody(c) ? Buffer.from(await besides(c, Infinity, () => c.req.arrayBuffer())) : undefined;
   const { search, pathname } = new URL(c.req.url);
@@ -54,7 +54,7 @@ async function ask(c: Context<AppEnv>, path?: string): Promise<Response> {
     payload,
   };
   // It begins only when it is waited for, which must be within.
-  const answer = await exchange.run(store, async () => await inject(provider.callback(), request));
+  const answer = await exchange.run(store, async () => await inject(handle, request));
   if (store.failure !== undefined) throw store.failure;
   // The secret of a client is not for guessing.
   if (answer.statusCode === 401) await countFailure(c, c.var.deps.limits.failedKeys);

@@ -1,3 +1,4 @@
+import type { RequestListener } from 'node:http';
 import type { Context } from 'hono';
 import type { Provider } from 'oidc-provider';
 import { besides } from '../../../http/deadline.ts';
@@ -6,13 +7,14 @@ import { publicOrigin } from '../../../http/public-origin.ts';
 
 /** The authorization server as it is called here: one for each address under which clients find this process. */
 
-type Loaded = { provider: Provider; ask: typeof import('light-my-request').inject };
+type Server = { provider: Provider; handle: RequestListener };
+type Loaded = Server & { inject: typeof import('light-my-request').inject };
 
 /** Without `PUBLIC_URL`, whoever asks says the address. */
-const maxProviders = 10;
+const maxServers = 10;
 /** In milliseconds. */
 const longestLoad = 10_000;
-const providers = new WeakMap<object, Map<string, Provider>>();
+const servers = new WeakMap<object, Map<string, Server>>();
 
 /** Loads oidc-provider when it is needed first: 20 MB that many servers never need. */
 export async function authorizationServer(c: Context<AppEnv>): Promise<Loaded> {
@@ -22,13 +24,14 @@ export async function authorizationServer(c: Context<AppEnv>): Promise<Loaded> {
     Promise.all([import('./provider.ts'), import('light-my-request')]),
   );
   const issuer = publicOrigin(c, config);
-  const known = providers.get(c.var.deps) ?? new Map<string, Provider>();
-  providers.set(c.var.deps, known);
-  let provider = known.get(issuer);
-  if (!provider) {
-    if (known.size >= maxProviders) known.clear();
-    provider = createProvider(issuer, { db, keys: config.ENCRYPTION_KEY });
-    known.set(issuer, provider);
+  const known = servers.get(c.var.deps) ?? new Map<string, Server>();
+  servers.set(c.var.deps, known);
+  let server = known.get(issuer);
+  if (!server) {
+    if (known.size >= maxServers) known.clear();
+    const provider = createProvider(issuer, { db, keys: config.ENCRYPTION_KEY });
+    server = { provider, handle: provider.callback() };
+    known.set(issuer, server);
   }
-  return { provider, ask: inject };
+  return { ...server, inject };
 }
