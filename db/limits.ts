@@ -22,6 +22,7 @@ const limited = {
   files: 'Delete some.',
   agents: 'Delete one.',
   'versions of this agent': 'Register a new agent.',
+  'knowledge bases': 'Delete one.',
 };
 
 export type Limited = keyof typeof limited;

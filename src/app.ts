@@ -19,6 +19,8 @@ import { HttpError, notAllowed } from './http/problems.ts';
 import { answerError as answerOrchestrationsError } from './apis/orchestrations/envelope.ts';
 import { answerError as answerOrchflowError } from './apis/orchflow/envelope.ts';
 import { answerError as answerOrchstackError } from './apis/orchstack/envelope.ts';
+import { documentsRouter } from './apis/orchstack/routes/documents.ts';
+import { knowledgeRouter } from './apis/orchstack/routes/knowledge.ts';
 import { newId } from './ids.ts';
 import { addressOf, limit } from './http/limit.ts';
 import { createRouter } from './http/openapi.ts';
@@ -117,6 +119,8 @@ export function createApp(deps: AppDeps) {
   app.route('/v1/agents', orchstackAgentRunsRouter);
   app.route('/v1/runs', orchstackRunsRouter);
   app.route('/v1/runs', orchstackGatesRouter);
+  app.route('/v1/knowledge', knowledgeRouter);
+  app.route('/v1/knowledge', documentsRouter);
 
   app.notFound((c) => answerError(new HttpError('NOT_FOUND', 'Page not found.'), c));
   app.onError((error, c) => {
@@ -194,6 +198,7 @@ function description(version: string) {
       { name: 'Files', description: 'What people and agents work from.' },
       { name: 'OrchStack agents', description: 'The agents of an account, in the words of OrchStack.' },
       { name: 'OrchStack runs', description: 'Runs with their traces, and the gates at which they wait.' },
+      { name: 'Knowledge', description: 'Documents that agents and people search in.' },
       { name: 'Health', description: 'For load balancers and operators.' },
     ],
   };

@@ -111,7 +111,9 @@ export function notFound(
     | 'Key'
     | 'File'
     | 'Person'
-    | 'Gate',
+    | 'Gate'
+    | 'Knowledge base'
+    | 'Document',
 ): DomainError {
   return new DomainError('NOT_FOUND', `${what} not found.`);
 }

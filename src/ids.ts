@@ -12,6 +12,9 @@ const prefixes = {
   request: 'req',
   file: 'file',
   agent: 'agt',
+  knowledge: 'kb',
+  document: 'doc',
+  embedding: 'emb',
 } as const;
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';

@@ -37,6 +37,9 @@ const tables: Record<Exclude<keyof Database, 'outbox' | 'assignment_looks' | 'ra
   run_files: true,
   agents: true,
   agent_versions: true,
+  knowledge_bases: true,
+  documents: true,
+  chunks: true,
 };
 
 /** How many rows each table has: equal before and after a request that must leave nothing. */
