@@ -87,14 +87,18 @@ async function extractDocument(deps: ActivityDeps, ref: IndexingRef, document: I
   let telling = Promise.resolve();
   const { cancellationSignal } = Context.current();
   try {
-    await extract({ format, bytes }, (told) => {
-      chunks.push(...told.chunks);
-      pages = told.pages;
-      if (performance.now() - told_at < toldEvery_ms) return;
-      told_at = performance.now();
-      // Readers who miss it are told by the next.
-      telling = saveDocumentProgress(db, ref, { pages, pages_done: told.pages_done }).catch(() => {});
-    }, cancellationSignal);
+    await extract(
+      { format, bytes },
+      (told) => {
+        chunks.push(...told.chunks);
+        pages = told.pages;
+        if (performance.now() - told_at < toldEvery_ms) return;
+        told_at = performance.now();
+        // Readers who miss it are told by the next.
+        telling = saveDocumentProgress(db, ref, { pages, pages_done: told.pages_done }).catch(() => {});
+      },
+      cancellationSignal,
+    );
   } catch (error) {
     if (error instanceof Unreadable) throw unreadable(error.message);
     throw error;
@@ -128,11 +132,7 @@ async function readFile({ files }: ActivityDeps, file_id: string, size: number):
   return bytes.subarray(0, at);
 }
 
-async function embedChunks(
-  deps: ActivityDeps,
-  ref: IndexingRef,
-  document: IndexedDocument,
-): Promise<{ left: number }> {
+async function embedChunks(deps: ActivityDeps, ref: IndexingRef, document: IndexedDocument): Promise<{ left: number }> {
   const { db } = deps;
   const { embedding_version } = document;
   await reuseEmbeddings(db, document);

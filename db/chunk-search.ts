@@ -17,12 +17,7 @@ function isFound(knowledge_id: string) {
  * The chunks that have most of these words: plain letters and digits. The id of the base is a lexeme of each of its chunks, so that
  * the index leads to those of this base only, however many others have the words.
  */
-export async function findByWords(
-  db: Db,
-  knowledge_id: string,
-  words: string[],
-  limit: number,
-): Promise<Found[]> {
+export async function findByWords(db: Db, knowledge_id: string, words: string[], limit: number): Promise<Found[]> {
   if (words.length === 0) return [];
   const { rows } = await sql<Found>`
     with asked as materialized (
@@ -129,10 +124,7 @@ export type Passage = {
 };
 
 /** These chunks, in any order; those that are gone meanwhile are not there. */
-export async function listPassages(
-  db: Db,
-  found: { document_id: string; position: number }[],
-): Promise<Passage[]> {
+export async function listPassages(db: Db, found: { document_id: string; position: number }[]): Promise<Passage[]> {
   if (found.length === 0) return [];
   const wanted = found.map(({ document_id, position }) => ({ document_id, position }));
   const { rows } = await sql<Passage>`

@@ -26,6 +26,13 @@ const viewColumns = [
   'indexed_at',
 ] as const;
 
+/** A page of a list that is sorted by time, newest or oldest first, and the last entry of the page before. */
+export type PageByTime = {
+  limit: number;
+  after: { created_at: string; id: string } | undefined;
+  oldestFirst: boolean;
+};
+
 /** A document as its account reads it. */
 export type DocumentView = Pick<KnowledgeDocument, (typeof viewColumns)[number]>;
 
@@ -35,12 +42,7 @@ export type NewDocument = Pick<
 >;
 
 /** Throws `LimitReached` when a base has no room for so many documents more. */
-export async function requireRoomForDocuments(
-  db: Db,
-  knowledge_id: string,
-  more: number,
-  most: number,
-): Promise<void> {
+export async function requireRoomForDocuments(db: Db, knowledge_id: string, more: number, most: number): Promise<void> {
   const { count } = await db
     .selectFrom('documents')
     .select(sql<number>`count(*)::integer`.as('count'))
@@ -98,11 +100,7 @@ async function queueIndexing(
 /** Has all documents of a base indexed once more, after its model has become another one. */
 export async function indexAgain(trx: Transaction<Database>, knowledge_id: string): Promise<void> {
   // Those at work go on with what was: the model that they meet is the new one.
-  await queueIndexing(
-    trx,
-    'end_indexing',
-    sql`knowledge_id = ${knowledge_id} and status in ('pending', 'indexing')`,
-  );
+  await queueIndexing(trx, 'end_indexing', sql`knowledge_id = ${knowledge_id} and status in ('pending', 'indexing')`);
   await trx
     .updateTable('documents')
     .set({ status: 'pending', attempt: sql`attempt + 1`, failure: null, chunks_done: 0 })
@@ -119,21 +117,21 @@ function ownDocuments(db: Db, account_id: string, knowledge_id: string) {
     .where('knowledge_id', '=', knowledge_id);
 }
 
-/** The documents of a base, newest first. */
+/** A page of the documents of a base. */
 export function listDocuments(
   db: Db,
   account_id: string,
   knowledge_id: string,
-  filter: { limit: number; after?: { created_at: string; id: string }; status?: DocumentStatus },
+  { limit, after, oldestFirst, status }: PageByTime & { status?: DocumentStatus | undefined },
 ): Promise<DocumentView[]> {
-  const { limit, after, status } = filter;
+  const [direction, isAfter] = oldestFirst ? (['asc', sql`>`] as const) : (['desc', sql`<`] as const);
   return ownDocuments(db, account_id, knowledge_id)
     .$if(status !== undefined, (query) => query.where('status', '=', status!))
     .$if(after !== undefined, (query) =>
-      query.where(sql<boolean>`(created_at, document_id) < (${after!.created_at}::timestamptz, ${after!.id})`),
+      query.where(sql<boolean>`(created_at, document_id) ${isAfter} (${after!.created_at}::timestamptz, ${after!.id})`),
     )
-    .orderBy('created_at', 'desc')
-    .orderBy('document_id', 'desc')
+    .orderBy('created_at', direction)
+    .orderBy('document_id', direction)
     .limit(limit)
     .execute();
 }

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { deleteDocumentsOf, indexAgain } from './documents.ts';
+import { deleteDocumentsOf, indexAgain, type PageByTime } from './documents.ts';
 import type { Db } from './index.ts';
 import { holdAccount, withinLimit } from './limits.ts';
 import type { KnowledgeBase } from './schema.ts';
@@ -11,6 +11,7 @@ const viewColumns = [
   'provider_id',
   'embedding_model',
   'dimensions',
+  'version',
   'knowledge_bases.created_at',
   'updated_at',
 ] as const;
@@ -18,7 +19,15 @@ const viewColumns = [
 /** A base as its account reads it, with how much is in it. */
 export type KnowledgeBaseView = Pick<
   KnowledgeBase,
-  'knowledge_id' | 'name' | 'description' | 'provider_id' | 'embedding_model' | 'dimensions' | 'created_at' | 'updated_at'
+  | 'knowledge_id'
+  | 'name'
+  | 'description'
+  | 'provider_id'
+  | 'embedding_model'
+  | 'dimensions'
+  | 'version'
+  | 'created_at'
+  | 'updated_at'
 > & { documents: number; documents_indexed: number; chunks: number };
 
 function ownBases(db: Db, account_id: string) {
@@ -65,20 +74,22 @@ export function insertKnowledgeBase(db: Db, base: NewKnowledgeBase, most: number
   });
 }
 
-/** The account's bases, newest first. */
+/** A page of the account's bases; with a `name` those of this name, whatever its case. */
 export function listKnowledgeBases(
   db: Db,
   account_id: string,
-  { limit, after }: { limit: number; after: { created_at: string; id: string } | undefined },
+  { name, limit, after, oldestFirst }: PageByTime & { name?: string | undefined },
 ): Promise<KnowledgeBaseView[]> {
+  const [direction, isAfter] = oldestFirst ? (['asc', sql`>`] as const) : (['desc', sql`<`] as const);
   return ownBases(db, account_id)
+    .$if(name !== undefined, (query) => query.where(sql<boolean>`lower(knowledge_bases.name) = lower(${name})`))
     .$if(after !== undefined, (query) =>
       query.where(
-        sql<boolean>`(knowledge_bases.created_at, knowledge_id) < (${after!.created_at}::timestamptz, ${after!.id})`,
+        sql<boolean>`(knowledge_bases.created_at, knowledge_id) ${isAfter} (${after!.created_at}::timestamptz, ${after!.id})`,
       ),
     )
-    .orderBy('knowledge_bases.created_at', 'desc')
-    .orderBy('knowledge_id', 'desc')
+    .orderBy('knowledge_bases.created_at', direction)
+    .orderBy('knowledge_id', direction)
     .limit(limit)
     .execute();
 }
@@ -113,32 +124,33 @@ export type KnowledgeBaseChange = Partial<Pick<KnowledgeBase, 'name' | 'descript
 
 /**
  * Changes a base. With another embedding, all of its documents are indexed anew: those that were found go on to be found,
- * by their words alone until they are embedded. Undefined when the account has none of this id.
+ * by their words alone until they are embedded. Undefined when the account has none of this id; `changed` when its version is
+ * none of these `versions`, where there are any.
  */
 export function updateKnowledgeBase(
   db: Db,
   account_id: string,
   knowledge_id: string,
   { embedding, ...change }: KnowledgeBaseChange,
-): Promise<KnowledgeBaseView | undefined> {
+  versions?: string[],
+): Promise<KnowledgeBaseView | 'changed' | undefined> {
   return db.transaction().execute(async (trx) => {
     await holdAccount(trx, account_id);
     const before = await trx
       .selectFrom('knowledge_bases')
-      .select(['provider_id', 'embedding_model', 'dimensions'])
+      .select(['provider_id', 'embedding_model', 'dimensions', 'version'])
       .where('account_id', '=', account_id)
       .where('knowledge_id', '=', knowledge_id)
       .forUpdate()
       .executeTakeFirst();
     if (!before) return undefined;
+    if (versions && !versions.includes(String(before.version))) return 'changed';
     const isOther = embedding !== undefined && !isSameEmbedding(before, embedding);
     if (Object.keys(change).length > 0 || isOther) {
       await trx
         .updateTable('knowledge_bases')
-        .set({ ...change, updated_at: sql<string>`now()` })
-        .$if(isOther, (query) =>
-          query.set({ ...embedding, embedding_version: sql`embedding_version + 1` }),
-        )
+        .set({ ...change, updated_at: sql<string>`now()`, version: sql`version + 1` })
+        .$if(isOther, (query) => query.set({ ...embedding, embedding_version: sql`embedding_version + 1` }))
         .where('knowledge_id', '=', knowledge_id)
         .execute();
     }

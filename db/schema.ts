@@ -716,6 +716,8 @@ export type AgentSpec = {
   /** Null: that of the run. */
   provider_id: string | null;
   tools: AgentTool[];
+  /** The knowledge bases that it searches in. */
+  knowledge: string[];
   max_turns: number;
   timeout_seconds: number;
   /** Its output waits for a person. */
@@ -739,6 +741,8 @@ interface KnowledgeBaseTable {
   dimensions: number | null;
   /** Goes up when its model becomes another: what was embedded before counts no more. */
   embedding_version: Generated<number>;
+  /** Goes up with every change of it. */
+  version: Generated<number>;
   created_at: Generated<string>;
   updated_at: Generated<string>;
 }

@@ -22,6 +22,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       dimensions integer,
       -- Goes up when the model becomes another one: what was embedded before counts no more.
       embedding_version integer not null default 1,
+      -- Goes up with every change of the base.
+      version integer not null default 1,
       created_at timestamptz(3) not null default now(),
       updated_at timestamptz(3) not null default now()
     );

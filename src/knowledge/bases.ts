@@ -10,7 +10,7 @@ import {
 } from '../../db/knowledge-bases.ts';
 import { findActiveProvider, listProviders } from '../../db/providers.ts';
 import type { Principal } from '../accounts/principal.ts';
-import { InvalidInputError, notFound, providerNotFound } from '../errors.ts';
+import { DomainError, InvalidInputError, notFound, providerNotFound } from '../errors.ts';
 import { forgetFiles } from '../files/keep.ts';
 import type { FileStore } from '../files/store.ts';
 import { newId, type IdSeed } from '../ids.ts';
@@ -32,7 +32,11 @@ export type EmbeddingInput = { provider_id?: string | null; model?: string; dime
 export async function createKnowledgeBase(
   { db }: Deps,
   { account_id }: Principal,
-  { name, description, embedding }: { name: string; description?: string | undefined; embedding?: EmbeddingInput | undefined },
+  {
+    name,
+    description,
+    embedding,
+  }: { name: string; description?: string | undefined; embedding?: EmbeddingInput | undefined },
   most: number,
   idempotency: IdSeed | undefined,
 ): Promise<KnowledgeBaseView> {
@@ -54,17 +58,23 @@ export async function getKnowledgeBase(
 
 /**
  * Changes a base; what is not given stays. With another model its documents are embedded anew, one after another; meanwhile they
- * are found by their words. Throws as `createKnowledgeBase`, and `NOT_FOUND`.
+ * are found by their words. Throws as `createKnowledgeBase`, and `NOT_FOUND`; and `PRECONDITION_FAILED` when its version is none of
+ * `versions`, where they are given.
  */
 export async function changeKnowledgeBase(
   { db }: Deps,
   { account_id }: Principal,
   knowledge_id: string,
-  { embedding, ...given }: { name?: string | undefined; description?: string | null | undefined; embedding?: EmbeddingInput | undefined },
+  {
+    embedding,
+    ...given
+  }: { name?: string | undefined; description?: string | null | undefined; embedding?: EmbeddingInput | undefined },
+  versions?: string[],
 ): Promise<KnowledgeBaseView> {
   const change = { ...given, ...(embedding && { embedding: await chooseEmbedding(db, account_id, embedding) }) };
-  const changed = await updateKnowledgeBase(db, account_id, knowledge_id, change);
+  const changed = await updateKnowledgeBase(db, account_id, knowledge_id, change, versions);
   if (!changed) throw notFound('Knowledge base');
+  if (changed === 'changed') throw new DomainError('PRECONDITION_FAILED', 'The knowledge base was changed since.');
   return changed;
 }
 
@@ -87,7 +97,7 @@ async function ownEmbedding(db: Db, account_id: string): Promise<EmbeddingChange
 async function chooseEmbedding(
   db: Db,
   account_id: string,
-  { provider_id = null, model, dimensions = undefined }: EmbeddingInput,
+  { provider_id = null, model, dimensions }: EmbeddingInput,
 ): Promise<EmbeddingChange> {
   if (provider_id === null) {
     if ((model ?? hashModel) === hashModel && (dimensions ?? hashDimensions) === hashDimensions) return hashed;

@@ -106,7 +106,9 @@ function* pieces(unit: Unit): Generator<Unit> {
   let rest = unit.text.trim();
   while (rest.length > full) {
     const beginning = rest.slice(0, full);
-    const sentence = Math.max(...['. ', '! ', '? ', '.\n', '。', '！', '？', '\n'].map((end) => beginning.lastIndexOf(end)));
+    const sentence = Math.max(
+      ...['. ', '! ', '? ', '.\n', '。', '！', '？', '\n'].map((end) => beginning.lastIndexOf(end)),
+    );
     const space = beginning.lastIndexOf(' ');
     const at = sentence > full / 3 ? sentence + 1 : space > full / 3 ? space : wholeLetters(rest, full);
     yield { ...unit, text: rest.slice(0, at).trim() };

@@ -39,7 +39,11 @@ export async function addDocuments(
   { account_id }: Principal,
   { knowledge_id, most }: Target,
   received: ReceivedFile[],
-  { quotas, idempotency, duringPut }: {
+  {
+    quotas,
+    idempotency,
+    duringPut,
+  }: {
     quotas: FileQuotas;
     idempotency: IdSeed | undefined;
     duringPut: (put: () => Promise<void>) => Promise<void>;

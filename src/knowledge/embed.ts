@@ -39,19 +39,27 @@ export async function embed(
   if (provider_id === null) return { vectors: texts.map((text) => unit(hashVector(text))) };
   const provider = await findUsableProvider(deps.db, account_id, provider_id);
   if (!provider || !hasEmbeddings(provider.provider)) {
-    throw new NoEmbedding(`Provider ${provider_id} is not active any more. Change the embedding of the knowledge base.`);
+    throw new NoEmbedding(
+      `Provider ${provider_id} is not active any more. Change the embedding of the knowledge base.`,
+    );
   }
   const { provider: vendor, base_url } = provider;
   const api_key = keyOf(provider, deps.encryptionKey);
   const target = { vendor, model, api_key, base_url: base_url ?? undefined };
-  const { vectors, input_tokens } = await embedTexts(target, { texts, role, dimensions }, {
-    signal,
-    timeout_ms,
-    fetch: deps.fetch,
-  });
+  const { vectors, input_tokens } = await embedTexts(
+    target,
+    { texts, role, dimensions },
+    {
+      signal,
+      timeout_ms,
+      fetch: deps.fetch,
+    },
+  );
   const size = vectors[0]!.length;
   if (size > maxDimensions) {
-    throw new NoEmbedding(`${model} has ${size} dimensions; at most ${maxDimensions} are kept. Ask it for fewer (\`dimensions\`).`);
+    throw new NoEmbedding(
+      `${model} has ${size} dimensions; at most ${maxDimensions} are kept. Ask it for fewer (\`dimensions\`).`,
+    );
   }
   if (dimensions !== null && size !== dimensions) {
     throw new NoEmbedding(`${model} has answered with ${size} dimensions, and this knowledge base has ${dimensions}.`);
@@ -64,7 +72,11 @@ export async function embed(
 }
 
 function keyOf(
-  { account_id, provider_id, api_key_encrypted }: { account_id: string; provider_id: string; api_key_encrypted: string | null },
+  {
+    account_id,
+    provider_id,
+    api_key_encrypted,
+  }: { account_id: string; provider_id: string; api_key_encrypted: string | null },
   keys: KeyRing,
 ): string | undefined {
   if (!api_key_encrypted) return undefined;

@@ -10,9 +10,10 @@ export const hashDimensions = 384;
 
 /** Too common to tell texts apart. */
 const common = new Set(
-  ('a an and are as at be been but by can could do does for from had has have how i if in into is it its may me my no not of on or our ' +
-    'should so than that the their them then there these they this to was we were what when where which who why will with would you your')
-    .split(' '),
+  (
+    'a an and are as at be been but by can could do does for from had has have how i if in into is it its may me my no not of on or our ' +
+    'should so than that the their them then there these they this to was we were what when where which who why will with would you your'
+  ).split(' '),
 );
 
 /** A word counts so much, and its parts together as much as that. */

@@ -30,6 +30,6 @@ function isOfSigns(word: string): boolean {
 /** Scripts that have no spaces between words are found by each two signs that stand together. */
 function withoutSpaces(word: string): string[] {
   if (!isOfSigns(word)) return [word];
-  const all = [...word];
+  const all = Array.from(word);
   return all.length === 1 ? all : all.slice(1).map((sign, index) => all[index]! + sign);
 }

@@ -29,7 +29,10 @@ export async function embedTexts(
   try {
     const { vectors, input_tokens } = await vendors[target.vendor](target, request, wire);
     requireVectors(target, vectors, request.texts.length);
-    return { vectors, input_tokens: input_tokens ?? request.texts.reduce((sum, text) => sum + estimateTokens(text), 0) };
+    return {
+      vectors,
+      input_tokens: input_tokens ?? request.texts.reduce((sum, text) => sum + estimateTokens(text), 0),
+    };
   } catch (error) {
     signal.throwIfAborted();
     if (timeout.aborted) {
@@ -72,7 +75,10 @@ async function embedOpenAI(target: EmbeddingTarget, request: EmbeddingRequest, w
   const response = await client.embeddings.create(asked, { signal: wire.signal }).asResponse();
   const { data, usage } = await onlyValue(target, openAIAnswer, response);
   const inOrder = data.toSorted((a, b) => (a.index ?? 0) - (b.index ?? 0));
-  return { vectors: inOrder.map(({ embedding }) => embedding), input_tokens: usage?.prompt_tokens ?? usage?.total_tokens };
+  return {
+    vectors: inOrder.map(({ embedding }) => embedding),
+    input_tokens: usage?.prompt_tokens ?? usage?.total_tokens,
+  };
 }
 
 const geminiAnswer = z.object({ embeddings: z.array(z.object({ values: vector })) });

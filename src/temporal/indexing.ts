@@ -1,10 +1,6 @@
 import type { Client } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import {
-  indexingWorkflowId,
-  indexingWorkflowType,
-  type IndexingRef,
-} from '../../workflows/contract/knowledge.ts';
+import { indexingWorkflowId, indexingWorkflowType, type IndexingRef } from '../../workflows/contract/knowledge.ts';
 import { ofAccount } from './starts.ts';
 
 /** Starts the workflow that indexes a document, once: telling it twice changes nothing. */

@@ -12,19 +12,24 @@ export type EmbeddingCall = {
 };
 
 /** What is answered in place of vectors: raw HTTP, nothing at all, or vectors of this many numbers. */
-export type EmbeddingReply = { status: number; body?: unknown; headers?: Record<string, string> } | { hang: true } | { size: number };
+export type EmbeddingReply =
+  { status: number; body?: unknown; headers?: Record<string, string> } | { hang: true } | { size: number };
 
 export type FakeEmbeddings = Awaited<ReturnType<typeof startFakeEmbeddings>>;
 
 /** The embedding models of three vendors, at their wires: a real HTTP server whose vectors are those of hashed words. */
 export async function startFakeEmbeddings() {
   const calls: EmbeddingCall[] = [];
-  let reply: (call: EmbeddingCall) => EmbeddingReply | undefined | Promise<EmbeddingReply | undefined> = () => undefined;
+  let reply: (call: EmbeddingCall) => EmbeddingReply | undefined | Promise<EmbeddingReply | undefined> = () =>
+    undefined;
 
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => void answer(request.url ?? '', request.headers, Buffer.concat(chunks).toString(), response));
+    request.on(
+      'end',
+      () => void answer(request.url ?? '', request.headers, Buffer.concat(chunks).toString(), response),
+    );
   });
 
   async function answer(path: string, headers: IncomingHttpHeaders, text: string, response: ServerResponse) {
@@ -36,7 +41,9 @@ export async function startFakeEmbeddings() {
     if (replied && 'hang' in replied) return;
     if (replied && 'status' in replied) {
       const said = JSON.stringify(replied.body ?? { error: { message: `HTTP ${replied.status}` } });
-      return void response.writeHead(replied.status, { 'content-type': 'application/json', ...replied.headers }).end(said);
+      return void response
+        .writeHead(replied.status, { 'content-type': 'application/json', ...replied.headers })
+        .end(said);
     }
     const size = replied?.size ?? body.dimensions ?? body.requests?.[0]?.outputDimensionality;
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(encode(call, size)));

@@ -26,7 +26,12 @@ export function knowledgeOf(url: string, { api_key }: Pick<User, 'api_key'>) {
       assert.equal(status, 201, JSON.stringify(body));
       return body.knowledge_id;
     },
-    upload(knowledge_id: string, files: TestFile[], headers: Record<string, string> = {}, field = 'files'): Promise<Answer> {
+    upload(
+      knowledge_id: string,
+      files: TestFile[],
+      headers: Record<string, string> = {},
+      field = 'files',
+    ): Promise<Answer> {
       const form = new FormData();
       for (const { content, name = 'notes.txt', type = 'text/plain' } of files) {
         form.append(field, new File([content], name, { type }));

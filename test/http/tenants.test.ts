@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { getAccountOf } from '../../db/runs.ts';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
+import { knowledgeOf } from '../harness/knowledge.ts';
 import { startOrchflow, type Orchflow, type TestRun, type User } from '../harness/orchflow.ts';
 import { createStack } from '../harness/orchstack.ts';
 import { expectProblem } from '../harness/problem.ts';
 import { send } from '../harness/raw.ts';
-import { upload } from '../harness/upload.ts';
+import { filePart, formOf, upload } from '../harness/upload.ts';
 
 /** What belongs to another account looks as if it did not exist, on every route that `/openapi.json` lists. */
 
@@ -30,7 +31,9 @@ let owned: Record<
   | 'agent_id'
   | 'version'
   | 'person_id'
-  | 'gate_id',
+  | 'gate_id'
+  | 'knowledge_id'
+  | 'document_id',
   string
 >;
 /** The same for `/v1`, of what `/api/v1` deletes before: some of them are things that both surfaces show. */
@@ -56,6 +59,9 @@ beforeAll(async () => {
   const { key_id } = (await owner.post('/keys', { name: 'Owned', scopes: ['runs:read'] })).body;
   const { agent_id } = (await owner.post('/agents', { name: 'Owned' })).body;
   const { person_id } = (await owner.post('/people', { name: 'Owned' })).body;
+  const knowledge = knowledgeOf(orchflow.url, owner);
+  const knowledge_id = await knowledge.create();
+  const [document] = await knowledge.index(knowledge_id, { content: 'Mine.' });
   owned = {
     run_id,
     task_id: 'T1',
@@ -69,6 +75,8 @@ beforeAll(async () => {
     agent_id,
     version: 'v1',
     person_id,
+    knowledge_id,
+    document_id: document!.document_id,
     gate_id: `${run_id.replace('run_', 'gate_')}_T1_1`,
   };
   ownedInStack = { agent_id: await createStack(orchflow.url, owner).createAgent() };
@@ -117,6 +125,7 @@ const posted: [RegExp, object][] = [
   [/\/agents\/\w+\/runs$/, { input: 'A clause.' }],
   [/\/run(\/stream)?$/, { message: 'Note apps' }],
   [/\/resume(\/stream)?$/, { response: { decision: 'approve' } }],
+  [/\/search$/, { query: 'Mine' }],
   [/\/assign$/, { person_id: null }],
   [/\/complete$/, { output: 'The budget is ten euros.' }],
   [/./, {}],
@@ -126,10 +135,12 @@ const posted: [RegExp, object][] = [
 async function exchange({ method }: Operation, path: string, key?: string) {
   const [, post] = posted.find(([pattern]) => pattern.test(path))!;
   const bodies: Record<string, object> = { POST: post, PUT: definition, PATCH: {} };
+  const form = path.endsWith('/upload') ? formOf(filePart('Notes.', 'notes.txt', 'files')) : undefined;
+  const type = form?.headers ?? { 'content-type': 'application/json' };
   const response = await fetch(orchflow.url + path, {
     method,
-    headers: { ...(key && { 'x-api-key': key }), 'content-type': 'application/json', 'x-request-id': 'same' },
-    body: bodies[method] && JSON.stringify(bodies[method]),
+    headers: { ...(key && { 'x-api-key': key }), ...type, 'x-request-id': 'same' },
+    body: form?.body ?? (bodies[method] && JSON.stringify(bodies[method])),
   });
   const headers = Object.fromEntries([...response.headers].filter(([name]) => !/^(date|server-timing)$/.test(name)));
   // A stream stays open.
@@ -154,6 +165,8 @@ const nobodys = [
     version: 'v1',
     person_id: 'per_00000000000000000000',
     gate_id: 'gate_00000000000000000000_T1_1',
+    knowledge_id: 'kb_00000000000000000000',
+    document_id: 'doc_00000000000000000000',
   },
   {
     run_id: 'x',
@@ -169,6 +182,8 @@ const nobodys = [
     version: 'x',
     person_id: 'x',
     gate_id: 'x',
+    knowledge_id: 'x',
+    document_id: 'x',
   },
 ];
 
@@ -209,6 +224,8 @@ describe('every route with an id', () => {
           version: id,
           person_id: id,
           gate_id: id,
+          knowledge_id: id,
+          document_id: id,
         });
         const { status, text } = await exchange(operation, path, stranger.api_key);
         expect({ status, code: JSON.parse(text).code }, `${operation.method} ${path}`).toEqual({
@@ -256,7 +273,10 @@ test('lists show what is ours and nothing else', async () => {
     expect(body).toEqual({ [list]: [], has_more: false, next_cursor: null });
   }
   expect((await stranger.get('/files')).body).toEqual({ files: [], has_more: false, next_cursor: null });
-  expect((await owner.get('/files')).body.files).toMatchObject([{ file_id: owned.file_id }]);
+  const { files } = (await owner.get('/files')).body;
+  expect(files).toMatchObject([{ file_id: expect.any(String) }, { file_id: owned.file_id }]);
+  const ofKnowledge = await send(orchflow.url, 'GET', '/v1/knowledge', { 'x-api-key': stranger.api_key });
+  expect(ofKnowledge.body).toEqual({ knowledge: [], has_more: false, next_cursor: null });
   const both = [{ run_id: orchestrationRun }, { run_id: run.run_id }];
   expect((await owner.get('/runs')).body.runs).toMatchObject(both);
   expect((await owner.get('/orchestrations/runs')).body.runs).toMatchObject(both.slice(0, 1));
@@ -275,7 +295,9 @@ test("another account's cursor leads to our own runs only", async () => {
 test('with the key of the owner the same requests find what they name', async () => {
   const operations = (await listOperations()).filter(hasId);
   const order = ['GET', 'PUT', 'PATCH', 'POST', 'DELETE'];
-  operations.sort((a, b) => order.indexOf(a.method) - order.indexOf(b.method));
+  // What is in something else is deleted before that.
+  const depth = ({ method, path }: Operation) => (method === 'DELETE' ? path.split('/').length : 0);
+  operations.sort((a, b) => order.indexOf(a.method) - order.indexOf(b.method) || depth(b) - depth(a));
   for (const operation of operations) {
     const path = fill(operation.path, ownedFor(operation.path));
     const { status, text } = await exchange(operation, path, owner.api_key);

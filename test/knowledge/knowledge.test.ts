@@ -20,7 +20,8 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all([orchflow.stop(), webhook.down()]));
 
-const told = (type: string) => webhook.requests.map(({ body }) => JSON.parse(body)).filter((event) => event.type === type);
+const told = (type: string) =>
+  webhook.requests.map(({ body }) => JSON.parse(body)).filter((event) => event.type === type);
 
 test('a PDF is indexed, found by what it says and where, and its subscribers hear of it', async () => {
   await subscribe(user, webhook, { events: ['knowledge.indexed'] });
@@ -29,8 +30,19 @@ test('a PDF is indexed, found by what it says and where, and its subscribers hea
     ['Returns', 'Goods may be returned within thirty days of delivery.'],
     ['Shipping', 'Orders leave the warehouse on weekdays before noon.'],
   ]);
-  const [document] = await knowledge.index(knowledge_id, { content: handbook, name: 'handbook.pdf', type: 'application/pdf' });
-  expect(document).toMatchObject({ status: 'indexed', pages: 2, pages_done: 2, chunks: 2, chunks_done: 2, failure: null });
+  const [document] = await knowledge.index(knowledge_id, {
+    content: handbook,
+    name: 'handbook.pdf',
+    type: 'application/pdf',
+  });
+  expect(document).toMatchObject({
+    status: 'indexed',
+    pages: 2,
+    pages_done: 2,
+    chunks: 2,
+    chunks_done: 2,
+    failure: null,
+  });
 
   const { results, warnings } = await knowledge.search(knowledge_id, 'How many days for a return?', { limit: 1 });
   expect(warnings).toEqual([]);

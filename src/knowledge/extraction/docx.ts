@@ -16,7 +16,9 @@ export async function readDocx(bytes: Uint8Array): Promise<Section[]> {
   const { value } = await mammoth
     .convertToHtml({ buffer }, { convertImage: noPicture, externalFileAccess: false })
     .catch((error: unknown) => {
-      throw new Unreadable(`It is no Word document that can be read: ${String((error as Error).message).slice(0, 200)}`);
+      throw new Unreadable(
+        `It is no Word document that can be read: ${String((error as Error).message).slice(0, 200)}`,
+      );
     });
   return [{ page: null, text: toMarkdown(value), form: 'markdown' }];
 }

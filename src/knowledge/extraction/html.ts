@@ -15,7 +15,13 @@ export function readHtml(html: string): Section[] {
   const title = document.title?.trim();
   const article = articleOf(document.documentElement.outerHTML, document.body?.textContent?.length ?? 0);
   const markdown = toMarkdown(article ?? document.body?.innerHTML ?? '');
-  return [{ page: null, text: title && !markdown.startsWith(`# ${title}`) ? `# ${title}\n\n${markdown}` : markdown, form: 'markdown' }];
+  return [
+    {
+      page: null,
+      text: title && !markdown.startsWith(`# ${title}`) ? `# ${title}\n\n${markdown}` : markdown,
+      form: 'markdown',
+    },
+  ];
 }
 
 /** linkedom finds no body in a page that does not name it. */
@@ -51,7 +57,18 @@ function articleOf(html: string, length: number): string | undefined {
 export function toMarkdown(html: string): string {
   const turndown = new Turndown({ headingStyle: 'atx', codeBlockStyle: 'fenced', bulletListMarker: '-' });
   turndown.use(tables);
-  turndown.remove(['script', 'style', 'noscript', 'template', 'iframe', 'object', 'svg' as 'object', 'canvas', 'img', 'head']);
+  turndown.remove([
+    'script',
+    'style',
+    'noscript',
+    'template',
+    'iframe',
+    'object',
+    'svg' as 'object',
+    'canvas',
+    'img',
+    'head',
+  ]);
   // It is searched, and not shown: `snake_case` stays one word.
   turndown.escape = (text) => text;
   turndown.addRule('links', { filter: 'a', replacement: (content) => content });

@@ -50,7 +50,8 @@ async function inThread(reading: Reading, tell: (told: Told) => void, signal: Ab
     else resolve();
   });
   thread.once('error', (error: Error & { code?: string }) => {
-    const fault = error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? tooMuch : `It cannot be read: ${error.message.slice(0, 200)}`;
+    const fault =
+      error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? tooMuch : `It cannot be read: ${error.message.slice(0, 200)}`;
     reject(new Unreadable(fault));
   });
   thread.once('exit', () => reject(new Unreadable('It cannot be read: its reader ended without a word.')));

@@ -25,6 +25,7 @@ export async function* readPdf(bytes: Uint8Array, tell: (pages: number) => void)
 function faultOf(error: unknown): unknown {
   const { name = '', message = '' } = error as Partial<Error>;
   if (name === 'PasswordException') return new Unreadable('It is encrypted, and asks for a password.');
-  if (/InvalidPDF|FormatError|MissingPDF|UnknownError/.test(name)) return new Unreadable(`It is no PDF that can be read: ${message.slice(0, 200)}`);
+  if (/InvalidPDF|FormatError|MissingPDF|UnknownError/.test(name))
+    return new Unreadable(`It is no PDF that can be read: ${message.slice(0, 200)}`);
   return error;
 }

@@ -36,11 +36,7 @@ export async function read({ format, bytes }: Reading, tell: (told: Told) => voi
 const scanned = 'There is no text in it: it may be scanned. Pictures of text are not read.';
 
 /** A format is loaded when it is first read: PDF alone is some 20 MiB. */
-async function* sectionsOf(
-  format: Format,
-  bytes: Uint8Array,
-  tell: (pages: number) => void,
-): AsyncGenerator<Section> {
+async function* sectionsOf(format: Format, bytes: Uint8Array, tell: (pages: number) => void): AsyncGenerator<Section> {
   if (format === 'pdf') return yield* (await import('./pdf.ts')).readPdf(bytes, tell);
   if (format === 'docx') return yield* await (await import('./docx.ts')).readDocx(bytes);
   const { charsetOf, decode, readCsv } = await import('./text.ts');
@@ -53,13 +49,16 @@ async function* sectionsOf(
 /** PDFs have NUL for glyphs that mean nothing, which Postgres does not store. */
 function clean(text: string): string {
   return text
-    .replaceAll(/[\u0000-\u0008\u000B-\u001F\u007F\uFFFE\uFFFF]/g, (sign) => (sign === '\r' ? '' : ' '))
+    .replaceAll('\r', '')
+    .replaceAll(/[\p{Cc}\uFFFE\uFFFF]/gu, (sign) => (sign === '\n' || sign === '\t' ? sign : ' '))
     .replaceAll(/[^\S\n]+/g, (space, at: number, all: string) => (all[at - 1] === '\n' || at === 0 ? space : ' '))
     .toWellFormed();
 }
 
 function toChunk({ page, heading, text }: { page: number | null; heading: string | null; text: string }): NewChunk {
-  const sha256 = createHash('sha256').update(`${heading ?? ''}\n${text}`).digest('hex');
+  const sha256 = createHash('sha256')
+    .update(`${heading ?? ''}\n${text}`)
+    .digest('hex');
   return {
     page,
     heading,

@@ -5,7 +5,8 @@ import { Unreadable } from './unreadable.ts';
 /** Bytes as text: UTF-8, UTF-16 with its mark, or what the text itself says that it is in. */
 export function decode(bytes: Uint8Array, said?: string): string {
   const [first, second] = bytes;
-  const marked = first === 0xff && second === 0xfe ? 'utf-16le' : first === 0xfe && second === 0xff ? 'utf-16be' : undefined;
+  const marked =
+    first === 0xff && second === 0xfe ? 'utf-16le' : first === 0xfe && second === 0xff ? 'utf-16be' : undefined;
   const encoding = marked ?? said ?? 'utf-8';
   const text = decodeAs(encoding, bytes) ?? decodeAs('utf-8', bytes);
   if (text === undefined) throw new Unreadable('It is no text in UTF-8 or UTF-16.');

@@ -7,13 +7,20 @@ import { longestPut_ms } from '../../../files/keep.ts';
 import { pageOf, readCursor } from '../../../http/cursor.ts';
 import { besides } from '../../../http/deadline.ts';
 import { idempotencyKeyOf } from '../../../http/idempotency.ts';
+import { pickFields } from '../../../http/fieldset.ts';
 import { createRouter, filesBody, json, links, route } from '../../../http/openapi.ts';
 import { HttpError } from '../../../http/problems.ts';
 import { readUploads } from '../../../http/upload.ts';
 import { newId } from '../../../ids.ts';
 import { getKnowledgeBase } from '../../../knowledge/bases.ts';
 import { maxFilesAtOnce } from '../../../knowledge/bounds.ts';
-import { addDocuments, getDocument, removeDocument, requireReadable, requireRoom } from '../../../knowledge/documents.ts';
+import {
+  addDocuments,
+  getDocument,
+  removeDocument,
+  requireReadable,
+  requireRoom,
+} from '../../../knowledge/documents.ts';
 import {
   documentDeletedSchema,
   documentListQuery,
@@ -76,11 +83,14 @@ documentsRouter.openapi(upload, async (c) => {
       ({ path }) => discardIncoming(path),
     );
     const idempotency_key = idempotencyKeyOf(c);
-    const idempotency = idempotency_key === undefined ? undefined : {
-      seed: `orchflow:documents:${account_id}:${idempotency_key}`,
-      isRetry: false,
-      idempotency_key,
-    };
+    const idempotency =
+      idempotency_key === undefined
+        ? undefined
+        : {
+            seed: `orchflow:documents:${account_id}:${idempotency_key}`,
+            isRetry: false,
+            idempotency_key,
+          };
     const duringPut = (put: () => Promise<void>) => besides(c, longestPut_ms, put);
     const documents = await addDocuments(deps, principal, target, received, { quotas, idempotency, duringPut });
     return c.json({ documents }, 201);
@@ -109,13 +119,13 @@ const list = route({
 documentsRouter.openapi(list, async (c) => {
   const { deps, principal } = c.var;
   const { knowledge_id } = c.req.valid('param');
-  const { limit, cursor, status } = c.req.valid('query');
+  const { limit, cursor, status, sort, fields } = c.req.valid('query');
   await getKnowledgeBase(deps, principal, knowledge_id);
   const after = cursor === undefined ? undefined : readCursor(cursor);
-  const filter = { limit: limit + 1, after, status };
+  const filter = { limit: limit + 1, after, status, oldestFirst: sort === 'created_at' };
   const found = await listDocuments(deps.db, principal.account_id, knowledge_id, filter);
-  const { items: documents, ...page } = pageOf(found, limit, ({ document_id }) => document_id);
-  return c.json({ documents, ...page }, 200);
+  const { items, ...page } = pageOf(found, limit, ({ document_id }) => document_id);
+  return c.json({ documents: items.map((one) => pickFields(one, 'document_id', fields)), ...page }, 200);
 });
 
 const get = route({

@@ -3,6 +3,8 @@ import { listKnowledgeBases, type KnowledgeBaseView } from '../../../../db/knowl
 import { id } from '../../../fields.ts';
 import { pageOf, readCursor } from '../../../http/cursor.ts';
 import { besides } from '../../../http/deadline.ts';
+import { ifMatchHeader, setETag, versionsOfIfMatch } from '../../../http/entity-tags.ts';
+import { pickFields } from '../../../http/fieldset.ts';
 import { body, createRouter, json, links, optionalBody, route } from '../../../http/openapi.ts';
 import { HttpError } from '../../../http/problems.ts';
 import {
@@ -44,7 +46,7 @@ function knowledgeLinks(knowledge_id = '/knowledge_id') {
 }
 
 function toWire(base: KnowledgeBaseView): z.infer<typeof knowledgeSchema> {
-  const { provider_id, embedding_model: model, dimensions, ...rest } = base;
+  const { provider_id, embedding_model: model, dimensions, version: _, ...rest } = base;
   return { ...rest, embedding: { model, provider_id, dimensions, is_semantic: provider_id !== null } };
 }
 
@@ -69,6 +71,7 @@ knowledgeRouter.openapi(create, async (c) => {
   const most = deps.config.MAX_KNOWLEDGE_BASES_PER_ACCOUNT;
   const created = await createKnowledgeBase(deps, principal, c.req.valid('json'), most, idempotency);
   c.header('Location', `/v1/knowledge/${created.knowledge_id}`);
+  setETag(c, String(created.version));
   return c.json(toWire(created), 201);
 });
 
@@ -89,11 +92,12 @@ const list = route({
 });
 
 knowledgeRouter.openapi(list, async (c) => {
-  const { limit, cursor } = c.req.valid('query');
+  const { limit, cursor, sort, fields, name } = c.req.valid('query');
   const after = cursor === undefined ? undefined : readCursor(cursor);
-  const found = await listKnowledgeBases(c.var.deps.db, c.var.principal.account_id, { limit: limit + 1, after });
-  const { items, ...page } = pageOf(found, limit, ({ knowledge_id }) => knowledge_id);
-  return c.json({ knowledge: items.map(toWire), ...page }, 200);
+  const page = { limit: limit + 1, after, oldestFirst: sort === 'created_at' };
+  const found = await listKnowledgeBases(c.var.deps.db, c.var.principal.account_id, { name, ...page });
+  const { items, ...rest } = pageOf(found, limit, ({ knowledge_id }) => knowledge_id);
+  return c.json({ knowledge: items.map((base) => pickFields(toWire(base), 'knowledge_id', fields)), ...rest }, 200);
 });
 
 const get = route({
@@ -103,7 +107,8 @@ const get = route({
   scope: 'knowledge:read',
   tags,
   summary: 'A knowledge base, and how much is in it',
-  description: 'How far each document is stands at the document.',
+  description:
+    'How far each document is stands at the document. `ETag` names the version of its name, description and embedding.',
   request: { params },
   responses: { 200: json(knowledgeSchema, 'The knowledge base') },
   links: knowledgeLinks(),
@@ -111,8 +116,9 @@ const get = route({
 });
 
 knowledgeRouter.openapi(get, async (c) => {
-  const { knowledge_id } = c.req.valid('param');
-  return c.json(toWire(await getKnowledgeBase(c.var.deps, c.var.principal, knowledge_id)), 200);
+  const base = await getKnowledgeBase(c.var.deps, c.var.principal, c.req.valid('param').knowledge_id);
+  setETag(c, String(base.version));
+  return c.json(toWire(base), 200);
 });
 
 const update = route({
@@ -124,16 +130,19 @@ const update = route({
   summary: 'Change a knowledge base; what is not given stays',
   description:
     'With another `embedding`, all of its documents are embedded anew, and each that is done is told of as `knowledge.indexed`. ' +
-    'What was found before is found meanwhile by its words.',
-  request: { params, body: optionalBody(updateKnowledgeSchema) },
+    'What was found before is found meanwhile by its words. With `If-Match` nothing is changed that was changed meanwhile.',
+  request: { params, headers: ifMatchHeader, body: optionalBody(updateKnowledgeSchema) },
   responses: { 200: json(knowledgeSchema, 'The knowledge base as it is now') },
   links: knowledgeLinks(),
-  problems: [404],
+  problems: [404, 412],
 });
 
 knowledgeRouter.openapi(update, async (c) => {
   const { knowledge_id } = c.req.valid('param');
-  const changed = await changeKnowledgeBase(c.var.deps, c.var.principal, knowledge_id, c.req.valid('json'));
+  const { deps, principal } = c.var;
+  const versions = versionsOfIfMatch(c);
+  const changed = await changeKnowledgeBase(deps, principal, knowledge_id, c.req.valid('json'), versions);
+  setETag(c, String(changed.version));
   return c.json(toWire(changed), 200);
 });
 

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { maxDimensions } from '../../../knowledge/bounds.ts';
 import { id, line, requestObject, text, timestamp } from '../../../fields.ts';
 import { cursor, limit } from '../../../http/cursor.ts';
+import { fieldsQuery, sparse } from '../../../http/fieldset.ts';
 
 const name = line(200).meta({ example: 'Handbook' });
 const description = text(0, 2_000);
@@ -54,9 +55,19 @@ export const knowledgeSchema = z
 
 const page = { has_more: z.boolean(), next_cursor: z.string().nullable() };
 
-export const knowledgeListQuery = z.object({ limit, cursor });
+const sort = z.enum(['-created_at', 'created_at']).default('-created_at').meta({
+  description: 'Newest first, or oldest first.',
+});
+
+export const knowledgeListQuery = z.object({
+  limit,
+  cursor,
+  name: line(200).optional().meta({ description: 'Those of this name, whatever the case.', example: 'Handbook' }),
+  sort,
+  fields: fieldsQuery(knowledgeSchema, 'knowledge_id'),
+});
 export const knowledgeListSchema = z
-  .object({ knowledge: z.array(knowledgeSchema), ...page })
+  .object({ knowledge: z.array(sparse(knowledgeSchema, 'knowledge_id').meta({ id: 'KnowledgeBaseEntry' })), ...page })
   .meta({ id: 'KnowledgeBaseList' });
 
 export const knowledgeDeletedSchema = z
@@ -85,9 +96,15 @@ export const documentSchema = z
   })
   .meta({ id: 'KnowledgeDocument' });
 
-export const documentListQuery = z.object({ limit, cursor, status: documentStatus.optional() });
+export const documentListQuery = z.object({
+  limit,
+  cursor,
+  status: documentStatus.optional(),
+  sort,
+  fields: fieldsQuery(documentSchema, 'document_id'),
+});
 export const documentListSchema = z
-  .object({ documents: z.array(documentSchema), ...page })
+  .object({ documents: z.array(sparse(documentSchema, 'document_id').meta({ id: 'KnowledgeDocumentEntry' })), ...page })
   .meta({ id: 'KnowledgeDocumentList' });
 
 export const uploadedSchema = z
@@ -116,7 +133,10 @@ export const searchAnswerSchema = z
           text: z.string(),
           score: z.number().meta({ description: 'Reciprocal ranks, added up: 1 / (60 + rank) of each way.' }),
           text_rank: z.int().nullable().meta({ description: 'Its place by words; null: not among the first 50.' }),
-          vector_rank: z.int().nullable().meta({ description: 'Its place by embeddings; null: not among the first 50.' }),
+          vector_rank: z
+            .int()
+            .nullable()
+            .meta({ description: 'Its place by embeddings; null: not among the first 50.' }),
           similarity: z.number().nullable().meta({ description: 'The cosine of its embedding and that of the query.' }),
         })
         .meta({ id: 'KnowledgePassage' }),
