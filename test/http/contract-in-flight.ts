@@ -10,6 +10,7 @@ const targets: Record<string, string> = {
   agent_id: 'agt_1',
   run_id: 'run_1',
   gate_id: 'gate_1',
+  knowledge_id: 'kb_1',
 };
 
 /** Calls operations with an `Idempotency-Key` whose first request is at work. The run is one of the account that calls. */
@@ -36,6 +37,8 @@ export async function callInFlight(call: Call, db: Db, run_id: string, api_key: 
     '/v1/agents',
     '/v1/agents/{agent_id}/run',
     '/v1/runs/{run_id}/gates/{gate_id}',
+    '/v1/knowledge',
+    '/v1/knowledge/{knowledge_id}/search',
   ]) {
     const path = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => ids[name]!);
     const ofScopes = /^.api.v1.(keys|people)/.test(path) ? '\n*' : '';

@@ -1,4 +1,3 @@
-import { tables } from '@joplin/turndown-plugin-gfm';
 import { Readability } from '@mozilla/readability';
 import { parseHTML } from 'linkedom';
 import Turndown from 'turndown';
@@ -12,7 +11,8 @@ const maxDepth = 400;
 export function readHtml(html: string): Section[] {
   const { document } = parseHTML(framed(html));
   requireShallow(document.documentElement);
-  const title = document.title?.trim();
+  // Without a head of its own, it stands in the body.
+  const title = document.querySelector('title')?.textContent?.replaceAll(/\s+/g, ' ').trim();
   const article = articleOf(document.documentElement.outerHTML, document.body?.textContent?.length ?? 0);
   const markdown = toMarkdown(article ?? document.body?.innerHTML ?? '');
   return [
@@ -53,25 +53,52 @@ function articleOf(html: string, length: number): string | undefined {
   }
 }
 
+const silent = [
+  'script',
+  'style',
+  'title',
+  'noscript',
+  'template',
+  'iframe',
+  'object',
+  'svg',
+  'canvas',
+  'img',
+] as const;
+
 /** Of HTML that other formats are read as, too. */
 export function toMarkdown(html: string): string {
   const turndown = new Turndown({ headingStyle: 'atx', codeBlockStyle: 'fenced', bulletListMarker: '-' });
-  turndown.use(tables);
-  turndown.remove([
-    'script',
-    'style',
-    'noscript',
-    'template',
-    'iframe',
-    'object',
-    'svg' as 'object',
-    'canvas',
-    'img',
-    'head',
-  ]);
-  // It is searched, and not shown: `snake_case` stays one word.
+  turndown.remove(silent as unknown as Turndown.Filter);
+  // It is searched, and not shown: `snake_case` stays one word, and where a link leads says nothing.
   turndown.escape = (text) => text;
-  turndown.addRule('links', { filter: 'a', replacement: (content) => content });
+  turndown.addRule('link', { filter: 'a', replacement: (content) => content });
+  turndown.addRule('cell', {
+    filter: ['td', 'th'],
+    replacement: (content) => ` ${content.replaceAll(/\s+/g, ' ').trim()} |`,
+  });
+  turndown.addRule('row', {
+    filter: 'tr',
+    replacement: (content, row) => `\n|${content}${isHead(row as Row) ? `\n${dashes(row as Row)}` : ''}`,
+  });
+  turndown.addRule('rows', { filter: ['thead', 'tbody', 'tfoot'], replacement: (content) => content });
+  turndown.addRule('table', {
+    filter: 'table',
+    replacement: (content) => `\n\n${content.replaceAll(/\n{2,}/g, '\n').trim()}\n\n`,
+  });
   const { document } = parseHTML(`<html><body>${html}</body></html>`);
   return turndown.turndown(document.body as Turndown.Node);
+}
+
+type Row = { querySelectorAll: (selector: string) => ArrayLike<unknown>; closest: (selector: string) => Row | null } & {
+  querySelector: (selector: string) => unknown;
+};
+
+/** A table has its names in its first row, and many do not say so. */
+function isHead(row: Row): boolean {
+  return row.closest('table')?.querySelector('tr') === row;
+}
+
+function dashes(row: Row): string {
+  return `|${' --- |'.repeat(row.querySelectorAll('td, th').length)}`;
 }
