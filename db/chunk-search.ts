@@ -13,21 +13,10 @@ function isFound(knowledge_id: string) {
     select document_id from documents where knowledge_id = ${knowledge_id} and indexed_at is not null)`;
 }
 
-/**
- * The chunks that have most of these words: plain letters and digits. The id of the base is a lexeme of each of its chunks, so that
- * the index leads to those of this base only, however many others have the words.
- */
+/** The chunks of a base that these words are in: plain letters and digits. A word counts the more, the rarer it is there. */
 export async function findByWords(db: Db, knowledge_id: string, words: string[], limit: number): Promise<Found[]> {
   if (words.length === 0) return [];
-  const { rows } = await sql<Found>`
-    with asked as materialized (
-      select words, words && ${`'${knowledge_id}'`}::tsquery as of_base
-      from to_tsquery('pg_catalog.english', ${words.join(' | ')}) as words)
-    select document_id, position, ts_rank(search, words, 1)::float8 as score
-    from chunks, asked
-    where numnode(words) > 0 and search @@ of_base and knowledge_id = ${knowledge_id} and ${isFound(knowledge_id)}
-    order by score desc, document_id, position
-    limit ${limit}`.execute(db);
+  const { rows } = await sql<Found>`select * from find_by_words(${knowledge_id}, ${words}, ${limit})`.execute(db);
   return rows;
 }
 

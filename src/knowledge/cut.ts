@@ -81,7 +81,8 @@ function* unitsOf(text: string, form: Section['form']): Generator<Unit> {
       yield* pieces({ text: line, heading: heading(), isHeading: true });
     } else if (isRow) {
       if (paragraph.length > 0) yield* flush();
-      table.push(line.trim());
+      // Columns that are drawn to a width say no more.
+      table.push(line.trim().replaceAll(/-{3,}/g, '---'));
     } else if (line === '' && !isCode) yield* flush();
     else {
       if (table.length > 0) yield* flush();

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { startFakeEmbeddings, type FakeEmbeddings } from '../fakes/embeddings.ts';
 import { knowledgeOf, type KnowledgeClient } from '../harness/knowledge.ts';
 import { startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
-import { expectProblem } from '../harness/problem.ts';
+import { expectFault, expectNoProvider } from '../harness/problem.ts';
 
 /** Embeddings by the providers of accounts: what they are asked, what is paid, and what becomes of it when they fail. */
 
@@ -157,11 +157,9 @@ describe('what goes wrong', () => {
       [{ provider_id: provider_ids.ollama, dimensions: 12 }, '/embedding/dimensions'],
       [{ provider_id: provider_ids.openai, dimensions: 5_000 }, '/embedding/dimensions'],
     ] as const) {
-      const answer = await create(embedding);
-      expectProblem(answer, { status: 422, code: 'VALIDATION_FAILED' });
-      expect(answer.body.errors[0].pointer).toBe(pointer);
+      expectFault(await create(embedding), pointer);
     }
-    expectProblem(await create({ provider_id: 'prv_unknown' }), { status: 404, code: 'NOT_FOUND' });
+    expectNoProvider(await create({ provider_id: 'prv_unknown' }), '/embedding/provider_id');
   });
 });
 
