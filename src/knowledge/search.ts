@@ -56,16 +56,19 @@ export async function searchKnowledge(
       return fuse(byText, byVectors);
     }),
   );
-  const best = ofBases
-    .flat()
-    .toSorted((a, b) => b.score - a.score || a.document_id.localeCompare(b.document_id) || a.position - b.position)
-    .slice(0, limit);
+  const best = ofBases.flat().toSorted(byScore).slice(0, limit);
   const passages = new Map((await listPassages(deps.db, best)).map((passage) => [keyOf(passage), passage]));
   const results = best.flatMap(({ score, text_rank, vector_rank, similarity, ...which }) => {
     const passage = passages.get(keyOf(which));
     return passage ? [{ ...passage, score, text_rank, vector_rank, similarity }] : [];
   });
   return { results, warnings };
+}
+
+/** Of two that each way has swapped, the one with the words comes first. */
+function byScore(a: Ranked, b: Ranked): number {
+  const byText = (a.text_rank ?? Infinity) - (b.text_rank ?? Infinity);
+  return b.score - a.score || byText || a.document_id.localeCompare(b.document_id) || a.position - b.position;
 }
 
 type Ranked = Found & Pick<SearchResult, 'text_rank' | 'vector_rank' | 'similarity'>;
