@@ -1,5 +1,6 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import {
+  countChunks,
   countEmbedded,
   listUnembedded,
   replaceChunks,
@@ -9,11 +10,11 @@ import {
 } from '../db/chunks.ts';
 import { findIndexedDocument, finishIndexing, saveDocumentProgress, type IndexedDocument } from '../db/documents.ts';
 import { isUnavailable } from '../db/index.ts';
-import { countChunks } from '../db/chunks.ts';
 import { setDimensions } from '../db/knowledge-bases.ts';
 import { maxChunksOfBase } from '../src/knowledge/bounds.ts';
 import { embed, NoEmbedding } from '../src/knowledge/embed.ts';
 import { extract, formatNames, formatOf, Unreadable } from '../src/knowledge/extraction/index.ts';
+import { NoThreadError } from '../src/javascript/index.ts';
 import type { IndexingRef } from '../workflows/contract/knowledge.ts';
 import { keep } from './at-work.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -69,6 +70,10 @@ async function ofDocument<T>(
   }
 }
 
+function noReader(): ApplicationFailure {
+  return putOff('WorkQueued', 'Many documents of this account are being read; this one waits until there is room.');
+}
+
 function unreadable(reason: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(reason, 'DocumentUnreadable');
 }
@@ -88,6 +93,7 @@ async function extractDocument(deps: ActivityDeps, ref: IndexingRef, document: I
   const { cancellationSignal } = Context.current();
   try {
     await extract(
+      document.account_id,
       { format, bytes },
       (told) => {
         chunks.push(...told.chunks);
@@ -101,6 +107,7 @@ async function extractDocument(deps: ActivityDeps, ref: IndexingRef, document: I
     );
   } catch (error) {
     if (error instanceof Unreadable) throw unreadable(error.message);
+    if (error instanceof NoThreadError) throw noReader();
     throw error;
   }
   await telling;

@@ -82,8 +82,8 @@ export function listEmbeddedDocuments(
     .execute();
 }
 
-/** An embedding as PostgreSQL sends it: `array_send`, after 20 bytes each number with its length before it. */
-export type SentEmbedding = { document_id: string; position: number; sent: Buffer };
+/** An embedding as bytes: floats in the order of the network. */
+export type EmbeddingBytes = { document_id: string; position: number; floats: Buffer };
 
 /** The embeddings of documents, in the order of their ids and positions, from this place on. */
 export async function listEmbeddings(
@@ -92,9 +92,9 @@ export async function listEmbeddings(
   document_ids: string[],
   after: { document_id: string; position: number },
   limit: number,
-): Promise<SentEmbedding[]> {
-  const { rows } = await sql<SentEmbedding>`
-    select document_id, position, array_send(embedding) as sent from chunks
+): Promise<EmbeddingBytes[]> {
+  const { rows } = await sql<EmbeddingBytes>`
+    select document_id, position, floats from chunks
     where document_id = any(${document_ids}) and embedding_version = ${embedding_version}
       and (document_id, position) > (${after.document_id}, ${after.position})
     order by document_id, position limit ${limit}`.execute(db);

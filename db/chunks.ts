@@ -69,9 +69,9 @@ export async function reuseEmbeddings(
   { document_id, knowledge_id, embedding_version }: EmbeddedBy,
 ): Promise<void> {
   await sql`
-    update chunks set embedding = known.embedding, embedding_version = ${embedding_version}
+    update chunks set embedding = known.embedding, floats = known.floats, embedding_version = ${embedding_version}
     from (
-      select distinct on (sha256) sha256, embedding from chunks as others
+      select distinct on (sha256) sha256, embedding, floats from chunks as others
       where knowledge_id = ${knowledge_id} and embedding is not null and embedding_version = ${embedding_version}
         and sha256 in (
           select sha256 from chunks
@@ -120,28 +120,47 @@ export async function insertEmbeddingCall(db: Db, call: EmbeddingCall): Promise<
 }
 
 /**
- * Writes embeddings of chunks, in their order, with the call that was paid for them: a retry finds both, or neither. What
- * another model has embedded meanwhile, or is gone, is left alone.
+ * Writes embeddings of chunks, in their order, with the call that was paid for them: a retry finds both, or neither. Where
+ * the base has another model by now, the call alone is written.
  */
 export function saveEmbeddings(
   db: Db,
-  { document_id, embedding_version }: Omit<EmbeddedBy, 'knowledge_id'>,
-  embedded: { position: number; embedding: ArrayLike<number> }[],
+  { document_id, knowledge_id, embedding_version }: EmbeddedBy,
+  embedded: { position: number; embedding: Float32Array }[],
   call?: EmbeddingCall,
 ): Promise<void> {
-  const rows = embedded.map(({ position, embedding }) => ({ position, embedding: Array.from(embedding, rounded) }));
+  const rows = embedded.map(({ position, embedding }) => ({
+    position,
+    embedding: Array.from(embedding, rounded),
+    floats: bytesOf(embedding).toString('base64'),
+  }));
   return db.transaction().execute(async (trx) => {
     if (call) await insertEmbeddingCall(trx, call);
+    const base = trx
+      .selectFrom('knowledge_bases')
+      .select('knowledge_id')
+      .where('knowledge_id', '=', knowledge_id)
+      .where('embedding_version', '=', embedding_version)
+      // Nobody changes the model meanwhile.
+      .forShare();
+    if (!(await base.executeTakeFirst())) return;
     await sql`
-      update chunks set embedding = given.embedding, embedding_version = ${embedding_version}
-      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as given (position integer, embedding real[])
+      update chunks set embedding = given.embedding, floats = decode(given.floats, 'base64'), embedding_version = ${embedding_version}
+      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as given (
+        position integer, embedding real[], floats text)
       where document_id = ${document_id} and chunks.position = given.position`.execute(trx);
   });
 }
 
-/** What a float of 32 bits holds. */
+/** All that a float of 32 bits holds. */
 function rounded(value: number): number {
-  return Number(value.toPrecision(8));
+  return Number(value.toPrecision(9));
+}
+
+function bytesOf(embedding: Float32Array): Buffer {
+  const bytes = Buffer.alloc(embedding.length * 4);
+  for (const [index, value] of embedding.entries()) bytes.writeFloatBE(value, index * 4);
+  return bytes;
 }
 
 /** How many chunks of a document are embedded, for its readers. */

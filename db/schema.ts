@@ -790,6 +790,8 @@ interface ChunkTable {
   sha256: string;
   search: string;
   embedding: number[] | null;
+  /** The same as bytes, each number in the order of the network (big-endian). */
+  floats: Buffer | null;
   embedding_version: number | null;
   dimensions: GeneratedAlways<number | null>;
 }

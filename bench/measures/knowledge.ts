@@ -132,16 +132,17 @@ async function fill(database: string, knowledge_id: string): Promise<void> {
       ${perDocument}, ${perDocument}, now()
     from ${documents}`.execute(db);
   await sql`
-    insert into chunks (document_id, position, knowledge_id, text, sha256, search, embedding, embedding_version)
+    insert into chunks (document_id, position, knowledge_id, text, sha256, search, embedding, floats, embedding_version)
     select ${knowledge_id} || '_' || n, k, ${knowledge_id}, words, n || '/' || k,
-      array_to_tsvector(array[${knowledge_id}]) || to_tsvector('pg_catalog.english', words),
-      (
-        select array_agg((random() - 0.5) / 5.65)::real[] from generate_series(1, ${hashDimensions}::integer) as d where d > 0 * k
-      ), 1
+      array_to_tsvector(array[${knowledge_id}]) || to_tsvector('pg_catalog.english', words), embedding, floats, 1
     from ${documents}, generate_series(1, ${perDocument}::integer) as k,
-    lateral (select string_agg(${word}, ' ') as words from generate_series(1, 100) as w where w > 0 * k * n) as said`.execute(
-    db,
-  );
+    lateral (select string_agg(${word}, ' ') as words from generate_series(1, 100) as w where w > 0 * k * n) as said,
+    lateral (
+      select array_agg(value order by d) as embedding, string_agg(float4send(value), '' order by d) as floats
+      from (
+        select d, ((random() - 0.5) / 5.65)::real as value from generate_series(1, ${hashDimensions}::integer) as d where d > 0 * k
+      ) as numbers
+    ) as embedded`.execute(db);
   await sql`select use_pgvector()`.execute(db);
   await sql`vacuum analyze chunks, documents`.execute(db);
   await db.destroy();

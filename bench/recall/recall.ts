@@ -28,7 +28,7 @@ const signal = new AbortController().signal;
 async function addDocument(db: Db, name: string): Promise<number> {
   const bytes = new Uint8Array(await readFile(path.join(root, 'docs', name)));
   const chunks: NewChunk[] = [];
-  await extract({ format: 'markdown', bytes }, (told) => void chunks.push(...told.chunks), signal);
+  await extract(account_id, { format: 'markdown', bytes }, (told) => void chunks.push(...told.chunks), signal);
   const document_id = `doc_${name.replace(/\W/, '_')}`;
   const row = { document_id, account_id, knowledge_id, name, file_id: '', media_type: '', size: 0, sha256: '' };
   await db
@@ -41,7 +41,7 @@ async function addDocument(db: Db, name: string): Promise<number> {
   const texts = left.map(({ heading, text }) => (heading ? `${heading}\n${text}` : text));
   const { vectors } = await embed(depsOf(db), base, { texts, role: 'passage' }, { signal, timeout_ms: 1_000 });
   const rows = left.map(({ position }, index) => ({ position, embedding: vectors[index]! }));
-  await saveEmbeddings(db, { document_id, embedding_version: 1 }, rows);
+  await saveEmbeddings(db, { document_id, knowledge_id, embedding_version: 1 }, rows);
   await db
     .updateTable('documents')
     .set({ chunks_done: chunks.length })

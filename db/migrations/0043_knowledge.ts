@@ -66,6 +66,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       search tsvector not null,
       -- A unit vector, and which version of the base's model has made it.
       embedding real[],
+      -- The same as bytes, each number in the order of the network: four times as fast to read for who has no pgvector.
+      floats bytea,
       embedding_version integer,
       dimensions integer generated always as (cardinality(embedding)) stored,
       primary key (document_id, position)
@@ -74,6 +76,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     create index chunks_knowledge on chunks (knowledge_id, document_id);
     create index chunks_same on chunks (knowledge_id, sha256) where embedding is not null;
     -- Numbers are not compressed by much, and are read faster as they are.
-    alter table chunks alter column embedding set storage external;
+    alter table chunks alter column embedding set storage external, alter column floats set storage external;
   `.execute(db);
 }

@@ -4,7 +4,7 @@ import {
   listEmbeddings,
   type EmbeddedDocument,
   type Found,
-  type SentEmbedding,
+  type EmbeddingBytes,
 } from '../../db/chunk-search.ts';
 import type { Db } from '../../db/index.ts';
 import type { SearchedBase } from '../../db/knowledge-bases.ts';
@@ -114,8 +114,8 @@ async function* load(
   const dimensions = base.dimensions!;
   const byId = new Map(documents.map((document) => [document.document_id, document]));
   const ids = [...byId.keys()];
-  const limit = Math.ceil(atOnce / (dimensions * 16));
-  let own: SentEmbedding[] = [];
+  const limit = Math.ceil(atOnce / (dimensions * 8));
+  let own: EmbeddingBytes[] = [];
   for (let after = { document_id: '', position: 0 }; ;) {
     const rows = await listEmbeddings(db, base, ids, after, limit);
     for (const row of rows) {
@@ -131,11 +131,11 @@ async function* load(
   if (own[0]) yield [byId.get(own[0].document_id)!, blockOf(own, dimensions)];
 }
 
-function blockOf(rows: SentEmbedding[], dimensions: number): Block {
+function blockOf(rows: EmbeddingBytes[], dimensions: number): Block {
   const vectors = new Float32Array(rows.length * dimensions);
-  for (const [row, { sent }] of rows.entries()) {
+  for (const [row, { floats }] of rows.entries()) {
     for (let index = 0; index < dimensions; index += 1) {
-      vectors[row * dimensions + index] = sent.readFloatBE(24 + index * 8);
+      vectors[row * dimensions + index] = floats.readFloatBE(index * 4);
     }
   }
   return { positions: rows.map(({ position }) => position), vectors };

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { comparedWhole } from '../../db/chunk-search.ts';
+import { saveEmbeddings } from '../../db/chunks.ts';
 import { createDb } from '../../db/index.ts';
 import { migrateToLatest } from '../../db/migrate.ts';
 import { startPostgres } from '../../src/embedded/postgres.ts';
@@ -15,6 +16,7 @@ import { findPgvector } from '../harness/pgvector.ts';
 /** The same answers with pgvector and without. */
 
 const settings = await findPgvector();
+const aardvark = 'an aardvark in the attic';
 
 const documents: [name: string, content: string][] = [
   ['returns.md', '# Returns\nGoods may be returned within thirty days of delivery, at our cost.'],
@@ -64,25 +66,24 @@ test.skipIf(!settings)('with pgvector, with its index, and without it', { timeou
     // As if there were so many that neighbours are looked for by the index: random ones, and one that is exactly what is looked for.
     const document_id = (await knowledge.index(knowledge_id, { content: 'Many.', name: 'many.txt' }))[0]!.document_id;
     await sql`
-      insert into chunks (document_id, position, knowledge_id, text, sha256, search, embedding, embedding_version)
-      select ${document_id}, 1 + n, ${knowledge_id}, 'Noise.', n::text, '',
-        (select array_agg(random() - 0.5 + n * 0 order by d)::real[] from generate_series(1, 384) as d), 1
-      from generate_series(1, 500) as n`.execute(db);
-    const planted = `{${(await unitOf('an aardvark in the attic')).join()}}`;
-    await sql`
-      update chunks set embedding = ${planted}::real[] where document_id = ${document_id} and position = 471`.execute(
+      insert into chunks (document_id, position, knowledge_id, text, sha256, search)
+      select ${document_id}, 1 + n, ${knowledge_id}, 'Noise.', n::text, '' from generate_series(1, 500) as n`.execute(
       db,
     );
+    const noise = Array.from({ length: 500 }, (_, n) => ({
+      position: n + 2,
+      embedding: unit(n === 469 ? hashVector(aardvark) : Float32Array.from({ length: 384 }, () => Math.random() - 0.5)),
+    }));
+    await saveEmbeddings(db, { document_id, knowledge_id, embedding_version: 1 }, noise);
     await sql`update documents set chunks = ${comparedWhole + 1}, chunks_done = ${comparedWhole + 1}
       where document_id = ${document_id}`.execute(db);
-    const aardvark = async () =>
-      (await knowledge.search(knowledge_id, 'an aardvark in the attic', { limit: 1 })).results[0];
-    const byIndex = await aardvark();
+    const nearest = async () => (await knowledge.search(knowledge_id, aardvark, { limit: 1 })).results[0];
+    const byIndex = await nearest();
     expect(byIndex).toMatchObject({ document: 'many.txt', position: 471, vector_rank: 1 });
     expect(byIndex!.similarity).toBeCloseTo(1, 4);
 
     await sql`drop extension vector cascade`.execute(db);
-    expect(await aardvark()).toMatchObject({ document: 'many.txt', position: 471, vector_rank: 1 });
+    expect(await nearest()).toMatchObject({ document: 'many.txt', position: 471, vector_rank: 1 });
     await knowledge.call('DELETE', `/${knowledge_id}/documents/${document_id}`);
     expect(await searchAll()).toEqual(withIt);
     await orchflow.stop();
@@ -93,8 +94,7 @@ test.skipIf(!settings)('with pgvector, with its index, and without it', { timeou
   }
 });
 
-async function unitOf(text: string): Promise<number[]> {
-  const vector = [...hashVector(text)];
+function unit(vector: Float32Array): Float32Array {
   const length = Math.hypot(...vector);
   return vector.map((value) => value / length);
 }

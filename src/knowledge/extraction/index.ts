@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import { createThreads } from '../../javascript/threads.ts';
 import { extractionMemory_mb, extractionTimeout_ms } from '../bounds.ts';
 import type { Reading, Told } from './read.ts';
 import type { Said } from './thread.ts';
@@ -15,21 +16,27 @@ export { Unreadable } from './unreadable.ts';
 
 /** How often it is looked at what a thread has taken. */
 const interval_ms = 50;
+/** Each may have its memory. Of two, one is for another account. */
+const maxThreads = 2;
+/** For so long a thread is waited for here, in milliseconds. */
+const patience = 60_000;
 
-let last: Promise<unknown> = Promise.resolve();
+const threads = createThreads(maxThreads, patience);
 
 /**
- * Reads a document, one at a time in this process. `tell` hears each part of it, in their order; the bytes are gone afterwards.
- * @throws Unreadable when it cannot be read, or meets its bounds; `signal.reason` when cancelled.
+ * Reads a document of the owner, an account. `tell` hears each part of it, in their order; the bytes are gone afterwards.
+ * @throws Unreadable when it cannot be read, or meets its bounds; NoThreadError when it has not begun; `signal.reason` when cancelled.
  */
-export function extract(reading: Reading, tell: (told: Told) => void, signal: AbortSignal): Promise<void> {
-  const turn = last.then(() => inThread(reading, tell, signal));
-  last = turn.catch(() => {});
-  return turn;
+export function extract(
+  owner: string,
+  reading: Reading,
+  tell: (told: Told) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  return threads.run(owner, signal, () => inThread(reading, tell, signal));
 }
 
 async function inThread(reading: Reading, tell: (told: Told) => void, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
   const thread = new Worker(new URL('./thread.ts', import.meta.url), {
     workerData: reading,
     transferList: [reading.bytes.buffer as ArrayBuffer],
@@ -69,18 +76,14 @@ async function inThread(reading: Reading, tell: (told: Told) => void, signal: Ab
 const tooLong = `It takes longer to read than ${extractionTimeout_ms / 1_000} seconds.`;
 const tooMuch = `It needs more memory to be read than ${extractionMemory_mb} MiB.`;
 
-/**
- * The limit of a thread's heap does not count buffers, which is where archives and streams are unpacked. What the whole process
- * has taken since is looked at: one document is read at a time.
- */
+/** The limit of a thread's heap does not count buffers, which is where archives and streams are unpacked. */
 async function watchMemory(thread: Worker, stop: AbortSignal): Promise<void> {
-  const before = process.memoryUsage.rss();
   while (!stop.aborted) {
     await sleep(interval_ms, undefined, { signal: stop }).catch(() => {});
-    const grown = process.memoryUsage.rss() - before;
-    if (!stop.aborted && grown > 1.5 * extractionMemory_mb * 1024 * 1024) {
-      void thread.terminate();
-      throw new Unreadable(tooMuch);
-    }
+    // It has ended when there are none.
+    const heap = await thread.getHeapStatistics().catch(() => undefined);
+    if (!heap || heap.used_heap_size + heap.external_memory < extractionMemory_mb * 1024 * 1024) continue;
+    void thread.terminate();
+    throw new Unreadable(tooMuch);
   }
 }
