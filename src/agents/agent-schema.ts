@@ -44,7 +44,7 @@ const said = {
     .transform((ids) => [...new Set(ids)])
     .meta({
       description:
-        'Knowledge bases of `/v1/knowledge`: with any, it has the tool `search_knowledge`, which searches in them.',
+        'Knowledge bases of `/v1/knowledge`: with any, it has the tool `search_knowledge`, which searches in them. The key needs `knowledge:read`.',
       example: ['kb_abc123'],
     }),
   max_turns: z.int().min(1).max(50).meta({

@@ -15,6 +15,7 @@ import { findActiveProvider } from '../../db/providers.ts';
 import type { AgentSpec } from '../../db/schema.ts';
 import type { ToolChoice } from '../../workflows/contract/definition.ts';
 import type { Principal } from '../accounts/principal.ts';
+import { hasScope, missingScope } from '../accounts/scopes.ts';
 import { DomainError, notFound, providerNotFound, requireNone } from '../errors.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import type { Tool } from '../tools/index.ts';
@@ -131,8 +132,12 @@ async function knownParts(
   return { ...known, tools: chosen! };
 }
 
-/** Throws `InvalidInputError` at those that are no knowledge bases of the account. */
-async function requireBases(db: Db, { account_id }: Principal, knowledge: string[]): Promise<void> {
+/**
+ * What an agent searches in can be read in what it says. Throws `MISSING_SCOPE` for a key that may not, and `InvalidInputError` at
+ * those that are no knowledge bases of the account.
+ */
+async function requireBases(db: Db, { account_id, scopes }: Principal, knowledge: string[]): Promise<void> {
+  if (knowledge.length > 0 && !hasScope(scopes, 'knowledge:read')) throw missingScope('knowledge:read', ['knowledge']);
   const known = new Set(await listKnownBases(db, account_id, knowledge));
   const unknown = knowledge.flatMap((id, index) => (known.has(id) ? [] : [index]));
   const detail = 'is not a knowledge base of this account';

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { registerAgent, runAgent } from '../harness/agent.ts';
 import { knowledgeOf, type KnowledgeClient } from '../harness/knowledge.ts';
 import { expectProblem } from '../harness/problem.ts';
+import { send } from '../harness/raw.ts';
 import { useStory } from '../harness/story.ts';
 
 /** Agents that search in knowledge bases. */
@@ -87,5 +88,15 @@ test("another account's base, and one that there is not, are refused where they 
     const errors = [{ pointer: '/knowledge/0', detail: 'is not a knowledge base of this account' }];
     expectProblem(answer, { status: 422, code: 'VALIDATION_FAILED', errors });
   }
+  const { api_key } = (await story.user.post('/keys', { name: 'Agents', scopes: ['agents:write'] })).body;
+  const mine = await knowledgeOf(story.orchflow.url, story.user).create();
+  const headers = { 'x-api-key': api_key, 'content-type': 'application/json' };
+  const asked = JSON.stringify({ name: 'spy', knowledge: [mine] });
+  expectProblem(await send(story.orchflow.url, 'POST', '/api/v1/agents', headers, asked), {
+    status: 403,
+    code: 'MISSING_SCOPE',
+    scope: 'knowledge:read',
+    errors: [{ pointer: '/knowledge', detail: 'is no scope of the key that asks' }],
+  });
   expect((await story.user.post('/agents', { name: 'sly', tools: ['search_knowledge'] })).status).toBe(422);
 });
