@@ -186,3 +186,22 @@ export async function countChunks(db: Db, knowledge_id: string): Promise<number>
     .executeTakeFirstOrThrow();
   return count;
 }
+
+const removedAtOnce = 5_000;
+
+/** Takes away the chunks of documents that are deleted, a few thousand in a statement. May be done by several at once. */
+export async function removeGoneChunks(db: Db, signal?: AbortSignal): Promise<void> {
+  for (;;) {
+    const gone = await db.selectFrom('gone_documents').select('document_id').limit(100).execute();
+    if (gone.length === 0) return;
+    for (const { document_id } of gone) {
+      for (let removed = removedAtOnce; removed === removedAtOnce && !signal?.aborted;) {
+        const some = sql`select ctid from chunks where document_id = ${document_id} limit ${removedAtOnce}`;
+        const { numAffectedRows } = await sql`delete from chunks where ctid = any(array(${some}))`.execute(db);
+        removed = Number(numAffectedRows);
+      }
+      if (signal?.aborted) return;
+      await db.deleteFrom('gone_documents').where('document_id', '=', document_id).execute();
+    }
+  }
+}

@@ -57,6 +57,7 @@ export interface Database {
   knowledge_bases: KnowledgeBaseTable;
   documents: DocumentTable;
   chunks: ChunkTable;
+  gone_documents: GoneDocumentTable;
 }
 
 /** Read as `T`, written as JSON text. */
@@ -776,6 +777,11 @@ interface DocumentTable {
   indexed_at: string | null;
 }
 export type KnowledgeDocument = Selectable<DocumentTable>;
+
+/** Those that are deleted, whose chunks go after them. */
+interface GoneDocumentTable {
+  document_id: string;
+}
 
 /** A passage of a document, as it is found. */
 interface ChunkTable {

@@ -55,7 +55,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     create index documents_account on documents (account_id);
 
     create table chunks (
-      document_id text not null references documents on delete cascade,
+      -- Not a reference: they go after their document, many at a time, which nobody waits for.
+      document_id text not null,
       position integer not null,
       knowledge_id text not null,
       page integer,
@@ -75,6 +76,11 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     create index chunks_search on chunks using gin (search);
     create index chunks_knowledge on chunks (knowledge_id, document_id);
     create index chunks_same on chunks (knowledge_id, sha256) where embedding is not null;
+    -- Documents that are deleted, and have chunks yet.
+    create table gone_documents (document_id text primary key);
+    create function note_gone_documents() returns trigger language plpgsql as 'begin return null; end';
+    create trigger note_gone_documents after delete on documents referencing old table as gone
+      for each statement execute function note_gone_documents();
     -- Numbers are not compressed by much, and are read faster as they are.
     alter table chunks alter column embedding set storage external, alter column floats set storage external;
   `.execute(db);

@@ -15,6 +15,7 @@ import { forgetFiles } from '../files/keep.ts';
 import type { FileStore } from '../files/store.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import { DEFAULT_EMBEDDING_MODELS, hasEmbeddings } from '../llm/index.ts';
+import { forgetChunks } from './documents.ts';
 import { hashDimensions, hashModel } from './hash-embedder.ts';
 
 /** Knowledge bases of accounts: each has one model of embeddings, which all of its documents are embedded by. */
@@ -83,6 +84,7 @@ export async function removeKnowledgeBase(deps: Deps, { account_id }: Principal,
   const file_ids = await deleteKnowledgeBase(deps.db, account_id, knowledge_id);
   if (!file_ids) throw notFound('Knowledge base');
   forgetFiles(deps, file_ids);
+  forgetChunks(deps);
 }
 
 const hashed: EmbeddingChange = { provider_id: null, embedding_model: hashModel, dimensions: hashDimensions };

@@ -1,3 +1,4 @@
+import { removeGoneChunks } from '../../db/chunks.ts';
 import {
   deleteDocument,
   findDocument,
@@ -94,4 +95,10 @@ export async function removeDocument(
   const file_id = await deleteDocument(deps.db, { account_id, ...which });
   if (file_id === undefined) throw notFound('Document');
   forgetFiles(deps, [file_id]);
+  forgetChunks(deps);
+}
+
+/** Takes away the chunks of what is deleted, which nobody finds any more: in the background, or later. */
+export function forgetChunks({ db, log }: Pick<FileDeps, 'db' | 'log'>): void {
+  void removeGoneChunks(db).catch((err: unknown) => log.warn({ err }, 'chunks are not taken away yet'));
 }

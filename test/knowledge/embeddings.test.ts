@@ -200,8 +200,10 @@ test.each(['document', 'base'])(
     expect((await knowledge.call('DELETE', path)).status).toBe(200);
     const handle = orchflow.client.workflow.getHandle(`${document_id}/index/1`);
     await until(async () => (await handle.describe()).status.name === 'CANCELLED', 'its workflow has ended');
-    const { rows } = await sql`select from chunks where document_id = ${document_id}`.execute(orchflow.db);
-    expect(rows).toEqual([]);
+    await until(async () => {
+      const { rows } = await sql`select from chunks where document_id = ${document_id}`.execute(orchflow.db);
+      return rows.length === 0;
+    }, 'nothing of it is left');
     expect((await user.get(`/files/${file_id}`)).status).toBe(404);
   },
 );
