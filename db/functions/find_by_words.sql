@@ -5,31 +5,52 @@ create or replace function find_by_words(for_base text, words text[], most integ
 returns table (document_id text, "position" integer, score double precision) language plpgsql stable as $$
 #variable_conflict use_column
 declare
-  -- So many passages are compared, or those of one word, of which there may be more.
-  enough constant integer := 3000;
-  most_of_one constant integer := 20000;
+  -- So many passages are looked at to tell how common words are, and to begin with, in those of each document.
+  sampled constant integer := 1000;
+  -- So many are compared, and so many more of a single word.
+  enough constant integer := 1000;
   of_base constant tsquery := quote_literal(for_base)::tsquery;
+  documents_found integer;
   total double precision;
+  asked tsquery[];
+  looked_at integer;
   compared integer := 0;
   wanted tsquery;
   terms tsquery[] := '{}';
   weights double precision[] := '{}';
   term record;
 begin
-  select sum(chunks) into total from documents where knowledge_id = for_base;
+  select count(*), sum(chunks) into documents_found, total from documents where knowledge_id = for_base and chunks > 0;
+  select array_agg(quote_literal(lexeme)::tsquery) into asked
+  from unnest(tsvector_to_array(to_tsvector('pg_catalog.english', array_to_string(words, ' ')))) as lexeme;
+  if asked is null or documents_found = 0 then
+    return;
+  end if;
   for term in
-    select query, found
-    from (
-      select quote_literal(lexeme)::tsquery as query
-      from unnest(tsvector_to_array(to_tsvector('pg_catalog.english', array_to_string(words, ' ')))) as lexeme
-    ) as asked,
-    lateral (
-      select count(*) as found from (
-        select from chunks where search @@ (of_base && query) limit most_of_one) as having_it
-    ) as counted
-    where found > 0
+    with sample as materialized (
+      select search
+      from documents,
+      lateral (
+        select search from chunks
+        where chunks.document_id = documents.document_id and position <= ceil(sampled::float8 / documents_found)
+      ) as first_ones
+      where knowledge_id = for_base
+      limit sampled
+    ),
+    size as (select count(*) as size from sample)
+    select query,
+      case
+        -- Common enough to be told by the sample, or there are no more than that.
+        when in_sample >= 10 or size >= total then in_sample * total / size
+        else (
+          select count(*) from (
+            select from chunks where search @@ (of_base && query) limit enough) as having_it)
+      end as found
+    from unnest(asked) as query, size,
+    lateral (select count(*) as in_sample from sample where search @@ query) as counted
     order by found
   loop
+    continue when term.found = 0;
     terms := terms || term.query;
     weights := weights || ln(1 + total / term.found);
     if wanted is null or compared + term.found <= enough then
@@ -47,7 +68,7 @@ begin
       where search @@ (of_base && wanted) and knowledge_id = for_base
         and document_id in (
           select document_id from documents where knowledge_id = for_base and indexed_at is not null)
-      limit most_of_one
+      limit 5 * enough
     ) as near,
     lateral (
       select sum(weight * ts_rank(search, query, 1)) as rank from unnest(terms, weights) as asked (query, weight)
