@@ -114,13 +114,7 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/people', peopleRouter);
   app.route('/api/v1/inbox', inboxRouter);
   app.route('/api/v1/files', filesRouter);
-
-  app.route('/v1/agents', orchstackAgentsRouter);
-  app.route('/v1/agents', orchstackAgentRunsRouter);
-  app.route('/v1/runs', orchstackRunsRouter);
-  app.route('/v1/runs', orchstackGatesRouter);
-  app.route('/v1/knowledge', knowledgeRouter);
-  app.route('/v1/knowledge', documentsRouter);
+  mountOrchstack(app);
 
   app.notFound((c) => answerError(new HttpError('NOT_FOUND', 'Page not found.'), c));
   app.onError((error, c) => {
@@ -138,6 +132,15 @@ export function createApp(deps: AppDeps) {
   });
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
   return app;
+}
+
+function mountOrchstack(app: ReturnType<typeof createRouter>) {
+  app.route('/v1/agents', orchstackAgentsRouter);
+  app.route('/v1/agents', orchstackAgentRunsRouter);
+  app.route('/v1/runs', orchstackRunsRouter);
+  app.route('/v1/runs', orchstackGatesRouter);
+  app.route('/v1/knowledge', knowledgeRouter);
+  app.route('/v1/knowledge', documentsRouter);
 }
 
 function mountDocs(app: ReturnType<typeof createRouter>, version: string) {

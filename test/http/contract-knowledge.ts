@@ -9,6 +9,7 @@ export async function callKnowledge(call: Call): Promise<void> {
   const { knowledge_id } = (await call('POST', all, {}, { name: 'Handbook' })).body;
   await call('POST', all, {}, {});
   await call('POST', all, {}, { name: 'Handbook', embedding: { provider_id: 'prv_unknown' } });
+  await call('POST', all, {}, { name: 'Prices' });
   await call('GET', `${all}?limit=1`);
   const { body, headers } = formOf(filePart('Goods may be returned within thirty days.', 'notes.md', 'files'));
   const { documents } = (await call('POST', `${one}/upload`, { knowledge_id }, body, undefined, headers)).body;
@@ -21,9 +22,10 @@ export async function callKnowledge(call: Call): Promise<void> {
     const ids = { knowledge_id: id, document_id };
     await call('GET', one, ids);
     await call('PATCH', one, ids, { description: 'What everybody should know.' });
+    await call('PATCH', one, ids, {}, undefined, { 'if-match': '"0"' });
     await call('POST', `${one}/search`, ids, { query: 'How long for a return?' });
     await call('POST', `${one}/upload`, ids, body, undefined, headers);
-    await call('GET', `${one}/documents`, ids);
+    await call('GET', `${one}/documents?limit=1`, ids);
     await call('GET', document, ids);
     await call('DELETE', document, ids);
     await call('DELETE', one, ids);
