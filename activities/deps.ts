@@ -1,6 +1,7 @@
 import type { ManagedLimits } from '../db/managed-budget.ts';
 import type { LiveSender } from '../db/live.ts';
 import type { KeyRing } from '../src/crypto.ts';
+import type { VectorCache } from '../src/knowledge/vectors.ts';
 import type { Operators } from '../src/temporal/operators.ts';
 import type { GoalDeps } from '../src/runs/goals.ts';
 import type { Courier } from '../src/webhooks/courier.ts';
@@ -11,6 +12,7 @@ export type ActivityDeps = GoalDeps & {
   live: LiveSender;
   operators: Operators;
   courier: Courier;
+  vectors: VectorCache;
   encryptionKey: KeyRing;
   /** For the URLs of accounts: may go only where the operator allows it. */
   fetch: typeof fetch;

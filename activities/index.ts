@@ -1,6 +1,7 @@
 import type { ActivityDeps } from './deps.ts';
 import { createAgentActivities } from './agent-runs.ts';
 import { createGateActivities } from './gates.ts';
+import { createIndexingActivities } from './indexing.ts';
 import { createPlanningActivities } from './planning.ts';
 import { createProgressActivities } from './progress.ts';
 import { createStepActivities } from './steps.ts';
@@ -17,6 +18,7 @@ export function createActivities(deps: ActivityDeps) {
     ...createStepActivities(deps),
     ...createAgentActivities(deps),
     ...createGateActivities(deps),
+    ...createIndexingActivities(deps),
     ...createProgressActivities(deps),
     ...createWebhookActivities(deps),
   };

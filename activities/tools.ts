@@ -7,9 +7,10 @@ import { findApproval, findToolResult, insertToolResult, type ToolResult } from 
 import type { Work } from '../db/work.ts';
 import { decrypt, mcpServerContext, OtherKeyError, sha256, type KeyRing } from '../src/crypto.ts';
 import { NoThreadError } from '../src/javascript/index.ts';
+import { searchKnowledgeTool } from '../src/knowledge/search-tool.ts';
 import { parseToolArguments, type ToolDefinition } from '../src/llm/index.ts';
 import { callMcpTool, maxResultLength, ToolError, wireName, type McpTarget, type Tool } from '../src/tools/index.ts';
-import type { AgentTool } from '../workflows/contract/definition.ts';
+import { searchKnowledge, type AgentTool } from '../workflows/contract/definition.ts';
 import { storable } from '../workflows/contract/form.ts';
 import type { Progress, ToolRequest } from '../workflows/contract/states.ts';
 import { atWork, keep } from './at-work.ts';
@@ -38,7 +39,7 @@ export async function offerTools(
   wanted: AgentTool[],
 ): Promise<{ offered: OfferedTool[]; missing: AgentTool[] }> {
   const found = await Promise.all(
-    wanted.map(async (tool) => ({ tool, ours: await findTool(deps, account_id, tool.name) })),
+    wanted.map(async (tool) => ({ tool, ours: await findTool(deps, account_id, tool.name, tool.knowledge?.join()) })),
   );
   return {
     offered: found.flatMap(({ tool, ours }) => {
@@ -143,7 +144,7 @@ async function runTool(
   const deadline = AbortSignal.timeout(timeout_ms);
   const signal = AbortSignal.any([cancellationSignal, deadline]);
   try {
-    const tool = name === null || is_withdrawn ? undefined : await findTool(deps, account_id, name);
+    const tool = name === null || is_withdrawn ? undefined : await findTool(deps, account_id, name, source);
     if (!tool) throw new ToolError(`There is no tool "${name ?? called}".`);
     // Those that 0.1.0 journalled have none; what a person has approved of them is made.
     if (source !== tool.source && !(source === undefined && approved_at)) {
@@ -163,13 +164,20 @@ async function runTool(
   }
 }
 
-/** A tool of ours, or `server.tool` of one of the account's MCP servers. Undefined when there is none of this name now. */
+/**
+ * A tool of ours, or `server.tool` of one of the account's MCP servers. Undefined when there is none of this name now. What
+ * searches in knowledge bases has their ids for its source.
+ */
 async function findTool(
   deps: ActivityDeps,
   account_id: string,
   name: string,
+  source: string | undefined,
 ): Promise<(Tool & { source?: string }) | undefined> {
   const { db, encryptionKey, fetch } = deps;
+  if (name === searchKnowledge && source) {
+    return { ...(await searchKnowledgeTool(deps, account_id, source.split(','))), source };
+  }
   const dot = name.indexOf('.');
   if (dot < 0) return deps.tools.find((tool) => tool.name === name);
   const server = await findMcpServer(db, account_id, name.slice(0, dot));

@@ -7,6 +7,7 @@ import { attack } from './measures/attack.ts';
 import { firstToken } from './measures/first-token.ts';
 import { growth } from './measures/growth.ts';
 import { inbox } from './measures/inbox.ts';
+import { knowledge } from './measures/knowledge.ts';
 import { postRuns, readRuns } from './measures/requests.ts';
 import { gateToEnd, overhead, twentyAtOnce, twoHundredAtOnce } from './measures/runs.ts';
 import { start } from './measures/start.ts';
@@ -37,6 +38,7 @@ const measures: Measure[] = [
   idleStreams,
   { name: 'first token', table: firstToken },
   { name: 'inbox', table: inbox },
+  { name: 'knowledge', table: knowledge },
   { name: 'growth', table: growth },
   takeover,
   start,

@@ -60,6 +60,7 @@ export type Holdings = {
   mcp_servers: number;
   orchestrations: number;
   agents: number;
+  knowledge_bases: number;
   files: number;
   people: number;
 };
@@ -74,6 +75,7 @@ export async function countHoldings(db: Db, account_id: string): Promise<Holding
       (select count(*) from mcp_servers where account_id = ${account_id}) as mcp_servers,
       (select count(*) from orchestrations where account_id = ${account_id}) as orchestrations,
       (select count(*) from agents where account_id = ${account_id}) as agents,
+      (select count(*) from knowledge_bases where account_id = ${account_id}) as knowledge_bases,
       (select count(*) from files where account_id = ${account_id}) as files,
       (select count(*) from people where account_id = ${account_id}) as people`.execute(db);
   return rows[0]!;
@@ -97,6 +99,7 @@ export async function closeAccount(db: Db, account_id: string): Promise<void> {
       'mcp_servers',
       'orchestrations',
       'agents',
+      'knowledge_bases',
       'idempotency_keys',
     ] as const;
     for (const table of tables) await trx.deleteFrom(table).where('account_id', '=', account_id).execute();

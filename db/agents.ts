@@ -96,24 +96,31 @@ async function insertVersion(trx: Db, agent_id: string, number: number, spec: Ag
 }
 
 /** The newest version of the account's agent of this id. */
-export function findAgent(db: Db, account_id: string, agent_id: string): Promise<AgentVersion | undefined> {
-  return wholeVersions(db, account_id)
+export async function findAgent(db: Db, account_id: string, agent_id: string): Promise<AgentVersion | undefined> {
+  const found = await wholeVersions(db, account_id)
     .where('agents.agent_id', '=', agent_id)
     .whereRef('number', '=', 'latest')
     .executeTakeFirst();
+  return found && { ...found, spec: whole(found.spec) };
+}
+
+/** Versions of the releases before have no knowledge. */
+function whole(spec: AgentSpec): AgentSpec {
+  return { ...spec, knowledge: spec.knowledge ?? [] };
 }
 
 /** The version of this number of the account's agent. */
-export function findAgentVersion(
+export async function findAgentVersion(
   db: Db,
   account_id: string,
   agent_id: string,
   number: number,
 ): Promise<AgentVersion | undefined> {
-  return wholeVersions(db, account_id)
+  const found = await wholeVersions(db, account_id)
     .where('agents.agent_id', '=', agent_id)
     .where('number', '=', number)
     .executeTakeFirst();
+  return found && { ...found, spec: whole(found.spec) };
 }
 
 /** An agent as it is named: by its id or else its name, and the number of its version, or null for the newest. */

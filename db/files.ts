@@ -1,7 +1,7 @@
-import { sql } from 'kysely';
+import { sql, type Transaction } from 'kysely';
 import type { Db } from './index.ts';
 import { holdAccount, limitReached, LimitReached } from './limits.ts';
-import type { File } from './schema.ts';
+import type { Database, File } from './schema.ts';
 
 const viewColumns = ['file_id', 'name', 'media_type', 'size', 'sha256', 'created_at'] as const;
 
@@ -66,6 +66,37 @@ export function finishFile(
       .returning(viewColumns)
       .executeTakeFirst();
   });
+}
+
+/**
+ * Notes that files are in the store, in one transaction with what `alongside` does. False, and nothing is noted, where it says so,
+ * or one of them took longer than an upload may.
+ */
+export async function finishFiles(
+  db: Db,
+  account_id: string,
+  file_ids: string[],
+  alongside: (trx: Transaction<Database>) => Promise<boolean>,
+): Promise<boolean> {
+  return db.transaction().execute(async (trx) => {
+    await holdAccount(trx, account_id);
+    if (!(await alongside(trx))) return false;
+    const { numUpdatedRows } = await trx
+      .updateTable('files')
+      .set({ status: 'stored' })
+      .where('file_id', 'in', file_ids)
+      .where('account_id', '=', account_id)
+      .where('status', '=', 'uploading')
+      .executeTakeFirst();
+    if (Number(numUpdatedRows) < file_ids.length) throw new Error('An upload took longer than it may.');
+    return true;
+  });
+}
+
+/** Nobody finds these files any more that are there; the store is to follow. */
+export async function deleteFiles(trx: Transaction<Database>, file_ids: string[]): Promise<void> {
+  if (file_ids.length === 0) return;
+  await trx.updateTable('files').set(forgotten).where('file_id', 'in', file_ids).execute();
 }
 
 function ownFiles(db: Db, account_id: string) {

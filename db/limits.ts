@@ -23,6 +23,7 @@ const limited = {
   agents: 'Delete one.',
   'OAuth clients': 'Delete one.',
   'versions of this agent': 'Register a new agent.',
+  'knowledge bases': 'Delete one.',
 };
 
 export type Limited = keyof typeof limited;

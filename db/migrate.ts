@@ -63,4 +63,6 @@ async function replaceFunctions(trx: Kysely<any>): Promise<void> {
   for (const name of files.toSorted()) {
     await sql.raw(await fs.readFile(path.join(functionsFolder, name), 'utf8')).execute(trx);
   }
+  // The server may have it since the last time.
+  await sql`select use_pgvector()`.execute(trx);
 }

@@ -13,6 +13,7 @@ import type {
   TaskKind,
   TaskStatus,
 } from '../workflows/contract/states.ts';
+import type { IndexingRef } from '../workflows/contract/knowledge.ts';
 import type { Steering } from '../workflows/contract/steering.ts';
 import type { ValueRef } from '../workflows/contract/shared-state.ts';
 
@@ -56,6 +57,10 @@ export interface Database {
   run_files: RunFileTable;
   agents: AgentTable;
   agent_versions: AgentVersionTable;
+  knowledge_bases: KnowledgeBaseTable;
+  documents: DocumentTable;
+  chunks: ChunkTable;
+  gone_documents: GoneDocumentTable;
 }
 
 /** Read as `T`, written as JSON text. */
@@ -569,6 +574,8 @@ export type OutboxMessage =
   | { kind: 'release' }
   | { kind: 'terms'; n: number }
   | { kind: 'steer'; steering: Steering }
+  /** Of a document, whose workflow begins, or ends before its time. */
+  | ({ kind: 'index_document' | 'end_indexing'; account_id: string } & IndexingRef)
   /** These two come from processes of 0.1.0 only: deliveries wait in their own table now. */
   | { kind: 'webhook'; event: 'failed' }
   | { kind: 'redeliver'; delivery_id: string; event: string; redelivery: number };
@@ -764,6 +771,8 @@ export type AgentSpec = {
   /** Null: that of the run. */
   provider_id: string | null;
   tools: AgentTool[];
+  /** The knowledge bases that it searches in. */
+  knowledge: string[];
   max_turns: number;
   timeout_seconds: number;
   /** Its output waits for a person. */
@@ -774,3 +783,75 @@ export type AgentSpec = {
   input_schema: JsonSchema | null;
   output_schema: JsonSchema | null;
 };
+
+/** What agents and people search in. `provider_id` is null where the embeddings are our own, of hashed words. */
+interface KnowledgeBaseTable {
+  knowledge_id: string;
+  account_id: string;
+  name: string;
+  description: string | null;
+  provider_id: string | null;
+  embedding_model: string;
+  /** Null until the model has first answered. */
+  dimensions: number | null;
+  /** Goes up when its model becomes another: what was embedded before counts no more. */
+  embedding_version: Generated<number>;
+  /** Goes up with every change of it. */
+  version: Generated<number>;
+  created_at: Generated<string>;
+  updated_at: Generated<string>;
+}
+export type KnowledgeBase = Selectable<KnowledgeBaseTable>;
+
+export type DocumentStatus = 'pending' | 'indexing' | 'indexed' | 'failed';
+
+interface DocumentTable {
+  document_id: string;
+  account_id: string;
+  knowledge_id: string;
+  /** The file may be deleted meanwhile. */
+  file_id: string;
+  name: string;
+  media_type: string;
+  size: number;
+  sha256: string;
+  status: Generated<DocumentStatus>;
+  /** How often its indexing was begun. */
+  attempt: Generated<number>;
+  failure: string | null;
+  /** Null until they are counted; of what has no pages, for ever. */
+  pages: number | null;
+  pages_done: Generated<number>;
+  /** Null until its text is cut into them. */
+  chunks: number | null;
+  /** How many of them are embedded. */
+  chunks_done: Generated<number>;
+  created_at: Generated<string>;
+  /** Since then it is found. */
+  indexed_at: string | null;
+}
+export type KnowledgeDocument = Selectable<DocumentTable>;
+
+/** Those that are deleted, whose chunks go after them. */
+interface GoneDocumentTable {
+  document_id: string;
+}
+
+/** A passage of a document, as it is found. */
+interface ChunkTable {
+  document_id: string;
+  /** From 1. */
+  position: number;
+  knowledge_id: string;
+  page: number | null;
+  heading: string | null;
+  text: string;
+  /** Of what is embedded of it. */
+  sha256: string;
+  search: string;
+  embedding: number[] | null;
+  /** The same as bytes, each number in the order of the network (big-endian). */
+  floats: Buffer | null;
+  embedding_version: number | null;
+  dimensions: GeneratedAlways<number | null>;
+}

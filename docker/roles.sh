@@ -57,6 +57,11 @@ give_database orchflow_app orchflow
 give_database temporal temporal
 give_database temporal temporal_visibility
 
+# Only a superuser may make it; `migrate` then makes its indexes.
+run_sql "$PGUSER" orchflow <<'SQL'
+select 'create extension if not exists vector' from pg_available_extensions where name = 'vector' \gexec
+SQL
+
 # Nobody needs the superuser over the network: without a password it is let in only inside its own container.
 run_sql "$PGUSER" postgres <<'SQL'
 \getenv password POSTGRES_PASSWORD

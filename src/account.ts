@@ -54,7 +54,8 @@ const actions = {
       const has = await countHoldings(db, account_id);
       throw new Error(
         `${email} has runs: ${has.runs} (not ended: ${has.unfinished}), active providers: ${has.providers}, ` +
-          `MCP servers: ${has.mcp_servers}, orchestrations: ${has.orchestrations}, agents: ${has.agents}, files: ${has.files}, ` +
+          `MCP servers: ${has.mcp_servers}, orchestrations: ${has.orchestrations}, agents: ${has.agents}, ` +
+          `knowledge bases: ${has.knowledge_bases}, files: ${has.files}, ` +
           `people: ${has.people}. ` +
           'Say it again with --yes, and all of it is deleted, for good.',
       );

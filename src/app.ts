@@ -24,6 +24,8 @@ import { isOAuth } from './apis/orchstack/oauth/paths.ts';
 import { oauthRouter } from './apis/orchstack/oauth/routes.ts';
 import { apiKeysRouter } from './apis/orchstack/routes/api-keys.ts';
 import { oauthClientsRouter } from './apis/orchstack/routes/oauth-clients.ts';
+import { documentsRouter } from './apis/orchstack/routes/documents.ts';
+import { knowledgeRouter } from './apis/orchstack/routes/knowledge.ts';
 import { newId } from './ids.ts';
 import { addressOf, limit, limitAccount } from './http/limit.ts';
 import { createRouter } from './http/openapi.ts';
@@ -154,6 +156,8 @@ function mountOrchstack(app: ReturnType<typeof createRouter>) {
   );
   app.route('/v1/api-keys', apiKeysRouter);
   app.route('/v1/oauth/clients', oauthClientsRouter);
+  app.route('/v1/knowledge', knowledgeRouter);
+  app.route('/v1/knowledge', documentsRouter);
 }
 
 function mountDocs(app: ReturnType<typeof createRouter>, version: string) {
@@ -229,6 +233,7 @@ function description(version: string) {
       { name: 'OrchStack agents', description: 'The agents of an account, in the words of OrchStack.' },
       { name: 'OrchStack runs', description: 'Runs with their traces, and the gates at which they wait.' },
       { name: 'OrchStack keys', description: 'API keys, and the applications that accounts let act for them.' },
+      { name: 'Knowledge', description: 'Documents that agents and people search in.' },
       { name: 'Health', description: 'For load balancers and operators.' },
     ],
   };

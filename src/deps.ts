@@ -12,6 +12,7 @@ import { createOpenAnswers, type OpenAnswers } from './http/open-answers.ts';
 import { createRateLimits, type RateLimits } from './http/rate-limits.ts';
 import { createAssigner, type Assigner } from './people/assigner.ts';
 import { createRunEvents, type RunEvents } from './runs/events.ts';
+import { createVectorCache, type VectorCache } from './knowledge/vectors.ts';
 import type { GoalDeps } from './runs/goals.ts';
 import { createTemporalClient } from './temporal/client.ts';
 import type { Engine } from './temporal/engine.ts';
@@ -36,9 +37,15 @@ export type AppDeps = GoalDeps & {
   /** How many batches of an account are under way at once. */
   batches: OpenAnswers;
   files: FileStore;
+  vectors: VectorCache;
+  /** How many searches of an account are under way at once. */
+  searches: OpenAnswers;
   log: Logger;
   version: string;
 };
+
+/** Of an account, in one process: a search may ask the account's model, which may be slow. */
+const searchesAtOnce = 10;
 
 /**
  * Starts what the API works with. `close` ends all of it, once nothing is answered any more and `runEvents` is stopped:
@@ -89,6 +96,8 @@ export function startAppDeps({ config, log, version }: { config: Config; log: Lo
     // Each holds 8 MiB of answers at most.
     batches: createOpenAnswers(10),
     files,
+    vectors: createVectorCache(config.KNOWLEDGE_CACHE_MB * 1024 * 1024),
+    searches: createOpenAnswers(searchesAtOnce),
     log,
     version,
   };

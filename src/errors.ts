@@ -115,7 +115,9 @@ export function notFound(
     | 'OAuth client'
     | 'File'
     | 'Person'
-    | 'Gate',
+    | 'Gate'
+    | 'Knowledge base'
+    | 'Document',
 ): DomainError {
   return new DomainError('NOT_FOUND', `${what} not found.`);
 }

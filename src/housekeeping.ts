@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { deleteExpiredKeys } from '../db/api-keys.ts';
+import { removeGoneChunks } from '../db/chunks.ts';
 import { deleteOldIdempotencyKeys } from '../db/idempotency-keys.ts';
 import type { Db } from '../db/index.ts';
 import { deleteExpiredManagedReservations } from '../db/managed-budget.ts';
@@ -31,6 +32,7 @@ export async function keepHouse({ db, files, log, config }: House, signal: Abort
       deleteUnusedDefinitions(db),
       deleteExpiredKeys(db),
       deleteExpiredGrants(db),
+      removeGoneChunks(db, signal),
       removeDeletedFiles({ db, files, log }, signal),
       purgeOld(db, config.RUN_RETENTION_DAYS, signal),
     ];

@@ -13,6 +13,9 @@ const prefixes = {
   file: 'file',
   agent: 'agt',
   oauth_client: 'ocl',
+  knowledge: 'kb',
+  document: 'doc',
+  embedding: 'emb',
 } as const;
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';

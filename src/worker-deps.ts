@@ -8,6 +8,7 @@ import type { Config } from './config.ts';
 import { createRunEngine } from './engine.ts';
 import { createGuardedFetch } from './fetch/index.ts';
 import { createFileStore } from './files/create-store.ts';
+import { createVectorCache } from './knowledge/vectors.ts';
 import { createTemporalClient } from './temporal/client.ts';
 import { createOperators } from './temporal/operators.ts';
 import { createOutbox } from './temporal/outbox.ts';
@@ -55,6 +56,7 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
     operators: createOperators(client),
     outbox,
     files: createFileStore(config),
+    vectors: createVectorCache(config.KNOWLEDGE_CACHE_MB * 1024 * 1024),
     log,
     quotas: config,
     fetch: guarded.fetch,

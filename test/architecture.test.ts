@@ -55,7 +55,7 @@ const floors = [
   ['src/http/'],
   ['src/orchestrations/'],
   ['src/runs/'],
-  ['src/agents/', 'src/files/', 'src/people/'],
+  ['src/agents/', 'src/files/', 'src/knowledge/', 'src/people/'],
   ['src/accounts/'],
   ['src/webhooks/'],
   ['src/embedded/'],
@@ -125,7 +125,7 @@ test('workflows are deterministic: at run time they import themselves and the SD
 
 test('activities know the nouns, the database, the models and the contract, and nothing of the API', () => {
   const rooms =
-    'activities/|db/|workflows/contract/|src/(runs|agents|orchestrations|accounts|files|temporal|llm|javascript|tools)/';
+    'activities/|db/|workflows/contract/|src/(runs|agents|orchestrations|accounts|files|knowledge|temporal|llm|javascript|tools)/';
   const packages = '@temporalio/activity$|node:|zod$|standardwebhooks$';
   expect(
     strangers(/^activities\//, new RegExp(`^(${rooms}|src/(crypto|ids)\\.ts$|src/fetch/index\\.ts$|${packages})`)),

@@ -1,4 +1,5 @@
 import { closeAccount, deleteClosedAccount } from '../../db/accounts.ts';
+import { removeGoneChunks } from '../../db/chunks.ts';
 import type { Db } from '../../db/index.ts';
 import { purgeRunsOf } from '../../db/purges.ts';
 
@@ -20,5 +21,6 @@ export async function deleteAccount(db: Db, account_id: string): Promise<{ purge
     }
     // A request that was let in before its key was gone may have begun another.
   } while (!(await deleteClosedAccount(db, account_id)));
+  await removeGoneChunks(db);
   return all;
 }

@@ -13,6 +13,8 @@ export const scopes = [
   'providers:write',
   'files:read',
   'files:write',
+  'knowledge:read',
+  'knowledge:write',
   'tools:read',
   'tools:write',
   'webhooks:read',

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { line, requestObject, text, timestamp } from '../fields.ts';
+import { id, line, requestObject, text, timestamp } from '../fields.ts';
 import { budgetShape, onBudget } from './budget-schema.ts';
 import { jsonSchema } from './json-schema.ts';
 import { agentToolsSchema } from './tool-schema.ts';
@@ -38,6 +38,15 @@ const clearable = {
 
 const said = {
   tools: agentToolsSchema,
+  knowledge: z
+    .array(id)
+    .max(20)
+    .transform((ids) => [...new Set(ids)])
+    .meta({
+      description:
+        'Knowledge bases of `/v1/knowledge`: with any, it has the tool `search_knowledge`, which searches in them. The key needs `knowledge:read`.',
+      example: ['kb_abc123'],
+    }),
   max_turns: z.int().min(1).max(50).meta({
     description: 'With tools: how often its model is asked for one output. 15 unless given.',
   }),
@@ -97,6 +106,7 @@ export const agentSchema = z
     ...identity,
     system_prompt: z.string().nullable(),
     tools: z.array(z.object({ name: z.string(), require_approval: z.boolean() })),
+    knowledge: z.array(z.string()),
     max_turns: z.int(),
     timeout_seconds: z.int(),
     require_approval: z.boolean(),

@@ -8,7 +8,7 @@ import { vendorOfModel } from '../llm/index.ts';
 import type { Tool } from '../tools/index.ts';
 import { isManagedModel, managedNames, type ManagedDeps } from './managed.ts';
 import { findTemplate } from './templates.ts';
-import { chooseTools } from './tools.ts';
+import { chooseTools, withSearch } from './tools.ts';
 
 /** Who may run on what: the operator's models, and the model of each agent. */
 
@@ -20,6 +20,8 @@ export type AgentInput = {
   system_prompt?: string | null;
   model?: string | null;
   tools?: ToolChoice[];
+  /** The knowledge bases of a registered agent. */
+  knowledge?: string[];
   max_turns?: number;
   require_approval?: boolean;
   /** The registered agent that it is. The provider of one is kept, whoever serves the run. */
@@ -71,7 +73,7 @@ export async function chooseModels(
     agents.map(async ({ name, system_prompt, model = null, ...given }, index) => {
       const vendor = model ? vendorOfModel(model) : undefined;
       const prompt = system_prompt?.trim() || findTemplate(name)?.system_prompt || `You are an expert ${name}.`;
-      const own = tools[index]!;
+      const own = withSearch(tools[index]!, given.knowledge);
       const { max_turns, require_approval, agent_id, version } = given;
       const agent = {
         name,

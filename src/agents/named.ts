@@ -77,6 +77,7 @@ function filledIn({ name, version: _, agent_id: __, ...given }: NamedAgent, foun
     provider_id: spec.provider_id,
     has_other_model: Boolean(given.model && given.model !== spec.model),
     tools: given.tools ?? spec.tools,
+    knowledge: spec.knowledge,
     max_turns: given.max_turns ?? spec.max_turns,
     require_approval: given.require_approval ?? spec.require_approval,
   };

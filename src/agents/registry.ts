@@ -9,13 +9,15 @@ import {
   type AgentVersion,
 } from '../../db/agents.ts';
 import type { Db } from '../../db/index.ts';
+import { listKnownBases } from '../../db/knowledge-bases.ts';
 import { LimitReached, limitReached } from '../../db/limits.ts';
 import { findActiveProvider } from '../../db/providers.ts';
 import type { AgentSpec } from '../../db/schema.ts';
 import type { ToolChoice } from '../../workflows/contract/definition.ts';
 import type { Principal } from '../accounts/principal.ts';
+import { hasScope, missingScope } from '../accounts/scopes.ts';
 import { noMoreAgents, tiers } from '../accounts/tiers.ts';
-import { DomainError, notFound, providerNotFound } from '../errors.ts';
+import { DomainError, notFound, providerNotFound, requireNone } from '../errors.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import type { Tool } from '../tools/index.ts';
 import { chooseTools } from './tools.ts';
@@ -34,6 +36,7 @@ const unsaid: Omit<AgentSpec, 'name'> = {
   model: null,
   provider_id: null,
   tools: [],
+  knowledge: [],
   max_turns: 15,
   timeout_seconds: 3_600,
   require_approval: false,
@@ -129,10 +132,23 @@ async function knownParts(
   if (provider_id && !(await findActiveProvider(deps.db, principal.account_id, provider_id))) {
     throw providerNotFound([['provider_id']]);
   }
+  if (given.knowledge) await requireBases(deps.db, principal, given.knowledge);
   const known = system_prompt?.trim() === '' ? { ...given, system_prompt: null } : given;
   if (!tools) return known;
   const [chosen] = await chooseTools(deps, principal, [{ tools }], (_agent, tool) => ['tools', tool]);
   return { ...known, tools: chosen! };
+}
+
+/**
+ * What an agent searches in can be read in what it says. Throws `MISSING_SCOPE` for a key that may not, and `InvalidInputError` at
+ * those that are no knowledge bases of the account.
+ */
+async function requireBases(db: Db, { account_id, scopes }: Principal, knowledge: string[]): Promise<void> {
+  if (knowledge.length > 0 && !hasScope(scopes, 'knowledge:read')) throw missingScope('knowledge:read', ['knowledge']);
+  const known = new Set(await listKnownBases(db, account_id, knowledge));
+  const unknown = knowledge.flatMap((id, index) => (known.has(id) ? [] : [index]));
+  const detail = 'is not a knowledge base of this account';
+  requireNone(unknown.map((index) => ({ path: ['knowledge', index], detail })));
 }
 
 function nameTaken(name: string): DomainError {

@@ -1,7 +1,7 @@
 import type { Db } from '../../db/index.ts';
 import { listMcpToolNames, toolsOfMcpServers, type ServerTool } from '../../db/mcp-servers.ts';
 import type { JsonText } from '../../db/run-views.ts';
-import { asAgentTool, type AgentTool, type ToolChoice } from '../../workflows/contract/definition.ts';
+import { asAgentTool, searchKnowledge, type AgentTool, type ToolChoice } from '../../workflows/contract/definition.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { requireNone, type FieldFault, type Path } from '../errors.ts';
 import type { Tool } from '../tools/index.ts';
@@ -36,7 +36,9 @@ export async function chooseTools(
   const ofServers = await listMcpToolNames(deps.db, principal.account_id);
   const available = new Set([...deps.tools.map(({ name }) => name), ...ofServers]);
   const faults: FieldFault[] = wanted.flatMap((tools, agent) =>
-    tools.flatMap(({ name }, index) => {
+    tools.flatMap(({ name, knowledge }, index) => {
+      // As a run has frozen it that is done again.
+      if (knowledge) return [];
       const isTwice = tools.findIndex((other) => other.name === name) < index;
       if (available.has(name) && !isTwice) return [];
       const path = pathTo(agent, index);
@@ -46,4 +48,11 @@ export async function chooseTools(
   );
   requireNone(faults);
   return wanted;
+}
+
+/** With the tool that searches in knowledge bases, where there are any. */
+export function withSearch(tools: AgentTool[], knowledge: string[] = []): AgentTool[] {
+  if (knowledge.length === 0) return tools;
+  const others = tools.filter((tool) => tool.name !== searchKnowledge);
+  return [...others, { name: searchKnowledge, require_approval: false, knowledge }];
 }

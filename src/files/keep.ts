@@ -3,6 +3,7 @@ import {
   abandonFile,
   deleteFile,
   finishFile,
+  finishFiles,
   forgetFile,
   insertFile,
   listFilesToRemove,
@@ -24,7 +25,8 @@ import { ofStore, type FileStore } from './store.ts';
 
 export type FileDeps = { db: Db; files: FileStore; log: Logger };
 
-type KeptFile = Incoming & { name: string; media_type: string };
+/** What came in, and lies on this machine. */
+export type ReceivedFile = Incoming & { name: string; media_type: string };
 
 /** How long the store may take to keep a file, in milliseconds: in S3 it has a minute. */
 export const longestPut_ms = 65_000;
@@ -37,7 +39,7 @@ export const longestPut_ms = 65_000;
 export async function keepFile(
   { db, files, log }: FileDeps,
   { account_id }: Principal,
-  { path, ...file }: KeptFile,
+  { path, ...file }: ReceivedFile,
   { request_id, quotas }: { request_id: string | null; quotas: FileQuotas },
   duringPut: (put: () => Promise<void>) => Promise<void>,
 ): Promise<FileView> {
@@ -66,6 +68,49 @@ export async function keepFile(
   async function abandon(file_id: string): Promise<void> {
     if (await abandonFile(db, file_id)) await removeFile({ db, files, log }, file_id);
   }
+}
+
+type PutFile = Omit<ReceivedFile, 'path'> & { file_id: string };
+
+/**
+ * Keeps what came in as files of the account, all of them with what `alongside` commits, or none. Where it says that none are
+ * needed (false), and whenever something fails, nothing of them stays. Throws `LimitReached` and `FILES_UNAVAILABLE`.
+ */
+export async function keepFiles(
+  { db, files, log }: FileDeps,
+  account_id: string,
+  received: ReceivedFile[],
+  { quotas, duringPut }: { quotas: FileQuotas; duringPut: (put: () => Promise<void>) => Promise<void> },
+  alongside: (trx: Parameters<Parameters<typeof finishFiles>[3]>[0], kept: PutFile[]) => Promise<boolean>,
+): Promise<void> {
+  const put: PutFile[] = [];
+  let isKept = false;
+  try {
+    for (const { path, ...file } of received) {
+      const row = { ...file, file_id: newId('file'), account_id };
+      await insertFile(db, row, quotas);
+      put.push(row);
+      await duringPut(() => ofStore(log, files.put(row.file_id, path)));
+    }
+    const file_ids = put.map(({ file_id }) => file_id);
+    isKept = await finishFiles(db, account_id, file_ids, (trx) => alongside(trx, put));
+  } finally {
+    await Promise.all(received.map(({ path }) => discardIncoming(path)));
+    if (!isKept) {
+      const left = put.map(async ({ file_id }) => {
+        if (await abandonFile(db, file_id)) await removeFile({ db, files, log }, file_id);
+      });
+      await Promise.all(left).catch((err: unknown) => log.warn({ err }, 'an upload is not cleared away yet'));
+    }
+  }
+}
+
+/** Has these files of the account removed, as `deleteOwnFile`, those that are there yet: in the background, or later. */
+export function forgetFiles(deps: FileDeps, file_ids: string[]): void {
+  const all = async () => {
+    for (const file_id of file_ids) await removeFile(deps, file_id);
+  };
+  void all().catch((err: unknown) => deps.log.warn({ err }, 'files are not out of the store yet'));
 }
 
 /** The bytes of a file that was found. Throws `FILES_UNAVAILABLE`. */

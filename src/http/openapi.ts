@@ -27,6 +27,8 @@ const named = {
   person_id: 'Person',
   gate_id: 'Gate',
   file_id: 'File',
+  knowledge_id: 'Knowledge base',
+  document_id: 'Document',
 } as const;
 
 /** A router whose validation answers 422, naming each field. An id that cannot be one is an unknown one. */
@@ -231,6 +233,14 @@ export function eventStream(description: string, headers?: z.ZodObject) {
 export function fileBody(description: string) {
   const file = { type: 'string' as const, format: 'binary', description };
   const schema = { type: 'object' as const, properties: { file }, required: ['file'] };
+  return { required: true as const, content: { 'multipart/form-data': { schema } } };
+}
+
+/** The same with several files, which `readUploads` reads. */
+export function filesBody(description: string) {
+  const file = { type: 'string' as const, format: 'binary' };
+  const files = { type: 'array' as const, items: file, description };
+  const schema = { type: 'object' as const, properties: { files }, required: ['files'] };
   return { required: true as const, content: { 'multipart/form-data': { schema } } };
 }
 

@@ -8,7 +8,7 @@ import { besides } from './deadline.ts';
 import type { AppEnv } from './env.ts';
 import { HttpError } from './problems.ts';
 
-/** A file that comes as `multipart/form-data`, read as it comes. */
+/** Files that come as `multipart/form-data`, read as they come. */
 
 export type UploadedFile = { name: string; media_type: string };
 
@@ -17,8 +17,13 @@ const mediaType = /^[a-z0-9][\w!#$&^.+-]{0,99}\/[a-z0-9][\w!#$&^.+-]{0,99}$/;
 
 /** Whether this is a request whose body is left to its handler, or to nobody where the path does not take the method. */
 export function isUpload(c: Context): boolean {
-  return c.req.method !== 'GET' && c.req.path === '/api/v1/files';
+  return c.req.method !== 'GET' && /^\/api\/v1\/files$|^\/v1\/knowledge\/[^/]+\/upload$/.test(c.req.path);
 }
+
+/** What is taken: parts of these names, the first of which is told of, and how many files. */
+type Taken = { fields: [string, ...string[]]; most: number };
+
+const oneFile: Taken = { fields: ['file'], most: 1 };
 
 /**
  * Hands the one part `file` of the body to `receive`, which reads it to its end, and returns what that made of it. When something
@@ -30,26 +35,43 @@ export async function readUpload<T>(
   receive: (content: Readable) => Promise<T>,
   discard: (received: T) => Promise<void>,
 ): Promise<T & UploadedFile> {
+  const [file] = await readUploads(c, oneFile, receive, discard);
+  return file!;
+}
+
+/** The same of up to `most` files, one after another. All of them are received, or none. */
+export async function readUploads<T>(
+  c: Context<AppEnv>,
+  taken: Taken,
+  receive: (content: Readable, file: UploadedFile) => Promise<T>,
+  discard: (received: T) => Promise<void>,
+): Promise<(T & UploadedFile)[]> {
   const { incoming } = c.env;
-  const busboy = openForm(c.req.header('content-type'));
+  const [named] = taken.fields;
+  const busboy = openForm(c.req.header('content-type'), taken);
   const broken = Promise.withResolvers<never>();
   const ended = Promise.withResolvers<void>();
-  let part: { content: Readable; file: UploadedFile; received: Promise<T> } | undefined;
+  const parts: { content: Readable; file: UploadedFile; received: Promise<T> }[] = [];
 
   busboy.on('file', (field, content, filename, _encoding, given) => {
     // Whoever reads it hears of it; without anybody it would end the process.
     content.on('error', () => {});
-    const fault = field !== 'file' ? unknownPart(field) : part ? tooMany() : faultOf(filename);
+    const fault = !taken.fields.includes(field)
+      ? unknownPart(field)
+      : parts.length >= taken.most
+        ? tooMany(taken)
+        : faultOf(named, filename);
     if (fault) {
       content.resume();
       return broken.reject(fault);
     }
     const type = given.toLowerCase();
     const file = { name: filename, media_type: mediaType.test(type) ? type : 'application/octet-stream' };
-    part = { content, file, received: receive(content) };
+    const part = { content, file, received: receive(content, file) };
+    parts.push(part);
     part.received.catch(broken.reject);
   });
-  busboy.on('field', (field) => broken.reject(field === 'file' ? noName() : unknownPart(field)));
+  busboy.on('field', (field) => broken.reject(taken.fields.includes(field) ? noName(named) : unknownPart(field)));
   busboy.on('error', () => broken.reject(malformed()));
   busboy.on('finish', ended.resolve);
   const hangUp = () => incoming.complete || broken.reject(new Error('The client has hung up.'));
@@ -59,12 +81,13 @@ export async function readUpload<T>(
     return await besides(c, Infinity, async () => {
       incoming.pipe(busboy);
       await Promise.race([ended.promise, broken.promise]);
-      if (!part) throw new InvalidInputError([{ path: ['file'], detail: 'is required' }]);
-      return { ...(await Promise.race([part.received, broken.promise])), ...part.file };
+      if (parts.length === 0) throw new InvalidInputError([{ path: [named], detail: 'is required' }]);
+      const received = await Promise.race([Promise.all(parts.map((part) => part.received)), broken.promise]);
+      return received.map((one, index) => ({ ...one, ...parts[index]!.file }));
     });
   } catch (error) {
-    part?.content.destroy(error as Error);
-    await part?.received.then(discard, () => {});
+    for (const { content } of parts) content.destroy(error as Error);
+    await Promise.all(parts.map(({ received }) => received.then(discard, () => {})));
     throw error;
   } finally {
     broken.promise.catch(() => {});
@@ -73,31 +96,36 @@ export async function readUpload<T>(
   }
 }
 
-function openForm(type: string | undefined) {
+function openForm(type: string | undefined, { fields, most }: Taken) {
   try {
     if (!type || !/^multipart\/form-data\b/i.test(type)) throw new Error();
     // One part more than there may be, so that it is told of.
-    return new Busboy({ headers: { 'content-type': type }, limits: { parts: 2, headerPairs: 20, headerSize: 8_192 } });
+    const limits = { parts: most + 1, headerPairs: 20, headerSize: 8_192 };
+    return new Busboy({ headers: { 'content-type': type }, limits });
   } catch {
-    throw new HttpError('UNSUPPORTED_MEDIA_TYPE', 'Send the file as multipart/form-data, in a part named file.');
+    const what = most === 1 ? 'the file' : 'the files';
+    const detail = `Send ${what} as multipart/form-data, in a part named ${fields[0]}.`;
+    throw new HttpError('UNSUPPORTED_MEDIA_TYPE', detail);
   }
 }
 
-function faultOf(filename: string | undefined): InvalidInputError | undefined {
-  if (filename === undefined) return noName();
+function faultOf(field: string, filename: string | undefined): InvalidInputError | undefined {
+  if (filename === undefined) return noName(field);
   const read = fileName.safeParse({ file: filename });
   if (read.success) return undefined;
   return new InvalidInputError(
-    read.error.issues.map(({ message }) => ({ path: ['file'], detail: `its name ${message}` })),
+    read.error.issues.map(({ message }) => ({ path: [field], detail: `its name ${message}` })),
   );
 }
 
-function noName(): InvalidInputError {
-  return new InvalidInputError([{ path: ['file'], detail: 'must have a filename' }]);
+function noName(field: string): InvalidInputError {
+  return new InvalidInputError([{ path: [field], detail: 'must have a filename' }]);
 }
 
-function tooMany(): InvalidInputError {
-  return new InvalidInputError([{ path: ['file'], detail: 'must be one file; send each in a request of its own' }]);
+function tooMany({ fields, most }: Taken): InvalidInputError {
+  const many = most === 1 ? 'one file' : `at most ${most} files`;
+  const rest = most === 1 ? 'send each in a request of its own' : 'send the others in another request';
+  return new InvalidInputError([{ path: [fields[0]], detail: `must be ${many}; ${rest}` }]);
 }
 
 function unknownPart(field: string): InvalidInputError {

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { syntaxFault } from './sandbox.ts';
 import type { Evaluation, Outcome } from './sandbox.ts';
+import { createThreads } from './threads.ts';
 
 /**
  * JavaScript that users and models write, run in QuickJS (WebAssembly): it sees its variables and nothing else, no
@@ -9,6 +10,7 @@ import type { Evaluation, Outcome } from './sandbox.ts';
  * endless loop nor a memory bomb reaches the process.
  */
 
+export { NoThreadError } from './threads.ts';
 export { syntaxFault };
 
 /** `owner` is who shares the threads with others: an account. */
@@ -27,13 +29,7 @@ const patience = 5_000;
 /** The interpreter stops itself at its deadline. What it cannot interrupt, or a thread that starts slowly, is stopped later. */
 const grace_ms = 5_000;
 
-const running: string[] = [];
-const waiting: { owner: string; start: () => void }[] = [];
-
-/** All threads that the owner may have are at work, and have been for a while. */
-export class NoThreadError extends Error {
-  override readonly name = 'NoThreadError';
-}
+const threads = createThreads(maxThreads, patience);
 
 /**
  * Evaluates an expression (`state.score > 3`), or statements that `return` a value or assign it to `result`.
@@ -48,54 +44,11 @@ export async function runJavaScript(
   variables: Record<string, unknown>,
   { owner, timeout_ms, signal, memory_bytes = defaultMemory }: JavaScriptOptions,
 ): Promise<{ value: unknown; logs: string[] }> {
-  await takeThread(owner, signal);
-  try {
-    signal?.throwIfAborted();
-    const outcome = await inThread({ code, variables, timeout_ms, memory_bytes }, signal);
-    if ('fault' in outcome) throw new JavaScriptError(outcome.fault);
-    return outcome;
-  } finally {
-    leaveThread(owner);
-  }
-}
-
-/** An owner may have as many threads as are free: however many scripts of one never end, another finds a thread. */
-function mayStart(owner: string): boolean {
-  const own = running.filter((other) => other === owner).length;
-  return own < maxThreads - running.length;
-}
-
-async function takeThread(owner: string, signal: AbortSignal | undefined): Promise<void> {
-  if (mayStart(owner)) {
-    running.push(owner);
-    return;
-  }
-  const { promise, resolve: start, reject } = Promise.withResolvers<void>();
-  const entry = { owner, start };
-  waiting.push(entry);
-  const leave = (reason: unknown) => {
-    const place = waiting.indexOf(entry);
-    if (place < 0) return;
-    waiting.splice(place, 1);
-    reject(reason as Error);
-  };
-  const cancel = () => leave(signal!.reason);
-  signal?.addEventListener('abort', cancel);
-  const timer = setTimeout(() => leave(new NoThreadError('All threads for scripts are at work.')), patience);
-  await promise.finally(() => {
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', cancel);
-  });
-}
-
-/** The next that may start takes it. */
-function leaveThread(owner: string): void {
-  running.splice(running.indexOf(owner), 1);
-  const next = waiting.findIndex((one) => mayStart(one.owner));
-  if (next < 0) return;
-  const [{ owner: its, start }] = waiting.splice(next, 1) as [(typeof waiting)[number]];
-  running.push(its);
-  start();
+  const outcome = await threads.run(owner, signal, () =>
+    inThread({ code, variables, timeout_ms, memory_bytes }, signal),
+  );
+  if ('fault' in outcome) throw new JavaScriptError(outcome.fault);
+  return outcome;
 }
 
 async function inThread(evaluation: Evaluation, signal: AbortSignal | undefined): Promise<Outcome> {

@@ -1,6 +1,7 @@
 import { askInDialect } from './ask-in-dialect.ts';
 import { callDemo } from './demo.ts';
 import type { Dialect } from './dialect.ts';
+import type * as Embed from './embed.ts';
 import { withFitTools } from './fit-tools.ts';
 import { LlmError, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
 import { callOllama } from './ollama.ts';
@@ -25,6 +26,16 @@ export { fitToolSchema } from './tool-schema.ts';
 export { parseToolArguments } from './tools.ts';
 export { lengthForModels, mostTokensOf } from './usage.ts';
 export { costUsd, DEFAULT_MODELS, vendorOfModel } from './prices.ts';
+export {
+  DEFAULT_EMBEDDING_MODELS,
+  hasEmbeddings,
+  type EmbeddingRequest,
+  type EmbeddingVendor,
+} from './embedding-models.ts';
+
+/** Loaded when it is first asked for, as the SDKs are. */
+export const embedTexts: typeof Embed.embedTexts = async (...asked) =>
+  (await import('./embed.ts')).embedTexts(...asked);
 
 /**
  * `fetch` should be a guarded one (`createGuardedFetch`); `timeout_ms` is for the whole call, body included.

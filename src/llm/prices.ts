@@ -31,6 +31,7 @@ const PRICES: Record<'gemini' | 'openai' | 'anthropic', Record<string, Price>> =
     'gemini-3.7-flash': [0.75, 3.75],
     'gemini-3.8-flash': [0.75, 3.75],
     'gemini-4-argon': [2, 10],
+    'gemini-embedding-001': [0.15, 0],
     'gemini-flash-latest': [0.75, 3.75],
     'gemini-flash-lite-latest': [0.3, 2.5],
     'gemini-pro-latest': [2, 12],
@@ -76,6 +77,9 @@ const PRICES: Record<'gemini' | 'openai' | 'anthropic', Record<string, Price>> =
     'o3-mini': [1.1, 4.4],
     'o3-pro': [20, 80],
     'o4-mini': [1.1, 4.4],
+    'text-embedding-3-large': [0.13, 0],
+    'text-embedding-3-small': [0.02, 0],
+    'text-embedding-ada-002': [0.1, 0],
   },
   anthropic: {
     'claude-3-haiku': [0.25, 1.25],

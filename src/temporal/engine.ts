@@ -15,6 +15,7 @@ import {
 } from '../../workflows/messages.ts';
 import { withDeadline } from './deadline.ts';
 import { findKnownRun } from './histories.ts';
+import { endIndexing, startIndexing } from './indexing.ts';
 import { sendStart, type RunWorkflow } from './starts.ts';
 import {
   findEnd,
@@ -66,7 +67,7 @@ async function deliver(deps: EngineDeps, entry: OutboxEntry): Promise<boolean> {
 
 async function send(deps: EngineDeps, { run_id: of, message }: OutboxEntry): Promise<void> {
   const { client, db, workflows } = deps;
-  // All but deliveries are of a run.
+  // All but deliveries and documents are of a run.
   const run_id = of!;
   switch (message.kind) {
     case 'start': {
@@ -91,6 +92,10 @@ async function send(deps: EngineDeps, { run_id: of, message }: OutboxEntry): Pro
       return client.workflow.getHandle(run_id).signal(steerSignal, message.steering);
     case 'cancel':
       return void (await client.workflow.getHandle(run_id).cancel());
+    case 'index_document':
+      return startIndexing(deps, message);
+    case 'end_indexing':
+      return endIndexing(deps, message);
     case 'webhook':
       return insertRunDelivery(db, { run_id, sequence: message.event, event: message.event, waiting_tasks: [] });
     case 'redeliver':

@@ -65,7 +65,8 @@ export async function sendStart(
   }
 }
 
-function ofAccount(account_id: string) {
+/** What all that works for an account carries. */
+export function ofAccount(account_id: string) {
   return {
     typedSearchAttributes: [{ key: accountAttribute, value: account_id }],
     // Where the server is set to, accounts take turns. What the run starts has it too.

@@ -9,7 +9,7 @@ import { webSearch, type SearchSettings } from './web-search.ts';
 /** Tools that agents may call. */
 
 export type { McpTarget } from './mcp.ts';
-export { maxResultLength, ToolError, type Tool, type ToolContext } from './tool.ts';
+export { defineTool, maxResultLength, ToolError, type Tool, type ToolContext } from './tool.ts';
 
 // What speaks MCP is loaded when a server is asked for the first time: it is 30 MiB.
 const mcp = () => import('./mcp.ts');

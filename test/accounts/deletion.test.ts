@@ -3,6 +3,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { startFakeWebhook } from '../fakes/webhook.ts';
+import { knowledgeOf } from '../harness/knowledge.ts';
 import { until } from '../harness/orchflow.ts';
 import { define } from '../harness/orchestration.ts';
 import { send } from '../harness/raw.ts';
@@ -51,6 +52,8 @@ async function furnish(webhook_url: string) {
   await send(orchflow.url, 'POST', '/api/v1/runs', headers, JSON.stringify({ task: '' }));
   await user.post('/keys', { name: 'zebra', scopes: ['runs:read'] });
   await user.post('/agents', { name: 'Zebra', system_prompt: 'Count zebras.' });
+  const knowledge = knowledgeOf(orchflow.url, user);
+  await knowledge.index(await knowledge.create({ name: 'Zebra' }), { content: 'Zebra.', name: 'zebra.md' });
   await user.post('/people', { name: 'Zebra', skills: ['zebra'], notify_url: webhook_url });
   await user.post('/webhooks/secret/rotate', {});
   await upload(orchflow.url, api_key, 'Zebra.', { name: 'zebra.txt' });
@@ -80,8 +83,8 @@ test('without --yes it says what would be lost; with it all is gone, what lives 
   const asked = await account(user.email, '--delete');
   expect(asked).toMatchObject({ code: 1, stdout: '' });
   expect(asked.stderr).toBe(
-    `${user.email} has runs: 4 (not ended: 3), active providers: 1, MCP servers: 1, orchestrations: 1, agents: 1, files: 1, ` +
-      'people: 1. ' +
+    `${user.email} has runs: 4 (not ended: 3), active providers: 1, MCP servers: 1, orchestrations: 1, agents: 1, ` +
+      'knowledge bases: 1, files: 2, people: 1. ' +
       'Say it again with --yes, and all of it is deleted, for good.\n',
   );
   expect(await tablesWith(db, 'account_id', account_id)).toEqual(filled);

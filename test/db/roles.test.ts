@@ -9,17 +9,21 @@ import { createDb } from '../../db/index.ts';
 import { migrateToLatest } from '../../db/migrate.ts';
 import { loadReencryptConfig } from '../../src/config.ts';
 import { startPostgres, type Postgres } from '../../src/embedded/postgres.ts';
+import { findPgvector } from '../harness/pgvector.ts';
 
 /** What `roles` of the compose file does, on a PostgreSQL with the databases of 0.1.0. */
 
 const isHere = spawnSync('psql', ['--version']).status === 0;
 if (!isHere) console.log('docker/roles.sh is not run: there is no psql here.');
 
+const pgvector = isHere ? await findPgvector() : undefined;
+
 let dir: string;
 let postgres: Postgres;
 beforeAll(async () => {
   dir = await mkdtemp(path.join(tmpdir(), 'orchflow-roles-'));
-  postgres = await startPostgres({ dataDir: path.join(dir, 'postgres'), report: () => {}, settings: { fsync: 'off' } });
+  const settings = { fsync: 'off', ...pgvector };
+  postgres = await startPostgres({ dataDir: path.join(dir, 'postgres'), report: () => {}, settings });
 });
 afterAll(async () => {
   await postgres.stop();
@@ -62,6 +66,7 @@ test.skipIf(!isHere)(
     const before = createDb(postgres.url, 1);
     await migrateToLatest(before);
     await sql.raw('create database temporal').execute(before);
+    await sql.raw('drop extension if exists vector cascade').execute(before);
     await before.destroy();
     const old = Object.assign(new URL(postgres.url), { pathname: '/temporal' }).href;
     await query(old, 'create extension if not exists btree_gin').catch(() => {});
@@ -77,6 +82,8 @@ test.skipIf(!isHere)(
     const orchflow = addressOf('orchflow_app', 'orchflow', 'orchflow');
     const db = createDb(orchflow, 1);
     await migrateToLatest(db).finally(() => db.destroy());
+    const [index] = await query(orchflow, `select to_regclass('chunks_nearest_384') is not null as is_there`);
+    expect(index).toEqual({ is_there: pgvector !== undefined });
     await query(orchflow, 'alter table runs add column of_a_later_release text');
     await query(orchflow, 'drop function usd(numeric)').catch((error: Error) =>
       expect(error.message).not.toMatch(/owner/),

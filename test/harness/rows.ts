@@ -3,8 +3,11 @@ import type { Db } from '../../db/index.ts';
 import type { Database } from '../../db/schema.ts';
 import { until } from './client.ts';
 
-// Without the outbox and what is to be looked at, which empty themselves, and without the count of requests.
-const tables: Record<Exclude<keyof Database, 'outbox' | 'assignment_looks' | 'rate_limits'>, true> = {
+// Without the outbox, what is to be looked at and what is to be taken away, which empty themselves, and without the count of requests.
+const tables: Record<
+  Exclude<keyof Database, 'outbox' | 'assignment_looks' | 'rate_limits' | 'gone_documents'>,
+  true
+> = {
   accounts: true,
   api_keys: true,
   oauth_clients: true,
@@ -40,6 +43,9 @@ const tables: Record<Exclude<keyof Database, 'outbox' | 'assignment_looks' | 'ra
   run_files: true,
   agents: true,
   agent_versions: true,
+  knowledge_bases: true,
+  documents: true,
+  chunks: true,
 };
 
 /** How many rows each table has: equal before and after a request that must leave nothing. */

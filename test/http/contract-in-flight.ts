@@ -11,6 +11,7 @@ const targets: Record<string, string> = {
   run_id: 'run_1',
   gate_id: 'gate_1',
   workflow_id: 'orch_1',
+  knowledge_id: 'kb_1',
 };
 
 /** Calls operations with an `Idempotency-Key` whose first request is at work. The run is one of the account that calls. */
@@ -42,6 +43,8 @@ export async function callInFlight(call: Call, db: Db, run_id: string, api_key: 
     '/v1/batch',
     '/v1/api-keys',
     '/v1/oauth/clients',
+    '/v1/knowledge',
+    '/v1/knowledge/{knowledge_id}/search',
   ]) {
     const path = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => ids[name]!);
     const ofScopes = /^.(api.v1.(keys|people)|v1.api-keys)/.test(path) ? '\n*' : '';

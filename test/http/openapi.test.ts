@@ -10,6 +10,7 @@ import { callTools } from './contract-tools.ts';
 import { callSteering } from './contract-steering.ts';
 import { callFiles } from './contract-files.ts';
 import { callInFlight } from './contract-in-flight.ts';
+import { callKnowledge } from './contract-knowledge.ts';
 import { callPeople } from './contract-people.ts';
 import { callWebhooks } from './contract-webhooks.ts';
 import { callWorkflows } from './contract-workflows.ts';
@@ -231,6 +232,7 @@ test('every answer in the life of an account is as documented, member by member'
   await callOrchstackKeys(call);
   await callFiles(call);
   await callPeople(call);
+  await callKnowledge(call);
   await callSteering(call, goal);
 
   await callInFlight(call, orchflow.db, run_id, user.api_key);

@@ -2,11 +2,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { getAccountOf } from '../../db/runs.ts';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
 import { registerClient } from '../harness/oauth.ts';
+import { knowledgeOf } from '../harness/knowledge.ts';
 import { startOrchflow, type Orchflow, type TestRun, type User } from '../harness/orchflow.ts';
 import { createStack } from '../harness/orchstack.ts';
 import { expectProblem } from '../harness/problem.ts';
 import { send } from '../harness/raw.ts';
-import { upload } from '../harness/upload.ts';
+import { filePart, formOf, upload } from '../harness/upload.ts';
 
 /** What belongs to another account looks as if it did not exist, on every route that `/openapi.json` lists. */
 
@@ -34,7 +35,9 @@ let owned: Record<
   | 'gate_id'
   | 'workflow_id'
   | 'webhook_id'
-  | 'client_id',
+  | 'client_id'
+  | 'knowledge_id'
+  | 'document_id',
   string
 >;
 /** The same for `/v1`, of what `/api/v1` deletes before: some of them are things that both surfaces show. */
@@ -60,6 +63,9 @@ beforeAll(async () => {
   const { key_id } = (await owner.post('/keys', { name: 'Owned', scopes: ['runs:read'] })).body;
   const { agent_id } = (await owner.post('/agents', { name: 'Owned' })).body;
   const { person_id } = (await owner.post('/people', { name: 'Owned' })).body;
+  const knowledge = knowledgeOf(orchflow.url, owner);
+  const knowledge_id = await knowledge.create();
+  const [document] = await knowledge.index(knowledge_id, { content: 'Mine.' });
   owned = {
     run_id,
     task_id: 'T1',
@@ -73,6 +79,8 @@ beforeAll(async () => {
     agent_id,
     version: 'v1',
     person_id,
+    knowledge_id,
+    document_id: document!.document_id,
     gate_id: `${run_id.replace('run_', 'gate_')}_T1_1`,
     workflow_id: 'flow',
     webhook_id: (await owner.post('/webhooks/subscriptions', hook)).body.subscription_id,
@@ -126,6 +134,7 @@ const posted: [RegExp, object][] = [
   [/\/agents\/\w+\/runs$/, { input: 'A clause.' }],
   [/\/run(\/stream)?$/, { message: 'Note apps' }],
   [/\/resume(\/stream)?$/, { response: { decision: 'approve' } }],
+  [/\/search$/, { query: 'Mine' }],
   [/\/assign$/, { person_id: null }],
   [/\/complete$/, { output: 'The budget is ten euros.' }],
   [/./, {}],
@@ -135,10 +144,12 @@ const posted: [RegExp, object][] = [
 async function exchange({ method }: Operation, path: string, key?: string) {
   const [, post] = posted.find(([pattern]) => pattern.test(path))!;
   const bodies: Record<string, object> = { POST: post, PUT: definition, PATCH: {} };
+  const form = path.endsWith('/upload') ? formOf(filePart('Notes.', 'notes.txt', 'files')) : undefined;
+  const type = form?.headers ?? { 'content-type': 'application/json' };
   const response = await fetch(orchflow.url + path, {
     method,
-    headers: { ...(key && { 'x-api-key': key }), 'content-type': 'application/json', 'x-request-id': 'same' },
-    body: bodies[method] && JSON.stringify(bodies[method]),
+    headers: { ...(key && { 'x-api-key': key }), ...type, 'x-request-id': 'same' },
+    body: form?.body ?? (bodies[method] && JSON.stringify(bodies[method])),
   });
   const headers = Object.fromEntries([...response.headers].filter(([name]) => !/^(date|server-timing)$/.test(name)));
   // A stream stays open.
@@ -146,6 +157,9 @@ async function exchange({ method }: Operation, path: string, key?: string) {
   const text = isStream ? await response.body!.cancel().then(() => '') : await response.text();
   return { status: response.status, headers, text };
 }
+
+/** The same for every name that a path can have. */
+const each = (id: string) => Object.fromEntries(Object.keys(owned).map((name) => [name, id]));
 
 /** Every id that a path can name, none of which is anybody's. */
 const nobodys = [
@@ -166,24 +180,8 @@ const nobodys = [
     workflow_id: 'nobodys',
     webhook_id: 'sub_00000000000000000000',
     client_id: 'ocl_00000000000000000000',
-  },
-  {
-    run_id: 'x',
-    task_id: 'x',
-    provider_id: 'x',
-    delivery_id: 'x',
-    orch_id: 'x',
-    server_name: 'x',
-    key_id: 'x',
-    subscription_id: 'x',
-    file_id: 'x',
-    agent_id: 'x',
-    version: 'x',
-    person_id: 'x',
-    gate_id: 'x',
-    workflow_id: 'x',
-    webhook_id: 'x',
-    client_id: 'x',
+    knowledge_id: 'kb_00000000000000000000',
+    document_id: 'doc_00000000000000000000',
   },
 ];
 
@@ -198,7 +196,7 @@ describe('every route with an id', () => {
       const others = await exchange(operation, fill(operation.path, ownedFor(operation.path)), stranger.api_key);
       expect(others.status, `${operation.method} ${operation.path}`).toBe(404);
       expect(JSON.parse(others.text)).toMatchObject({ code: 'NOT_FOUND', request_id: 'same' });
-      for (const ids of nobodys) {
+      for (const ids of [...nobodys, each('x')]) {
         expect(await exchange(operation, fill(operation.path, ids), stranger.api_key)).toEqual(others);
       }
     }
@@ -210,24 +208,7 @@ describe('every route with an id', () => {
   test('answers for ids that cannot be, such as a NUL or a path, as for unknown ones', async () => {
     for (const operation of (await listOperations()).filter(hasId)) {
       for (const id of ['%00', '%ED%A0%80', '..%2F..', "'%20or%201=1", 'x'.repeat(65)]) {
-        const path = fill(operation.path, {
-          run_id: id,
-          task_id: id,
-          provider_id: id,
-          delivery_id: id,
-          orch_id: id,
-          server_name: id,
-          key_id: id,
-          subscription_id: id,
-          file_id: id,
-          agent_id: id,
-          version: id,
-          person_id: id,
-          gate_id: id,
-          workflow_id: id,
-          webhook_id: id,
-          client_id: id,
-        });
+        const path = fill(operation.path, each(id));
         const { status, text } = await exchange(operation, path, stranger.api_key);
         expect({ status, code: JSON.parse(text).code }, `${operation.method} ${path}`).toEqual({
           status: 404,
@@ -274,7 +255,10 @@ test('lists show what is ours and nothing else', async () => {
     expect(body).toEqual({ [list]: [], has_more: false, next_cursor: null });
   }
   expect((await stranger.get('/files')).body).toEqual({ files: [], has_more: false, next_cursor: null });
-  expect((await owner.get('/files')).body.files).toMatchObject([{ file_id: owned.file_id }]);
+  const { files } = (await owner.get('/files')).body;
+  expect(files).toMatchObject([{ file_id: expect.any(String) }, { file_id: owned.file_id }]);
+  const ofKnowledge = await send(orchflow.url, 'GET', '/v1/knowledge', { 'x-api-key': stranger.api_key });
+  expect(ofKnowledge.body).toEqual({ knowledge: [], has_more: false, next_cursor: null });
   const both = [{ run_id: orchestrationRun }, { run_id: run.run_id }];
   expect((await owner.get('/runs')).body.runs).toMatchObject(both);
   expect((await owner.get('/orchestrations/runs')).body.runs).toMatchObject(both.slice(0, 1));
@@ -293,7 +277,9 @@ test("another account's cursor leads to our own runs only", async () => {
 test('with the key of the owner the same requests find what they name', async () => {
   const operations = (await listOperations()).filter(hasId);
   const order = ['GET', 'PUT', 'PATCH', 'POST', 'DELETE'];
-  operations.sort((a, b) => order.indexOf(a.method) - order.indexOf(b.method));
+  // What is in something else is deleted before that.
+  const depth = ({ method, path }: Operation) => (method === 'DELETE' ? path.split('/').length : 0);
+  operations.sort((a, b) => order.indexOf(a.method) - order.indexOf(b.method) || depth(b) - depth(a));
   for (const operation of operations) {
     const path = fill(operation.path, ownedFor(operation.path));
     const { status, text } = await exchange(operation, path, owner.api_key);

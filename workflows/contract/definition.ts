@@ -30,7 +30,15 @@ export function namesRegistered({ agent_id, system_prompt }: StepAgent): boolean
 }
 
 /** A tool by its name, `http_request` or `server.tool` of an MCP server, and whether a person approves its calls. */
-export type AgentTool = { name: string; require_approval: boolean };
+export type AgentTool = {
+  name: string;
+  require_approval: boolean;
+  /** The knowledge bases in which `search_knowledge` searches, and no other tool. */
+  knowledge?: string[];
+};
+
+/** The tool that an agent has because of its knowledge bases. */
+export const searchKnowledge = 'search_knowledge';
 
 /** As it may be given. */
 export type ToolChoice = string | AgentTool;

@@ -46,6 +46,9 @@ export const eventTypes = [
 
 export type EventType = (typeof eventTypes)[number];
 
+/** What is told of accounts beside their runs: to those who subscribe to it. */
+export const accountEventTypes = ['knowledge.indexed', 'knowledge.failed'] as const;
+
 /** `key` is unique in its run, so that an event written twice is one event. */
 export type RunEvent = { key: string; type: EventType; data: Record<string, unknown> };
 

@@ -1,16 +1,18 @@
 import { z } from 'zod';
-import { eventTypes } from '../../../../workflows/contract/events.ts';
+import { accountEventTypes, eventTypes } from '../../../../workflows/contract/events.ts';
 import { requestObject, text, timestamp, url } from '../../../fields.ts';
 
 const given = {
   url: url().meta({ example: 'https://example.com/hooks/orchflow' }),
   events: z
-    .array(z.enum(['*', ...eventTypes]))
+    .array(z.enum(['*', ...eventTypes, ...accountEventTypes]))
     .min(1)
     .max(100)
     .transform((types) => [...new Set(types)])
     .meta({
-      description: 'Types of events, as `GET /runs/{run_id}/events` tells them. `*`: all, also those that come later.',
+      description:
+        'Types of events, as `GET /runs/{run_id}/events` tells them, and those of knowledge bases. `*`: all, also those that ' +
+        'come later.',
       example: ['run.completed', 'run.failed', 'gate.opened'],
     }),
   description: text(0, 200).optional(),

@@ -1,0 +1,176 @@
+import { ApplicationFailure, Context } from '@temporalio/activity';
+import {
+  countChunks,
+  countEmbedded,
+  listUnembedded,
+  replaceChunks,
+  reuseEmbeddings,
+  saveEmbeddings,
+  type NewChunk,
+} from '../db/chunks.ts';
+import { findIndexedDocument, finishIndexing, saveDocumentProgress, type IndexedDocument } from '../db/documents.ts';
+import { isUnavailable } from '../db/index.ts';
+import { setDimensions } from '../db/knowledge-bases.ts';
+import { maxChunksOfBase } from '../src/knowledge/bounds.ts';
+import { embed, NoEmbedding } from '../src/knowledge/embed.ts';
+import { extract, formatNames, formatOf, Unreadable } from '../src/knowledge/extraction/index.ts';
+import { NoThreadError } from '../src/javascript/index.ts';
+import type { IndexingRef } from '../workflows/contract/knowledge.ts';
+import { keep } from './at-work.ts';
+import type { ActivityDeps } from './deps.ts';
+import { paidInVain, refusalOf } from './failures.ts';
+import { putOff, whileSuspended } from './places.ts';
+
+const heartbeatInterval_ms = 2_000;
+/** How often readers are told of pages. */
+const toldEvery_ms = 500;
+/** In one call of a model: within what each vendor takes. */
+const batch = 64;
+
+/** How documents are indexed, step by step. */
+export function createIndexingActivities(deps: ActivityDeps) {
+  return {
+    /** Takes the text out of a document and cuts it into chunks, once: what is cut stays so. */
+    extractDocument: (ref: IndexingRef) => ofDocument(deps, ref, (document) => extractDocument(deps, ref, document)),
+    /** Embeds the next chunks of a document, and pays for each once. `left`: so many are to be embedded yet. */
+    embedChunks: (ref: IndexingRef) => ofDocument(deps, ref, (document) => embedChunks(deps, ref, document)),
+    /** Notes how it has ended, and has its account told. */
+    async finishIndexing(ref: IndexingRef, reason: string | null): Promise<void> {
+      if (await finishIndexing(deps.db, ref, reason)) deps.courier.look();
+    },
+  };
+}
+
+/**
+ * Work on a document, in one of the places of its account. Heartbeats keep the activity alive for the server, and bring the
+ * cancellation when the document is deleted.
+ * @throws `DocumentGone` when nothing is to be done any more.
+ */
+async function ofDocument<T>(
+  deps: ActivityDeps,
+  ref: IndexingRef,
+  doIt: (document: IndexedDocument) => Promise<T>,
+): Promise<T> {
+  const context = Context.current();
+  const timer = setInterval(() => context.heartbeat(paidInVain()), heartbeatInterval_ms);
+  let leave: (() => void) | undefined;
+  try {
+    const document = await findIndexedDocument(deps.db, ref);
+    if (!document) throw ApplicationFailure.nonRetryable('The document is gone.', 'DocumentGone');
+    if (document.suspended_ms !== null) throw whileSuspended(document.suspended_ms, true);
+    leave = deps.places.take(document.account_id);
+    if (!leave) {
+      const message = 'Much work of this account is under way; this waits until there is room.';
+      throw putOff('WorkQueued', message, deps.places.pause(document.account_id));
+    }
+    return await doIt(document);
+  } finally {
+    leave?.();
+    clearInterval(timer);
+  }
+}
+
+function noReader(): ApplicationFailure {
+  return putOff('WorkQueued', 'Many documents of this account are being read; this one waits until there is room.');
+}
+
+function unreadable(reason: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(reason, 'DocumentUnreadable');
+}
+
+async function extractDocument(deps: ActivityDeps, ref: IndexingRef, document: IndexedDocument): Promise<void> {
+  const { db } = deps;
+  const { knowledge_id, name, media_type, file_id, size } = document;
+  // Cut before: by a try that could not report it, or when it was indexed by another model.
+  if (document.chunks !== null) return;
+  const format = formatOf(name, media_type);
+  if (!format) throw unreadable(`It is of no kind that is read: ${formatNames}.`);
+  const bytes = await readFile(deps, file_id, size);
+  const chunks: NewChunk[] = [];
+  let pages: number | null = null;
+  let told_at = 0;
+  let telling = Promise.resolve();
+  const { cancellationSignal } = Context.current();
+  try {
+    await extract(
+      document.account_id,
+      { format, bytes },
+      (told) => {
+        chunks.push(...told.chunks);
+        pages = told.pages;
+        if (performance.now() - told_at < toldEvery_ms) return;
+        told_at = performance.now();
+        // Readers who miss it are told by the next.
+        telling = saveDocumentProgress(db, ref, { pages, pages_done: told.pages_done }).catch(() => {});
+      },
+      cancellationSignal,
+    );
+  } catch (error) {
+    if (error instanceof Unreadable) throw unreadable(error.message);
+    if (error instanceof NoThreadError) throw noReader();
+    throw error;
+  }
+  await telling;
+  const others = await countChunks(db, knowledge_id);
+  if (others + chunks.length > maxChunksOfBase) {
+    const room = `this one has ${chunks.length}, and the others have ${others}`;
+    throw unreadable(`A knowledge base may have ${maxChunksOfBase} passages; ${room}.`);
+  }
+  if (!(await replaceChunks(db, ref, knowledge_id, { chunks, pages }))) {
+    throw ApplicationFailure.nonRetryable('The document is gone.', 'DocumentGone');
+  }
+}
+
+/** All of it, in a buffer that is its own: the thread that reads it takes it. */
+async function readFile({ files }: ActivityDeps, file_id: string, size: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  const stream = await files.open(file_id).catch((error: unknown) => {
+    if ((error as { code?: string }).code === 'ENOENT' || /There is no/.test(String(error))) {
+      throw unreadable('Its file was deleted before it was read.');
+    }
+    throw error;
+  });
+  for await (const chunk of stream) {
+    if (at + chunk.length > size) throw unreadable('Its file is larger than it was when it came.');
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes.subarray(0, at);
+}
+
+async function embedChunks(deps: ActivityDeps, ref: IndexingRef, document: IndexedDocument): Promise<{ left: number }> {
+  const { db } = deps;
+  const { embedding_version } = document;
+  await reuseEmbeddings(db, document);
+  const { chunks, left } = await listUnembedded(db, document, batch);
+  if (chunks.length > 0) {
+    const texts = chunks.map(({ heading, text }) => (heading ? `${heading}\n${text}` : text));
+    const { vectors, call } = await embedded(deps, ref, document, texts);
+    const dimensions = await keep(() => setDimensions(db, document, vectors[0]!.length));
+    // Another model was chosen meanwhile, and another indexing begun.
+    if (dimensions === undefined) throw ApplicationFailure.nonRetryable('The document is gone.', 'DocumentGone');
+    if (dimensions !== vectors[0]!.length) {
+      throw unreadable(`The model has answered with ${vectors[0]!.length} dimensions, and before with ${dimensions}.`);
+    }
+    const call_id = `${ref.document_id}/embed/${ref.attempt}/${chunks[0]!.position}`;
+    const paid = call && { ...call, call_id, purpose: 'embed_chunks' as const };
+    const rows = chunks.map(({ position }, index) => ({ position, embedding: vectors[index]! }));
+    await keep(() => saveEmbeddings(db, document, rows, paid));
+  }
+  await countEmbedded(db, ref, embedding_version);
+  return { left: left - chunks.length };
+}
+
+async function embedded(deps: ActivityDeps, ref: IndexingRef, document: IndexedDocument, texts: string[]) {
+  const { cancellationSignal } = Context.current();
+  try {
+    const options = { signal: cancellationSignal, timeout_ms: deps.llm_timeout_ms };
+    return await embed(deps, document, { texts, role: 'passage' }, options);
+  } catch (error) {
+    cancellationSignal.throwIfAborted();
+    if (error instanceof NoEmbedding) throw unreadable(error.message);
+    if (isUnavailable(error)) throw error;
+    throw refusalOf(error, ref.document_id);
+  }
+}

@@ -1,0 +1,207 @@
+import { sql } from 'kysely';
+import type { IndexingRef } from '../workflows/contract/knowledge.ts';
+import type { Db } from './index.ts';
+
+/** The passages of documents: written, embedded and searched. */
+
+/** A passage as it is cut. `words` are what it is found by, plain letters and digits with spaces between. */
+export type NewChunk = {
+  page: number | null;
+  heading: string | null;
+  text: string;
+  sha256: string;
+  words: string;
+  heading_words: string;
+};
+
+/** The rows of one statement. */
+const writtenAtOnce = 200;
+
+/** As a lexeme of `search`: it leads to those of its base within the index. */
+function baseLexeme(knowledge_id: string) {
+  return sql`array_to_tsvector(array[${knowledge_id}]::text[])`;
+}
+
+/**
+ * Writes the chunks of a document in place of those that it had; false when it is gone. What is the same text as before in its
+ * base need not be embedded again.
+ */
+export function replaceChunks(
+  db: Db,
+  { document_id, attempt }: IndexingRef,
+  knowledge_id: string,
+  { chunks, pages }: { chunks: NewChunk[]; pages: number | null },
+): Promise<boolean> {
+  return db.transaction().execute(async (trx) => {
+    const document = await trx
+      .updateTable('documents')
+      .set({ chunks: chunks.length, chunks_done: 0, pages, pages_done: pages ?? 0, status: 'indexing' })
+      .where('document_id', '=', document_id)
+      .where('attempt', '=', attempt)
+      .returning('document_id')
+      .executeTakeFirst();
+    if (!document) return false;
+    await trx.deleteFrom('chunks').where('document_id', '=', document_id).execute();
+    for (let at = 0; at < chunks.length; at += writtenAtOnce) {
+      const rows = chunks.slice(at, at + writtenAtOnce).map((chunk, index) => ({ ...chunk, position: at + index + 1 }));
+      await sql`
+        insert into chunks (document_id, knowledge_id, position, page, heading, text, sha256, search)
+        select ${document_id}, ${knowledge_id}, position, page, heading, text, sha256,
+          ${baseLexeme(knowledge_id)} || setweight(to_tsvector('pg_catalog.english', heading_words), 'B')
+            || to_tsvector('pg_catalog.english', words)
+        from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as given (
+          position integer, page integer, heading text, text text, sha256 text, words text, heading_words text)`.execute(
+        trx,
+      );
+    }
+    return true;
+  });
+}
+
+/** A chunk that is to be embedded. */
+export type UnembeddedChunk = { position: number; heading: string | null; text: string };
+
+type EmbeddedBy = { document_id: string; knowledge_id: string; embedding_version: number };
+
+/** Gives chunks the embeddings of those of the same text in their base, which are paid for. */
+export async function reuseEmbeddings(
+  db: Db,
+  { document_id, knowledge_id, embedding_version }: EmbeddedBy,
+): Promise<void> {
+  await sql`
+    update chunks set embedding = known.embedding, floats = known.floats, embedding_version = ${embedding_version}
+    from (
+      select distinct on (sha256) sha256, embedding, floats from chunks as others
+      where knowledge_id = ${knowledge_id} and embedding is not null and embedding_version = ${embedding_version}
+        and sha256 in (
+          select sha256 from chunks
+          where document_id = ${document_id} and embedding_version is distinct from ${embedding_version})
+    ) as known
+    where document_id = ${document_id} and chunks.sha256 = known.sha256
+      and embedding_version is distinct from ${embedding_version}`.execute(db);
+}
+
+/** The first chunks of a document that the model of its base has yet to embed, and how many there are. */
+export async function listUnembedded(
+  db: Db,
+  { document_id, embedding_version }: Omit<EmbeddedBy, 'knowledge_id'>,
+  limit: number,
+): Promise<{ chunks: UnembeddedChunk[]; left: number }> {
+  const rows = await db
+    .selectFrom('chunks')
+    .select(['position', 'heading', 'text', sql<number>`count(*) over ()`.as('left')])
+    .where('document_id', '=', document_id)
+    .where(sql<boolean>`embedding_version is distinct from ${embedding_version}`)
+    .orderBy('position')
+    .limit(limit)
+    .execute();
+  return { chunks: rows, left: rows[0]?.left ?? 0 };
+}
+
+/** A paid call of an embedding model, as the journal of calls keeps it. */
+export type EmbeddingCall = {
+  call_id: string;
+  account_id: string;
+  purpose: 'embed_chunks' | 'embed_query';
+  vendor: string;
+  model: string;
+  provider_id: string;
+  input_tokens: number;
+  cost_usd: number | null;
+};
+
+/** Journals a call of an embedding model, which has no answer of words. */
+export async function insertEmbeddingCall(db: Db, call: EmbeddingCall): Promise<void> {
+  await db
+    .insertInto('llm_calls')
+    .values({ ...call, run_id: null, task_id: null, finish: 'stop', output_tokens: 0 })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+}
+
+/**
+ * Writes embeddings of chunks, in their order, with the call that was paid for them: a retry finds both, or neither. Where
+ * the base has another model by now, the call alone is written.
+ */
+export function saveEmbeddings(
+  db: Db,
+  { document_id, knowledge_id, embedding_version }: EmbeddedBy,
+  embedded: { position: number; embedding: Float32Array }[],
+  call?: EmbeddingCall,
+): Promise<void> {
+  const rows = embedded.map(({ position, embedding }) => ({
+    position,
+    embedding: Array.from(embedding, rounded),
+    floats: bytesOf(embedding).toString('base64'),
+  }));
+  return db.transaction().execute(async (trx) => {
+    if (call) await insertEmbeddingCall(trx, call);
+    const base = trx
+      .selectFrom('knowledge_bases')
+      .select('knowledge_id')
+      .where('knowledge_id', '=', knowledge_id)
+      .where('embedding_version', '=', embedding_version)
+      // Nobody changes the model meanwhile.
+      .forShare();
+    if (!(await base.executeTakeFirst())) return;
+    await sql`
+      update chunks set embedding = given.embedding, floats = decode(given.floats, 'base64'), embedding_version = ${embedding_version}
+      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as given (
+        position integer, embedding real[], floats text)
+      where document_id = ${document_id} and chunks.position = given.position`.execute(trx);
+  });
+}
+
+/** All that a float of 32 bits holds. */
+function rounded(value: number): number {
+  return Number(value.toPrecision(9));
+}
+
+function bytesOf(embedding: Float32Array): Buffer {
+  const bytes = Buffer.alloc(embedding.length * 4);
+  for (const [index, value] of embedding.entries()) bytes.writeFloatBE(value, index * 4);
+  return bytes;
+}
+
+/** How many chunks of a document are embedded, for its readers. */
+export async function countEmbedded(
+  db: Db,
+  { document_id, attempt }: IndexingRef,
+  embedding_version: number,
+): Promise<void> {
+  await sql`
+    update documents set status = 'indexing',
+      chunks_done = (
+        select count(*) from chunks
+        where chunks.document_id = documents.document_id and embedding_version = ${embedding_version})
+    where document_id = ${document_id} and attempt = ${attempt} and status in ('pending', 'indexing')`.execute(db);
+}
+
+/** How many chunks a base has. */
+export async function countChunks(db: Db, knowledge_id: string): Promise<number> {
+  const { count } = await db
+    .selectFrom('documents')
+    .select(sql<number>`coalesce(sum(chunks), 0)::integer`.as('count'))
+    .where('knowledge_id', '=', knowledge_id)
+    .executeTakeFirstOrThrow();
+  return count;
+}
+
+const removedAtOnce = 5_000;
+
+/** Takes away the chunks of documents that are deleted, a few thousand in a statement. May be done by several at once. */
+export async function removeGoneChunks(db: Db, signal?: AbortSignal): Promise<void> {
+  for (;;) {
+    const gone = await db.selectFrom('gone_documents').select('document_id').limit(100).execute();
+    if (gone.length === 0) return;
+    for (const { document_id } of gone) {
+      for (let removed = removedAtOnce; removed === removedAtOnce && !signal?.aborted;) {
+        const some = sql`select ctid from chunks where document_id = ${document_id} limit ${removedAtOnce}`;
+        const { numAffectedRows } = await sql`delete from chunks where ctid = any(array(${some}))`.execute(db);
+        removed = Number(numAffectedRows);
+      }
+      if (signal?.aborted) return;
+      await db.deleteFrom('gone_documents').where('document_id', '=', document_id).execute();
+    }
+  }
+}

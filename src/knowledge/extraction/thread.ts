@@ -1,0 +1,19 @@
+import { getPriority, setPriority } from 'node:os';
+import { parentPort, workerData } from 'node:worker_threads';
+import { read, type Reading } from './read.ts';
+import { Unreadable } from './unreadable.ts';
+
+/** What the thread says: a part of the document, that it was the last, or why it cannot be read. */
+export type Said = { told: Parameters<Parameters<typeof read>[1]>[0] } | { end: true } | { fault: string };
+
+/** The thread of one extraction, which gives way to whatever answers, as those of scripts do (src/javascript/thread.ts). */
+if (process.platform === 'linux') setPriority(Math.min(getPriority() + 9, 19));
+const say = (said: Said) => parentPort!.postMessage(said);
+try {
+  await read(workerData as Reading, (told) => say({ told }));
+  say({ end: true });
+} catch (error) {
+  if (error instanceof Unreadable) say({ fault: error.message });
+  else if (error instanceof RangeError && /call stack/i.test(error.message)) say({ fault: 'It is nested too deeply.' });
+  else throw error;
+}

@@ -1,0 +1,33 @@
+import { filePart, formOf } from '../harness/upload.ts';
+import type { Call } from './contract.ts';
+
+/** Calls every operation on knowledge bases, with each of its outcomes. */
+export async function callKnowledge(call: Call): Promise<void> {
+  const all = '/v1/knowledge';
+  const one = `${all}/{knowledge_id}`;
+  const document = `${one}/documents/{document_id}`;
+  const { knowledge_id } = (await call('POST', all, {}, { name: 'Handbook' })).body;
+  await call('POST', all, {}, {});
+  await call('POST', all, {}, { name: 'Handbook', embedding: { provider_id: 'prv_unknown' } });
+  await call('POST', all, {}, { name: 'Prices' });
+  await call('GET', `${all}?limit=1`);
+  const { body, headers } = formOf(filePart('Goods may be returned within thirty days.', 'notes.md', 'files'));
+  const { documents } = (await call('POST', `${one}/upload`, { knowledge_id }, body, undefined, headers)).body;
+  const { document_id } = documents[0];
+  await call('POST', `${one}/upload`, { knowledge_id }, formOf('').body, undefined, headers);
+  for (let status = 'pending'; status !== 'indexed';)
+    ({ status } = (await call('GET', document, { knowledge_id, document_id })).body);
+  await call('GET', `${one}/documents?limit=1&status=indexed`, { knowledge_id });
+  for (const id of [knowledge_id, 'unknown']) {
+    const ids = { knowledge_id: id, document_id };
+    await call('GET', one, ids);
+    await call('PATCH', one, ids, { description: 'What everybody should know.' });
+    await call('PATCH', one, ids, {}, undefined, { 'if-match': '"0"' });
+    await call('POST', `${one}/search`, ids, { query: 'How long for a return?' });
+    await call('POST', `${one}/upload`, ids, body, undefined, headers);
+    await call('GET', `${one}/documents?limit=1`, ids);
+    await call('GET', document, ids);
+    await call('DELETE', document, ids);
+    await call('DELETE', one, ids);
+  }
+}

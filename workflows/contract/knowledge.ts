@@ -1,0 +1,10 @@
+/** Which indexing of a document is meant: it may be begun several times. */
+export type IndexingRef = { document_id: string; attempt: number };
+
+/** The workflow of an indexing, by its name in Temporal. */
+export const indexingWorkflowType = 'indexDocument';
+
+/** The id of its workflow. */
+export function indexingWorkflowId({ document_id, attempt }: IndexingRef): string {
+  return `${document_id}/index/${attempt}`;
+}
