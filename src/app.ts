@@ -106,7 +106,8 @@ export function createApp(deps: AppDeps) {
   mountCodec(app, deps);
 
   const authenticate = requireApiKey(deps);
-  for (const path of surfaces) app.use(path, authenticate, except(isUpload, readBody()), limitAccount(deps.limits));
+  for (const path of ['/api/v1/*', '/v1/*'])
+    app.use(path, authenticate, except(isUpload, readBody()), limitAccount(deps.limits));
 
   app.route('/api/v1/runs', runStartsRouter);
   app.route('/api/v1/runs', runsRouter);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { allScopes, scopes } from '../../src/accounts/scopes.ts';
 import { startOrchflow, type Orchflow, type User } from '../harness/orchflow.ts';
 import { expectProblem } from '../harness/problem.ts';
@@ -15,7 +15,6 @@ let operations: (Operation & { scope: string | undefined })[];
 
 beforeAll(async () => {
   orchflow = await startOrchflow({ worker: false });
-  owner = await orchflow.register();
   document = (await send(orchflow.url, 'GET', '/openapi.json')).body;
   operations = Object.entries<Record<string, Omit<Operation, 'method' | 'path'>>>(document.paths).flatMap(
     ([path, item]) =>
@@ -28,6 +27,10 @@ beforeAll(async () => {
   );
 });
 afterAll(() => orchflow.stop());
+// An account may have fifty keys.
+beforeEach(async () => {
+  owner = await orchflow.register();
+});
 
 async function keyWith(held: readonly string[]): Promise<string> {
   const { status, body } = await owner.post('/keys', { name: 'Some', scopes: held });
