@@ -87,6 +87,13 @@ test.each<[string, string, string, string | undefined, string | undefined, numbe
   expect(answer.headers.get('cache-control')).toBe('no-store');
 });
 
+test('a batch has none of it', async () => {
+  const operations = [{ method: 'POST', path: '/v1/oauth/token', body: { grant_type: 'refresh_token' } }];
+  const headers = { 'x-api-key': developer.api_key, 'content-type': 'application/json' };
+  const { body } = await send(orchflow.url, 'POST', '/v1/batch', headers, JSON.stringify({ operations }));
+  expect(body.results).toMatchObject([{ status: 404, body: { error: 'invalid_request' } }]);
+});
+
 test('each path says what it takes, to anybody', async () => {
   for (const [path, allow] of [
     ['/.well-known/oauth-authorization-server', 'GET, HEAD, OPTIONS'],

@@ -5,7 +5,7 @@ import { hasBody } from '../../../http/body.ts';
 import type { AppEnv } from '../../../http/env.ts';
 import { addressOf, countFailure, limit } from '../../../http/limit.ts';
 import { createRouter } from '../../../http/openapi.ts';
-import { notAllowed } from '../../../http/problems.ts';
+import { HttpError, notAllowed } from '../../../http/problems.ts';
 import { exchange } from './exchange.ts';
 import { answerConsent, showConsent } from './consent.ts';
 import { contentSecurityPolicy } from './pages.ts';
@@ -31,6 +31,8 @@ const limitAddress = limit((c) => [c.var.deps.limits.oauthPerAddress], addressOf
 
 for (const [path, allowed] of Object.entries(methods)) {
   oauthRouter.all(path, limitAddress, async (c) => {
+    // In OAuth's own words it would be none of a batch's.
+    if (c.env.isInBatch) throw new HttpError('NOT_FOUND', 'OAuth has no batches.');
     if (c.req.method === 'OPTIONS')
       return new Response(null, { status: 204, headers: { Allow: [...allowed, 'OPTIONS'].join(', ') } });
     if (!allowed.includes(c.req.method)) throw notAllowed(c.req.method, allowed);
