@@ -1,8 +1,9 @@
 -- What waits at open gates, with what a person needs to decide there. `db/inbox.ts` has the type of an item. Each text is cut to
 -- `most` characters, or not with null; and all of them together are 8 MiB at most: where there is more, each has an equal
--- share, and is cut to it. One statement, whose plan is kept: a page of a list is read as fast as one item.
+-- share, and is cut to it. One statement, whose plan is kept: a page of a list is read as fast as one item. For the hundred
+-- gates of a page PostgreSQL would read all of a table that has some thousand rows, and keep that plan when it has grown.
 create or replace function inbox_items(for_gates text[], most integer) returns table (gate_id text, item text)
-language plpgsql stable as $$
+language plpgsql stable set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
   limit_of_all constant integer := 8 * 1024 * 1024;

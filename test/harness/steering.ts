@@ -36,6 +36,8 @@ export function useSteering(environment: Record<string, string> = {}) {
         await run.complete(id, { decision: 'approve' });
       }
       await run.untilWaiting('T4');
+      // T4 is not after T3, which may be told as done later.
+      await run.until(({ tasks }) => tasks.filter(({ status }) => status === 'completed').length === 3);
       return run;
     },
 
