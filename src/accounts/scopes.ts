@@ -30,7 +30,7 @@ export const scopes = [
 
 export type Scope = (typeof scopes)[number];
 
-/** What an account can let an OAuth client do: no client makes what outlasts its being let, or lets others in. */
+/** What an account can let an OAuth client do: no client lets others in. What gives out a secret it does not do either (`refuseClients`). */
 export const grantableScopes = scopes.filter((scope) => !/^(keys|clients):/.test(scope));
 
 /**

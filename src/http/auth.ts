@@ -85,6 +85,14 @@ export function requireScope(scope: Scope, forPeople: boolean) {
   });
 }
 
+/** Refuses OAuth clients what gives out a key or a secret: it would last when the client is let no more. */
+export function refuseClients() {
+  return createMiddleware<AppEnv>(async function refuseClients(c, next) {
+    if (!c.var.principal.client_id) return next();
+    throw new HttpError('NOT_FOR_CLIENTS', 'This gives out a key or a secret. Do it with an API key of the account.');
+  });
+}
+
 /** That the run which a path is about, if it is there, is a test. */
 async function requireTest(c: Context<AppEnv>): Promise<void> {
   const run_id = c.req.param('run_id');

@@ -50,6 +50,11 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     'A test key may not do this',
     'What is live costs, and a test key does nothing that costs. Use a live key. What a test key starts, it may change and answer.',
   ],
+  NOT_FOR_CLIENTS: [
+    403,
+    'No OAuth client may do this',
+    'Keys and secrets last longer than what an application was allowed. Use an API key of the account itself.',
+  ],
   REGISTRATION_CLOSED: [
     403,
     'Registration is not open to all',

@@ -16,6 +16,7 @@ import {
   type Registered,
 } from '../harness/oauth.ts';
 import { createUser, startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
+import { expectProblem } from '../harness/problem.ts';
 import { send } from '../harness/raw.ts';
 
 /** What OAuth clients are given. Two API processes on one database; openid-client is the client. */
@@ -82,6 +83,32 @@ describe('a client that somebody has let', () => {
     const { keys } = (await user.get('/keys')).body;
     expect(keys).toMatchObject([{ key_id: key.key_id, last_used_at: expect.any(String) }, { name: 'First key' }]);
   });
+});
+
+test('no client is given a key or a secret that outlasts it', async () => {
+  const asked = { scope: 'people:read people:write webhooks:read webhooks:write batch:write' };
+  client = await registerClient(apis[0].url, developer, { type: 'public', scopes: asked.scope.split(' ') });
+  config = await discover(apis[0].url, client);
+  const { access_token } = await letIn(config, user.api_key, asked);
+  const asClient = createUser(apis[0].url, access_token, '', '');
+  const { person_id } = (await user.post('/people', { name: 'Ben' })).body;
+  const hook = { url: 'https://example.com/hook', events: ['agent.run.failed'] };
+  const { subscription_id } = (await user.post('/webhooks/subscriptions', { url: hook.url })).body;
+  for (const [path, body] of [
+    ['/people', { name: 'Eve' }],
+    [`/people/${person_id}/key`, undefined],
+    ['/webhooks/secret/rotate', undefined],
+    ['/webhooks/subscriptions', { url: hook.url }],
+    [`/webhooks/subscriptions/${subscription_id}/rotate-secret`, undefined],
+  ] as const) {
+    expectProblem(await asClient.insist('POST', path, body), { status: 403, code: 'NOT_FOR_CLIENTS' });
+  }
+  const batch = { operations: [{ method: 'POST', path: '/v1/webhooks', body: hook }] };
+  const headers = { authorization: `Bearer ${access_token}`, 'content-type': 'application/json' };
+  const { body } = await send(apis[0].url, 'POST', '/v1/batch', headers, JSON.stringify(batch));
+  expect(body.results).toMatchObject([{ status: 403, body: { code: 'NOT_FOR_CLIENTS' } }]);
+  expect((await asClient.get('/people')).body.people).toMatchObject([{ person_id }]);
+  expect((await user.patch(`/people/${person_id}`, { name: 'Benjamin' })).status).toBe(200);
 });
 
 describe('a code', () => {
