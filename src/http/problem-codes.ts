@@ -48,7 +48,7 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
   TEST_KEY: [
     403,
     'A test key may not do this',
-    'What is live costs, and a test key does nothing that costs. Use a live key. What a test key starts, it may change and answer.',
+    'What is live costs, and a test key does nothing that costs, and changes nothing that live runs use. Use a live key. What a test key starts, it may change and answer.',
   ],
   NOT_FOR_CLIENTS: [
     403,
