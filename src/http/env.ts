@@ -20,6 +20,8 @@ export type AppEnv = {
     idempotency?: IdSeed;
     /** The answer is still being written when its response goes out. */
     begun?: true;
+    /** The answer may be kept when the run that its path names is purged. */
+    tellsNothingOfRun?: true;
     /** The answer is made anew for who asks again with the same `Idempotency-Key`. */
     keepsNoAnswer?: true;
   };

@@ -88,7 +88,7 @@ export function idempotency({ isOfScopes }: { isOfScopes: boolean }) {
         config.ENCRYPTION_KEY,
         context,
       );
-      const run_id = runNamedIn(c.req.path);
+      const run_id = c.var.tellsNothingOfRun ? undefined : runNamedIn(c.req.path);
       if (!(await answerIdempotencyKey(db, name, { status: answer.status, answer_encrypted, run_id }))) release();
     };
     if (c.var.begun) c.res = new Response(answer.body?.pipeThrough(keepWhole(keep, release)), answer);

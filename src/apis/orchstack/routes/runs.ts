@@ -169,8 +169,11 @@ runsRouter.openapi(remove, async (c) => {
   const { purge, ...remark } = c.req.valid('query');
   const place = await findRunPlace(deps.db, principal.account_id, run_id);
   if (!place) throw notFound('Run');
-  if (purge === undefined ? hasEnded(place.status) : purge === 'true') {
+  // It may have ended by the first try of this very request: what has done that is not to purge it.
+  const mayPurge = purge === undefined ? !c.var.idempotency?.isRetry && hasEnded(place.status) : purge === 'true';
+  if (mayPurge) {
     await purgeRun(deps, principal, run_id);
+    c.set('tellsNothingOfRun', true);
     return c.json({ run_id, status: 'purged' as const, message: 'Run purged.' }, 200);
   }
   await cancelRun(deps, principal, run_id, remark);
