@@ -80,7 +80,9 @@ export function idempotency({ isOfScopes }: { isOfScopes: boolean }) {
     // Who has made room, or waited, asks again.
     const isNotYet = answer.status >= 500 || answer.status === 429;
     if (c.var.keepsNoAnswer) return releaseIdempotencyKey(db, name).catch(release);
-    if (isNotYet || isStream || isLeft) return release();
+    // In a batch it may have failed only since something before it did, which is done when the batch is sent again.
+    const isUndone = c.env.isInBatch && !answer.ok;
+    if (isNotYet || isStream || isLeft || isUndone) return release();
     const headers = [...answer.headers].filter(([header]) => keptHeaders.includes(header));
     const keep = async (body: string) => {
       const answer_encrypted = encrypt(

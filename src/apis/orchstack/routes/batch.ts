@@ -16,7 +16,7 @@ needs its scope of this key, counts against the rate limits, and has its own tim
 answered with 202 and its id, unless it has ended by then. An operation that could not begin within 30 seconds is 503, and an answer that finds
 no room in 8 MiB is left out (\`body_omitted\`).
 
-With an \`Idempotency-Key\` the batch is sent again safely, when no answer came or some operations are 429 or 5xx: each operation that was
+With an \`Idempotency-Key\` the batch is sent again safely, when no answer came or some operations have failed: each operation that was
 done is answered as it was, whatever its method, and the others are done. A GET reads anew.`,
   request: { body: body(batchSchema) },
   responses: { 200: json(batchResultsSchema, 'What became of each, whatever that is') },
