@@ -27,7 +27,7 @@ const keptHeaders = ['content-type', 'etag', 'location', 'retry-after'];
  * kept. An answer that has begun goes out as it is written. What depends on the scopes of the API key (`isOfScopes`) is
  * another request with others: nobody gets an answer back that they would not have got.
  */
-export function idempotency({ isOfScopes }: { isOfScopes: boolean }) {
+export function idempotency({ isOfScopes, longest_seconds }: { isOfScopes: boolean; longest_seconds?: number }) {
   return createMiddleware<AppEnv>(async function idempotency(c, next) {
     const idempotency_key = idempotencyKeyOf(c);
     if (idempotency_key === undefined) return next();
@@ -42,11 +42,11 @@ export function idempotency({ isOfScopes }: { isOfScopes: boolean }) {
     if (mode === 'test') request.push(mode);
     const fingerprint = sha256(request.join('\n'));
 
-    let key = await takeIdempotencyKey(db, name, fingerprint);
+    let key = await takeIdempotencyKey(db, name, fingerprint, longest_seconds);
     if (!key.taken && key.row.fingerprint === fingerprint && isUnreadable(key.row, config.ENCRYPTION_KEY)) {
       // The key that it was kept with is gone: the request is made again, with the ids that it had.
       await forgetIdempotentAnswer(db, name, key.row.answer_encrypted!);
-      key = await takeIdempotencyKey(db, name, fingerprint);
+      key = await takeIdempotencyKey(db, name, fingerprint, longest_seconds);
     }
     if (!key.taken) {
       const { status, answer_encrypted, fingerprint: first } = key.row;
@@ -79,7 +79,14 @@ export function idempotency({ isOfScopes }: { isOfScopes: boolean }) {
     const isLeft = answer.status === 202 && c.req.raw.signal.aborted;
     // Who has made room, or waited, asks again.
     const isNotYet = answer.status >= 500 || answer.status === 429;
-    if (c.var.keepsNoAnswer) return releaseIdempotencyKey(db, name).catch(release);
+    if (c.var.keepsNoAnswer) {
+      const free = () => releaseIdempotencyKey(db, name).catch(release);
+      // Also for a client that has left: its request goes on.
+      const freed = c.var.keepsNoAnswer.then(free, free);
+      if (!c.var.begun) return freed;
+      c.res = new Response(answer.body?.pipeThrough(new TransformStream({ flush: () => freed })), answer);
+      return;
+    }
     // In a batch it may have failed only since something before it did, which is done when the batch is sent again.
     const isUndone = c.env.isInBatch && !answer.ok;
     if (isNotYet || isStream || isLeft || isUndone) return release();

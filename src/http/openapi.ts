@@ -119,6 +119,8 @@ type Spec<R extends RouteConfig['responses']> = Omit<RouteConfig, 'responses' | 
     forPeople?: boolean;
     /** It answers with a key or a secret that lasts: no OAuth client is let in. */
     givesSecret?: boolean;
+    /** Of one that may be at work for longer than others: its `Idempotency-Key` is not free until then. */
+    longest_seconds?: number;
     /** Its body is a file, read by its handler, which sees to the `Idempotency-Key` too. */
     isUpload?: boolean;
   };
@@ -164,6 +166,7 @@ export function route<const S extends Spec<RouteConfig['responses']>>({
   isUpload = false,
   forPeople = false,
   givesSecret = false,
+  longest_seconds,
   ...spec
 }: S) {
   const isIdempotent = spec.method === 'post' && scope !== undefined;
@@ -186,7 +189,7 @@ export function route<const S extends Spec<RouteConfig['responses']>>({
       ...(scope ? [requireScope(scope, forPeople)] : []),
       ...(givesSecret ? [refuseClients()] : []),
       ...(isIdempotent && !isUpload
-        ? [idempotency({ isOfScopes: scope === 'keys:write' || scope === 'people:write' })]
+        ? [idempotency({ isOfScopes: scope === 'keys:write' || scope === 'people:write', longest_seconds })]
         : []),
       ...(scope && spec.method !== 'post' && spec.method !== 'get' ? [idempotencyInBatch()] : []),
       ...(spec.method !== 'get' && !spec.request?.body ? [requireNoBody(parametersOf(query))] : []),
@@ -199,7 +202,7 @@ export function route<const S extends Spec<RouteConfig['responses']>>({
     },
     security: scope ? [{ apiKey: [scope] }, { bearer: [scope] }] : [],
     responses: { ...responses, ...Object.fromEntries(answers) },
-  } as Omit<S, 'problems' | 'isPublic' | 'scope' | 'links' | 'isUpload' | 'forPeople' | 'givesSecret'>);
+  } as Omit<S, 'problems' | 'isPublic' | 'scope' | 'links' | 'isUpload' | 'forPeople' | 'givesSecret' | 'longest_seconds'>);
 }
 
 /** Other parameters than these are refused: who misspells a filter must not get the whole list. */
