@@ -111,6 +111,20 @@ test('no client is given a key or a secret that outlasts it', async () => {
   expect((await user.patch(`/people/${person_id}`, { name: 'Benjamin' })).status).toBe(200);
 });
 
+test('an Idempotency-Key of a client is none of the account, nor of another client', async () => {
+  const another = await discover(apis[0].url, await registerClient(apis[0].url, developer, { type: 'public' }));
+  const asked = { scope: 'runs:write' };
+  const keys = [user.api_key];
+  for (const one of [config, another]) keys.push((await letIn(one, user.api_key, asked)).access_token);
+  const ids = new Set<string>();
+  for (const key of keys) {
+    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json', 'idempotency-key': 'once' };
+    const { body } = await send(apis[0].url, 'POST', '/api/v1/runs', headers, JSON.stringify({ task: 'Compare.' }));
+    ids.add(body.run_id);
+  }
+  expect(ids.size).toBe(3);
+});
+
 describe('a code', () => {
   test('works once when it is exchanged ten times at the same moment', async () => {
     const request = await codeRequest();
