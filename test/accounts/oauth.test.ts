@@ -72,6 +72,7 @@ describe('the metadata', () => {
     });
     expect(body.scopes_supported).not.toContain('keys:write');
     expect(body.scopes_supported).not.toContain('openid');
+    expect((await fetch(`${url}/.well-known/oauth-authorization-server`, { method: 'HEAD' })).status).toBe(200);
     // Of nobody who is no trusted proxy it is believed.
     const spoofed = { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' };
     const again = await send(url, 'GET', '/.well-known/oauth-authorization-server', spoofed);
@@ -101,6 +102,17 @@ describe('whoever is asked', () => {
       'oauth_request',
       'oauth_request.sig',
     ]);
+  });
+
+  test('reads in words what each scope is', async () => {
+    const { body } = await send(apis[0].url, 'GET', '/.well-known/oauth-authorization-server');
+    const scopes: string[] = body.scopes_supported;
+    const all = await registerClient(apis[0].url, developer, { type: 'public', scopes });
+    const browser = openBrowser();
+    const { url } = await begin(await discover(apis[0].url, all), { scope: scopes.join(' ') });
+    const { text } = await browser.go(await openConsent(browser, url));
+    for (const scope of scopes) expect(text).toMatch(new RegExp(`<code>${scope}</code> to [a-z]+,? [a-z]`));
+    expect(text).toContain('<code>batch:write</code> to do several things in one request');
   });
 
   test.skipIf(!executablePath)(
