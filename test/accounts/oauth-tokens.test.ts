@@ -236,6 +236,37 @@ describe('a refresh', () => {
     expect(next.body.error).toBe('invalid_grant');
   });
 
+  test('uses a token that is kept for a day more, and there are so many in an hour', async () => {
+    const { db } = apis[0];
+    const given = await openid.refreshTokenGrant(config, (await letIn(config, user.api_key)).refresh_token!);
+    const ofClient = sql`client_id = ${client.client_id} and kind = 'RefreshToken' and uses = 1`;
+    const { rows } = await sql<{ days: number }>`
+      select extract(epoch from expires_at - now())::float8 / 86400 as days from oauth_artifacts where ${ofClient}`.execute(db);
+    expect(rows).toEqual([{ days: expect.closeTo(1, 2) }]);
+    await sql`
+      insert into oauth_artifacts (id_sha256, kind, client_id, grant_id, payload, uses, used_at, expires_at)
+      select id_sha256 || n, kind, client_id, grant_id, payload, uses, used_at, expires_at
+      from oauth_artifacts, generate_series(1, 59) as n where ${ofClient}`.execute(db);
+    const refused = await tokenRequest({ grant_type: 'refresh_token', refresh_token: given.refresh_token! });
+    expect(refused).toMatchObject({ status: 429, body: { error: 'temporarily_unavailable' } });
+    await sql`update oauth_artifacts set used_at = now() - interval '61 minutes' where ${ofClient}`.execute(db);
+    expect((await openid.refreshTokenGrant(config, given.refresh_token!)).access_token).toMatch(/^os_oat_/);
+  });
+
+  test('is refused as such when what it is of goes in the same moment', async () => {
+    const { db } = apis[0];
+    const { refresh_token } = await letIn(config, user.api_key);
+    await sql`create function lose_grant() returns trigger language plpgsql as
+      'begin delete from oauth_grants where grant_id = new.grant_id; return new; end'`.execute(db);
+    await sql`create trigger lose_grant before insert on api_keys for each row execute function lose_grant()`.execute(db);
+    try {
+      const answer = await tokenRequest({ grant_type: 'refresh_token', refresh_token: refresh_token! });
+      expect(answer).toMatchObject({ status: 400, body: { error: 'invalid_grant' } });
+    } finally {
+      await sql`drop function lose_grant() cascade`.execute(db);
+    }
+  });
+
   test('can ask for less, and not for more', async () => {
     const { refresh_token } = await letIn(config, user.api_key);
     const less = await openid.refreshTokenGrant(config, refresh_token!, { scope: 'runs:read' });
@@ -314,6 +345,19 @@ describe('what was given is taken no more', () => {
     const given = await letIn(config, others.api_key);
     await deleteAccount(db, (await findAccountByEmail(db, developer.email))!.account_id);
     await untilAnswers(apis[1].url, given.access_token, 401);
+  });
+
+  test('while the account that has registered the client is suspended', async () => {
+    const { access_token, refresh_token } = await letIn(config, user.api_key);
+    await untilAnswers(apis[1].url, access_token, 200);
+    const { db } = apis[0];
+    const { account_id } = (await findAccountByEmail(db, developer.email))!;
+    await setSuspended(db, account_id, true);
+    await untilAnswers(apis[1].url, access_token, 401);
+    expect((await openBrowser().go((await begin(config)).url)).response.status).toBe(400);
+    await expect(openid.refreshTokenGrant(config, refresh_token!)).rejects.toMatchObject({ error: 'invalid_client' });
+    await setSuspended(db, account_id, false);
+    await untilAnswers(apis[1].url, access_token, 200);
   });
 
   test('when the client is deleted', async () => {
