@@ -106,7 +106,10 @@ export function refuseClients() {
 async function requireTest(c: Context<AppEnv>, scope: Scope): Promise<void> {
   if (scope.endsWith(':read')) return;
   if (!doneByTests[scope]?.includes(c.req.method)) {
-    throw new DomainError('TEST_KEY', 'A test key reads, and starts, changes and answers tests; it changes nothing else.');
+    throw new DomainError(
+      'TEST_KEY',
+      'A test key reads, and starts, changes and answers tests; it changes nothing else.',
+    );
   }
   const run_id = c.req.param('run_id');
   if (run_id === undefined) return;

@@ -24,6 +24,7 @@ const named = {
   server_name: 'MCP server',
   key_id: 'Key',
   client_id: 'OAuth client',
+  grant_id: 'OAuth grant',
   person_id: 'Person',
   gate_id: 'Gate',
   file_id: 'File',
@@ -202,7 +203,10 @@ export function route<const S extends Spec<RouteConfig['responses']>>({
     },
     security: scope ? [{ apiKey: [scope] }, { bearer: [scope] }] : [],
     responses: { ...responses, ...Object.fromEntries(answers) },
-  } as Omit<S, 'problems' | 'isPublic' | 'scope' | 'links' | 'isUpload' | 'forPeople' | 'givesSecret' | 'longest_seconds'>);
+  } as Omit<
+    S,
+    'problems' | 'isPublic' | 'scope' | 'links' | 'isUpload' | 'forPeople' | 'givesSecret' | 'longest_seconds'
+  >);
 }
 
 /** Other parameters than these are refused: who misspells a filter must not get the whole list. */

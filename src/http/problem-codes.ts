@@ -10,6 +10,7 @@ export type HttpErrorCode =
   | 'INTERNAL_ERROR'
   | 'LIMIT_REACHED'
   | 'METHOD_NOT_ALLOWED'
+  | 'NOT_FOR_CLIENTS'
   | 'NOT_FOUND'
   | 'RATE_LIMITED'
   | 'UNAUTHORIZED'

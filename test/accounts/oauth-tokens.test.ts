@@ -241,7 +241,9 @@ describe('a refresh', () => {
     const given = await openid.refreshTokenGrant(config, (await letIn(config, user.api_key)).refresh_token!);
     const ofClient = sql`client_id = ${client.client_id} and kind = 'RefreshToken' and uses = 1`;
     const { rows } = await sql<{ days: number }>`
-      select extract(epoch from expires_at - now())::float8 / 86400 as days from oauth_artifacts where ${ofClient}`.execute(db);
+      select extract(epoch from expires_at - now())::float8 / 86400 as days from oauth_artifacts where ${ofClient}`.execute(
+      db,
+    );
     expect(rows).toEqual([{ days: expect.closeTo(1, 2) }]);
     await sql`
       insert into oauth_artifacts (id_sha256, kind, client_id, grant_id, payload, uses, used_at, expires_at)
@@ -258,7 +260,9 @@ describe('a refresh', () => {
     const { refresh_token } = await letIn(config, user.api_key);
     await sql`create function lose_grant() returns trigger language plpgsql as
       'begin delete from oauth_grants where grant_id = new.grant_id; return new; end'`.execute(db);
-    await sql`create trigger lose_grant before insert on api_keys for each row execute function lose_grant()`.execute(db);
+    await sql`create trigger lose_grant before insert on api_keys for each row execute function lose_grant()`.execute(
+      db,
+    );
     try {
       const answer = await tokenRequest({ grant_type: 'refresh_token', refresh_token: refresh_token! });
       expect(answer).toMatchObject({ status: 400, body: { error: 'invalid_grant' } });
@@ -358,6 +362,35 @@ describe('what was given is taken no more', () => {
     await expect(openid.refreshTokenGrant(config, refresh_token!)).rejects.toMatchObject({ error: 'invalid_client' });
     await setSuspended(db, account_id, false);
     await untilAnswers(apis[1].url, access_token, 200);
+  });
+
+  test('when the account ends this grant, and no other', async () => {
+    const headers = { 'x-api-key': user.api_key };
+    const [one, other] = [await letIn(config, user.api_key), await letIn(config, user.api_key)];
+    const list = async (query = '') => (await send(apis[0].url, 'GET', `/v1/oauth/grants${query}`, headers)).body;
+    const first = await list('?limit=1&sort=created_at');
+    const [{ grant_id, ...grant }] = first.grants;
+    const { client_id } = client;
+    expect(grant).toEqual({
+      client_id,
+      name: 'Acme Inbox',
+      scopes: ['runs:read', 'agents:read'],
+      key_id: expect.stringMatching(/^key_/),
+      created_at: expect.any(String),
+      expires_at: expect.any(String),
+    });
+    const next = await list(`?limit=1&sort=created_at&cursor=${first.next_cursor}`);
+    expect(next).toMatchObject({ grants: [{ client_id }], has_more: false });
+    expect(next.grants[0].grant_id).not.toBe(grant_id);
+    const path = `/v1/oauth/grants/${grant_id}`;
+    expect((await send(apis[0].url, 'DELETE', path, { 'x-api-key': developer.api_key })).status).toBe(404);
+    expect((await send(apis[0].url, 'DELETE', path, headers)).status).toBe(200);
+    await untilAnswers(apis[1].url, one.access_token, 401);
+    await expect(openid.refreshTokenGrant(config, one.refresh_token!)).rejects.toMatchObject({
+      error: 'invalid_grant',
+    });
+    await untilAnswers(apis[1].url, other.access_token, 200);
+    expect((await list()).grants).toMatchObject([{ grant_id: next.grants[0].grant_id }]);
   });
 
   test('when the client is deleted', async () => {

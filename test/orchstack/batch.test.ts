@@ -194,7 +194,7 @@ test('a DELETE that is sent again purges no run that it was to cancel; one that 
     .set({ status: null, answer_encrypted: null, locked_until: sql`now() - interval '1 second'` })
     .where('account_id', '=', (eb) => eb.selectFrom('runs').select('account_id').where('run_id', '=', active))
     .execute();
-  expect(states(await batch(operations, key))).toEqual(["cancelled", 404]);
+  expect(states(await batch(operations, key))).toEqual(['cancelled', 404]);
   expect((await v1.get(`/runs/${active}`)).body.status).toBe('cancelled');
 });
 

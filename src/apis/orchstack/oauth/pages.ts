@@ -58,7 +58,10 @@ export function consentPage(client: OAuthClient, scopes: string[], redirect_uri:
       </ul>
       <p>
         It is an application that somebody has registered here, and may not be what it says. The answer goes to
-        <code>${sourceOf(redirect_uri)}</code>. You end it by deleting the key with which you allow it.
+        <code>${sourceOf(redirect_uri)}</code>. You end it by <code>DELETE /v1/oauth/grants/{grant_id}</code> (<code
+          >GET /v1/oauth/grants</code
+        >
+        lists whom you let), or by deleting the key with which you allow it.
       </p>
       ${fault ? html`<p class="fault" role="alert">${fault}</p>` : ''}
       <form method="post" autocomplete="off">
