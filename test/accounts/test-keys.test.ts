@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
+import { startFakeWeb, type FakeWeb } from '../fakes/web.ts';
 import { registerAgent, runAgent } from '../harness/agent.ts';
 import { createUser, startOrchflow, type Answer, type Orchflow, type User } from '../harness/orchflow.ts';
 import { define } from '../harness/orchestration.ts';
@@ -15,15 +16,26 @@ let user: User;
 let tester: User;
 let model: FakeModel;
 let provider_id: string;
+let web: FakeWeb;
 
 beforeAll(async () => {
   model = await startFakeModel();
+  web = await startFakeWeb(() => ({ body: JSON.stringify({ results: [] }) }));
   const quotas = { MONTHLY_RUN_LIMIT: '2', RATE_LIMIT_PER_MINUTE: '0' };
   orchflow = await startOrchflow({
-    environment: { ORCHFLOW_MODE: 'hosted', ORCHFLOW_EMBEDDED: 'false', REGISTER_LIMIT_PER_HOUR: '0', ...quotas },
+    environment: {
+      ORCHFLOW_MODE: 'hosted',
+      ORCHFLOW_EMBEDDED: 'false',
+      REGISTER_LIMIT_PER_HOUR: '0',
+      SEARXNG_URL: web.url,
+      ...quotas,
+    },
   });
 });
-afterAll(() => Promise.all([orchflow.stop(), model.close()]));
+afterAll(async () => {
+  await Promise.all([orchflow.stop(), model.close()]);
+  web.down();
+});
 beforeEach(async () => {
   model.reset();
   user = await orchflow.register();
@@ -138,6 +150,14 @@ test('what is started with a test key is answered by the demo model, whatever th
   const ran = await tester.post(`/orchestrations/${await define(user, steps)}/run`, { message: 'Hello' });
   expect(ran.body.status).toBe('completed');
   expect(model.calls).toEqual([]);
+
+  // The operator pays for what searches the web.
+  const search = [
+    { id: 'look', type: 'tool', forced_tool: 'web_search', prompt_template: 'Look.', output_key: 'found' },
+  ];
+  const looked = await tester.post(`/orchestrations/${await define(user, search)}/run`, { message: 'Otters' });
+  expect(looked.body.status).toBe('failed');
+  expect(web.requests).toEqual([]);
 
   // Two live runs a month, and no more.
   const own = { task, provider_id: await user.addProvider(model) };

@@ -153,7 +153,8 @@ test('the labels of a run are changed by who has seen them as they are', async (
   expect(changed.headers.get('etag')).toBe(now);
   // Of two at the same moment one has seen them as they are.
   const both = ['c', 'd'].map((tag) => stack.patch(path, { tags: [tag] }, { 'if-match': now }));
-  expect((await Promise.all(both)).map(({ status }) => status).toSorted()).toEqual([200, 412]);
+  const statuses = (await Promise.all(both)).map(({ status }) => status);
+  expect(new Set(statuses)).toEqual(new Set([200, 412]));
   expect((await stack.patch(path, { tags: [] }, { 'if-match': '*' })).status).toBe(200);
 });
 
