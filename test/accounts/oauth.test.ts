@@ -104,17 +104,6 @@ describe('whoever is asked', () => {
     ]);
   });
 
-  test('reads in words what each scope is', async () => {
-    const { body } = await send(apis[0].url, 'GET', '/.well-known/oauth-authorization-server');
-    const scopes: string[] = body.scopes_supported;
-    const all = await registerClient(apis[0].url, developer, { type: 'public', scopes });
-    const browser = openBrowser();
-    const { url } = await begin(await discover(apis[0].url, all), { scope: scopes.join(' ') });
-    const { text } = await browser.go(await openConsent(browser, url));
-    for (const scope of scopes) expect(text).toMatch(new RegExp(`<code>${scope}</code> to [a-z]+,? [a-z]`));
-    expect(text).toContain('<code>batch:write</code> to do several things in one request');
-  });
-
   test.skipIf(!executablePath)(
     'somebody allows it in a browser, which obeys what the page says of itself',
     async () => {
