@@ -43,7 +43,7 @@ export async function takeTurn(
     const answer = await askForText(deps, call);
     return { turn: { output_id: answer.call_id, warnings: warningsOf(answer, what) }, text: answer.text };
   }
-  const { offered, missing } = await offerTools(deps, call.account_id, tools);
+  const { offered, missing } = await offerTools(deps, call, tools);
   const before = Array.from({ length: turn - 1 }, (_, index) => callIdsOf(call.key, index + 1)).flat();
   const turns = fitResults(await listTurns(deps.db, before));
   const forced = offered.find(({ name }) => name === forced_tool);

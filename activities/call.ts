@@ -1,6 +1,6 @@
 import type { ApplicationFailure } from '@temporalio/activity';
 import type { Along, JournalledCall } from '../db/llm-calls.ts';
-import type { RunAgent } from '../db/schema.ts';
+import type { Mode, RunAgent } from '../db/schema.ts';
 import type { Work } from '../db/work.ts';
 import type { ModelRequest } from '../src/llm/index.ts';
 import type { RunStatus } from '../workflows/contract/states.ts';
@@ -34,6 +34,7 @@ export type Call = {
   offered?: OfferedTool[];
   /** Whose providers are asked. */
   account_id: string;
+  mode: Mode;
   candidates: Candidate[];
   budget: BudgetOfRun;
   key: CallKey;
@@ -58,10 +59,11 @@ export function callOf(
   request: Call['request'],
 ): Call {
   const { run } = work;
-  const { run_id, account_id } = run;
+  const { run_id, account_id, mode } = run;
   return {
     request,
     account_id,
+    mode,
     candidates: candidatesOf(run, agent),
     budget: run,
     key: { run_id, ...key },

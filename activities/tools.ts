@@ -2,7 +2,7 @@ import { Context } from '@temporalio/activity';
 import { isUnavailable } from '../db/index.ts';
 import { findLlmCall } from '../db/llm-calls.ts';
 import { findMcpServer } from '../db/mcp-servers.ts';
-import type { McpServer, RequestedCall } from '../db/schema.ts';
+import type { McpServer, OwnRun, RequestedCall } from '../db/schema.ts';
 import { findApproval, findToolResult, insertToolResult, type ToolResult } from '../db/tool-calls.ts';
 import type { Work } from '../db/work.ts';
 import { decrypt, mcpServerContext, OtherKeyError, sha256, type KeyRing } from '../src/crypto.ts';
@@ -35,11 +35,11 @@ export type OfferedTool = AgentTool & {
 /** The tools of an agent that are there now, as they are offered to a model, and those that are not. */
 export async function offerTools(
   deps: ActivityDeps,
-  account_id: string,
+  run: RunOfTool,
   wanted: AgentTool[],
 ): Promise<{ offered: OfferedTool[]; missing: AgentTool[] }> {
   const found = await Promise.all(
-    wanted.map(async (tool) => ({ tool, ours: await findTool(deps, account_id, tool.name, tool.knowledge?.join()) })),
+    wanted.map(async (tool) => ({ tool, ours: await findTool(deps, run, tool.name, tool.knowledge?.join()) })),
   );
   return {
     offered: found.flatMap(({ tool, ours }) => {
@@ -60,6 +60,8 @@ export function withdrawn(tool: AgentTool): OfferedTool {
   };
   return { ...tool, definition, is_withdrawn: true };
 }
+
+type RunOfTool = Pick<OwnRun, 'account_id' | 'mode'>;
 
 type CallTool = Pick<ToolRequest, 'answer_id' | 'position'> & {
   run_id: string;
@@ -128,7 +130,7 @@ async function resultOf(
     const text = 'Your answer was cut off at its length limit, so this call was not made. Write less at once.';
     return { text, is_error: true };
   }
-  const result = await runTool(deps, run.account_id, requested, edited ?? requested.arguments);
+  const result = await runTool(deps, run, requested, edited ?? requested.arguments);
   if (edited === undefined) return result;
   return { ...result, text: `A person changed the arguments to:\n${edited}\n\n${result.text}` };
 }
@@ -136,7 +138,7 @@ async function resultOf(
 /** Makes the call. Whatever goes wrong with it is a result; only a cancellation, and what is our own trouble, is thrown. */
 async function runTool(
   deps: ActivityDeps,
-  account_id: string,
+  run: RunOfTool,
   { tool: name, name: called, source, is_withdrawn, call_id, require_approval, approved_at }: DecidedCall,
   given: string,
 ): Promise<ToolResult> {
@@ -144,7 +146,7 @@ async function runTool(
   const deadline = AbortSignal.timeout(timeout_ms);
   const signal = AbortSignal.any([cancellationSignal, deadline]);
   try {
-    const tool = name === null || is_withdrawn ? undefined : await findTool(deps, account_id, name, source);
+    const tool = name === null || is_withdrawn ? undefined : await findTool(deps, run, name, source);
     if (!tool) throw new ToolError(`There is no tool "${name ?? called}".`);
     // Those that 0.1.0 journalled have none; what a person has approved of them is made.
     if (source !== tool.source && !(source === undefined && approved_at)) {
@@ -152,7 +154,7 @@ async function runTool(
     }
     const args = argumentsOf(given);
     if (require_approval && !approved_at) throw new ToolError('Nobody has approved this call, and it was not made.');
-    const text = await tool.run(args, { account_id, signal, idempotency_key: call_id });
+    const text = await tool.run(args, { account_id: run.account_id, signal, idempotency_key: call_id });
     return { text: resultText(text), is_error: false };
   } catch (error) {
     cancellationSignal.throwIfAborted();
@@ -170,15 +172,17 @@ async function runTool(
  */
 async function findTool(
   deps: ActivityDeps,
-  account_id: string,
+  { account_id, mode }: RunOfTool,
   name: string,
   source: string | undefined,
 ): Promise<(Tool & { source?: string }) | undefined> {
   const { db, encryptionKey, fetch } = deps;
   if (name === searchKnowledge && source) {
-    return { ...(await searchKnowledgeTool(deps, account_id, source.split(','))), source };
+    return { ...(await searchKnowledgeTool(deps, account_id, source.split(','), mode === 'test')), source };
   }
   const dot = name.indexOf('.');
+  // The operator pays for what searches the web.
+  if (mode === 'test' && name === 'web_search') return undefined;
   if (dot < 0) return deps.tools.find((tool) => tool.name === name);
   const server = await findMcpServer(db, account_id, name.slice(0, dot));
   const tool = server?.tools.find((candidate) => candidate.name === name.slice(dot + 1));

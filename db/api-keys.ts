@@ -28,7 +28,8 @@ const isOfAccount = sql<boolean>`person_id is null and grant_id is null`;
 /**
  * Whose a key is, its name and what it may do, with the tier of its account, by the key's SHA-256; undefined for one that is unknown, has expired, or is of a
  * person who is not active. The key of a person has their name. An access token of a client is for the key that has consented, and
- * no other; `client_id` is whose it is, and it has the name of that. `is_use_old`: its last use was noted more than a minute ago.
+ * no other; `client_id` is whose it is, and it has the name of that; it is unknown while the account that has registered the client
+ * is suspended. `is_use_old`: its last use was noted more than a minute ago.
  */
 export function findPrincipalByKey(db: Db, key_sha256: string) {
   return db
@@ -36,12 +37,16 @@ export function findPrincipalByKey(db: Db, key_sha256: string) {
     .innerJoin('accounts', 'accounts.account_id', 'api_keys.account_id')
     .leftJoin('people', 'people.person_id', 'api_keys.person_id')
     .leftJoin('oauth_grants', 'oauth_grants.grant_id', 'api_keys.grant_id')
-    .select(['api_keys.account_id', 'scopes', 'api_keys.person_id', 'mode', 'suspended_at', 'tier', 'client_id'])
+    .leftJoin('oauth_clients', 'oauth_clients.client_id', 'oauth_grants.client_id')
+    .leftJoin('accounts as developers', 'developers.account_id', 'oauth_clients.account_id')
+    .select(['api_keys.account_id', 'api_keys.scopes', 'api_keys.person_id', 'mode'])
+    .select(['accounts.suspended_at', 'accounts.tier', 'oauth_grants.client_id'])
     .select((eb) => eb.fn.coalesce('oauth_grants.key_id', 'api_keys.key_id').as('key_id'))
     .select((eb) => eb.fn.coalesce('people.name', 'api_keys.name').as('key_name'))
     .select(isUseOld.as('is_use_old'))
     .where('key_sha256', '=', key_sha256)
     .where(isGood)
+    .where('developers.suspended_at', 'is', null)
     .where((eb) => eb.or([eb('api_keys.person_id', 'is', null), eb('people.status', '=', 'active')]))
     .executeTakeFirst();
 }

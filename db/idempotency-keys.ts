@@ -4,9 +4,8 @@ import type { IdempotencyKey } from './schema.ts';
 
 export type KeyName = { account_id: string; idempotency_key: string };
 
-/** Longer than a request may last; when its process has died, a retry must wait no longer. */
+/** Longer than a request may last, but for those that say so; when its process has died, a retry must wait no longer. */
 export const lock_seconds = 15;
-const lockedUntil = sql<string>`now() + make_interval(secs => ${sql.lit(lock_seconds)})`;
 
 /** Older keys are forgotten, whether they are deleted yet or not. */
 const oldest = sql<string>`now() - interval '24 hours'`;
@@ -20,7 +19,9 @@ export async function takeIdempotencyKey(
   db: Db,
   name: KeyName,
   fingerprint: string,
+  longest_seconds = lock_seconds,
 ): Promise<{ taken: 'fresh' | 'again'; created_at: string } | { taken?: undefined; row: IdempotencyKey }> {
+  const lockedUntil = sql<string>`now() + make_interval(secs => ${longest_seconds})`;
   const fresh = await db
     .insertInto('idempotency_keys')
     .values({ ...name, fingerprint, locked_until: lockedUntil })
@@ -50,7 +51,7 @@ export async function takeIdempotencyKey(
   if (again) return { taken: 'again', ...again };
   const row = await named(db.selectFrom('idempotency_keys').selectAll(), name).executeTakeFirst();
   // Forgotten since we looked, for its age: this one is the first.
-  return row ? { row } : takeIdempotencyKey(db, name, fingerprint);
+  return row ? { row } : takeIdempotencyKey(db, name, fingerprint, longest_seconds);
 }
 
 /** Forgets a kept answer that cannot be read, so that its request may be made again, as one that died without an answer. */

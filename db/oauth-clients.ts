@@ -34,9 +34,15 @@ export function insertClient(db: Db, client: Insertable<Database['oauth_clients'
   );
 }
 
-/** A client, whoever has registered it; undefined when there is none of this id. */
+/** A client, whoever has registered it; undefined when there is none of this id, or its account is suspended. */
 export function findClient(db: Db, client_id: string): Promise<OAuthClient | undefined> {
-  return db.selectFrom('oauth_clients').selectAll().where('client_id', '=', client_id).executeTakeFirst();
+  return db
+    .selectFrom('oauth_clients')
+    .innerJoin('accounts', 'accounts.account_id', 'oauth_clients.account_id')
+    .selectAll('oauth_clients')
+    .where('client_id', '=', client_id)
+    .where('suspended_at', 'is', null)
+    .executeTakeFirst();
 }
 
 /** Undefined when this account has none of this id. */

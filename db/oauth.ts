@@ -68,9 +68,18 @@ export function findArtifact(db: Db, kind: OAuthArtifact['kind'], id_sha256: str
     .executeTakeFirst();
 }
 
+/** How many refresh tokens of the grant of this one were used in the last hour. */
+export async function countRefreshes(db: Db, id_sha256: string): Promise<number> {
+  const { rows } = await sql<{ count: number }>`
+    select count(*)::int as count from oauth_artifacts
+    where grant_id = (select grant_id from oauth_artifacts where id_sha256 = ${id_sha256}) and kind = 'RefreshToken'
+      and used_at > now() - interval '1 hour'`.execute(db);
+  return rows[0]!.count;
+}
+
 /**
  * Uses a code or a refresh token: the first time, and within `grace_ms` of that up to `most` times in all. Returns whether this was
- * one of these.
+ * one of these. It is kept for a day more at most, to be known when it comes again.
  */
 export async function takeArtifact(
   db: Db,
@@ -79,7 +88,7 @@ export async function takeArtifact(
 ): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('oauth_artifacts')
-    .set({ uses: sql`uses + 1`, used_at: sql`coalesce(used_at, clock_timestamp())` })
+    .set({ uses: sql`uses + 1`, used_at: sql`coalesce(used_at, clock_timestamp())`, expires_at: keptUsed })
     .where('id_sha256', '=', id_sha256)
     .where('uses', '<', most)
     .where(
@@ -88,6 +97,8 @@ export async function takeArtifact(
     .executeTakeFirst();
   return numUpdatedRows > 0n;
 }
+
+const keptUsed = sql<string>`least(expires_at, now() + interval '1 day')`;
 
 export async function deleteArtifact(db: Db, id_sha256: string): Promise<void> {
   await db.deleteFrom('oauth_artifacts').where('id_sha256', '=', id_sha256).execute();

@@ -24,6 +24,7 @@ import { isOAuth } from './apis/orchstack/oauth/paths.ts';
 import { oauthRouter } from './apis/orchstack/oauth/routes.ts';
 import { apiKeysRouter } from './apis/orchstack/routes/api-keys.ts';
 import { oauthClientsRouter } from './apis/orchstack/routes/oauth-clients.ts';
+import { oauthGrantsRouter } from './apis/orchstack/routes/oauth-grants.ts';
 import { documentsRouter } from './apis/orchstack/routes/documents.ts';
 import { knowledgeRouter } from './apis/orchstack/routes/knowledge.ts';
 import { newId } from './ids.ts';
@@ -157,6 +158,7 @@ function mountOrchstack(app: ReturnType<typeof createRouter>) {
   );
   app.route('/v1/api-keys', apiKeysRouter);
   app.route('/v1/oauth/clients', oauthClientsRouter);
+  app.route('/v1/oauth/grants', oauthGrantsRouter);
   app.route('/v1/knowledge', knowledgeRouter);
   app.route('/v1/knowledge', documentsRouter);
 }

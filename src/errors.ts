@@ -113,6 +113,7 @@ export function notFound(
     | 'MCP server'
     | 'Key'
     | 'OAuth client'
+    | 'OAuth grant'
     | 'File'
     | 'Person'
     | 'Gate'

@@ -30,8 +30,10 @@ export const scopes = [
 
 export type Scope = (typeof scopes)[number];
 
-/** What an account can let an OAuth client do: no client makes what outlasts its being let, or lets others in. */
-export const grantableScopes = scopes.filter((scope) => !/^(keys|clients):/.test(scope));
+/** What an account can let an OAuth client do: no client lets others in. What gives out a secret it does not do either (`refuseClients`). */
+export const grantableScopes = scopes.filter((scope): scope is GrantableScope => !/^(keys|clients):/.test(scope));
+
+export type GrantableScope = Exclude<Scope, `${'keys' | 'clients'}:${string}`>;
 
 /**
  * The only scope of a person's own key: the gates that are theirs, on the routes that are for people. No other key has it, and

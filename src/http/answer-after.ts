@@ -18,8 +18,8 @@ type Wait<T, R extends Response> = {
   wait: (most_ms: number) => Promise<T>;
   /** JSON. */
   answer: (waited: T) => R | Promise<R>;
-  /** What is true all the same when a failure comes after the answer has begun. Without it the connection is reset. */
-  otherwise?: () => R;
+  /** What is true all the same when a failure comes after the answer has begun. Without it, or where it throws, the connection is reset. */
+  otherwise?: (failure: unknown) => R;
 };
 
 /**
@@ -71,7 +71,7 @@ async function textOf<T, R extends Response>(
   try {
     return await Promise.race([answered, deadline.late]);
   } catch (error) {
-    if (otherwise) return await otherwise().text();
+    if (otherwise) return await otherwise(error).text();
     throw error;
   } finally {
     deadline.end();

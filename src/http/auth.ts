@@ -72,7 +72,7 @@ export function requireApiKey({ db, log, limits, config }: AppEnv['Variables']['
 
 /**
  * Lets in requests whose key has this scope. To a person's own key there is nothing but what is `forPeople`: to it all else is
- * a page that is not there. A test key changes and answers only tests: what is live costs.
+ * a page that is not there. A test key reads, does what is `doneByTests`, and changes and answers only tests: what is live costs.
  */
 export function requireScope(scope: Scope, forPeople: boolean) {
   return createMiddleware<AppEnv>(async function requireScope(c, next) {
@@ -80,13 +80,37 @@ export function requireScope(scope: Scope, forPeople: boolean) {
     if (person_id !== null && !forPeople) throw new HttpError('NOT_FOUND', 'Page not found.');
     const needed = person_id === null ? scope : ownGates;
     if (!hasScope(scopes, needed)) throw missingScope(needed);
-    if (mode === 'test' && (scope === 'runs:write' || scope === 'gates:answer')) await requireTest(c);
+    if (mode === 'test') await requireTest(c, scope);
     await next();
   });
 }
 
-/** That the run which a path is about, if it is there, is a test. */
-async function requireTest(c: Context<AppEnv>): Promise<void> {
+/** Files are added for tests, and those of live runs not deleted. Each operation of a batch is held against this by itself. */
+const doneByTests: Partial<Record<Scope, string[]>> = {
+  'runs:write': ['POST', 'PATCH', 'DELETE'],
+  'gates:answer': ['POST'],
+  'files:write': ['POST'],
+  'keys:write': ['POST', 'DELETE'],
+  'batch:write': ['POST'],
+};
+
+/** Refuses OAuth clients what gives out a key or a secret: it would last when the client is let no more. */
+export function refuseClients() {
+  return createMiddleware<AppEnv>(async function refuseClients(c, next) {
+    if (!c.var.principal.client_id) return next();
+    throw new HttpError('NOT_FOR_CLIENTS', 'This gives out a key or a secret. Do it with an API key of the account.');
+  });
+}
+
+/** That this is for test keys, and the run which a path is about, if it is there and is not only read, a test. */
+async function requireTest(c: Context<AppEnv>, scope: Scope): Promise<void> {
+  if (scope.endsWith(':read')) return;
+  if (!doneByTests[scope]?.includes(c.req.method)) {
+    throw new DomainError(
+      'TEST_KEY',
+      'A test key reads, and starts, changes and answers tests; it changes nothing else.',
+    );
+  }
   const run_id = c.req.param('run_id');
   if (run_id === undefined) return;
   const { deps, principal } = c.var;

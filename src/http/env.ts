@@ -20,7 +20,9 @@ export type AppEnv = {
     idempotency?: IdSeed;
     /** The answer is still being written when its response goes out. */
     begun?: true;
-    /** The answer is made anew for who asks again with the same `Idempotency-Key`. */
-    keepsNoAnswer?: true;
+    /** The answer may be kept when the run that its path names is purged. */
+    tellsNothingOfRun?: true;
+    /** The answer is made anew for who asks again with the same `Idempotency-Key`, once this has settled: until then it is at work. */
+    keepsNoAnswer?: Promise<unknown>;
   };
 };

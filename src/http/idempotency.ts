@@ -27,14 +27,15 @@ const keptHeaders = ['content-type', 'etag', 'location', 'retry-after'];
  * kept. An answer that has begun goes out as it is written. What depends on the scopes of the API key (`isOfScopes`) is
  * another request with others: nobody gets an answer back that they would not have got.
  */
-export function idempotency({ isOfScopes }: { isOfScopes: boolean }) {
+export function idempotency({ isOfScopes, longest_seconds }: { isOfScopes: boolean; longest_seconds?: number }) {
   return createMiddleware<AppEnv>(async function idempotency(c, next) {
     const idempotency_key = idempotencyKeyOf(c);
     if (idempotency_key === undefined) return next();
     const { db, config } = c.var.deps;
-    const { account_id, scopes, person_id, mode } = c.var.principal;
-    // People do not meet each other's keys, nor those of their account.
-    const ownKey = person_id === null ? idempotency_key : `${person_id} ${idempotency_key}`;
+    const { account_id, scopes, person_id, client_id, mode } = c.var.principal;
+    // People and clients do not meet each other's keys, nor those of their account.
+    const owner = person_id ?? client_id;
+    const ownKey = owner ? `${owner} ${idempotency_key}` : idempotency_key;
     const name = { account_id, idempotency_key: ownKey };
     const context = `orchflow:idempotency:${name.account_id}:${ownKey}`;
     const request = [c.req.method, c.req.path, await c.req.text(), ...(isOfScopes ? scopes : [])];
@@ -42,11 +43,11 @@ export function idempotency({ isOfScopes }: { isOfScopes: boolean }) {
     if (mode === 'test') request.push(mode);
     const fingerprint = sha256(request.join('\n'));
 
-    let key = await takeIdempotencyKey(db, name, fingerprint);
+    let key = await takeIdempotencyKey(db, name, fingerprint, longest_seconds);
     if (!key.taken && key.row.fingerprint === fingerprint && isUnreadable(key.row, config.ENCRYPTION_KEY)) {
       // The key that it was kept with is gone: the request is made again, with the ids that it had.
       await forgetIdempotentAnswer(db, name, key.row.answer_encrypted!);
-      key = await takeIdempotencyKey(db, name, fingerprint);
+      key = await takeIdempotencyKey(db, name, fingerprint, longest_seconds);
     }
     if (!key.taken) {
       const { status, answer_encrypted, fingerprint: first } = key.row;
@@ -79,8 +80,17 @@ export function idempotency({ isOfScopes }: { isOfScopes: boolean }) {
     const isLeft = answer.status === 202 && c.req.raw.signal.aborted;
     // Who has made room, or waited, asks again.
     const isNotYet = answer.status >= 500 || answer.status === 429;
-    if (c.var.keepsNoAnswer) return releaseIdempotencyKey(db, name).catch(release);
-    if (isNotYet || isStream || isLeft) return release();
+    if (c.var.keepsNoAnswer) {
+      const free = () => releaseIdempotencyKey(db, name).catch(release);
+      // Also for a client that has left: its request goes on.
+      const freed = c.var.keepsNoAnswer.then(free, free);
+      if (!c.var.begun) return freed;
+      c.res = new Response(answer.body?.pipeThrough(new TransformStream({ flush: () => freed })), answer);
+      return;
+    }
+    // In a batch it may have failed only since something before it did, which is done when the batch is sent again.
+    const isUndone = c.env.isInBatch && !answer.ok;
+    if (isNotYet || isStream || isLeft || isUndone) return release();
     const headers = [...answer.headers].filter(([header]) => keptHeaders.includes(header));
     const keep = async (body: string) => {
       const answer_encrypted = encrypt(
@@ -88,7 +98,7 @@ export function idempotency({ isOfScopes }: { isOfScopes: boolean }) {
         config.ENCRYPTION_KEY,
         context,
       );
-      const run_id = runNamedIn(c.req.path);
+      const run_id = c.var.tellsNothingOfRun ? undefined : runNamedIn(c.req.path);
       if (!(await answerIdempotencyKey(db, name, { status: answer.status, answer_encrypted, run_id }))) release();
     };
     if (c.var.begun) c.res = new Response(answer.body?.pipeThrough(keepWhole(keep, release)), answer);

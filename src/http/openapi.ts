@@ -3,7 +3,7 @@ import type { Context, TypedResponse } from 'hono';
 import type { JSONParsed } from 'hono/utils/types';
 import type { JsonText } from '../../db/run-views.ts';
 import type { Scope } from '../accounts/scopes.ts';
-import { requireScope } from './auth.ts';
+import { refuseClients, requireScope } from './auth.ts';
 import { breakOff } from './break-off.ts';
 import type { AppEnv } from './env.ts';
 import { InvalidInputError, notFound, type ProblemMembers } from '../errors.ts';
@@ -24,6 +24,7 @@ const named = {
   server_name: 'MCP server',
   key_id: 'Key',
   client_id: 'OAuth client',
+  grant_id: 'OAuth grant',
   person_id: 'Person',
   gate_id: 'Gate',
   file_id: 'File',
@@ -92,7 +93,7 @@ const problemSchema = z
 const problemDescriptions = {
   401: 'Missing or invalid API key',
   402: 'Managed runs are used up or not offered, or the tier of the account has no more of these; see `detail`',
-  403: 'The key lacks the scope that `security` names, or the account is suspended, or registration is not open',
+  403: 'The key lacks the scope that `security` names, or is one for tests or of an OAuth client, or the account is suspended, or registration is not open',
   404: 'Not found, or of another account',
   409: 'Not possible in the present state',
   412: 'It was changed since what `If-Match` names',
@@ -117,6 +118,10 @@ type Spec<R extends RouteConfig['responses']> = Omit<RouteConfig, 'responses' | 
     problems?: ProblemStatus[];
     /** A person's own key is let in: the handler looks at whose gates they are. */
     forPeople?: boolean;
+    /** It answers with a key or a secret that lasts: no OAuth client is let in. */
+    givesSecret?: boolean;
+    /** Of one that may be at work for longer than others: its `Idempotency-Key` is not free until then. */
+    longest_seconds?: number;
     /** Its body is a file, read by its handler, which sees to the `Idempotency-Key` too. */
     isUpload?: boolean;
   };
@@ -161,6 +166,8 @@ export function route<const S extends Spec<RouteConfig['responses']>>({
   links: leads,
   isUpload = false,
   forPeople = false,
+  givesSecret = false,
+  longest_seconds,
   ...spec
 }: S) {
   const isIdempotent = spec.method === 'post' && scope !== undefined;
@@ -181,8 +188,9 @@ export function route<const S extends Spec<RouteConfig['responses']>>({
     ...spec,
     middleware: [
       ...(scope ? [requireScope(scope, forPeople)] : []),
+      ...(givesSecret ? [refuseClients()] : []),
       ...(isIdempotent && !isUpload
-        ? [idempotency({ isOfScopes: scope === 'keys:write' || scope === 'people:write' })]
+        ? [idempotency({ isOfScopes: scope === 'keys:write' || scope === 'people:write', longest_seconds })]
         : []),
       ...(scope && spec.method !== 'post' && spec.method !== 'get' ? [idempotencyInBatch()] : []),
       ...(spec.method !== 'get' && !spec.request?.body ? [requireNoBody(parametersOf(query))] : []),
@@ -195,7 +203,10 @@ export function route<const S extends Spec<RouteConfig['responses']>>({
     },
     security: scope ? [{ apiKey: [scope] }, { bearer: [scope] }] : [],
     responses: { ...responses, ...Object.fromEntries(answers) },
-  } as Omit<S, 'problems' | 'isPublic' | 'scope' | 'links' | 'isUpload' | 'forPeople'>);
+  } as Omit<
+    S,
+    'problems' | 'isPublic' | 'scope' | 'links' | 'isUpload' | 'forPeople' | 'givesSecret' | 'longest_seconds'
+  >);
 }
 
 /** Other parameters than these are refused: who misspells a filter must not get the whole list. */

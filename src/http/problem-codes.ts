@@ -10,6 +10,7 @@ export type HttpErrorCode =
   | 'INTERNAL_ERROR'
   | 'LIMIT_REACHED'
   | 'METHOD_NOT_ALLOWED'
+  | 'NOT_FOR_CLIENTS'
   | 'NOT_FOUND'
   | 'RATE_LIMITED'
   | 'UNAUTHORIZED'
@@ -48,7 +49,12 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
   TEST_KEY: [
     403,
     'A test key may not do this',
-    'What is live costs, and a test key does nothing that costs. Use a live key. What a test key starts, it may change and answer.',
+    'What is live costs, and a test key does nothing that costs, and changes nothing that live runs use. Use a live key. What a test key starts, it may change and answer.',
+  ],
+  NOT_FOR_CLIENTS: [
+    403,
+    'No OAuth client may do this',
+    'Keys and secrets last longer than what an application was allowed. Use an API key of the account itself.',
   ],
   REGISTRATION_CLOSED: [
     403,

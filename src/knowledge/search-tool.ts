@@ -14,6 +14,7 @@ export async function searchKnowledgeTool(
   deps: SearchDeps,
   account_id: string,
   knowledge_ids: string[],
+  isTest: boolean,
 ): Promise<Tool> {
   const bases = await listSearchedBases(deps.db, account_id, knowledge_ids);
   const names = bases.map(({ name }) => `"${name}"`).join(', ');
@@ -39,6 +40,7 @@ export async function searchKnowledgeTool(
         {
           signal,
           timeout_ms,
+          isTest,
         },
       );
       notes.push(...warnings);

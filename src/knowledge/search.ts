@@ -25,6 +25,9 @@ export type SearchAnswer = { results: SearchResult[]; warnings: string[] };
 /** Which ways are gone: both, unless the quality of one is to be measured. */
 export type Ways = 'both' | 'text' | 'vectors';
 
+/** `isTest`: of the models that embed, only our own, which costs nothing, is asked. */
+type SearchOptions = { signal: AbortSignal; timeout_ms: number; isTest?: boolean };
+
 /** Of reciprocal rank fusion, as in its paper (Cormack, Clarke and Büttcher, SIGIR 2009). */
 const k = 60;
 /** So many of each way are joined, or more where more are wanted. */
@@ -41,7 +44,7 @@ export async function searchKnowledge(
   account_id: string,
   knowledge_ids: string[],
   { query, limit, ways = 'both' }: { query: string; limit: number; ways?: Ways },
-  { signal, timeout_ms }: { signal: AbortSignal; timeout_ms: number },
+  options: SearchOptions,
 ): Promise<SearchAnswer> {
   const bases = await listSearchedBases(deps.db, account_id, knowledge_ids);
   const words = [...new Set(wordsOf(query))].slice(0, mostWords);
@@ -51,7 +54,7 @@ export async function searchKnowledge(
     bases.map(async (base) => {
       const [byText, byVectors] = await Promise.all([
         ways === 'vectors' ? [] : findByWords(deps.db, base.knowledge_id, words, most),
-        ways === 'text' ? [] : nearestTo(deps, base, query, most, warnings, { signal, timeout_ms }),
+        ways === 'text' ? [] : nearestTo(deps, base, query, most, warnings, options),
       ]);
       return fuse(byText, byVectors);
     }),
@@ -97,12 +100,16 @@ async function nearestTo(
   query: string,
   limit: number,
   warnings: string[],
-  options: { signal: AbortSignal; timeout_ms: number },
+  { isTest, ...options }: SearchOptions,
 ): Promise<Found[]> {
   // Nothing of it is embedded yet.
   if (base.dimensions === null) return [];
   const chunks = await countChunks(deps.db, base.knowledge_id);
   if (chunks === 0) return [];
+  if (isTest && base.provider_id !== null) {
+    warnings.push(`${base.name} was searched by words only: this is a test, and no model is paid.`);
+    return [];
+  }
   try {
     const { vectors, call } = await embed(deps, base, { texts: [query], role: 'query' }, options);
     if (call) await insertEmbeddingCall(deps.db, { ...call, call_id: newId('embedding'), purpose: 'embed_query' });

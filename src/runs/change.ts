@@ -1,6 +1,7 @@
 import type { Db } from '../../db/index.ts';
 import type { LiveSender } from '../../db/live.ts';
 import { changeRun as changeStoredRun, type RunChange } from '../../db/run-changes.ts';
+import type { Run } from '../../db/schema.ts';
 import { mostSteerings } from '../../db/steering.ts';
 import { doingOf, type Principal, type Remark } from '../accounts/principal.ts';
 import { DomainError, InvalidInputError, notFound, runFinished } from '../errors.ts';
@@ -16,7 +17,8 @@ type ChangeDeps = { db: Db; outbox: Outbox; live: LiveSender; checkAddress: Chec
  * Changes labels, limits, webhook and the terms of gates of a run; its next call, event or gate goes by them, and gates that
  * are open too; and when it begins. Returns when that is by now, where it was changed, and which gates keep terms of their own.
  * Throws `NOT_FOUND`, `RUN_FINISHED` for all but labels, `STEERED_TOO_OFTEN`, and `InvalidInputError` for terms that
- * cannot work, addresses that may not be called, the webhook of a run that was started without one, and the time of one that has begun.
+ * cannot work, addresses that may not be called, the webhook of a run that was started without one, and the time of one that has begun. `check` may refuse it by an error, with the run as
+ * it is.
  */
 export async function changeRun(
   deps: ChangeDeps,
@@ -24,6 +26,7 @@ export async function changeRun(
   run_id: string,
   { start_at, start_in, ...rest }: Omit<RunChange, 'start'> & StartTimeRequest,
   remark: Remark,
+  check?: (run: Run) => void,
 ): Promise<{ start_at?: string; warnings: string[] }> {
   const { db, outbox, live, minReminderSeconds } = deps;
   const start = startTimeOf({ start_at, start_in });
@@ -32,6 +35,7 @@ export async function changeRun(
   const request = { account_id: principal.account_id, run_id, ...doingOf(principal, remark) };
   let warnings: string[] = [];
   const changed = await changeStoredRun(db, request, change, async (run, trx) => {
+    check?.(run);
     await checkTermsChange(trx, run, rest, minReminderSeconds);
     warnings = await warningsOfOwnTerms(trx, run, rest);
   });

@@ -72,6 +72,7 @@ describe('the metadata', () => {
     });
     expect(body.scopes_supported).not.toContain('keys:write');
     expect(body.scopes_supported).not.toContain('openid');
+    expect((await fetch(`${url}/.well-known/oauth-authorization-server`, { method: 'HEAD' })).status).toBe(200);
     // Of nobody who is no trusted proxy it is believed.
     const spoofed = { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' };
     const again = await send(url, 'GET', '/.well-known/oauth-authorization-server', spoofed);

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
+import { startFakeWeb, type FakeWeb } from '../fakes/web.ts';
 import { registerAgent, runAgent } from '../harness/agent.ts';
 import { createUser, startOrchflow, type Answer, type Orchflow, type User } from '../harness/orchflow.ts';
-import { runSteps } from '../harness/orchestration.ts';
+import { define } from '../harness/orchestration.ts';
 import { expectFault, expectProblem } from '../harness/problem.ts';
 import { send } from '../harness/raw.ts';
 
@@ -15,15 +16,26 @@ let user: User;
 let tester: User;
 let model: FakeModel;
 let provider_id: string;
+let web: FakeWeb;
 
 beforeAll(async () => {
   model = await startFakeModel();
+  web = await startFakeWeb(() => ({ body: JSON.stringify({ results: [] }) }));
   const quotas = { MONTHLY_RUN_LIMIT: '2', RATE_LIMIT_PER_MINUTE: '0' };
   orchflow = await startOrchflow({
-    environment: { ORCHFLOW_MODE: 'hosted', ORCHFLOW_EMBEDDED: 'false', REGISTER_LIMIT_PER_HOUR: '0', ...quotas },
+    environment: {
+      ORCHFLOW_MODE: 'hosted',
+      ORCHFLOW_EMBEDDED: 'false',
+      REGISTER_LIMIT_PER_HOUR: '0',
+      SEARXNG_URL: web.url,
+      ...quotas,
+    },
   });
 });
-afterAll(() => Promise.all([orchflow.stop(), model.close()]));
+afterAll(async () => {
+  await Promise.all([orchflow.stop(), model.close()]);
+  web.down();
+});
 beforeEach(async () => {
   model.reset();
   user = await orchflow.register();
@@ -135,8 +147,17 @@ test('what is started with a test key is answered by the demo model, whatever th
     for (const call of calls) expect(call).toEqual({ vendor: 'demo', provider_id: null, cost_usd: 0 });
   }
   const steps = [{ id: 'say', type: 'llm', prompt_template: 'Say it.', output_key: 'said' }];
-  expect((await runSteps(tester, steps)).body.status).toBe('completed');
+  const ran = await tester.post(`/orchestrations/${await define(user, steps)}/run`, { message: 'Hello' });
+  expect(ran.body.status).toBe('completed');
   expect(model.calls).toEqual([]);
+
+  // The operator pays for what searches the web.
+  const search = [
+    { id: 'look', type: 'tool', forced_tool: 'web_search', prompt_template: 'Look.', output_key: 'found' },
+  ];
+  const looked = await tester.post(`/orchestrations/${await define(user, search)}/run`, { message: 'Otters' });
+  expect(looked.body.status).toBe('failed');
+  expect(web.requests).toEqual([]);
 
   // Two live runs a month, and no more.
   const own = { task, provider_id: await user.addProvider(model) };
@@ -184,6 +205,30 @@ test('a test key does nothing to what is live', async () => {
   expect((await own.complete('T1', { output: 'Ten euros.' })).status).toBe(200);
   await own.until('completed');
   await live.cancel();
+});
+
+test('a test key changes nothing that live runs use', async () => {
+  const { person_id } = (await user.post('/people', { name: 'Ben' })).body;
+  const agent_id = await registerAgent(user, { provider_id, model: 'gpt-4o' });
+  const headers = { authorization: `Bearer ${tester.api_key}`, 'content-type': 'application/json' };
+  for (const [method, path, body] of [
+    ['POST', '/api/v1/people', { name: 'Eve' }],
+    ['POST', `/api/v1/people/${person_id}/key`, undefined],
+    ['DELETE', `/api/v1/people/${person_id}`, undefined],
+    ['DELETE', `/api/v1/providers/${provider_id}`, undefined],
+    ['POST', '/api/v1/webhooks/secret/rotate', undefined],
+    ['PATCH', `/v1/agents/${agent_id}`, { instructions: 'Lie.' }],
+    ['POST', '/v1/workflows', { name: 'W' }],
+    ['POST', '/v1/webhooks', { url: 'https://example.com/hook', events: ['agent.run.failed'] }],
+    ['POST', '/v1/knowledge', { name: 'Handbook' }],
+    ['POST', '/v1/oauth/clients', { name: 'Mine' }],
+    ['DELETE', '/v1/oauth/clients/ocl_any', undefined],
+    ['DELETE', '/api/v1/files/file_any', undefined],
+  ] as const) {
+    const answer = await send(orchflow.url, method, path, headers, body && JSON.stringify(body));
+    expectProblem(answer, { status: 403, code: 'TEST_KEY' });
+  }
+  expect((await tester.get('/people')).body.people).toMatchObject([{ person_id }]);
 });
 
 test('an Idempotency-Key of a test is none of a live request', async () => {

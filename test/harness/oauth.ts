@@ -12,7 +12,7 @@ export const callback = 'https://app.example.com/callback';
 export type Registered = { client_id: string; client_secret: string | null };
 
 /** Registers a client of this user. */
-export async function registerClient(url: string, user: User, more: object = {}): Promise<Registered> {
+export async function registerClient(url: string, user: Pick<User, 'api_key'>, more: object = {}): Promise<Registered> {
   const client = { name: 'Acme Inbox', redirect_uris: [callback], scopes: ['runs:read', 'runs:write', 'agents:read'] };
   const headers = { 'x-api-key': user.api_key, 'content-type': 'application/json' };
   const { status, body } = await send(

@@ -36,6 +36,7 @@ export async function callOrchstackAgents(call: Call): Promise<void> {
   await call('GET', ofRun, { run_id });
   await call('PATCH', ofRun, { run_id }, { tags: ['done'] });
   await call('PATCH', ofRun, { run_id }, { tags: 7 });
+  await call('PATCH', ofRun, { run_id }, { tags: [] }, undefined, { 'if-match': '"other"' });
   for (const query of ['?purge=true', '', '?purge=yes']) await call('DELETE', ofRun + query, { run_id: started });
   for (const method of ['GET', 'PATCH', 'DELETE'])
     await call(method, ofRun, { run_id: 'run_unknown' }, method === 'PATCH' ? {} : undefined);

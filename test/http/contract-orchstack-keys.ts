@@ -1,7 +1,8 @@
+import { discover, letIn, registerClient } from '../harness/oauth.ts';
 import type { Call } from './contract.ts';
 
 /** Calls every operation of OrchStack on keys and OAuth clients, with each of its outcomes. */
-export async function callOrchstackKeys(call: Call): Promise<void> {
+export async function callOrchstackKeys(call: Call, url: string, api_key: string): Promise<void> {
   const keys = '/v1/api-keys';
   const key = `${keys}/{key_id}`;
   const { key_id } = (await call('POST', keys, {}, { name: 'Tests', scopes: ['*'], mode: 'test' })).body;
@@ -22,6 +23,12 @@ export async function callOrchstackKeys(call: Call): Promise<void> {
   for (const query of ['', '?limit=1&sort=created_at', '?type=public&fields=name', '?sort=name']) {
     await call('GET', clients + query);
   }
+  const letBy = await registerClient(url, { api_key });
+  await letIn(await discover(url, letBy), api_key);
+  const grants = '/v1/oauth/grants';
+  for (const query of ['?limit=1&sort=created_at', '?fields=name', '?sort=name']) await call('GET', grants + query);
+  const { grant_id } = (await call('GET', grants)).body.grants[0];
+  for (let left = 2; left > 0; left -= 1) await call('DELETE', `${grants}/{grant_id}`, { grant_id });
   for (const method of ['GET', 'DELETE', 'GET', 'DELETE']) {
     await call(method, key, { key_id });
     await call(method, client, { client_id });

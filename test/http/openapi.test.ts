@@ -229,7 +229,7 @@ test('every answer in the life of an account is as documented, member by member'
   await callAgents(call);
   await callOrchstackAgents(call);
   await callWorkflows(call);
-  await callOrchstackKeys(call);
+  await callOrchstackKeys(call, orchflow.url, user.api_key);
   await callFiles(call);
   await callPeople(call);
   await callKnowledge(call);

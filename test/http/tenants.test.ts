@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { getAccountOf } from '../../db/runs.ts';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
-import { registerClient } from '../harness/oauth.ts';
+import { discover, letIn, registerClient } from '../harness/oauth.ts';
 import { knowledgeOf } from '../harness/knowledge.ts';
 import { startOrchflow, type Orchflow, type TestRun, type User } from '../harness/orchflow.ts';
 import { createStack } from '../harness/orchstack.ts';
@@ -36,6 +36,7 @@ let owned: Record<
   | 'workflow_id'
   | 'webhook_id'
   | 'client_id'
+  | 'grant_id'
   | 'knowledge_id'
   | 'document_id',
   string
@@ -66,6 +67,9 @@ beforeAll(async () => {
   const knowledge = knowledgeOf(orchflow.url, owner);
   const knowledge_id = await knowledge.create();
   const [document] = await knowledge.index(knowledge_id, { content: 'Mine.' });
+  const letBy = await registerClient(orchflow.url, stranger);
+  await letIn(await discover(orchflow.url, letBy), owner.api_key);
+  const { body } = await send(orchflow.url, 'GET', '/v1/oauth/grants', { 'x-api-key': owner.api_key });
   owned = {
     run_id,
     task_id: 'T1',
@@ -85,6 +89,7 @@ beforeAll(async () => {
     workflow_id: 'flow',
     webhook_id: (await owner.post('/webhooks/subscriptions', hook)).body.subscription_id,
     client_id: (await registerClient(orchflow.url, owner)).client_id,
+    grant_id: body.grants[0].grant_id,
   };
   const other = (await owner.post('/keys', { name: 'Owned too', scopes: ['runs:read'] })).body;
   ownedInStack = { agent_id: await createStack(orchflow.url, owner).createAgent(), key_id: other.key_id };
@@ -180,6 +185,7 @@ const nobodys = [
     workflow_id: 'nobodys',
     webhook_id: 'sub_00000000000000000000',
     client_id: 'ocl_00000000000000000000',
+    grant_id: '0'.repeat(43),
     knowledge_id: 'kb_00000000000000000000',
     document_id: 'doc_00000000000000000000',
   },

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { startFakeEmbeddings, type FakeEmbeddings } from '../fakes/embeddings.ts';
 import { knowledgeOf, type KnowledgeClient } from '../harness/knowledge.ts';
 import { startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
+import { createStack } from '../harness/orchstack.ts';
 import { expectFault, expectNoProvider } from '../harness/problem.ts';
 
 /** Embeddings by the providers of accounts: what they are asked, what is paid, and what becomes of it when they fail. */
@@ -64,6 +65,15 @@ describe.each([
     expect(warnings).toEqual([]);
     expect(results).toMatchObject([{ document: 'returns.txt', text_rank: 1, vector_rank: 1 }]);
     expect(results[0]!.similarity).toBeGreaterThan(0.2);
+    const asked = models.calls.length;
+    const key = { name: 'Test', scopes: ['knowledge:read'], mode: 'test' };
+    const { api_key } = (await createStack(orchflow.url, user).post('/api-keys', key)).body;
+    const inTest = await knowledgeOf(orchflow.url, { api_key }).search(knowledge_id, 'returned goods');
+    expect(inTest).toMatchObject({
+      results: [{ text_rank: 1, vector_rank: null }],
+      warnings: [expect.stringMatching(/this is a test/)],
+    });
+    expect(models.calls).toHaveLength(asked);
     expect(models.calls.map((call) => [call.vendor, call.model, call.texts])).toEqual([
       [vendor, model, [returns]],
       [vendor, model, ['returned goods']],

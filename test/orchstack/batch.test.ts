@@ -179,6 +179,43 @@ test('sent again with its Idempotency-Key, nothing is done twice, whatever the m
   expect(await ids()).toHaveLength(4);
 });
 
+test('a DELETE that is sent again purges no run that it was to cancel; one that has purged is answered as it was', async () => {
+  const startRun = async () => (await user.startRun({ task: 'Compare three note apps.' })).run_id;
+  const [active, ended] = [await startRun(), await startRun()];
+  await v1.delete(`/runs/${ended}`);
+  const operations = [active, ended].map((run_id) => ({ method: 'DELETE', path: `/v1/runs/${run_id}` }));
+  const key = { 'idempotency-key': 'deletes' };
+  const states = ({ body }: Answer) => body.results.map(({ body: { status } }: any) => status);
+  expect(states(await batch(operations, key))).toEqual(['cancelled', 'purged']);
+  expect(states(await batch(operations, key))).toEqual(['cancelled', 'purged']);
+  // As if the process had died before it could keep its answers.
+  await orchflow.db
+    .updateTable('idempotency_keys')
+    .set({ status: null, answer_encrypted: null, locked_until: sql`now() - interval '1 second'` })
+    .where('account_id', '=', (eb) => eb.selectFrom('runs').select('account_id').where('run_id', '=', active))
+    .execute();
+  expect(states(await batch(operations, key))).toEqual(['cancelled', 404]);
+  expect((await v1.get(`/runs/${active}`)).body.status).toBe('cancelled');
+});
+
+test('what was not done is done when the batch is sent again, also where it could not be done before', async () => {
+  const key = { 'idempotency-key': 'dependent' };
+  const operations = [{ method: 'PATCH', path: '/v1/workflows/later', body: { name: 'New' } }, create('taken')];
+  await v1.post('/workflows', workflow('taken'));
+  expect(statuses(await batch(operations, key))).toEqual([404, 409]);
+  await v1.post('/workflows', workflow('later'));
+  await v1.delete('/workflows/taken');
+  expect(statuses(await batch(operations, key))).toEqual([200, 201]);
+});
+
+test('what is no header makes no failure of the batch', async () => {
+  for (const if_match of ['"a\nb"', '"\u4e2d"', '\0'])
+    expectFault(
+      await batch([create(), { method: 'PATCH', path: '/v1/workflows/x', body: {}, if_match }]),
+      '/operations/1/if_match',
+    );
+});
+
 test('what cannot be done in time is 503 by itself, and is done when the batch is sent again; ten are under way at once', async () => {
   const operations = [create(), create(), { method: 'GET', path: '/v1/webhooks' }];
   const key = { 'idempotency-key': 'late' };
@@ -192,7 +229,15 @@ test('what cannot be done in time is 503 by itself, and is done when the batch i
   await isLocked;
   try {
     // Two that are late are longer than an answer may say nothing.
-    const late = await batch(operations, key);
+    const headers = { 'x-api-key': user.api_key, 'content-type': 'application/json', ...key };
+    const begun = await fetch(`${orchflow.url}/v1/batch`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ operations }),
+    });
+    // Its answer has begun, and it is at work yet.
+    expectProblem(await batch(operations, key), { status: 409, code: 'IDEMPOTENCY_KEY_IN_FLIGHT' });
+    const late = { body: (await begun.json()) as any };
     expect(statuses(late)).toEqual([503, 503, 200]);
     expect(late.body.results[0].headers).toEqual({ 'retry-after': '2' });
 

@@ -3,6 +3,7 @@ import type { Context } from 'hono';
 import { z } from 'zod';
 import { findRunResult } from '../../../db/run-results.ts';
 import { answerAfter } from '../../http/answer-after.ts';
+import { DomainError, notFound } from '../../errors.ts';
 import type { AppEnv } from '../../http/env.ts';
 import { keepOpen } from '../../http/keep-open.ts';
 import { json } from '../../http/openapi.ts';
@@ -55,9 +56,14 @@ export async function answerRun(
     most_ms,
     wait: (left_ms) => waitForRun(runEvents, run_id, { read, hasResult }, { most_ms: left_ms, signal }),
     answer: (found) => {
-      const result = found ? resultOf(found) : goesOnOf(run_id, 'running', { how: 'The run goes on.' });
+      if (!found) throw notFound('Run');
+      const result = resultOf(found);
       return c.json(result, 'message' in result ? 202 : 200);
     },
-    otherwise: () => c.json(goesOnOf(run_id, 'running', { how: 'The run goes on.' }), 202),
+    otherwise: (failure) => {
+      // One that is purged does not go on, and it is too late for 404.
+      if (failure instanceof DomainError) throw failure;
+      return c.json(goesOnOf(run_id, 'running', { how: 'The run goes on.' }), 202);
+    },
   });
 }

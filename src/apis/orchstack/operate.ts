@@ -31,13 +31,23 @@ export async function operate(c: Context<AppEnv>, ask: Ask, operations: Operatio
   let room = mostBytes;
   for (const [index, operation] of operations.entries()) {
     const isLate = performance.now() > end;
-    const response = isLate ? tooLate(c) : await ask(requestOf(c, operation, index), { ...c.env, isInBatch: true });
+    const response = isLate ? tooLate(c) : await answerTo(c, ask, operation, index);
     const text = await textOf(response, room);
     room -= Buffer.byteLength(text ?? '');
     const headers = Object.fromEntries([...response.headers].filter(([name]) => keptHeaders.includes(name)));
     results.push({ status: response.status, headers, ...bodyOf(text) });
   }
   return results;
+}
+
+/** An operation that we fail at is its own failure: the others are answered. */
+async function answerTo(c: Context<AppEnv>, ask: Ask, operation: Operation, index: number): Promise<Response> {
+  try {
+    return await ask(requestOf(c, operation, index), { ...c.env, isInBatch: true });
+  } catch (error) {
+    c.var.deps.log.error({ err: error, request_id: c.var.requestId }, 'an operation of a batch failed');
+    return answerError(error, c);
+  }
 }
 
 function bodyOf(text: string | undefined): Pick<Result, 'body' | 'body_omitted'> {

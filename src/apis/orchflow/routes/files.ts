@@ -67,7 +67,9 @@ filesRouter.openapi(create, async (c) => {
 function requestIdOf(c: Context<AppEnv>): string | null {
   const idempotency_key = idempotencyKeyOf(c);
   if (idempotency_key === undefined) return null;
-  const seed = `orchflow:upload:${c.var.principal.account_id}:${idempotency_key}`;
+  const { account_id, client_id } = c.var.principal;
+  const owner = client_id ? `${account_id} ${client_id}` : account_id;
+  const seed = `orchflow:upload:${owner}:${idempotency_key}`;
   return newId('request', { seed, isRetry: false, idempotency_key });
 }
 

@@ -28,6 +28,7 @@ const create = route({
   path: '/',
   operationId: 'createPerson',
   scope: 'people:write',
+  givesSecret: true,
   tags: ['People'],
   summary: 'Add a person, with a key of their own; it is shown this once',
   description:
@@ -119,6 +120,7 @@ const renewKey = route({
   path: '/{person_id}/key',
   operationId: 'renewPersonKey',
   scope: 'people:write',
+  givesSecret: true,
   tags: ['People'],
   summary: 'A new key for a person, shown once; the one before ends',
   description: `A second later no server takes the key before any more. ${neededBeside}`,

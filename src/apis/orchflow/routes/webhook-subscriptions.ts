@@ -34,6 +34,7 @@ const create = route({
   path: '/',
   operationId: 'createWebhookSubscription',
   scope: 'webhooks:write',
+  givesSecret: true,
   tags: ['Webhooks'],
   summary: 'Hear of events of all runs of this account; the secret is shown this once',
   description: `Each event that is wanted is posted as \`{id, type, timestamp, run_id, kind, seq, task_id, gate_id, title, data}\`:
@@ -142,6 +143,7 @@ const rotate = route({
   path: '/{subscription_id}/rotate-secret',
   operationId: 'rotateWebhookSubscriptionSecret',
   scope: 'webhooks:write',
+  givesSecret: true,
   tags: ['Webhooks'],
   summary: 'A new secret for a subscription, shown once; the one before signs beside it for 24 hours',
   description: 'Receivers that check either of the two signatures miss nothing meanwhile.',

@@ -15,6 +15,7 @@ const rotate = route({
   path: '/secret/rotate',
   operationId: 'rotateWebhookSecret',
   scope: 'webhooks:write',
+  givesSecret: true,
   tags: ['Webhooks'],
   summary: 'A new secret for the signatures, shown once; the one before signs beside it for 24 hours',
   description:

@@ -1,6 +1,7 @@
 import { errors, type Adapter, type AdapterPayload } from 'oidc-provider';
 import type { Db } from '../../../../db/index.ts';
 import {
+  countRefreshes,
   deleteAccessToken,
   deleteAccessTokensOf,
   deleteArtifact,
@@ -19,6 +20,7 @@ import { findClient } from '../../../../db/oauth-clients.ts';
 import type { OAuthArtifact, OAuthClient } from '../../../../db/schema.ts';
 import { isNative } from '../../../accounts/redirect-uris.ts';
 import { apiKeyPrefix, sha256 } from '../../../crypto.ts';
+import { HttpError } from '../../../http/problems.ts';
 import { exchange } from './exchange.ts';
 
 /** Where oidc-provider keeps what it makes: all of it in PostgreSQL, so that any process of the API may go on with it. */
@@ -28,6 +30,8 @@ type Consumable = { most: number; grace_ms: number };
 const once: Consumable = { most: 1, grace_ms: 0 };
 /** Two tabs of a client refresh at the same moment: both get tokens. Whoever comes later has stolen one of them, or was robbed. */
 const soon: Consumable = { most: 5, grace_ms: 10_000 };
+/** Of a grant, in an hour. An access token is good for that long. */
+const mostRefreshes = 60;
 
 /** The adapter for what oidc-provider calls by this name. Sessions are not kept: each time somebody consents with a key. */
 export function adapterOf(db: Db, name: string): Adapter {
@@ -41,7 +45,7 @@ export function adapterOf(db: Db, name: string): Adapter {
     case 'AuthorizationCode':
       return artifacts(db, name, once);
     case 'RefreshToken':
-      return artifacts(db, name, soon);
+      return refreshTokens(db, name);
     case 'Interaction':
       return artifacts(db, name, once);
     default:
@@ -96,7 +100,7 @@ function accessTokens(db: Db): Adapter {
     ...nothing,
     async upsert(token, { grantId, scope }, seconds = 0) {
       const key = { key_sha256: sha256(token), key_prefix: apiKeyPrefix(token), grant_id: grantId! };
-      const isKept = await insertAccessToken(db, { ...key, scopes: scope?.split(' ') ?? [] }, seconds);
+      const isKept = await saved(insertAccessToken(db, { ...key, scopes: scope?.split(' ') ?? [] }, seconds));
       if (!isKept) throw gone();
     },
     async find(token) {
@@ -137,6 +141,20 @@ function artifacts(db: Db, kind: OAuthArtifact['kind'], consumable: Consumable):
   };
 }
 
+function refreshTokens(db: Db, kind: 'RefreshToken'): Adapter {
+  const tokens = artifacts(db, kind, soon);
+  return {
+    ...tokens,
+    async consume(id) {
+      if ((await countRefreshes(db, sha256(id))) >= mostRefreshes) {
+        const detail = `At most ${mostRefreshes} refreshes in an hour of what was allowed once. Access tokens are good for that long.`;
+        throw new HttpError('RATE_LIMITED', detail, { retry_after_seconds: 60 });
+      }
+      return tokens.consume(id);
+    },
+  };
+}
+
 /**
  * Whether it is used a second time, which takes back all that the first time gave. Who was on the way already when it was used
  * the first time is only refused: the same client, twice at the same moment.
@@ -152,9 +170,9 @@ function isConsumed({ used_ms, uses }: Stored, { grace_ms, most }: Consumable): 
 const foreignKeyViolation = '23503';
 
 /** The key that has consented, or the client, or the grant may go at any moment. */
-async function saved(saving: Promise<void>): Promise<void> {
+async function saved<T>(saving: Promise<T>): Promise<T> {
   try {
-    await saving;
+    return await saving;
   } catch (error) {
     throw (error as { code?: string }).code === foreignKeyViolation ? gone() : error;
   }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { html, raw } from 'hono/html';
 import type { OAuthClient } from '../../../../db/schema.ts';
+import type { GrantableScope } from '../../../accounts/scopes.ts';
 
 /** The pages that people see on the way: plain HTML, with no script and nothing from elsewhere. */
 
@@ -53,11 +54,14 @@ export function consentPage(client: OAuthClient, scopes: string[], redirect_uri:
     html`<h1>Let “${name}” act for you?</h1>
       <p>It asks to be allowed:</p>
       <ul>
-        ${scopes.map((scope) => html`<li><code>${scope}</code> ${wordsOf(scope)}</li>`)}
+        ${scopes.map((scope) => html`<li><code>${scope}</code> ${wordsOf[scope as GrantableScope]}</li>`)}
       </ul>
       <p>
         It is an application that somebody has registered here, and may not be what it says. The answer goes to
-        <code>${sourceOf(redirect_uri)}</code>. You end it by deleting the key with which you allow it.
+        <code>${sourceOf(redirect_uri)}</code>. You end it by <code>DELETE /v1/oauth/grants/{grant_id}</code> (<code
+          >GET /v1/oauth/grants</code
+        >
+        lists whom you let), or by deleting the key with which you allow it.
       </p>
       ${fault ? html`<p class="fault" role="alert">${fault}</p>` : ''}
       <form method="post" autocomplete="off">
@@ -86,20 +90,26 @@ export function failurePage(detail: string) {
   );
 }
 
-const things: Record<string, string> = {
-  runs: 'runs, and what they have made',
-  agents: 'agents',
-  orchestrations: 'workflows',
-  providers: 'model providers',
-  files: 'files',
-  tools: 'tools',
-  webhooks: 'webhooks',
-  people: 'people, and what waits for them',
-  knowledge: 'knowledge bases',
+/** What each of them lets a client do, in the words of whoever is asked. */
+const wordsOf: Record<GrantableScope, string> = {
+  'runs:read': 'to read runs, and what they have made',
+  'runs:write': 'to start, change, cancel and delete runs',
+  'gates:answer': 'to answer what runs ask people',
+  'agents:read': 'to read agents',
+  'agents:write': 'to change agents',
+  'orchestrations:read': 'to read workflows',
+  'orchestrations:write': 'to change workflows',
+  'providers:read': 'to read which model providers there are',
+  'providers:write': 'to change model providers',
+  'files:read': 'to read files',
+  'files:write': 'to add and delete files',
+  'knowledge:read': 'to read and search the documents of knowledge bases',
+  'knowledge:write': 'to change knowledge bases, and add and delete their documents',
+  'tools:read': 'to read which tools there are',
+  'tools:write': 'to change tools, and where they are called',
+  'webhooks:read': 'to read who hears of your runs, and what was sent',
+  'webhooks:write': 'to change and delete those who hear of your runs',
+  'people:read': 'to read who your people are, and what waits for them',
+  'people:write': 'to change and delete people',
+  'batch:write': 'to do several things in one request',
 };
-
-function wordsOf(scope: string): string {
-  if (scope === 'gates:answer') return 'to answer what runs ask people';
-  const [thing = '', how] = scope.split(':');
-  return `to ${how === 'read' ? 'read' : 'change'} ${things[thing] ?? thing}`;
-}

@@ -50,7 +50,8 @@ async function ask(c: Context<AppEnv>, path?: string): Promise<Response> {
   const { search, pathname } = new URL(c.req.url);
   const store: { received: number; failure?: unknown } = { received };
   const request = {
-    method: c.req.method as 'GET',
+    // HEAD has no metadata to choose from.
+    method: path === undefined ? (c.req.method as 'GET') : 'GET',
     url: path ?? pathname + search,
     headers: headersFor(c, provider.issuer),
     payload,

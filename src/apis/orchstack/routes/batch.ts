@@ -9,6 +9,7 @@ const batch = route({
   path: '/',
   operationId: 'runBatch',
   scope: 'batch:write',
+  longest_seconds: 60,
   tags: ['OrchStack batch'],
   summary: 'Do several operations, one after the other, and answer what became of each',
   description: `At most 100 operations below \`/v1/\`, in their order; one that fails stops none of the others. Each is a request of its own: it
@@ -16,7 +17,7 @@ needs its scope of this key, counts against the rate limits, and has its own tim
 answered with 202 and its id, unless it has ended by then. An operation that could not begin within 30 seconds is 503, and an answer that finds
 no room in 8 MiB is left out (\`body_omitted\`).
 
-With an \`Idempotency-Key\` the batch is sent again safely, when no answer came or some operations are 429 or 5xx: each operation that was
+With an \`Idempotency-Key\` the batch is sent again safely, when no answer came or some operations have failed: each operation that was
 done is answered as it was, whatever its method, and the others are done. A GET reads anew.`,
   request: { body: body(batchSchema) },
   responses: { 200: json(batchResultsSchema, 'What became of each, whatever that is') },
@@ -29,17 +30,18 @@ export function createBatchRouter(ask: Ask) {
   router.openapi(batch, async (c) => {
     if (c.env.isInBatch) throw new HttpError('NOT_FOUND', 'A batch has no batches.');
     const { batches } = c.var.deps;
+    const { operations } = c.req.valid('json');
     const leave = batches.take(c.var.principal.account_id);
     if (!leave) {
       const detail = `This account has ${batches.most} batches under way here, and may have no more. Try again later.`;
       throw new HttpError('LIMIT_REACHED', detail, { retry_after_seconds: 5 });
     }
-    const { operations } = c.req.valid('json');
     // Its operations keep their answers, each by itself.
-    c.set('keepsNoAnswer', true);
+    const work = operate(c, ask, operations).finally(leave);
+    c.set('keepsNoAnswer', work);
     return answerAfter(c, {
       most_ms: latestBeginning + 10_000,
-      wait: () => operate(c, ask, operations).finally(leave),
+      wait: () => work,
       answer: (results) => c.json({ results }, 200),
     });
   });

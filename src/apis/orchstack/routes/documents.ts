@@ -87,7 +87,7 @@ documentsRouter.openapi(upload, async (c) => {
       idempotency_key === undefined
         ? undefined
         : {
-            seed: `orchflow:documents:${account_id}:${idempotency_key}`,
+            seed: `orchflow:documents:${principal.client_id ? `${account_id} ${principal.client_id}` : account_id}:${idempotency_key}`,
             isRetry: false,
             idempotency_key,
           };

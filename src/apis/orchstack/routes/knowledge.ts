@@ -193,7 +193,7 @@ knowledgeRouter.openapi(search, async (c) => {
   }
   try {
     const searching = { ...deps, encryptionKey: deps.config.ENCRYPTION_KEY };
-    const options = { signal: c.req.raw.signal, timeout_ms: longestEmbedding_ms };
+    const options = { signal: c.req.raw.signal, timeout_ms: longestEmbedding_ms, isTest: principal.mode === 'test' };
     const answer = await besides(c, longestEmbedding_ms, () =>
       searchKnowledge(searching, principal.account_id, [knowledge_id], c.req.valid('json'), options),
     );

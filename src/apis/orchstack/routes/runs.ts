@@ -1,12 +1,14 @@
 import { z } from 'zod';
 import { listRunSummaries, type RunFilter, type RunPage } from '../../../../db/run-lists.ts';
 import { findRunPlace } from '../../../../db/run-events.ts';
-import { findRunResult } from '../../../../db/run-results.ts';
+import { findRunResult, type RunResult } from '../../../../db/run-results.ts';
 import { findTrace } from '../../../../db/run-traces.ts';
 import { hasEnded } from '../../../../workflows/contract/states.ts';
+import { sha256 } from '../../../crypto.ts';
 import { notFound } from '../../../errors.ts';
 import { id } from '../../../fields.ts';
 import { pageOf, readCursor, readNumberCursor } from '../../../http/cursor.ts';
+import { ifMatchHeader, requireMatch, setETag, versionsOfIfMatch } from '../../../http/entity-tags.ts';
 import { pickFields } from '../../../http/fieldset.ts';
 import { createRouter, json, links, optionalBody, route, sendJson } from '../../../http/openapi.ts';
 import { runWaitQuery } from '../../../http/query.ts';
@@ -90,7 +92,8 @@ const get = route({
   description:
     'The trace has every model call, tool call, retrieval, gate and retry in order, with times, tokens, cost, and what it came from: ' +
     '`task_id` and `attempt`, of a tool call its `model_call_id` and the gate at which it was approved. With `wait` the answer comes when ' +
-    'there is something to do, or the run has ended; without, at once.',
+    'there is something to do, or the run has ended; without, at once. `ETag` is of `metadata` and `tags`; an answer that had to begin ' +
+    'before it was there has none.',
   request: { params, query: z.object(runWaitQuery(runStatus, 'waiting_human')) },
   responses: { 200: json(runSchema, 'The run') },
   links: {
@@ -108,6 +111,7 @@ runsRouter.openapi(get, async (c) => {
   const read = async () => {
     const run = await findRunResult(db, account_id, run_id);
     if (!run) throw notFound('Run');
+    setETag(c, labelsVersionOf(run));
     const trace = await findTrace(db, run_id);
     return sendJson<z.infer<typeof runSchema>>(c, `${JSON.stringify(runToWire(run)).slice(0, -1)},"trace":${trace}}`);
   };
@@ -123,21 +127,31 @@ const change = route({
   tags,
   summary: 'Change the labels of a run; what is not given stays',
   description: '`metadata` and `tags` come in place of all that it had. A run that has ended takes them too.',
-  request: { params, body: optionalBody(changeRunSchema) },
+  request: { params, headers: ifMatchHeader, body: optionalBody(changeRunSchema) },
   responses: { 200: json(changedRunSchema, 'The run as it is now, without its trace') },
   links: runLinks(),
-  problems: [404],
+  problems: [404, 412],
 });
 
 runsRouter.openapi(change, async (c) => {
   const { run_id } = c.req.valid('param');
   const { note, on_behalf_of, ...labels } = c.req.valid('json');
   const { deps, principal } = c.var;
-  await changeRun(deps, principal, run_id, labels, { note, on_behalf_of });
+  const seen = versionsOfIfMatch(c);
+  const check = (run: Labels) => requireMatch(seen, labelsVersionOf(run), 'run');
+  await changeRun(deps, principal, run_id, labels, { note, on_behalf_of }, check);
   const run = await findRunResult(deps.db, principal.account_id, run_id);
   if (!run) throw notFound('Run');
+  setETag(c, labelsVersionOf(run));
   return c.json(summaryToWire(run), 200);
 });
+
+type Labels = Pick<RunResult, 'metadata' | 'tags'>;
+
+/** What clients change of a run is its version; that it goes on is none. */
+function labelsVersionOf({ metadata, tags }: Labels): string {
+  return sha256(JSON.stringify([metadata, tags]));
+}
 
 const remove = route({
   method: 'delete',
@@ -169,8 +183,11 @@ runsRouter.openapi(remove, async (c) => {
   const { purge, ...remark } = c.req.valid('query');
   const place = await findRunPlace(deps.db, principal.account_id, run_id);
   if (!place) throw notFound('Run');
-  if (purge === undefined ? hasEnded(place.status) : purge === 'true') {
+  // It may have ended by the first try of this very request: what has done that is not to purge it.
+  const mayPurge = purge === undefined ? !c.var.idempotency?.isRetry && hasEnded(place.status) : purge === 'true';
+  if (mayPurge) {
     await purgeRun(deps, principal, run_id);
+    c.set('tellsNothingOfRun', true);
     return c.json({ run_id, status: 'purged' as const, message: 'Run purged.' }, 200);
   }
   await cancelRun(deps, principal, run_id, remark);

@@ -40,6 +40,7 @@ const create = route({
   path: '/',
   operationId: 'createWebhook',
   scope: 'webhooks:write',
+  givesSecret: true,
   tags,
   summary: 'Hear of runs of agents and workflows, and of documents; the secret is shown this once',
   description: `Each event is posted as \`{id, type, timestamp, data}\`. \`data\` of a run has \`run_id\`, \`agent_id\`, \`workflow_id\` (of a run

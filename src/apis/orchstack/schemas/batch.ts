@@ -23,7 +23,11 @@ const operationSchema = requestObject({
     .regex(/^[!-~]{1,255}$/, 'must be 1 to 255 visible ASCII characters')
     .optional()
     .meta({ description: 'Of a POST. Made of the `Idempotency-Key` of the batch unless given.' }),
-  if_match: z.string().max(2_000).optional().meta({ description: 'The header `If-Match` of a PATCH.' }),
+  if_match: z
+    .string()
+    .regex(/^[ -~]{1,2000}$/, 'must be 1 to 2,000 visible ASCII characters or spaces')
+    .optional()
+    .meta({ description: 'The header `If-Match` of a PATCH.' }),
 })
   .superRefine(({ method, body, idempotency_key }, context) => {
     const refuse = (name: string, message: string) => context.addIssue({ code: 'custom', path: [name], message });
