@@ -33,7 +33,8 @@ export function createIndexingActivities(deps: ActivityDeps) {
     /** Takes the text out of a document and cuts it into chunks, once: what is cut stays so. */
     extractDocument: (ref: IndexingRef) => ofDocument(deps, ref, (document) => extractDocument(deps, ref, document)),
     /** Embeds the next chunks of a document, and pays for each once. `left`: so many are to be embedded yet. */
-    embedChunks: (ref: IndexingRef) => ofDocument(deps, ref, (document) => embedChunks(deps, ref, document)),
+    embedChunks: (ref: IndexingRef) =>
+      ofDocument(deps, ref, (document) => inPlace(deps, document, () => embedChunks(deps, ref, document))),
     /** Notes how it has ended, and has its account told. */
     async finishIndexing(ref: IndexingRef, reason: string | null): Promise<void> {
       if (await finishIndexing(deps.db, ref, reason)) deps.courier.look();
@@ -42,7 +43,7 @@ export function createIndexingActivities(deps: ActivityDeps) {
 }
 
 /**
- * Work on a document, in one of the places of its account. Heartbeats keep the activity alive for the server, and bring the
+ * Work on a document. Heartbeats keep the activity alive for the server, and bring the
  * cancellation when the document is deleted.
  * @throws `DocumentGone` when nothing is to be done any more.
  */
@@ -53,25 +54,32 @@ async function ofDocument<T>(
 ): Promise<T> {
   const context = Context.current();
   const timer = setInterval(() => context.heartbeat(paidInVain()), heartbeatInterval_ms);
-  let leave: (() => void) | undefined;
   try {
     const document = await findIndexedDocument(deps.db, ref);
     if (!document) throw ApplicationFailure.nonRetryable('The document is gone.', 'DocumentGone');
     if (document.suspended_ms !== null) throw whileSuspended(document.suspended_ms, true);
-    leave = deps.places.take(document.account_id);
-    if (!leave) {
-      const message = 'Much work of this account is under way; this waits until there is room.';
-      throw putOff('WorkQueued', message, deps.places.pause(document.account_id));
-    }
     return await doIt(document);
   } finally {
-    leave?.();
     clearInterval(timer);
   }
 }
 
+/** Does it in one of the places of the account. Reading needs none: its threads are shared out by themselves. */
+async function inPlace<T>({ places }: ActivityDeps, { account_id }: IndexedDocument, doIt: () => Promise<T>) {
+  const leave = places.take(account_id);
+  if (!leave) {
+    const message = 'Much work of this account is under way; this waits until there is room.';
+    throw putOff('WorkQueued', message, places.pause(account_id));
+  }
+  return doIt().finally(leave);
+}
+
+/** On average, in milliseconds: of a thousand documents that wait, each look costs more than it is late. */
+const noReaderPause_ms = 10_000;
+
 function noReader(): ApplicationFailure {
-  return putOff('WorkQueued', 'Many documents of this account are being read; this one waits until there is room.');
+  const message = 'Many documents of this account are being read; this one waits until there is room.';
+  return putOff('WorkQueued', message, noReaderPause_ms);
 }
 
 function unreadable(reason: string): ApplicationFailure {
@@ -85,7 +93,6 @@ async function extractDocument(deps: ActivityDeps, ref: IndexingRef, document: I
   if (document.chunks !== null) return;
   const format = formatOf(name, media_type);
   if (!format) throw unreadable(`It is of no kind that is read: ${formatNames}.`);
-  const bytes = await readFile(deps, file_id, size);
   const chunks: NewChunk[] = [];
   let pages: number | null = null;
   let told_at = 0;
@@ -94,7 +101,7 @@ async function extractDocument(deps: ActivityDeps, ref: IndexingRef, document: I
   try {
     await extract(
       document.account_id,
-      { format, bytes },
+      { format, readBytes: () => readFile(deps, file_id, size) },
       (told) => {
         chunks.push(...told.chunks);
         pages = told.pages;

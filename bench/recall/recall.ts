@@ -28,7 +28,8 @@ const signal = new AbortController().signal;
 async function addDocument(db: Db, name: string): Promise<number> {
   const bytes = new Uint8Array(await readFile(path.join(root, 'docs', name)));
   const chunks: NewChunk[] = [];
-  await extract(account_id, { format: 'markdown', bytes }, (told) => void chunks.push(...told.chunks), signal);
+  const unread = { format: 'markdown' as const, readBytes: () => Promise.resolve(bytes) };
+  await extract(account_id, unread, (told) => void chunks.push(...told.chunks), signal);
   const document_id = `doc_${name.replace(/\W/, '_')}`;
   const row = { document_id, account_id, knowledge_id, name, file_id: '', media_type: '', size: 0, sha256: '' };
   await db
