@@ -68,7 +68,9 @@ export async function searchKnowledge(
 /** Of two that each way has swapped, the one with the words comes first. */
 function byScore(a: Ranked, b: Ranked): number {
   const byText = (a.text_rank ?? Infinity) - (b.text_rank ?? Infinity);
-  return b.score - a.score || byText || a.document_id.localeCompare(b.document_id) || a.position - b.position;
+  if (b.score !== a.score || byText) return b.score - a.score || byText;
+  if (a.document_id === b.document_id) return a.position - b.position;
+  return a.document_id < b.document_id ? -1 : 1;
 }
 
 type Ranked = Found & Pick<SearchResult, 'text_rank' | 'vector_rank' | 'similarity'>;
@@ -109,7 +111,7 @@ async function nearestTo(
     const vector = vectors[0]!;
     return base.has_pgvector
       ? await findNearest(deps.db, base, { vector, chunks, limit })
-      : await deps.vectors.findNearest(deps.db, base, vector, limit);
+      : await deps.vectors.findNearest(deps.db, base, { vector, limit, signal: options.signal });
   } catch (error) {
     options.signal.throwIfAborted();
     if (isUnavailable(error) || !(error instanceof NoEmbedding || error instanceof LlmError)) throw error;
