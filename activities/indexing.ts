@@ -2,6 +2,7 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import {
   countChunks,
   countEmbedded,
+  insertEmbeddingCall,
   listUnembedded,
   replaceChunks,
   reuseEmbeddings,
@@ -12,7 +13,7 @@ import { findIndexedDocument, finishIndexing, saveDocumentProgress, type Indexed
 import { isUnavailable } from '../db/index.ts';
 import { setDimensions } from '../db/knowledge-bases.ts';
 import { maxChunksOfBase } from '../src/knowledge/bounds.ts';
-import { embed, NoEmbedding } from '../src/knowledge/embed.ts';
+import { embed, NoEmbedding, type Embedded } from '../src/knowledge/embed.ts';
 import { extract, formatNames, formatOf, Unreadable } from '../src/knowledge/extraction/index.ts';
 import { NoThreadError } from '../src/javascript/index.ts';
 import type { IndexingRef } from '../workflows/contract/knowledge.ts';
@@ -153,15 +154,16 @@ async function embedChunks(deps: ActivityDeps, ref: IndexingRef, document: Index
   const { chunks, left } = await listUnembedded(db, document, batch);
   if (chunks.length > 0) {
     const texts = chunks.map(({ heading, text }) => (heading ? `${heading}\n${text}` : text));
-    const { vectors, call } = await embedded(deps, ref, document, texts);
+    const call_id = `${ref.document_id}/embed/${ref.attempt}/${chunks[0]!.position}`;
+    const { vectors, paid } = await embedded(deps, ref, document, { texts, call_id });
     const dimensions = await keep(() => setDimensions(db, document, vectors[0]!.length));
+    // Where it is of no use, the call is written by itself; else with its vectors, so that a retry pays for both or for neither.
+    if (dimensions !== vectors[0]!.length && paid) await keep(() => insertEmbeddingCall(db, paid));
     // Another model was chosen meanwhile, and another indexing begun.
     if (dimensions === undefined) throw ApplicationFailure.nonRetryable('The document is gone.', 'DocumentGone');
     if (dimensions !== vectors[0]!.length) {
       throw unreadable(`The model has answered with ${vectors[0]!.length} dimensions, and before with ${dimensions}.`);
     }
-    const call_id = `${ref.document_id}/embed/${ref.attempt}/${chunks[0]!.position}`;
-    const paid = call && { ...call, call_id, purpose: 'embed_chunks' as const };
     const rows = chunks.map(({ position }, index) => ({ position, embedding: vectors[index]! }));
     await keep(() => saveEmbeddings(db, document, rows, paid));
   }
@@ -169,14 +171,25 @@ async function embedChunks(deps: ActivityDeps, ref: IndexingRef, document: Index
   return { left: left - chunks.length };
 }
 
-async function embedded(deps: ActivityDeps, ref: IndexingRef, document: IndexedDocument, texts: string[]) {
+async function embedded(
+  deps: ActivityDeps,
+  ref: IndexingRef,
+  document: IndexedDocument,
+  { texts, call_id }: { texts: string[]; call_id: string },
+) {
   const { cancellationSignal } = Context.current();
+  const toPaid = (call: Embedded['call']) => call && { ...call, call_id, purpose: 'embed_chunks' as const };
   try {
     const options = { signal: cancellationSignal, timeout_ms: deps.llm_timeout_ms };
-    return await embed(deps, document, { texts, role: 'passage' }, options);
+    const { vectors, call } = await embed(deps, document, { texts, role: 'passage' }, options);
+    return { vectors, paid: toPaid(call) };
   } catch (error) {
     cancellationSignal.throwIfAborted();
-    if (error instanceof NoEmbedding) throw unreadable(error.message);
+    if (error instanceof NoEmbedding) {
+      const paid = toPaid(error.call);
+      if (paid) await keep(() => insertEmbeddingCall(deps.db, paid));
+      throw unreadable(error.message);
+    }
     if (isUnavailable(error)) throw error;
     throw refusalOf(error, ref.document_id);
   }

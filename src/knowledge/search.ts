@@ -4,7 +4,7 @@ import { isUnavailable } from '../../db/index.ts';
 import { listSearchedBases, type SearchedBase } from '../../db/knowledge-bases.ts';
 import { newId } from '../ids.ts';
 import { LlmError } from '../llm/index.ts';
-import { embed, NoEmbedding, type EmbedDeps } from './embed.ts';
+import { embed, NoEmbedding, type EmbedDeps, type Embedded } from './embed.ts';
 import type { VectorCache } from './vectors.ts';
 import { wordsOf } from './words.ts';
 
@@ -105,15 +105,19 @@ async function nearestTo(
   if (base.dimensions === null) return [];
   const chunks = await countChunks(deps.db, base.knowledge_id);
   if (chunks === 0) return [];
+  const journal = async (call: Embedded['call']) => {
+    if (call) await insertEmbeddingCall(deps.db, { ...call, call_id: newId('embedding'), purpose: 'embed_query' });
+  };
   try {
     const { vectors, call } = await embed(deps, base, { texts: [query], role: 'query' }, options);
-    if (call) await insertEmbeddingCall(deps.db, { ...call, call_id: newId('embedding'), purpose: 'embed_query' });
+    await journal(call);
     const vector = vectors[0]!;
     return base.has_pgvector
       ? await findNearest(deps.db, base, { vector, chunks, limit })
       : await deps.vectors.findNearest(deps.db, base, { vector, limit, signal: options.signal });
   } catch (error) {
     options.signal.throwIfAborted();
+    if (error instanceof NoEmbedding) await journal(error.call);
     if (isUnavailable(error) || !(error instanceof NoEmbedding || error instanceof LlmError)) throw error;
     warnings.push(`${base.name} was searched by words only: ${error.message}`);
     return [];
