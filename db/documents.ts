@@ -97,10 +97,14 @@ async function queueIndexing(
     from documents where ${which}`.execute(trx);
 }
 
-/** Has all documents of a base indexed once more, after its model has become another one. */
+/** Whether a base has documents whose indexing has not ended. */
+export async function isIndexing(db: Db, knowledge_id: string): Promise<boolean> {
+  const one = db.selectFrom('documents').select('document_id').where('knowledge_id', '=', knowledge_id);
+  return (await one.where('status', 'in', ['pending', 'indexing']).limit(1).executeTakeFirst()) !== undefined;
+}
+
+/** Has all documents of a base, none of which is being indexed, indexed once more: its model has become another one. */
 export async function indexAgain(trx: Transaction<Database>, knowledge_id: string): Promise<void> {
-  // Those at work go on with what was: the model that they meet is the new one.
-  await queueIndexing(trx, 'end_indexing', sql`knowledge_id = ${knowledge_id} and status in ('pending', 'indexing')`);
   await trx
     .updateTable('documents')
     .set({ status: 'pending', attempt: sql`attempt + 1`, failure: null, chunks_done: 0 })

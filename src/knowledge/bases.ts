@@ -59,8 +59,8 @@ export async function getKnowledgeBase(
 
 /**
  * Changes a base; what is not given stays. With another model its documents are embedded anew, one after another; meanwhile they
- * are found by their words. Throws as `createKnowledgeBase`, and `NOT_FOUND`; and `PRECONDITION_FAILED` when its version is none of
- * `versions`, where they are given.
+ * are found by their words. Throws as `createKnowledgeBase`, and `NOT_FOUND`; `PRECONDITION_FAILED` when its version is none of
+ * `versions`, where they are given; and `KNOWLEDGE_INDEXING` for another model while documents are being indexed.
  */
 export async function changeKnowledgeBase(
   { db }: Deps,
@@ -75,6 +75,11 @@ export async function changeKnowledgeBase(
   const change = { ...given, ...(embedding && { embedding: await chooseEmbedding(db, account_id, embedding) }) };
   const changed = await updateKnowledgeBase(db, account_id, knowledge_id, change, versions);
   if (!changed) throw notFound('Knowledge base');
+  if (changed === 'indexing') {
+    const message =
+      'Documents of this knowledge base are being indexed; it can have another embedding when they are done.';
+    throw new DomainError('KNOWLEDGE_INDEXING', message, { retry_after_seconds: 30 });
+  }
   if (changed === 'changed') throw new DomainError('PRECONDITION_FAILED', 'The knowledge base was changed since.');
   return changed;
 }

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { startFakeEmbeddings, type FakeEmbeddings } from '../fakes/embeddings.ts';
 import { knowledgeOf, type KnowledgeClient } from '../harness/knowledge.ts';
 import { startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
-import { expectFault, expectNoProvider } from '../harness/problem.ts';
+import { expectFault, expectNoProvider, expectProblem } from '../harness/problem.ts';
 
 /** Embeddings by the providers of accounts: what they are asked, what is paid, and what becomes of it when they fail. */
 
@@ -130,6 +130,9 @@ describe('what goes wrong', () => {
     models.on(() => ({ size: 100 }));
     const [document] = await knowledge.index(knowledge_id, { content: shipping });
     expect(document!.failure).toContain('100 dimensions, and this knowledge base has 384');
+    // What was answered is paid, though it is of no use.
+    const paid = (await callsOf('embed_chunks')).filter(({ call_id }) => call_id.startsWith(document!.document_id));
+    expect(paid).toMatchObject([{ vendor: 'ollama' }]);
 
     const provider = { provider: 'ollama', base_url: models.baseUrl('ollama') };
     const provider_id = (await user.post('/providers', provider)).body.provider_id;
@@ -175,6 +178,9 @@ test('with another model all is embedded anew; meanwhile it is found by its word
     embedding: { model: 'nomic-embed-text', dimensions: null },
   });
   await until(() => models.calls.some(({ vendor }) => vendor === 'ollama'), 'it is embedded anew');
+  const back = { embedding: { provider_id: provider_ids.openai } };
+  expectProblem(await knowledge.call('PATCH', `/${knowledge_id}`, back), { status: 409, code: 'KNOWLEDGE_INDEXING' });
+  expect((await knowledge.call('PATCH', `/${knowledge_id}`, { embedding, name: 'Renamed' })).status).toBe(200);
   expect((await knowledge.search(knowledge_id, 'returned')).results).toMatchObject([
     { text_rank: 1, vector_rank: null },
   ]);
