@@ -201,7 +201,7 @@ export async function listSearchedBases(db: Db, account_id: string, knowledge_id
   return db
     .selectFrom('knowledge_bases')
     .select(['knowledge_id', 'account_id', 'name', 'provider_id', 'embedding_model', 'dimensions', 'embedding_version'])
-    .select(sql<boolean>`to_regtype('vector') is not null`.as('has_pgvector'))
+    .select(sql<boolean>`has_pgvector()`.as('has_pgvector'))
     .where('account_id', '=', account_id)
     .where('knowledge_id', 'in', knowledge_ids)
     .execute();
