@@ -214,6 +214,17 @@ export function findIndexedDocument(
     .executeTakeFirst();
 }
 
+/** Those of these indexings that have not ended for their readers. */
+export async function listUnfinishedIndexings(db: Db, indexings: IndexingRef[]): Promise<IndexingRef[]> {
+  if (indexings.length === 0) return [];
+  const { rows } = await sql<IndexingRef>`
+    select document_id, attempt from documents
+    join jsonb_to_recordset(${JSON.stringify(indexings)}::jsonb) as given (document_id text, attempt integer)
+      using (document_id, attempt)
+    where status in ('pending', 'indexing')`.execute(db);
+  return rows;
+}
+
 /** How far the indexing of a document is, for its readers. */
 export async function saveDocumentProgress(
   db: Db,

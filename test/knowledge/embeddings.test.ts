@@ -194,6 +194,20 @@ test('with another model all is embedded anew; meanwhile it is found by its word
   expect(models.calls).toHaveLength(calls);
 });
 
+test.each(['terminate', 'cancel'] as const)(
+  'an operator may %s an indexing: the document has failed, and says so',
+  async (how) => {
+    const knowledge_id = await knowledge.create({ embedding: { provider_id: provider_ids.openai } });
+    models.on(() => ({ hang: true }));
+    const { body } = await knowledge.upload(knowledge_id, [{ content: returns }]);
+    const { document_id } = body.documents[0];
+    await until(() => models.calls.length === 1, 'it is being embedded');
+    await orchflow.client.workflow.getHandle(`${document_id}/index/1`)[how]();
+    const document = await knowledge.untilDone(knowledge_id, document_id);
+    expect(document).toMatchObject({ status: 'failed', failure: expect.stringContaining('by the operator') });
+  },
+);
+
 test.each(['document', 'base'])(
   'a %s that is deleted while it is indexed: its call is broken off, and nothing is left',
   async (what) => {
