@@ -1,6 +1,5 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import {
-  countChunks,
   countEmbedded,
   insertEmbeddingCall,
   listUnembedded,
@@ -12,8 +11,10 @@ import {
 import { findIndexedDocument, finishIndexing, saveDocumentProgress, type IndexedDocument } from '../db/documents.ts';
 import { isUnavailable } from '../db/index.ts';
 import { setDimensions } from '../db/knowledge-bases.ts';
+import { LimitReached } from '../db/limits.ts';
 import { maxChunksOfBase } from '../src/knowledge/bounds.ts';
 import { embed, NoEmbedding, type Embedded } from '../src/knowledge/embed.ts';
+import { NoSuchFile } from '../src/files/store.ts';
 import { extract, formatNames, formatOf, Unreadable } from '../src/knowledge/extraction/index.ts';
 import { NoThreadError } from '../src/javascript/index.ts';
 import type { IndexingRef } from '../workflows/contract/knowledge.ts';
@@ -119,12 +120,12 @@ async function extractDocument(deps: ActivityDeps, ref: IndexingRef, document: I
     throw error;
   }
   await telling;
-  const others = await countChunks(db, knowledge_id);
-  if (others + chunks.length > maxChunksOfBase) {
-    const room = `this one has ${chunks.length}, and the others have ${others}`;
-    throw unreadable(`A knowledge base may have ${maxChunksOfBase} passages; ${room}.`);
-  }
-  if (!(await replaceChunks(db, ref, knowledge_id, { chunks, pages }))) {
+  const isThere = await replaceChunks(db, ref, knowledge_id, { chunks, pages, most: maxChunksOfBase }).catch(
+    (error: unknown) => {
+      throw error instanceof LimitReached ? unreadable(error.message) : error;
+    },
+  );
+  if (!isThere) {
     throw ApplicationFailure.nonRetryable('The document is gone.', 'DocumentGone');
   }
 }
@@ -134,10 +135,7 @@ async function readFile({ files }: ActivityDeps, file_id: string, size: number):
   const bytes = new Uint8Array(size);
   let at = 0;
   const stream = await files.open(file_id).catch((error: unknown) => {
-    if ((error as { code?: string }).code === 'ENOENT' || /There is no/.test(String(error))) {
-      throw unreadable('Its file was deleted before it was read.');
-    }
-    throw error;
+    throw error instanceof NoSuchFile ? unreadable('Its file was deleted before it was read.') : error;
   });
   for await (const chunk of stream) {
     if (at + chunk.length > size) throw unreadable('Its file is larger than it was when it came.');

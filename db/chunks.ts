@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { IndexingRef } from '../workflows/contract/knowledge.ts';
 import type { Db } from './index.ts';
+import { LimitReached } from './limits.ts';
 
 /** The passages of documents: written, embedded and searched. */
 
@@ -24,13 +25,13 @@ function baseLexeme(knowledge_id: string) {
 
 /**
  * Writes the chunks of a document in place of those that it had; false when it is gone. What is the same text as before in its
- * base need not be embedded again.
+ * base need not be embedded again. Throws `LimitReached` when its base would have more than `most`.
  */
 export function replaceChunks(
   db: Db,
   { document_id, attempt }: IndexingRef,
   knowledge_id: string,
-  { chunks, pages }: { chunks: NewChunk[]; pages: number | null },
+  { chunks, pages, most }: { chunks: NewChunk[]; pages: number | null; most: number },
 ): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
     const document = await trx
@@ -53,6 +54,13 @@ export function replaceChunks(
           position integer, page integer, heading text, text text, sha256 text, words text, heading_words text)`.execute(
         trx,
       );
+    }
+    // Those of a base that come to this place do so one after another. Its row would be waited for by who deletes it, and waits for this document.
+    await sql`select pg_advisory_xact_lock(hashtextextended(${knowledge_id}, 0))`.execute(trx);
+    const all = await countChunks(trx, knowledge_id);
+    if (all > most) {
+      const others = `this one has ${chunks.length}, and the others have ${all - chunks.length}`;
+      throw new LimitReached(`A knowledge base may have ${most} passages; ${others}.`);
     }
     return true;
   });

@@ -36,7 +36,7 @@ async function addDocument(db: Db, name: string): Promise<number> {
     .insertInto('documents')
     .values({ ...row, indexed_at: new Date().toISOString() })
     .execute();
-  await replaceChunks(db, { document_id, attempt: 1 }, knowledge_id, { chunks, pages: null });
+  await replaceChunks(db, { document_id, attempt: 1 }, knowledge_id, { chunks, pages: null, most: Infinity });
   const base = { knowledge_id, account_id, provider_id: null, embedding_model: hashModel, dimensions: hashDimensions };
   const { chunks: left } = await listUnembedded(db, { document_id, embedding_version: 1 }, chunks.length);
   const texts = left.map(({ heading, text }) => (heading ? `${heading}\n${text}` : text));
