@@ -97,6 +97,26 @@ async function queueIndexing(
     from documents where ${which}`.execute(trx);
 }
 
+/** Has a document that has failed indexed once more. Returns the status that it had; undefined when the base has none of this id. */
+export function indexFailed(
+  db: Db,
+  { account_id, knowledge_id, document_id }: { account_id: string; knowledge_id: string; document_id: string },
+): Promise<DocumentStatus | undefined> {
+  return db.transaction().execute(async (trx) => {
+    await holdAccount(trx, account_id);
+    const own = ownDocuments(trx, account_id, knowledge_id).where('document_id', '=', document_id).forUpdate();
+    const before = await own.executeTakeFirst();
+    if (before?.status !== 'failed') return before?.status;
+    await trx
+      .updateTable('documents')
+      .set({ status: 'pending', attempt: sql`attempt + 1`, failure: null })
+      .where('document_id', '=', document_id)
+      .execute();
+    await queueIndexing(trx, 'index_document', sql`document_id = ${document_id}`);
+    return before.status;
+  });
+}
+
 /** Whether a base has documents whose indexing has not ended. */
 export async function isIndexing(db: Db, knowledge_id: string): Promise<boolean> {
   const one = db.selectFrom('documents').select('document_id').where('knowledge_id', '=', knowledge_id);

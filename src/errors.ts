@@ -5,6 +5,7 @@
 
 export type DomainErrorCode =
   | 'AGENT_EXISTS'
+  | 'DOCUMENT_NOT_FAILED'
   | 'EMAIL_TAKEN'
   | 'FILE_REQUEST_REUSED'
   | 'FILE_TOO_LARGE'

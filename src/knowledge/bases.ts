@@ -122,11 +122,17 @@ async function chooseEmbedding(
     const detail = 'cannot be asked for with Ollama: it has those of the model';
     throw new InvalidInputError([{ path: ['embedding', 'dimensions'], detail }]);
   }
-  // Of this model the first numbers say most, and four times as many hardly more.
-  const usual = vendor === 'gemini' && model === undefined ? 768 : null;
+  // Of these models the first numbers say most, and those that they have by themselves have no index in pgvector.
+  const asked = model ?? DEFAULT_EMBEDDING_MODELS[vendor];
+  const usual =
+    vendor === 'gemini' && model === undefined
+      ? 768
+      : vendor === 'openai' && asked === 'text-embedding-3-large'
+        ? 1_536
+        : null;
   return {
     provider_id,
-    embedding_model: model ?? DEFAULT_EMBEDDING_MODELS[vendor],
+    embedding_model: asked,
     dimensions: dimensions ?? usual,
   };
 }

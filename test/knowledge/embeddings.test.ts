@@ -122,6 +122,14 @@ describe('what goes wrong', () => {
     const [document] = await knowledge.index(knowledge_id, { content: returns });
     expect(document).toMatchObject({ status: 'failed', chunks: 1, chunks_done: 0, indexed_at: null });
     expect(document!.failure).toMatch(reason);
+
+    // Once that is mended, it is indexed without being sent again, and no sooner and no later.
+    models.on(() => undefined);
+    const path = `/${knowledge_id}/documents/${document!.document_id}/index`;
+    const again = await knowledge.call('POST', path);
+    expect(again).toMatchObject({ status: 200, body: { status: 'pending', failure: null } });
+    expect(await knowledge.untilDone(knowledge_id, document!.document_id)).toMatchObject({ status: 'indexed' });
+    expectProblem(await knowledge.call('POST', path), { status: 409, code: 'DOCUMENT_NOT_FAILED' });
   });
 
   test('a model that changes its dimensions, and a provider that is gone', async () => {
@@ -163,6 +171,8 @@ describe('what goes wrong', () => {
       expectFault(await create(embedding), pointer);
     }
     expectNoProvider(await create({ provider_id: 'prv_unknown' }), '/embedding/provider_id');
+    const large = await create({ provider_id: provider_ids.openai, model: 'text-embedding-3-large' });
+    expect(large.body.embedding.dimensions).toBe(1_536);
   });
 });
 

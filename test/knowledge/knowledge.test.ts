@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { startFakeWebhook, type FakeWebhook } from '../fakes/webhook.ts';
 import { knowledgeOf, type KnowledgeClient } from '../harness/knowledge.ts';
@@ -163,12 +165,15 @@ test('an upload that is made again adds nothing; with other files its key is ref
     status: 422,
     code: 'FILE_REQUEST_REUSED',
   });
+  // What is deleted since makes no other files of it, and does not come back.
+  await knowledge.call('DELETE', `/${knowledge_id}/documents/${ids(first)[0]}`);
+  expect(ids(await knowledge.upload(knowledge_id, files, key))).toEqual(ids(first).slice(1));
   const stored = await orchflow.db
     .selectFrom('files')
     .select('status')
     .where('name', 'in', ['1.txt', '2.txt'])
     .execute();
-  expect(stored).toEqual([{ status: 'stored' }, { status: 'stored' }]);
+  expect(stored).toEqual([{ status: 'stored' }]);
 });
 
 test('who has more than there may be is told how many, and nothing of it is kept', async () => {
@@ -196,9 +201,28 @@ test('who has more than there may be is told how many, and nothing of it is kept
     });
     const { body } = await own.call('GET', `/${knowledge_id}/documents`);
     expect(body.documents).toMatchObject([{ status: 'pending' }]);
+    // Not until all have come: of three the second is one too many, and the third is too large.
+    const many = [{ content: 'Two.' }, { content: 'Three.' }, { content: new Uint8Array(25 * 1024 * 1024 + 1) }];
+    expectProblem(await own.upload(knowledge_id, many), { status: 429, code: 'LIMIT_REACHED' });
     await until(async () => (await countRows(small.db)).files === 1, 'only the file that was taken is there');
   } finally {
     await small.stop();
+  }
+});
+
+test('a document whose file is gone before it is read has failed, and says so', async () => {
+  const other = await startOrchflow({ worker: false });
+  try {
+    const own = knowledgeOf(other.url, await other.register());
+    const knowledge_id = await own.create();
+    const { body } = await own.upload(knowledge_id, [{ content: 'One.' }]);
+    const { document_id, file_id } = body.documents[0];
+    await rm(path.join(other.env.FILES_DIR!, 'stored', file_id));
+    await other.startWorker();
+    const document = await own.untilDone(knowledge_id, document_id);
+    expect(document).toMatchObject({ status: 'failed', failure: 'Its file was deleted before it was read.' });
+  } finally {
+    await other.stop();
   }
 });
 
