@@ -69,9 +69,14 @@ export function finishFile(
   });
 }
 
+/** Their account was deleted while they were put, or it took longer than an upload may. */
+export class UploadsGone extends Error {
+  override readonly name = 'UploadsGone';
+}
+
 /**
- * Notes that files are in the store, in one transaction with what `alongside` does. False, and nothing is noted, where it says so,
- * or one of them took longer than an upload may.
+ * Notes that files are in the store, in one transaction with what `alongside` does. False, and nothing is noted, where it says so.
+ * Throws `UploadsGone`.
  */
 export async function finishFiles(
   db: Db,
@@ -89,7 +94,7 @@ export async function finishFiles(
       .where('account_id', '=', account_id)
       .where('status', '=', 'uploading')
       .executeTakeFirst();
-    if (Number(numUpdatedRows) < file_ids.length) throw new Error('An upload took longer than it may.');
+    if (Number(numUpdatedRows) < file_ids.length) throw new UploadsGone();
     return true;
   });
 }

@@ -17,6 +17,11 @@ export async function callKnowledge(call: Call): Promise<void> {
   await call('POST', `${one}/upload`, { knowledge_id }, formOf('').body, undefined, headers);
   for (let status = 'pending'; status !== 'indexed';)
     ({ status } = (await call('GET', document, { knowledge_id, document_id })).body);
+  const empty = formOf(filePart('', 'empty.md', 'files'));
+  const second = (await call('POST', `${one}/upload`, { knowledge_id }, empty.body, undefined, empty.headers)).body;
+  const failed = { knowledge_id, document_id: second.documents[0].document_id };
+  for (let status = 'pending'; status !== 'failed';) ({ status } = (await call('GET', document, failed)).body);
+  await call('POST', `${document}/index`, failed);
   await call('GET', `${one}/documents?limit=1&status=indexed`, { knowledge_id });
   for (const id of [knowledge_id, 'unknown']) {
     const ids = { knowledge_id: id, document_id };
@@ -27,6 +32,7 @@ export async function callKnowledge(call: Call): Promise<void> {
     await call('POST', `${one}/upload`, ids, body, undefined, headers);
     await call('GET', `${one}/documents?limit=1`, ids);
     await call('GET', document, ids);
+    await call('POST', `${document}/index`, ids);
     await call('DELETE', document, ids);
     await call('DELETE', one, ids);
   }

@@ -63,9 +63,10 @@ test('a PDF is indexed, found by what it says and where, and its subscribers hea
   ]);
   await until(() => told('knowledge.indexed').length > 0, 'knowledge.indexed');
   expect(told('knowledge.indexed')).toEqual([
-    expect.objectContaining({
-      run_id: null,
-      seq: null,
+    {
+      id: expect.stringMatching(/^msg_/),
+      type: 'knowledge.indexed',
+      timestamp: expect.any(String),
       data: {
         knowledge_id,
         document_id: document!.document_id,
@@ -75,7 +76,7 @@ test('a PDF is indexed, found by what it says and where, and its subscribers hea
         chunks: 2,
         reason: null,
       },
-    }),
+    },
   ]);
   const { body } = await knowledge.call('GET', `/${knowledge_id}`);
   expect(body).toMatchObject({
