@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { IndexingRef } from '../workflows/contract/knowledge.ts';
 import type { Db } from './index.ts';
 import { LimitReached } from './limits.ts';
+import { insertText, listTexts } from './texts.ts';
 
 /** The passages of documents: written, embedded and searched. */
 
@@ -109,6 +110,8 @@ export async function listUnembedded(
 /** A paid call of an embedding model, as the journal of calls keeps it. */
 export type EmbeddingCall = {
   call_id: string;
+  /** Of which run it is, where it is of one; else it is its account's. */
+  run?: { run_id: string; task_id: string | null } | undefined;
   account_id: string;
   purpose: 'embed_chunks' | 'embed_query';
   vendor: string;
@@ -119,12 +122,34 @@ export type EmbeddingCall = {
 };
 
 /** Journals a call of an embedding model, which has no answer of words. */
-export async function insertEmbeddingCall(db: Db, call: EmbeddingCall): Promise<void> {
+export async function insertEmbeddingCall(db: Db, { run, account_id, ...call }: EmbeddingCall): Promise<void> {
+  const owner = run ? { ...run, account_id: null } : { run_id: null, task_id: null, account_id };
   await db
     .insertInto('llm_calls')
-    .values({ ...call, run_id: null, task_id: null, finish: 'stop', output_tokens: 0 })
+    .values({ ...call, ...owner, finish: 'stop', output_tokens: 0 })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
+}
+
+/** Journals a call for a query of a run with what it answered, which a retry finds instead of paying once more. */
+export async function saveQueryEmbedding(db: Db, call: EmbeddingCall, vector: Float32Array): Promise<void> {
+  await db.transaction().execute(async (trx) => {
+    await insertEmbeddingCall(trx, call);
+    const text = bytesOf(vector).toString('base64');
+    await insertText(trx, { text_id: vectorIdOf(call.call_id), run_id: call.run!.run_id, text });
+  });
+}
+
+/** Undefined when the call has not been journalled. */
+export async function findQueryEmbedding(db: Db, call_id: string): Promise<Float32Array | undefined> {
+  const text = (await listTexts(db, [vectorIdOf(call_id)])).get(vectorIdOf(call_id));
+  if (text === undefined) return undefined;
+  const bytes = Buffer.from(text, 'base64');
+  return Float32Array.from({ length: bytes.length / 4 }, (_, index) => bytes.readFloatBE(index * 4));
+}
+
+function vectorIdOf(call_id: string): string {
+  return `${call_id}/vector`;
 }
 
 /**

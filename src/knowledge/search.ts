@@ -1,5 +1,5 @@
 import { findByWords, findNearest, listPassages, type Found, type Passage } from '../../db/chunk-search.ts';
-import { countChunks, insertEmbeddingCall } from '../../db/chunks.ts';
+import { countChunks, findQueryEmbedding, insertEmbeddingCall, saveQueryEmbedding } from '../../db/chunks.ts';
 import { isUnavailable } from '../../db/index.ts';
 import { listSearchedBases, type SearchedBase } from '../../db/knowledge-bases.ts';
 import { newId } from '../ids.ts';
@@ -18,6 +18,13 @@ export type SearchResult = Passage & {
   text_rank: number | null;
   vector_rank: number | null;
   similarity: number | null;
+};
+
+/** `caller`: the call of a tool that searches, in whose run the embedding of the query is paid, and once. */
+export type SearchOptions = {
+  signal: AbortSignal;
+  timeout_ms: number;
+  caller?: { run_id: string; task_id: string | null; call_id: string } | undefined;
 };
 
 export type SearchAnswer = { results: SearchResult[]; warnings: string[] };
@@ -41,7 +48,7 @@ export async function searchKnowledge(
   account_id: string,
   knowledge_ids: string[],
   { query, limit, ways = 'both' }: { query: string; limit: number; ways?: Ways },
-  { signal, timeout_ms }: { signal: AbortSignal; timeout_ms: number },
+  options: SearchOptions,
 ): Promise<SearchAnswer> {
   const bases = await listSearchedBases(deps.db, account_id, knowledge_ids);
   const words = [...new Set(wordsOf(query))].slice(0, mostWords);
@@ -51,7 +58,7 @@ export async function searchKnowledge(
     bases.map(async (base) => {
       const [byText, byVectors] = await Promise.all([
         ways === 'vectors' ? [] : findByWords(deps.db, base.knowledge_id, words, most),
-        ways === 'text' ? [] : nearestTo(deps, base, query, most, warnings, { signal, timeout_ms }),
+        ways === 'text' ? [] : nearestTo(deps, base, query, most, warnings, options),
       ]);
       return fuse(byText, byVectors);
     }),
@@ -99,19 +106,27 @@ async function nearestTo(
   query: string,
   limit: number,
   warnings: string[],
-  options: { signal: AbortSignal; timeout_ms: number },
+  options: SearchOptions,
 ): Promise<Found[]> {
   // Nothing of it is embedded yet.
   if (base.dimensions === null) return [];
   const chunks = await countChunks(deps.db, base.knowledge_id);
   if (chunks === 0) return [];
-  const journal = async (call: Embedded['call']) => {
-    if (call) await insertEmbeddingCall(deps.db, { ...call, call_id: newId('embedding'), purpose: 'embed_query' });
+  const { caller } = options;
+  const call_id = caller ? `${caller.call_id}/${base.knowledge_id}` : newId('embedding');
+  const run = caller && { run_id: caller.run_id, task_id: caller.task_id };
+  const journal = async (call: Embedded['call'], vector?: Float32Array) => {
+    if (!call) return;
+    const paid = { ...call, call_id, run, purpose: 'embed_query' as const };
+    await (run && vector ? saveQueryEmbedding(deps.db, paid, vector) : insertEmbeddingCall(deps.db, paid));
   };
   try {
-    const { vectors, call } = await embed(deps, base, { texts: [query], role: 'query' }, options);
-    await journal(call);
-    const vector = vectors[0]!;
+    let vector = caller && (await findQueryEmbedding(deps.db, call_id));
+    if (vector?.length !== base.dimensions) {
+      const { vectors, call } = await embed(deps, base, { texts: [query], role: 'query' }, options);
+      vector = vectors[0]!;
+      await journal(call, vector);
+    }
     return base.has_pgvector
       ? await findNearest(deps.db, base, { vector, chunks, limit })
       : await deps.vectors.findNearest(deps.db, base, { vector, limit, signal: options.signal });

@@ -23,6 +23,14 @@ export async function callKnowledge(call: Call): Promise<void> {
   for (let status = 'pending'; status !== 'failed';) ({ status } = (await call('GET', document, failed)).body);
   await call('POST', `${document}/index`, failed);
   await call('GET', `${one}/documents?limit=1&status=indexed`, { knowledge_id });
+  // Nobody answers there, so that its document is not done.
+  const nobody = { provider: 'ollama', base_url: 'http://127.0.0.1:9' };
+  const { provider_id } = (await call('POST', '/api/v1/providers', {}, nobody)).body;
+  const slow = (await call('POST', all, {}, { name: 'Slow', embedding: { provider_id } })).body;
+  await call('POST', `${one}/upload`, { knowledge_id: slow.knowledge_id }, body, undefined, headers);
+  await call('PATCH', one, { knowledge_id: slow.knowledge_id }, { embedding: {} });
+  await call('DELETE', one, { knowledge_id: slow.knowledge_id });
+  await call('DELETE', '/api/v1/providers/{provider_id}', { provider_id });
   for (const id of [knowledge_id, 'unknown']) {
     const ids = { knowledge_id: id, document_id };
     await call('GET', one, ids);
