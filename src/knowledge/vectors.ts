@@ -28,37 +28,10 @@ const turn = 4_000_000;
  * that wait for it; one that is larger by itself is read anew, page by page, and never there whole.
  */
 export function createVectorCache(most_bytes: number) {
-  const kept = new Map<string, Page[]>();
-  let bytes = 0;
+  const { keep, find } = createKept(most_bytes);
   /** Those that have yet to begin, by base. */
   const passes = new Map<string, { searches: Search[]; done: Promise<void> }>();
   let last = Promise.resolve();
-
-  function keep(key: string, pages: Page[]): void {
-    forget(key);
-    kept.set(key, pages);
-    bytes += sizeOf(pages);
-    for (const oldest of kept.keys()) {
-      if (bytes <= most_bytes) break;
-      forget(oldest);
-    }
-  }
-
-  function forget(key: string): void {
-    const pages = kept.get(key);
-    if (!pages) return;
-    bytes -= sizeOf(pages);
-    kept.delete(key);
-  }
-
-  /** What was used last goes last. */
-  function find(document: EmbeddedDocument): Page[] | undefined {
-    const pages = kept.get(keyOf(document));
-    if (!pages) return undefined;
-    kept.delete(keyOf(document));
-    kept.set(keyOf(document), pages);
-    return pages;
-  }
 
   /** Compares a base with all of these searches, as far as it is here, and reads the rest for them. */
   async function compareAll(db: Db, base: SearchedBase, searches: Search[]): Promise<void> {
@@ -123,6 +96,40 @@ export function createVectorCache(most_bytes: number) {
   }
 
   return { findNearest };
+}
+
+/** The pages of documents that were used last. */
+function createKept(most_bytes: number) {
+  const kept = new Map<string, Page[]>();
+  let bytes = 0;
+
+  function keep(key: string, pages: Page[]): void {
+    forget(key);
+    kept.set(key, pages);
+    bytes += sizeOf(pages);
+    for (const oldest of kept.keys()) {
+      if (bytes <= most_bytes) break;
+      forget(oldest);
+    }
+  }
+
+  function forget(key: string): void {
+    const pages = kept.get(key);
+    if (!pages) return;
+    bytes -= sizeOf(pages);
+    kept.delete(key);
+  }
+
+  /** What was used last goes last. */
+  function find(document: EmbeddedDocument): Page[] | undefined {
+    const pages = kept.get(keyOf(document));
+    if (!pages) return undefined;
+    kept.delete(keyOf(document));
+    kept.set(keyOf(document), pages);
+    return pages;
+  }
+
+  return { keep, find };
 }
 
 async function orCancelled(signal: AbortSignal, work: Promise<void>): Promise<void> {
