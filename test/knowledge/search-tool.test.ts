@@ -64,7 +64,7 @@ test('the embedding of its query is a call of its run', async () => {
   const run = await runAgent(user, await registerAgent(user, { provider_id, knowledge: [knowledge_id] }));
   const done = await run.until('completed');
   expect(done.usage.llm_calls).toBe(3);
-  const { body } = await createStack(story.orchflow.url, user).get(`/runs/${run.run_id}/trace`);
+  const { body } = await createStack(story.orchflow.url, user).get(`/runs/${run.run_id}`);
   const types = body.trace.map((entry: Record<string, string>) => entry.purpose ?? entry.type);
   expect(types.toSorted()).toEqual(['embed_query', 'retrieval', 'run_agent', 'run_agent']);
   await models.close();
