@@ -1,7 +1,7 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import {
-  countChunks,
   countEmbedded,
+  insertEmbeddingCall,
   listUnembedded,
   replaceChunks,
   reuseEmbeddings,
@@ -11,8 +11,10 @@ import {
 import { findIndexedDocument, finishIndexing, saveDocumentProgress, type IndexedDocument } from '../db/documents.ts';
 import { isUnavailable } from '../db/index.ts';
 import { setDimensions } from '../db/knowledge-bases.ts';
+import { LimitReached } from '../db/limits.ts';
 import { maxChunksOfBase } from '../src/knowledge/bounds.ts';
-import { embed, NoEmbedding } from '../src/knowledge/embed.ts';
+import { embed, NoEmbedding, type Embedded } from '../src/knowledge/embed.ts';
+import { NoSuchFile } from '../src/files/store.ts';
 import { extract, formatNames, formatOf, Unreadable } from '../src/knowledge/extraction/index.ts';
 import { NoThreadError } from '../src/javascript/index.ts';
 import type { IndexingRef } from '../workflows/contract/knowledge.ts';
@@ -33,7 +35,8 @@ export function createIndexingActivities(deps: ActivityDeps) {
     /** Takes the text out of a document and cuts it into chunks, once: what is cut stays so. */
     extractDocument: (ref: IndexingRef) => ofDocument(deps, ref, (document) => extractDocument(deps, ref, document)),
     /** Embeds the next chunks of a document, and pays for each once. `left`: so many are to be embedded yet. */
-    embedChunks: (ref: IndexingRef) => ofDocument(deps, ref, (document) => embedChunks(deps, ref, document)),
+    embedChunks: (ref: IndexingRef) =>
+      ofDocument(deps, ref, (document) => inPlace(deps, document, () => embedChunks(deps, ref, document))),
     /** Notes how it has ended, and has its account told. */
     async finishIndexing(ref: IndexingRef, reason: string | null): Promise<void> {
       if (await finishIndexing(deps.db, ref, reason)) deps.courier.look();
@@ -42,7 +45,7 @@ export function createIndexingActivities(deps: ActivityDeps) {
 }
 
 /**
- * Work on a document, in one of the places of its account. Heartbeats keep the activity alive for the server, and bring the
+ * Work on a document. Heartbeats keep the activity alive for the server, and bring the
  * cancellation when the document is deleted.
  * @throws `DocumentGone` when nothing is to be done any more.
  */
@@ -53,25 +56,32 @@ async function ofDocument<T>(
 ): Promise<T> {
   const context = Context.current();
   const timer = setInterval(() => context.heartbeat(paidInVain()), heartbeatInterval_ms);
-  let leave: (() => void) | undefined;
   try {
     const document = await findIndexedDocument(deps.db, ref);
     if (!document) throw ApplicationFailure.nonRetryable('The document is gone.', 'DocumentGone');
     if (document.suspended_ms !== null) throw whileSuspended(document.suspended_ms, true);
-    leave = deps.places.take(document.account_id);
-    if (!leave) {
-      const message = 'Much work of this account is under way; this waits until there is room.';
-      throw putOff('WorkQueued', message, deps.places.pause(document.account_id));
-    }
     return await doIt(document);
   } finally {
-    leave?.();
     clearInterval(timer);
   }
 }
 
+/** Does it in one of the places of the account. Reading needs none: its threads are shared out by themselves. */
+async function inPlace<T>({ places }: ActivityDeps, { account_id }: IndexedDocument, doIt: () => Promise<T>) {
+  const leave = places.take(account_id);
+  if (!leave) {
+    const message = 'Much work of this account is under way; this waits until there is room.';
+    throw putOff('WorkQueued', message, places.pause(account_id));
+  }
+  return doIt().finally(leave);
+}
+
+/** On average, in milliseconds: of a thousand documents that wait, each look costs more than it is late. */
+const noReaderPause_ms = 10_000;
+
 function noReader(): ApplicationFailure {
-  return putOff('WorkQueued', 'Many documents of this account are being read; this one waits until there is room.');
+  const message = 'Many documents of this account are being read; this one waits until there is room.';
+  return putOff('WorkQueued', message, noReaderPause_ms);
 }
 
 function unreadable(reason: string): ApplicationFailure {
@@ -85,7 +95,6 @@ async function extractDocument(deps: ActivityDeps, ref: IndexingRef, document: I
   if (document.chunks !== null) return;
   const format = formatOf(name, media_type);
   if (!format) throw unreadable(`It is of no kind that is read: ${formatNames}.`);
-  const bytes = await readFile(deps, file_id, size);
   const chunks: NewChunk[] = [];
   let pages: number | null = null;
   let told_at = 0;
@@ -94,7 +103,7 @@ async function extractDocument(deps: ActivityDeps, ref: IndexingRef, document: I
   try {
     await extract(
       document.account_id,
-      { format, bytes },
+      { format, readBytes: () => readFile(deps, file_id, size) },
       (told) => {
         chunks.push(...told.chunks);
         pages = told.pages;
@@ -111,12 +120,12 @@ async function extractDocument(deps: ActivityDeps, ref: IndexingRef, document: I
     throw error;
   }
   await telling;
-  const others = await countChunks(db, knowledge_id);
-  if (others + chunks.length > maxChunksOfBase) {
-    const room = `this one has ${chunks.length}, and the others have ${others}`;
-    throw unreadable(`A knowledge base may have ${maxChunksOfBase} passages; ${room}.`);
-  }
-  if (!(await replaceChunks(db, ref, knowledge_id, { chunks, pages }))) {
+  const isThere = await replaceChunks(db, ref, knowledge_id, { chunks, pages, most: maxChunksOfBase }).catch(
+    (error: unknown) => {
+      throw error instanceof LimitReached ? unreadable(error.message) : error;
+    },
+  );
+  if (!isThere) {
     throw ApplicationFailure.nonRetryable('The document is gone.', 'DocumentGone');
   }
 }
@@ -126,10 +135,7 @@ async function readFile({ files }: ActivityDeps, file_id: string, size: number):
   const bytes = new Uint8Array(size);
   let at = 0;
   const stream = await files.open(file_id).catch((error: unknown) => {
-    if ((error as { code?: string }).code === 'ENOENT' || /There is no/.test(String(error))) {
-      throw unreadable('Its file was deleted before it was read.');
-    }
-    throw error;
+    throw error instanceof NoSuchFile ? unreadable('Its file was deleted before it was read.') : error;
   });
   for await (const chunk of stream) {
     if (at + chunk.length > size) throw unreadable('Its file is larger than it was when it came.');
@@ -146,15 +152,16 @@ async function embedChunks(deps: ActivityDeps, ref: IndexingRef, document: Index
   const { chunks, left } = await listUnembedded(db, document, batch);
   if (chunks.length > 0) {
     const texts = chunks.map(({ heading, text }) => (heading ? `${heading}\n${text}` : text));
-    const { vectors, call } = await embedded(deps, ref, document, texts);
+    const call_id = `${ref.document_id}/embed/${ref.attempt}/${chunks[0]!.position}`;
+    const { vectors, paid } = await embedded(deps, ref, document, { texts, call_id });
     const dimensions = await keep(() => setDimensions(db, document, vectors[0]!.length));
+    // Where it is of no use, the call is written by itself; else with its vectors, so that a retry pays for both or for neither.
+    if (dimensions !== vectors[0]!.length && paid) await keep(() => insertEmbeddingCall(db, paid));
     // Another model was chosen meanwhile, and another indexing begun.
     if (dimensions === undefined) throw ApplicationFailure.nonRetryable('The document is gone.', 'DocumentGone');
     if (dimensions !== vectors[0]!.length) {
       throw unreadable(`The model has answered with ${vectors[0]!.length} dimensions, and before with ${dimensions}.`);
     }
-    const call_id = `${ref.document_id}/embed/${ref.attempt}/${chunks[0]!.position}`;
-    const paid = call && { ...call, call_id, purpose: 'embed_chunks' as const };
     const rows = chunks.map(({ position }, index) => ({ position, embedding: vectors[index]! }));
     await keep(() => saveEmbeddings(db, document, rows, paid));
   }
@@ -162,14 +169,25 @@ async function embedChunks(deps: ActivityDeps, ref: IndexingRef, document: Index
   return { left: left - chunks.length };
 }
 
-async function embedded(deps: ActivityDeps, ref: IndexingRef, document: IndexedDocument, texts: string[]) {
+async function embedded(
+  deps: ActivityDeps,
+  ref: IndexingRef,
+  document: IndexedDocument,
+  { texts, call_id }: { texts: string[]; call_id: string },
+) {
   const { cancellationSignal } = Context.current();
+  const toPaid = (call: Embedded['call']) => call && { ...call, call_id, purpose: 'embed_chunks' as const };
   try {
     const options = { signal: cancellationSignal, timeout_ms: deps.llm_timeout_ms };
-    return await embed(deps, document, { texts, role: 'passage' }, options);
+    const { vectors, call } = await embed(deps, document, { texts, role: 'passage' }, options);
+    return { vectors, paid: toPaid(call) };
   } catch (error) {
     cancellationSignal.throwIfAborted();
-    if (error instanceof NoEmbedding) throw unreadable(error.message);
+    if (error instanceof NoEmbedding) {
+      const paid = toPaid(error.call);
+      if (paid) await keep(() => insertEmbeddingCall(deps.db, paid));
+      throw unreadable(error.message);
+    }
     if (isUnavailable(error)) throw error;
     throw refusalOf(error, ref.document_id);
   }

@@ -108,12 +108,25 @@ async function callAndJournal(deps: ActivityDeps, input: CallTool, work: Work, c
     : undefined;
   const row = { call_id, answer_id, position, run_id, tool: requested.tool ?? requested.name, gate_id: approved_at };
   const began = performance.now();
-  const result = await resultOf(deps, input, work, { ...requested, call_id, finish: answer.finish, approved_at });
+  const result = await resultOf(deps, input, work, {
+    ...requested,
+    call_id,
+    run_id,
+    task_id: answer.task_id,
+    finish: answer.finish,
+    approved_at,
+  });
   const duration_ms = input.refused_id === undefined ? Math.round(performance.now() - began) : null;
   return keep(() => insertToolResult(db, { ...row, duration_ms }, result));
 }
 
-type DecidedCall = RequestedCall & { call_id: string; finish: 'stop' | 'length'; approved_at: string | undefined };
+type DecidedCall = RequestedCall & {
+  call_id: string;
+  run_id: string;
+  task_id: string | null;
+  finish: 'stop' | 'length';
+  approved_at: string | undefined;
+};
 
 async function resultOf(
   deps: ActivityDeps,
@@ -139,14 +152,25 @@ async function resultOf(
 async function runTool(
   deps: ActivityDeps,
   run: RunOfTool,
-  { tool: name, name: called, source, is_withdrawn, call_id, require_approval, approved_at }: DecidedCall,
+  {
+    tool: name,
+    name: called,
+    source,
+    is_withdrawn,
+    call_id,
+    run_id,
+    task_id,
+    require_approval,
+    approved_at,
+  }: DecidedCall,
   given: string,
 ): Promise<ToolResult> {
   const { cancellationSignal } = Context.current();
   const deadline = AbortSignal.timeout(timeout_ms);
   const signal = AbortSignal.any([cancellationSignal, deadline]);
   try {
-    const tool = name === null || is_withdrawn ? undefined : await findTool(deps, run, name, source);
+    const tool =
+      name === null || is_withdrawn ? undefined : await findTool(deps, run, name, source, { run_id, task_id });
     if (!tool) throw new ToolError(`There is no tool "${name ?? called}".`);
     // Those that 0.1.0 journalled have none; what a person has approved of them is made.
     if (source !== tool.source && !(source === undefined && approved_at)) {
@@ -175,10 +199,12 @@ async function findTool(
   { account_id, mode }: RunOfTool,
   name: string,
   source: string | undefined,
+  of?: { run_id: string; task_id: string | null },
 ): Promise<(Tool & { source?: string }) | undefined> {
   const { db, encryptionKey, fetch } = deps;
   if (name === searchKnowledge && source) {
-    return { ...(await searchKnowledgeTool(deps, account_id, source.split(','), mode === 'test')), source };
+    const isTest = mode === 'test';
+    return { ...(await searchKnowledgeTool(deps, account_id, source.split(','), { isTest, of })), source };
   }
   const dot = name.indexOf('.');
   // The operator pays for what searches the web.

@@ -52,13 +52,15 @@ function nearest(
     }
     // With something added to it, no index is of this order.
     const order = byIndex ? distance : sql`(${distance}) + 0`;
+    // Of those that are as near, the same ones are cut off as without pgvector; an index has no second order.
+    const andThen = byIndex ? sql`` : sql`, document_id collate "C", position`;
     const { rows } = await sql<Found>`
       select document_id, position, 1 - distance as score from (
         select document_id, position, ${order} as distance from chunks
         where knowledge_id = ${knowledge_id} and dimensions = ${size} and embedding_version = ${embedding_version}
           and ${isFound(knowledge_id)}
-        order by ${order} limit ${limit}) as near
-      order by distance, document_id, position`.execute(trx);
+        order by ${order}${andThen} limit ${limit}) as near
+      order by distance, document_id collate "C", position`.execute(trx);
     return rows;
   });
 }

@@ -1,6 +1,8 @@
 import { sql } from 'kysely';
 import type { IndexingRef } from '../workflows/contract/knowledge.ts';
 import type { Db } from './index.ts';
+import { LimitReached } from './limits.ts';
+import { insertText, listTexts } from './texts.ts';
 
 /** The passages of documents: written, embedded and searched. */
 
@@ -24,13 +26,13 @@ function baseLexeme(knowledge_id: string) {
 
 /**
  * Writes the chunks of a document in place of those that it had; false when it is gone. What is the same text as before in its
- * base need not be embedded again.
+ * base need not be embedded again. Throws `LimitReached` when its base would have more than `most`.
  */
 export function replaceChunks(
   db: Db,
   { document_id, attempt }: IndexingRef,
   knowledge_id: string,
-  { chunks, pages }: { chunks: NewChunk[]; pages: number | null },
+  { chunks, pages, most }: { chunks: NewChunk[]; pages: number | null; most: number },
 ): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
     const document = await trx
@@ -53,6 +55,13 @@ export function replaceChunks(
           position integer, page integer, heading text, text text, sha256 text, words text, heading_words text)`.execute(
         trx,
       );
+    }
+    // Those of a base that come to this place do so one after another. Its row would be waited for by who deletes it, and waits for this document.
+    await sql`select pg_advisory_xact_lock(hashtextextended(${knowledge_id}, 0))`.execute(trx);
+    const all = await countChunks(trx, knowledge_id);
+    if (all > most) {
+      const others = `this one has ${chunks.length}, and the others have ${all - chunks.length}`;
+      throw new LimitReached(`A knowledge base may have ${most} passages; ${others}.`);
     }
     return true;
   });
@@ -101,6 +110,8 @@ export async function listUnembedded(
 /** A paid call of an embedding model, as the journal of calls keeps it. */
 export type EmbeddingCall = {
   call_id: string;
+  /** Of which run it is, where it is of one; else it is its account's. */
+  run?: { run_id: string; task_id: string | null } | undefined;
   account_id: string;
   purpose: 'embed_chunks' | 'embed_query';
   vendor: string;
@@ -111,12 +122,34 @@ export type EmbeddingCall = {
 };
 
 /** Journals a call of an embedding model, which has no answer of words. */
-export async function insertEmbeddingCall(db: Db, call: EmbeddingCall): Promise<void> {
+export async function insertEmbeddingCall(db: Db, { run, account_id, ...call }: EmbeddingCall): Promise<void> {
+  const owner = run ? { ...run, account_id: null } : { run_id: null, task_id: null, account_id };
   await db
     .insertInto('llm_calls')
-    .values({ ...call, run_id: null, task_id: null, finish: 'stop', output_tokens: 0 })
+    .values({ ...call, ...owner, finish: 'stop', output_tokens: 0 })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
+}
+
+/** Journals a call for a query of a run with what it answered, which a retry finds instead of paying once more. */
+export async function saveQueryEmbedding(db: Db, call: EmbeddingCall, vector: Float32Array): Promise<void> {
+  await db.transaction().execute(async (trx) => {
+    await insertEmbeddingCall(trx, call);
+    const text = bytesOf(vector).toString('base64');
+    await insertText(trx, { text_id: vectorIdOf(call.call_id), run_id: call.run!.run_id, text });
+  });
+}
+
+/** Undefined when the call has not been journalled. */
+export async function findQueryEmbedding(db: Db, call_id: string): Promise<Float32Array | undefined> {
+  const text = (await listTexts(db, [vectorIdOf(call_id)])).get(vectorIdOf(call_id));
+  if (text === undefined) return undefined;
+  const bytes = Buffer.from(text, 'base64');
+  return Float32Array.from({ length: bytes.length / 4 }, (_, index) => bytes.readFloatBE(index * 4));
+}
+
+function vectorIdOf(call_id: string): string {
+  return `${call_id}/vector`;
 }
 
 /**

@@ -97,10 +97,34 @@ async function queueIndexing(
     from documents where ${which}`.execute(trx);
 }
 
-/** Has all documents of a base indexed once more, after its model has become another one. */
+/** Has a document that has failed indexed once more. Returns the status that it had; undefined when the base has none of this id. */
+export function indexFailed(
+  db: Db,
+  { account_id, knowledge_id, document_id }: { account_id: string; knowledge_id: string; document_id: string },
+): Promise<DocumentStatus | undefined> {
+  return db.transaction().execute(async (trx) => {
+    await holdAccount(trx, account_id);
+    const own = ownDocuments(trx, account_id, knowledge_id).where('document_id', '=', document_id).forUpdate();
+    const before = await own.executeTakeFirst();
+    if (before?.status !== 'failed') return before?.status;
+    await trx
+      .updateTable('documents')
+      .set({ status: 'pending', attempt: sql`attempt + 1`, failure: null })
+      .where('document_id', '=', document_id)
+      .execute();
+    await queueIndexing(trx, 'index_document', sql`document_id = ${document_id}`);
+    return before.status;
+  });
+}
+
+/** Whether a base has documents whose indexing has not ended. */
+export async function isIndexing(db: Db, knowledge_id: string): Promise<boolean> {
+  const one = db.selectFrom('documents').select('document_id').where('knowledge_id', '=', knowledge_id);
+  return (await one.where('status', 'in', ['pending', 'indexing']).limit(1).executeTakeFirst()) !== undefined;
+}
+
+/** Has all documents of a base, none of which is being indexed, indexed once more: its model has become another one. */
 export async function indexAgain(trx: Transaction<Database>, knowledge_id: string): Promise<void> {
-  // Those at work go on with what was: the model that they meet is the new one.
-  await queueIndexing(trx, 'end_indexing', sql`knowledge_id = ${knowledge_id} and status in ('pending', 'indexing')`);
   await trx
     .updateTable('documents')
     .set({ status: 'pending', attempt: sql`attempt + 1`, failure: null, chunks_done: 0 })
@@ -208,6 +232,17 @@ export function findIndexedDocument(
     .where('attempt', '=', attempt)
     .where('status', 'in', ['pending', 'indexing'])
     .executeTakeFirst();
+}
+
+/** Those of these indexings that have not ended for their readers. */
+export async function listUnfinishedIndexings(db: Db, indexings: IndexingRef[]): Promise<IndexingRef[]> {
+  if (indexings.length === 0) return [];
+  const { rows } = await sql<IndexingRef>`
+    select document_id, attempt from documents
+    join jsonb_to_recordset(${JSON.stringify(indexings)}::jsonb) as given (document_id text, attempt integer)
+      using (document_id, attempt)
+    where status in ('pending', 'indexing')`.execute(db);
+  return rows;
 }
 
 /** How far the indexing of a document is, for its readers. */

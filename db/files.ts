@@ -13,19 +13,20 @@ export type NewFile = Pick<File, 'file_id' | 'name' | 'media_type' | 'size' | 's
 /** How many files an account may have, and how many bytes they may have together. */
 export type FileQuotas = { most: number; most_bytes: number };
 
-/** Throws `LimitReached` when a file of so many bytes would be too much for the account. */
+/** Throws `LimitReached` when a file of so many bytes, the last of so many, would be too much for the account. */
 export async function requireRoomForFile(
   db: Db,
   account_id: string,
   size: number,
   { most, most_bytes }: FileQuotas,
+  more = 1,
 ): Promise<void> {
   const { count, bytes } = await db
     .selectFrom('files')
     .select([sql<number>`count(*)::integer`.as('count'), sql<number>`coalesce(sum(size), 0)::float8`.as('bytes')])
     .where('account_id', '=', account_id)
     .executeTakeFirstOrThrow();
-  if (count >= most) throw limitReached('files', most);
+  if (count + more > most) throw limitReached('files', most);
   if (bytes + size > most_bytes) {
     throw new LimitReached(
       `The files of this account may have ${most_bytes} bytes together, and have ${bytes}: there is no room for ${size} more. Delete some.`,
@@ -68,9 +69,14 @@ export function finishFile(
   });
 }
 
+/** Their account was deleted while they were put, or it took longer than an upload may. */
+export class UploadsGone extends Error {
+  override readonly name = 'UploadsGone';
+}
+
 /**
- * Notes that files are in the store, in one transaction with what `alongside` does. False, and nothing is noted, where it says so,
- * or one of them took longer than an upload may.
+ * Notes that files are in the store, in one transaction with what `alongside` does. False, and nothing is noted, where it says so.
+ * Throws `UploadsGone`.
  */
 export async function finishFiles(
   db: Db,
@@ -88,7 +94,7 @@ export async function finishFiles(
       .where('account_id', '=', account_id)
       .where('status', '=', 'uploading')
       .executeTakeFirst();
-    if (Number(numUpdatedRows) < file_ids.length) throw new Error('An upload took longer than it may.');
+    if (Number(numUpdatedRows) < file_ids.length) throw new UploadsGone();
     return true;
   });
 }

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { deleteDocumentsOf, indexAgain, type PageByTime } from './documents.ts';
+import { deleteDocumentsOf, indexAgain, isIndexing, type PageByTime } from './documents.ts';
 import type { Db } from './index.ts';
 import { holdAccount, withinLimit } from './limits.ts';
 import type { KnowledgeBase } from './schema.ts';
@@ -125,7 +125,7 @@ export type KnowledgeBaseChange = Partial<Pick<KnowledgeBase, 'name' | 'descript
 /**
  * Changes a base. With another embedding, all of its documents are indexed anew: those that were found go on to be found,
  * by their words alone until they are embedded. Undefined when the account has none of this id; `changed` when its version is
- * none of these `versions`, where there are any.
+ * none of these `versions`, where there are any; `indexing` when another embedding would begin anew what has not ended yet.
  */
 export function updateKnowledgeBase(
   db: Db,
@@ -133,7 +133,7 @@ export function updateKnowledgeBase(
   knowledge_id: string,
   { embedding, ...change }: KnowledgeBaseChange,
   versions?: string[],
-): Promise<KnowledgeBaseView | 'changed' | undefined> {
+): Promise<KnowledgeBaseView | 'changed' | 'indexing' | undefined> {
   return db.transaction().execute(async (trx) => {
     await holdAccount(trx, account_id);
     const before = await trx
@@ -146,6 +146,7 @@ export function updateKnowledgeBase(
     if (!before) return undefined;
     if (versions && !versions.includes(String(before.version))) return 'changed';
     const isOther = embedding !== undefined && !isSameEmbedding(before, embedding);
+    if (isOther && (await isIndexing(trx, knowledge_id))) return 'indexing';
     if (Object.keys(change).length > 0 || isOther) {
       await trx
         .updateTable('knowledge_bases')
@@ -200,7 +201,7 @@ export async function listSearchedBases(db: Db, account_id: string, knowledge_id
   return db
     .selectFrom('knowledge_bases')
     .select(['knowledge_id', 'account_id', 'name', 'provider_id', 'embedding_model', 'dimensions', 'embedding_version'])
-    .select(sql<boolean>`to_regtype('vector') is not null`.as('has_pgvector'))
+    .select(sql<boolean>`has_pgvector()`.as('has_pgvector'))
     .where('account_id', '=', account_id)
     .where('knowledge_id', 'in', knowledge_ids)
     .execute();

@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { sql, type Kysely } from 'kysely';
 import { FileMigrationProvider, Migrator, type Migration } from 'kysely/migration';
 import type { Db } from './index.ts';
+import { makeNearestIndexes } from './nearest-indexes.ts';
 
 /** For a table that another session holds. Meanwhile it is tried again and again, each time for seconds only. */
 const lockPatience_ms = 5 * 60_000;
@@ -15,7 +16,7 @@ const lockFaults = ['55P03', '40P01'];
 /**
  * Brings the tables to the newest migration and the SQL functions to what their files say: where there is a migration to
  * apply, in one transaction, so that nobody meets tables with functions that do not know them. Returns the names of the
- * migrations that were applied. Safe to run by several processes at once: each of the two steps holds a lock.
+ * migrations that were applied. Indexes of pgvector are made after all that. Safe to run by several processes at once: each of the two steps holds a lock.
  * `onHeld` hears, each time, that another session holds a table; after five minutes of it, that is the error.
  */
 export async function migrateToLatest(db: Db, { onHeld = () => {} } = {}): Promise<string[]> {
@@ -25,6 +26,7 @@ export async function migrateToLatest(db: Db, { onHeld = () => {} } = {}): Promi
     const { error, results } = await migrator.migrateToLatest();
     if (!error) {
       await db.transaction().execute(replaceFunctions);
+      await makeNearestIndexes(db);
       return (results ?? []).map((result) => result.migrationName);
     }
     if (!lockFaults.includes((error as { code?: string }).code ?? '') || performance.now() > deadline) throw error;

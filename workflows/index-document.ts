@@ -1,4 +1,11 @@
-import { ActivityFailure, ApplicationFailure, isCancellation, proxyActivities, sleep } from '@temporalio/workflow';
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancellationScope,
+  isCancellation,
+  proxyActivities,
+  sleep,
+} from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
 import type { IndexingRef } from './contract/knowledge.ts';
 
@@ -13,7 +20,7 @@ const { finishIndexing } = proxyActivities<Activities>({ startToCloseTimeout: '3
 /**
  * Indexes a document: its text is taken out of its file and cut into chunks, these are embedded batch by batch, and it is
  * found from then on. Texts and embeddings are in Postgres, and not here. What cannot be read ends as `failed`, with the
- * reason; what is deleted meanwhile ends here without a word.
+ * reason, and so does what an operator cancels; what is deleted meanwhile ends here without a word.
  */
 export async function indexDocument(document: IndexingRef): Promise<void> {
   try {
@@ -21,8 +28,15 @@ export async function indexDocument(document: IndexingRef): Promise<void> {
     while (await inItsTurn(embedSome)) continue;
     await finishIndexing.executeWithOptions({ summary: 'indexed' }, [document, null]);
   } catch (error) {
+    if (isCancellation(error)) {
+      // Of one that is deleted there is nothing to note any more.
+      await CancellationScope.nonCancellable(() =>
+        finishIndexing.executeWithOptions({ summary: 'cancelled' }, [document, cancelled]),
+      );
+      throw error;
+    }
     // What is no failure of an activity is a fault of ours, which Temporal tries again.
-    if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
+    if (!(error instanceof ActivityFailure)) throw error;
     if (typeOf(error) === 'DocumentGone') return;
     const reason = error.cause instanceof ApplicationFailure ? error.cause.message : 'It took too long.';
     await finishIndexing.executeWithOptions({ summary: 'failed' }, [document, reason]);
@@ -33,6 +47,8 @@ export async function indexDocument(document: IndexingRef): Promise<void> {
     return left > 0;
   }
 }
+
+const cancelled = 'Its indexing was cancelled by the operator of this server.';
 
 function typeOf({ cause }: ActivityFailure): string | null | undefined {
   return cause instanceof ApplicationFailure ? cause.type : undefined;

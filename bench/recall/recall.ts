@@ -28,14 +28,15 @@ const signal = new AbortController().signal;
 async function addDocument(db: Db, name: string): Promise<number> {
   const bytes = new Uint8Array(await readFile(path.join(root, 'docs', name)));
   const chunks: NewChunk[] = [];
-  await extract(account_id, { format: 'markdown', bytes }, (told) => void chunks.push(...told.chunks), signal);
+  const unread = { format: 'markdown' as const, readBytes: () => Promise.resolve(bytes) };
+  await extract(account_id, unread, (told) => void chunks.push(...told.chunks), signal);
   const document_id = `doc_${name.replace(/\W/, '_')}`;
   const row = { document_id, account_id, knowledge_id, name, file_id: '', media_type: '', size: 0, sha256: '' };
   await db
     .insertInto('documents')
     .values({ ...row, indexed_at: new Date().toISOString() })
     .execute();
-  await replaceChunks(db, { document_id, attempt: 1 }, knowledge_id, { chunks, pages: null });
+  await replaceChunks(db, { document_id, attempt: 1 }, knowledge_id, { chunks, pages: null, most: Infinity });
   const base = { knowledge_id, account_id, provider_id: null, embedding_model: hashModel, dimensions: hashDimensions };
   const { chunks: left } = await listUnembedded(db, { document_id, embedding_version: 1 }, chunks.length);
   const texts = left.map(({ heading, text }) => (heading ? `${heading}\n${text}` : text));

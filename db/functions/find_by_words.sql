@@ -73,7 +73,7 @@ begin
     lateral (
       select sum(weight * ts_rank(search, query, 1)) as rank from unnest(terms, weights) as asked (query, weight)
     ) as ranked
-    order by rank desc, document_id, position
+    order by rank desc, document_id collate "C", position
     limit most;
 end
 $$;

@@ -7,8 +7,7 @@ returns void language sql as $$
   from webhook_subscriptions,
   lateral concat_ws('_', 'msg', told_key, split_part(subscription_id, '_', 2)) as delivery,
   lateral (
-    select delivery as id, told_type as type, iso(now()) as timestamp, null::text as run_id, null::text as kind,
-      null::integer as seq, null::text as task_id, null::text as gate_id, null::text as title, told_data as data
+    select delivery as id, told_type as type, iso(now()) as timestamp, told_data as data
   ) as told
   where account_id = for_account and status = 'active' and events && array['*', told_type]
   on conflict do nothing

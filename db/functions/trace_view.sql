@@ -25,20 +25,23 @@ begin
     with asked as (
       select llm_calls.*, created_at - make_interval(secs => duration_ms / 1000.0) as began_at,
         -- As it stands in the key, of calls that have one.
-        substring(substr(call_id, length(concat_ws('/', for_run, task_id, purpose, '')) + 1) from '^\d{1,9}')::integer as attempt
+        case when starts_with(call_id, concat_ws('/', for_run, task_id, purpose, '')) then
+          substring(substr(call_id, length(concat_ws('/', for_run, task_id, purpose, '')) + 1) from '^\d{1,9}')::integer
+        end as attempt
       from llm_calls where run_id = for_run
     ), entries as (
       select coalesce(began_at, asked.created_at) as at, 2 as rank, call_id as id, json_build_object(
         'type', 'model_call', 'id', call_id, 'task_id', task_id, 'attempt', attempt, 'agent', agent, 'purpose', purpose,
         'vendor', vendor, 'model', asked.model, 'provider_id', provider_id, 'finish', finish,
         'tokens', json_build_object('input', input_tokens, 'output', output_tokens), 'cost_usd', usd(cost_usd),
-        'output', shown_of(text, share),
+        'output', coalesce(shown_of(text, share), ''),
         'calls', coalesce((
           select json_agg(coalesce(one ->> 'tool', one ->> 'name') order by nth)
           from jsonb_array_elements(nullif(tool_calls, 'null')) with ordinality as called(one, nth)), '[]'),
         'started_at', iso(began_at), 'ended_at', iso(asked.created_at), 'duration_ms', duration_ms) as entry
       from asked
-      join texts on text_id = call_id
+      -- Embeddings have none.
+      left join texts on text_id = call_id
       left join tasks on tasks.run_id = for_run and tasks.id = task_id
       union all
       select coalesce(made.created_at - make_interval(secs => made.duration_ms / 1000.0), made.created_at), 4, made.call_id,

@@ -1,8 +1,8 @@
 import { sql, type Kysely } from 'kysely';
 
 /**
- * Knowledge bases of accounts, their documents, and the passages that these are searched by. Where the server has pgvector,
- * `use_pgvector` adds the indexes of nearest neighbours.
+ * Knowledge bases of accounts, their documents, and the passages that these are searched by. Where the database has
+ * pgvector, `makeNearestIndexes` adds the indexes of nearest neighbours.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`

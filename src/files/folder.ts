@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
-import type { FileStore } from './store.ts';
+import { NoSuchFile, type FileStore } from './store.ts';
 
 /** Files in a folder. What comes in lies beside them, so that it gets its place in one step. */
 export function createFolderStore(folder: string): FileStore {
@@ -21,7 +21,9 @@ export function createFolderStore(folder: string): FileStore {
     },
     async open(file_id) {
       const stream = createReadStream(placeOf(file_id));
-      await once(stream, 'open');
+      await once(stream, 'open').catch((error: NodeJS.ErrnoException) => {
+        throw error.code === 'ENOENT' ? new NoSuchFile(`There is no ${file_id} in the folder.`) : error;
+      });
       return Readable.toWeb(stream) as ReadableStream<Uint8Array>;
     },
     remove: (file_id) => rm(placeOf(file_id), { force: true }),

@@ -8,6 +8,7 @@ import {
   insertFile,
   listFilesToRemove,
   markDeadFiles,
+  UploadsGone,
   type FileQuotas,
   type FileView,
 } from '../../db/files.ts';
@@ -85,6 +86,8 @@ export async function keepFiles(
 ): Promise<void> {
   const put: PutFile[] = [];
   let isKept = false;
+  // From when on a commit may have kept them of which nobody has heard.
+  let mayBeKept = false;
   try {
     for (const { path, ...file } of received) {
       const row = { ...file, file_id: newId('file'), account_id };
@@ -93,12 +96,18 @@ export async function keepFiles(
       await duringPut(() => ofStore(log, files.put(row.file_id, path)));
     }
     const file_ids = put.map(({ file_id }) => file_id);
-    isKept = await finishFiles(db, account_id, file_ids, (trx) => alongside(trx, put));
+    isKept = await finishFiles(db, account_id, file_ids, async (trx) => (mayBeKept = await alongside(trx, put)));
+  } catch (error) {
+    if (!(error instanceof UploadsGone)) throw error;
+    mayBeKept = false;
+    throw notFound('File');
   } finally {
     await Promise.all(received.map(({ path }) => discardIncoming(path)));
     if (!isKept) {
       const left = put.map(async ({ file_id }) => {
-        if (await abandonFile(db, file_id)) await removeFile({ db, files, log }, file_id);
+        const isAbandoned = await abandonFile(db, file_id);
+        // Where its account was deleted meanwhile, or it took too long, the row that told of these bytes may be gone.
+        if (isAbandoned || !mayBeKept) await removeFile({ db, files, log }, file_id);
       });
       await Promise.all(left).catch((err: unknown) => log.warn({ err }, 'an upload is not cleared away yet'));
     }

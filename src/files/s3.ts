@@ -2,7 +2,7 @@ import { openAsBlob } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { S3mini } from 's3mini';
-import type { FileStore } from './store.ts';
+import { NoSuchFile, type FileStore } from './store.ts';
 
 export type S3Settings = {
   endpoint: string;
@@ -32,7 +32,7 @@ export function createS3Store({ endpoint, bucket, region, access_key_id, secret_
     },
     async open(file_id) {
       const response = await s3.getObjectResponse(file_id);
-      if (!response?.body) throw new Error(`There is no ${file_id} in the bucket.`);
+      if (!response?.body) throw new NoSuchFile(`There is no ${file_id} in the bucket.`);
       return response.body;
     },
     async remove(file_id) {

@@ -10,11 +10,16 @@ export type FileStore = {
    * the caller's to discard.
    */
   put: (file_id: string, path: string) => Promise<void>;
-  /** The bytes, read as they are asked for; ended by `cancel`. Throws when there are none under the id. */
+  /** The bytes, read as they are asked for; ended by `cancel`. Throws `NoSuchFile` when there are none under the id. */
   open: (file_id: string) => Promise<ReadableStream<Uint8Array>>;
   /** Removes what is there under the id, if anything. */
   remove: (file_id: string) => Promise<void>;
 };
+
+/** There are no bytes under the id. */
+export class NoSuchFile extends Error {
+  override readonly name = 'NoSuchFile';
+}
 
 /** What is told when the store fails; why is for the log. */
 export function storeFailed(log: Logger, error: unknown): DomainError {

@@ -118,6 +118,16 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     'This is not the run of a goal',
     'The steps of an orchestration, and the task of an agent, are not changed while it is under way. A rerun does one of them again, with all after it; a run that has failed is tried again with `POST /api/v1/runs/{run_id}/retry`.',
   ],
+  DOCUMENT_NOT_FAILED: [
+    409,
+    'The document has not failed',
+    'Only a document that has failed is indexed once more. Its `status` says how it is.',
+  ],
+  KNOWLEDGE_INDEXING: [
+    409,
+    'Documents of the knowledge base are being indexed',
+    'Nothing was changed. Wait until each document is `indexed` or `failed`, or delete those that are not, and ask again.',
+  ],
   RUN_NOT_FAILED: [
     409,
     'The run has not failed',

@@ -5,9 +5,9 @@ export class NoThreadError extends Error {
 
 /**
  * Threads that several owners share, `most` at once. An owner may have as many as are free: however much of one never ends, another
- * finds a thread. Who finds none waits for so long, in milliseconds.
+ * finds a thread. Who finds none waits for so long, in milliseconds, unless `mostWaiting` of the same owner do.
  */
-export function createThreads(most: number, patience: number) {
+export function createThreads(most: number, patience: number, mostWaiting = Infinity) {
   const running: string[] = [];
   const waiting: { owner: string; start: () => void }[] = [];
 
@@ -20,6 +20,9 @@ export function createThreads(most: number, patience: number) {
     if (mayStart(owner)) {
       running.push(owner);
       return;
+    }
+    if (waiting.filter((one) => one.owner === owner).length >= mostWaiting) {
+      throw new NoThreadError('Enough of this owner waits for a thread.');
     }
     const { promise, resolve: start, reject } = Promise.withResolvers<void>();
     const entry = { owner, start };

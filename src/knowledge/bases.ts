@@ -59,8 +59,8 @@ export async function getKnowledgeBase(
 
 /**
  * Changes a base; what is not given stays. With another model its documents are embedded anew, one after another; meanwhile they
- * are found by their words. Throws as `createKnowledgeBase`, and `NOT_FOUND`; and `PRECONDITION_FAILED` when its version is none of
- * `versions`, where they are given.
+ * are found by their words. Throws as `createKnowledgeBase`, and `NOT_FOUND`; `PRECONDITION_FAILED` when its version is none of
+ * `versions`, where they are given; and `KNOWLEDGE_INDEXING` for another model while documents are being indexed.
  */
 export async function changeKnowledgeBase(
   { db }: Deps,
@@ -75,6 +75,11 @@ export async function changeKnowledgeBase(
   const change = { ...given, ...(embedding && { embedding: await chooseEmbedding(db, account_id, embedding) }) };
   const changed = await updateKnowledgeBase(db, account_id, knowledge_id, change, versions);
   if (!changed) throw notFound('Knowledge base');
+  if (changed === 'indexing') {
+    const message =
+      'Documents of this knowledge base are being indexed; it can have another embedding when they are done.';
+    throw new DomainError('KNOWLEDGE_INDEXING', message, { retry_after_seconds: 30 });
+  }
   if (changed === 'changed') throw new DomainError('PRECONDITION_FAILED', 'The knowledge base was changed since.');
   return changed;
 }
@@ -117,11 +122,17 @@ async function chooseEmbedding(
     const detail = 'cannot be asked for with Ollama: it has those of the model';
     throw new InvalidInputError([{ path: ['embedding', 'dimensions'], detail }]);
   }
-  // Of this model the first numbers say most, and four times as many hardly more.
-  const usual = vendor === 'gemini' && model === undefined ? 768 : null;
+  // Of these models the first numbers say most, and those that they have by themselves have no index in pgvector.
+  const asked = model ?? DEFAULT_EMBEDDING_MODELS[vendor];
+  const usual =
+    vendor === 'gemini' && model === undefined
+      ? 768
+      : vendor === 'openai' && asked === 'text-embedding-3-large'
+        ? 1_536
+        : null;
   return {
     provider_id,
-    embedding_model: model ?? DEFAULT_EMBEDDING_MODELS[vendor],
+    embedding_model: asked,
     dimensions: dimensions ?? usual,
   };
 }

@@ -2,6 +2,7 @@ import { removeGoneChunks } from '../../db/chunks.ts';
 import {
   deleteDocument,
   findDocument,
+  indexFailed,
   insertDocuments,
   listDocumentsByIds,
   requireRoomForDocuments,
@@ -19,9 +20,9 @@ import { formatNames, formatOf } from './extraction/index.ts';
 
 type Target = { knowledge_id: string; most: number };
 
-/** Throws `LimitReached` when a base has no room for one more: before anything of it is sent. */
-export function requireRoom(db: Db, { knowledge_id, most }: Target): Promise<void> {
-  return requireRoomForDocuments(db, knowledge_id, 1, most);
+/** Throws `LimitReached` when a base has no room for so many more: before anything more of them is read. */
+export function requireRoom(db: Db, { knowledge_id, most }: Target, more = 1): Promise<void> {
+  return requireRoomForDocuments(db, knowledge_id, more, most);
 }
 
 /** Throws `InvalidInputError` where a file is of no kind that is read. */
@@ -33,7 +34,7 @@ export function requireReadable({ name, media_type }: { name: string; media_type
 
 /**
  * Adds files to a base, all of them or none, to be indexed from now on. A request that is made again finds what its first try
- * has added. Throws `NOT_FOUND`, `LimitReached`, `FILES_UNAVAILABLE`, and `FILE_REQUEST_REUSED` when it was of other files.
+ * has added, and is there yet. Throws `NOT_FOUND`, `LimitReached`, `FILES_UNAVAILABLE`, and `FILE_REQUEST_REUSED` when it was of other files.
  */
 export async function addDocuments(
   deps: FileDeps,
@@ -65,12 +66,12 @@ export async function addDocuments(
     return true;
   });
   if (known.length === 0) return listDocumentsByIds(deps.db, account_id, document_ids);
-  const isSame =
-    known.length === received.length &&
-    known.every((document, index) => {
-      const { name, sha256 } = received[index]!;
-      return document.knowledge_id === knowledge_id && document.name === name && document.sha256 === sha256;
-    });
+  // Of those that are deleted since, nothing can be said.
+  const isSame = known.every((document) => {
+    const file = received[document_ids.indexOf(document.document_id)];
+    const { name, sha256 } = document;
+    return document.knowledge_id === knowledge_id && file?.name === name && file.sha256 === sha256;
+  });
   if (!isSame) throw new DomainError('FILE_REQUEST_REUSED', 'This Idempotency-Key was used for other files.');
   return known;
 }
@@ -84,6 +85,22 @@ export async function getDocument(
   const document = await findDocument(db, account_id, knowledge_id, document_id);
   if (!document) throw notFound('Document');
   return document;
+}
+
+/**
+ * Has a document that has failed indexed once more; what was read and embedded of it stays so. Throws `NOT_FOUND`, and
+ * `DOCUMENT_NOT_FAILED`.
+ */
+export async function indexDocumentAgain(
+  deps: { db: Db },
+  principal: Principal,
+  which: { knowledge_id: string; document_id: string },
+): Promise<DocumentView> {
+  const before = await indexFailed(deps.db, { account_id: principal.account_id, ...which });
+  if (before === undefined) throw notFound('Document');
+  if (before !== 'failed')
+    throw new DomainError('DOCUMENT_NOT_FAILED', `The document is ${before}, and has not failed.`);
+  return getDocument(deps, principal, which);
 }
 
 /** Deletes a document with its file: nobody finds anything of it any more, and its indexing ends. Throws `NOT_FOUND`. */

@@ -23,6 +23,13 @@ export type Embedded = { vectors: Float32Array[]; call?: Omit<EmbeddingCall, 'ca
 /** A provider that cannot be asked, or does not do what the base needs. Its message is for its account. */
 export class NoEmbedding extends Error {
   override readonly name = 'NoEmbedding';
+  /** What was paid all the same. */
+  readonly call: Embedded['call'];
+
+  constructor(message: string, call?: Embedded['call']) {
+    super(message);
+    this.call = call;
+  }
 }
 
 /**
@@ -55,20 +62,20 @@ export async function embed(
       fetch: deps.fetch,
     },
   );
+  const cost_usd = costUsd({ vendor, model, input_tokens, output_tokens: 0 }) ?? null;
+  const call = { account_id, vendor, model, provider_id: provider.provider_id, input_tokens, cost_usd };
   const size = vectors[0]!.length;
   if (size > maxDimensions) {
     throw new NoEmbedding(
       `${model} has ${size} dimensions; at most ${maxDimensions} are kept. Ask it for fewer (\`dimensions\`).`,
+      call,
     );
   }
   if (dimensions !== null && size !== dimensions) {
-    throw new NoEmbedding(`${model} has answered with ${size} dimensions, and this knowledge base has ${dimensions}.`);
+    const message = `${model} has answered with ${size} dimensions, and this knowledge base has ${dimensions}.`;
+    throw new NoEmbedding(message, call);
   }
-  const cost_usd = costUsd({ vendor, model, input_tokens, output_tokens: 0 }) ?? null;
-  return {
-    vectors: vectors.map((vector) => unit(Float32Array.from(vector))),
-    call: { account_id, vendor, model, provider_id: provider.provider_id, input_tokens, cost_usd },
-  };
+  return { vectors: vectors.map((vector) => unit(Float32Array.from(vector))), call };
 }
 
 function keyOf(

@@ -14,7 +14,7 @@ export async function searchKnowledgeTool(
   deps: SearchDeps,
   account_id: string,
   knowledge_ids: string[],
-  isTest: boolean,
+  { isTest, of }: { isTest: boolean; of?: { run_id: string; task_id: string | null } | undefined },
 ): Promise<Tool> {
   const bases = await listSearchedBases(deps.db, account_id, knowledge_ids);
   const names = bases.map(({ name }) => `"${name}"`).join(', ');
@@ -28,7 +28,7 @@ export async function searchKnowledgeTool(
       query: z.string().min(1).max(2_000).describe('What is looked for: a question, or words.'),
       limit: z.int().min(1).max(20).default(6).describe('How many passages.'),
     }),
-    async run({ query, limit }, { signal }) {
+    async run({ query, limit }, { signal, idempotency_key }) {
       const there = await listSearchedBases(deps.db, account_id, knowledge_ids);
       const gone = knowledge_ids.filter((id) => !there.some(({ knowledge_id }) => knowledge_id === id));
       const notes = gone.map((id) => `The knowledge base ${id} is not there any more.`);
@@ -41,6 +41,7 @@ export async function searchKnowledgeTool(
           signal,
           timeout_ms,
           isTest,
+          caller: of && { ...of, call_id: idempotency_key },
         },
       );
       notes.push(...warnings);

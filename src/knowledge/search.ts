@@ -1,10 +1,10 @@
 import { findByWords, findNearest, listPassages, type Found, type Passage } from '../../db/chunk-search.ts';
-import { countChunks, insertEmbeddingCall } from '../../db/chunks.ts';
+import { countChunks, findQueryEmbedding, insertEmbeddingCall, saveQueryEmbedding } from '../../db/chunks.ts';
 import { isUnavailable } from '../../db/index.ts';
 import { listSearchedBases, type SearchedBase } from '../../db/knowledge-bases.ts';
 import { newId } from '../ids.ts';
 import { LlmError } from '../llm/index.ts';
-import { embed, NoEmbedding, type EmbedDeps } from './embed.ts';
+import { embed, NoEmbedding, type EmbedDeps, type Embedded } from './embed.ts';
 import type { VectorCache } from './vectors.ts';
 import { wordsOf } from './words.ts';
 
@@ -20,13 +20,21 @@ export type SearchResult = Passage & {
   similarity: number | null;
 };
 
+/**
+ * `caller`: the call of a tool that searches, in whose run the embedding of the query is paid, and once. `isTest`: of the models
+ * that embed, only our own, which costs nothing, is asked.
+ */
+export type SearchOptions = {
+  signal: AbortSignal;
+  timeout_ms: number;
+  isTest?: boolean;
+  caller?: { run_id: string; task_id: string | null; call_id: string } | undefined;
+};
+
 export type SearchAnswer = { results: SearchResult[]; warnings: string[] };
 
 /** Which ways are gone: both, unless the quality of one is to be measured. */
 export type Ways = 'both' | 'text' | 'vectors';
-
-/** `isTest`: of the models that embed, only our own, which costs nothing, is asked. */
-type SearchOptions = { signal: AbortSignal; timeout_ms: number; isTest?: boolean };
 
 /** Of reciprocal rank fusion, as in its paper (Cormack, Clarke and Büttcher, SIGIR 2009). */
 const k = 60;
@@ -71,7 +79,9 @@ export async function searchKnowledge(
 /** Of two that each way has swapped, the one with the words comes first. */
 function byScore(a: Ranked, b: Ranked): number {
   const byText = (a.text_rank ?? Infinity) - (b.text_rank ?? Infinity);
-  return b.score - a.score || byText || a.document_id.localeCompare(b.document_id) || a.position - b.position;
+  if (b.score !== a.score || byText) return b.score - a.score || byText;
+  if (a.document_id === b.document_id) return a.position - b.position;
+  return a.document_id < b.document_id ? -1 : 1;
 }
 
 type Ranked = Found & Pick<SearchResult, 'text_rank' | 'vector_rank' | 'similarity'>;
@@ -100,25 +110,37 @@ async function nearestTo(
   query: string,
   limit: number,
   warnings: string[],
-  { isTest, ...options }: SearchOptions,
+  options: SearchOptions,
 ): Promise<Found[]> {
   // Nothing of it is embedded yet.
   if (base.dimensions === null) return [];
   const chunks = await countChunks(deps.db, base.knowledge_id);
   if (chunks === 0) return [];
+  const { caller, isTest } = options;
   if (isTest && base.provider_id !== null) {
     warnings.push(`${base.name} was searched by words only: this is a test, and no model is paid.`);
     return [];
   }
+  const call_id = caller ? `${caller.call_id}/${base.knowledge_id}` : newId('embedding');
+  const run = caller && { run_id: caller.run_id, task_id: caller.task_id };
+  const journal = async (call: Embedded['call'], vector?: Float32Array) => {
+    if (!call) return;
+    const paid = { ...call, call_id, run, purpose: 'embed_query' as const };
+    await (run && vector ? saveQueryEmbedding(deps.db, paid, vector) : insertEmbeddingCall(deps.db, paid));
+  };
   try {
-    const { vectors, call } = await embed(deps, base, { texts: [query], role: 'query' }, options);
-    if (call) await insertEmbeddingCall(deps.db, { ...call, call_id: newId('embedding'), purpose: 'embed_query' });
-    const vector = vectors[0]!;
+    let vector = caller && (await findQueryEmbedding(deps.db, call_id));
+    if (vector?.length !== base.dimensions) {
+      const { vectors, call } = await embed(deps, base, { texts: [query], role: 'query' }, options);
+      vector = vectors[0]!;
+      await journal(call, vector);
+    }
     return base.has_pgvector
       ? await findNearest(deps.db, base, { vector, chunks, limit })
-      : await deps.vectors.findNearest(deps.db, base, vector, limit);
+      : await deps.vectors.findNearest(deps.db, base, { vector, limit, signal: options.signal });
   } catch (error) {
     options.signal.throwIfAborted();
+    if (error instanceof NoEmbedding) await journal(error.call);
     if (isUnavailable(error) || !(error instanceof NoEmbedding || error instanceof LlmError)) throw error;
     warnings.push(`${base.name} was searched by words only: ${error.message}`);
     return [];

@@ -13,6 +13,12 @@ import {
   releaseSignal,
   steerSignal,
 } from '../../workflows/messages.ts';
+import {
+  indexingOf,
+  indexingWorkflowId,
+  indexingWorkflowType,
+  type IndexingRef,
+} from '../../workflows/contract/knowledge.ts';
 import { withDeadline } from './deadline.ts';
 import { findKnownRun } from './histories.ts';
 import { endIndexing, startIndexing } from './indexing.ts';
@@ -42,6 +48,9 @@ export function createEngine(deps: EngineDeps) {
     findEnd: (run_id: string, may_send: boolean) => findEnd(client, run_id, may_send),
     findServerVersion: () => findServerVersion(client),
     listTerminated: (since: Date) => listTerminated(client, types, since),
+    listTerminatedIndexings: async (since: Date) =>
+      (await listTerminated(client, [indexingWorkflowType], since)).map(indexingOf),
+    isIndexingGone: (document: IndexingRef) => isGone(client, indexingWorkflowId(document)),
     isGone: (run_id: string) => isGone(client, run_id),
     listUncancelled: (run_ids: string[]) => listUncancelled(client, run_ids),
     findKnownRun: (run_id: string, writers: string[]) => findKnownRun(client, run_id, writers),

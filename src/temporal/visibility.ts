@@ -24,7 +24,7 @@ function read<T>(client: Client, call: () => Promise<T>): Promise<T | undefined>
   return Promise.race([answer, sleep(readDeadline_ms, undefined, { ref: false })]);
 }
 
-/** Runs of which a workflow was terminated, or timed out, after `since`, and so could not write that itself. */
+/** The ids of workflows that were terminated, or timed out, after `since`, and so could not write that themselves. */
 export function listTerminated(client: Client, types: string[], since: Date): Promise<string[]> {
   const closed = `ExecutionStatus IN ("Terminated", "TimedOut") AND CloseTime > "${since.toISOString()}"`;
   const query = `WorkflowType IN (${quoted(types)}) AND ${closed}`;
@@ -48,7 +48,7 @@ export async function terminate(client: Client, run_id: string, execution: strin
   await found(withDeadline(client, () => handle.terminate(reason)));
 }
 
-/** True when nothing works on the run any more. A run that was reset goes on under the same id. */
+/** True when this workflow was terminated, or timed out. One that was reset goes on under the same id. */
 export async function isGone(client: Client, run_id: string): Promise<boolean> {
   const { status } = await withDeadline(client, () => client.workflow.getHandle(run_id).describe());
   return status.name === 'TERMINATED' || status.name === 'TIMED_OUT';

@@ -1,4 +1,5 @@
 import type { Db } from '../../db/index.ts';
+import { accountEventTypes } from '../../workflows/contract/events.ts';
 import {
   deleteSubscription,
   findSubscription,
@@ -22,8 +23,7 @@ export const agentEvents = [
   'agent.run.completed',
   'agent.run.failed',
   'agent.gate.pending',
-  'knowledge.indexed',
-  'knowledge.failed',
+  ...accountEventTypes,
 ] as const;
 
 type Deps = { db: Db; checkAddress: CheckAddress };

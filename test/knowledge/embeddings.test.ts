@@ -4,7 +4,7 @@ import { startFakeEmbeddings, type FakeEmbeddings } from '../fakes/embeddings.ts
 import { knowledgeOf, type KnowledgeClient } from '../harness/knowledge.ts';
 import { startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
 import { createStack } from '../harness/orchstack.ts';
-import { expectFault, expectNoProvider } from '../harness/problem.ts';
+import { expectFault, expectNoProvider, expectProblem } from '../harness/problem.ts';
 
 /** Embeddings by the providers of accounts: what they are asked, what is paid, and what becomes of it when they fail. */
 
@@ -132,6 +132,14 @@ describe('what goes wrong', () => {
     const [document] = await knowledge.index(knowledge_id, { content: returns });
     expect(document).toMatchObject({ status: 'failed', chunks: 1, chunks_done: 0, indexed_at: null });
     expect(document!.failure).toMatch(reason);
+
+    // Once that is mended, it is indexed without being sent again, and no sooner and no later.
+    models.on(() => undefined);
+    const path = `/${knowledge_id}/documents/${document!.document_id}/index`;
+    const again = await knowledge.call('POST', path);
+    expect(again).toMatchObject({ status: 200, body: { status: 'pending', failure: null } });
+    expect(await knowledge.untilDone(knowledge_id, document!.document_id)).toMatchObject({ status: 'indexed' });
+    expectProblem(await knowledge.call('POST', path), { status: 409, code: 'DOCUMENT_NOT_FAILED' });
   });
 
   test('a model that changes its dimensions, and a provider that is gone', async () => {
@@ -140,6 +148,9 @@ describe('what goes wrong', () => {
     models.on(() => ({ size: 100 }));
     const [document] = await knowledge.index(knowledge_id, { content: shipping });
     expect(document!.failure).toContain('100 dimensions, and this knowledge base has 384');
+    // What was answered is paid, though it is of no use.
+    const paid = (await callsOf('embed_chunks')).filter(({ call_id }) => call_id.startsWith(document!.document_id));
+    expect(paid).toMatchObject([{ vendor: 'ollama' }]);
 
     const provider = { provider: 'ollama', base_url: models.baseUrl('ollama') };
     const provider_id = (await user.post('/providers', provider)).body.provider_id;
@@ -170,6 +181,8 @@ describe('what goes wrong', () => {
       expectFault(await create(embedding), pointer);
     }
     expectNoProvider(await create({ provider_id: 'prv_unknown' }), '/embedding/provider_id');
+    const large = await create({ provider_id: provider_ids.openai, model: 'text-embedding-3-large' });
+    expect(large.body.embedding.dimensions).toBe(1_536);
   });
 });
 
@@ -185,6 +198,9 @@ test('with another model all is embedded anew; meanwhile it is found by its word
     embedding: { model: 'nomic-embed-text', dimensions: null },
   });
   await until(() => models.calls.some(({ vendor }) => vendor === 'ollama'), 'it is embedded anew');
+  const back = { embedding: { provider_id: provider_ids.openai } };
+  expectProblem(await knowledge.call('PATCH', `/${knowledge_id}`, back), { status: 409, code: 'KNOWLEDGE_INDEXING' });
+  expect((await knowledge.call('PATCH', `/${knowledge_id}`, { embedding, name: 'Renamed' })).status).toBe(200);
   expect((await knowledge.search(knowledge_id, 'returned')).results).toMatchObject([
     { text_rank: 1, vector_rank: null },
   ]);
@@ -197,6 +213,20 @@ test('with another model all is embedded anew; meanwhile it is found by its word
   expect((await knowledge.call('GET', `/${knowledge_id}`)).body).toMatchObject({ documents_indexed: 1 });
   expect(models.calls).toHaveLength(calls);
 });
+
+test.each(['terminate', 'cancel'] as const)(
+  'an operator may %s an indexing: the document has failed, and says so',
+  async (how) => {
+    const knowledge_id = await knowledge.create({ embedding: { provider_id: provider_ids.openai } });
+    models.on(() => ({ hang: true }));
+    const { body } = await knowledge.upload(knowledge_id, [{ content: returns }]);
+    const { document_id } = body.documents[0];
+    await until(() => models.calls.length === 1, 'it is being embedded');
+    await orchflow.client.workflow.getHandle(`${document_id}/index/1`)[how]();
+    const document = await knowledge.untilDone(knowledge_id, document_id);
+    expect(document).toMatchObject({ status: 'failed', failure: expect.stringContaining('by the operator') });
+  },
+);
 
 test.each(['document', 'base'])(
   'a %s that is deleted while it is indexed: its call is broken off, and nothing is left',

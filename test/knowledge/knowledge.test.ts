@@ -1,4 +1,6 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { startFakeWebhook, type FakeWebhook } from '../fakes/webhook.ts';
 import { knowledgeOf, type KnowledgeClient } from '../harness/knowledge.ts';
 import { startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
@@ -61,9 +63,10 @@ test('a PDF is indexed, found by what it says and where, and its subscribers hea
   ]);
   await until(() => told('knowledge.indexed').length > 0, 'knowledge.indexed');
   expect(told('knowledge.indexed')).toEqual([
-    expect.objectContaining({
-      run_id: null,
-      seq: null,
+    {
+      id: expect.stringMatching(/^msg_/),
+      type: 'knowledge.indexed',
+      timestamp: expect.any(String),
       data: {
         knowledge_id,
         document_id: document!.document_id,
@@ -73,7 +76,7 @@ test('a PDF is indexed, found by what it says and where, and its subscribers hea
         chunks: 2,
         reason: null,
       },
-    }),
+    },
   ]);
   const { body } = await knowledge.call('GET', `/${knowledge_id}`);
   expect(body).toMatchObject({
@@ -82,6 +85,32 @@ test('a PDF is indexed, found by what it says and where, and its subscribers hea
     chunks: 2,
     embedding: { model: 'hash-384', provider_id: null, dimensions: 384, is_semantic: false },
   });
+});
+
+test.for([
+  ['256', 1],
+  ['0', 4],
+] as const)('searches share what they read of a base, with a cache of %s MiB', async ([KNOWLEDGE_CACHE_MB, most]) => {
+  const other = await startOrchflow({ environment: { KNOWLEDGE_CACHE_MB } });
+  try {
+    const own = knowledgeOf(other.url, await other.register());
+    const knowledge_id = await own.create();
+    const same = ['b', 'a', 'c'].map((name) => ({ name: `${name}.txt`, content: 'An aardvark in the attic.' }));
+    const documents = await own.index(knowledge_id, ...same, { content: 'Orders leave the warehouse before noon.' });
+    const queries = vi.spyOn(other.db.getExecutor(), 'executeQuery');
+    const answers = await Promise.all(Array.from({ length: 4 }, () => own.search(knowledge_id, 'aardvark attic')));
+    const reads = queries.mock.calls.filter(([query]) => (query as { sql: string }).sql.includes('floats'));
+    expect(reads.length).toBeLessThanOrEqual(most);
+    // Those that are as near stand in the order of their ids, by whichever way they are found.
+    const ids = documents.slice(0, 3).map(({ document_id }) => document_id);
+    for (const { results } of answers) {
+      const found = results.filter(({ document_id }) => ids.includes(document_id));
+      expect(found.map(({ document_id }) => document_id)).toEqual(ids.toSorted());
+      expect(found.map(({ vector_rank }) => vector_rank)).toEqual([1, 2, 3]);
+    }
+  } finally {
+    await other.stop();
+  }
 });
 
 test('several files come at once, and one that is of no kind that is read takes all with it', async () => {
@@ -137,12 +166,15 @@ test('an upload that is made again adds nothing; with other files its key is ref
     status: 422,
     code: 'FILE_REQUEST_REUSED',
   });
+  // What is deleted since makes no other files of it, and does not come back.
+  await knowledge.call('DELETE', `/${knowledge_id}/documents/${ids(first)[0]}`);
+  expect(ids(await knowledge.upload(knowledge_id, files, key))).toEqual(ids(first).slice(1));
   const stored = await orchflow.db
     .selectFrom('files')
     .select('status')
     .where('name', 'in', ['1.txt', '2.txt'])
     .execute();
-  expect(stored).toEqual([{ status: 'stored' }, { status: 'stored' }]);
+  expect(stored).toEqual([{ status: 'stored' }]);
 });
 
 test('who has more than there may be is told how many, and nothing of it is kept', async () => {
@@ -170,9 +202,28 @@ test('who has more than there may be is told how many, and nothing of it is kept
     });
     const { body } = await own.call('GET', `/${knowledge_id}/documents`);
     expect(body.documents).toMatchObject([{ status: 'pending' }]);
+    // Not until all have come: of three the second is one too many, and the third is too large.
+    const many = [{ content: 'Two.' }, { content: 'Three.' }, { content: new Uint8Array(25 * 1024 * 1024 + 1) }];
+    expectProblem(await own.upload(knowledge_id, many), { status: 429, code: 'LIMIT_REACHED' });
     await until(async () => (await countRows(small.db)).files === 1, 'only the file that was taken is there');
   } finally {
     await small.stop();
+  }
+});
+
+test('a document whose file is gone before it is read has failed, and says so', async () => {
+  const other = await startOrchflow({ worker: false });
+  try {
+    const own = knowledgeOf(other.url, await other.register());
+    const knowledge_id = await own.create();
+    const { body } = await own.upload(knowledge_id, [{ content: 'One.' }]);
+    const { document_id, file_id } = body.documents[0];
+    await rm(path.join(other.env.FILES_DIR!, 'stored', file_id));
+    await other.startWorker();
+    const document = await own.untilDone(knowledge_id, document_id);
+    expect(document).toMatchObject({ status: 'failed', failure: 'Its file was deleted before it was read.' });
+  } finally {
+    await other.stop();
   }
 });
 

@@ -34,13 +34,34 @@ test.skipIf(!settings)('with pgvector, with its index, and without it', { timeou
     settings: { fsync: 'off', ...settings },
   });
   try {
-    const db = createDb(postgres.url, 2, { statement_timeout: 0 });
+    const db = createDb(postgres.url, 4, { statement_timeout: 0 });
     await migrateToLatest(db);
     const { rows: indexes } = await sql<{ name: string }>`
       select indexname as name from pg_indexes where indexname like 'chunks_nearest_%'`.execute(db);
     expect(indexes).toContainEqual({ name: 'chunks_nearest_384' });
-    // Once more, as with every release: nothing is made twice.
-    await migrateToLatest(db);
+    // One that was broken off is made anew; of the others, as with every release, nothing is made twice.
+    const broken = sql`update pg_index set indisvalid = false where indexrelid = to_regclass('chunks_nearest_384')`;
+    await broken.execute(db);
+    await Promise.all([migrateToLatest(db), migrateToLatest(db)]);
+    const { rows: valid } = await sql`
+      select from pg_index where indexrelid = to_regclass('chunks_nearest_384') and indisvalid`.execute(db);
+    expect(valid).toHaveLength(1);
+    // Too old, or where no name is looked for: it is left unused.
+    for (const [given, taken] of [
+      [
+        sql`update pg_extension set extversion = '0.7.4' where extname = 'vector'`,
+        sql`update pg_extension set extversion = '0.8.1' where extname = 'vector'`,
+      ],
+      [
+        sql`create schema elsewhere; alter extension vector set schema elsewhere`,
+        sql`alter extension vector set schema public`,
+      ],
+    ] as const) {
+      await given.execute(db);
+      expect((await sql`select use_pgvector() as used`.execute(db)).rows).toEqual([{ used: false }]);
+      await taken.execute(db);
+      expect((await sql`select use_pgvector() as used`.execute(db)).rows).toEqual([{ used: true }]);
+    }
 
     const orchflow = await startOrchflow({ environment: { DATABASE_URL: postgres.url } });
     const knowledge = knowledgeOf(orchflow.url, await orchflow.register());

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
+import { startFakeEmbeddings } from '../fakes/embeddings.ts';
 import { registerAgent, runAgent } from '../harness/agent.ts';
 import { knowledgeOf, type KnowledgeClient } from '../harness/knowledge.ts';
+import { createStack } from '../harness/orchstack.ts';
 import { expectProblem } from '../harness/problem.ts';
 import { send } from '../harness/raw.ts';
 import { useStory } from '../harness/story.ts';
@@ -48,6 +50,24 @@ test('an agent of knowledge bases has the tool, and its answer says what it come
     .execute();
   expect(calls).toMatchObject([{ tool: 'search_knowledge', is_error: false }]);
   expect(JSON.parse(calls[0]!.text).passages).toMatchObject([{ document: 'returns.md', knowledge_id, page: null }]);
+});
+
+test('the embedding of its query is a call of its run', async () => {
+  const models = await startFakeEmbeddings();
+  const { user, provider_id } = story;
+  const provider = { provider: 'openai', api_key: 'sk-canary', base_url: models.baseUrl('openai') };
+  const embedding = { provider_id: (await user.post('/providers', provider)).body.provider_id };
+  knowledge = knowledgeOf(story.orchflow.url, user);
+  knowledge_id = await knowledge.create({ embedding });
+  await knowledge.index(knowledge_id, { content: 'Goods may be returned within thirty days.' });
+  searchesOnce();
+  const run = await runAgent(user, await registerAgent(user, { provider_id, knowledge: [knowledge_id] }));
+  const done = await run.until('completed');
+  expect(done.usage.llm_calls).toBe(3);
+  const { body } = await createStack(story.orchflow.url, user).get(`/runs/${run.run_id}`);
+  const types = body.trace.map((entry: Record<string, string>) => entry.purpose ?? entry.type);
+  expect(types.toSorted()).toEqual(['embed_query', 'retrieval', 'run_agent', 'run_agent']);
+  await models.close();
 });
 
 test('a base that is deleted since is told of in words; a run keeps the bases that it froze', async () => {

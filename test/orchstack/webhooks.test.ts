@@ -2,6 +2,7 @@ import { Webhook } from 'standardwebhooks';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startFakeWebhook, type FakeWebhook } from '../fakes/webhook.ts';
 import { registerAgent, runAgent } from '../harness/agent.ts';
+import { knowledgeOf } from '../harness/knowledge.ts';
 import { runSteps, resume } from '../harness/orchestration.ts';
 import { until } from '../harness/orchflow.ts';
 import { createStack, type Stack } from '../harness/orchstack.ts';
@@ -83,6 +84,21 @@ describe('what is told', () => {
       ['agent.run.completed', 'Booked!'],
       ['agent.run.completed', 'Booked again!'],
     ]);
+  });
+
+  test('is a document that has been indexed, with the same four members', async () => {
+    const { secret } = await subscribe(['knowledge.indexed']);
+    const knowledge = knowledgeOf(story.orchflow.url, story.user);
+    const knowledge_id = await knowledge.create();
+    const [document] = await knowledge.index(knowledge_id, { content: 'Goods may be returned.' });
+    await untilTold(1);
+    const [request] = endpoint.requests;
+    expect(new Webhook(secret).verify(request!.body, request!.headers as Record<string, string>)).toEqual({
+      id: request!.headers['webhook-id'],
+      type: 'knowledge.indexed',
+      timestamp: expect.stringMatching(/^\d{4}-.*Z$/),
+      data: expect.objectContaining({ knowledge_id, document_id: document!.document_id, status: 'indexed' }),
+    });
   });
 
   test('is a gate with what it takes to decide, and then the end; a timeout is a failure', async () => {

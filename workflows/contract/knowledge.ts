@@ -8,3 +8,9 @@ export const indexingWorkflowType = 'indexDocument';
 export function indexingWorkflowId({ document_id, attempt }: IndexingRef): string {
   return `${document_id}/index/${attempt}`;
 }
+
+/** Which indexing this is the workflow of. */
+export function indexingOf(workflow_id: string): IndexingRef {
+  const [document_id = '', , attempt] = workflow_id.split('/');
+  return { document_id, attempt: Number(attempt) };
+}

@@ -21,7 +21,13 @@ const maxThreads = 2;
 /** For so long a thread is waited for here, in milliseconds. */
 const patience = 60_000;
 
-const threads = createThreads(maxThreads, patience);
+/** Of an account. Each that waits keeps a worker from other work, so those beyond are put off. */
+const mostWaiting = 2;
+
+const threads = createThreads(maxThreads, patience, mostWaiting);
+
+/** What is read; its bytes are asked for once there is a thread for them, so that those that wait are in no memory. */
+export type Unread = Pick<Reading, 'format'> & { readBytes: () => Promise<Uint8Array> };
 
 /**
  * Reads a document of the owner, an account. `tell` hears each part of it, in their order; the bytes are gone afterwards.
@@ -29,11 +35,11 @@ const threads = createThreads(maxThreads, patience);
  */
 export function extract(
   owner: string,
-  reading: Reading,
+  { format, readBytes }: Unread,
   tell: (told: Told) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  return threads.run(owner, signal, () => inThread(reading, tell, signal));
+  return threads.run(owner, signal, async () => inThread({ format, bytes: await readBytes() }, tell, signal));
 }
 
 async function inThread(reading: Reading, tell: (told: Told) => void, signal: AbortSignal): Promise<void> {

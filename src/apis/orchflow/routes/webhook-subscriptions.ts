@@ -41,7 +41,7 @@ const create = route({
 what \`GET /runs/{run_id}/events\` tells, with the title of its task. \`id\` is the \`webhook-id\`, and stays over all attempts;
 \`seq\` counts the events of the run, also those that are not wanted. Events of a run are sent in their order: the next one
 goes when the one before has arrived, or has failed three times. What is no event of a run (\`knowledge.indexed\`,
-\`knowledge.failed\`) has null for \`run_id\`, \`kind\` and \`seq\`. Signed as in Standard Webhooks, and tried as long, as the
+\`knowledge.failed\`) has \`id\`, \`type\`, \`timestamp\` and \`data\` alone. Signed as in Standard Webhooks, and tried as long, as the
 webhooks that runs name.`,
   request: { body: body(createSubscriptionSchema) },
   responses: { 201: json(subscriptionCreatedSchema, 'The subscription, with its secret') },

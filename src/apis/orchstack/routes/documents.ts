@@ -17,6 +17,7 @@ import { maxFilesAtOnce } from '../../../knowledge/bounds.ts';
 import {
   addDocuments,
   getDocument,
+  indexDocumentAgain,
   removeDocument,
   requireReadable,
   requireRoom,
@@ -73,12 +74,18 @@ documentsRouter.openapi(upload, async (c) => {
     if (Number(c.req.header('content-length') ?? 0) > most) throw fileTooLarge();
     await requireRoom(db, target);
     await requireRoomForFile(db, account_id, 0, quotas);
+    const come = { files: 0, bytes: 0 };
     const received = await readUploads(
       c,
       { fields: ['files', 'files[]', 'file'], most: maxFilesAtOnce },
       async (content, file) => {
         requireReadable(file);
-        return receiveFile(deps, newId('file'), content);
+        come.files += 1;
+        await requireRoom(db, target, come.files);
+        await requireRoomForFile(db, account_id, come.bytes, quotas, come.files);
+        const one = await receiveFile(deps, newId('file'), content);
+        come.bytes += one.size;
+        return one;
       },
       ({ path }) => discardIncoming(path),
     );
@@ -143,6 +150,24 @@ const get = route({
 
 documentsRouter.openapi(get, async (c) => {
   return c.json(await getDocument(c.var.deps, c.var.principal, c.req.valid('param')), 200);
+});
+
+const index = route({
+  method: 'post',
+  path: '/{knowledge_id}/documents/{document_id}/index',
+  operationId: 'indexDocument',
+  scope: 'knowledge:write',
+  tags,
+  summary: 'Index a document that has failed once more',
+  description:
+    'For when what it failed by is mended: a key, a quota, a model. What was read and embedded of it is kept.',
+  request: { params: documentParams },
+  responses: { 200: json(documentSchema, 'The document, which is to be indexed') },
+  problems: [404, 409],
+});
+
+documentsRouter.openapi(index, async (c) => {
+  return c.json(await indexDocumentAgain(c.var.deps, c.var.principal, c.req.valid('param')), 200);
 });
 
 const remove = route({

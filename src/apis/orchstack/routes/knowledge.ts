@@ -130,11 +130,11 @@ const update = route({
   summary: 'Change a knowledge base; what is not given stays',
   description:
     'With another `embedding`, all of its documents are embedded anew, and each that is done is told of as `knowledge.indexed`. ' +
-    'What was found before is found meanwhile by its words. With `If-Match` nothing is changed that was changed meanwhile.',
+    'What was found before is found meanwhile by its words; while documents are being indexed, this is a 409. With `If-Match` nothing is changed that was changed meanwhile.',
   request: { params, headers: ifMatchHeader, body: optionalBody(updateKnowledgeSchema) },
   responses: { 200: json(knowledgeSchema, 'The knowledge base as it is now') },
   links: knowledgeLinks(),
-  problems: [404, 412],
+  problems: [404, 409, 412],
 });
 
 knowledgeRouter.openapi(update, async (c) => {

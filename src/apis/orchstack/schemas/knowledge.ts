@@ -16,7 +16,8 @@ const embedding = requestObject({
       'An embedding model of it: `text-embedding-3-small`, `gemini-embedding-001` or `nomic-embed-text` unless given.',
   }),
   dimensions: z.int().min(1).max(maxDimensions).optional().meta({
-    description: 'How many numbers its vectors have; not with Ollama. Those of the model unless given, of Gemini 768.',
+    description:
+      'How many numbers its vectors have; not with Ollama. Those of the model unless given, of Gemini 768, and of `text-embedding-3-large` 1,536.',
   }),
 }).meta({ id: 'EmbeddingChoice' });
 
