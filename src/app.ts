@@ -20,13 +20,9 @@ import { answerError as answerOrchestrationsError } from './apis/orchestrations/
 import { answerError as answerOrchflowError } from './apis/orchflow/envelope.ts';
 import { answerError as answerOrchstackError } from './apis/orchstack/envelope.ts';
 import { answerError as answerOAuthError } from './apis/orchstack/oauth/errors.ts';
+import { mountOrchstack } from './apis/orchstack/mount.ts';
 import { isOAuth } from './apis/orchstack/oauth/paths.ts';
 import { oauthRouter } from './apis/orchstack/oauth/routes.ts';
-import { apiKeysRouter } from './apis/orchstack/routes/api-keys.ts';
-import { oauthClientsRouter } from './apis/orchstack/routes/oauth-clients.ts';
-import { oauthGrantsRouter } from './apis/orchstack/routes/oauth-grants.ts';
-import { documentsRouter } from './apis/orchstack/routes/documents.ts';
-import { knowledgeRouter } from './apis/orchstack/routes/knowledge.ts';
 import { newId } from './ids.ts';
 import { addressOf, limit, limitAccount } from './http/limit.ts';
 import { createRouter } from './http/openapi.ts';
@@ -54,14 +50,6 @@ import { templatesRouter } from './apis/orchflow/routes/templates.ts';
 import { webhookSubscriptionsRouter } from './apis/orchflow/routes/webhook-subscriptions.ts';
 import { webhooksRouter } from './apis/orchflow/routes/webhooks.ts';
 import { toolsRouter } from './apis/orchflow/routes/tools.ts';
-import { createBatchRouter } from './apis/orchstack/routes/batch.ts';
-import { webhooksRouter as orchstackWebhooksRouter } from './apis/orchstack/routes/webhooks.ts';
-import { workflowRunsRouter } from './apis/orchstack/routes/workflow-runs.ts';
-import { workflowsRouter } from './apis/orchstack/routes/workflows.ts';
-import { agentRunsRouter as orchstackAgentRunsRouter } from './apis/orchstack/routes/agent-runs.ts';
-import { agentsRouter as orchstackAgentsRouter } from './apis/orchstack/routes/agents.ts';
-import { gatesRouter as orchstackGatesRouter } from './apis/orchstack/routes/gates.ts';
-import { runsRouter as orchstackRunsRouter } from './apis/orchstack/routes/runs.ts';
 
 /** What clients call, each path for one of the surfaces. */
 const surfaces = ['/api/*', '/v1/*'];
@@ -142,25 +130,6 @@ export function createApp(deps: AppDeps) {
     return response;
   });
   return app;
-}
-
-function mountOrchstack(app: ReturnType<typeof createRouter>) {
-  app.route('/v1/agents', orchstackAgentsRouter);
-  app.route('/v1/agents', orchstackAgentRunsRouter);
-  app.route('/v1/runs', orchstackRunsRouter);
-  app.route('/v1/runs', orchstackGatesRouter);
-  app.route('/v1/workflows', workflowsRouter);
-  app.route('/v1/workflows', workflowRunsRouter);
-  app.route('/v1/webhooks', orchstackWebhooksRouter);
-  app.route(
-    '/v1/batch',
-    createBatchRouter((request, env) => app.fetch(request, env)),
-  );
-  app.route('/v1/api-keys', apiKeysRouter);
-  app.route('/v1/oauth/clients', oauthClientsRouter);
-  app.route('/v1/oauth/grants', oauthGrantsRouter);
-  app.route('/v1/knowledge', knowledgeRouter);
-  app.route('/v1/knowledge', documentsRouter);
 }
 
 function mountDocs(app: ReturnType<typeof createRouter>, version: string) {

@@ -46,6 +46,7 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
         }
         const page = await readPage(db, run_id, seq);
         if (page === 'is_away') {
+          for (const delta of watcher.takeDeltas()) yield { delta };
           await watcher.woken(retryDelay, signal);
           watcher.wake();
           continue;
@@ -56,7 +57,10 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
           seq = event.seq;
         }
         if (page.events.length === pageSize) watcher.wake();
-        else if (hasEnded(page.status)) return yield { ended: page.status };
+        else if (hasEnded(page.status)) {
+          for (const delta of watcher.takeDeltas()) yield { delta };
+          return yield { ended: page.status };
+        }
       }
     } finally {
       watchers.unwatch(run_id, watcher);
@@ -80,7 +84,7 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
         watcher.takeNews();
         const [place] = await listRunPlaces(db, [run_id]);
         if (!place || !holds(place.status)) break;
-        while (watcher.takeDelta());
+        watcher.takeDeltas();
         await watcher.woken(Math.max(end - performance.now(), 0), signal);
       }
       return !isOver();

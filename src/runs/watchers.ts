@@ -74,10 +74,19 @@ function createWatcher() {
       deltas.push(delta);
       ring?.();
     },
+    /** The next one; none while there is news and it begins an answer: what happened before that is told before it. */
     takeDelta(): Delta | undefined {
+      if (hasNews && deltas[0]?.offset === 0) return undefined;
       const delta = deltas.shift();
       waitingText -= delta?.text.length ?? 0;
       return delta;
+    },
+    /** All that are there. */
+    takeDeltas(): Delta[] {
+      const all = deltas;
+      deltas = [];
+      waitingText = 0;
+      return all;
     },
     /** Taken before a look: what comes from then on is news again. */
     takeNews(): boolean {

@@ -193,3 +193,17 @@ describe.each(modes)('%s', (_, environment) => {
     await run.cancel();
   });
 });
+
+test('what has happened before an answer begins is told before it', async () => {
+  const run = await story.start({ plan: ['Research the market', 'Write the report'] }, { ask_me_about: ['budget'] });
+  const reader = follow(run);
+  const before = new Map<string | null, string[]>();
+  reader.source.addEventListener('delta', ({ data }) => {
+    const { task_id, offset } = JSON.parse(data);
+    if (offset === 0) before.set(task_id, reader.told());
+  });
+  await reader.until(() => reader.told().includes('gate.opened T1'));
+  await run.complete('T1', { output: 'Ten.' });
+  await reader.untilDone();
+  expect(before.get(null)).toEqual(expect.arrayContaining(['task.completed T2', 'task.completed T3']));
+});
