@@ -28,6 +28,7 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
   const watchers = createWatchers();
   const news = bringNews(watchers, { db, url, log });
   const stopping = new AbortController();
+  const isOver = (signal: AbortSignal) => signal.aborted || stopping.signal.aborted;
 
   /**
    * What happens in a run, from after `seq` until it ends, over all gates. Ends without `ended` when the signal is
@@ -35,13 +36,11 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
    */
   async function* follow(run_id: string, seq: number, signal: AbortSignal): AsyncGenerator<RunStreamItem> {
     const watcher = watchers.watch(run_id);
-    const isOver = () => signal.aborted || stopping.signal.aborted;
     try {
-      while (!isOver()) {
+      while (!isOver(signal)) {
         for (let delta = watcher.takeDelta(); delta; delta = watcher.takeDelta()) yield { delta };
         if (!watcher.takeNews()) {
-          const isWoken = await watcher.woken(heartbeatInterval, signal);
-          if (!isWoken) yield { idle: true };
+          if (!(await watcher.woken(heartbeatInterval, signal))) yield { idle: true };
           continue;
         }
         const page = await readPage(db, run_id, seq);
@@ -76,18 +75,17 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
     holds: (status: RunStatus) => boolean,
     { timeout_ms, signal }: { timeout_ms: number; signal: AbortSignal },
   ): Promise<boolean> {
-    const isOver = () => signal.aborted || stopping.signal.aborted;
     const end = performance.now() + timeout_ms;
     const watcher = watchers.watch(run_id);
     try {
-      while (!isOver() && performance.now() < end) {
+      while (!isOver(signal) && performance.now() < end) {
         watcher.takeNews();
         const [place] = await listRunPlaces(db, [run_id]);
         if (!place || !holds(place.status)) break;
         watcher.takeDeltas();
         await watcher.woken(Math.max(end - performance.now(), 0), signal);
       }
-      return !isOver();
+      return !isOver(signal);
     } finally {
       watchers.unwatch(run_id, watcher);
     }
