@@ -5,6 +5,7 @@ import path from 'node:path';
 import { sql } from 'kysely';
 import { createDb } from '../../db/index.ts';
 import { migrateToLatest } from '../../db/migrate.ts';
+import { makeNearestIndexes } from '../../db/nearest-indexes.ts';
 import { choosePort } from '../../src/embedded/ports.ts';
 import { startPostgres } from '../../src/embedded/postgres.ts';
 import { hashDimensions } from '../../src/knowledge/hash-embedder.ts';
@@ -143,7 +144,7 @@ async function fill(database: string, knowledge_id: string): Promise<void> {
         select d, ((random() - 0.5) / 5.65)::real as value from generate_series(1, ${hashDimensions}::integer) as d where d > 0 * k
       ) as numbers
     ) as embedded`.execute(db);
-  await sql`select use_pgvector()`.execute(db);
+  await makeNearestIndexes(db);
   await sql`vacuum analyze chunks, documents`.execute(db);
   await db.destroy();
 }
