@@ -41,10 +41,8 @@ export type OrchestrationRequest = RunTerms &
     attachments?: string[];
     on_timeout: OnTimeout;
     warnings: string[];
-    /** The surface over which it is asked for, and what its client says of that. */
+    /** The surface over which it is asked for. */
     origin: RunOrigin;
-    channel?: string;
-    user_id?: string;
   };
 
 /**
@@ -92,8 +90,6 @@ export async function startOrchestration(
       shared_state: refs,
     }),
     start_warnings: JSON.stringify(request.warnings),
-    channel: request.channel,
-    user_id: request.user_id,
     start,
     on_behalf_of: request.on_behalf_of,
   };

@@ -92,7 +92,7 @@ function configurationOf(db: Db, keys: KeyRing): Configuration {
 }
 
 /** No session is kept, so that its cookie means nothing. */
-export const sessionCookie = 'oauth_session';
+const sessionCookie = 'oauth_session';
 
 /** What is asked for is what is given, or an error: clients break on less, and do not look for it. */
 function policy() {
