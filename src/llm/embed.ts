@@ -1,12 +1,12 @@
-import { GoogleGenAI } from '@google/genai';
-import OpenAI from 'openai';
 import { z } from 'zod';
 import { badAnswer, readAnswer } from './answer.ts';
 import type { EmbeddingRequest, EmbeddingVendor } from './embedding-models.ts';
 import { toLlmError } from './failures.ts';
+import { openGemini } from './gemini.ts';
 import { LlmError, type ModelTarget } from './model.ts';
+import { openOpenAI } from './openai.ts';
 import { count, countsOf, estimateTokens } from './usage.ts';
-import { NO_SDK_TIMEOUT, openWire, type Wire } from './wire.ts';
+import { openWire, type Wire } from './wire.ts';
 
 /** A vector of each text, in their order, none of them unit vectors yet. */
 export type Embeddings = { vectors: number[][]; input_tokens: number };
@@ -58,18 +58,7 @@ const openAIAnswer = z.object({
 
 /** OpenAI's embeddings, which most other servers have too. */
 async function embedOpenAI(target: EmbeddingTarget, request: EmbeddingRequest, wire: Wire): Promise<Answered> {
-  const client = new OpenAI({
-    apiKey: target.api_key || 'none',
-    baseURL: target.base_url || 'https://api.openai.com/v1',
-    organization: null,
-    project: null,
-    adminAPIKey: null,
-    webhookSecret: null,
-    maxRetries: 0,
-    timeout: NO_SDK_TIMEOUT,
-    logLevel: 'off',
-    fetch: wire.sending({ authorization: target.api_key && `Bearer ${target.api_key}` }),
-  });
+  const client = openOpenAI(target, wire);
   const { texts: input, dimensions } = request;
   const asked = { model: target.model, input, encoding_format: 'float' as const, ...(dimensions && { dimensions }) };
   const response = await client.embeddings.create(asked, { signal: wire.signal }).asResponse();
@@ -86,24 +75,7 @@ const geminiTasks = { passage: 'RETRIEVAL_DOCUMENT', query: 'RETRIEVAL_QUERY' };
 
 /** Gemini's batchEmbedContents, which counts no tokens. */
 async function embedGemini(target: EmbeddingTarget, request: EmbeddingRequest, wire: Wire): Promise<Answered> {
-  // The name becomes a part of the URL.
-  if (!/^[\w.:/@-]+$/.test(target.model) || target.model.includes('..')) {
-    throw new LlmError('LlmBadRequest', 'This is not the name of a Gemini model.');
-  }
-  const send = wire.sending({ 'x-goog-api-key': target.api_key });
-  let response = new Response();
-  const client = new GoogleGenAI({
-    apiKey: target.api_key || 'none',
-    vertexai: false,
-    httpOptions: {
-      baseUrl: target.base_url || 'https://generativelanguage.googleapis.com',
-      apiVersion: 'v1beta',
-      async fetch(url, init) {
-        response = await send(url, init);
-        return new Response('{}');
-      },
-    },
-  });
+  const { client, answer } = openGemini(target, wire);
   const { texts, role, dimensions } = request;
   await client.models.embedContent({
     model: target.model,
@@ -114,7 +86,7 @@ async function embedGemini(target: EmbeddingTarget, request: EmbeddingRequest, w
       ...(dimensions && { outputDimensionality: dimensions }),
     },
   });
-  const { embeddings } = await onlyValue(target, geminiAnswer, response);
+  const { embeddings } = await onlyValue(target, geminiAnswer, answer());
   return { vectors: embeddings.map(({ values }) => values), input_tokens: undefined };
 }
 

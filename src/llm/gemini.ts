@@ -51,26 +51,7 @@ export async function callGemini(
   dialect: Dialect,
   wire: Wire,
 ): Promise<ModelAnswer> {
-  // The name becomes a part of the URL.
-  if (!/^[\w.:/@-]+$/.test(target.model) || target.model.includes('..')) {
-    throw new LlmError('LlmBadRequest', 'This is not the name of a Gemini model.');
-  }
-  const send = wire.sending({ 'x-goog-api-key': target.api_key });
-  let response = new Response();
-  const client = new GoogleGenAI({
-    apiKey: target.api_key || 'none',
-    vertexai: false,
-    // Without retryOptions it asks once; an empty one would ask five times.
-    httpOptions: {
-      baseUrl: target.base_url || 'https://generativelanguage.googleapis.com',
-      apiVersion: 'v1beta',
-      async fetch(url, init) {
-        response = await send(url, init);
-        // The SDK's own reader takes no plain JSON for a stream, and needs an empty line after the last event.
-        return new Response('{}');
-      },
-    },
-  });
+  const { client, answer } = openGemini(target, wire);
   const asked: GenerateContentParameters = {
     model: target.model,
     contents: contentsOf(request),
@@ -84,7 +65,32 @@ export async function callGemini(
   };
   if (wire.on_delta) await client.models.generateContentStream(asked);
   else await client.models.generateContent(asked);
-  return readContent(target, request, response, wire);
+  return readContent(target, request, answer(), wire);
+}
+
+/** The SDK's client of a model, which asks once, and the answer to what it has asked: the SDK itself reads nothing of that. */
+export function openGemini({ model, api_key, base_url }: Omit<ModelTarget, 'vendor'>, wire: Wire) {
+  // The name becomes a part of the URL.
+  if (!/^[\w.:/@-]+$/.test(model) || model.includes('..')) {
+    throw new LlmError('LlmBadRequest', 'This is not the name of a Gemini model.');
+  }
+  const send = wire.sending({ 'x-goog-api-key': api_key });
+  let response = new Response();
+  const client = new GoogleGenAI({
+    apiKey: api_key || 'none',
+    vertexai: false,
+    // Without retryOptions it asks once; an empty one would ask five times.
+    httpOptions: {
+      baseUrl: base_url || 'https://generativelanguage.googleapis.com',
+      apiVersion: 'v1beta',
+      async fetch(url, init) {
+        response = await send(url, init);
+        // The SDK's own reader takes no plain JSON for a stream, and needs an empty line after the last event.
+        return new Response('{}');
+      },
+    },
+  });
+  return { client, answer: () => response };
 }
 
 function contentsOf({ prompt, turns = [] }: ModelRequest): Content[] {

@@ -52,16 +52,15 @@ const completion = z.object({
   }),
 });
 
-/** OpenAI chat completions, which most other servers speak too (vLLM, LM Studio, OpenRouter, …). */
-export async function callOpenAI(
-  target: ModelTarget,
-  request: ModelRequest,
-  dialect: Dialect,
+/** The SDK's client of a server, which asks once, with these headers and nothing of the environment's. */
+export function openOpenAI(
+  { api_key, base_url }: Omit<ModelTarget, 'vendor'>,
   wire: Wire,
-): Promise<ModelAnswer> {
-  const client = new OpenAI({
-    apiKey: target.api_key || 'none',
-    baseURL: target.base_url || 'https://api.openai.com/v1',
+  headers: Parameters<Wire['sending']>[0] = {},
+): OpenAI {
+  return new OpenAI({
+    apiKey: api_key || 'none',
+    baseURL: base_url || 'https://api.openai.com/v1',
     organization: null,
     project: null,
     adminAPIKey: null,
@@ -69,11 +68,18 @@ export async function callOpenAI(
     maxRetries: 0,
     timeout: NO_SDK_TIMEOUT,
     logLevel: 'off',
-    fetch: wire.sending({
-      authorization: target.api_key && `Bearer ${target.api_key}`,
-      'idempotency-key': request.idempotency_key,
-    }),
+    fetch: wire.sending({ authorization: api_key && `Bearer ${api_key}`, ...headers }),
   });
+}
+
+/** OpenAI chat completions, which most other servers speak too (vLLM, LM Studio, OpenRouter, …). */
+export async function callOpenAI(
+  target: ModelTarget,
+  request: ModelRequest,
+  dialect: Dialect,
+  wire: Wire,
+): Promise<ModelAnswer> {
+  const client = openOpenAI(target, wire, { 'idempotency-key': request.idempotency_key });
   const response = await client.chat.completions
     .create(
       {
