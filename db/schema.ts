@@ -57,6 +57,7 @@ export interface Database {
   run_files: RunFileTable;
   agents: AgentTable;
   agent_versions: AgentVersionTable;
+  agent_calls: AgentCallTable;
   knowledge_bases: KnowledgeBaseTable;
   documents: DocumentTable;
   chunks: ChunkTable;
@@ -74,6 +75,8 @@ interface AccountTable {
   email: string;
   managed_runs_used: Generated<number>;
   webhook_secret_encrypted: string;
+  /** Names it as an organisation, in the paths of its agents. */
+  slug: Generated<string>;
   /** Since then nothing is answered to it, and its runs wait. */
   suspended_at: string | null;
   /** How much it may ask for and have; null is what the server gives to all. */
@@ -215,7 +218,7 @@ export type AskedAbout = string | { about: string; skills?: string[] };
 export type RunKind = 'goal' | 'orchestration' | 'agent';
 
 /** The API that it was started over. */
-export type RunOrigin = 'orchflow' | 'orchestrations' | 'orchstack';
+export type RunOrigin = 'orchflow' | 'orchestrations' | 'orchstack' | 'orchagent';
 
 interface RunTable {
   run_id: string;
@@ -276,6 +279,8 @@ interface RunTable {
   on_budget: Generated<'gate' | 'fail'>;
   final_output_id: string | null;
   error: string | null;
+  /** Why it failed, as a word that programs read; null where there is none. */
+  error_code: string | null;
   warnings: OptionalJson<string[]>;
   /** Of the request that started it. */
   start_warnings: OptionalJson<string[]>;
@@ -745,15 +750,107 @@ interface AgentTable {
   updated_at: Generated<string>;
 }
 
-/** A version is never changed. */
+/** What a version does is never changed. How it is offered may be. */
 interface AgentVersionTable {
   version_id: Generated<string>;
   agent_id: string;
   /** From 1: `v1`. */
   number: number;
   spec: Json<AgentSpec>;
+  type: Generated<PackageType>;
+  /** Whether other accounts find it, may call it, and may have all of it to run themselves. */
+  is_public: Generated<boolean>;
+  callable: Generated<boolean>;
+  allow_local_download: Generated<boolean>;
+  /** What a call costs whoever is not its author; null is nothing. */
+  price_cents: number | null;
+  tags: Generated<string[]>;
+  /** It goes 60 days after it was deprecated. */
+  deprecated_at: string | null;
+  /** The SHA-256 of its code, a zip in the file store; null until there is one. */
+  code_hash: string | null;
+  bundle_size_bytes: number | null;
+  entrypoint: string | null;
   created_at: Generated<string>;
 }
+
+/** A run of an agent that was called as `org/agent@version`, by another account or by another agent. */
+interface AgentCallTable {
+  run_id: string;
+  /** Who calls, and whose agent it is; the run is of who calls. */
+  account_id: string;
+  key_id: string;
+  owner_id: string;
+  version_id: string;
+  /** As it was called: `acme/invoice-scanner`, `v1`, `analyze`. */
+  agent: string;
+  version: string;
+  endpoint: string;
+  /** Whom of its own the caller calls it for. */
+  tenant: string | null;
+  /** The same of two calls that ask for the same by the same key. */
+  fingerprint: string;
+  /** The connection of the API where somebody waits for the answer; null: nobody does. */
+  listener: number | null;
+  answered_at: string | null;
+  /** The first of a chain of agents that call each other, the one that calls, and all of them in their order. */
+  root_run_id: string;
+  parent_run_id: string | null;
+  chain: string[];
+  /** How many more calls may follow each other; null is any number. */
+  max_hops: number | null;
+  deadline_at: string | null;
+  created_at: Generated<string>;
+}
+
+export type PackageType = 'agent' | 'skill' | 'prompt' | 'tool';
+
+/** What makes the output: its model once, its model in turns with tools, or its code. */
+export type Engine = 'direct_llm' | 'managed_loop' | 'code_runtime';
+
+/** What is said of an agent that is published as a package, beside what is said of any agent. */
+export type PackageSpec = {
+  engine: Engine;
+  run_mode: 'on_demand' | 'always_on';
+  /** Where it is called when nothing else is said. */
+  default_endpoint: string;
+  /** The media types of files that it takes; none: any. */
+  accepts: string[];
+  /** Of code: how it is run; whether it may be run again after a crash, and what happens where it may not. */
+  runtime: { command: string } | null;
+  idempotent: boolean;
+  on_interrupted: 'fail' | 'ask';
+  environment: Record<string, string> | null;
+  loop: Record<string, unknown> | null;
+  manifest: PackageManifest | null;
+  supported_providers: string[];
+  default_models: Record<string, string>;
+  /** The models that its code asks for, by what it needs them for. */
+  model_tasks: Record<string, string>;
+  required_secrets: string[];
+  optional_secrets: string[];
+  /** Skill packages (`org/skill@v1`) whose texts are added to its prompt, unless who calls says otherwise and may. */
+  default_skills: string[];
+  skills_locked: boolean;
+  skill_files: { path: string; content: string; size: number }[];
+  url: string | null;
+  source_url: string | null;
+  pip_package: string | null;
+  run_command: string | null;
+  sdk_compatible: boolean;
+};
+
+/** What an agent that calls others says of that. `hosts`: those that its code may reach. Caps are in US cents. */
+export type PackageManifest = {
+  manifest_version?: number;
+  dependencies?: { id: string; version: string }[];
+  max_hops?: number;
+  timeout_ms?: number;
+  per_call_downstream_cap?: number;
+  downstream_spend_cap?: number;
+  orchestration_mode?: 'strict' | 'flexible';
+  hosts?: string[];
+};
 
 /** What the run of one agent keeps of what it says. */
 export type AgentTerms = Pick<AgentSpec, 'timeout_seconds' | 'output_schema'>;
@@ -782,6 +879,8 @@ export type AgentSpec = {
   on_budget: 'gate' | 'fail';
   input_schema: JsonSchema | null;
   output_schema: JsonSchema | null;
+  /** Missing of those that are no packages. */
+  package?: PackageSpec;
 };
 
 /** What agents and people search in. `provider_id` is null where the embeddings are our own, of hashed words. */

@@ -138,7 +138,7 @@ export const runStartedSchema = z
   .meta({ id: 'RunStarted' });
 
 export const runKind = z.enum(['goal', 'orchestration', 'agent']);
-export const runOrigin = z.enum(['orchflow', 'orchestrations', 'orchstack']);
+export const runOrigin = z.enum(['orchflow', 'orchestrations', 'orchstack', 'orchagent']);
 
 export const runSummaryShape = {
   run_id: z.string(),

@@ -114,7 +114,7 @@ const runSummarySchema = z.object({
   run_id,
   kind: runKind.meta({ description: 'Whose it is: of one agent, of a workflow, or of a goal of `/api/v1/runs`.' }),
   origin: z
-    .enum(['orchflow', 'orchestrations', 'orchstack'])
+    .enum(['orchflow', 'orchestrations', 'orchstack', 'orchagent'])
     .nullable()
     .meta({ description: 'Over which API it was started.' }),
   status: runStatus,
