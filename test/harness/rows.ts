@@ -43,6 +43,7 @@ const tables: Record<
   run_files: true,
   agents: true,
   agent_versions: true,
+  agent_calls: true,
   knowledge_bases: true,
   documents: true,
   chunks: true,
