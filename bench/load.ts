@@ -9,7 +9,6 @@ export const agents = [{ name: 'research' }, { name: 'analyst' }, { name: 'write
 export const goal = 'Compare the market and write a report.';
 /** Each of its model calls takes three seconds. */
 export const slowGoal = 'Compare the market slowly and write a report.';
-const again_ms = 50;
 
 let bareCount = 0;
 
@@ -37,10 +36,10 @@ export async function startBareCall({ client, bareQueue }: Servers) {
 }
 
 /**
- * Resolves when the workflow has ended. The API starts it after its answer, so it may not be there yet; asking again
- * after so long is long before its end, and costs Temporal little.
+ * Resolves when the workflow has ended. The API starts it after its answer, so it may not be there yet: it is asked for again
+ * after `again_ms`, which must be long before its end, and costs Temporal little where it is long.
  */
-export async function ended({ client }: Servers, run_id: string): Promise<void> {
+export async function ended({ client }: Servers, run_id: string, again_ms = 50): Promise<void> {
   for (;;) {
     try {
       return void (await client.workflow.getHandle(run_id).result());
