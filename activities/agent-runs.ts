@@ -1,4 +1,5 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
+import type { Along } from '../db/llm-calls.ts';
 import { saveProgress } from '../db/progress.ts';
 import { insertText } from '../db/texts.ts';
 import type { JsonSchema } from '../db/schema.ts';
@@ -48,20 +49,30 @@ export function createAgentActivities(deps: ActivityDeps) {
 /** A turn of the agent of a run, and where it is the only one, the end of the run in the same go: readers need not wait for more. */
 async function takeAgentTurn(deps: ActivityDeps, input: CallAgent, work: Work): Promise<AgentTurn> {
   const { run_id } = input;
-  const turn = await callAgent(deps, input, work);
-  const completing = turn.calls ? undefined : completingAgentTask(input, turn);
-  if (!completing) return turn;
-  const { status } = await keep(() => saveProgress(deps.db, run_id, signed(completing)));
+  const { turn, status: written } = await callAgent(deps, input, work);
+  // Of an answer that another try has paid for, or that is not the output as it is.
+  const completing = written === undefined && !turn.calls ? completionBy(input, turn) : undefined;
+  const status = completing ? (await keep(() => saveProgress(deps.db, run_id, completing))).status : written;
+  if (status === undefined) return turn;
   deps.live.changed(run_id);
   deps.outbox.ended(run_id);
   return { ...turn, status };
+}
+
+function completionBy(input: CallAgent, written: Pick<Turn, 'output_id' | 'warnings'>): Along['completing'] {
+  const completing = completingAgentTask(input, written);
+  return completing && signed(completing);
 }
 
 /**
  * A turn of the agent of a run. With an output schema its answer is JSON that fits it, and is asked for again where it does not.
  * @throws `OutputInvalid` when none does, and what `takeTurn` throws.
  */
-async function callAgent(deps: ActivityDeps, input: CallAgent, work: Work): Promise<Turn> {
+async function callAgent(
+  deps: ActivityDeps,
+  input: CallAgent,
+  work: Work,
+): Promise<{ turn: Turn } & Pick<Answer, 'status'>> {
   const { run, texts } = work;
   const { task_id, attempt } = input;
   const agent = run.agents[0]!;
@@ -80,21 +91,28 @@ async function callAgent(deps: ActivityDeps, input: CallAgent, work: Work): Prom
   const shape = schema && outputShape(schema);
   if (shape && !agent.tools?.length) {
     const asked = await askForShape(deps, call, shape, (value) => ({ value }));
-    return keepOutput(deps, run.run_id, withWarnings(asked, agent.name));
+    return { turn: await keepOutput(deps, run.run_id, withWarnings(asked, agent.name)) };
   }
-  const { turn, text } = await takeTurn(deps, call, agent.name, agent, input.turn);
-  if (!shape || turn.calls?.length) return turn;
+  const { turn, text, status } = await takeTurn(deps, { ...call, alongOf }, agent.name, agent, input.turn);
+  if (!shape || turn.calls?.length) return { turn, status };
 
   const said = lastThatFits(shape, text);
   if ('value' in said) {
     const kept = await keepOutput(deps, run.run_id, { ...said, call_id: turn.output_id, warnings: [] });
-    return { ...turn, output_id: kept.output_id };
+    return { turn: { ...turn, output_id: kept.output_id } };
   }
   const shaped = shapeOutputPrompt({ input: run.task, task_id, name: agent.name, answer: text, schema: schema! });
   const shaping = callOf(work, { ...key, purpose: 'shape_output' }, { ...shaped, max_output_tokens });
   const asked = await askForShape(deps, shaping, shape, (value) => ({ value }));
   const { output_id, warnings } = await keepOutput(deps, run.run_id, withWarnings(asked, agent.name));
-  return { ...turn, output_id, warnings: [...new Set([...turn.warnings, ...warnings])] };
+  return { turn: { ...turn, output_id, warnings: [...new Set([...turn.warnings, ...warnings])] } };
+
+  /** The end of the run, where its output is the answer as it is. With limits, a warning of them may come before the end. */
+  function alongOf(answer: Answer): Along {
+    const isLimited = run.max_cost_usd !== null || run.max_tokens !== null;
+    if (agent.tools?.length || isLimited) return {};
+    return { completing: completionBy(input, { output_id: answer.call_id, warnings: warningsOf(answer, agent.name) }) };
+  }
 }
 
 /** What an account's schema describes. The values of an answer are checked within the steps of one check. */

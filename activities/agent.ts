@@ -23,8 +23,8 @@ const cutResultLength = 1_000;
 /** What an agent's answer is. `calls` only from one with tools: while there are any, this is not its output. */
 export type Turn = { output_id: string; warnings: string[]; preview?: string; calls?: ToolRequest[] };
 
-/** A turn, and beside it the text of the answer, which is not for Temporal. */
-export type Taken = { turn: Turn; text: string };
+/** A turn, and beside it the text of the answer, which is not for Temporal; `status` is that of the `Answer`. */
+export type Taken = { turn: Turn; text: string } & Pick<Answer, 'status'>;
 
 /**
  * One turn of an agent: the model is asked with what it said and called in the turns before, and what came of that. All
@@ -41,7 +41,8 @@ export async function takeTurn(
   const { tools = [], max_turns = defaultMaxTurns, forced_tool } = agent;
   if (tools.length === 0) {
     const answer = await askForText(deps, call);
-    return { turn: { output_id: answer.call_id, warnings: warningsOf(answer, what) }, text: answer.text };
+    const { call_id: output_id, text, status } = answer;
+    return { turn: { output_id, warnings: warningsOf(answer, what) }, text, status };
   }
   const { offered, missing } = await offerTools(deps, call, tools);
   const before = Array.from({ length: turn - 1 }, (_, index) => callIdsOf(call.key, index + 1)).flat();
