@@ -19,6 +19,7 @@ import * as steps from './invariants/steps.ts';
 import { subscribersHearAll } from './invariants/subscriptions.ts';
 import { timersKeepTheirTerms } from './invariants/timers.ts';
 import type { Fallen } from './faults.ts';
+import { shapesOfFirsts, waiting_ms } from './firsts.ts';
 import type { SteeringAction } from './journal.ts';
 import { honestPart, hostilePart } from './parts.ts';
 import { steeringsOf } from './steerings.ts';
@@ -73,20 +74,6 @@ const invariants: [string, runs.Invariant, Of][] = [
 /** Wrong keys, missing scopes, what is another's, what is wrong, and what is one too many. */
 const refusals = [401, 403, 404, 422, 429];
 
-/** What clients do in every run of this program, with one run of each shape and a crowd. */
-const alwaysDone = [
-  'runs held',
-  'tasks sent back',
-  'tasks corrected',
-  'runs purged',
-  'runs that waited for a place',
-  'runs that were to begin later',
-  'files given to runs',
-  'files deleted',
-  'gates given to people',
-  'answers of their own',
-];
-
 /**
  * Where faults fell that matter, what people have changed, and what the hostile tenant was refused: how often, by what. A run
  * without one of these has tested too little.
@@ -105,7 +92,7 @@ export function coverage(e: Evidence): Record<string, number> {
     'worker killed inside a tool call': workerKills.filter(({ open_tools }) => open_tools > 0).length,
     'API killed between commit and signal': kills.filter(({ unsent = 0 }) => unsent > 0).length,
     'worker killed during a webhook': workerKills.filter(({ open_deliveries }) => open_deliveries > 0).length,
-    ...Object.fromEntries(Object.entries(courses(honestPart(e))).filter(([what]) => alwaysDone.includes(what))),
+    ...Object.fromEntries(Object.entries(courses(honestPart(e))).filter(([what]) => what in shapesOfFirsts)),
     ...Object.fromEntries(
       refusals.map((due) => [
         `hostile requests refused with ${due}`,
@@ -140,9 +127,6 @@ export function seen(e: Evidence): Record<string, number> {
     'queries answered to an operator': e.queries,
   };
 }
-
-/** A run that has its place begins at once, or within a second when its API was killed just then. */
-const waiting_ms = 1_000;
 
 /** How often people have changed the course of runs, and what they have given to them. */
 function courses(e: Evidence): Record<string, number> {

@@ -5,6 +5,7 @@ import type { Account } from './accounts.ts';
 import { createCourses, type Course } from './course.ts';
 import { createCrowd } from './crowd.ts';
 import { createFiles } from './files.ts';
+import { createFirsts, shapesOfFirsts, waiting_ms, type Firsts } from './firsts.ts';
 import { createForgetting } from './forgetting.ts';
 import type { Entry } from './journal.ts';
 import { definition } from './orchestration.ts';
@@ -12,6 +13,9 @@ import { createPeople } from './people.ts';
 import type { Random } from './random.ts';
 import { createRequests, type Asking, type Requests } from './requests.ts';
 import { createShapes, laterOf, requestOf, rerunOf, type Shape } from './shapes.ts';
+
+/** Of a run: whether it is late and to have what others may have, or the shape that is due. */
+type Driven = { due?: Shape; isLate?: boolean };
 
 /** Of one orchestration, or run of an agent, that fails. */
 const maxRetries = 3;
@@ -35,24 +39,31 @@ export function createClients({ apis, journal, random, web }: Given) {
   const { attempt, insist, read } = requests;
   const { cancel, retry } = createEnds(requests);
   let isHurried = false;
-  const files = createFiles({ attempt, insist, read, random });
-  const answer = createPeople({ insist, random, web, files, isHurried: () => isHurried });
-  const attend = createAttendance({ attempt, retry, answer, random }, stopping.signal);
-  const setCourse = createCourses({ insist, random, isHurried: () => isHurried });
-  const forgetting = createForgetting({ insist, read, random });
+  const firsts = createFirsts();
+  const files = createFiles({ attempt, insist, read, random, firsts });
+  const answer = createPeople({ insist, random, web, files, firsts, isHurried: () => isHurried });
+  const attend = createAttendance({ attempt, retry, answer, random, firsts }, stopping.signal);
+  const setCourse = createCourses({ insist, random, firsts, isHurried: () => isHurried });
+  const forgetting = createForgetting({ insist, read, random, firsts });
   const startMany = createCrowd({ insist, random, attend, cancel, setCourse });
   /** Whose they are. */
   const steered = new Map<string, Account>();
 
-  /** Starts one run and brings it to its end, as the person behind it. */
-  async function drive(account: Account, run: string): Promise<void> {
-    const { shape, isAgain } = nextShape();
+  /** Starts one run and brings it to its end, as the person behind it: of the next shape, or for the sake of what is due. */
+  async function drive(account: Account, run: string, { due, isLate = false }: Driven = {}): Promise<void> {
+    const { shape, isAgain } = due ? { shape: due, isAgain: true } : nextShape();
     const key = shape === 'keyless' ? undefined : `start-${run}`;
     const isOrchestration = shape === 'orchestrated';
     const wait = isOrchestration ? random.pick([0, 2]) : undefined;
-    const { task, provider_id, webhook_url, ...more } = requestOf(shape, run, account, random);
+    const { task, provider_id, webhook_url, ...more } = requestOf(shape, run, account, {
+      random,
+      withTools: isLate,
+    });
     const attachments = await files.forGoal(account, shape);
-    const { start_in, start_in_ms } = laterOf(random, 0.15);
+    const { start_in, start_in_ms } = laterOf(
+      random,
+      isHurried && firsts.isDue('runs that were to begin later') ? 1 : 0.15,
+    );
     const any = { provider_id, webhook_url, attachments, start_in };
     const request = isOrchestration
       ? { path: `/orchestrations/${definition.id}/run?wait=${wait}`, body: { message: task, ...any } }
@@ -63,6 +74,7 @@ export function createClients({ apis, journal, random, web }: Given) {
     const started = await (key ? insist : attempt)(account, operation, { method: 'POST', key, ...request });
     if (started.outcome !== 'ok') return;
     const { run_id } = started.body;
+    if (attachments.length > 0) firsts.note('files given to runs', run_id);
     const regrets = shape === 'cancelled' || (isOrchestration && random.chance(0.15));
     const regret = regrets && sleep(random.between(0, 8_000)).then(() => cancel(account, run_id, isOrchestration));
     const course = setCourse(account, run_id, shape);
@@ -72,6 +84,7 @@ export function createClients({ apis, journal, random, web }: Given) {
     const tending = files.tend(account, attachments, shape);
     const [ended] = await Promise.all([attend(account, run_id, course), regret, holding, tending]);
     if (!ended) return;
+    if (start_in && ended.started_at) firsts.note('runs that were to begin later', run_id);
     if (shape === 'rerun' || (isOrchestration && random.chance(0.5))) await rerun(account, run, ended, course);
     else if (forgetting.isToGo(shape, isAgain)) await forgetting.purge(account, run_id);
   }
@@ -91,6 +104,15 @@ export function createClients({ apis, journal, random, web }: Given) {
   return {
     drive,
     startMany,
+    /** What everybody does in every run of this program and nobody has done yet is done: once, and in calm weather. */
+    async doWhatIsDue(account: Account, crowded: Account, name: string): Promise<void> {
+      const due = new Set(firsts.due().map((first) => shapesOfFirsts[first]));
+      const doing = [...due].map((one) =>
+        one === 'crowd' ? startMany(crowded, name) : drive(account, `${name}-${one.replace(' ', '-')}`, { due: one }),
+      );
+      await Promise.all(doing);
+    },
+    isAnythingDue: () => firsts.due().length > 0,
     walk: (account: Account) => walk(read, account),
     /** Of all runs whose tasks were steered. */
     audits: async () => new Map(await Promise.all([...steered].map((each) => audit(read, ...each)))),
@@ -104,17 +126,33 @@ export function createClients({ apis, journal, random, web }: Given) {
 }
 
 type Attending = Pick<Requests, 'attempt'> &
-  Pick<ReturnType<typeof createEnds>, 'retry'> & { answer: ReturnType<typeof createPeople>; random: Random };
+  Pick<ReturnType<typeof createEnds>, 'retry'> & {
+    answer: ReturnType<typeof createPeople>;
+    random: Random;
+    firsts: Firsts;
+  };
 
-function createAttendance({ attempt, retry, answer, random }: Attending, signal: AbortSignal) {
+function createAttendance({ attempt, retry, answer, random, firsts }: Attending, signal: AbortSignal) {
+  /** Hears of a run as it is read: whether it waited for a place, and has begun. */
+  function watchPlace(): (view: RunView) => void {
+    let queued: { from: number; to: number } | undefined;
+    return ({ run_id, queue_position, started_at }) => {
+      if (queue_position) queued = { from: queued?.from ?? Date.now(), to: Date.now() };
+      else if (started_at && queued && queued.to - queued.from > waiting_ms)
+        firsts.note('runs that waited for a place', run_id);
+    };
+  }
+
   /** Looks at the run and answers what waits, until it has ended; a failed orchestration is tried again. */
   return async function attend(account: Account, run_id: string, course: Course): Promise<RunView | undefined> {
     const rejected = new Map<string, number>();
     let retries = 0;
+    const watch = watchPlace();
     while (!signal.aborted) {
       const request = { method: 'GET', path: `/runs/${run_id}` };
       const { outcome, body } = await attempt(account, { op: 'get', run_id }, request);
       const view = outcome === 'ok' ? (body as RunView) : undefined;
+      if (view) watch(view);
       if (view?.status === 'failed' && view.kind !== 'goal' && retries < maxRetries) {
         retries += 1;
         await retry(account, view, retries);
