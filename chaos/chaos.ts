@@ -43,6 +43,8 @@ const maxLate = 10;
 const maxRounds = 3;
 /** For so many runs, or fewer, one crowd comes. */
 const runsForACrowd = 25;
+/** For so many runs, somebody puts documents on a shelf, and somebody reads what an agent writes. */
+const runsForAShelf = 5;
 
 // A server that never takes work, or does not end, would be waited for without end.
 setTimeout(
@@ -90,6 +92,13 @@ const driven = Array.from({ length: Number(values.runs) }, async (_, index) => {
 });
 for (let n = 1; n <= Math.ceil(Number(values.runs) / runsForACrowd); n += 1)
   driven.push(sleep(arrivals.between(0, duration / 2)).then(() => clients.startMany(crowded, `many${n}`)));
+for (let n = 0; n < Math.ceil(Number(values.runs) / runsForAShelf); n += 1) {
+  const account = n % 2 ? second : first;
+  // The first documents are there for the first fault, which falls into the middle of their indexing.
+  const within = n === 0 ? 0 : duration - 7_000;
+  driven.push(sleep(arrivals.between(0, within)).then(() => clients.shelve(account, `s${n}`)));
+  driven.push(sleep(arrivals.between(0, duration - 7_000)).then(() => clients.followAgent(account, `r${n}`)));
+}
 await untilStruck();
 over.abort();
 const fallen = await falling;
@@ -186,7 +195,7 @@ async function untilStruck(): Promise<void> {
   for (let late = 0; late < maxLate && !(await isAimed());) {
     if (underway > 2) continue;
     late += 1;
-    driven.push(drive(Number(values.runs) + late, true));
+    driven.push(drive(Number(values.runs) + late, true), clients.shelve(first, `late${late}`));
   }
   await others;
 }

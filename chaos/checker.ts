@@ -7,6 +7,7 @@ import * as files from './invariants/files.ts';
 import * as gates from './invariants/gates.ts';
 import { heldRunsBeginNothing } from './invariants/held.ts';
 import * as hostile from './invariants/hostile.ts';
+import * as library from './invariants/library.ts';
 import * as people from './invariants/people.ts';
 import { purgedRunsAreGone } from './invariants/purges.ts';
 import * as queue from './invariants/queue.ts';
@@ -69,6 +70,11 @@ const invariants: [string, runs.Invariant, Of][] = [
     people.peopleAreGivenWhatTheyMayHave,
     'all',
   ],
+  ['38 an acknowledged document is indexed, or has failed with a reason, once', library.documentsAreIndexed, 'honest'],
+  ['39 no embedding is paid twice', library.embeddingsArePaidOnce, 'honest'],
+  ['40 what became of a document is told, once in content', library.documentsAreToldOf, 'honest'],
+  ['41 what is indexed is found, and nothing of another', library.documentsAreFound, 'honest'],
+  ['42 the tokens of a stream are the output together', library.tokensAreTheOutput, 'honest'],
 ];
 
 /** Wrong keys, missing scopes, what is another's, what is wrong, and what is one too many. */
@@ -89,6 +95,7 @@ export function coverage(e: Evidence): Record<string, number> {
   const workerKills = kills.filter(hitsWorker);
   return {
     'worker killed inside a model call': workerKills.filter(({ open_calls }) => open_calls > 0).length,
+    'worker killed while it indexes': workerKills.filter(({ open_embeddings }) => open_embeddings > 0).length,
     'worker killed inside a tool call': workerKills.filter(({ open_tools }) => open_tools > 0).length,
     'API killed between commit and signal': kills.filter(({ unsent = 0 }) => unsent > 0).length,
     'worker killed during a webhook': workerKills.filter(({ open_deliveries }) => open_deliveries > 0).length,
@@ -136,6 +143,7 @@ function courses(e: Evidence): Record<string, number> {
   const sentBack = new Set(entries(e, 'complete').flatMap(({ send_back_to, note }) => (send_back_to ? [note] : [])));
   const isOk = ({ outcome }: { outcome: string }) => outcome === 'ok';
   const waited = e.begun.filter(({ queued_at, at }) => runs.time(at) - runs.time(queued_at) > waiting_ms);
+  const streams = entries(e, 'start').filter((entry) => entry.isStream && isOk(entry));
   const by = (action: SteeringAction) => steered.filter((one) => one.action === action && !sentBack.has(one.note));
   return {
     'runs held': told('run.held'),
@@ -160,6 +168,11 @@ function courses(e: Evidence): Record<string, number> {
     'files deleted': entries(e, 'delete file').filter(isOk).length,
     'gates given to people': told('gate.assigned'),
     'answers of their own': e.gates.filter(({ by }) => by?.kind === 'person').length,
+    'documents indexed': e.library.documents.filter(({ status }) => status === 'indexed').length,
+    'documents deleted': entries(e, 'delete document').filter(isOk).length,
+    'passages found': entries(e, 'search').filter((entry) => isOk(entry) && entry.due === 'found').length,
+    'agents read token by token': streams.filter(({ body }) => body.result?.status === 'completed').length,
+    'streams cut': streams.filter(({ body }) => body.broke).length,
   };
 }
 

@@ -15,7 +15,12 @@ export const shapesOfFirsts = {
   'files deleted': 'gated',
   'gates given to people': 'context',
   'answers of their own': 'context',
-} as const satisfies Record<string, Shape | 'crowd'>;
+  'documents indexed': 'shelf',
+  'documents deleted': 'shelf',
+  'passages found': 'shelf',
+  'agents read token by token': 'reader',
+  'streams cut': 'reader',
+} as const satisfies Record<string, Shape | 'crowd' | 'shelf' | 'reader'>;
 
 export type First = keyof typeof shapesOfFirsts;
 
