@@ -32,9 +32,12 @@ export function createReaders({ attempt, random, firsts, attend, setCourse, isOv
     const input = `[run:${run}] Compare the market and write a report.`;
     const body = { input, provider_id: random.pick(account.providers), stream: isStream, wait };
     const key = `start-${run}`;
-    return async (leave_ms?: number): Promise<Entry> => {
+    return async (leaves = false): Promise<Entry> => {
+      const leaving = isStream
+        ? { leave_after: firsts.isDue('streams cut') ? 1 : random.pick([1, 2, 4]) }
+        : { leave_ms: random.between(50, 2_500) };
       const operation = { op: 'start' as const, run, key, wait, isStream };
-      const entry = await attempt(account, operation, { method: 'POST', path, body, key, leave_ms });
+      const entry = await attempt(account, operation, { method: 'POST', path, body, key, ...(leaves && leaving) });
       const { run_id, result, broke } = (entry.outcome === 'ok' && entry.body) || {};
       if (isStream && result?.status === 'completed') firsts.note('agents read token by token', run_id);
       if (isStream && broke) firsts.note('streams cut', run_id);
@@ -44,8 +47,7 @@ export function createReaders({ attempt, random, firsts, attend, setCourse, isOv
 
   return async function followAgent(account: Account, run: string): Promise<void> {
     const ask = askFor(account, run);
-    const leavesSoon = () =>
-      firsts.isDue('streams cut') || random.chance(0.5) ? random.between(50, 2_500) : undefined;
+    const leavesSoon = () => firsts.isDue('streams cut') || random.chance(0.5);
     let asked = await ask(leavesSoon());
     for (; asked.outcome !== 'ok' && !isOver(); asked = await ask()) await sleep(random.between(200, 1_000));
     if (asked.outcome !== 'ok') return;

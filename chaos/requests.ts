@@ -21,8 +21,9 @@ type Request = {
   file?: File;
   files?: File[];
   key?: string;
-  /** After so many milliseconds its client leaves. */
+  /** Its client leaves after so many milliseconds, or events of a stream. */
   leave_ms?: number;
+  leave_after?: number;
 };
 
 /** How clients ask: each time the next API, and each time with an entry in the journal. */
@@ -31,7 +32,7 @@ export function createRequests({ apis, journal, random }: Asking, signal: AbortS
 
   async function attempt(account: Account, operation: Operation, request: Request): Promise<Entry> {
     const api = apis[turn++ % apis.length]!;
-    const { method, path, body, file, files = file && [file], key, leave_ms } = request;
+    const { method, path, body, file, files = file && [file], key, leave_ms, leave_after } = request;
     const entry: Entry = { ...operation, api: api.name, invoked: Date.now(), ended: 0, outcome: 'unknown' };
     try {
       const response = await fetch(`${api.url}${path.startsWith('/v1/') ? path : `/api/v1${path}`}`, {
@@ -48,7 +49,7 @@ export function createRequests({ apis, journal, random }: Asking, signal: AbortS
       entry.app_ms = serverTiming(response.headers).app;
       if (isStream(response)) {
         const began = Date.now();
-        entry.body = await readTokens(response);
+        entry.body = await readTokens(response, leave_after);
         if ('wait' in entry) entry.wait = (Date.now() - began) / 1_000;
         entry.outcome = entry.body.run_id ? 'ok' : 'unknown';
       } else {

@@ -9,15 +9,22 @@ export type ReadTokens = {
   broke?: string;
 };
 
-/** Reads the events of a run until they end, whatever ends them. */
-export async function readTokens(response: Response): Promise<ReadTokens> {
+/** Reads the events of a run until they end, whatever ends them, or until so many are read and its client leaves. */
+export async function readTokens(response: Response, leave_after = Infinity): Promise<ReadTokens> {
   const read: ReadTokens = { text: '', gaps: 0 };
   let left = '';
+  let events = 0;
   try {
     for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
       const blocks = `${left}${chunk}`.split('\n\n');
       left = blocks.pop()!;
-      for (const block of blocks) hear(read, block);
+      for (const block of blocks) {
+        hear(read, block);
+        events += 1;
+        if (events < leave_after || read.result) continue;
+        read.broke = 'Its client has left.';
+        return read;
+      }
     }
   } catch (error) {
     read.broke = String(error);
