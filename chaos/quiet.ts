@@ -2,12 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { sql } from 'kysely';
 import type { Db } from '../db/index.ts';
-import { orchestrationWorkflowType, runWorkflowType } from '../workflows/messages.ts';
+import { agentWorkflowType, orchestrationWorkflowType, runWorkflowType } from '../workflows/messages.ts';
 import { indexingWorkflowType } from '../workflows/contract/knowledge.ts';
 import type { Outside } from './outside.ts';
 import type { Servers } from './servers.ts';
 
-const ofRuns = `WorkflowType IN ("${runWorkflowType}", "${orchestrationWorkflowType}")`;
+const ofRuns = `WorkflowType IN ("${runWorkflowType}", "${orchestrationWorkflowType}", "${agentWorkflowType}")`;
+/** Of a run that has continued as new, the last execution alone has. */
+const hasEnded = 'ExecutionStatus != "Running" AND ExecutionStatus != "ContinuedAsNew"';
 const ofDocuments = `WorkflowType = "${indexingWorkflowType}"`;
 
 /**
@@ -28,7 +30,7 @@ export async function untilQuiet({ db, temporalAddress }: Servers, { model }: Ou
     await lookForPurgedSoon(db);
     if (await hasPurged(db)) return false;
     const underway = await count(`(${ofRuns} OR ${ofDocuments}) AND ExecutionStatus = "Running"`);
-    return underway === 0 && (await count(`${ofRuns} AND ExecutionStatus != "Running"`)) >= (await countBegun(db));
+    return underway === 0 && (await count(`${ofRuns} AND ${hasEnded}`)) >= (await countBegun(db));
   }
 
   try {

@@ -35,7 +35,7 @@ export function createReaders({ attempt, random, firsts, attend, setCourse, isOv
     return async (leaves = false): Promise<Entry> => {
       const leaving = isStream
         ? { leave_after: firsts.isDue('streams cut') ? 1 : random.pick([1, 2, 4]) }
-        : { leave_ms: random.between(50, 2_500) };
+        : { leave_ms: Math.round(random.between(50, 2_500)) };
       const operation = { op: 'start' as const, run, key, wait, isStream };
       const entry = await attempt(account, operation, { method: 'POST', path, body, key, ...(leaves && leaving) });
       const { run_id, result, broke } = (entry.outcome === 'ok' && entry.body) || {};
