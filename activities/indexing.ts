@@ -8,7 +8,7 @@ import {
   saveEmbeddings,
   type NewChunk,
 } from '../db/chunks.ts';
-import { findIndexedDocument, finishIndexing, saveDocumentProgress, type IndexedDocument } from '../db/documents.ts';
+import { findIndexedDocument, finishIndexing, saveDocumentProgress, type IndexedDocument } from '../db/indexings.ts';
 import { isUnavailable } from '../db/index.ts';
 import { setDimensions } from '../db/knowledge-bases.ts';
 import { LimitReached } from '../db/limits.ts';

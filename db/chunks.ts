@@ -113,6 +113,7 @@ export type EmbeddingCall = {
   /** Of which run it is, where it is of one; else it is its account's. */
   run?: { run_id: string; task_id: string | null } | undefined;
   account_id: string;
+  knowledge_id: string;
   purpose: 'embed_chunks' | 'embed_query';
   vendor: string;
   model: string;
@@ -168,7 +169,6 @@ export function saveEmbeddings(
     floats: bytesOf(embedding).toString('base64'),
   }));
   return db.transaction().execute(async (trx) => {
-    if (call) await insertEmbeddingCall(trx, call);
     const base = trx
       .selectFrom('knowledge_bases')
       .select('knowledge_id')
@@ -176,13 +176,19 @@ export function saveEmbeddings(
       .where('embedding_version', '=', embedding_version)
       // Nobody changes the model meanwhile.
       .forShare();
-    if (!(await base.executeTakeFirst())) return;
+    const isIts = (await base.executeTakeFirst()) !== undefined;
+    if (isIts) await writeEmbeddings(trx);
+    // The last, for it is added to what the base has used, which all wait for who pay for it too.
+    if (call) await insertEmbeddingCall(trx, call);
+  });
+
+  async function writeEmbeddings(trx: Db): Promise<void> {
     await sql`
       update chunks set embedding = given.embedding, floats = decode(given.floats, 'base64'), embedding_version = ${embedding_version}
       from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as given (
         position integer, embedding real[], floats text)
       where document_id = ${document_id} and chunks.position = given.position`.execute(trx);
-  });
+  }
 }
 
 /** All that a float of 32 bits holds. */

@@ -47,6 +47,7 @@ const tables: Record<
   knowledge_bases: true,
   documents: true,
   chunks: true,
+  knowledge_usage: true,
 };
 
 /** How many rows each table has: equal before and after a request that must leave nothing. */

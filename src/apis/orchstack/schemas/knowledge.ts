@@ -49,6 +49,11 @@ export const knowledgeSchema = z
     documents: z.int(),
     documents_indexed: z.int(),
     chunks: z.int().meta({ description: 'The passages of all documents that are read so far.' }),
+    usage: z.object({ llm_calls: z.int(), input_tokens: z.int(), cost_usd: z.number() }).meta({
+      id: 'EmbeddingUsage',
+      description:
+        'Of all calls of embedding models for it since it was made: for documents, for searches here, and for those of runs, whose own usage has them too.',
+    }),
     created_at: timestamp,
     updated_at: timestamp,
   })
