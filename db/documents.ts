@@ -3,6 +3,7 @@ import { deleteFiles } from './files.ts';
 import type { Db } from './index.ts';
 import { queueIndexing } from './indexings.ts';
 import { holdAccount, LimitReached } from './limits.ts';
+import { byTime, onPage, type Page } from './pages.ts';
 import type { Database, DocumentStatus, KnowledgeDocument } from './schema.ts';
 
 /** The documents of knowledge bases. */
@@ -24,13 +25,6 @@ const viewColumns = [
   'created_at',
   'indexed_at',
 ] as const;
-
-/** A page of a list that is sorted by time, newest or oldest first, and the last entry of the page before. */
-export type PageByTime = {
-  limit: number;
-  after: { created_at: string; id: string } | undefined;
-  oldestFirst: boolean;
-};
 
 /** A document as its account reads it. */
 export type DocumentView = Pick<KnowledgeDocument, (typeof viewColumns)[number]>;
@@ -95,18 +89,12 @@ export function listDocuments(
   db: Db,
   account_id: string,
   knowledge_id: string,
-  { limit, after, oldestFirst, status }: PageByTime & { status?: DocumentStatus | undefined },
+  { status, ...page }: Page & { status?: DocumentStatus | undefined },
 ): Promise<DocumentView[]> {
-  const [direction, isAfter] = oldestFirst ? (['asc', sql`>`] as const) : (['desc', sql`<`] as const);
-  return ownDocuments(db, account_id, knowledge_id)
-    .$if(status !== undefined, (query) => query.where('status', '=', status!))
-    .$if(after !== undefined, (query) =>
-      query.where(sql<boolean>`(created_at, document_id) ${isAfter} (${after!.created_at}::timestamptz, ${after!.id})`),
-    )
-    .orderBy('created_at', direction)
-    .orderBy('document_id', direction)
-    .limit(limit)
-    .execute();
+  const documents = ownDocuments(db, account_id, knowledge_id).$if(status !== undefined, (query) =>
+    query.where('status', '=', status!),
+  );
+  return onPage(documents, byTime('created_at', 'document_id'), page).execute();
 }
 
 /** Undefined when the base has none of this id. */

@@ -1,8 +1,9 @@
 import { sql } from 'kysely';
-import { deleteDocumentsOf, type PageByTime } from './documents.ts';
+import { deleteDocumentsOf } from './documents.ts';
 import type { Db } from './index.ts';
 import { indexAgain, isIndexing } from './indexings.ts';
 import { holdAccount, withinLimit } from './limits.ts';
+import { byTime, onPage, type Page } from './pages.ts';
 import type { KnowledgeBase } from './schema.ts';
 
 const viewColumns = [
@@ -88,20 +89,12 @@ export function insertKnowledgeBase(db: Db, base: NewKnowledgeBase, most: number
 export function listKnowledgeBases(
   db: Db,
   account_id: string,
-  { name, limit, after, oldestFirst }: PageByTime & { name?: string | undefined },
+  { name, ...page }: Page & { name?: string | undefined },
 ): Promise<KnowledgeBaseView[]> {
-  const [direction, isAfter] = oldestFirst ? (['asc', sql`>`] as const) : (['desc', sql`<`] as const);
-  return ownBases(db, account_id)
-    .$if(name !== undefined, (query) => query.where(sql<boolean>`lower(knowledge_bases.name) = lower(${name})`))
-    .$if(after !== undefined, (query) =>
-      query.where(
-        sql<boolean>`(knowledge_bases.created_at, knowledge_bases.knowledge_id) ${isAfter} (${after!.created_at}::timestamptz, ${after!.id})`,
-      ),
-    )
-    .orderBy('knowledge_bases.created_at', direction)
-    .orderBy('knowledge_bases.knowledge_id', direction)
-    .limit(limit)
-    .execute();
+  const bases = ownBases(db, account_id).$if(name !== undefined, (query) =>
+    query.where(sql<boolean>`lower(knowledge_bases.name) = lower(${name})`),
+  );
+  return onPage(bases, byTime('knowledge_bases.created_at', 'knowledge_bases.knowledge_id'), page).execute();
 }
 
 /** Undefined when the account has none of this id. */

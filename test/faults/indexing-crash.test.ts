@@ -128,6 +128,8 @@ test('after a restore: an indexing that Temporal has lost is begun anew, one tha
   };
   const worker = await startWorkerProcess(orchflow.env);
   const [ended] = await knowledge.index(knowledge_id, { content: 'It has ended in Temporal.' });
+  const { client } = orchflow;
+  await client.workflow.getHandle(`${ended!.document_id}/index/1`).result();
   await worker.kill();
   await orchflow.db
     .updateTable('documents')
@@ -136,7 +138,6 @@ test('after a restore: an indexing that Temporal has lost is begun anew, one tha
     .execute();
   const { body } = await knowledge.upload(knowledge_id, [{ content: 'It is lost in Temporal.' }]);
   const lost = body.documents[0].document_id as string;
-  const { client } = orchflow;
   const handle = client.workflow.getHandle(`${lost}/index/1`);
   const isKnown = () =>
     handle.describe().then(
