@@ -10,6 +10,8 @@ export PATH="$PWD/node_modules/.bin:$PATH"
 
 work=$(mktemp -d)
 export PORT="${PORT:-8765}" ORCHFLOW_DATA_DIR="$work/data" HOST=127.0.0.1
+# It also sends wrong keys, of which an address may send so many a minute.
+export FAILED_KEYS_LIMIT_PER_MINUTE=0 OAUTH_LIMIT_PER_MINUTE=0
 url="http://127.0.0.1:$PORT"
 
 node src/dev.ts >"$work/log" 2>&1 &

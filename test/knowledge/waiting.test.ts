@@ -87,13 +87,13 @@ test('the files of an account that is deleted while they come are nowhere', asyn
     return names.flat();
   };
   const before = await listed();
-  const { body, headers } = formOf(filePart('One.', '1.txt', 'files'), filePart('Two.', '2.txt', 'files'));
+  const { body, headers } = formOf(filePart('One.', 'gone-1.txt', 'files'), filePart('Two.', 'gone-2.txt', 'files'));
   const url = `${orchflow.url}/v1/knowledge/${knowledge_id}/upload`;
   const sent = request(url, { method: 'POST', headers: { ...headers, 'x-api-key': user.api_key } });
   const answered = new Promise<number | undefined>((resolve, reject) => {
     sent.on('response', (response) => resolve(response.resume().statusCode)).on('error', reject);
   });
-  const half = body.indexOf('2.txt');
+  const half = body.indexOf('gone-2.txt');
   sent.write(body.slice(0, half));
   await until(async () => (await listed()).length === before.length + 1, 'the first file has come');
   await deleteAccount(orchflow.db, account_id);
@@ -101,6 +101,6 @@ test('the files of an account that is deleted while they come are nowhere', asyn
   expect(await answered).toBe(401);
   expect(await listed()).toEqual(before);
   expect(
-    await orchflow.db.selectFrom('files').select('file_id').where('name', 'in', ['1.txt', '2.txt']).execute(),
+    await orchflow.db.selectFrom('files').select('file_id').where('name', 'in', ['gone-1.txt', 'gone-2.txt']).execute(),
   ).toEqual([]);
 });
