@@ -7,9 +7,12 @@ import { registerAgent } from '../harness/agent.ts';
 import { define } from '../harness/orchestration.ts';
 import { startOrchflow, type Orchflow, type User } from '../harness/orchflow.ts';
 
-/** What an answer that is kept open holds of its request: an account has 200 of them, each with a body of up to a mebibyte. */
+/**
+ * What an answer that is kept open holds: an account has 200 of them, each of which may have come with a body of a mebibyte and be of a
+ * definition of almost as much, and of a run with megabytes in its state.
+ */
 
-const count = 12;
+const count = 8;
 const mebibyte = 1024 ** 2;
 let orchflow: Orchflow;
 let user: User;
@@ -19,7 +22,12 @@ let paths: Record<string, { path: string; body: object }>;
 beforeAll(async () => {
   orchflow = await startOrchflow({ worker: false });
   user = await orchflow.register();
-  const orchestration = await define(user, [{ id: 'print', type: 'print', print_content: 'Hello' }]);
+  const prints = Array.from({ length: 18 }, (_, n) => ({
+    id: `print${n}`,
+    type: 'print',
+    print_content: 'x'.repeat(49_000),
+  }));
+  const orchestration = await define(user, prints);
   const agent_id = await registerAgent(user);
   const initial_state = Object.fromEntries(['a', 'b', 'c', 'd'].map((key) => [key, 'x'.repeat(95_000)]));
   paths = {
@@ -36,16 +44,19 @@ beforeAll(async () => {
 });
 afterAll(() => orchflow.stop());
 
-test.each(['streamOrchestration', 'runOrchestration', 'orchstackRunAgent'])('%s holds no body', async (name) => {
-  await openOne(name).then((socket) => socket.destroy());
-  const before = await held();
-  const sockets = await Promise.all(Array.from({ length: count }, () => openOne(name)));
-  const each = ((await held()) - before) / count;
-  for (const socket of sockets) socket.destroy();
-  expect(each / mebibyte).toBeLessThan(0.3);
-});
+test.each(['streamOrchestration', 'runOrchestration', 'orchstackRunAgent'])(
+  '%s holds nothing that is long',
+  async (name) => {
+    await openOne(name).then((socket) => socket.destroy());
+    const before = await held();
+    const sockets = await Promise.all(Array.from({ length: count }, () => openOne(name)));
+    const each = ((await held()) - before) / count;
+    for (const socket of sockets) socket.destroy();
+    expect(each / mebibyte).toBeLessThan(0.3);
+  },
+);
 
-/** Sends a body of a mebibyte, and resolves when the answer has begun. */
+/** Sends a body of a mebibyte, and resolves when the answer has begun; again, while the machine is too busy to take it. */
 async function openOne(name: string): Promise<Socket> {
   const { hostname, port, host } = new URL(orchflow.url);
   const { path, body } = paths[name]!;
@@ -54,6 +65,10 @@ async function openOne(name: string): Promise<Socket> {
   const headers = `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nX-API-Key: ${user.api_key}\r\nContent-Type: application/json`;
   socket.write(`${headers}\r\nContent-Length: ${mebibyte}\r\n\r\n${json}${' '.repeat(mebibyte - json.length)}`);
   const [begin] = (await once(socket, 'data')) as [Buffer];
+  if (/^HTTP\/1.1 503 /.test(begin.toString())) {
+    socket.destroy();
+    return openOne(name);
+  }
   expect(begin.toString()).toMatch(/^HTTP\/1.1 200 /);
   return socket.resume();
 }
