@@ -51,6 +51,7 @@ const environment = z.object({
   HTTP_HEADERS_TIMEOUT_SECONDS: seconds.default(10),
   HTTP_REQUEST_TIMEOUT_SECONDS: seconds.default(30),
   HTTP_KEEP_ALIVE_SECONDS: seconds.default(65),
+  HTTP_SEND_TIMEOUT_SECONDS: seconds.default(120),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   API_HEAP_MB: heap.optional(),
   WORKER_HEAP_MB: heap.optional(),
