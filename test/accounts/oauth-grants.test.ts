@@ -19,7 +19,7 @@ test('no client makes keys or clients, is given a secret, or starts a program; w
   const asClient = createUser(story.apis[0].url, access_token, '', '');
   const { person_id } = (await story.user.post('/people', { name: 'Ben' })).body;
   const hook = { url: 'https://example.com/hook', events: ['agent.run.failed'] };
-  const { subscription_id } = (await story.user.post('/webhooks/subscriptions', { url: hook.url })).body;
+  const { subscription_id } = (await story.user.post('/webhooks/subscriptions', { url: hook.url, events: ['*'] })).body;
   for (const [path, body] of [
     ['/people', { name: 'Eve' }],
     [`/people/${person_id}/key`, undefined],

@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { request } from 'node:http';
 import path from 'node:path';
+import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { deleteAccount } from '../../src/accounts/deletion.ts';
 import { startFakeEmbeddings, type FakeEmbeddings } from '../fakes/embeddings.ts';
@@ -8,7 +9,7 @@ import { knowledgeOf } from '../harness/knowledge.ts';
 import { startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
 import { formOf, filePart } from '../harness/upload.ts';
 
-/** Documents that wait for others, that are too many, and whose account goes meanwhile. */
+/** Documents that wait for others, that are too many or long, and whose account goes meanwhile. */
 
 let orchflow: Orchflow;
 let models: FakeEmbeddings;
@@ -71,6 +72,25 @@ test('a base has so many passages, and the document that would be more has faile
   const path = `/${knowledge_id}/documents/${failed!.document_id}`;
   expect((await knowledge.call('POST', `${path}/index`)).body).toMatchObject({ status: 'pending', failure: null });
   expect(await knowledge.untilDone(knowledge_id, failed!.document_id)).toMatchObject({ status: 'indexed', chunks: 1 });
+});
+
+test('a long document is indexed also where the statistics of the database know nothing of it', async () => {
+  await sql`alter table chunks set (autovacuum_enabled = false)`.execute(orchflow.db);
+  await sql`
+    insert into chunks (document_id, knowledge_id, position, text, sha256, search, embedding_version)
+    select 'doc_other', 'kb_other', n, 'Other.', md5(n::text), ''::tsvector, 1 from generate_series(1, 5000) as n`.execute(
+    orchflow.db,
+  );
+  await sql`analyze chunks`.execute(orchflow.db);
+  const knowledge = knowledgeOf(orchflow.url, await orchflow.register());
+  const knowledge_id = await knowledge.create();
+  const content = Array.from({ length: 600 }, (_, n) => `Item ${n} is number ${n}. `.repeat(50)).join('\n\n');
+  // Were it to go through the base for each of its passages, no statement of its indexing would come to an end.
+  const [document] = await knowledge.index(knowledge_id, { content });
+  expect(document).toMatchObject({ status: 'indexed', failure: null });
+  expect(document!.chunks).toBeGreaterThanOrEqual(600);
+  // The same text once more is not embedded again.
+  expect(await knowledge.index(knowledge_id, { content, name: 'again.txt' })).toMatchObject([{ status: 'indexed' }]);
 });
 
 test('the files of an account that is deleted while they come are nowhere', async () => {
