@@ -24,6 +24,8 @@ export async function readDocx(bytes: Uint8Array): Promise<Section[]> {
 /** What a parser says of it, in one line: without its own name, and without places in a file that nobody sees. */
 function reasonOf(error: unknown): string {
   if (error instanceof RangeError) return 'it is nested too deep.';
+  // It takes for granted what every document has.
+  if (error instanceof TypeError) return 'it lacks what a document has.';
   const [line = ''] = String((error as Error).message).split('\n');
   return line.replace(/^error: \[xmldom \w+\]\s*/, '').slice(0, 200);
 }

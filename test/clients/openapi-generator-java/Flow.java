@@ -1,5 +1,4 @@
 import java.math.BigDecimal;
-import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import org.openapitools.client.ApiClient;
@@ -54,7 +53,8 @@ public class Flow {
   }
 
   static String answerGate() throws ApiException {
-    CreateRun goal = new CreateRun().task("Compare three note apps.").askMeAbout(List.of("the budget"));
+    CreateRun goal = new CreateRun().task("Compare three note apps.");
+    goal.addAskMeAboutItem(new CreateRunAskMeAboutInner("the budget"));
     String runId = runs.createRun(goal, null).getRunId();
     Run run = readRun(runId);
     while (run.getWaitingTasks().isEmpty()) run = readRun(runId);
