@@ -202,8 +202,10 @@ async function longBodies(servers: Servers, user: User): Promise<void> {
     id: `print${n}`,
     type: 'print',
     print_content: 'x'.repeat(49_000),
+    next_step_id: n < 17 ? `print${n + 1}` : null,
   }));
-  const orchestration = await define(user, [{ id: 'ask', type: 'llm', timeout_seconds: 3_600 }, ...prints]);
+  const ask = { id: 'ask', type: 'llm', timeout_seconds: 3_600, next_step_id: 'print0' };
+  const orchestration = await define(user, [ask, ...prints]);
   const body = `{"message":"Go."${' '.repeat(1_000_000)}}`;
   const headers = { 'x-api-key': user.api_key, 'content-type': 'application/json' };
   const answers = await inLanes(200, 5, () =>

@@ -4,7 +4,7 @@ import type { AppEnv } from './env.ts';
 import { HttpError } from './problems.ts';
 
 /** Of the answers of an account that were made and not read yet, in each process, in bytes. One answer may have 16 MiB. */
-const most = 64 * 1024 * 1024;
+const most = 32 * 1024 * 1024;
 const retry_after_seconds = 5;
 
 export type Unread = ReturnType<typeof createUnread>;

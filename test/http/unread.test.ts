@@ -34,7 +34,7 @@ test('an account that reads none of its answers gets no more of them, until they
     status: 429,
     code: 'LIMIT_REACHED',
     detail:
-      'This account has more than 64 MiB of answers here that it has not read. Read them, or close their connections.',
+      'This account has more than 32 MiB of answers here that it has not read. Read them, or close their connections.',
   });
   expect((await (await orchflow.register()).get('/agents')).status, 'another account').toBe(200);
   await until(async () => (await user.get(path)).status === 200, 'who has read nothing for long is cut');
