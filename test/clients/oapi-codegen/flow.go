@@ -56,7 +56,9 @@ func readRun(client *api.ClientWithResponses, run_id string) *api.Run {
 }
 
 func answerGate(client *api.ClientWithResponses) string {
-	goal := api.CreateRun{Task: "Compare three note apps.", AskMeAbout: &[]string{"the budget"}}
+	var about api.CreateRun_AskMeAbout_Item
+	expect(about.FromCreateRunAskMeAbout0("the budget") == nil, "a question as a text", about)
+	goal := api.CreateRun{Task: "Compare three note apps.", AskMeAbout: &[]api.CreateRun_AskMeAbout_Item{about}}
 	run_id := must(client.CreateRunWithResponse(ctx, nil, goal)).JSON201.RunId
 	run := readRun(client, run_id)
 	for len(run.WaitingTasks) == 0 {
