@@ -82,8 +82,9 @@ async function runOnce(deps: CodeDeps, { call_id, task_id, code, work, before }:
   const { db, code: runtime } = deps;
   const { run_id, account_id, mode } = work.run;
   if (before) {
+    const { fault } = interrupted;
     const ended = await keep(() => endCodeRun(db, before, interrupted));
-    if (!code.idempotent || before.try >= mostTries) return ended;
+    if (!code.idempotent || before.try >= mostTries) return { ...ended, ended: 'interrupted', fault };
   }
   const wall_ms = work.run.agent_run!.timeout_seconds * 1_000;
   const { key_id, key: service_key } = await mintRunKey(db, { account_id, run_id, mode }, wall_ms + keyGrace_ms);
@@ -100,8 +101,8 @@ async function runOnce(deps: CodeDeps, { call_id, task_id, code, work, before }:
   } catch (error) {
     const { cancellationSignal } = Context.current();
     // Of a worker that shuts down, or was taken for dead, another finds the row as it is.
-    const isOver = !cancellationSignal.aborted || (cancellationSignal.reason as Error).message === 'CANCELLED';
-    if (hasBegun && isOver) await keep(() => endCodeRun(db, row, cancellationSignal.aborted ? cancelled : unstarted));
+    if (!cancellationSignal.aborted && hasBegun) await keep(() => endCodeRun(db, row, unstarted));
+    if (cancellationSignal.aborted && (await isOver(db, run_id))) await endCodeRun(db, row, cancelled);
     throw error;
   }
 }

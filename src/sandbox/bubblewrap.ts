@@ -89,7 +89,8 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
         env: {},
         cwd: '/',
         stdin: job.stdin?.('/tmp/uploads') ?? '',
-        inputs: [jail.join('\0')],
+        // Each ends with NUL: an empty one at the end would be none.
+        inputs: [jail.map((arg) => `${arg}\0`).join('')],
         reads_bytes: job.outputs_bytes,
         measure: group?.measure,
         killRest: group?.kill,

@@ -110,8 +110,13 @@ for (const driver of ['bubblewrap', 'deno'] as const) {
       const flood = await run({ command: own.flood });
       expect(flood).toMatchObject({ ended: 'output', stdout: { is_cut: true } });
       expect(flood.stdout.text).toHaveLength(limits.output_bytes);
-      const cancelled = AbortSignal.timeout(300);
-      await expect(run({ command: own.endless, signal: cancelled })).rejects.toBe(cancelled.reason);
+      const cancelling = new AbortController();
+      const cancelled = run({ command: own.endless, signal: cancelling.signal, beforeStart: cancelSoon });
+      await expect(cancelled).rejects.toThrow('Not needed any more.');
+
+      async function cancelSoon(): Promise<void> {
+        setTimeout(() => cancelling.abort(new Error('Not needed any more.')), 200);
+      }
     });
   });
 }
