@@ -6,17 +6,10 @@ import { z } from 'zod';
 
 const flag = z.stringbool();
 const seconds = z.coerce.number().positive();
-const count = z.coerce
-  .number()
-  .int()
-  .min(1)
-  .max(2 ** 31 - 1);
+const whole = (least: number, most = 2 ** 31 - 1) => z.coerce.number().int().min(least).max(most);
+const count = whole(1);
 /** Below it, they cannot even start. */
-const heap = z.coerce
-  .number()
-  .int()
-  .min(128)
-  .max(1024 * 1024);
+const heap = whole(128, 1024 * 1024);
 const usd = z.coerce.number().min(0);
 const csv = z.string().transform((text) =>
   text
@@ -140,12 +133,22 @@ const environment = z.object({
   FILES_S3_ACCESS_KEY_ID: z.string().optional(),
   FILES_S3_SECRET_ACCESS_KEY: z.string().optional(),
   MAX_FILES_PER_ACCOUNT: count.default(10_000),
-  MAX_FILE_BYTES_PER_ACCOUNT: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .default(1024 * 1024 * 1024),
+  MAX_FILE_BYTES_PER_ACCOUNT: whole(1, Infinity).default(1024 * 1024 * 1024),
   MAX_UPLOADS_PER_ACCOUNT: count.default(10),
+
+  WORKER_TASKS: z.enum(['all', 'code', 'no_code']).default('all'),
+  SANDBOX_DRIVER: z.enum(['auto', 'bubblewrap', 'deno', 'none']).default('auto'),
+  SANDBOX_DIR: z.string().startsWith('/', 'must be an absolute path').optional(),
+  SANDBOX_DENO: z.string().optional(),
+  SANDBOX_CGROUP: z.string().startsWith('/sys/fs/cgroup/', 'must be a folder in /sys/fs/cgroup/').optional(),
+  SANDBOX_HOSTS: csv.default([]),
+  SANDBOX_GATEWAY_URL: z.url({ protocol: /^http$/, error: 'must be an http URL' }).optional(),
+  SANDBOX_PLACES: count.default(4),
+  SANDBOX_MEMORY_MB: whole(64).default(512),
+  SANDBOX_DISK_MB: count.default(128),
+  SANDBOX_PROCESSES: whole(8).default(64),
+  SANDBOX_OUTPUT_BYTES: whole(1_024).default(1_048_576),
+  SANDBOX_CACHE_MB: count.default(2_048),
 
   ORCHFLOW_EMBEDDED: flag.default(false),
 });
