@@ -3,11 +3,12 @@ import {
   beginCodeRun,
   endCodeRun,
   findCodeRun,
+  isOver,
   listCodeInputs,
   noteErrorCode,
   type EndedCode,
 } from '../db/code-runs.ts';
-import type { CodeFault, CodeRun, CodeTerms } from '../db/schema.ts';
+import type { CodeRun, CodeTerms } from '../db/schema.ts';
 import type { Work } from '../db/work.ts';
 import { mintRunKey } from '../src/accounts/run-keys.ts';
 import { environmentOf } from '../src/code/environment.ts';
@@ -101,8 +102,8 @@ async function runOnce(deps: CodeDeps, { call_id, task_id, code, work, before }:
   } catch (error) {
     const { cancellationSignal } = Context.current();
     // Of a worker that shuts down, or was taken for dead, another finds the row as it is.
-    if (!cancellationSignal.aborted && hasBegun) await keep(() => endCodeRun(db, row, unstarted));
-    if (cancellationSignal.aborted && (await isOver(db, run_id))) await endCodeRun(db, row, cancelled);
+    if (hasBegun && !cancellationSignal.aborted) await keep(() => endCodeRun(db, row, unstarted));
+    if (hasBegun && cancellationSignal.aborted && (await isOver(db, run_id))) await endCodeRun(db, row, cancelled);
     throw error;
   }
 }

@@ -5,7 +5,7 @@ import { findGroups, makeGroup, sweepGroups, type Group } from './cgroups.ts';
 import { exitEnvironment, insidePorts, openExits, type Exit, type Network } from './exits.ts';
 import { SandboxFault, type Job, type Outcome, type Sandbox } from './job.ts';
 import { collecting, readArchive } from './outputs.ts';
-import { runProcess } from './spawn.ts';
+import { runProcess, type Started } from './spawn.ts';
 import { createCleaning, isRoot, nobody, type Workspace } from './workspace.ts';
 
 /**
@@ -25,7 +25,7 @@ const ownPlace = '/opt/orchflow';
 /** @throws Error that says which program is missing. */
 export async function createBubblewrap({ workspace, cgroup, network }: BubblewrapSettings): Promise<Sandbox> {
   const programs = findPrograms();
-  const etc = await writeEtc(workspace.folder);
+  const system = systemArgs(programs, await writeEtc(workspace.folder));
   const groups = findGroups(cgroup);
   if (cgroup && !groups) throw new Error(`SANDBOX_CGROUP, ${cgroup}, is no folder in which groups can be made.`);
   if (groups) sweepGroups(groups);
@@ -38,7 +38,10 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
     const group = groups && makeGroup(groups, place.id, job.limits);
     const open = await openExits(network, job, place.folder);
     try {
-      return await inJail(job, { place, group, exits: open.exits });
+      const started = startOf(job, { programs, system, group, place, exits: open.exits });
+      const { read, ...outcome } = await runProcess(started, job);
+      const left = job.outputs_bytes === undefined ? { files: [] } : readArchive(read, outcome.ended);
+      return { ...outcome, ...left };
     } finally {
       cleaning.add(async () => {
         await open.close();
@@ -46,59 +49,6 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
         await workspace.removeJob(place.folder);
       });
     }
-  }
-
-  async function inJail(
-    job: Job,
-    { place, group, exits }: { place: { uploads: string }; group: Group | undefined; exits: Exit[] },
-  ): Promise<Outcome> {
-    const jail = [
-      ...namespaces,
-      ...systemArgs(programs, etc),
-      ...['--size', String(job.limits.disk_bytes), '--tmpfs', '/tmp', '--dir', '/tmp/outputs'],
-      ...['--ro-bind', place.uploads, '/tmp/uploads', '--ro-bind', job.code, '/app', '--chdir', '/app'],
-      ...exits.flatMap(({ name, at }) => ['--bind', String(at), `${ownPlace}/${name}`]),
-      ...['--remount-ro', '/'],
-      ...Object.entries({ ...environment, ...exitEnvironment(exits.map(inside)), ...job.env }).flatMap(
-        ([name, value]) => ['--setenv', name, value],
-      ),
-    ];
-    if (jail.some((arg) => arg.includes('\0'))) throw new SandboxFault('The environment holds a NUL character.');
-    const collects = job.outputs_bytes !== undefined;
-    const program = [
-      ...[programs.prlimit, `--nproc=${job.limits.processes}`, '--'],
-      ...(exits.length > 0
-        ? [programs.python, '-I', '-S', `${ownPlace}/forward.py`, ...exits.map(forwarded), '--']
-        : []),
-      ...[programs.sh, '-c', ...(collects ? [collecting, job.command] : [job.command])],
-    ];
-    const outside = [
-      ...(isRoot
-        ? [programs.setpriv, `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups', '--inh-caps=-all', '--']
-        : []),
-      ...[programs.prlimit, ...limitsOf(job), '--'],
-      ...[programs.bwrap, '--args', '3', '--', ...program],
-    ];
-    const [command, ...args] = group
-      ? [programs.sh, '-c', joining, programs.sh, ...group.procs, '--', ...outside]
-      : outside;
-    const ran = await runProcess(
-      {
-        command: command!,
-        args,
-        env: {},
-        cwd: '/',
-        stdin: job.stdin?.('/tmp/uploads') ?? '',
-        // Each ends with NUL: an empty one at the end would be none.
-        inputs: [jail.map((arg) => `${arg}\0`).join('')],
-        reads_bytes: job.outputs_bytes,
-        measure: group?.measure,
-        killRest: group?.kill,
-      },
-      job,
-    );
-    const { read, ...outcome } = ran;
-    return { ...outcome, ...(collects ? readArchive(read, outcome.ended) : { files: [] }) };
   }
 
   return {
@@ -109,6 +59,54 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
       await cleaning.ended();
       await workspace.close();
     },
+  };
+}
+
+type Jail = {
+  programs: Programs;
+  /** What all jails have of this machine. */
+  system: string[];
+  group: Group | undefined;
+  place: { uploads: string };
+  exits: Exit[];
+};
+
+/** The job as a process: what it joins and gives up, one program after another, until it is in its jail. */
+function startOf(job: Job, { programs, system, group, place, exits }: Jail): Started {
+  const { bwrap, prlimit, python, setpriv, sh } = programs;
+  const variables = { ...environment, ...exitEnvironment(exits.map(inside)), ...job.env };
+  const jail = [
+    namespaces,
+    system,
+    ['--size', String(job.limits.disk_bytes), '--tmpfs', '/tmp', '--dir', '/tmp/outputs'],
+    ['--ro-bind', place.uploads, '/tmp/uploads', '--ro-bind', job.code, '/app', '--chdir', '/app'],
+    exits.flatMap(({ name, at }) => ['--bind', String(at), `${ownPlace}/${name}`]),
+    ['--remount-ro', '/'],
+    Object.entries(variables).flatMap(([name, value]) => ['--setenv', name, value]),
+  ].flat();
+  if (jail.some((arg) => arg.includes('\0'))) throw new SandboxFault('The environment holds a NUL character.');
+  const forwarding = [python, '-I', '-S', `${ownPlace}/forward.py`, ...exits.map(forwarded), '--'];
+  const collects = job.outputs_bytes !== undefined;
+  const line = [
+    group ? [sh, '-c', joining, sh, ...group.procs, '--'] : [],
+    isRoot ? [setpriv, `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups', '--inh-caps=-all', '--'] : [],
+    [prlimit, ...limitsOf(job), '--', bwrap, '--args', '3', '--'],
+    [prlimit, `--nproc=${job.limits.processes}`, '--'],
+    exits.length > 0 ? forwarding : [],
+    [sh, '-c', ...(collects ? [collecting, job.command] : [job.command])],
+  ];
+  const [command, ...args] = line.flat();
+  return {
+    command: command!,
+    args,
+    env: {},
+    cwd: '/',
+    stdin: job.stdin?.('/tmp/uploads') ?? '',
+    // Each ends with NUL: an empty one at the end would be none.
+    inputs: [jail.map((arg) => `${arg}\0`).join('')],
+    reads_bytes: job.outputs_bytes,
+    measure: group?.measure,
+    killRest: group?.kill,
   };
 }
 
@@ -124,9 +122,9 @@ function forwarded({ name }: Exit): string {
 const joining = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 125; shift; done; shift; exec "$@"';
 
 const namespaces = [
-  ...['--unshare-all', '--unshare-user', '--disable-userns', '--die-with-parent', '--new-session'],
-  ...['--cap-drop', 'ALL', '--uid', String(nobody), '--gid', String(nobody), '--hostname', 'sandbox', '--clearenv'],
-];
+  '--unshare-all --unshare-user --disable-userns --die-with-parent --new-session --cap-drop ALL',
+  `--uid ${nobody} --gid ${nobody} --hostname sandbox --clearenv`,
+].flatMap((words) => words.split(' '));
 
 const environment = {
   PATH: '/opt/node/bin:/opt/bin:/usr/local/bin:/usr/bin:/bin',
@@ -177,17 +175,13 @@ function systemArgs({ node, python }: Programs, etc: string): string[] {
     return isLink ? ['--symlink', readlinkSync(`/${name}`), `/${name}`] : ['--ro-bind', `/${name}`, `/${name}`];
   });
   return [
-    ...['--ro-bind', '/usr', '/usr', ...links, '--proc', '/proc', '--dev', '/dev'],
-    ...['passwd', 'group', 'hosts'].flatMap((name) => ['--ro-bind', path.join(etc, name), `/etc/${name}`]),
+    ['--ro-bind', '/usr', '/usr', ...links, '--proc', '/proc', '--dev', '/dev'],
+    ['passwd', 'group', 'hosts'].flatMap((name) => ['--ro-bind', path.join(etc, name), `/etc/${name}`]),
     // The certificates by which others are known, and where libraries and alternatives are found.
-    ...['ssl/certs', 'ld.so.cache', 'alternatives'].flatMap((name) => [
-      '--ro-bind-try',
-      `/etc/${name}`,
-      `/etc/${name}`,
-    ]),
-    ...['--ro-bind', node, '/opt/node/bin/node', '--symlink', python, '/opt/bin/python'],
-    ...['--ro-bind', path.join(import.meta.dirname, 'forward.py'), `${ownPlace}/forward.py`],
-  ];
+    ['ssl/certs', 'ld.so.cache', 'alternatives'].flatMap((name) => ['--ro-bind-try', `/etc/${name}`, `/etc/${name}`]),
+    ['--ro-bind', node, '/opt/node/bin/node', '--symlink', python, '/opt/bin/python'],
+    ['--ro-bind', path.join(import.meta.dirname, 'forward.py'), `${ownPlace}/forward.py`],
+  ].flat();
 }
 
 /** Of each process; of all together the control group and the watch. */

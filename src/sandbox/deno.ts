@@ -44,16 +44,13 @@ export async function createDeno({ workspace, program, network, environment }: D
     await requireNoLinks(job.code);
     const place = await workspace.makeJob(job.uploads ?? []);
     const { exits, close } = await openExits(network, job);
-    const options = [
-      ...['run', '--quiet', '--no-prompt', '--no-remote', '--no-npm', '--no-config', '--no-lock', '--cached-only'],
-      ...['--node-modules-dir=none', '--deny-run', '--deny-ffi', '--deny-sys', '--deny-write', '--deny-import'],
-      ...['--allow-env', `--allow-read=${[job.code, place.uploads, start].map(escaped).join(',')}`],
-      ...(exits.length > 0 ? [`--allow-net=${exits.map(({ at }) => `127.0.0.1:${at}`).join(',')}`] : []),
-      `--v8-flags=--max-old-space-size=${heapMb(job.limits)}`,
-      ...[start, path.join(job.code, file), ...args],
-    ];
     const asNobody = setpriv ? [setpriv, `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups', '--'] : [];
-    const [command, ...rest] = [...asNobody, deno, ...options];
+    const [command, ...rest] = [
+      asNobody,
+      [deno, ...closed, `--allow-read=${[job.code, place.uploads, start].map(escaped).join(',')}`],
+      exits.length > 0 ? [`--allow-net=${exits.map(({ at }) => `127.0.0.1:${at}`).join(',')}`] : [],
+      [`--v8-flags=--max-old-space-size=${heapMb(job.limits)}`, start, path.join(job.code, file), ...args],
+    ].flat();
     const env = { ...quiet, DENO_DIR: path.join(own, 'cache'), ...environmentOf(exits), ...job.env };
     try {
       const ran = await runProcess(
@@ -82,6 +79,11 @@ export async function createDeno({ workspace, program, network, environment }: D
   };
 }
 
+const closed = [
+  'run --quiet --no-prompt --no-remote --no-npm --no-config --no-lock --cached-only --node-modules-dir=none',
+  '--deny-run --deny-ffi --deny-sys --deny-write --deny-import --allow-env',
+].flatMap((words) => words.split(' '));
+
 const quiet = { NO_COLOR: '1', DENO_NO_UPDATE_CHECK: '1', DENO_NO_PROMPT: '1', HOME: '/tmp', LANG: 'C.UTF-8' };
 
 function environmentOf(exits: Exit[]): Record<string, string> {
@@ -89,7 +91,7 @@ function environmentOf(exits: Exit[]): Record<string, string> {
 }
 
 function findIn(places: string | undefined, name: string): string {
-  for (const folder of (places ?? '').split(path.delimiter).filter(path.isAbsolute)) {
+  for (const folder of (places ?? '').split(path.delimiter).filter((folder) => path.isAbsolute(folder))) {
     try {
       accessSync(path.join(folder, name), constants.X_OK);
       return path.join(folder, name);

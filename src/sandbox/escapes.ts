@@ -54,8 +54,14 @@ export async function findEscapes(
       'const all = []; for (;;) all.push(new Uint8Array(1 << 24).fill(1));',
     );
     const given = {
-      ...{ secret, file, json, abstract, port: (web.address() as AddressInfo).port, pid: process.pid },
-      ...{ disk_bytes: limits.disk_bytes, processes: limits.processes },
+      secret,
+      file,
+      json,
+      abstract,
+      port: (web.address() as AddressInfo).port,
+      pid: process.pid,
+      disk_bytes: limits.disk_bytes,
+      processes: limits.processes,
     };
     const found: string[] = [];
     for (const way of waysOf(sandbox.languages)) found.push(...(await way(sandbox, code, JSON.stringify(given))));

@@ -165,6 +165,10 @@ function refuse(answer: ServerResponse, status: number, why: string): void {
   answer.writeHead(status, { 'content-type': 'text/plain', connection: 'close' }).end(`${why}\n`);
 }
 
+function statusOf(error: unknown): number {
+  return error instanceof EgressBlockedError ? 403 : 502;
+}
+
 /** What is told is nothing of addresses, which may be ours. */
 function inWords(error: unknown): string {
   return error instanceof EgressBlockedError ? error.message : 'The host cannot be reached.';
@@ -185,10 +189,12 @@ function pass(asked: IncomingMessage, answer: ServerResponse, url: URL, reach: (
         pipeline(got, answer, () => {});
       },
     );
-    passed.on('error', (error) => (answer.headersSent ? answer.destroy() : refuse(answer, 502, inWords(error))));
+    passed.on('error', (error) =>
+      answer.headersSent ? answer.destroy() : refuse(answer, statusOf(error), inWords(error)),
+    );
     pipeline(asked, passed, () => {});
   } catch (error) {
-    refuse(answer, 403, inWords(error));
+    refuse(answer, statusOf(error), inWords(error));
   }
 }
 
@@ -198,6 +204,7 @@ function tunnel(inner: Socket, head: Buffer, reach: () => Socket): void {
   try {
     const outer = reach();
     outer.once('error', fail);
+    outer.once('timeout', () => outer.destroy(new Error('It took too long.')));
     outer.once('connect', () => {
       outer.off('error', fail);
       outer.setTimeout(0);

@@ -47,24 +47,16 @@ const files = {
 test('what lets everything out is found to do so, way by way', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'orchflow-escapes-'));
   const inPython = await findEscapes(noSandbox, path.join(folder, 'one'), process.env);
-  expect(inPython).toEqual(
-    expect.arrayContaining([
-      ...['host files', 'symlinks', 'writing to its code', 'network', 'sockets of the host', 'other processes'],
-      ...['signals to other processes', 'environment', 'user namespaces', 'disk', 'processes without end'],
-      ...['processes left behind'],
-    ]),
-  );
-  const inJavaScript = await findEscapes(
-    { ...noSandbox, languages: ['javascript'] },
-    path.join(folder, 'two'),
-    process.env,
-  );
-  expect(inJavaScript).toEqual(
-    expect.arrayContaining([
-      ...['host files', 'imports of host files', 'imports of host files by other modules', 'writing to its code'],
-      ...['writing beside its code', 'disk', 'network', 'programs', 'environment', 'environment of others', 'symlinks'],
-    ]),
-  );
+  const ofPython =
+    'host files, symlinks, writing to its code, network, sockets of the host, other processes, signals to other processes, ' +
+    'environment, user namespaces, disk, processes without end, processes left behind';
+  expect(inPython).toEqual(expect.arrayContaining(ofPython.split(', ')));
+  const javascriptOnly = { ...noSandbox, languages: ['javascript' as const] };
+  const inJavaScript = await findEscapes(javascriptOnly, path.join(folder, 'two'), process.env);
+  const ofJavaScript =
+    'host files, imports of host files, imports of host files by other modules, writing to its code, writing beside its code, ' +
+    'disk, network, programs, environment, environment of others, symlinks';
+  expect(inJavaScript).toEqual(expect.arrayContaining(ofJavaScript.split(', ')));
   expect(readdirSync(folder)).toEqual([]);
   rmSync(folder, { recursive: true });
 });
@@ -167,11 +159,10 @@ describe.skipIf(!present.bubblewrap)('bubblewrap', () => {
     const left = await run(leaving, { uploads: [upload('in.txt')], outputs_bytes: 100_000 });
     expect(left.stdout.text).toBe('refused\n');
     const contents = left.files.map(({ name, content }) => [name, content.toString()]);
-    expect(contents.toSorted()).toEqual([
-      ['deep/file', '1\n'],
-      // Of two names of one file the first that is found.
-      [expect.stringMatching(/^(hard|out\.txt)$/), 'of in.txt'],
-    ]);
+    // Of two names of one file the first that is found.
+    const linked = [expect.stringMatching(/^(hard|out\.txt)$/), 'of in.txt'];
+    expect(contents).toEqual(expect.arrayContaining([['deep/file', '1\n'], linked]));
+    expect(contents).toHaveLength(2);
     const much = await run('head -c 200000 /dev/zero > /tmp/outputs/zeros', { outputs_bytes: 100_000 });
     expect(much).toMatchObject({ files: [], files_fault: expect.stringContaining('larger') });
     const forged = await run('printf "%0512d" 7 >&4; exec 4>&-', { outputs_bytes: 100_000 });
