@@ -134,6 +134,8 @@ async function inSandbox(deps: CodeDeps, { code, work, wall_ms, service_key, beg
   } catch (error) {
     const why = setupFault(error);
     if (why === undefined) throw error;
+    if (error instanceof SandboxFault && error.cause)
+      deps.log.error({ err: error.cause, run_id }, 'code could not be run');
     return { ...unstarted, fault: { code: 'SANDBOX_ERROR', category: 'setup_error', message: why } };
   }
 }

@@ -40,6 +40,7 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
     try {
       const started = startOf(job, { programs, system, group, place, exits: open.exits });
       const { read, ...outcome } = await runProcess(started, job);
+      requireMade(outcome);
       const left = job.outputs_bytes === undefined ? { files: [] } : readArchive(read, outcome.ended);
       return { ...outcome, ...left };
     } finally {
@@ -60,6 +61,12 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
       await workspace.close();
     },
   };
+}
+
+/** What bubblewrap itself says, before the job has begun. @throws SandboxFault, of which the operator reads the cause */
+function requireMade({ exit_code, stderr, stdout }: Pick<Outcome, 'exit_code' | 'stderr' | 'stdout'>): void {
+  if (exit_code !== 1 || stdout.text !== '' || !/^bwrap: [^\n]*\n$/.test(stderr.text)) return;
+  throw new SandboxFault('its sandbox could not be made.', { cause: new Error(stderr.text.trim()) });
 }
 
 type Jail = {

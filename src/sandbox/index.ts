@@ -61,7 +61,8 @@ export async function findSandbox(settings: SandboxSettings): Promise<Found> {
       if (escapes.length === 0) return { sandbox, folder: workspace.folder };
       reasons.push(`${driver} does not contain what was tried: ${escapes.join(', ')}`);
     } catch (error) {
-      reasons.push(`${driver}: ${(error as Error).message}`);
+      const { message, cause } = error as Error;
+      reasons.push(`${driver}: ${cause instanceof Error ? cause.message : message}`);
     }
   }
   await workspace.close();
