@@ -89,9 +89,14 @@ public class Flow {
     expect(runs.cancelRun(runId, null, null, null).getStatus() == RunCancelled.StatusEnum.CANCELLED, runId);
   }
 
+  /** This generator takes every filter in its place. */
+  static RunList pageOfRuns(String cursor) throws ApiException {
+    return runs.listRuns(1, cursor, null, null, null, null, null, null, null, null, null, null, null, null, null, null);
+  }
+
   static void pages() throws ApiException {
-    RunList first = runs.listRuns(1, null, null, null, null, null, null, null, null, null, null);
-    RunList second = runs.listRuns(1, first.getNextCursor(), null, null, null, null, null, null, null, null, null);
+    RunList first = pageOfRuns(null);
+    RunList second = pageOfRuns(first.getNextCursor());
     expect(!second.getHasMore(), second);
     expect(!second.getRuns().get(0).getRunId().equals(first.getRuns().get(0).getRunId()), second);
   }
