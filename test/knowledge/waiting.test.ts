@@ -34,7 +34,10 @@ async function makeBase(user: User) {
 test('an account whose documents take all of its places leaves some to others, and goes on when it has them again', async () => {
   const { promise: answers, resolve: answer } = Promise.withResolvers<void>();
   const slow = await makeBase(await orchflow.register());
-  models.on(async ({ texts }) => (texts[0]!.startsWith('Slow') ? void (await answers) : undefined));
+  models.on(async ({ texts }) => {
+    if (texts[0]!.startsWith('Slow')) await answers;
+    return undefined;
+  });
   const files = Array.from({ length: 6 }, (_, n) => ({ content: `Slow document ${n}.`, name: `${n}.txt` }));
   const { body } = await slow.knowledge.upload(slow.knowledge_id, files);
   // Four of five places: the last one is for others.

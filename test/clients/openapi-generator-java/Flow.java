@@ -89,14 +89,14 @@ public class Flow {
     expect(runs.cancelRun(runId, null, null, null).getStatus() == RunCancelled.StatusEnum.CANCELLED, runId);
   }
 
-  static RunList listOne(String cursor) throws ApiException {
-    return runs.listRuns(
-        1, cursor, null, null, null, null, null, null, null, null, null, null, null, null, null, null);
+  /** This generator takes every filter in its place. */
+  static RunList pageOfRuns(String cursor) throws ApiException {
+    return runs.listRuns(1, cursor, null, null, null, null, null, null, null, null, null, null, null, null, null, null);
   }
 
   static void pages() throws ApiException {
-    RunList first = listOne(null);
-    RunList second = listOne(first.getNextCursor());
+    RunList first = pageOfRuns(null);
+    RunList second = pageOfRuns(first.getNextCursor());
     expect(!second.getHasMore(), second);
     expect(!second.getRuns().get(0).getRunId().equals(first.getRuns().get(0).getRunId()), second);
   }
