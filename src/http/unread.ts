@@ -8,13 +8,19 @@ export function createUnread() {
 
   /** Counts this answer until it is sent, or its client has left. */
   function add(account_id: string, answer: ServerResponse): void {
-    if (answer.closed) return;
+    const { socket } = answer.req;
+    if (answer.closed || socket.destroyed) return;
     const own = answers.get(account_id) ?? new Set();
     answers.set(account_id, own.add(answer));
-    answer.once('close', () => {
+    const remove = () => {
       own.delete(answer);
       if (own.size === 0 && answers.get(account_id) === own) answers.delete(account_id);
-    });
+    };
+    answer.once('close', remove);
+    if (answer.socket) return;
+    // Of requests that were sent one after another on a connection that is lost, only the first answer is closed.
+    socket.once('close', remove);
+    answer.once('close', () => socket.off('close', remove));
   }
 
   /** In bytes. */
