@@ -23,7 +23,7 @@ import { answerError as answerOAuthError } from './apis/orchstack/oauth/errors.t
 import { mountOrchstack } from './apis/orchstack/mount.ts';
 import { isOAuth } from './apis/orchstack/oauth/paths.ts';
 import { oauthRouter } from './apis/orchstack/oauth/routes.ts';
-import { limitUnread } from './http/unread.ts';
+import { limitUnread } from './http/limit-unread.ts';
 import { newId } from './ids.ts';
 import { addressOf, limit, limitAccount } from './http/limit.ts';
 import { createRouter } from './http/openapi.ts';
