@@ -1,23 +1,10 @@
-import dns from 'node:dns';
-import type { LookupFunction } from 'node:net';
 import { isIP } from 'node:net';
 import { Agent, buildConnector, fetch as undiciFetch } from 'undici';
 import { isPublicAddress, isWithin, parseCidr, type Cidr } from './addresses.ts';
+import { addressGuard, EgressBlockedError, notPublic } from './guard.ts';
 import { requireNone, type Path } from '../errors.ts';
 
-/** Where a request may go was decided against it, or where an answer wanted to send it. Never worth a retry. */
-export class EgressBlockedError extends Error {
-  override readonly name = 'EgressBlockedError';
-  /** The 3xx that was not followed. */
-  readonly status?: number;
-  /** Where it points to, as an absolute URL. */
-  readonly location?: string;
-
-  constructor(message: string, redirect?: { status: number; location?: string }) {
-    super(message);
-    if (redirect) Object.assign(this, redirect);
-  }
-}
+export { createGuardedConnect, EgressBlockedError, type GuardedConnect } from './guard.ts';
 
 export class BodyTooLargeError extends Error {
   override readonly name = 'BodyTooLargeError';
@@ -72,27 +59,10 @@ export function createGuardedFetch({
 }: GuardedFetchOptions): { fetch: typeof fetch; close: () => Promise<void>; checkAddress: CheckAddress } {
   const allowed = allowedPrivateCidrs.map(parseCidr);
 
-  function check(hostname: string, address: string) {
-    if (isPublicAddress(address) || isWithin(address, allowed)) return;
-    throw new EgressBlockedError(notPublic(hostname, setting));
-  }
-
-  const checkedLookup: LookupFunction = (hostname, options, callback) => {
-    dns.lookup(hostname, { ...options, all: true }, (error, addresses) => {
-      if (error) return callback(error, '');
-      try {
-        for (const { address } of addresses) check(hostname, address);
-      } catch (blocked) {
-        return callback(blocked as Error, '');
-      }
-      if (options.all) return callback(null, addresses);
-      callback(null, addresses[0]!.address, addresses[0]!.family);
-    });
-  };
-
+  const { check, lookup } = addressGuard(allowed, setting);
   const timeout = Math.min(10_000, headers_timeout_ms);
   const timeouts = { headersTimeout: headers_timeout_ms, bodyTimeout: idle_timeout_ms };
-  const connect = buildConnector({ lookup: checkedLookup, timeout });
+  const connect = buildConnector({ lookup, timeout });
   const ownAgent = new Agent({ ...timeouts, connect: { timeout } });
   const agent = new Agent({
     ...timeouts,
@@ -150,10 +120,6 @@ function privateFault(url: string, allowed: Cidr[], setting: string): string | u
   const known = addresses.filter((address) => isIP(address));
   const mayBeCalled = known.some((address) => isPublicAddress(address) || isWithin(address, allowed));
   return known.length === 0 || mayBeCalled ? undefined : notPublic(hostname, setting);
-}
-
-function notPublic(hostname: string, setting: string): string {
-  return `${hostname} is not a public address. The operator can allow it with ${setting}.`;
 }
 
 /** Whether a header can have this value. What no header takes, as a key with a line break, fails only when it is sent. */

@@ -1,0 +1,194 @@
+import { accessSync, constants, existsSync, lstatSync, readlinkSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { findGroups, makeGroup, sweepGroups, type Group } from './cgroups.ts';
+import { openExits, type Exit, type Network } from './exits.ts';
+import { SandboxFault, type Job, type Outcome, type Sandbox } from './job.ts';
+import { collecting, readArchive } from './outputs.ts';
+import { runProcess } from './spawn.ts';
+import { isRoot, nobody, type Workspace } from './workspace.ts';
+
+/**
+ * Linux namespaces by bubblewrap: a job sees /usr of this machine, its code, its uploads and a /tmp of its own in memory, and has
+ * no network, no other process and no privilege. A worker that is root gives that up first (setpriv).
+ */
+
+type Programs = { bwrap: string; prlimit: string; setpriv: string; sh: string; node: string; python: string };
+
+export type BubblewrapSettings = { workspace: Workspace; cgroup: string | undefined; network: Network };
+
+const places = ['/usr/local/bin', '/usr/bin', '/bin', '/usr/local/sbin', '/usr/sbin', '/sbin'];
+/** Node does not start with less address space for data, whatever it uses of it. */
+const leastData_bytes = 1024 * 1024 * 1024;
+const ownPlace = '/opt/orchflow';
+
+/** @throws Error that says which program is missing. */
+export async function createBubblewrap({ workspace, cgroup, network }: BubblewrapSettings): Promise<Sandbox> {
+  const programs = findPrograms();
+  const etc = await writeEtc(workspace.folder);
+  const groups = findGroups(cgroup);
+  if (cgroup && !groups) throw new Error(`SANDBOX_CGROUP, ${cgroup}, is no folder in which groups can be made.`);
+  if (groups) sweepGroups(groups);
+
+  async function run(job: Job): Promise<Outcome> {
+    const place = await workspace.makeJob(job.uploads ?? []);
+    const group = groups && makeGroup(groups, place.id, job.limits);
+    const exits = await openExits(network, job, place.folder);
+    try {
+      return await inJail(job, { place, group, exits: exits.sockets });
+    } finally {
+      await exits.close();
+      await group?.remove();
+      await workspace.removeJob(place.folder);
+    }
+  }
+
+  async function inJail(
+    job: Job,
+    { place, group, exits }: { place: { uploads: string }; group: Group | undefined; exits: Exit[] },
+  ): Promise<Outcome> {
+    const jail = [
+      ...namespaces,
+      ...systemArgs(programs, etc),
+      ...['--size', String(job.limits.disk_bytes), '--tmpfs', '/tmp', '--dir', '/tmp/outputs'],
+      ...['--ro-bind', place.uploads, '/tmp/uploads', '--ro-bind', job.code, '/app', '--chdir', '/app'],
+      ...exits.flatMap(({ socket }) => ['--bind', socket, `${ownPlace}/${path.basename(socket)}`]),
+      ...['--remount-ro', '/'],
+      ...Object.entries({ ...environment, ...environmentOf(exits), ...job.env }).flatMap(([name, value]) => [
+        '--setenv',
+        name,
+        value,
+      ]),
+    ];
+    if (jail.some((arg) => arg.includes('\0'))) throw new SandboxFault('The environment holds a NUL character.');
+    const collects = job.outputs_bytes !== undefined;
+    const inside = [
+      ...[programs.prlimit, `--nproc=${job.limits.processes}`, '--'],
+      ...(exits.length > 0 ? [programs.python, '-I', `${ownPlace}/forward.py`, ...exits.map(forwarded), '--'] : []),
+      ...[programs.sh, '-c', ...(collects ? [collecting, job.command] : [job.command])],
+    ];
+    const outside = [
+      ...(isRoot
+        ? [programs.setpriv, `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups', '--inh-caps=-all', '--']
+        : []),
+      ...[programs.prlimit, ...limitsOf(job), '--'],
+      ...[programs.bwrap, '--args', '3', '--', ...inside],
+    ];
+    const [command, ...args] = group
+      ? [programs.sh, '-c', joining, programs.sh, ...group.procs, '--', ...outside]
+      : outside;
+    const ran = await runProcess(
+      {
+        command: command!,
+        args,
+        env: {},
+        cwd: '/',
+        inputs: [jail.join('\0')],
+        reads_bytes: job.outputs_bytes,
+        measure: group?.measure,
+        killRest: group?.kill,
+      },
+      job,
+    );
+    const { read, ...outcome } = ran;
+    return { ...outcome, ...(collects ? readArchive(read, outcome.ended) : { files: [] }) };
+  }
+
+  return {
+    driver: 'bubblewrap',
+    languages: ['python', 'javascript'],
+    run,
+    close: () => workspace.close(),
+  };
+}
+
+function forwarded({ port, socket }: Exit): string {
+  return `${port}=${ownPlace}/${path.basename(socket)}`;
+}
+
+function environmentOf(exits: Exit[]): Record<string, string> {
+  return Object.assign({}, ...exits.map(({ port, env }) => env(`http://127.0.0.1:${port}`))) as Record<string, string>;
+}
+
+/** Joins control groups, and becomes the program that follows. */
+const joining = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 125; shift; done; shift; exec "$@"';
+
+const namespaces = [
+  ...['--unshare-all', '--unshare-user', '--disable-userns', '--die-with-parent', '--new-session'],
+  ...['--cap-drop', 'ALL', '--uid', String(nobody), '--gid', String(nobody), '--hostname', 'sandbox', '--clearenv'],
+];
+
+const environment = {
+  PATH: '/opt/node/bin:/opt/bin:/usr/local/bin:/usr/bin:/bin',
+  HOME: '/tmp',
+  TMPDIR: '/tmp',
+  USER: 'sandbox',
+  LANG: 'C.UTF-8',
+  PYTHONDONTWRITEBYTECODE: '1',
+  // So that what is printed is heard as it comes.
+  PYTHONUNBUFFERED: '1',
+  NODE_USE_ENV_PROXY: '1',
+};
+
+function findPrograms(): Programs {
+  const find = (name: string) => {
+    const found = places.map((place) => path.join(place, name)).find(isProgram);
+    if (!found) throw new Error(`${name} is not installed`);
+    return found;
+  };
+  const [bwrap, prlimit, setpriv] = [find('bwrap'), find('prlimit'), find('setpriv')];
+  return { bwrap, prlimit, setpriv, sh: find('sh'), python: find('python3'), node: process.execPath };
+}
+
+function isProgram(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Enough of /etc for programs that look who they are and what localhost is; nothing in it is this machine's. */
+async function writeEtc(folder: string): Promise<string> {
+  const etc = path.join(folder, 'etc');
+  await mkdir(etc, { recursive: true, mode: 0o755 });
+  await writeFile(path.join(etc, 'passwd'), `sandbox:x:${nobody}:${nobody}::/tmp:/bin/sh\n`);
+  await writeFile(path.join(etc, 'group'), `sandbox:x:${nobody}:\n`);
+  await writeFile(path.join(etc, 'hosts'), '127.0.0.1 localhost\n::1 localhost\n');
+  return etc;
+}
+
+/** What all jails have of this machine. */
+function systemArgs({ node, python }: Programs, etc: string): string[] {
+  const links = ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32'].flatMap((name) => {
+    if (!existsSync(`/${name}`)) return [];
+    const isLink = lstatSync(`/${name}`).isSymbolicLink();
+    return isLink ? ['--symlink', readlinkSync(`/${name}`), `/${name}`] : ['--ro-bind', `/${name}`, `/${name}`];
+  });
+  return [
+    ...['--ro-bind', '/usr', '/usr', ...links, '--proc', '/proc', '--dev', '/dev'],
+    ...['passwd', 'group', 'hosts'].flatMap((name) => ['--ro-bind', path.join(etc, name), `/etc/${name}`]),
+    // The certificates by which others are known, and where libraries and alternatives are found.
+    ...['ssl/certs', 'ld.so.cache', 'alternatives'].flatMap((name) => [
+      '--ro-bind-try',
+      `/etc/${name}`,
+      `/etc/${name}`,
+    ]),
+    ...['--ro-bind', node, '/opt/node/bin/node', '--symlink', python, '/opt/bin/python'],
+    ...['--ro-bind', path.join(import.meta.dirname, 'forward.py'), `${ownPlace}/forward.py`],
+  ];
+}
+
+/** Of each process; of all together the control group and the watch. */
+function limitsOf({ limits }: Job): string[] {
+  return [
+    `--data=${Math.max(limits.memory_bytes, leastData_bytes)}`,
+    `--fsize=${limits.disk_bytes}`,
+    `--cpu=${Math.ceil(limits.wall_ms / 1_000) + 1}`,
+    '--core=0',
+    '--nofile=1024',
+    '--memlock=0',
+    '--msgqueue=0',
+  ];
+}

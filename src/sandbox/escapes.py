@@ -1,0 +1,175 @@
+"""Tries to get out of the sandbox that it is run in. Prints, as JSON, the names of the ways that it has found.
+
+Whatever it does succeeds in a sandbox that is none, on somebody's machine: it harms nothing, and leaves nothing behind.
+"""
+
+import ctypes
+import json
+import os
+import socket
+import sys
+import tempfile
+import time
+
+given = json.load(sys.stdin)
+secret = given["secret"]
+found = []
+
+
+def attempt(name):
+    def decorate(way):
+        try:
+            if way():
+                found.append(name)
+        except Exception:
+            pass
+        return way
+
+    return decorate
+
+
+def holds_secret(path):
+    with open(path, "rb") as file:
+        return secret.encode() in file.read(1_000_000)
+
+
+@attempt("host files")
+def _():
+    return holds_secret(given["file"])
+
+
+@attempt("symlinks")
+def _():
+    return holds_secret("link")
+
+
+@attempt("writing to its code")
+def _():
+    with open("new", "w"):
+        pass
+    os.remove("new")
+    return True
+
+
+@attempt("writing beside /tmp")
+def _():
+    for folder in ("/", "/usr", "/etc", "/opt"):
+        path = os.path.join(folder, given["abstract"])
+        try:
+            with open(path, "w"):
+                pass
+            os.remove(path)
+            return True
+        except OSError:
+            pass
+
+
+@attempt("network")
+def _():
+    with socket.create_connection(("127.0.0.1", given["port"]), timeout=2):
+        return True
+
+
+@attempt("network interfaces")
+def _():
+    with open("/proc/net/dev") as file:
+        return len(file.read().strip().split("\n")) > 3
+
+
+@attempt("sockets of the host")
+def _():
+    with socket.socket(socket.AF_UNIX) as one:
+        one.connect("\0" + given["abstract"])
+        return True
+
+
+@attempt("other processes")
+def _():
+    return any(name == str(given["pid"]) for name in os.listdir("/proc")) or len(
+        [name for name in os.listdir("/proc") if name.isdigit()]
+    ) > 12
+
+
+@attempt("signals to other processes")
+def _():
+    os.kill(given["pid"], 0)
+    return True
+
+
+@attempt("environment")
+def _():
+    if secret in str(dict(os.environ)):
+        return True
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdigit() and holds_secret(f"/proc/{name}/environ"):
+                return True
+        except OSError:
+            pass
+
+
+@attempt("privileges")
+def _():
+    with open("/proc/self/status") as file:
+        status = dict(line.split(":\t", 1) for line in file.read().split("\n") if ":\t" in line)
+    return os.getuid() == 0 or int(status["CapEff"], 16) != 0 or status["NoNewPrivs"].strip() != "1"
+
+
+@attempt("becoming root")
+def _():
+    os.setuid(0)
+    return True
+
+
+@attempt("user namespaces")
+def _():
+    if os.fork() == 0:
+        os._exit(7 if ctypes.CDLL(None).unshare(0x10000000) == 0 else 0)
+    return os.waitstatus_to_exitcode(os.wait()[1]) == 7
+
+
+@attempt("mounts")
+def _():
+    # Nowhere that matters: where it succeeds, that is the machine of the operator.
+    with tempfile.TemporaryDirectory() as folder:
+        libc = ctypes.CDLL(None)
+        if libc.mount(b"none", folder.encode(), b"tmpfs", 0, None) != 0:
+            return False
+        libc.umount2(folder.encode(), 2)
+        return True
+
+
+@attempt("devices")
+def _():
+    return any(os.path.exists(f"/dev/{name}") for name in ("sda", "vda", "mem", "kmsg", "fuse"))
+
+
+@attempt("disk")
+def _():
+    block = b"x" * 1_000_000
+    with tempfile.TemporaryDirectory() as folder:
+        for part in range(8):
+            with open(os.path.join(folder, str(part)), "wb") as file:
+                for _ in range(1 + given["disk_bytes"] // 4_000_000):
+                    file.write(block)
+        return True
+
+
+@attempt("processes without end")
+def _():
+    children = []
+    try:
+        while len(children) <= given["processes"]:
+            child = os.fork()
+            if child == 0:
+                time.sleep(5)
+                os._exit(0)
+            children.append(child)
+    except OSError:
+        pass
+    for child in children:
+        os.kill(child, 9)
+    return len(children) > given["processes"]
+
+
+print(json.dumps(found))

@@ -1,0 +1,200 @@
+import { chmod } from 'node:fs/promises';
+import { createServer as createHttpServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import path from 'node:path';
+import { pipeline } from 'node:stream';
+import { EgressBlockedError, type GuardedConnect } from '../fetch/index.ts';
+import type { Job } from './job.ts';
+
+/**
+ * What leads out of a sandbox that has no network: unix sockets of the worker, one to the house's own API, and one to a proxy that
+ * calls the hosts that both the code and the operator have named, where they are public.
+ */
+
+export type Network = {
+  /** The house's own API, as workers reach it. */
+  gateway: { host: string; port: number };
+  /** Hosts that the operator allows: `api.example.com`, `*.example.com`, `*`. */
+  allowed: string[];
+  connect: GuardedConnect;
+};
+
+export type Exit = {
+  socket: string;
+  /** Of 127.0.0.1, inside. */
+  port: number;
+  env: (url: string) => Record<string, string>;
+};
+
+const ports = { gateway: 8000, proxy: 8001 };
+const mostConnections = 100;
+const webPorts = [80, 443];
+
+/** Opens what the job needs in its folder. `close` hangs up on everything. */
+export async function openExits(
+  network: Network,
+  { callsGateway, hosts = [] }: Pick<Job, 'callsGateway' | 'hosts'>,
+  folder: string,
+): Promise<{ sockets: Exit[]; close: () => Promise<void> }> {
+  const open: { server: Server; living: Set<Socket> }[] = [];
+  const sockets: Exit[] = [];
+
+  async function add(name: keyof typeof ports, server: Server, env: Exit['env']): Promise<void> {
+    const socket = path.join(folder, name);
+    const living = new Set<Socket>();
+    server.maxConnections = mostConnections;
+    server.on('connection', (one: Socket) => {
+      living.add(one);
+      one.once('close', () => living.delete(one));
+    });
+    open.push({ server, living });
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(socket, resolve);
+    });
+    // The folder is what keeps others out.
+    await chmod(socket, 0o666);
+    sockets.push({ socket, port: ports[name], env });
+  }
+
+  if (callsGateway) {
+    await add('gateway', toGateway(network), (url) => ({ ORCHAGENT_GATEWAY_URL: url, ORCHAGENT_API_URL: url }));
+  }
+  const callable = hosts.filter((host) => isAllowed(network.allowed, host));
+  if (callable.length > 0) await add('proxy', toHosts(network, callable), proxyEnvironment);
+
+  async function close(): Promise<void> {
+    for (const { server, living } of open) {
+      for (const one of living) one.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    }
+  }
+
+  return { sockets, close };
+}
+
+/** Of what an agent names, what the operator does not allow. */
+export function refusedHosts({ allowed }: Pick<Network, 'allowed'>, hosts: string[]): string[] {
+  return hosts.filter((host) => !isAllowed(allowed, host));
+}
+
+function proxyEnvironment(url: string): Record<string, string> {
+  const mine = '127.0.0.1,localhost';
+  return { HTTP_PROXY: url, HTTPS_PROXY: url, NO_PROXY: mine, http_proxy: url, https_proxy: url, no_proxy: mine };
+}
+
+function isAllowed(allowed: string[], host: string): boolean {
+  const name = nameOf(host);
+  return allowed.some((one) => one === '*' || fits(one, name));
+}
+
+function fits(pattern: string, name: string): boolean {
+  const wanted = nameOf(pattern);
+  return wanted.startsWith('*.') ? name.endsWith(wanted.slice(1)) : name === wanted;
+}
+
+function nameOf(host: string): string {
+  return host.toLowerCase().replace(/:\d+$/, '');
+}
+
+function toGateway({ gateway }: Network): Server {
+  return createServer({ allowHalfOpen: true }, (inner) => join(inner, connect({ ...gateway, allowHalfOpen: true })));
+}
+
+function join(inner: Socket, outer: Socket): void {
+  const end = () => {
+    inner.destroy();
+    outer.destroy();
+  };
+  pipeline(inner, outer, (error) => error && end());
+  pipeline(outer, inner, (error) => error && end());
+  inner.once('close', end);
+}
+
+/** A proxy as `HTTPS_PROXY` means it: CONNECT, and whole URLs of http. */
+function toHosts({ connect: reach }: Network, hosts: string[]): Server {
+  const mayCall = (name: string, port: number) =>
+    hosts.some(
+      (host) => fits(host, name) && (portOf(host) === undefined ? webPorts.includes(port) : portOf(host) === port),
+    );
+
+  const server = createHttpServer((asked, answer) => {
+    const url = URL.parse(asked.url ?? '');
+    if (url?.protocol !== 'http:') return refuse(answer, 400, 'A whole http: URL is expected.');
+    const port = Number(url.port || 80);
+    const name = url.hostname.replace(/^\[|\]$/g, '');
+    if (!mayCall(name, port)) return refuse(answer, 403, notNamed(url.host));
+    pass(asked, answer, url, () => reach(name, port));
+  });
+  server.on('connect', (asked: IncomingMessage, inner: Socket, head: Buffer) => {
+    const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(asked.url ?? '') ?? [];
+    const name = bracketed ?? plain ?? '';
+    inner.on('error', () => inner.destroy());
+    if (!name || !mayCall(name.toLowerCase(), Number(port))) {
+      return inner.end(
+        `HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n${notNamed(name)}\n`,
+      );
+    }
+    tunnel(inner, head, () => reach(name, Number(port)));
+  });
+  return server;
+}
+
+function portOf(host: string): number | undefined {
+  const [, port] = /:(\d+)$/.exec(host) ?? [];
+  return port === undefined ? undefined : Number(port);
+}
+
+function notNamed(name: string): string {
+  return `This code may not call ${name.slice(0, 200)}: its agent, or the operator of this server, does not name it.`;
+}
+
+function refuse(answer: ServerResponse, status: number, why: string): void {
+  answer.writeHead(status, { 'content-type': 'text/plain', connection: 'close' }).end(`${why}\n`);
+}
+
+/** What is told is nothing of addresses, which may be ours. */
+function inWords(error: unknown): string {
+  return error instanceof EgressBlockedError ? error.message : 'The host cannot be reached.';
+}
+
+function pass(asked: IncomingMessage, answer: ServerResponse, url: URL, reach: () => Socket): void {
+  try {
+    const { 'proxy-connection': _, 'proxy-authorization': __, ...headers } = asked.headers;
+    const passed = request(
+      {
+        createConnection: reach,
+        method: asked.method,
+        path: url.pathname + url.search,
+        headers: { ...headers, host: url.host },
+      },
+      (got) => {
+        answer.writeHead(got.statusCode!, got.headers);
+        pipeline(got, answer, () => {});
+      },
+    );
+    passed.on('error', (error) => (answer.headersSent ? answer.destroy() : refuse(answer, 502, inWords(error))));
+    pipeline(asked, passed, () => {});
+  } catch (error) {
+    refuse(answer, 403, inWords(error));
+  }
+}
+
+function tunnel(inner: Socket, head: Buffer, reach: () => Socket): void {
+  const fail = (error: unknown) =>
+    inner.end(`HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n${inWords(error)}\n`);
+  try {
+    const outer = reach();
+    outer.once('error', fail);
+    outer.once('connect', () => {
+      outer.off('error', fail);
+      outer.setTimeout(0);
+      inner.write('HTTP/1.1 200 Connection established\r\n\r\n');
+      outer.write(head);
+      join(inner, outer);
+    });
+    inner.once('close', () => outer.destroy());
+  } catch (error) {
+    fail(error);
+  }
+}

@@ -1,0 +1,152 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
+import type { Ended, Job, Limits, Printed } from './job.ts';
+import { keepPrinted } from './printed.ts';
+import { usageOf } from './processes.ts';
+
+/** A job as a process of the host: fed, listened to, watched, and ended with all that came of it. */
+
+export type Started = {
+  command: string;
+  args: string[];
+  /** The whole of it. */
+  env: Record<string, string>;
+  cwd: string;
+  /** Written to the descriptors from 3 on. */
+  inputs?: string[];
+  /** Bytes that are read from the descriptor after those. */
+  reads_bytes?: number;
+  /** Where a control group counts: what it says in place of /proc. */
+  measure?: () => { cpu_ms: number; ran_out: boolean };
+  /** Ends what the process does not take along. */
+  killRest?: () => void;
+};
+
+export type Ran = {
+  ended: Ended;
+  exit_code: number | null;
+  stdout: Printed;
+  stderr: Printed;
+  wall_ms: number;
+  cpu_ms: number;
+  /** Undefined when there was more than may be read. */
+  read: Buffer | undefined;
+};
+
+const lookEvery_ms = 50;
+/** Until the pipes of a process that has ended are closed. */
+const closing_ms = 2_000;
+
+/**
+ * Runs the process, and ends it at the limits. What `started.command` is must take all its descendants along when it is killed.
+ * @throws the error of `spawn` when there is no such program, and `signal.reason` when cancelled, once all has ended.
+ */
+export async function runProcess(
+  { command, args, env, cwd, inputs = [], reads_bytes, measure, killRest }: Started,
+  { stdin = '', limits, signal, onOutput }: Pick<Job, 'stdin' | 'signal' | 'onOutput'> & { limits: Limits },
+): Promise<Ran> {
+  signal?.throwIfAborted();
+  const began = performance.now();
+  const extra = [...inputs, ...(reads_bytes === undefined ? [] : [''])].map(() => 'pipe' as const);
+  const child = spawn(command, args, { env, cwd, detached: true, stdio: ['pipe', 'pipe', 'pipe', ...extra] });
+  let ended: Ended | undefined;
+  let cpu_ms = 0;
+
+  const end = (how: Ended | undefined) => {
+    ended ??= how;
+    killGroup(child);
+    killRest?.();
+  };
+  const look = () => {
+    if (child.pid === undefined) return;
+    const usage = usageOf(child.pid);
+    cpu_ms = Math.max(cpu_ms, usage.cpu_ms);
+    if (usage.memory_bytes > limits.memory_bytes) end('memory');
+  };
+  const cancel = () => end('killed');
+  signal?.addEventListener('abort', cancel);
+  const timer = setTimeout(() => end('time'), limits.wall_ms);
+  const watching = setInterval(look, lookEvery_ms);
+  const kept = listen(child, limits, onOutput, () => end('output'));
+  const read = reads_bytes === undefined ? undefined : collect(child.stdio[3 + inputs.length] as Readable, reads_bytes);
+  feed(child, stdin, inputs);
+  try {
+    const { code } = await exitOf(child, end);
+    const measured = measure?.();
+    if (measured?.ran_out) ended ??= 'memory';
+    signal?.throwIfAborted();
+    return {
+      ended: ended ?? (code === null ? 'killed' : 'exited'),
+      exit_code: ended === undefined ? code : null,
+      stdout: kept.stdout.printed(),
+      stderr: kept.stderr.printed(),
+      wall_ms: Math.round(performance.now() - began),
+      cpu_ms: Math.round(measured?.cpu_ms ?? cpu_ms),
+      read: read?.(),
+    };
+  } finally {
+    clearTimeout(timer);
+    clearInterval(watching);
+    signal?.removeEventListener('abort', cancel);
+    end(undefined);
+  }
+}
+
+/** Its own group, so that nothing stays that it has started and not put elsewhere. */
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // There is none of it any more.
+  }
+}
+
+function listen(child: ChildProcess, limits: Limits, onOutput: Job['onOutput'], flooded: () => void) {
+  const keep = (stream: 'stdout' | 'stderr', keeps: 'beginning' | 'end') => {
+    const kept = keepPrinted({
+      kept_bytes: limits.output_bytes,
+      keeps,
+      onText: onOutput && ((text) => onOutput(stream, text)),
+    });
+    child[stream]!.on('data', (chunk: Buffer) => kept.add(chunk) || flooded());
+    child[stream]!.on('error', () => {});
+    return kept;
+  };
+  return { stdout: keep('stdout', 'beginning'), stderr: keep('stderr', 'end') };
+}
+
+function collect(stream: Readable, most: number): () => Buffer | undefined {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  stream.on('data', (chunk: Buffer) => {
+    size += chunk.length;
+    if (size <= most) chunks.push(chunk);
+    else chunks.length = 0;
+  });
+  stream.on('error', () => {});
+  return () => (size <= most ? Buffer.concat(chunks) : undefined);
+}
+
+/** Whoever does not read it to its end has closed it, which is no fault. */
+function feed(child: ChildProcess, stdin: string, inputs: string[]): void {
+  const pipes = [child.stdin!, ...inputs.map((_, index) => child.stdio[3 + index] as Writable)];
+  for (const [index, text] of [stdin, ...inputs].entries()) {
+    pipes[index]!.on('error', () => {});
+    pipes[index]!.end(text);
+  }
+}
+
+/** When it has ended, and all is read that it printed. */
+async function exitOf(child: ChildProcess, end: (how: undefined) => void): Promise<{ code: number | null }> {
+  const { promise, resolve, reject } = Promise.withResolvers<{ code: number | null }>();
+  let closing: NodeJS.Timeout | undefined;
+  child.once('error', reject);
+  child.once('exit', (code) => {
+    end(undefined);
+    // Whatever holds the pipes open besides is not waited for.
+    closing = setTimeout(() => resolve({ code }), closing_ms);
+  });
+  child.once('close', (code) => resolve({ code }));
+  return promise.finally(() => clearTimeout(closing));
+}

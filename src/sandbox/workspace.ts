@@ -1,0 +1,76 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { chownSync, lstatSync, mkdirSync } from 'node:fs';
+import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import path from 'node:path';
+import type { Upload } from './job.ts';
+import { startOf } from './processes.ts';
+
+/** The folders of one worker, in which the files of jobs lie; what workers have left that died is swept at start. */
+
+/** As whom jobs run when the worker is root: somebody who owns nothing. */
+export const nobody = 65_534;
+
+export type Workspace = {
+  /** This worker's own. */
+  folder: string;
+  /** A folder for a job, with its uploads in `uploads`. */
+  makeJob: (uploads: Upload[]) => Promise<{ id: string; folder: string; uploads: string }>;
+  removeJob: (folder: string) => Promise<void>;
+  close: () => Promise<void>;
+};
+
+export const isRoot = process.getuid?.() === 0;
+
+/**
+ * Takes a folder under `root` for this process. Who runs jobs may go through it and list nothing.
+ * @throws Error when somebody else owns `root`.
+ */
+export async function takeWorkspace(root: string): Promise<Workspace> {
+  mkdirSync(root, { recursive: true, mode: 0o711 });
+  const { uid } = lstatSync(root);
+  if (!lstatSync(root).isDirectory() || uid !== process.getuid?.()) {
+    throw new Error(`${root} is no folder of this user. Choose another with SANDBOX_DIR.`);
+  }
+  await sweep(root);
+  const folder = path.join(root, ownName(process.pid, startOf(process.pid) ?? '0'));
+  await mkdir(folder, { recursive: true, mode: 0o711 });
+
+  async function makeJob(uploads: Upload[]) {
+    const id = `${process.pid}-${randomBytes(5).toString('hex')}`;
+    const job = path.join(folder, 'jobs', id);
+    const into = path.join(job, 'uploads');
+    await mkdir(path.join(folder, 'jobs'), { recursive: true, mode: 0o711 });
+    await mkdir(job, { mode: 0o700 });
+    await mkdir(into, { mode: 0o755 });
+    handOver(job);
+    for (const { name, path: from } of uploads) await copyFile(from, path.join(into, path.basename(name)));
+    return { id, folder: job, uploads: into };
+  }
+
+  return {
+    folder,
+    makeJob,
+    removeJob: (job) => rm(job, { recursive: true, force: true }),
+    close: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+/** Of who runs the jobs: a folder that others may not even look into. */
+export function handOver(folder: string): void {
+  if (isRoot) chownSync(folder, nobody, nobody);
+}
+
+/** Containers may share the folder, and have pids of their own. Short, for a path of a socket has 107 characters at most. */
+function ownName(pid: number, start: string): string {
+  const host = createHash('sha256').update(hostname()).digest('hex').slice(0, 6);
+  return `${host}_${pid}_${start}`;
+}
+
+async function sweep(root: string): Promise<void> {
+  for (const name of await readdir(root)) {
+    const [, pid, start] = /_(\d+)_(\d+)$/.exec(name) ?? [];
+    const isOwn = name === ownName(Number(pid), start ?? '');
+    if (isOwn && startOf(Number(pid)) !== start) await rm(path.join(root, name), { recursive: true, force: true });
+  }
+}
