@@ -30,8 +30,10 @@ type CallAgent = {
   progress?: Progress;
 };
 
+type Completing = Pick<CallAgent, 'run_id' | 'completes' | 'progress'>;
+
 /** `status` is the one that stands when it was to complete the run. */
-type AgentTurn = Turn & { status?: RunStatus | null };
+export type AgentTurn = Turn & { status?: RunStatus | null };
 
 /** The runs of one agent. */
 export function createAgentActivities(deps: ActivityDeps) {
@@ -39,17 +41,20 @@ export function createAgentActivities(deps: ActivityDeps) {
     callAgent(input: CallAgent) {
       const progress = input.progress && asTried(input.progress, Context.current().info.attempt);
       const asked = { ...input, progress };
-      return atWork(deps, asked, [input.feedback_id, input.previous_output_id], (work) =>
-        takeAgentTurn(deps, asked, work),
+      return atWork(deps, asked, [input.feedback_id, input.previous_output_id], async (work) =>
+        completeAgentRun(deps, asked, await callAgent(deps, asked, work)),
       );
     },
   };
 }
 
-/** A turn of the agent of a run, and where it is the only one, the end of the run in the same go: readers need not wait for more. */
-async function takeAgentTurn(deps: ActivityDeps, input: CallAgent, work: Work): Promise<AgentTurn> {
+/** What came of the agent of a run, and where it is the output, the end of the run in the same go: readers need not wait for more. */
+export async function completeAgentRun(
+  deps: ActivityDeps,
+  input: Completing,
+  { turn, status: written }: { turn: Turn; status?: RunStatus | null },
+): Promise<AgentTurn> {
   const { run_id } = input;
-  const { turn, status: written } = await callAgent(deps, input, work);
   // Of an answer that another try has paid for, or that is not the output as it is.
   const completing = written === undefined && !turn.calls ? completionBy(input, turn) : undefined;
   const status = completing ? (await keep(() => saveProgress(deps.db, run_id, completing))).status : written;
@@ -59,7 +64,7 @@ async function takeAgentTurn(deps: ActivityDeps, input: CallAgent, work: Work): 
   return { ...turn, status };
 }
 
-function completionBy(input: CallAgent, written: Pick<Turn, 'output_id' | 'warnings'>): Along['completing'] {
+function completionBy(input: Completing, written: Pick<Turn, 'output_id' | 'warnings'>): Along['completing'] {
   const completing = completingAgentTask(input, written);
   return completing && signed(completing);
 }

@@ -1,9 +1,11 @@
 import type { ActivityDeps } from './deps.ts';
 import { createAgentActivities } from './agent-runs.ts';
+import type { createCodeActivities } from './code-runs.ts';
 import { createGateActivities } from './gates.ts';
 import { createIndexingActivities } from './indexing.ts';
 import { createPlanningActivities } from './planning.ts';
 import { createProgressActivities } from './progress.ts';
+import { createSandboxActivities } from './sandboxes.ts';
 import { createStepActivities } from './steps.ts';
 import { createTaskActivities } from './tasks.ts';
 import { createToolActivities } from './tools.ts';
@@ -15,6 +17,7 @@ export function createActivities(deps: ActivityDeps) {
     ...createPlanningActivities(deps),
     ...createTaskActivities(deps),
     ...createToolActivities(deps),
+    ...createSandboxActivities(deps),
     ...createStepActivities(deps),
     ...createAgentActivities(deps),
     ...createGateActivities(deps),
@@ -25,3 +28,6 @@ export function createActivities(deps: ActivityDeps) {
 }
 
 export type Activities = ReturnType<typeof createActivities>;
+
+/** Those of the workers that have a sandbox, on a task queue of their own. */
+export type CodeActivities = ReturnType<typeof createCodeActivities>;

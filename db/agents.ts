@@ -14,6 +14,9 @@ export type AgentVersion = {
   version: string;
   version_id: string;
   spec: AgentSpec;
+  /** Of its code, where it has any. */
+  code_hash: string | null;
+  entrypoint: string | null;
   created_at: string;
   updated_at: string;
   version_created_at: string;
@@ -49,6 +52,8 @@ function wholeVersions(db: Db, account_id: string) {
     'version_id',
     versionName.as('version'),
     'spec',
+    'code_hash',
+    'entrypoint',
     'agents.created_at',
     'agents.updated_at',
     'agent_versions.created_at as version_created_at',

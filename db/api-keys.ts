@@ -22,8 +22,8 @@ const viewColumns = [
 const isGood = sql<boolean>`(api_keys.expires_at is null or api_keys.expires_at > now())`;
 const isUseOld = sql<boolean>`coalesce(last_used_at < now() - interval '1 minute', true)`;
 
-/** Those of an account itself: people have theirs with them (`db/people.ts`), and clients what they were given (`db/oauth.ts`). */
-const isOfAccount = sql<boolean>`person_id is null and grant_id is null`;
+/** Those of an account itself: people have theirs with them (`db/people.ts`), clients what they were given (`db/oauth.ts`), and code one of its run. */
+const isOfAccount = sql<boolean>`person_id is null and grant_id is null and run_id is null`;
 
 /**
  * Whose a key is, its name and what it may do, with the tier of its account, by the key's SHA-256; undefined for one that is unknown, has expired, or is of a
@@ -168,6 +168,19 @@ export function insertKey(
       .returning(viewColumns)
       .executeTakeFirstOrThrow();
   });
+}
+
+/** Adds a key of a run, which is none of those that an account counts. */
+export async function insertRunKey(
+  db: Db,
+  key: Omit<Insertable<Database['api_keys']>, 'expires_at'> & { run_id: string },
+  expires_in_ms: number,
+): Promise<void> {
+  const expires_at = sql<string>`now() + ${expires_in_ms}::float8 * interval '1 millisecond'`;
+  await db
+    .insertInto('api_keys')
+    .values({ ...key, expires_at })
+    .execute();
 }
 
 /** Deletes a key, unless it is the last live one of its account that may do everything. Says what became of it. */

@@ -83,6 +83,8 @@ const contents = {
   llm_calls: 5_000,
   failed_tries: 5_000,
   run_files: 5_000,
+  code_runs: 5_000,
+  code_files: 5_000,
   texts: 100,
 };
 

@@ -62,6 +62,10 @@ export interface Database {
   documents: DocumentTable;
   chunks: ChunkTable;
   gone_documents: GoneDocumentTable;
+  bundles: BundleTable;
+  code_runs: CodeRunTable;
+  code_files: CodeFileTable;
+  code_workers: CodeWorkerTable;
 }
 
 /** Read as `T`, written as JSON text. */
@@ -104,6 +108,8 @@ interface ApiKeyTable {
   mode: Generated<Mode>;
   /** Of an access token: what it was given by. */
   grant_id: string | null;
+  /** Of the key that code was given which is run: the run. */
+  run_id: string | null;
   created_at: Generated<string>;
   /** Null: never. */
   expires_at: string | null;
@@ -853,7 +859,18 @@ export type PackageManifest = {
 };
 
 /** What the run of one agent keeps of what it says. */
-export type AgentTerms = Pick<AgentSpec, 'timeout_seconds' | 'output_schema'>;
+export type AgentTerms = Pick<AgentSpec, 'timeout_seconds' | 'output_schema'> & {
+  /** Given where code makes the output, and no model. */
+  code?: CodeTerms;
+};
+
+/** What the run of code keeps of its version. */
+export type CodeTerms = Pick<PackageSpec, 'idempotent' | 'on_interrupted' | 'model_tasks'> & {
+  command: string;
+  code_hash: string;
+  /** Those that it may reach, where the operator allows it too. */
+  hosts: string[];
+};
 
 /** A JSON Schema that was checked (`src/agents/json-schema.ts`). */
 export type JsonSchema = Record<string, unknown>;
@@ -954,3 +971,76 @@ interface ChunkTable {
   embedding_version: number | null;
   dimensions: GeneratedAlways<number | null>;
 }
+
+/** Code of people, as a ZIP archive in the file store. */
+interface BundleTable {
+  /** SHA-256 of the archive. */
+  code_hash: string;
+  bundle_size_bytes: number;
+  unpacked_bytes: number;
+  files: number;
+  status: Generated<'storing' | 'stored'>;
+  /** When somebody last kept it, about to need it. */
+  kept_at: Generated<string>;
+}
+export type Bundle = Selectable<BundleTable>;
+
+/** `interrupted`: its worker was lost. `cancelled`: with its run. The others are how its process ended. */
+export type CodeEnd = 'exited' | 'time' | 'memory' | 'output' | 'killed' | 'interrupted' | 'cancelled';
+
+/** Why code gave no output. */
+export type CodeFault = {
+  code: 'SANDBOX_ERROR' | 'SANDBOX_TIMEOUT' | 'INVALID_OUTPUT';
+  category: 'code_error' | 'setup_error' | null;
+  message: string;
+};
+
+/** One time that code was run, for a run of its agent or for a call of the tool run_code. Its row is there before its process. */
+interface CodeRunTable {
+  /** The same of all tries. */
+  call_id: string;
+  /** From 1. */
+  try: number;
+  run_id: string;
+  task_id: string | null;
+  worker_id: string;
+  /** The key that it was given for the house's own API. */
+  key_id: string | null;
+  started_at: Generated<string>;
+  /** Null while it is under way, or was when its worker was lost. */
+  ended: CodeEnd | null;
+  ended_at: string | null;
+  exit_code: number | null;
+  /** From its start to its end; null where nobody saw the end. */
+  wall_ms: number | null;
+  cpu_ms: number | null;
+  stdout_id: string | null;
+  stderr_id: string | null;
+  stdout_is_cut: Generated<boolean>;
+  stderr_is_cut: Generated<boolean>;
+  output_id: string | null;
+  /** Null of one that gave an output. */
+  fault: NullableJson<CodeFault>;
+}
+export type CodeRun = Selectable<CodeRunTable>;
+
+/** A file that a call of run_code has left, in the file store of its account. */
+interface CodeFileTable {
+  call_id: string;
+  name: string;
+  run_id: string;
+  file_id: string;
+  media_type: string;
+  size: number;
+}
+
+/** A worker that runs code, or says why it does not. */
+interface CodeWorkerTable {
+  worker_id: string;
+  /** Null: it has no sandbox. */
+  driver: string | null;
+  languages: string[];
+  reason: string | null;
+  seen_at: Generated<string>;
+}
+export type CodeWorker = Selectable<CodeWorkerTable>;

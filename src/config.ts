@@ -146,6 +146,20 @@ const environment = z.object({
     .default(1024 * 1024 * 1024),
   MAX_UPLOADS_PER_ACCOUNT: count.default(10),
 
+  WORKER_TASKS: z.enum(['all', 'code', 'no_code']).default('all'),
+  SANDBOX_DRIVER: z.enum(['auto', 'bubblewrap', 'deno', 'none']).default('auto'),
+  SANDBOX_DIR: z.string().startsWith('/', 'must be an absolute path').optional(),
+  SANDBOX_DENO: z.string().optional(),
+  SANDBOX_CGROUP: z.string().startsWith('/sys/fs/cgroup/', 'must be a folder in /sys/fs/cgroup/').optional(),
+  SANDBOX_HOSTS: csv.default([]),
+  SANDBOX_GATEWAY_URL: z.url({ protocol: /^http$/, error: 'must be an http URL' }).optional(),
+  SANDBOX_PLACES: count.default(4),
+  SANDBOX_MEMORY_MB: z.coerce.number().int().min(64).default(512),
+  SANDBOX_DISK_MB: z.coerce.number().int().min(1).default(128),
+  SANDBOX_PROCESSES: z.coerce.number().int().min(8).default(64),
+  SANDBOX_OUTPUT_BYTES: z.coerce.number().int().min(1_024).default(1_048_576),
+  SANDBOX_CACHE_MB: z.coerce.number().int().min(1).default(2_048),
+
   ORCHFLOW_EMBEDDED: flag.default(false),
 });
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { deleteExpiredKeys } from '../db/api-keys.ts';
+import { forgetLostWorkers } from '../db/code-workers.ts';
 import { removeGoneChunks } from '../db/chunks.ts';
 import { deleteOldIdempotencyKeys } from '../db/idempotency-keys.ts';
 import type { Db } from '../db/index.ts';
@@ -9,6 +10,7 @@ import { deleteUnusedDefinitions } from '../db/orchestrations.ts';
 import { deleteExpiredCooldowns } from '../db/provider-cooldowns.ts';
 import { purgeOldRuns } from '../db/purges.ts';
 import { deleteRetiredSecrets } from '../db/webhook-secrets.ts';
+import { removeUnusedBundles } from './code/bundles.ts';
 import { removeDeletedFiles, type FileDeps } from './files/keep.ts';
 
 const interval = 10 * 60_000;
@@ -34,6 +36,8 @@ export async function keepHouse({ db, files, log, config }: House, signal: Abort
       deleteExpiredGrants(db),
       removeGoneChunks(db, signal),
       removeDeletedFiles({ db, files, log }, signal),
+      removeUnusedBundles({ db, files }, signal),
+      forgetLostWorkers(db),
       purgeOld(db, config.RUN_RETENTION_DAYS, signal),
     ];
     await Promise.all(deletions).catch((error) => log.warn({ err: error }, 'what has expired was not deleted'));

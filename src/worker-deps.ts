@@ -1,9 +1,11 @@
 import type { Logger } from 'pino';
+import type { CodeDeps } from '../activities/code-runs.ts';
 import type { ActivityDeps } from '../activities/deps.ts';
 import { createPlaces } from '../activities/places.ts';
 import { createDb } from '../db/index.ts';
 import { createLiveSender } from '../db/live.ts';
 import { managedModels, offersManaged } from './agents/managed.ts';
+import type { CodeRuntime } from './code/runtime.ts';
 import type { Config } from './config.ts';
 import { createRunEngine } from './engine.ts';
 import { createGuardedFetch } from './fetch/index.ts';
@@ -86,4 +88,13 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
   }
 
   return { deps, close };
+}
+
+/** The same for what runs code, with places of its own. */
+export function codeDepsOf(
+  { SANDBOX_PLACES }: Pick<Config, 'SANDBOX_PLACES'>,
+  deps: ActivityDeps,
+  code: CodeRuntime,
+): CodeDeps {
+  return { ...deps, code, places: createPlaces(SANDBOX_PLACES, 4) };
 }

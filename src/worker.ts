@@ -11,15 +11,19 @@ const [
   { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime, Worker },
   { pino, stdSerializers },
   { createActivities },
+  { createCodeActivities },
+  { startCodeRuntime },
   { requireEncryptionKey },
   { connectionOptions, dataConverter },
-  { startWorkerDeps },
+  { codeDepsOf, startWorkerDeps },
   { workerOptions },
   { workflowBundle },
 ] = await Promise.all([
   import('@temporalio/worker'),
   import('pino'),
   import('../activities/index.ts'),
+  import('../activities/code-runs.ts'),
+  import('./code/runtime.ts'),
   import('./accounts/encryption-key.ts'),
   import('./temporal/client.ts'),
   import('./worker-deps.ts'),
@@ -38,6 +42,8 @@ Runtime.install({
   shutdownSignals: [],
 });
 
+const stopping = new AbortController();
+
 /** Temporal may come up after us. */
 async function connect() {
   for (;;) {
@@ -51,26 +57,50 @@ async function connect() {
 }
 
 await requireEncryptionKey(config, log);
-const bundled = workflowBundle({ encrypts: config.PAYLOAD_ENCRYPTION });
+const tasks = config.WORKER_TASKS;
+const bundled = tasks === 'code' ? undefined : workflowBundle({ encrypts: config.PAYLOAD_ENCRYPTION });
 const [connection, bundle] = await Promise.all([connect(), bundled]);
 const { deps, close } = startWorkerDeps({ config, log });
-const worker = await Worker.create({
-  ...workerOptions(config.WORKER_PLACES),
-  workflowBundle: bundle,
-  maxCachedWorkflows: config.WORKER_CACHED_RUNS,
-  connection,
-  namespace: config.TEMPORAL_NAMESPACE,
-  taskQueue: config.TEMPORAL_TASK_QUEUE,
-  activities: createActivities(deps),
-  dataConverter: dataConverter(config),
-});
+const common = { connection, namespace: config.TEMPORAL_NAMESPACE, dataConverter: dataConverter(config) };
+const workers: Awaited<ReturnType<typeof Worker.create>>[] = [];
 for (const signal of ['SIGTERM', 'SIGINT']) {
   // npm and terminals may send both; a worker that is shutting down already refuses to do it again.
-  process.on(signal, () => worker.getState() === 'RUNNING' && worker.shutdown());
+  process.on(signal, () => {
+    stopping.abort();
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+  });
 }
+
+if (bundle) {
+  const worker = await Worker.create({
+    ...common,
+    ...workerOptions(config.WORKER_PLACES),
+    workflowBundle: bundle,
+    maxCachedWorkflows: config.WORKER_CACHED_RUNS,
+    taskQueue: config.TEMPORAL_TASK_QUEUE,
+    activities: createActivities(deps),
+  });
+  workers.push(worker);
+}
+const running = workers.map((worker) => worker.run());
 log.info({ task_queue: config.TEMPORAL_TASK_QUEUE }, 'worker started');
 flushCompileCache();
-await worker.run();
+
+// The sandbox is tried first, which takes a second or two.
+const code = tasks === 'no_code' ? undefined : await startCodeRuntime(config, deps);
+if (code?.runtime && !stopping.signal.aborted) {
+  const worker = await Worker.create({
+    ...common,
+    ...workerOptions(config.SANDBOX_PLACES),
+    taskQueue: `${config.TEMPORAL_TASK_QUEUE}-code`,
+    activities: createCodeActivities(codeDepsOf(config, deps, code.runtime)),
+  });
+  workers.push(worker);
+  running.push(worker.run());
+}
+if (running.length === 0) await new Promise((stop) => stopping.signal.addEventListener('abort', stop));
+await Promise.all(running);
+await code?.close();
 await close();
 await connection.close();
 process.exit(0);

@@ -12,9 +12,10 @@ import { isFaultOfAnswer } from './contract/agent-task.ts';
 import { agentTask, outline } from './contract/plan.ts';
 import type { AgentLoop, StepLoop, TaskProgress, TaskState } from './contract/states.ts';
 import { completeRun, runToEnd } from './ending.ts';
-import { callAgent } from './model-activities.ts';
+import { runCode } from './code-activities.ts';
+import { callAgent, waitForSandbox } from './model-activities.ts';
 import { openRun, whichTry, type RunContext } from './run-context.ts';
-import { changeRun, changeTask, record } from './state.ts';
+import { changeRun, changeTask, record, warn } from './state.ts';
 import { beginAttempt, doByAgent, noAttempts } from './task-attempts.ts';
 import { hearTerms } from './terms.ts';
 
@@ -48,7 +49,8 @@ async function story(run: AgentRun): Promise<Completed> {
 }
 
 /** One output. There is nobody who judges it: what its schema does not take has been asked for again. */
-async function attempt(run: AgentRun, task: TaskState): Promise<null> {
+async function attempt(run: AgentRun, task: TaskState): Promise<TaskProgress['trouble']> {
+  if (run.input.code) return attemptByCode(run, task, run.input.code);
   const { work } = run;
   const loop = timed(beginAttempt(run, task, work));
   const { feedback_id } = work;
@@ -64,6 +66,35 @@ async function attempt(run: AgentRun, task: TaskState): Promise<null> {
   } catch (error) {
     if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
     throw failed(run, task, error);
+  }
+}
+
+/** The same of an agent whose output code makes. What was lost in the middle and may not be run again is for a person, where that is wished. */
+async function attemptByCode(
+  run: AgentRun,
+  task: TaskState,
+  { on_interrupted }: NonNullable<AgentRunInput['code']>,
+): Promise<TaskProgress['trouble']> {
+  const { timeout_seconds: seconds, require_approval } = run.input;
+  beginAttempt(run, task, run.work);
+  const completes = !require_approval && mayComplete(task.attempts, run.attempt);
+  try {
+    const { output_id, warnings } = await runCode(run, task, {
+      completes,
+      seconds,
+      findOut: () => waitForSandbox(run),
+    });
+    warn(run, ...warnings);
+    record(run, 'agent.turn', { task_id: task.id, attempt: task.attempts, output_id });
+    changeTask(run, task, { output_id });
+    return null;
+  } catch (error) {
+    if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
+    const { cause } = error;
+    const wasInterrupted = cause instanceof ApplicationFailure && cause.type === 'CodeInterrupted';
+    if (!wasInterrupted || on_interrupted === 'fail') throw failed(run, task, error);
+    changeTask(run, task, { error: cause.message });
+    return { reason: `The agent "${run.input.agent.name}" was interrupted: ${cause.message}` };
   }
 }
 

@@ -1,5 +1,6 @@
 import { ActivityFailure, isCancellation, proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
+import { callCodeTool, runCodeTool } from './code-activities.ts';
 import { mayComplete } from './contract/completion.ts';
 import type { StepOutline } from './contract/definition.ts';
 import type { ValueRef } from './contract/shared-state.ts';
@@ -108,17 +109,27 @@ export async function writeFinalOutput(
 }
 
 /** A call of a tool, as a person has ruled on it where one was asked. */
-export function callTool(
+export async function callTool(
   run: RunContext,
   task: TaskState,
-  { answer_id, position, tool }: ToolRequest,
+  { answer_id, position, tool }: Pick<ToolRequest, 'answer_id' | 'position' | 'tool'>,
   ruling: { gate_id?: string; edited_id?: string | null; refused_id?: string | null },
 ) {
   const { run_id } = run.state;
-  const summary = `${task.agent ? `${task.id} ${task.agent}` : task.id}: ${tool}`;
+  const label = task.agent ? `${task.id} ${task.agent}` : task.id;
+  const summary = `${label}: ${tool}`;
+  const done = tool === runCodeTool && (await callCodeTool(run, { answer_id, position }, { summary, ruling }));
+  if (done) return done;
+  // Of a tool that needs the sandbox it says that there is none.
   return runWithProgress(run, (progress) =>
     activities.callTool.executeWithOptions({ summary }, [{ run_id, answer_id, position, ...ruling, progress }]),
   );
+}
+
+/** Waits until there is a worker with a sandbox. Throws when there is none, as far as is known. */
+export async function waitForSandbox(run: RunContext): Promise<void> {
+  const { run_id } = run.state;
+  await activities.waitForSandbox.executeWithOptions({ summary: 'Wait for a sandbox' }, [{ run_id }]);
 }
 
 /** A run that follows a definition, which the activities find by its hash. */

@@ -18,13 +18,14 @@ export function fileTooLarge(): DomainError {
 }
 
 /**
- * Writes what comes, as it comes, to this machine. When it breaks off, or is too large (`FILE_TOO_LARGE`), or there is no room
+ * Writes what comes, as it comes, to this machine. When it breaks off, or is too large (`FILE_TOO_LARGE` unless `most` says otherwise), or there is no room
  * (`FILES_UNAVAILABLE`), nothing of it stays. The name is one that nobody else has.
  */
 export async function receiveFile(
   { files: store, log }: { files: FileStore; log: Logger },
   name: string,
   content: Readable,
+  most: { bytes: number; fault: () => DomainError } = { bytes: maxFileBytes, fault: fileTooLarge },
 ): Promise<Incoming> {
   const place = path.join(store.incoming, name);
   const hash = createHash('sha256');
@@ -32,7 +33,7 @@ export async function receiveFile(
   async function* measured(chunks: AsyncIterable<Buffer>) {
     for await (const chunk of chunks) {
       size += chunk.length;
-      if (size > maxFileBytes) throw fileTooLarge();
+      if (size > most.bytes) throw most.fault();
       hash.update(chunk);
       yield chunk;
     }

@@ -67,6 +67,11 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     'Nothing of this id is yours. What belongs to another account is not found either. `errors` says where the id is, when it is in the body.',
   ],
   METHOD_NOT_ALLOWED: [405, 'Method not allowed', 'The header `Allow` has the methods that this path takes.'],
+  CODE_MISSING: [
+    409,
+    'The agent has no code',
+    'Send its bundle, and say by a command or an entrypoint how it is run; then start the run again.',
+  ],
   AGENT_EXISTS: [409, 'There is an agent of this name', 'Change that one with PATCH, or take another name.'],
   EMAIL_TAKEN: [
     409,
@@ -159,11 +164,17 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     'The body is too large',
     'Send less at once. Texts over the limit belong into several requests.',
   ],
+  BUNDLE_TOO_LARGE: [413, 'The archive is too large', 'An archive of code may have 50 MiB. Nothing of it was kept.'],
   FILE_TOO_LARGE: [413, 'The file is too large', 'A file may have 25 MiB. Nothing of it was kept.'],
   UNSUPPORTED_MEDIA_TYPE: [
     415,
     'Not a body that is taken here',
     'Send the body as JSON, in UTF-8 and not compressed, with `Content-Type: application/json`; a file as `multipart/form-data`.',
+  ],
+  BUNDLE_INVALID: [
+    422,
+    'The archive cannot be used',
+    '`detail` says why. Send a ZIP archive of files: at most 1,000, and 200 MiB unpacked; no links, no devices, no names that lead out of it. Nothing of it was kept.',
   ],
   VALIDATION_FAILED: [
     422,
@@ -196,6 +207,11 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     503,
     'Files are temporarily unavailable',
     'The store of files cannot be reached, or has no room. Try again after `Retry-After`; nothing else is affected.',
+  ],
+  NO_SANDBOX: [
+    503,
+    'No code is run here',
+    'The workers of this server have no sandbox that holds, so that no code is run. `GET /health` says why; the operator of the server can mend it.',
   ],
   UNAVAILABLE: [
     503,

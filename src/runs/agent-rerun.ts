@@ -31,7 +31,9 @@ export async function rerunAgent(
   const run_id = newId('run', idempotency);
   const asked = await modelsAgain(deps.db, principal, source, request.provider_id);
   const { provider_id } = asked;
-  const agents = await chooseModels(deps, principal, provider_id, asked.agents, () => ['from_task']);
+  const agents = agent_run?.code
+    ? source.agents
+    : await chooseModels(deps, principal, provider_id, asked.agents, () => ['from_task']);
   const row = {
     run_id,
     origin: 'orchflow' as const,
@@ -45,7 +47,8 @@ export async function rerunAgent(
     note: request.note,
     on_behalf_of: request.on_behalf_of,
   };
-  await startRun(deps, principal, { ...row, start }, idempotency, async (trx) => {
+  const started = { ...row, start, asks_no_model: agent_run?.code !== undefined };
+  await startRun(deps, principal, started, idempotency, async (trx) => {
     // It may be purged since it was looked at.
     if (!(await holdSource(trx, principal.account_id, source.run_id))) throw notFound('Run');
     await takeFilesOver(trx, principal, { from: source.run_id, to: run_id, tasks: new Map() });

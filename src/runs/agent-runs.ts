@@ -1,8 +1,9 @@
-import { findAgent, findAgentVersion, versionNumber } from '../../db/agents.ts';
-import type { AgentSpec, NewRun, RunOrigin } from '../../db/schema.ts';
+import { findAgent, findAgentVersion, versionNumber, type AgentVersion } from '../../db/agents.ts';
+import type { AgentSpec, AgentTerms, NewRun, RunAgent, RunOrigin } from '../../db/schema.ts';
 import type { Principal, Remark } from '../accounts/principal.ts';
 import { checkFallbacks, chooseModels, usableProvider } from '../agents/models.ts';
 import { checkerOf } from '../agents/schema-check.ts';
+import { codeTermsOf, requireSandbox } from '../code/terms.ts';
 import { DomainError, notFound, requireNone } from '../errors.ts';
 import { requireCallable } from '../fetch/index.ts';
 import { newId, type IdSeed } from '../ids.ts';
@@ -30,7 +31,7 @@ export type AgentRunRequest = Omit<RunTerms, 'on_budget'> &
  * Accepts a run of one agent of the account, as a version of it says now, and returns its id. A retry of the request finds the
  * run that its first try accepted, whatever has become of the agent. Throws `NOT_FOUND` for an agent,
  * a version and providers that the account does not have, `InvalidInputError` for an input that does not fit, terms that cannot
- * work, addresses that may not be called, files, models and tools that it does not have, and what `startRun` throws.
+ * work, addresses that may not be called, files, models and tools that it does not have, `CODE_MISSING` and `NO_SANDBOX` where code makes the output, and what `startRun` throws.
  */
 export async function startAgentRun(
   deps: GoalDeps,
@@ -43,7 +44,10 @@ export async function startAgentRun(
   const accepted = await findAccepted(db, principal, idempotency);
   if (accepted) return accepted;
   const start = startTimeOf(request);
-  const { version, spec } = await getVersion(deps, principal, agent_id, request.version);
+  const { spec, ...found } = await getVersion(deps, principal, agent_id, request.version);
+  const { version } = found;
+  const code = codeTermsOf({ spec, ...found });
+  if (code) await requireSandbox(db);
   requireNone(inputFaults(spec, request.input));
   checkGateTerms(request, [], deps.minReminderSeconds);
   requireCallable(deps.checkAddress, addressesOf(request, []));
@@ -52,7 +56,9 @@ export async function startAgentRun(
   const usable = own === null ? undefined : await usableProvider(db, principal, { ...spec, provider_id: own }, []);
   const provider_id = request.provider_id ?? usable?.provider_id ?? null;
   const asked = { ...spec, agent_id, version, provider_id: usable?.provider_id };
-  const agents = await chooseModels(deps, principal, provider_id, [asked], () => []);
+  const agents = code
+    ? [agentOfCode(spec, { agent_id, version })]
+    : await chooseModels(deps, principal, provider_id, [asked], () => []);
   const run_id = newId('run', idempotency);
   const { input, attachments, on_behalf_of } = request;
   const insertFiles = await withFiles(deps, principal, { run_id, attachments });
@@ -61,7 +67,13 @@ export async function startAgentRun(
     origin: request.origin,
     task: typeof input === 'string' ? input : JSON.stringify(input, null, 2),
     fallback_provider_ids: JSON.stringify(request.fallback_provider_ids),
-    ...agentRunRow({ agent_id, agents, provider_id, require_approval: spec.require_approval, agent_run: spec }),
+    ...agentRunRow({
+      agent_id,
+      agents,
+      provider_id,
+      require_approval: spec.require_approval,
+      agent_run: { ...spec, code },
+    }),
     ...termsRow({
       ...request,
       max_cost_usd: request.max_cost_usd ?? spec.max_cost_usd,
@@ -69,7 +81,8 @@ export async function startAgentRun(
       on_budget: request.on_budget ?? spec.on_budget,
     }),
   };
-  await startRun(deps, principal, { ...row, agent_version: version, start, on_behalf_of }, idempotency, insertFiles);
+  const started = { ...row, agent_version: version, start, on_behalf_of, asks_no_model: code !== undefined };
+  await startRun(deps, principal, started, idempotency, insertFiles);
   return run_id;
 }
 
@@ -82,13 +95,13 @@ export function agentRunRow({
   agent_run,
 }: Pick<NewRun, 'agent_id' | 'provider_id' | 'require_approval'> & {
   agents: object[];
-  agent_run: Pick<AgentSpec, 'timeout_seconds' | 'output_schema'>;
+  agent_run: AgentTerms;
 }) {
-  const { timeout_seconds, output_schema } = agent_run;
+  const { timeout_seconds, output_schema, code } = agent_run;
   return {
     agent_id,
     agents: JSON.stringify(agents),
-    agent_run: JSON.stringify({ timeout_seconds, output_schema }),
+    agent_run: JSON.stringify({ timeout_seconds, output_schema, code }),
     provider_id,
     require_approval,
     human_gates: '[]',
@@ -96,12 +109,20 @@ export function agentRunRow({
   };
 }
 
+/** An agent whose output code makes: it has no prompt, and the model that its code is told of is asked by nobody here. */
+export function agentOfCode(
+  { name, model }: Pick<AgentSpec, 'name' | 'model'>,
+  registered: Pick<RunAgent, 'agent_id' | 'version'>,
+): RunAgent {
+  return { name, system_prompt: '', model, provider_id: null, ...registered };
+}
+
 async function getVersion(
   { db }: Pick<GoalDeps, 'db'>,
   { account_id }: Principal,
   agent_id: string,
   version = 'latest',
-): Promise<{ version: string; spec: AgentSpec }> {
+): Promise<Pick<AgentVersion, 'version' | 'spec' | 'code_hash' | 'entrypoint'>> {
   const newest = await findAgent(db, account_id, agent_id);
   if (!newest) throw notFound('Agent');
   if (version === 'latest' || version === newest.version) return newest;

@@ -22,6 +22,7 @@ export function agentWorkflow({ db, historyLimit }: { db: Db; historyLimit?: num
       agent: { name: agent?.name ?? '', model: agent?.model ?? null },
       require_approval: run.require_approval,
       timeout_seconds: agent_run?.timeout_seconds ?? 1,
+      ...(agent_run?.code && { code: { on_interrupted: agent_run.code.on_interrupted } }),
       has_webhook: run.webhook_url !== null,
       on_budget: run.on_budget,
       gate_policy: gatePolicies(run).gate_policy,

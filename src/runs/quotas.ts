@@ -21,10 +21,10 @@ export type QuotaSettings = {
 /** What limits this run. Runs on the operator's models count against the trial where there is one; tests count as no runs. */
 export function quotaOf(
   settings: QuotaSettings,
-  { provider_id, mode }: { provider_id: string | null; mode: Mode },
+  { provider_id, mode, asks_no_model = false }: { provider_id: string | null; mode: Mode; asks_no_model?: boolean },
 ): RunQuota {
   const isLive = mode === 'live';
-  const isTrial = isLive && provider_id === null && settings.MANAGED_TRIAL_RUNS_ENABLED;
+  const isTrial = isLive && provider_id === null && !asks_no_model && settings.MANAGED_TRIAL_RUNS_ENABLED;
   return {
     monthly: isLive ? settings.MONTHLY_RUN_LIMIT : 0,
     trial: isTrial ? settings.MANAGED_TRIAL_RUNS_COUNT : undefined,

@@ -91,13 +91,15 @@ export async function startRun(
   {
     note,
     on_behalf_of,
+    asks_no_model = false,
     ...run
-  }: RunRequest & Remark & { start: StartTime | undefined; redoing?: Redoing; agent_version?: string },
+  }: RunRequest &
+    Remark & { start: StartTime | undefined; redoing?: Redoing; agent_version?: string; asks_no_model?: boolean },
   idempotency: IdSeed | undefined,
   insertMore?: Parameters<typeof insertRun>[4],
 ): Promise<void> {
   const { account_id, key_id, mode } = principal;
-  const quota = quotaOf(quotas, { provider_id: run.provider_id ?? null, mode });
+  const quota = quotaOf(quotas, { provider_id: run.provider_id ?? null, mode, asks_no_model });
   const row = {
     ...run,
     ...(mode === 'test' && { start_warnings: withWarning(run.start_warnings, ofTest) }),

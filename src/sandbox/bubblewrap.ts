@@ -2,7 +2,7 @@ import { accessSync, constants, existsSync, lstatSync, readlinkSync } from 'node
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { findGroups, makeGroup, sweepGroups, type Group } from './cgroups.ts';
-import { openExits, type Exit, type Network } from './exits.ts';
+import { exitEnvironment, insidePorts, openExits, type Exit, type Network } from './exits.ts';
 import { SandboxFault, type Job, type Outcome, type Sandbox } from './job.ts';
 import { collecting, readArchive } from './outputs.ts';
 import { runProcess } from './spawn.ts';
@@ -33,11 +33,11 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
   async function run(job: Job): Promise<Outcome> {
     const place = await workspace.makeJob(job.uploads ?? []);
     const group = groups && makeGroup(groups, place.id, job.limits);
-    const exits = await openExits(network, job, place.folder);
+    const open = await openExits(network, job, place.folder);
     try {
-      return await inJail(job, { place, group, exits: exits.sockets });
+      return await inJail(job, { place, group, exits: open.exits });
     } finally {
-      await exits.close();
+      await open.close();
       await group?.remove();
       await workspace.removeJob(place.folder);
     }
@@ -52,17 +52,15 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
       ...systemArgs(programs, etc),
       ...['--size', String(job.limits.disk_bytes), '--tmpfs', '/tmp', '--dir', '/tmp/outputs'],
       ...['--ro-bind', place.uploads, '/tmp/uploads', '--ro-bind', job.code, '/app', '--chdir', '/app'],
-      ...exits.flatMap(({ socket }) => ['--bind', socket, `${ownPlace}/${path.basename(socket)}`]),
+      ...exits.flatMap(({ name, at }) => ['--bind', String(at), `${ownPlace}/${name}`]),
       ...['--remount-ro', '/'],
-      ...Object.entries({ ...environment, ...environmentOf(exits), ...job.env }).flatMap(([name, value]) => [
-        '--setenv',
-        name,
-        value,
-      ]),
+      ...Object.entries({ ...environment, ...exitEnvironment(exits.map(inside)), ...job.env }).flatMap(
+        ([name, value]) => ['--setenv', name, value],
+      ),
     ];
     if (jail.some((arg) => arg.includes('\0'))) throw new SandboxFault('The environment holds a NUL character.');
     const collects = job.outputs_bytes !== undefined;
-    const inside = [
+    const program = [
       ...[programs.prlimit, `--nproc=${job.limits.processes}`, '--'],
       ...(exits.length > 0 ? [programs.python, '-I', `${ownPlace}/forward.py`, ...exits.map(forwarded), '--'] : []),
       ...[programs.sh, '-c', ...(collects ? [collecting, job.command] : [job.command])],
@@ -72,7 +70,7 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
         ? [programs.setpriv, `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups', '--inh-caps=-all', '--']
         : []),
       ...[programs.prlimit, ...limitsOf(job), '--'],
-      ...[programs.bwrap, '--args', '3', '--', ...inside],
+      ...[programs.bwrap, '--args', '3', '--', ...program],
     ];
     const [command, ...args] = group
       ? [programs.sh, '-c', joining, programs.sh, ...group.procs, '--', ...outside]
@@ -83,6 +81,7 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
         args,
         env: {},
         cwd: '/',
+        stdin: job.stdin?.('/tmp/uploads') ?? '',
         inputs: [jail.join('\0')],
         reads_bytes: job.outputs_bytes,
         measure: group?.measure,
@@ -102,12 +101,12 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
   };
 }
 
-function forwarded({ port, socket }: Exit): string {
-  return `${port}=${ownPlace}/${path.basename(socket)}`;
+function inside({ name }: Exit) {
+  return { name, port: insidePorts[name] };
 }
 
-function environmentOf(exits: Exit[]): Record<string, string> {
-  return Object.assign({}, ...exits.map(({ port, env }) => env(`http://127.0.0.1:${port}`))) as Record<string, string>;
+function forwarded({ name }: Exit): string {
+  return `${insidePorts[name]}=${ownPlace}/${name}`;
 }
 
 /** Joins control groups, and becomes the program that follows. */

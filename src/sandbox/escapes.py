@@ -38,11 +38,6 @@ def _():
     return holds_secret(given["file"])
 
 
-@attempt("symlinks")
-def _():
-    return holds_secret("link")
-
-
 @attempt("writing to its code")
 def _():
     with open("new", "w"):

@@ -3,7 +3,7 @@ import { copyFile, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Job, Limits, Sandbox } from './job.ts';
+import { SandboxFault, type Job, type Limits, type Sandbox } from './job.ts';
 
 /** Whether a sandbox holds what it promises: each is tried at the start of a worker, and one that does not is not used. */
 
@@ -39,7 +39,9 @@ export async function findEscapes(
   try {
     await writeFile(file, secret, { mode: 0o644 });
     await writeFile(json, JSON.stringify({ secret }), { mode: 0o644 });
-    await symlink(file, path.join(code, 'link'));
+    await mkdir(path.join(folder, 'linked'));
+    await symlink(file, path.join(folder, 'linked', 'link'));
+    await writeFile(path.join(folder, 'linked', 'read.mjs'), reading);
     for (const name of ['escapes.py', 'escapes.mjs'])
       await copyFile(path.join(import.meta.dirname, name), path.join(code, name));
     await writeFile(
@@ -70,8 +72,8 @@ type Way = (sandbox: Pick<Sandbox, 'run'>, code: string, given: string) => Promi
 
 function waysOf(languages: Sandbox['languages']): Way[] {
   if (!languages.includes('python'))
-    return [probe('node escapes.mjs'), hoard('node hoard.mjs'), endless('node loop.mjs')];
-  return [probe('python3 escapes.py'), hoard(`python3 -c "${hoarding}"`), daemon, endless('node loop.mjs')];
+    return [probe('node escapes.mjs'), linked, hoard('node hoard.mjs'), endless('node loop.mjs')];
+  return [probe('python3 escapes.py'), linked, hoard(`python3 -c "${hoarding}"`), daemon, endless('node loop.mjs')];
 }
 
 /** Several processes, none of which alone has too much. */
@@ -80,13 +82,28 @@ const hoarding =
 
 function probe(command: string): Way {
   return async (sandbox, code, given) => {
-    const { ended, exit_code, stdout, stderr } = await sandbox.run({ command, code, stdin: given, limits });
+    const { ended, exit_code, stdout, stderr } = await sandbox.run({ command, code, stdin: () => given, limits });
     if (ended !== 'exited' || exit_code !== 0) {
       throw new Error(`its probe ended (${ended}, ${exit_code}): ${stderr.text.trim().slice(-300)}`);
     }
     return JSON.parse(stdout.text) as string[];
   };
 }
+
+const reading =
+  "import { readFileSync } from 'node:fs'; console.log(readFileSync(new URL('link', import.meta.url), 'utf8'));";
+
+/** A link among its code to a file of the host. A driver may refuse to run such code. */
+const linked: Way = async (sandbox, code, given) => {
+  const { secret } = JSON.parse(given) as { secret: string };
+  try {
+    const job = { command: 'node read.mjs', code: path.join(path.dirname(code), 'linked'), limits };
+    return (await sandbox.run(job)).stdout.text.includes(secret) ? ['symlinks'] : [];
+  } catch (error) {
+    if (error instanceof SandboxFault) return [];
+    throw error;
+  }
+};
 
 function hoard(command: string): Way {
   return async (sandbox, code) => {

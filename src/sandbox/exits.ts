@@ -1,6 +1,6 @@
 import { chmod } from 'node:fs/promises';
 import { createServer as createHttpServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import path from 'node:path';
 import { pipeline } from 'node:stream';
 import { EgressBlockedError, type GuardedConnect } from '../fetch/index.ts';
@@ -20,27 +20,29 @@ export type Network = {
 };
 
 export type Exit = {
-  socket: string;
-  /** Of 127.0.0.1, inside. */
-  port: number;
-  env: (url: string) => Record<string, string>;
+  name: keyof typeof insidePorts;
+  /** A path, or a port of 127.0.0.1. */
+  at: string | number;
 };
 
-const ports = { gateway: 8000, proxy: 8001 };
+/** Of 127.0.0.1, inside a jail. */
+export const insidePorts = { gateway: 8000, proxy: 8001 };
 const mostConnections = 100;
 const webPorts = [80, 443];
 
-/** Opens what the job needs in its folder. `close` hangs up on everything. */
+/**
+ * Opens what the job needs: sockets in `folder`, or without one ports of 127.0.0.1, for what has the network of this machine.
+ * `close` hangs up on everything.
+ */
 export async function openExits(
   network: Network,
   { callsGateway, hosts = [] }: Pick<Job, 'callsGateway' | 'hosts'>,
-  folder: string,
-): Promise<{ sockets: Exit[]; close: () => Promise<void> }> {
+  folder?: string,
+): Promise<{ exits: Exit[]; close: () => Promise<void> }> {
   const open: { server: Server; living: Set<Socket> }[] = [];
-  const sockets: Exit[] = [];
+  const exits: Exit[] = [];
 
-  async function add(name: keyof typeof ports, server: Server, env: Exit['env']): Promise<void> {
-    const socket = path.join(folder, name);
+  async function add(name: Exit['name'], server: Server): Promise<void> {
     const living = new Set<Socket>();
     server.maxConnections = mostConnections;
     server.on('connection', (one: Socket) => {
@@ -48,20 +50,16 @@ export async function openExits(
       one.once('close', () => living.delete(one));
     });
     open.push({ server, living });
+    const socket = folder && path.join(folder, name);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(socket, resolve);
+      if (socket) server.listen(socket, resolve);
+      else server.listen(0, '127.0.0.1', resolve);
     });
     // The folder is what keeps others out.
-    await chmod(socket, 0o666);
-    sockets.push({ socket, port: ports[name], env });
+    if (socket) await chmod(socket, 0o666);
+    exits.push({ name, at: socket ?? (server.address() as AddressInfo).port });
   }
-
-  if (callsGateway) {
-    await add('gateway', toGateway(network), (url) => ({ ORCHAGENT_GATEWAY_URL: url, ORCHAGENT_API_URL: url }));
-  }
-  const callable = hosts.filter((host) => isAllowed(network.allowed, host));
-  if (callable.length > 0) await add('proxy', toHosts(network, callable), proxyEnvironment);
 
   async function close(): Promise<void> {
     for (const { server, living } of open) {
@@ -70,17 +68,31 @@ export async function openExits(
     }
   }
 
-  return { sockets, close };
+  try {
+    if (callsGateway) await add('gateway', toGateway(network));
+    const callable = hosts.filter((host) => isAllowed(network.allowed, host));
+    if (callable.length > 0) await add('proxy', toHosts(network, callable));
+    return { exits, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** How a program finds the exits, by the port that each has for it. */
+export function exitEnvironment(exits: { name: Exit['name']; port: number }[]): Record<string, string> {
+  const environments = exits.map(({ name, port }) => {
+    const url = `http://127.0.0.1:${port}`;
+    if (name === 'gateway') return { ORCHAGENT_GATEWAY_URL: url, ORCHAGENT_API_URL: url };
+    const own = '127.0.0.1,localhost';
+    return { HTTP_PROXY: url, HTTPS_PROXY: url, NO_PROXY: own, http_proxy: url, https_proxy: url, no_proxy: own };
+  });
+  return Object.assign({}, ...environments) as Record<string, string>;
 }
 
 /** Of what an agent names, what the operator does not allow. */
 export function refusedHosts({ allowed }: Pick<Network, 'allowed'>, hosts: string[]): string[] {
   return hosts.filter((host) => !isAllowed(allowed, host));
-}
-
-function proxyEnvironment(url: string): Record<string, string> {
-  const mine = '127.0.0.1,localhost';
-  return { HTTP_PROXY: url, HTTPS_PROXY: url, NO_PROXY: mine, http_proxy: url, https_proxy: url, no_proxy: mine };
 }
 
 function isAllowed(allowed: string[], host: string): boolean {

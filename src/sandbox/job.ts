@@ -14,8 +14,8 @@ export type Limits = {
   output_bytes: number;
 };
 
-/** A file of the host, given under a name in /tmp/uploads. */
-export type Upload = { name: string; path: string };
+/** A file that is given under a name in /tmp/uploads; `write` makes it at a path of the host. */
+export type Upload = { name: string; write: (path: string) => Promise<void> };
 
 /** A file that a job has left in /tmp/outputs; its name may hold slashes. */
 export type OutputFile = { name: string; content: Buffer };
@@ -26,7 +26,8 @@ export type Job = {
   /** A folder of the host, given read-only as /app. */
   code: string;
   uploads?: Upload[];
-  stdin?: string;
+  /** Made of the folder in which the job finds its uploads. */
+  stdin?: (uploadsAt: string) => string;
   env?: Record<string, string>;
   limits: Limits;
   /** Hosts, perhaps with a port, that it may call beside the house's own API. */
@@ -35,6 +36,8 @@ export type Job = {
   callsGateway?: boolean;
   /** Bytes of files in /tmp/outputs that are brought back together; none unless given. */
   outputs_bytes?: number;
+  /** Awaited when all is ready, before its process begins. What it throws is thrown. */
+  beforeStart?: () => Promise<void>;
   signal?: AbortSignal;
   /** Hears what it prints, as it comes, up to what is kept. */
   onOutput?: (stream: 'stdout' | 'stderr', text: string) => void;

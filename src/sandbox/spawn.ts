@@ -12,6 +12,7 @@ export type Started = {
   /** The whole of it. */
   env: Record<string, string>;
   cwd: string;
+  stdin: string;
   /** Written to the descriptors from 3 on. */
   inputs?: string[];
   /** Bytes that are read from the descriptor after those. */
@@ -42,9 +43,10 @@ const closing_ms = 2_000;
  * @throws the error of `spawn` when there is no such program, and `signal.reason` when cancelled, once all has ended.
  */
 export async function runProcess(
-  { command, args, env, cwd, inputs = [], reads_bytes, measure, killRest }: Started,
-  { stdin = '', limits, signal, onOutput }: Pick<Job, 'stdin' | 'signal' | 'onOutput'> & { limits: Limits },
+  { command, args, env, cwd, stdin, inputs = [], reads_bytes, measure, killRest }: Started,
+  { limits, signal, beforeStart, onOutput }: Pick<Job, 'limits' | 'signal' | 'beforeStart' | 'onOutput'>,
 ): Promise<Ran> {
+  await beforeStart?.();
   signal?.throwIfAborted();
   const began = performance.now();
   const extra = [...inputs, ...(reads_bytes === undefined ? [] : [''])].map(() => 'pipe' as const);

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { chownSync, lstatSync, mkdirSync } from 'node:fs';
-import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import type { Upload } from './job.ts';
@@ -44,7 +44,7 @@ export async function takeWorkspace(root: string): Promise<Workspace> {
     await mkdir(job, { mode: 0o700 });
     await mkdir(into, { mode: 0o755 });
     handOver(job);
-    for (const { name, path: from } of uploads) await copyFile(from, path.join(into, path.basename(name)));
+    for (const { name, write } of uploads) await write(path.join(into, path.basename(name)));
     return { id, folder: job, uploads: into };
   }
 

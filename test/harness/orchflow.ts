@@ -7,6 +7,7 @@ import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/wo
 import { sql } from 'kysely';
 import { pino } from 'pino';
 import { inject } from 'vitest';
+import { createCodeActivities } from '../../activities/code-runs.ts';
 import { createActivities } from '../../activities/index.ts';
 import { createDb } from '../../db/index.ts';
 import { createApp } from '../../src/app.ts';
@@ -14,7 +15,8 @@ import { startAppDeps } from '../../src/deps.ts';
 import { loadConfig } from '../../src/config.ts';
 import { listen } from '../../src/http/listen.ts';
 import { dataConverter } from '../../src/temporal/client.ts';
-import { startWorkerDeps } from '../../src/worker-deps.ts';
+import { startCodeRuntime } from '../../src/code/runtime.ts';
+import { codeDepsOf, startWorkerDeps } from '../../src/worker-deps.ts';
 import { workerOptions } from '../../src/temporal/worker-options.ts';
 import { workflowBundle } from '../../src/temporal/workflow-bundle.ts';
 import { assertNothingLeaked } from './canaries.ts';
@@ -51,6 +53,8 @@ export async function createEnvironment(overrides: Environment = {}): Promise<En
     PORT: '0',
     LOG_LEVEL: 'warn',
     REMIND_EVERY_MIN_SECONDS: '1',
+    // What is tried of it takes a second of each worker.
+    SANDBOX_DRIVER: 'none',
     FILES_DIR: path.join(tmpdir(), `orchflow-files-${new URL(DATABASE_URL).pathname.slice(1)}`),
     ...overrides,
   };
@@ -134,11 +138,25 @@ async function startWorker(env: Environment) {
     taskQueue: config.TEMPORAL_TASK_QUEUE,
     activities: createActivities(deps),
   });
-  const running = worker.run();
+  const running = [worker.run()];
+  const code = config.SANDBOX_DRIVER === 'none' ? undefined : await startCodeRuntime(config, { ...deps, log });
+  const codeWorker =
+    code?.runtime &&
+    (await Worker.create({
+      ...workerOptions(config.SANDBOX_PLACES),
+      shutdownGraceTime: 0,
+      dataConverter: dataConverter(config),
+      connection,
+      taskQueue: `${config.TEMPORAL_TASK_QUEUE}-code`,
+      activities: createCodeActivities(codeDepsOf(config, deps, code.runtime)),
+    }));
+  if (codeWorker) running.push(codeWorker.run());
   return {
     async stop() {
       worker.shutdown();
-      await running;
+      codeWorker?.shutdown();
+      await Promise.all(running);
+      await code?.close();
       await close();
       await connection.close();
     },

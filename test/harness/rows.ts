@@ -3,9 +3,9 @@ import type { Db } from '../../db/index.ts';
 import type { Database } from '../../db/schema.ts';
 import { until } from './client.ts';
 
-// Without the outbox, what is to be looked at and what is to be taken away, which empty themselves, and without the count of requests.
+// Without the outbox, what is to be looked at and what is to be taken away, which empty themselves, without what workers say of themselves, and without the count of requests.
 const tables: Record<
-  Exclude<keyof Database, 'outbox' | 'assignment_looks' | 'rate_limits' | 'gone_documents'>,
+  Exclude<keyof Database, 'outbox' | 'assignment_looks' | 'rate_limits' | 'gone_documents' | 'code_workers'>,
   true
 > = {
   accounts: true,
@@ -47,6 +47,9 @@ const tables: Record<
   knowledge_bases: true,
   documents: true,
   chunks: true,
+  bundles: true,
+  code_runs: true,
+  code_files: true,
 };
 
 /** How many rows each table has: equal before and after a request that must leave nothing. */

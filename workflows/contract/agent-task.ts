@@ -8,6 +8,8 @@ const faultsOfAnswers = [
   'LlmEmptyAnswer',
   'LlmMalformedCall',
   'LlmTooManyCalls',
+  'CodeFailed',
+  'CodeInterrupted',
 ];
 
 export function isFaultOfAnswer(type: string | null | undefined): boolean {

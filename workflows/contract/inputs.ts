@@ -64,8 +64,10 @@ export type AgentRunInput = Pick<RunPolicies, 'gate_policy'> & {
   run_id: string;
   agent: { name: string; model: string | null };
   require_approval: boolean;
-  /** What the turns of its model may take for one output, together. */
+  /** What the turns of its model may take for one output, together; or its code. */
   timeout_seconds: number;
+  /** Given where code makes the output. `on_interrupted`: what happens when its worker was lost and it may not be run again. */
+  code?: { on_interrupted: 'fail' | 'ask' };
   has_webhook: boolean;
   on_budget?: 'gate' | 'fail';
   /** 1, and one more each time that the run is tried again. */

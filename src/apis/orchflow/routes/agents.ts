@@ -23,8 +23,9 @@ function agentLinks(agent_id = '/agent_id') {
   return links({ agent_id }, 'getAgent', 'updateAgent', 'listAgentVersions', 'deleteAgent');
 }
 
-function toWire({ spec, ...agent }: AgentVersion): z.infer<typeof agentSchema> {
-  return { ...agent, ...spec };
+function toWire({ spec, code_hash: _, entrypoint: __, ...agent }: AgentVersion): z.infer<typeof agentSchema> {
+  const { package: ___, ...said } = spec;
+  return { ...agent, ...said };
 }
 
 const create = route({

@@ -17,8 +17,9 @@ export const agentsRouter = createRouter();
 const params = z.object({ agent_id: id });
 const tags = ['OrchStack agents'];
 
-function toWire({ spec, ...agent }: AgentVersion): z.infer<typeof agentSchema> {
-  return { ...agent, ...spec };
+function toWire({ spec, code_hash: _, entrypoint: __, ...agent }: AgentVersion): z.infer<typeof agentSchema> {
+  const { package: ___, ...said } = spec;
+  return { ...agent, ...said };
 }
 
 const create = route({

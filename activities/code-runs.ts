@@ -1,0 +1,169 @@
+import { ApplicationFailure, Context } from '@temporalio/activity';
+import {
+  beginCodeRun,
+  endCodeRun,
+  findCodeRun,
+  listCodeInputs,
+  noteErrorCode,
+  type EndedCode,
+} from '../db/code-runs.ts';
+import type { CodeFault, CodeRun, CodeTerms } from '../db/schema.ts';
+import type { Work } from '../db/work.ts';
+import { mintRunKey } from '../src/accounts/run-keys.ts';
+import { environmentOf } from '../src/code/environment.ts';
+import { NoSuchInput, uploadsOf } from '../src/code/inputs.ts';
+import { readOutput, stdinOf } from '../src/code/contract.ts';
+import type { CodeRuntime } from '../src/code/runtime.ts';
+import { BundleFault } from '../src/code/zip.ts';
+import { NoSuchFile } from '../src/files/store.ts';
+import { SandboxFault } from '../src/sandbox/index.ts';
+import { asTried } from '../workflows/contract/completion.ts';
+import type { Progress } from '../workflows/contract/states.ts';
+import { completeAgentRun, type AgentTurn } from './agent-runs.ts';
+import { atWork, keep } from './at-work.ts';
+import type { ActivityDeps } from './deps.ts';
+import { createToolActivities } from './tools.ts';
+
+/** Code of people, run by the workers that have a sandbox for it. */
+
+export type CodeDeps = ActivityDeps & { code: CodeRuntime };
+
+type RunCode = {
+  run_id: string;
+  task_id: string;
+  attempt: number;
+  /** Its output completes the run. */
+  completes?: boolean;
+  progress?: Progress;
+};
+
+/** A worker that is lost again and again is no reason to try for ever. */
+const mostTries = 5;
+/** A key outlives the code that it is for by this: its last call may be under way. */
+const keyGrace_ms = 30_000;
+
+/** What is polled for on the task queue of code: `callTool` of tools that need the sandbox. */
+export function createCodeActivities(deps: CodeDeps) {
+  return {
+    ...createToolActivities(deps),
+    runCode(input: RunCode) {
+      const progress = input.progress && asTried(input.progress, Context.current().info.attempt);
+      const asked = { ...input, progress };
+      return atWork(deps, asked, [], async (work) => completeAgentRun(deps, asked, await runCode(deps, asked, work)));
+    },
+  };
+}
+
+/**
+ * Runs the code of an agent once, and keeps its output, and what it has printed, before anything else. After a crash of its worker
+ * it is run again only where it says that it may be.
+ * @throws `CodeFailed` when it gave no output, `CodeInterrupted` when it may not be run again.
+ */
+async function runCode(deps: CodeDeps, { run_id, task_id, attempt }: RunCode, work: Work): Promise<AgentTurn> {
+  const { db } = deps;
+  const code = work.run.agent_run?.code;
+  if (!code) throw ApplicationFailure.nonRetryable('it has no code.', 'CodeFailed');
+  const call_id = `${run_id}/${task_id}/run_code/${attempt}`;
+  const before = await findCodeRun(db, call_id);
+  const isDone = before && before.ended !== null && before.ended !== 'interrupted' && before.ended !== 'cancelled';
+  const done = isDone ? before : await runOnce(deps, { call_id, task_id, code, work, before });
+  const { fault, output_id } = done;
+  if (fault || attempt > 1) await keep(() => noteErrorCode(db, run_id, fault?.code ?? null));
+  if (!fault) return { output_id: output_id!, warnings: warningsOf(done) };
+  throw ApplicationFailure.nonRetryable(fault.message, done.ended === 'interrupted' ? 'CodeInterrupted' : 'CodeFailed');
+}
+
+type Once = { call_id: string; task_id: string; code: CodeTerms; work: Work; before: CodeRun | undefined };
+
+async function runOnce(deps: CodeDeps, { call_id, task_id, code, work, before }: Once): Promise<CodeRun> {
+  const { db, code: runtime } = deps;
+  const { run_id, account_id, mode } = work.run;
+  if (before) {
+    const ended = await keep(() => endCodeRun(db, before, interrupted));
+    if (!code.idempotent || before.try >= mostTries) return ended;
+  }
+  const wall_ms = work.run.agent_run!.timeout_seconds * 1_000;
+  const { key_id, key: service_key } = await mintRunKey(db, { account_id, run_id, mode }, wall_ms + keyGrace_ms);
+  const row = { call_id, try: (before?.try ?? 0) + 1, run_id, task_id, worker_id: runtime.worker_id, key_id };
+  let hasBegun = false;
+  const begin = async () => {
+    if (!(await beginCodeRun(db, row))) throw new Error('Another worker has begun it.');
+    hasBegun = true;
+  };
+  try {
+    const ended = await inSandbox(deps, { code, work, wall_ms, service_key, begin });
+    if (!hasBegun) await begin();
+    return await keep(() => endCodeRun(db, row, ended));
+  } catch (error) {
+    const { cancellationSignal } = Context.current();
+    // Of a worker that shuts down, or was taken for dead, another finds the row as it is.
+    const isOver = !cancellationSignal.aborted || (cancellationSignal.reason as Error).message === 'CANCELLED';
+    if (hasBegun && isOver) await keep(() => endCodeRun(db, row, cancellationSignal.aborted ? cancelled : unstarted));
+    throw error;
+  }
+}
+
+type InSandbox = { code: CodeTerms; work: Work; wall_ms: number; service_key: string; begin: () => Promise<void> };
+
+async function inSandbox(deps: CodeDeps, { code, work, wall_ms, service_key, begin }: InSandbox): Promise<EndedCode> {
+  const { sandbox, bundles, limits } = deps.code;
+  const { run_id, account_id, agents, task, agent_run } = work.run;
+  const files = await listCodeInputs(deps.db, run_id);
+  const deadline_ms = Date.now() + wall_ms;
+  try {
+    const outcome = await bundles.withBundle(code.code_hash, (folder) =>
+      sandbox.run({
+        command: code.command,
+        code: folder,
+        uploads: uploadsOf(deps, files),
+        stdin: (uploadsAt) => stdinOf(task, files, uploadsAt),
+        env: environmentOf({ run_id, account_id, service_key, deadline_ms, code, model: agents[0]?.model ?? null }),
+        limits: { ...limits, wall_ms },
+        hosts: code.hosts,
+        callsGateway: true,
+        beforeStart: begin,
+        signal: Context.current().cancellationSignal,
+      }),
+    );
+    return { ...outcome, ...readOutput(outcome, { ...limits, wall_ms }, agent_run?.output_schema ?? null) };
+  } catch (error) {
+    const why = setupFault(error);
+    if (why === undefined) throw error;
+    return { ...unstarted, fault: { code: 'SANDBOX_ERROR', category: 'setup_error', message: why } };
+  }
+}
+
+/** Why code could not be begun, however often it is tried; undefined of what another try may mend. */
+function setupFault(error: unknown): string | undefined {
+  if (error instanceof NoSuchFile) return 'its bundle is not there any more. Send it again.';
+  if (error instanceof NoSuchInput || error instanceof BundleFault || error instanceof SandboxFault)
+    return error.message;
+  return undefined;
+}
+
+const nothing = { text: '', is_cut: false };
+
+const unseen = { exit_code: null, wall_ms: null, cpu_ms: null, stdout: nothing, stderr: nothing, output: null };
+
+/** Of a try whose end nobody saw. */
+const interrupted: EndedCode = {
+  ...unseen,
+  ended: 'interrupted',
+  fault: {
+    code: 'SANDBOX_ERROR',
+    category: null,
+    message: 'what ran its code was lost in the middle, and it does not say that it may be run again (`idempotent`).',
+  },
+};
+
+const cancelled: EndedCode = { ...unseen, ended: 'cancelled', fault: null };
+
+const unstarted: EndedCode = {
+  ...unseen,
+  ended: 'exited',
+  fault: { code: 'SANDBOX_ERROR', category: 'setup_error', message: 'its sandbox could not be started.' },
+};
+
+function warningsOf({ stderr_is_cut }: CodeRun): string[] {
+  return stderr_is_cut ? ['What its code wrote to stderr was cut: only the end of it is kept.'] : [];
+}

@@ -1,0 +1,101 @@
+import type { CodeInput } from '../../db/code-runs.ts';
+import type { CodeFault, JsonSchema } from '../../db/schema.ts';
+import { checkerOf, inWords } from '../agents/schema-check.ts';
+import type { Limits, Outcome } from '../sandbox/index.ts';
+import { inputNames } from './inputs.ts';
+
+/** What code is given, and what it must give: JSON on stdin, JSON on stdout. */
+
+/**
+ * The input, as the code reads it: the object that was given, or `{"input": …}` of a text. With files it is the manifest of the
+ * files, and the object is its `metadata`.
+ */
+export function stdinOf(input: string, files: CodeInput[], uploadsAt: string): string {
+  const given = objectOf(input) ?? { input };
+  if (files.length === 0) return JSON.stringify(given);
+  const names = inputNames(files);
+  const manifest = files.map(({ name, media_type, size }, index) => ({
+    path: `${uploadsAt}/${names[index]!}`,
+    original_name: name,
+    content_type: media_type,
+    size_bytes: size,
+  }));
+  return JSON.stringify({ files: manifest, metadata: given });
+}
+
+function objectOf(text: string): object | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Of a message that is shown: the rest is in stderr. */
+const longestWords = 500;
+
+/** The output that code has given, as JSON; or why it has given none. */
+export function readOutput(
+  outcome: Outcome,
+  limits: Limits,
+  schema: JsonSchema | null,
+): { output: string | null; fault: CodeFault | null } {
+  const fault = faultOf(outcome, limits);
+  if (fault) return { output: null, fault };
+  let value: unknown;
+  try {
+    value = JSON.parse(outcome.stdout.text.trim(), revive);
+  } catch (error) {
+    const seen = outcome.stdout.text.trim() ? `: ${(error as Error).message}` : ', but nothing.';
+    return failed(`what its code printed to stdout is no JSON${seen}`);
+  }
+  const faults = schema ? checkerOf(schema)(value) : [];
+  if (faults.length > 0) {
+    const words = faults.slice(0, 10).map(inWords).join('; ');
+    return failed(`the output of its code does not fit the output schema: ${words}`, { code: 'INVALID_OUTPUT' });
+  }
+  return { output: JSON.stringify(value), fault: null };
+}
+
+function failed(message: string, more: Partial<CodeFault> = {}): { output: null; fault: CodeFault } {
+  const words = message.slice(0, longestWords).toWellFormed();
+  return { output: null, fault: { code: 'SANDBOX_ERROR', category: 'code_error', message: words, ...more } };
+}
+
+function faultOf({ ended, exit_code, stdout, stderr }: Outcome, limits: Limits): CodeFault | undefined {
+  const fail = (message: string, more?: Partial<CodeFault>) => failed(message, more).fault;
+  const mib = (bytes: number) => `${Math.round(bytes / 1024 / 1024)} MiB`;
+  if (ended === 'time') {
+    return fail(`its code timed out after ${limits.wall_ms / 1_000} seconds.`, {
+      code: 'SANDBOX_TIMEOUT',
+      category: null,
+    });
+  }
+  if (ended === 'memory') return fail(`its code used more than ${mib(limits.memory_bytes)} of memory.`);
+  if (ended === 'output') return fail(`its code printed far more than ${limits.output_bytes} bytes.`);
+  if (ended === 'killed') return fail('its code was ended by a signal.');
+  if (exit_code !== 0) {
+    const category = isOfSetup(exit_code, stderr.text) ? 'setup_error' : 'code_error';
+    return fail(`its code ended with exit code ${exit_code}${lastLine(stderr.text)}`, { category });
+  }
+  if (stdout.is_cut) return fail(`its code printed more than ${limits.output_bytes} bytes to stdout.`);
+  return undefined;
+}
+
+/** Whoever has written the code has forgotten a part of it. */
+function isOfSetup(exit_code: number | null, stderr: string): boolean {
+  if (exit_code === 126 || exit_code === 127) return true;
+  return /ModuleNotFoundError|ERR_MODULE_NOT_FOUND|Cannot find module|can't open file/.test(stderr);
+}
+
+function lastLine(stderr: string): string {
+  const line = stderr.trim().split('\n').at(-1)?.trim();
+  return line ? `: ${line.slice(0, 300)}` : '.';
+}
+
+/** For `JSON.parse`: without `__proto__`, and with texts that Postgres can store. */
+function revive(key: string, value: unknown): unknown {
+  if (key === '__proto__') return undefined;
+  return typeof value === 'string' ? value.replaceAll('\u0000', '').toWellFormed() : value;
+}

@@ -1,0 +1,125 @@
+import { accessSync, constants } from 'node:fs';
+import { copyFile, mkdir, readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { exitEnvironment, openExits, type Exit, type Network } from './exits.ts';
+import { SandboxFault, type Ended, type Job, type Limits, type Outcome, type Sandbox } from './job.ts';
+import { runProcess, type Ran } from './spawn.ts';
+import { handOver, isRoot, nobody, type Workspace } from './workspace.ts';
+
+/**
+ * JavaScript and TypeScript in deno, which asks its permissions at every call: for machines that have no namespaces. A job reads
+ * its code and its uploads, writes nothing, starts nothing, and calls what leads out. A worker that is root gives that up first.
+ */
+
+export type DenoSettings = {
+  workspace: Workspace;
+  /** Where deno is; undefined: in the PATH. */
+  program: string | undefined;
+  network: Network;
+  environment: Record<string, string | undefined>;
+};
+
+/** The heap of JavaScript is so much of the memory; what is beside it the watch sees. */
+const heapShare = 0.75;
+
+/** @throws Error when there is no deno. */
+export async function createDeno({ workspace, program, network, environment }: DenoSettings): Promise<Sandbox> {
+  const deno = program ?? findIn(environment.PATH, 'deno');
+  const setpriv = isRoot ? findIn('/usr/bin:/bin', 'setpriv') : undefined;
+  const own = path.join(workspace.folder, 'deno');
+  const start = path.join(own, 'start.mjs');
+  await mkdir(own, { recursive: true, mode: 0o755 });
+  await copyFile(path.join(import.meta.dirname, 'start-in-deno.mjs'), start);
+  // Nobody's, so that it may keep there what it has compiled; a job itself writes nothing.
+  await mkdir(path.join(own, 'cache'), { recursive: true, mode: 0o700 });
+  handOver(path.join(own, 'cache'));
+
+  async function run(job: Job): Promise<Outcome> {
+    const { file, args } = programOf(job.command);
+    if (job.outputs_bytes !== undefined)
+      throw new SandboxFault('No files can be left here: this sandbox lets nothing be written.');
+    await requireNoLinks(job.code);
+    const place = await workspace.makeJob(job.uploads ?? []);
+    const { exits, close } = await openExits(network, job);
+    const options = [
+      ...['run', '--quiet', '--no-prompt', '--no-remote', '--no-npm', '--no-config', '--no-lock', '--cached-only'],
+      ...['--node-modules-dir=none', '--deny-run', '--deny-ffi', '--deny-sys', '--deny-write', '--deny-import'],
+      ...['--allow-env', `--allow-read=${[job.code, place.uploads, start].map(escaped).join(',')}`],
+      ...(exits.length > 0 ? [`--allow-net=${exits.map(({ at }) => `127.0.0.1:${at}`).join(',')}`] : []),
+      `--v8-flags=--max-old-space-size=${heapMb(job.limits)}`,
+      ...[start, path.join(job.code, file), ...args],
+    ];
+    const asNobody = setpriv ? [setpriv, `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups', '--'] : [];
+    const [command, ...rest] = [...asNobody, deno, ...options];
+    const env = { ...quiet, DENO_DIR: path.join(own, 'cache'), ...environmentOf(exits), ...job.env };
+    try {
+      const ran = await runProcess(
+        { command: command!, args: rest, env, cwd: job.code, stdin: job.stdin?.(place.uploads) ?? '' },
+        job,
+      );
+      const { read: _, ...outcome } = ran;
+      const ended = endOf(ran);
+      return { ...outcome, ended, exit_code: ended === 'exited' ? ran.exit_code : null, files: [] };
+    } finally {
+      await close();
+      await workspace.removeJob(place.folder);
+    }
+  }
+
+  return {
+    driver: 'deno',
+    languages: ['javascript'],
+    run,
+    close: () => workspace.close(),
+  };
+}
+
+const quiet = { NO_COLOR: '1', DENO_NO_UPDATE_CHECK: '1', DENO_NO_PROMPT: '1', HOME: '/tmp', LANG: 'C.UTF-8' };
+
+function environmentOf(exits: Exit[]): Record<string, string> {
+  return exitEnvironment(exits.map(({ name, at }) => ({ name, port: Number(at) })));
+}
+
+function findIn(places: string | undefined, name: string): string {
+  for (const folder of (places ?? '').split(path.delimiter).filter(path.isAbsolute)) {
+    try {
+      accessSync(path.join(folder, name), constants.X_OK);
+      return path.join(folder, name);
+    } catch {
+      // It may be in another.
+    }
+  }
+  throw new Error(`${name} is not installed`);
+}
+
+/** `node main.mjs a b`: there is no shell. @throws SandboxFault for anything else. */
+function programOf(command: string): { file: string; args: string[] } {
+  const [, quoted, plain, rest = ''] =
+    /^(?:node|deno(?: run)?)\s+(?:'([^']+)'|([\w./-]+))((?:\s+[\w./=:,@+-]+)*)$/.exec(command.trim()) ?? [];
+  const file = path.normalize(quoted ?? plain ?? '');
+  if (!/\.[mc]?[jt]s$/.test(file) || path.isAbsolute(file) || file.startsWith('..')) {
+    throw new SandboxFault(`This server runs JavaScript only, as "node FILE", and this is "${command.slice(0, 100)}".`);
+  }
+  return { file, args: rest.split(/\s+/).filter(Boolean) };
+}
+
+/** deno follows links out of what it may read. @throws SandboxFault */
+async function requireNoLinks(folder: string): Promise<void> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  if (entries.some((entry) => entry.isSymbolicLink())) throw new SandboxFault('There is a link among the code.');
+}
+
+/** A comma separates paths, and is itself where it is doubled. */
+function escaped(file: string): string {
+  return file.replaceAll(',', ',,');
+}
+
+function heapMb({ memory_bytes }: Limits): number {
+  return Math.floor((memory_bytes * heapShare) / 1024 / 1024);
+}
+
+/** V8 ends the process when its heap is full. */
+function endOf({ ended, exit_code, stderr }: Ran): Ended {
+  const isFull = (ended === 'killed' || exit_code !== 0) && /out of memory/i.test(stderr.text);
+  return isFull ? 'memory' : ended;
+}
