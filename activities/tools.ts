@@ -178,7 +178,13 @@ async function runTool(
     }
     const args = argumentsOf(given);
     if (require_approval && !approved_at) throw new ToolError('Nobody has approved this call, and it was not made.');
-    const text = await tool.run(args, { account_id: run.account_id, signal, idempotency_key: call_id });
+    const text = await tool.run(args, {
+      account_id: run.account_id,
+      run_id,
+      task_id,
+      signal,
+      idempotency_key: call_id,
+    });
     return { text: resultText(text), is_error: false };
   } catch (error) {
     cancellationSignal.throwIfAborted();

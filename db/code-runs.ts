@@ -120,11 +120,12 @@ export async function listCodeInputs(db: Db, run_id: string): Promise<CodeInput[
   return rows;
 }
 
-/** Notes a file that a call of run_code has left. */
+/** Notes a file that a call of run_code has left; after a crash, the one that it has left then. */
 export async function insertCodeFile(db: Db, file: CodeInput & { call_id: string; run_id: string }): Promise<void> {
+  const { file_id, media_type, size } = file;
   await db
     .insertInto('code_files')
     .values(file)
-    .onConflict((conflict) => conflict.doNothing())
+    .onConflict((conflict) => conflict.columns(['call_id', 'name']).doUpdateSet({ file_id, media_type, size }))
     .execute();
 }

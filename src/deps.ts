@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { createDb } from '../db/index.ts';
 import { createLiveSender, type LiveSender } from '../db/live.ts';
 import { managedModels, offersManaged } from './agents/managed.ts';
+import { runCodeTool } from './code/run-code-tool.ts';
 import type { Config } from './config.ts';
 import { createRunEngine } from './engine.ts';
 import { createGuardedFetch } from './fetch/index.ts';
@@ -89,7 +90,7 @@ export function startAppDeps({ config, log, version }: { config: Config; log: Lo
     fetch: guarded.fetch,
     checkAddress: guarded.checkAddress,
     // The API lists them, and calls none.
-    tools: builtInTools(config, guarded.fetch),
+    tools: [...builtInTools(config, guarded.fetch), runCodeTool()],
     limits,
     openAnswers: createOpenAnswers(config.MAX_OPEN_ANSWERS_PER_ACCOUNT),
     uploads: createOpenAnswers(config.MAX_UPLOADS_PER_ACCOUNT),

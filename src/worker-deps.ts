@@ -5,6 +5,7 @@ import { createPlaces } from '../activities/places.ts';
 import { createDb } from '../db/index.ts';
 import { createLiveSender } from '../db/live.ts';
 import { managedModels, offersManaged } from './agents/managed.ts';
+import { runCodeTool } from './code/run-code-tool.ts';
 import type { CodeRuntime } from './code/runtime.ts';
 import type { Config } from './config.ts';
 import { createRunEngine } from './engine.ts';
@@ -79,7 +80,7 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
     places: createPlaces(config.WORKER_PLACES, 4),
     max_value_length: config.MAX_STATE_VALUE_CHARACTERS,
     max_run_bytes: config.MAX_RUN_TEXT_BYTES,
-    tools: builtInTools(config, operators.fetch),
+    tools: [...builtInTools(config, operators.fetch), runCodeTool()],
   };
 
   async function close(): Promise<void> {
@@ -92,9 +93,11 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
 
 /** The same for what runs code, with places of its own. */
 export function codeDepsOf(
-  { SANDBOX_PLACES }: Pick<Config, 'SANDBOX_PLACES'>,
+  config: Pick<Config, 'SANDBOX_PLACES' | 'MAX_FILES_PER_ACCOUNT' | 'MAX_FILE_BYTES_PER_ACCOUNT'>,
   deps: ActivityDeps,
   code: CodeRuntime,
 ): CodeDeps {
-  return { ...deps, code, places: createPlaces(SANDBOX_PLACES, 4) };
+  const fileQuotas = { most: config.MAX_FILES_PER_ACCOUNT, most_bytes: config.MAX_FILE_BYTES_PER_ACCOUNT };
+  const tools = [runCodeTool({ ...deps, fileQuotas, runtime: code })];
+  return { ...deps, code, tools, places: createPlaces(config.SANDBOX_PLACES, 4) };
 }

@@ -15,6 +15,8 @@ export type CodeRuntime = {
   worker_id: string;
   sandbox: Sandbox;
   bundles: BundleCache;
+  /** A folder of this process. */
+  folder: string;
   /** Of each job, beside its time. */
   limits: Omit<Limits, 'wall_ms'>;
 };
@@ -63,7 +65,13 @@ export async function startCodeRuntime(
     processes: settings.SANDBOX_PROCESSES,
     output_bytes: settings.SANDBOX_OUTPUT_BYTES,
   };
-  const runtime = { worker_id, sandbox: found.sandbox, bundles: createBundleCache({ files }, cache), limits };
+  const runtime = {
+    worker_id,
+    sandbox: found.sandbox,
+    bundles: createBundleCache({ files }, cache),
+    folder: found.folder,
+    limits,
+  };
   return { runtime, close };
 }
 

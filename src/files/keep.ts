@@ -39,7 +39,7 @@ export const longestPut_ms = 65_000;
  */
 export async function keepFile(
   { db, files, log }: FileDeps,
-  { account_id }: Principal,
+  { account_id }: Pick<Principal, 'account_id'>,
   { path, ...file }: ReceivedFile,
   { request_id, quotas }: { request_id: string | null; quotas: FileQuotas },
   duringPut: (put: () => Promise<void>) => Promise<void>,

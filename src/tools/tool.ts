@@ -2,8 +2,10 @@ import { z } from 'zod';
 
 /** What a tool is told of its call. */
 export type ToolContext = {
-  /** Whose run calls it. */
+  /** Whose run calls it, and for which task. */
   account_id: string;
+  run_id: string;
+  task_id: string | null;
   /** Cancellation, or the deadline of the call. */
   signal: AbortSignal;
   /** The same whenever this call is made again after a crash: what it did may have been done. */

@@ -13,7 +13,13 @@ async function search(settings: object, answer: object | number) {
   };
   const tools = builtInTools({ HTTP_REQUEST_ALLOWED_PRIVATE_CIDRS: [], ...settings }, fetch);
   const tool = tools.find(({ name }) => name === 'web_search')!;
-  const context = { signal: AbortSignal.timeout(60_000), account_id: 'acc_1', idempotency_key: 'k' };
+  const context = {
+    signal: AbortSignal.timeout(60_000),
+    account_id: 'acc_1',
+    run_id: 'run_1',
+    task_id: 'T1',
+    idempotency_key: 'k',
+  };
   const result = await tool.run({ query: 'otters & sleep', max_results: 3 }, context).catch(String);
   return { result, asked: { ...asked[0]!, headers: new Headers(asked[0]!.init.headers) } };
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { findServerVersion } from '../../../db/index.ts';
+import { codeStatus } from '../../code/terms.ts';
 import { createRouter, json, route } from '../../http/openapi.ts';
 
 export const healthRouter = createRouter();
@@ -11,11 +12,17 @@ const healthSchema = z
     version: z.string(),
     database: part,
     temporal: part,
+    code: z.object({
+      status: z.enum(['ok', 'off', 'unknown']),
+      driver: z.string().nullable(),
+      languages: z.array(z.string()),
+      reason: z.string().nullable(),
+    }),
   })
   .meta({
     id: 'Health',
     description:
-      '`degraded`: Temporal does not answer; reads work, and starts, answers and cancels are accepted and kept.',
+      '`degraded`: Temporal does not answer; reads work, and starts, answers and cancels are accepted and kept. `code`: whether code of people is run here, and why not, as the workers say it; `unknown` when none has said anything for a minute.',
   });
 
 const health = route({
@@ -35,12 +42,14 @@ function partOf(version: string | undefined) {
   return { status: version ? ('ok' as const) : ('down' as const), version: version ?? null };
 }
 
+/** What workers say of themselves is in the database. */
+const noWord = { status: 'unknown' as const, driver: null, languages: [], reason: 'The database does not answer.' };
+
 healthRouter.openapi(health, async (c) => {
   const { db, engine, version } = c.var.deps;
-  const [database, temporal] = (await Promise.all([findServerVersion(db), engine.findServerVersion()])).map(partOf) as [
-    ReturnType<typeof partOf>,
-    ReturnType<typeof partOf>,
-  ];
+  const [inDatabase, inTemporal] = await Promise.all([findServerVersion(db), engine.findServerVersion()]);
+  const code = inDatabase ? await codeStatus(db).catch(() => noWord) : noWord;
+  const [database, temporal] = [partOf(inDatabase), partOf(inTemporal)];
   const status = database.status === 'down' ? 'down' : temporal.status === 'down' ? 'degraded' : 'ok';
-  return c.json({ status, version, database, temporal }, status === 'down' ? 503 : 200);
+  return c.json({ status, version, database, temporal, code }, status === 'down' ? 503 : 200);
 });
