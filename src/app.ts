@@ -1,5 +1,5 @@
 import { serveStatic } from '@hono/node-server/serve-static';
-import type { Context } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
 import { except } from 'hono/combine';
 import { createMiddleware } from 'hono/factory';
 import { methodNotAllowed } from 'hono/method-not-allowed';
@@ -17,6 +17,9 @@ import { isUpload } from './http/upload.ts';
 import { problemPages } from './http/problem-pages.ts';
 import { HttpError, notAllowed } from './http/problems.ts';
 import { answerError as answerOrchestrationsError } from './apis/orchestrations/envelope.ts';
+import { answerError as answerOrchagentError } from './apis/orchagent/envelope.ts';
+import { mountOrchagent } from './apis/orchagent/mount.ts';
+import { isOrchagent } from './apis/orchagent/paths.ts';
 import { answerError as answerOrchflowError } from './apis/orchflow/envelope.ts';
 import { answerError as answerOrchstackError } from './apis/orchstack/envelope.ts';
 import { answerError as answerOAuthError } from './apis/orchstack/oauth/errors.ts';
@@ -61,6 +64,7 @@ export function createApp(deps: AppDeps) {
 
   for (const path of [...surfaces, '/codec/*', '/.well-known/*']) app.use(path, keepNothing());
   for (const path of ['/openapi.json', '/docs/*', '/problems/*']) app.use(path, keep(300));
+  app.use(onOrchagent(keepNothing()));
   app.use(
     provide(deps),
     secureHeaders({
@@ -76,7 +80,7 @@ export function createApp(deps: AppDeps) {
   // The codec has origins of its own.
   for (const path of [...surfaces, '/.well-known/*', '/health', '/openapi.json'])
     app.use(path, allowOrigins(deps.config.CORS_ORIGINS));
-  app.use(answerOptions());
+  app.use(onOrchagent(allowOrigins(deps.config.CORS_ORIGINS)), answerOptions());
   for (const path of surfaces) {
     app.use(path, except(isUpload, limitBody(1)), except([isUpload, isOAuth], requireJson()));
   }
@@ -120,6 +124,7 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/inbox', inboxRouter);
   app.route('/api/v1/files', filesRouter);
   mountOrchstack(app);
+  mountOrchagent(app, deps, authenticate);
 
   app.notFound((c) => answerError(new HttpError('NOT_FOUND', 'Page not found.'), c));
   app.onError((error, c) => {
@@ -162,8 +167,14 @@ function answerOtherMethod(c: Context, allow: string[]): Response {
   return new Response(null, { status: 204, headers: { Allow: [...allow, 'OPTIONS'].join(', ') } });
 }
 
+/** Its paths have no first segment of their own. */
+function onOrchagent(middleware: MiddlewareHandler<AppEnv>) {
+  return except((c) => !isOrchagent(c), middleware);
+}
+
 /** Each surface puts errors into its own words. */
 function answerError(error: unknown, c: Context): Response {
+  if (isOrchagent(c)) return answerOrchagentError(error, c);
   if (isOAuth(c)) return answerOAuthError(error, c);
   if (c.req.path.startsWith('/v1/')) return answerOrchstackError(error, c);
   const isOrchestrations = c.req.path.startsWith('/api/v1/orchestrations');

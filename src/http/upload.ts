@@ -17,7 +17,10 @@ const mediaType = /^[a-z0-9][\w!#$&^.+-]{0,99}\/[a-z0-9][\w!#$&^.+-]{0,99}$/;
 
 /** Whether this is a request whose body is left to its handler, or to nobody where the path does not take the method. */
 export function isUpload(c: Context): boolean {
-  return c.req.method !== 'GET' && /^\/api\/v1\/files$|^\/v1\/knowledge\/[^/]+\/upload$/.test(c.req.path);
+  return (
+    c.req.method !== 'GET' &&
+    /^\/api\/v1\/files$|^\/agents\/[^/]+\/upload$|^\/v1\/knowledge\/[^/]+\/upload$/.test(c.req.path)
+  );
 }
 
 /** What is taken: parts of these names, the first of which is told of, and how many files. */
