@@ -19,7 +19,7 @@ import { HttpError, notAllowed } from './http/problems.ts';
 import { answerError as answerOrchestrationsError } from './apis/orchestrations/envelope.ts';
 import { answerError as answerOrchagentError } from './apis/orchagent/envelope.ts';
 import { mountOrchagent } from './apis/orchagent/mount.ts';
-import { isOrchagent } from './apis/orchagent/paths.ts';
+import { isCall, isOrchagent } from './apis/orchagent/paths.ts';
 import { answerError as answerOrchflowError } from './apis/orchflow/envelope.ts';
 import { answerError as answerOrchstackError } from './apis/orchstack/envelope.ts';
 import { answerError as answerOAuthError } from './apis/orchstack/oauth/errors.ts';
@@ -154,10 +154,10 @@ function mountDocs(app: ReturnType<typeof createRouter>, version: string) {
   );
 }
 
-/** Of no path are there routes for OPTIONS, but for the codec's and OAuth's: what a path takes is told to anybody, as what it does not. */
+/** Of no path are there routes for OPTIONS, but for the codec's, OAuth's and calls of agents: what a path takes is told to anybody, as what it does not. */
 function answerOptions() {
   return createMiddleware<AppEnv>(async function answerOptions(c, next) {
-    const isOthers = c.req.path.startsWith('/codec/') || isOAuth(c);
+    const isOthers = c.req.path.startsWith('/codec/') || isOAuth(c) || isCall(c);
     return c.req.method === 'OPTIONS' && !isOthers ? c.notFound() : next();
   });
 }

@@ -94,6 +94,8 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
   return {
     follow,
     waitWhile,
+    /** By which others see that whoever waits here is waited for. */
+    listener: news.listener,
     /** How many readers a run has here. */
     watchers: watchers.count,
     /** Ends all that follows and waits; each reader is told by the end of its answer. */

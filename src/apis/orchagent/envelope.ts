@@ -70,6 +70,8 @@ export function toEnvelope({ code, message, is_retryable, members, metadata }: F
 const ownCodes: Partial<Record<ProblemCode, ErrorCode>> = {
   VALIDATION_FAILED: 'INVALID_INPUT',
   PROVIDER_REQUIRED: 'LLM_KEY_REQUIRED',
+  CREDITS_REQUIRED: 'INSUFFICIENT_CREDITS',
+  DEADLINE_PASSED: 'TIMEOUT',
   // The page knows one 402, which sends people to buy credits.
   TIER_LIMIT_REACHED: 'FORBIDDEN',
 };

@@ -6,7 +6,11 @@ import { limitBody, readBody, requireJson } from '../../http/body.ts';
 import { limitAccount } from '../../http/limit.ts';
 import type { createRouter } from '../../http/openapi.ts';
 import { isUpload } from '../../http/upload.ts';
-import { ownSegments } from './paths.ts';
+import { requireScope } from '../../http/auth.ts';
+import { idempotency } from '../../http/idempotency.ts';
+import { answerToCall, longestHold_ms, readCall, takePost } from './calls.ts';
+import { isCall, ownSegments } from './paths.ts';
+import { isForm } from './sent.ts';
 
 /** orchagent's paths, after all others: `/{org}/{agent}/{version}/{endpoint}` would take theirs. */
 export function mountOrchagent(
@@ -24,4 +28,29 @@ export function mountOrchagent(
       limitAccount(limits),
     );
   }
+  mountCalls(app, limits, authenticate);
+}
+
+/** Longer inputs come as files. In MiB. */
+const longestInput = 6;
+
+/** What has no first segment of its own: each of these asks whether it is a call. */
+function mountCalls(
+  app: ReturnType<typeof createRouter>,
+  limits: AppDeps['limits'],
+  authenticate: MiddlewareHandler<AppEnv>,
+): void {
+  const all = [
+    takePost,
+    except(isForm, limitBody(longestInput)),
+    except(isForm, requireJson()),
+    authenticate,
+    except(isForm, readBody()),
+    limitAccount(limits),
+    requireScope('agents:call', false),
+    readCall,
+    idempotency({ isOfScopes: false, longest_seconds: longestHold_ms / 1_000 + 30 }),
+    answerToCall,
+  ] as MiddlewareHandler[];
+  for (const one of all) app.use(except((c) => !isCall(c), one));
 }
