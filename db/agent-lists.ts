@@ -6,7 +6,7 @@ import type { AgentSpec } from './schema.ts';
 /** The agents of an account, as lists show them: each as its newest version says. */
 
 /** An agent in a list: without its prompt and its schemas, which may be long. */
-export type AgentSummary = Omit<AgentVersion, 'spec' | 'version_created_at' | 'code_hash' | 'entrypoint'> &
+export type AgentSummary = Omit<AgentVersion, 'type' | 'spec' | 'version_created_at' | 'code_hash' | 'entrypoint'> &
   Pick<AgentSpec, 'name' | 'description' | 'model' | 'provider_id'>;
 
 /** The account's agents, newest first. */

@@ -110,6 +110,8 @@ interface ApiKeyTable {
   grant_id: string | null;
   /** Of the key that code was given which is run: the run. */
   run_id: string | null;
+  /** The agent whose code has it; null of all others. It goes with the agent. */
+  agent_id: string | null;
   created_at: Generated<string>;
   /** Null: never. */
   expires_at: string | null;
@@ -759,6 +761,8 @@ interface AgentTable {
   name: string;
   /** The number of its newest version. */
   latest: Generated<number>;
+  /** The highest that was ever one, or less: a number is not given twice. */
+  last_number: Generated<number>;
   created_at: Generated<string>;
   updated_at: Generated<string>;
 }
@@ -824,6 +828,8 @@ export type DownstreamTerms = {
   /** It may call only these (`acme/scanner`), and so may those that it calls. */
   only?: string[];
 };
+/** A version, as its row says. */
+export type AgentVersionRow = Selectable<AgentVersionTable>;
 
 export type PackageType = 'agent' | 'skill' | 'prompt' | 'tool';
 
@@ -860,6 +866,9 @@ export type PackageSpec = {
   pip_package: string | null;
   run_command: string | null;
   sdk_compatible: boolean;
+  /** The schemas as they were given, where not all of them is checked; and the places that are not (`input_schema/properties/a/pattern`). */
+  given_schemas?: { input_schema?: Record<string, unknown>; output_schema?: Record<string, unknown> };
+  unchecked?: string[];
 };
 
 /** What an agent that calls others says of that. `hosts`: those that its code may reach. Caps are in US cents. */
