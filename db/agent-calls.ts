@@ -1,57 +1,9 @@
 import { sql, type Insertable, type Transaction } from 'kysely';
 import type { Db } from './index.ts';
 import { listenerIsAlive } from './live.ts';
-import type { AgentCall, AgentSpec, Database, PackageType } from './schema.ts';
+import type { AgentCall, Database, Provider } from './schema.ts';
 
-/** Calls of agents as `org/agent@version`: which agent that is, and whose answer somebody waits for. */
-
-/** A version of an agent, as it is called. `owner_id` is the account whose it is. */
-export type Callee = {
-  owner_id: string;
-  org: string;
-  agent_id: string;
-  version_id: string;
-  version: string;
-  spec: AgentSpec;
-  type: PackageType;
-  is_public: boolean;
-  callable: boolean;
-  price_cents: number | null;
-  deprecated_at: string | null;
-  /** When it goes; null while it is not deprecated. */
-  sunset_at: string | null;
-  is_gone: boolean;
-  /** The newest version after it that is not deprecated; null when there is none. */
-  successor: string | null;
-};
-
-/** A deprecated version may be called for so long. */
-const deprecation = sql`interval '60 days'`;
-
-/**
- * The version of an organisation's agent that an account means, by its number, or null for the newest. Undefined when there is none,
- * or when it is another account's and not public: to who asks that is the same.
- */
-export async function findCallee(
-  db: Db,
-  account_id: string,
-  { org, agent, number }: { org: string; agent: string; number: number | null },
-): Promise<Callee | undefined> {
-  const { rows } = await sql<Callee>`
-    select agents.account_id as owner_id, slug as org, agents.agent_id, v.version_id, 'v' || v.number as version, v.spec, v.type,
-      v.is_public, v.callable, v.price_cents, v.deprecated_at, v.deprecated_at + ${deprecation} as sunset_at,
-      coalesce(v.deprecated_at + ${deprecation} < now(), false) as is_gone,
-      (select 'v' || max(later.number) from agent_versions as later
-        where later.agent_id = v.agent_id and later.number > v.number and later.deprecated_at is null
-          and (later.is_public or agents.account_id = ${account_id})) as successor
-    from accounts
-    join agents on agents.account_id = accounts.account_id and lower(agents.name) = lower(${agent})
-    join agent_versions as v on v.agent_id = agents.agent_id and (v.is_public or agents.account_id = ${account_id})
-    where slug = ${org} and (${number}::integer is null or v.number = ${number})
-    order by v.number desc
-    limit 1`.execute(db);
-  return rows[0];
-}
+/** Calls of agents as `org/agent@version`, and whose answer somebody waits for. */
 
 /** Keeps what a run was called as, with the run. */
 export async function insertCall(trx: Transaction<Database>, call: Insertable<Database['agent_calls']>): Promise<void> {
@@ -151,4 +103,30 @@ export async function holdSpending(
     trx,
   );
   return cents;
+}
+
+const mostOrphans = 100;
+
+/** What is under way of calls by runs that were cancelled, or have failed. */
+export function listOrphans(db: Db): Promise<Pick<AgentCall, 'run_id' | 'account_id' | 'key_id'>[]> {
+  return db
+    .selectFrom('agent_calls')
+    .innerJoin('runs', 'runs.run_id', 'agent_calls.run_id')
+    .innerJoin('runs as parents', 'parents.run_id', 'parent_run_id')
+    .select(['agent_calls.run_id', 'agent_calls.account_id', 'agent_calls.key_id'])
+    .where('runs.status', 'not in', ['completed', 'failed', 'cancelled'])
+    .where('parents.status', 'in', ['failed', 'cancelled'])
+    .where('runs.account_id', 'is not', null)
+    .limit(mostOrphans)
+    .execute();
+}
+
+/** The key of a model that a call came with, for what that calls itself; undefined where it came with none. */
+export function findKeyOfCall(db: Db, run_id: string): Promise<Provider | undefined> {
+  return db
+    .selectFrom('providers')
+    .selectAll()
+    .where('run_id', '=', run_id)
+    .where('status', '=', 'active')
+    .executeTakeFirst();
 }

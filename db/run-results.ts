@@ -1,6 +1,5 @@
 import { sql } from 'kysely';
 import type { HumanField } from '../workflows/contract/field-values.ts';
-import type { ErrorCode } from '../workflows/contract/error-codes.ts';
 import type { Decision, GateKind } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 import { runSummary, type RunSummary } from './run-lists.ts';
@@ -30,8 +29,6 @@ export type OpenGate = {
 
 export type RunResult = RunSummary &
   Pick<WaitOfRun, 'starts_in_ms'> & {
-    /** Why it failed, as a word that programs read. */
-    error_code: ErrorCode | null;
     /** Of a run of one agent: its version. */
     version: string | null;
     output: string | null;
@@ -43,7 +40,7 @@ export type RunResult = RunSummary &
 /** A run and its result so far; undefined when this account has none of this id. */
 export function findRunResult(db: Db, account_id: string, run_id: string): Promise<RunResult | undefined> {
   return runSummary(db.selectFrom('runs'))
-    .select(['held_at', sql<ErrorCode | null>`error_code`.as('error_code'), startsInMs])
+    .select(['held_at', startsInMs])
     .select(sql<string | null>`run_output(runs)`.as('output'))
     .select(sql<string | null>`case when kind = 'agent' then agents -> 0 ->> 'version' end`.as('version'))
     .select(sql<string[]>`warnings_of(runs)`.as('warnings'))

@@ -216,6 +216,7 @@ function description(version: string) {
       { name: 'OrchStack agents', description: 'The agents of an account, in the words of OrchStack.' },
       { name: 'OrchStack runs', description: 'Runs with their traces, and the gates at which they wait.' },
       { name: 'OrchStack keys', description: 'API keys, and the applications that accounts let act for them.' },
+      { name: 'orchagent calls', description: 'Agents of organisations, called by version.' },
       { name: 'Knowledge', description: 'Documents that agents and people search in.' },
       { name: 'Health', description: 'For load balancers and operators.' },
     ],

@@ -36,6 +36,7 @@ export type DomainErrorCode =
   | 'RUN_NOT_OF_GOAL'
   | 'RUN_NOT_PAUSED'
   | 'RUN_NOT_READY'
+  | 'SKILLS_LOCKED'
   | 'STEERED_TOO_OFTEN'
   | 'TASK_NOT_READY'
   | 'TASK_NOT_WAITING'

@@ -101,7 +101,8 @@ begin
     update runs set
       version = new_version, status = new_status, phase = progress -> 'run' ->> 'phase',
       warnings = progress -> 'run' -> 'warnings', error = progress -> 'run' ->> 'error',
-      error_code = progress -> 'run' ->> 'error_code',
+      -- Code says by itself why it has failed.
+      error_code = case when new_status = 'failed' then coalesce(progress -> 'run' ->> 'error_code', error_code) end,
       final_output_id = progress -> 'run' ->> 'final_output_id',
       shared_state = coalesce(progress -> 'run' -> 'shared_state', runs.shared_state),
       heard = coalesce((progress -> 'run' ->> 'steered')::integer, runs.heard),
@@ -112,10 +113,6 @@ begin
     -- and tasks that were shown while their graph was inferred.
     if new_status in ('completed', 'failed', 'cancelled') then
       update gates set status = 'closed' where run_id = for_run and status = 'open';
-    end if;
-    -- The key that came with the call of it.
-    if new_status in ('completed', 'failed', 'cancelled') then
-      update providers set status = 'inactive', api_key_encrypted = null where run_id = for_run;
     end if;
     -- Of a run that is completed, a question about money that no call waits for any more.
     if new_status in ('completed', 'failed', 'cancelled') then

@@ -23,6 +23,8 @@ export type ChainRequest = {
   billing?: { org_id: string; signature?: string };
   /** What it calls may call only what its manifest names, and so on. */
   is_strict?: boolean;
+  /** What calls, where that is known without headers. */
+  parent?: AgentCall;
 };
 
 /** Where a call stands in its chain. */
@@ -45,7 +47,7 @@ const longest = 32;
 export async function standingOf(
   { db, encryptionKey }: { db: Db; encryptionKey: KeyRing },
   { account_id }: Principal,
-  called: Pick<Called, 'ref' | 'spec'>,
+  called: Pick<Called, 'ref' | 'name' | 'spec'>,
   request: ChainRequest,
 ): Promise<Standing> {
   const { ref, spec } = called;
@@ -53,9 +55,10 @@ export async function standingOf(
   const { billing } = request;
   if (billing && (billing.org_id !== account_id || !isSigned(encryptionKey, billing.org_id, billing.signature)))
     throw refused('It would be paid by an account that has not called.');
-  const parent = request.chain?.length ? await parentOf(db, account_id, encryptionKey, request) : undefined;
+  const parent =
+    request.parent ?? (request.chain?.length ? await parentOf(db, account_id, encryptionKey, request) : undefined);
   const chain = parent ? [...parent.chain, ref] : [ref];
-  const name = nameOf(ref);
+  const name = called.name.toLowerCase();
   if (parent?.chain.some((one) => nameOf(one) === name))
     throw refused(`It would be a circle: ${[...parent.chain, ref].join(' → ')}.`);
   if (parent?.downstream.only && !parent.downstream.only.includes(name))

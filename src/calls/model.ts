@@ -1,3 +1,4 @@
+import { findKeyOfCall } from '../../db/agent-calls.ts';
 import { listProviders } from '../../db/providers.ts';
 import type { AgentSpec, NewProvider, Provider, Vendor } from '../../db/schema.ts';
 import type { Principal } from '../accounts/principal.ts';
@@ -25,15 +26,14 @@ export type ModelOfCall = {
 type Deps = ModelDeps & { checkAddress: CheckAddress; encryptionKey: KeyRing };
 
 /**
- * Throws `PROVIDER_REQUIRED` when who calls has none that serves this agent and may not use the server's, and `InvalidInputError` for
+ * What an agent calls that was called with a key is called with that too. Throws `PROVIDER_REQUIRED` when who calls has none that serves this agent and may not use the server's, and `InvalidInputError` for
  * credentials of which nobody knows whose they are, and addresses that may not be called.
  */
 export async function modelOfCall(
   deps: Deps,
   principal: Principal,
   called: Pick<Called, 'spec' | 'isOwn' | 'engine'>,
-  credentials: LlmCredentials | undefined,
-  run_id: string,
+  { credentials, run_id, parent_run_id }: { credentials?: LlmCredentials | undefined; run_id: string; parent_run_id: string | null },
 ): Promise<ModelOfCall> {
   const { spec } = called;
   if (principal.mode === 'test') return { provider_id: null, model: spec.model, warnings: [] };
@@ -41,7 +41,8 @@ export async function modelOfCall(
     return fromCredentials(deps, principal, spec, credentials, run_id);
   }
   const wanted = credentials?.model ?? spec.model;
-  const provider = await providerFor(deps, principal, called, credentials?.provider, wanted);
+  const inherited = parent_run_id && !credentials ? await findKeyOfCall(deps.db, parent_run_id) : undefined;
+  const provider = inherited ?? (await providerFor(deps, principal, called, credentials?.provider, wanted));
   if (provider) {
     const serves = provider.gateway || !wanted || vendorOfModel(wanted) === provider.provider;
     const model = serves ? wanted : (spec.package?.default_models[provider.provider] ?? null);

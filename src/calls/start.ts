@@ -3,6 +3,7 @@ import { insertRunFiles } from '../../db/run-files.ts';
 import type { NewAgentCall, RunAgent } from '../../db/schema.ts';
 import { insertText } from '../../db/texts.ts';
 import { longInputId } from '../../workflows/contract/agent-task.ts';
+import type { AgentTool } from '../../workflows/contract/definition.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { frozen } from '../agents/models.ts';
 import { checkerOf } from '../agents/schema-check.ts';
@@ -19,6 +20,7 @@ import { deprecated, notChecked } from './warnings.ts';
 import { standingOf, type ChainRequest } from './chain.ts';
 import type { LlmCredentials } from './credentials.ts';
 import { modelOfCall } from './model.ts';
+import { withSkills, type SkillsAsked } from './skills.ts';
 import { holdDownstream } from './spending.ts';
 
 /** What an agent is called with. */
@@ -30,6 +32,7 @@ export type CallRequest = {
   /** Whom of its own the caller calls it for. */
   tenant?: string;
   chain: ChainRequest;
+  skills: SkillsAsked;
   /** The same of two calls that ask for the same. */
   fingerprint: string;
   /** Of the process where the answer is waited for. */
@@ -61,8 +64,13 @@ export async function startCall(
   const { parent, ...standing } = await standingOf(deps, principal, called, request.chain);
   const warnings: string[] = [...inputWarnings(called, request)];
   const run_id = newId('run', idempotency);
-  const model = await modelOfCall(deps, principal, called, credentials, run_id);
-  const agent = await agentOf(deps, principal, called, model.model);
+  const model = await modelOfCall(deps, principal, called, {
+    credentials,
+    run_id,
+    parent_run_id: standing.parent_run_id,
+  });
+  const system_prompt = await withSkills(deps.db, principal, called, request.skills);
+  const agent = await agentOf(deps, principal, called, { model: model.model, system_prompt });
   warnings.push(...agent.warnings, ...model.warnings);
   const files = await findAttachments(deps, principal.account_id, request.files.map((file_id) => ({ file_id })));
 
@@ -103,7 +111,7 @@ export async function startCall(
     key_id: principal.key_id,
     owner_id: called.owner_id,
     version_id: called.version_id,
-    agent: called.ref.split('@')[0]!,
+    agent: called.name,
     version: called.version,
     endpoint: called.endpoint,
     tenant,
@@ -140,33 +148,46 @@ function deadlineOf({ spec }: Called, deadline_at: number | undefined): number |
 /** Holds the input against the agent's schema. Where files come beside it, what is missing of it may be in them. */
 function inputWarnings({ spec }: Called, { input, files }: CallRequest): string[] {
   const { input_schema } = spec;
-  if (!input_schema) return [];
-  if (files.length > 0) return [notChecked];
+  const unchecked = spec.package?.unchecked?.filter((place) => place.startsWith('input_schema')) ?? [];
+  const skipped = unchecked.length > 0 ? [`${notChecked} in these places: ${unchecked.slice(0, 10).join(', ')}.`] : [];
+  if (!input_schema) return skipped;
+  if (files.length > 0) return [`${notChecked}: it came as files.`];
   requireNone(checkerOf(input_schema)(input));
   const { properties = {} } = input_schema as { properties?: Record<string, { deprecated?: boolean }> };
-  return Object.keys(input).flatMap((field) => (properties[field]?.deprecated ? [deprecated(field)] : []));
+  return Object.keys(input).flatMap((field) => (properties[field]?.deprecated ? [deprecated(field)] : [])).concat(skipped);
 }
 
 /** The agent as the run freezes it, and what of it stays with its author. */
 async function agentOf(
   deps: CallDeps,
   principal: Principal,
-  { spec, agent_id, version, owner_id, isOwn }: Called,
-  model: string | null,
+  { spec, agent_id, version, owner_id, isOwn, engine }: Called,
+  { model, system_prompt }: { model: string | null; system_prompt: string | null },
 ): Promise<{ frozen: RunAgent; warnings: string[] }> {
-  const { name, system_prompt, max_turns, require_approval } = spec;
+  const { name, max_turns, require_approval } = spec;
   const asked = { name, system_prompt, model, max_turns, require_approval, agent_id, version };
+  const others = engine === 'managed_loop' ? dependencyTools(spec) : [];
   if (isOwn) {
-    const [tools = []] = await chooseTools(deps, principal, [spec]);
+    const [chosen = []] = await chooseTools(deps, principal, [spec]);
+    const tools = [...chosen, ...others];
     const agent = frozen({ ...asked, knowledge: spec.knowledge }, tools);
     return { frozen: { ...agent, provider_id: null }, warnings: [] };
   }
   const ours = new Set(deps.tools.map((tool) => tool.name));
-  const tools = spec.tools.filter((tool) => ours.has(tool.name));
+  const tools = [...spec.tools.filter((tool) => ours.has(tool.name)), ...others];
   const left = [
     ...spec.tools.filter((tool) => !ours.has(tool.name)).map((tool) => `the tool ${tool.name}`),
     ...(spec.knowledge.length > 0 ? ['its knowledge'] : []),
   ];
   const warnings = left.length > 0 ? [`What is its author's own was left out: ${left.join(', ')}.`] : [];
   return { frozen: { ...frozen({ ...asked, owner_id }, tools), provider_id: null }, warnings };
+}
+
+/** The agents that its manifest names, each as a tool. */
+function dependencyTools({ package: packed }: Called['spec']): AgentTool[] {
+  return (packed?.manifest?.dependencies ?? []).map(({ id, version }) => ({
+    name: id.toLowerCase(),
+    require_approval: false,
+    calls: `${id}@${version}`,
+  }));
 }

@@ -2,7 +2,7 @@
 
 export type CallWarning = { code: string; field?: string; message: string };
 
-export const notChecked = 'The input was not held against its schema: it came as files.';
+export const notChecked = 'The input was not held against its schema';
 
 export function deprecated(field: string): string {
   return `The field "${field}" of the input is deprecated, and goes in a later version.`;

@@ -201,6 +201,11 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     'The Idempotency-Key was used for another request',
     'A key belongs to one method, path and body for 24 hours. Make a new one for a new request.',
   ],
+  SKILLS_LOCKED: [
+    422,
+    'These skills cannot be given to the agent',
+    'Its author has locked what it knows, or they are too long together; `detail` says which. Call it without the headers of skills.',
+  ],
   NOT_AN_AGENT: [
     422,
     'This is no agent',

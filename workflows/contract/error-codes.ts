@@ -11,7 +11,7 @@ export type ErrorCode =
   /** The run may spend no more. */
   | 'BUDGET_REACHED'
   /** The agent gave nothing that fits its output schema, or no answer at all. */
-  | 'OUTPUT_INVALID'
+  | 'INVALID_OUTPUT'
   /** Its code failed, ran for too long, or lacks secrets. */
   | 'SANDBOX_ERROR'
   | 'SANDBOX_TIMEOUT'
@@ -32,12 +32,13 @@ const ofFailures: Record<string, ErrorCode> = {
   LlmRateLimited: 'LLM_RATE_LIMITED',
   BudgetExceeded: 'BUDGET_REACHED',
   ManagedBudgetUsedUp: 'BUDGET_REACHED',
-  OutputInvalid: 'OUTPUT_INVALID',
-  MaxTurnsReached: 'OUTPUT_INVALID',
-  LlmEmptyAnswer: 'OUTPUT_INVALID',
+  OutputInvalid: 'INVALID_OUTPUT',
+  MaxTurnsReached: 'INVALID_OUTPUT',
+  LlmEmptyAnswer: 'INVALID_OUTPUT',
 };
 
-/** The code of a failure that ends a run, by its type. */
-export function errorCodeOf(type: string | null | undefined): ErrorCode {
+/** The code of a failure that ends a run, by its type; undefined where who has failed has said it. */
+export function errorCodeOf(type: string | null | undefined): ErrorCode | undefined {
+  if (type?.startsWith('Code')) return undefined;
   return ofFailures[type ?? ''] ?? (type?.startsWith('Llm') ? 'LLM_ERROR' : 'INTERNAL_ERROR');
 }

@@ -62,7 +62,7 @@ const codes: Record<RunErrorCode, [ErrorCode, is_retryable?: boolean]> = {
   LLM_REFUSED: ['LLM_ERROR', false],
   LLM_RATE_LIMITED: ['LLM_RATE_LIMITED'],
   BUDGET_REACHED: ['UNPROCESSABLE'],
-  OUTPUT_INVALID: ['UNPROCESSABLE'],
+  INVALID_OUTPUT: ['UNPROCESSABLE'],
   SANDBOX_ERROR: ['SANDBOX_ERROR'],
   SANDBOX_TIMEOUT: ['SANDBOX_TIMEOUT'],
   MISSING_SECRETS: ['MISSING_SECRETS'],
@@ -78,7 +78,7 @@ function failureOf(run: RunResult, told: Told): OrchagentError {
     return new OrchagentError('TIMEOUT', message, { members: { reason: 'STILL_RUNNING' }, metadata });
   }
   const reason = (run.error_code ?? 'INTERNAL_ERROR') as RunErrorCode;
-  const [code, is_retryable] = codes[reason];
+  const [code, is_retryable] = codes[reason] ?? codes.INTERNAL_ERROR;
   const members = code === reason ? {} : { reason };
   return new OrchagentError(code, error ?? 'The agent failed.', { is_retryable, members, metadata });
 }

@@ -1,13 +1,11 @@
 import type { Context } from 'hono';
 import type { ChainRequest } from '../../calls/chain.ts';
+import type { SkillsAsked } from '../../calls/skills.ts';
 import { InvalidInputError } from '../../errors.ts';
 
 /** What a call says in headers. Their names are the same in any case. */
 
 export type CallHeaders = { tenant?: string; skills: SkillsAsked; chain: ChainRequest };
-
-/** Skills that are added (`org/skill@v1`), `only` those and not the agent's own, or none. */
-export type SkillsAsked = { add: string[]; only?: string[]; none: boolean };
 
 const mostRefs = 20;
 

@@ -96,9 +96,9 @@ async function begin(c: Context<AppEnv>): Promise<string> {
   if (left) return left;
   const files = await keepAll(c, sent);
   const { credentials, input } = sent;
-  const { tenant, chain } = headers;
+  const { tenant, chain, skills } = headers;
   try {
-    const request = { input, files, credentials, tenant, chain, fingerprint, listener };
+    const request = { input, files, credentials, tenant, chain, skills, fingerprint, listener };
     const run_id = await startCall({ ...deps, encryptionKey: deps.config.ENCRYPTION_KEY }, principal, called, request, idempotency);
     if (idempotency?.isRetry) await hearAnswer(db, run_id, listener);
     return run_id;
@@ -132,14 +132,13 @@ function* headersOf(called: Called, run_id: string): Generator<[string, string]>
   yield ['X-Run-Id', uuid];
   yield ['X-Orchagent-Run-Id', uuid];
   yield ['X-Request-Id', requestIdOf(run_id)];
-  if (called.sunset_at === null) return;
+  const { deprecated, name, endpoint } = called;
+  if (!deprecated) return;
   yield ['Deprecation', 'true'];
-  yield ['Sunset', new Date(called.sunset_at).toUTCString()];
-  const { org, spec, successor, endpoint } = called;
-  if (successor) {
-    const path = [org, spec.name, successor, endpoint].map(encodeURIComponent).join('/');
-    yield ['Link', `</${path}>; rel="successor-version"`];
-  }
+  yield ['Sunset', deprecated.sunset.toUTCString()];
+  if (!deprecated.successor) return;
+  const path = [...name.split('/'), deprecated.successor, endpoint].map(encodeURIComponent).join('/');
+  yield ['Link', `</${path}>; rel="successor-version"`];
 }
 
 const readerOf = (c: Context<AppEnv>, run_id: string) => (): Promise<RunResult | undefined> =>

@@ -10,6 +10,7 @@ import { requireScope } from '../../http/auth.ts';
 import { idempotency } from '../../http/idempotency.ts';
 import { answerToCall, longestHold_ms, readCall, takePost } from './calls.ts';
 import { isCall, ownSegments } from './paths.ts';
+import { callOperation } from './schemas/call.ts';
 import { isForm } from './sent.ts';
 
 /** orchagent's paths, after all others: `/{org}/{agent}/{version}/{endpoint}` would take theirs. */
@@ -53,4 +54,5 @@ function mountCalls(
     answerToCall,
   ] as MiddlewareHandler[];
   for (const one of all) app.use(except((c) => !isCall(c), one));
+  app.openAPIRegistry.registerPath(callOperation);
 }

@@ -26,6 +26,7 @@ const descriptions: Record<number, string> = {
   415: 'UNSUPPORTED_TYPE: the body, or the file, is of a type that is not taken',
   422: 'UNPROCESSABLE: in a valid form, and cannot be done',
   429: 'RATE_LIMITED: too many requests, or a limit of the account is reached; see `Retry-After`',
+  500: 'INTERNAL_ERROR or SANDBOX_ERROR: the agent failed',
   502: 'LLM_ERROR: the provider of the model failed',
   503: 'UNAVAILABLE: the database, or the store of files, cannot be reached or is busy; see `Retry-After`',
   504: 'TIMEOUT: it took longer than it may',
