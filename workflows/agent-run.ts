@@ -31,8 +31,10 @@ type AgentRun = RunContext & { readonly input: AgentRunInput; readonly work: Tas
 export async function agentRun(input: AgentRunInput): Promise<RunResult> {
   const run: AgentRun = Object.assign(openRun(input), { input, work: input.carried?.work ?? noAttempts() });
   hearTerms(run);
-  return runToEnd(run, (telling) => withinDeadline(telling, input, () => story(telling)), (carried) =>
-    continueAsNew<typeof agentRun>({ ...input, carried: { ...carried, work: run.work } }),
+  return runToEnd(
+    run,
+    (telling) => withinDeadline(telling, input, () => story(telling)),
+    (carried) => continueAsNew<typeof agentRun>({ ...input, carried: { ...carried, work: run.work } }),
   );
 }
 

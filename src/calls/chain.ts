@@ -66,7 +66,10 @@ export async function standingOf(
   const deadline_at = least(request.deadline_at, parent?.deadline_at ? Date.parse(parent.deadline_at) : undefined);
   if (deadline_at !== undefined && deadline_at <= Date.now())
     throw new DomainError('DEADLINE_PASSED', 'The deadline of this call has passed.');
-  const left = least(request.max_hops, parent?.max_hops === undefined || parent.max_hops === null ? undefined : parent.max_hops - 1);
+  const left = least(
+    request.max_hops,
+    parent?.max_hops === undefined || parent.max_hops === null ? undefined : parent.max_hops - 1,
+  );
   if ((left !== undefined && left < 0) || chain.length > longest)
     throw refused(`Agents may not call each other deeper than this: ${(parent?.chain ?? []).join(' → ')}.`);
   const max_hops = least(left, manifest.max_hops);

@@ -33,7 +33,11 @@ export async function modelOfCall(
   deps: Deps,
   principal: Principal,
   called: Pick<Called, 'spec' | 'isOwn' | 'engine'>,
-  { credentials, run_id, parent_run_id }: { credentials?: LlmCredentials | undefined; run_id: string; parent_run_id: string | null },
+  {
+    credentials,
+    run_id,
+    parent_run_id,
+  }: { credentials?: LlmCredentials | undefined; run_id: string; parent_run_id: string | null },
 ): Promise<ModelOfCall> {
   const { spec } = called;
   if (principal.mode === 'test') return { provider_id: null, model: spec.model, warnings: [] };
@@ -72,8 +76,8 @@ async function providerFor(
   const { name, provider_id } = spec;
   if (isOwn && provider_id && !named) return usableProvider(db, principal, { name, provider_id }, []);
   const supported = vendorsOf(spec);
-  const own = (await listProviders(db, principal.account_id)).filter(
-    ({ provider, gateway }) => (named ? provider === named : gateway || !supported || supported.includes(provider)),
+  const own = (await listProviders(db, principal.account_id)).filter(({ provider, gateway }) =>
+    named ? provider === named : gateway || !supported || supported.includes(provider),
   );
   const vendor = model ? vendorOfModel(model) : undefined;
   return own.find(({ provider }) => provider === vendor) ?? own.find(({ gateway }) => gateway) ?? own[0];

@@ -18,7 +18,9 @@ export async function endOrphans(
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    await endThose(deps).catch((error: unknown) => deps.log.debug({ err: error }, 'cannot look for calls that nobody waits for'));
+    await endThose(deps).catch((error: unknown) =>
+      deps.log.debug({ err: error }, 'cannot look for calls that nobody waits for'),
+    );
     await sleep(interval, undefined, { signal }).catch(() => {});
   }
 }

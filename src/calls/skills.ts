@@ -23,7 +23,8 @@ export async function withSkills(
 ): Promise<string | null> {
   const { default_skills = [], skills_locked = false } = spec.package ?? {};
   const isAsked = asked.none || asked.only !== undefined || asked.add.length > 0;
-  if (isAsked && skills_locked) throw new DomainError('SKILLS_LOCKED', `The skills of ${name} are locked by its author.`);
+  if (isAsked && skills_locked)
+    throw new DomainError('SKILLS_LOCKED', `The skills of ${name} are locked by its author.`);
   if (asked.none) return spec.system_prompt;
   const own = asked.only ? [] : await resolveSkills({ db }, { account_id: owner_id }, default_skills);
   const others = await resolveSkills({ db }, { account_id }, [...(asked.only ?? []), ...asked.add]);

@@ -72,7 +72,11 @@ export async function startCall(
   const system_prompt = await withSkills(deps.db, principal, called, request.skills);
   const agent = await agentOf(deps, principal, called, { model: model.model, system_prompt });
   warnings.push(...agent.warnings, ...model.warnings);
-  const files = await findAttachments(deps, principal.account_id, request.files.map((file_id) => ({ file_id })));
+  const files = await findAttachments(
+    deps,
+    principal.account_id,
+    request.files.map((file_id) => ({ file_id })),
+  );
 
   const whole = JSON.stringify(input, null, 2);
   const isLong = whole.length > longestInList;
@@ -154,7 +158,9 @@ function inputWarnings({ spec }: Called, { input, files }: CallRequest): string[
   if (files.length > 0) return [`${notChecked}: it came as files.`];
   requireNone(checkerOf(input_schema)(input));
   const { properties = {} } = input_schema as { properties?: Record<string, { deprecated?: boolean }> };
-  return Object.keys(input).flatMap((field) => (properties[field]?.deprecated ? [deprecated(field)] : [])).concat(skipped);
+  return Object.keys(input)
+    .flatMap((field) => (properties[field]?.deprecated ? [deprecated(field)] : []))
+    .concat(skipped);
 }
 
 /** The agent as the run freezes it, and what of it stays with its author. */

@@ -53,11 +53,15 @@ export async function publish(
   const agent_id = await registerAgent(user, { name, ...spec });
   await sql`update accounts set slug = ${org} where email = ${user.email}`.execute(db);
   const more = JSON.stringify({ package: { ...unsaid, ...packed } });
-  await sql`update agent_versions set spec = (spec::jsonb || ${more}::jsonb)::json where agent_id = ${agent_id}`.execute(db);
+  await sql`update agent_versions set spec = (spec::jsonb || ${more}::jsonb)::json where agent_id = ${agent_id}`.execute(
+    db,
+  );
   for (const [column, value] of Object.entries(offered))
     await sql`update agent_versions set ${sql.ref(column)} = ${value} where agent_id = ${agent_id}`.execute(db);
   if (deprecated !== undefined)
-    await sql`update agent_versions set deprecated_at = now() - make_interval(days => ${deprecated}) where agent_id = ${agent_id}`.execute(db);
+    await sql`update agent_versions set deprecated_at = now() - make_interval(days => ${deprecated}) where agent_id = ${agent_id}`.execute(
+      db,
+    );
   return agent_id;
 }
 
@@ -75,7 +79,11 @@ export function createCaller(url: string, { api_key }: Pick<User, 'api_key'>) {
   return {
     post,
     /** Without reading the answer: for streams, and clients that hang up. */
-    open: (path: string, body: unknown, { headers = {}, signal }: { headers?: Record<string, string>; signal?: AbortSignal } = {}) =>
+    open: (
+      path: string,
+      body: unknown,
+      { headers = {}, signal }: { headers?: Record<string, string>; signal?: AbortSignal } = {},
+    ) =>
       fetch(url + path, {
         method: 'POST',
         headers: { ...authorization, 'content-type': 'application/json', ...headers },

@@ -36,7 +36,11 @@ export function envelopeOf(run: RunResult, told: Told) {
       return {
         data: null,
         warnings: run.warnings.map(codedWarning),
-        metadata: { ...metadataOf(run, told), status: run.status, waiting_tasks: run.gates.map((gate) => gate.task_id) },
+        metadata: {
+          ...metadataOf(run, told),
+          status: run.status,
+          waiting_tasks: run.gates.map((gate) => gate.task_id),
+        },
       };
     default:
       throw failureOf(run, told);

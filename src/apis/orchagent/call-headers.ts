@@ -12,8 +12,7 @@ const mostRefs = 20;
 /** Throws `InvalidInputError`, naming the header. */
 export function readHeaders(c: Context): CallHeaders {
   const given = (name: string) => c.req.header(`x-orchagent-${name}`)?.trim() || undefined;
-  const faultAt = (name: string, detail: string) =>
-    new InvalidInputError([{ path: [`X-Orchagent-${name}`], detail }]);
+  const faultAt = (name: string, detail: string) => new InvalidInputError([{ path: [`X-Orchagent-${name}`], detail }]);
 
   const number = (name: string, least: number) => {
     const text = given(name);
@@ -23,7 +22,10 @@ export function readHeaders(c: Context): CallHeaders {
     return value;
   };
   const refs = (name: string) => {
-    const list = given(name)?.split(',').map((ref) => ref.trim()).filter((ref) => ref !== '');
+    const list = given(name)
+      ?.split(',')
+      .map((ref) => ref.trim())
+      .filter((ref) => ref !== '');
     if (list && list.length > mostRefs) throw faultAt(name, `must name at most ${mostRefs}`);
     return list;
   };

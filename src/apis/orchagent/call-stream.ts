@@ -44,7 +44,12 @@ export async function* callToEvents(
     const run = await read();
     if (!run) return;
     isAnswered = hasAnswer(run);
-    if (isAnswered) yield progress({ type: 'done', exit_code: run.status === 'failed' ? 1 : 0, execution_time_ms: run.duration_ms ?? 0 });
+    if (isAnswered)
+      yield progress({
+        type: 'done',
+        exit_code: run.status === 'failed' ? 1 : 0,
+        execution_time_ms: run.duration_ms ?? 0,
+      });
     yield eventOf(run, told);
   } finally {
     await onEnd(isAnswered && !signal.aborted);
@@ -69,7 +74,11 @@ function countTurns(max_turns: number) {
           return yield begin();
         case 'tool.called':
           open += 1;
-          return yield { type: 'tool_call', tool: data.tool_name, args_brief: String(data.args ?? '').slice(0, briefLength) };
+          return yield {
+            type: 'tool_call',
+            tool: data.tool_name,
+            args_brief: String(data.args ?? '').slice(0, briefLength),
+          };
         case 'tool.result':
           open -= 1;
           yield { type: 'tool_result', status: data.is_error ? 'error' : 'success' };

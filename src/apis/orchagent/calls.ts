@@ -43,7 +43,13 @@ export async function takePost(c: Context<AppEnv>, next: Next) {
  */
 export async function readCall(c: Context<AppEnv>, next: Next) {
   const began = performance.now();
-  const [, org, agent, version, endpoint] = c.req.path.split('/').map(decoded) as [string, string, string, string, string];
+  const [, org, agent, version, endpoint] = c.req.path.split('/').map(decoded) as [
+    string,
+    string,
+    string,
+    string,
+    string,
+  ];
   const called = await findCalled(c.var.deps.db, c.var.principal, { org, agent, version, endpoint });
   const headers = readHeaders(c);
   const sent = await readSent(c, called);
@@ -99,7 +105,13 @@ async function begin(c: Context<AppEnv>): Promise<string> {
   const { tenant, chain, skills } = headers;
   try {
     const request = { input, files, credentials, tenant, chain, skills, fingerprint, listener };
-    const run_id = await startCall({ ...deps, encryptionKey: deps.config.ENCRYPTION_KEY }, principal, called, request, idempotency);
+    const run_id = await startCall(
+      { ...deps, encryptionKey: deps.config.ENCRYPTION_KEY },
+      principal,
+      called,
+      request,
+      idempotency,
+    );
     if (idempotency?.isRetry) await hearAnswer(db, run_id, listener);
     return run_id;
   } catch (error) {

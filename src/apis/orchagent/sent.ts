@@ -86,7 +86,9 @@ function objectOf(text: string, path: string[]): Record<string, unknown> {
 function requireAccepted({ spec }: Called, { name, media_type }: UploadedFile): void {
   const accepts = spec.package?.accepts ?? [];
   const type = media_type === 'application/octet-stream' ? typeByName(name) : media_type;
-  const isTaken = accepts.some((one) => one === type || one === '*/*' || (one.endsWith('/*') && type.startsWith(one.slice(0, -1))));
+  const isTaken = accepts.some(
+    (one) => one === type || one === '*/*' || (one.endsWith('/*') && type.startsWith(one.slice(0, -1))),
+  );
   if (accepts.length === 0 || isTaken) return;
   const message = `The agent takes no ${type}, but ${accepts.join(', ')}.`;
   throw new OrchagentError('UNSUPPORTED_TYPE', message, { members: { accepts } });

@@ -7,7 +7,9 @@ import { failing, operation } from '../operation.ts';
 const params = z.object({
   org: z.string().meta({ description: 'The slug of an organisation.', example: 'acme' }),
   agent: z.string().meta({ description: 'The name of its agent.', example: 'invoice-scanner' }),
-  version: z.string().meta({ description: '`v1`, `v2`, …, or `latest`, the newest that is not deprecated.', example: 'v1' }),
+  version: z
+    .string()
+    .meta({ description: '`v1`, `v2`, …, or `latest`, the newest that is not deprecated.', example: 'v1' }),
   endpoint: z.string().meta({ description: "`run`, `analyze`, or the agent's own endpoint.", example: 'analyze' }),
 });
 
@@ -18,7 +20,9 @@ const headers = z.object({
   'x-orchagent-skills': header('Skill packages to add, with commas between them.', 'acme/invoices@v1'),
   'x-orchagent-skills-only': header("Only these, and not the agent's own."),
   'x-orchagent-no-skills': header('`true`: none at all.'),
-  'x-orchagent-deadline-ms': header('When the answer is of no use any more, in milliseconds since 1970. The run fails then.'),
+  'x-orchagent-deadline-ms': header(
+    'When the answer is of no use any more, in milliseconds since 1970. The run fails then.',
+  ),
   'x-orchagent-max-hops': header('How many agents may call each other after this one.', '2'),
   'x-orchagent-call-chain': header('Of code that calls: as it was given.'),
   'x-orchagent-call-chain-sig': header('Of code that calls: as it was given.'),
@@ -83,9 +87,17 @@ const given = z.record(z.string(), z.unknown()).meta({
 const form = {
   type: 'object' as const,
   properties: {
-    'files[]': { type: 'array' as const, items: { type: 'string' as const, format: 'binary' }, description: 'At most ten.' },
+    'files[]': {
+      type: 'array' as const,
+      items: { type: 'string' as const, format: 'binary' },
+      description: 'At most ten.',
+    },
     file: { type: 'string' as const, format: 'binary', description: 'The same, of one.' },
-    metadata: { type: 'string' as const, description: 'A JSON object that comes beside them.', example: '{"format":"detailed"}' },
+    metadata: {
+      type: 'string' as const,
+      description: 'A JSON object that comes beside them.',
+      example: '{"format":"detailed"}',
+    },
   },
 };
 
