@@ -42,7 +42,10 @@ export async function offerTools(
   wanted: AgentTool[],
 ): Promise<{ offered: OfferedTool[]; missing: AgentTool[] }> {
   const found = await Promise.all(
-    wanted.map(async (tool) => ({ tool, ours: await findTool(deps, run, tool.name, tool.calls ?? tool.knowledge?.join()) })),
+    wanted.map(async (tool) => ({
+      tool,
+      ours: await findTool(deps, run, tool.name, tool.calls ?? tool.knowledge?.join()),
+    })),
   );
   return {
     offered: found.flatMap(({ tool, ours }) => {

@@ -128,7 +128,7 @@ function readPayload(payload = ''): LiveMessage[] {
 const aliveLocks = 1_869_763_432;
 
 /** Whether the process that listens under this number is alive: its connection holds the lock of it. */
-export function listenerIsAlive(listener: RawBuilder<unknown> | ReturnType<typeof sql.ref>): RawBuilder<boolean> {
+export function listenerIsAlive(listener: RawBuilder<unknown>): RawBuilder<boolean> {
   return sql<boolean>`exists (
     select from pg_locks
     where locktype = 'advisory' and classid = ${sql.lit(aliveLocks)}::oid and objid = ${listener}::oid and objsubid = 2 and granted

@@ -132,7 +132,16 @@ export function runSummary<T extends object>(runs: SelectQueryBuilder<Database, 
       'user_id',
       'task',
     ])
-    .select(['runs.error', 'error_code', 'metadata', 'tags', 'runs.created_at', 'start_at', 'started_at', 'completed_at'])
+    .select([
+      'runs.error',
+      'error_code',
+      'metadata',
+      'tags',
+      'runs.created_at',
+      'start_at',
+      'started_at',
+      'completed_at',
+    ])
     .select(sql<PendingFor | null>`pending_for(runs)`.as('pending_for'))
     .select(sql<Usage>`usage_of(runs.run_id)`.as('usage'))
     .select(costUsd.as('cost_usd'))

@@ -37,7 +37,11 @@ export async function copyText(
     .expression((eb) =>
       eb
         .selectFrom('texts')
-        .select([sql<string>`${copy.text_id}::text`.as('text_id'), sql<string>`${copy.run_id}::text`.as('run_id'), 'text'])
+        .select([
+          sql<string>`${copy.text_id}::text`.as('text_id'),
+          sql<string>`${copy.run_id}::text`.as('run_id'),
+          'text',
+        ])
         .where('text_id', '=', text_id),
     )
     .onConflict((conflict) => conflict.doNothing())

@@ -1,6 +1,6 @@
 import { insertCall } from '../../db/agent-calls.ts';
 import { insertRunFiles } from '../../db/run-files.ts';
-import type { NewAgentCall, RunAgent } from '../../db/schema.ts';
+import type { AgentTerms, NewAgentCall, RunAgent } from '../../db/schema.ts';
 import { insertText } from '../../db/texts.ts';
 import { longInputId } from '../../workflows/contract/agent-task.ts';
 import type { AgentTool } from '../../workflows/contract/definition.ts';
@@ -17,7 +17,7 @@ import type { GoalDeps } from '../runs/goals.ts';
 import { findAccepted, startRun, termsRow } from '../runs/start.ts';
 import type { Called } from './called.ts';
 import { deprecated, notChecked } from './warnings.ts';
-import { standingOf, type ChainRequest } from './chain.ts';
+import { standingOf, type ChainRequest, type Standing } from './chain.ts';
 import type { LlmCredentials } from './credentials.ts';
 import { modelOfCall } from './model.ts';
 import { withSkills, type SkillsAsked } from './skills.ts';
@@ -60,7 +60,7 @@ export async function startCall(
   const accepted = await findAccepted(deps.db, principal, idempotency);
   if (accepted) return accepted;
   const { spec } = called;
-  const { input, credentials, tenant = null } = request;
+  const { input, credentials } = request;
   const { parent, ...standing } = await standingOf(deps, principal, called, request.chain);
   const warnings: string[] = [...inputWarnings(called, request)];
   const run_id = newId('run', idempotency);
@@ -81,7 +81,6 @@ export async function startCall(
   const whole = JSON.stringify(input, null, 2);
   const isLong = whole.length > longestInList;
   const deadline_at = deadlineOf(called, standing.deadline_at);
-  const { timeout_seconds, output_schema, require_approval } = spec;
   const row = {
     run_id,
     origin: 'orchagent' as const,
@@ -92,14 +91,8 @@ export async function startCall(
       agent_id: called.agent_id,
       agents: [agent.frozen],
       provider_id: model.provider_id,
-      require_approval,
-      agent_run: {
-        timeout_seconds,
-        output_schema,
-        engine: called.engine,
-        ...(deadline_at !== undefined && { deadline_at }),
-        ...(isLong && { input_id: longInputId(run_id) }),
-      },
+      require_approval: spec.require_approval,
+      agent_run: termsOf(called, deadline_at, isLong ? longInputId(run_id) : undefined),
     }),
     ...termsRow({
       on_timeout: 'wait',
@@ -108,23 +101,7 @@ export async function startCall(
       on_budget: parent ? 'fail' : spec.on_budget,
     }),
   };
-  const call: NewAgentCall = {
-    ...standing,
-    run_id,
-    account_id: principal.account_id,
-    key_id: principal.key_id,
-    owner_id: called.owner_id,
-    version_id: called.version_id,
-    agent: called.name,
-    version: called.version,
-    endpoint: called.endpoint,
-    tenant,
-    fingerprint: request.fingerprint,
-    listener: request.listener,
-    root_run_id: standing.root_run_id ?? run_id,
-    deadline_at: deadline_at === undefined ? null : new Date(deadline_at).toISOString(),
-    downstream: JSON.stringify(standing.downstream),
-  };
+  const call = callOf(principal, called, request, { ...standing, run_id, deadline_at });
   const alongside = async (trx: Parameters<typeof insertCall>[0]) => {
     await insertCall(trx, call);
     if (parent) await holdDownstream(trx, parent, run_id);
@@ -135,6 +112,43 @@ export async function startCall(
   const accepting = { ...row, agent_version: called.version, start: undefined };
   await startRun(deps, principal, accepting, idempotency, alongside);
   return run_id;
+}
+
+function termsOf({ spec, engine }: Called, deadline_at: number | undefined, input_id: string | undefined): AgentTerms {
+  const { timeout_seconds, output_schema } = spec;
+  return {
+    timeout_seconds,
+    output_schema,
+    engine,
+    ...(deadline_at !== undefined && { deadline_at }),
+    ...(input_id !== undefined && { input_id }),
+  };
+}
+
+/** As what it was called, as it is kept with its run. */
+function callOf(
+  { account_id, key_id }: Principal,
+  { owner_id, version_id, name, version, endpoint }: Called,
+  { tenant, fingerprint, listener }: CallRequest,
+  { run_id, deadline_at, root_run_id, downstream, ...standing }: Omit<Standing, 'parent'> & { run_id: string },
+): NewAgentCall {
+  return {
+    ...standing,
+    run_id,
+    account_id,
+    key_id,
+    owner_id,
+    version_id,
+    agent: name,
+    version,
+    endpoint,
+    tenant: tenant ?? null,
+    fingerprint,
+    listener,
+    root_run_id: root_run_id ?? run_id,
+    deadline_at: deadline_at === undefined ? null : new Date(deadline_at).toISOString(),
+    downstream: JSON.stringify(downstream),
+  };
 }
 
 /**

@@ -15,8 +15,7 @@ const file = (content: string | Uint8Array<ArrayBuffer>, name = 'notes.txt', typ
 
 function form(parts: Record<string, File[] | string>): FormData {
   const body = new FormData();
-  for (const [name, given] of Object.entries(parts))
-    for (const one of [given].flat()) typeof one === 'string' ? body.append(name, one) : body.append(name, one);
+  for (const [name, given] of Object.entries(parts)) for (const one of [given].flat()) body.append(name, one as string);
   return body;
 }
 

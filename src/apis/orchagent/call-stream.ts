@@ -77,7 +77,7 @@ function countTurns(max_turns: number) {
           return yield {
             type: 'tool_call',
             tool: data.tool_name,
-            args_brief: String(data.args ?? '').slice(0, briefLength),
+            args_brief: typeof data.args === 'string' ? data.args.slice(0, briefLength) : '',
           };
         case 'tool.result':
           open -= 1;

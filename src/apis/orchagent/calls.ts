@@ -22,7 +22,7 @@ import { discard, readSent, type Sent } from './sent.ts';
 /** `POST /{org}/{agent}/{version}/{endpoint}`: an agent is called, and its answer waited for. */
 
 /** An answer is held for so long at most, in milliseconds. No white space comes before it: its status is true. */
-export const longestHold_ms = 600_000;
+const longestHold_ms = 600_000;
 
 /** A call, as it is known before it begins. */
 type Call = { called: Called; headers: CallHeaders; sent: Sent; fingerprint: string; began: number };

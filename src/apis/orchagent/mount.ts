@@ -8,7 +8,7 @@ import type { createRouter } from '../../http/openapi.ts';
 import { isUpload } from '../../http/upload.ts';
 import { requireScope } from '../../http/auth.ts';
 import { idempotency } from '../../http/idempotency.ts';
-import { answerToCall, longestHold_ms, readCall, takePost } from './calls.ts';
+import { answerToCall, readCall, takePost } from './calls.ts';
 import { isCall, ownSegments } from './paths.ts';
 import { callOperation } from './schemas/call.ts';
 import { isForm } from './sent.ts';
@@ -50,7 +50,7 @@ function mountCalls(
     limitAccount(limits),
     requireScope('agents:call', false),
     readCall,
-    idempotency({ isOfScopes: false, longest_seconds: longestHold_ms / 1_000 + 30 }),
+    idempotency({ isOfScopes: false }),
     answerToCall,
   ] as MiddlewareHandler[];
   for (const one of all) app.use(except((c) => !isCall(c), one));

@@ -18,7 +18,8 @@ export function kindOf(kind: WireKind): RunKind {
 
 /** A run in a list. */
 export function summaryToWire({ usage, task, orchestration_id, ...run }: RunSummary) {
-  const { run_id, origin, mode, status, agent_id, channel, user_id, error, error_code, duration_ms, metadata, tags } = run;
+  const { run_id, origin, mode, status, agent_id, channel, user_id, error, error_code, duration_ms, metadata, tags } =
+    run;
   const { created_at, start_at, pending_for, started_at, completed_at } = run;
   return {
     run_id,

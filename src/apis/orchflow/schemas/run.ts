@@ -140,12 +140,15 @@ export const runStartedSchema = z
 export const runKind = z.enum(['goal', 'orchestration', 'agent']);
 export const runOrigin = z.enum(['orchflow', 'orchestrations', 'orchstack', 'orchagent']);
 
-export const errorCode = z.string().nullable().meta({
-  description:
-    'Why it failed, as a word for programs, where there is one: `TIMEOUT`, `LLM_ERROR`, `LLM_REFUSED`, `LLM_RATE_LIMITED`, ' +
-    '`BUDGET_REACHED`, `INVALID_OUTPUT`, `SANDBOX_ERROR`, `SANDBOX_TIMEOUT`, `MISSING_SECRETS` or `INTERNAL_ERROR`.',
-  example: 'TIMEOUT',
-});
+export const errorCode = z
+  .string()
+  .nullable()
+  .meta({
+    description:
+      'Why it failed, as a word for programs, where there is one: `TIMEOUT`, `LLM_ERROR`, `LLM_REFUSED`, `LLM_RATE_LIMITED`, ' +
+      '`BUDGET_REACHED`, `INVALID_OUTPUT`, `SANDBOX_ERROR`, `SANDBOX_TIMEOUT`, `MISSING_SECRETS` or `INTERNAL_ERROR`.',
+    example: 'TIMEOUT',
+  });
 
 export const runSummaryShape = {
   run_id: z.string(),
