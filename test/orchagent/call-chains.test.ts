@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
 import { signedBilling, signedChain } from '../../src/calls/chain.ts';
-import { createCaller, publish } from '../harness/orchagent.ts';
+import { createCaller, publish } from '../harness/calls.ts';
 import { until } from '../harness/orchflow.ts';
 import { useStory } from '../harness/story.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createCaller, publish } from '../harness/orchagent.ts';
+import { createCaller, publish } from '../harness/calls.ts';
 import { until } from '../harness/orchflow.ts';
 import { startApiProcess } from '../harness/processes.ts';
 import { useStory } from '../harness/story.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { uuidOf } from '../../src/ids.ts';
-import { createCaller, publish } from '../harness/orchagent.ts';
+import { createCaller, publish } from '../harness/calls.ts';
 import type { User } from '../harness/orchflow.ts';
 import { inTurn } from '../harness/script.ts';
 import { useStory } from '../harness/story.ts';

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { publish } from '../harness/orchagent.ts';
+import { publish } from '../harness/calls.ts';
 import { hasOrchagent } from '../harness/python.ts';
 import { useStory } from '../harness/story.ts';
 

@@ -9,6 +9,17 @@ export type CallHeaders = { tenant?: string; skills: SkillsAsked; chain: ChainRe
 
 const mostRefs = 20;
 
+/** Whether what the code of the agent has printed is wanted too. Throws `InvalidInputError`, naming the parameter. */
+export function readVerbose(c: Context): boolean {
+  for (const [name, values] of Object.entries(c.req.queries())) {
+    const faultAt = (detail: string) => new InvalidInputError([{ path: [name], detail }]);
+    if (name !== 'verbose') throw faultAt('is not a parameter of this request');
+    if (values.length > 1) throw faultAt('is given more than once');
+    if (!['true', 'false'].includes(values[0]!)) throw faultAt('must be true or false');
+  }
+  return c.req.query('verbose') === 'true';
+}
+
 /** Throws `InvalidInputError`, naming the header. */
 export function readHeaders(c: Context): CallHeaders {
   const given = (name: string) => c.req.header(`x-orchagent-${name}`)?.trim() || undefined;

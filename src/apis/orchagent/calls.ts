@@ -15,7 +15,7 @@ import { sendEvents } from '../../http/sse.ts';
 import { uuidOf } from '../../ids.ts';
 import { waitForRun } from '../../runs/wait.ts';
 import { envelopeOf, hasAnswer, requestIdOf, type Told } from './call-answer.ts';
-import { readHeaders, type CallHeaders } from './call-headers.ts';
+import { readHeaders, readVerbose, type CallHeaders } from './call-headers.ts';
 import { callToEvents } from './call-stream.ts';
 import { discard, readSent, type Sent } from './sent.ts';
 
@@ -25,7 +25,14 @@ import { discard, readSent, type Sent } from './sent.ts';
 const longestHold_ms = 600_000;
 
 /** A call, as it is known before it begins. */
-type Call = { called: Called; headers: CallHeaders; sent: Sent; fingerprint: string; began: number };
+type Call = {
+  called: Called;
+  headers: CallHeaders;
+  isVerbose: boolean;
+  sent: Sent;
+  fingerprint: string;
+  began: number;
+};
 
 /** Between its middlewares. */
 const calls = new WeakMap<Context, Call>();
@@ -52,13 +59,14 @@ export async function readCall(c: Context<AppEnv>, next: Next) {
   ];
   const called = await findCalled(c.var.deps.db, c.var.principal, { org, agent, version, endpoint });
   const headers = readHeaders(c);
+  const isVerbose = readVerbose(c);
   const sent = await readSent(c, called);
   const { tenant, skills } = headers;
   const files = sent.files.map(({ name, media_type, sha256: hash }) => [name, media_type, hash]);
   const said = JSON.stringify({ input: sent.input, files, tenant, skills });
   Object.assign(c.req.bodyCache, { text: Promise.resolve(said) });
   const fingerprint = sha256([c.req.path, said].join('\n'));
-  calls.set(c, { called, headers, sent, fingerprint, began });
+  calls.set(c, { called, headers, isVerbose, sent, fingerprint, began });
   try {
     await next();
   } finally {
