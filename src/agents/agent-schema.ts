@@ -122,7 +122,13 @@ export const agentSchema = z
   .meta({ id: 'RegisteredAgent' });
 
 /** An agent as it is shown. What it says as a package is orchagent's to show. */
-export function toWire({ type: _, code_hash: __, entrypoint: ___, spec, ...agent }: AgentVersion): z.infer<typeof agentSchema> {
+export function toWire({
+  type: _,
+  code_hash: _hash,
+  entrypoint: _entry,
+  spec,
+  ...agent
+}: AgentVersion): z.infer<typeof agentSchema> {
   const { package: __, ...said } = spec;
   return { ...agent, ...said };
 }

@@ -124,6 +124,21 @@ export function signedBilling(keys: KeyRing, account_id: string): string {
   return sign(keys[0]!, account_id);
 }
 
+/** The same as code is given it, in its environment. */
+export function chainForCode(keys: KeyRing, call: AgentCall) {
+  const { account_id, chain, max_hops, downstream, root_run_id } = call;
+  return {
+    call_chain: chain,
+    call_chain_sig: signedChain(keys, call),
+    max_hops,
+    downstream_remaining: downstream.spend_cap ?? null,
+    billing_org_id: account_id,
+    billing_org_sig: signedBilling(keys, account_id),
+    root_run_id,
+    orchestration_mode: downstream.only ? 'strict' : null,
+  };
+}
+
 function contentOf(run_id: string, chain: string[]): string {
   return `${run_id}\n${chain.join()}`;
 }

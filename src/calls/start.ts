@@ -8,11 +8,12 @@ import type { Principal } from '../accounts/principal.ts';
 import { frozen } from '../agents/models.ts';
 import { checkerOf } from '../agents/schema-check.ts';
 import { chooseTools } from '../agents/tools.ts';
+import { codeTermsOf, requireSandbox } from '../code/terms.ts';
 import type { KeyRing } from '../crypto.ts';
 import { requireNone } from '../errors.ts';
 import { findAttachments } from '../files/attach.ts';
 import { newId, type IdSeed } from '../ids.ts';
-import { agentRunRow } from '../runs/agent-runs.ts';
+import { agentOfCode, agentRunRow } from '../runs/agent-runs.ts';
 import type { GoalDeps } from '../runs/goals.ts';
 import { findAccepted, startRun, termsRow } from '../runs/start.ts';
 import type { Called } from './called.ts';
@@ -48,7 +49,7 @@ const beginning = 2_000;
 /**
  * Accepts a run of an agent that was called. It is a run of who calls: their provider, their limits, their files; another's agent
  * brings its prompt and what it does, and nothing of its author's account. A retry finds the run that its first try accepted.
- * Throws `InvalidInputError` for an input that does not fit, and what `standingOf`, `modelOfCall` and `startRun` throw.
+ * Throws `InvalidInputError` for an input that does not fit, `CODE_MISSING` and `NO_SANDBOX` of code that cannot be run, and what `standingOf`, `modelOfCall` and `startRun` throw.
  */
 export async function startCall(
   deps: CallDeps,
@@ -63,6 +64,8 @@ export async function startCall(
   const { input, credentials } = request;
   const { parent, ...standing } = await standingOf(deps, principal, called, request.chain);
   const warnings: string[] = [...inputWarnings(called, request)];
+  const code = codeTermsOf(called);
+  if (code) await requireSandbox(deps.db);
   const run_id = newId('run', idempotency);
   const model = await modelOfCall(deps, principal, called, {
     credentials,
@@ -92,7 +95,7 @@ export async function startCall(
       agents: [agent.frozen],
       provider_id: model.provider_id,
       require_approval: spec.require_approval,
-      agent_run: termsOf(called, deadline_at, isLong ? longInputId(run_id) : undefined),
+      agent_run: { ...termsOf(called, deadline_at, isLong ? longInputId(run_id) : undefined), code },
     }),
     ...termsRow({
       on_timeout: 'wait',
@@ -109,7 +112,7 @@ export async function startCall(
     if (model.own) await trx.insertInto('providers').values(model.own).execute();
     await insertRunFiles(trx, { run_id }, files);
   };
-  const accepting = { ...row, agent_version: called.version, start: undefined };
+  const accepting = { ...row, agent_version: called.version, start: undefined, asks_no_model: code !== undefined };
   await startRun(deps, principal, accepting, idempotency, alongside);
   return run_id;
 }
@@ -186,6 +189,10 @@ async function agentOf(
 ): Promise<{ frozen: RunAgent; warnings: string[] }> {
   const { name, max_turns, require_approval } = spec;
   const asked = { name, system_prompt, model, max_turns, require_approval, agent_id, version };
+  if (engine === 'code_runtime') {
+    const agent = agentOfCode({ name, model }, { agent_id, version });
+    return { frozen: isOwn ? agent : { ...agent, owner_id }, warnings: [] };
+  }
   const others = engine === 'managed_loop' ? dependencyTools(spec) : [];
   if (isOwn) {
     const [chosen = []] = await chooseTools(deps, principal, [spec]);

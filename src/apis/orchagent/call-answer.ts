@@ -1,3 +1,4 @@
+import type { listCodeRuns } from '../../../db/code-runs.ts';
 import type { RunResult } from '../../../db/run-results.ts';
 import type { ErrorCode as RunErrorCode } from '../../../workflows/contract/error-codes.ts';
 import { hasEnded } from '../../../workflows/contract/states.ts';
@@ -12,8 +13,12 @@ import { OrchagentError, toEnvelope, type ErrorCode } from './envelope.ts';
 export type Told = {
   version: string;
   began: number;
-  printed?: { stdout: string; stderr: string };
+  isVerbose: boolean;
+  /** Of an agent that is code: how that ended, once it has. */
+  code?: CodeRunView | undefined;
 };
+
+type CodeRunView = Awaited<ReturnType<typeof listCodeRuns>>[number];
 
 /** Whether there is something to tell who waits: it has ended, or waits for a person, which nobody's connection lasts for. */
 export function hasAnswer({ status, gates }: RunResult): boolean {
@@ -47,15 +52,15 @@ export function envelopeOf(run: RunResult, told: Told) {
   }
 }
 
-function metadataOf(run: RunResult, { version, began, printed }: Told) {
+function metadataOf(run: RunResult, { version, began, isVerbose, code }: Told) {
   return {
     request_id: requestIdOf(run.run_id),
     run_id: uuidOf(run.run_id),
     processing_time_ms: Math.round(performance.now() - began),
-    execution_time_ms: run.duration_ms ?? 0,
+    execution_time_ms: code?.wall_ms ?? run.duration_ms,
     version,
     usage: { ...run.usage, cost_usd: run.cost_usd },
-    ...printed,
+    ...(isVerbose && { stdout: code?.stdout ?? '', stderr: code?.stderr ?? '' }),
   };
 }
 
@@ -83,8 +88,22 @@ function failureOf(run: RunResult, told: Told): OrchagentError {
   }
   const reason = (run.error_code ?? 'INTERNAL_ERROR') as RunErrorCode;
   const [code, is_retryable] = codes[reason] ?? codes.INTERNAL_ERROR;
-  const members = code === reason ? {} : { reason };
-  return new OrchagentError(code, error ?? 'The agent failed.', { is_retryable, members, metadata });
+  const members = { ...(code !== reason && { reason }), ...ofCode(told.code) };
+  const exit = told.code && { sandbox_exit_code: told.code.exit_code };
+  return new OrchagentError(code, error ?? 'The agent failed.', {
+    is_retryable,
+    members,
+    metadata: { ...metadata, ...exit },
+  });
+}
+
+const tailLength = 2_000;
+
+/** Why code has failed, in words for who called it. */
+function ofCode(code: CodeRunView | undefined) {
+  if (!code?.fault) return {};
+  const { category, message } = code.fault;
+  return { ...(category && { category }), user_message: message, stderr_tail: (code.stderr ?? '').slice(-tailLength) };
 }
 
 /** The same as an event of a stream. */

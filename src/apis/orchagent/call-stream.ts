@@ -10,7 +10,7 @@ type Followed = {
   read: () => Promise<RunResult | undefined>;
   most_ms: number;
   max_turns: number;
-  told: Told;
+  told: () => Promise<Told>;
   /** When its reader has been sent the last event, or has left: whether it was answered. */
   onEnd: (isAnswered: boolean) => Promise<void>;
 };
@@ -44,13 +44,12 @@ export async function* callToEvents(
     const run = await read();
     if (!run) return;
     isAnswered = hasAnswer(run);
-    if (isAnswered)
-      yield progress({
-        type: 'done',
-        exit_code: run.status === 'failed' ? 1 : 0,
-        execution_time_ms: run.duration_ms ?? 0,
-      });
-    yield eventOf(run, told);
+    const whole = await told();
+    const { code } = whole;
+    for (const type of ['stdout', 'stderr'] as const) if (code?.[type]) yield progress({ type, text: code[type] });
+    const exit_code = code?.exit_code ?? (run.status === 'failed' ? 1 : 0);
+    if (isAnswered) yield progress({ type: 'done', exit_code, execution_time_ms: code?.wall_ms ?? run.duration_ms });
+    yield eventOf(run, whole);
   } finally {
     await onEnd(isAnswered && !signal.aborted);
   }

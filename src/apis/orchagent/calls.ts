@@ -1,6 +1,7 @@
 import type { Context, Next } from 'hono';
 import { accepts } from 'hono/accepts';
 import { answerCall, hearAnswer, leaveCall, takeLeftCall } from '../../../db/agent-calls.ts';
+import { listCodeRuns } from '../../../db/code-runs.ts';
 import { findRunResult, type RunResult } from '../../../db/run-results.ts';
 import { findCalled, type Called } from '../../calls/called.ts';
 import { startCall } from '../../calls/start.ts';
@@ -84,13 +85,13 @@ function decoded(segment: string): string {
 
 /** Begins the call, or takes up one that its client has left, and answers when it has come to something. */
 export async function answerToCall(c: Context<AppEnv>) {
-  const { called, began } = calls.get(c)!;
+  const { called, began, isVerbose } = calls.get(c)!;
   const isStream = prefersEvents(c);
   keepOpen(c);
   const run_id = await begin(c);
   c.set('requestId', requestIdOf(run_id));
   for (const [name, value] of headersOf(called, run_id)) c.header(name, value);
-  const told: Told = { version: called.version, began };
+  const told: Told = { version: called.version, began, isVerbose };
   return isStream ? stream(c, run_id, told) : hold(c, run_id, told);
 }
 
@@ -175,7 +176,7 @@ async function hold(c: Context<AppEnv>, run_id: string, told: Told) {
   if (!found) throw notFound('Run');
   await settle(c, run_id, hasAnswer(found) && !signal.aborted);
   signal.removeEventListener('abort', left);
-  const envelope = envelopeOf(found, told);
+  const envelope = envelopeOf(found, await withCode(c, run_id, told));
   if (found.status !== 'waiting_human') return c.json(envelope, 200);
   // Who asks again later hears what has become of it.
   c.set('keepsNoAnswer', Promise.resolve());
@@ -186,8 +187,22 @@ function stream(c: Context<AppEnv>, run_id: string, told: Told) {
   const { runEvents } = c.var.deps;
   const onEnd = (isAnswered: boolean) => settle(c, run_id, isAnswered);
   const { max_turns } = calls.get(c)!.called.spec;
-  const followed = { run_id, runEvents, read: readerOf(c, run_id), most_ms: longestHold_ms, max_turns, told, onEnd };
+  const followed = {
+    run_id,
+    runEvents,
+    read: readerOf(c, run_id),
+    most_ms: longestHold_ms,
+    max_turns,
+    told: () => withCode(c, run_id, told),
+    onEnd,
+  };
   return sendEvents(c, (signal) => callToEvents(followed, signal));
+}
+
+/** With how its code ended, where the agent is code. */
+async function withCode(c: Context<AppEnv>, run_id: string, told: Told): Promise<Told> {
+  if (calls.get(c)!.called.engine !== 'code_runtime') return told;
+  return { ...told, code: (await listCodeRuns(c.var.deps.db, run_id)).at(-1) };
 }
 
 /** Whoever asks for the same again wants it done again, or, where nobody has got the answer, that answer. */
