@@ -23,7 +23,8 @@ import { SandboxFault } from '../src/sandbox/index.ts';
 import { longInputId } from '../workflows/contract/agent-task.ts';
 import { asTried } from '../workflows/contract/completion.ts';
 import type { Progress } from '../workflows/contract/states.ts';
-import { completeAgentRun, type AgentTurn } from './agent-runs.ts';
+import type { Turn } from './agent.ts';
+import { completeAgentRun } from './agent-runs.ts';
 import { atWork, keep } from './at-work.ts';
 import type { ActivityDeps } from './deps.ts';
 import { createToolActivities } from './tools.ts';
@@ -65,7 +66,7 @@ export function createCodeActivities(deps: CodeDeps) {
  * it is run again only where it says that it may be.
  * @throws `CodeFailed` when it gave no output, `CodeInterrupted` when it may not be run again.
  */
-async function runCode(deps: CodeDeps, { run_id, task_id, attempt }: RunCode, work: Work): Promise<AgentTurn> {
+async function runCode(deps: CodeDeps, { run_id, task_id, attempt }: RunCode, work: Work): Promise<Turn> {
   const { db } = deps;
   const code = work.run.agent_run?.code;
   if (!code) throw ApplicationFailure.nonRetryable('it has no code.', 'CodeFailed');

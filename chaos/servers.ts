@@ -109,6 +109,8 @@ async function startService(name: ServiceName, surroundings: Surroundings): Prom
     CODEC_TOKEN: secrets.codec_token,
     FILES_DIR: filesDir,
     ORCHFLOW_EMBEDDED: 'true',
+    // What is tried of it takes a second of each worker, and many are started.
+    SANDBOX_DRIVER: 'none',
     ORCHFLOW_ALLOWED_PRIVATE_CIDRS: '127.0.0.0/8',
     HTTP_REQUEST_ALLOWED_PRIVATE_CIDRS: '127.0.0.0/8',
     REMIND_EVERY_MIN_SECONDS: '1',

@@ -55,12 +55,13 @@ const floors = [
   ['src/http/'],
   ['src/orchestrations/', 'src/calls/'],
   ['src/runs/'],
+  ['src/code/'],
   ['src/agents/', 'src/files/', 'src/knowledge/', 'src/people/'],
   ['src/accounts/'],
   ['src/webhooks/'],
   ['src/embedded/'],
   ['src/temporal/'],
-  ['src/llm/', 'src/tools/', 'src/javascript/'],
+  ['src/llm/', 'src/tools/', 'src/javascript/', 'src/sandbox/'],
   ['src/fetch/', 'src/node/'],
   ['db/'],
   ['workflows/'],
@@ -125,7 +126,7 @@ test('workflows are deterministic: at run time they import themselves and the SD
 
 test('activities know the nouns, the database, the models and the contract, and nothing of the API', () => {
   const rooms =
-    'activities/|db/|workflows/contract/|src/(runs|agents|calls|orchestrations|accounts|files|knowledge|temporal|llm|javascript|tools)/';
+    'activities/|db/|workflows/contract/|src/(runs|agents|calls|orchestrations|accounts|code|files|knowledge|temporal|llm|javascript|sandbox|tools)/';
   const packages = '@temporalio/activity$|node:|zod$|standardwebhooks$';
   expect(
     strangers(/^activities\//, new RegExp(`^(${rooms}|src/(crypto|ids)\\.ts$|src/fetch/index\\.ts$|${packages})`)),
@@ -146,6 +147,8 @@ test('outside worlds know nobody, and only they know the vendors and MCP', () =>
     ),
   ).toEqual([]);
   expect(intruders(/^src\/tools\/(?!index\.ts)/, /^src\/tools\//)).toEqual([]);
+  expect(strangers(/^src\/sandbox\//, /^(src\/sandbox\/|src\/fetch\/index\.ts$|node:)/)).toEqual([]);
+  expect(intruders(/^src\/sandbox\/(?!index\.ts)/, /^src\/sandbox\//)).toEqual([]);
   expect(intruders(/^@modelcontextprotocol\//, /^src\/tools\/mcp\.ts$/)).toEqual([]);
   expect(intruders(/^(openai|@anthropic-ai\/sdk|@google\/genai)/, /^src\/llm\//)).toEqual([]);
   expect(intruders(/^src\/llm\/(?!index\.ts)/, /^src\/llm\//)).toEqual([]);

@@ -8,7 +8,7 @@ import type { RunContext } from './run-context.ts';
 /** What only workers do that have a sandbox: they poll a task queue of their own. */
 
 /** For so long code waits for a worker before it is asked whether there is any. */
-const patience = '20s';
+const patience = '5s';
 /** Beside its own time, for its bundle, its files and what it leaves. */
 const allowance_seconds = 300;
 

@@ -80,6 +80,8 @@ export async function startOrchflow({
   await new Promise((resolve) => server.once('listening', resolve));
   const address = server.address() as { port: number };
   const url = `http://127.0.0.1:${address.port}`;
+  // What code calls that is run by workers.
+  env.SANDBOX_GATEWAY_URL ??= url;
   let worker = withWorker ? await startWorker(env) : undefined;
 
   return {

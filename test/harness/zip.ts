@@ -1,11 +1,13 @@
 import { crc32, deflateRawSync } from 'node:zlib';
 
-/** A ZIP archive of these entries; `size` is what an entry says that it has unpacked, if that is a lie. */
-export function zipOf(entries: { name: string; content: string | Buffer; size?: number }[]): Uint8Array<ArrayBuffer> {
+/** A ZIP archive of these entries; `size` is what an entry says that it has unpacked, if that is a lie; `mode` is of Unix. */
+export function zipOf(
+  entries: { name: string; content: string | Buffer; size?: number; mode?: number }[],
+): Uint8Array<ArrayBuffer> {
   const parts: Buffer[] = [];
   const directory: Buffer[] = [];
   let offset = 0;
-  for (const { name, content, size } of entries) {
+  for (const { name, content, size, mode = 0 } of entries) {
     const bytes = Buffer.from(content as string);
     const packed = deflateRawSync(bytes);
     const file = Buffer.from(name);
@@ -18,6 +20,7 @@ export function zipOf(entries: { name: string; content: string | Buffer; size?: 
     fields.writeUInt16LE(file.length, 22);
     const local = Buffer.concat([Buffer.from('PK\u0003\u0004'), fields, file, packed]);
     const rest = Buffer.alloc(14);
+    rest.writeUInt32LE((mode << 16) >>> 0, 6);
     rest.writeUInt32LE(offset, 10);
     directory.push(Buffer.concat([Buffer.from('PK\u0001\u0002'), Buffer.from([20, 0]), fields, rest, file]));
     parts.push(local);
