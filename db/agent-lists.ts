@@ -64,3 +64,17 @@ function summaries(db: Db, account_id: string) {
     .select(said('provider_id').as('provider_id'))
     .select(['agents.created_at', 'agents.updated_at']);
 }
+
+/** The numbers of the versions of the account's agent of this name, whatever its case, and that of the next one. */
+export async function findNextVersion(
+  db: Db,
+  account_id: string,
+  name: string,
+): Promise<{ numbers: number[]; next: number }> {
+  const found = await versionsOfAgents(db, account_id)
+    .where(sql`lower(agents.name)`, '=', name.toLowerCase())
+    .select(['number', sql<number>`greatest(last_number, latest)`.as('last')])
+    .orderBy('number')
+    .execute();
+  return { numbers: found.map(({ number }) => number), next: (found[0]?.last ?? 0) + 1 };
+}

@@ -27,13 +27,15 @@ export type OfferedVersion = Offer &
     type: AgentVersionRow['type'];
     spec: AgentSpec;
     is_gone: boolean;
+    /** Its account is. */
+    is_suspended: boolean;
     created_at: string;
   };
 
 /** For so long a version is called after it was deprecated, in days. */
 export const deprecationDays = 60;
 
-const isGone = sql<boolean>`coalesce(agent_versions.deprecated_at < now() - ${sql.lit(deprecationDays)} * interval '1 day', false)`;
+export const isGone = sql<boolean>`coalesce(agent_versions.deprecated_at < now() - ${sql.lit(deprecationDays)} * interval '1 day', false)`;
 
 /** Versions of agents of accounts, whoever asks. */
 export function offeredVersions(db: Db) {
@@ -51,7 +53,7 @@ export function offeredVersions(db: Db) {
     ])
     .select(['type', 'is_public', 'callable', 'allow_local_download', 'price_cents', 'agent_versions.tags'])
     .select(['deprecated_at', 'code_hash', 'bundle_size_bytes', 'entrypoint', 'agent_versions.created_at'])
-    .select(isGone.as('is_gone'));
+    .select([isGone.as('is_gone'), sql<boolean>`accounts.suspended_at is not null`.as('is_suspended')]);
 }
 
 /** That of this id, of the account. */
@@ -64,7 +66,7 @@ export function findOwnVersion(db: Db, account_id: string, version_id: string): 
 }
 
 /** What lists show of a version: all but its prompt, its files and its loop, which may be long. */
-const briefSpec = sql<AgentSpec>`
+export const briefSpec = sql<AgentSpec>`
   case when spec::jsonb ? 'package'
     then (spec::jsonb - 'system_prompt') #- '{package,skill_files}' #- '{package,loop}'
     else spec::jsonb - 'system_prompt' end`;
@@ -115,6 +117,18 @@ function seenBy(account_id: string | null) {
 export function listVersions(db: Db, version_ids: string[]): Promise<OfferedVersion[]> {
   if (version_ids.length === 0) return Promise.resolve([]);
   return offeredVersions(db).select('spec').where('version_id', 'in', version_ids).execute();
+}
+
+/** The newest version of an agent. */
+export async function findNewestOf(db: Db, agent_id: string): Promise<string | undefined> {
+  const found = await db
+    .selectFrom('agent_versions')
+    .select('version_id')
+    .where('agent_id', '=', agent_id)
+    .orderBy('number', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return found?.version_id;
 }
 
 /** A version to be published, of the account's agent of this name, or of a new one. */

@@ -218,6 +218,10 @@ function description(version: string) {
       { name: 'OrchStack keys', description: 'API keys, and the applications that accounts let act for them.' },
       { name: 'orchagent calls', description: 'Agents of organisations, called by version.' },
       { name: 'Knowledge', description: 'Documents that agents and people search in.' },
+      { name: 'orchagent agents', description: 'Agents as they are published: each version by its own id.' },
+      { name: 'orchagent public', description: 'What anybody may know of the agents that are public.' },
+      { name: 'orchagent keys', description: "API keys in orchagent's words, and those that agents have." },
+      { name: 'orchagent organisation', description: 'Who a key is of: an organisation, its workspace and its user.' },
       { name: 'Health', description: 'For load balancers and operators.' },
     ],
   };

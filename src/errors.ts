@@ -37,6 +37,8 @@ export type DomainErrorCode =
   | 'RUN_NOT_PAUSED'
   | 'RUN_NOT_READY'
   | 'SKILLS_LOCKED'
+  | 'SLUG_IN_USE'
+  | 'SLUG_TAKEN'
   | 'STEERED_TOO_OFTEN'
   | 'TASK_NOT_READY'
   | 'TASK_NOT_WAITING'
@@ -130,7 +132,8 @@ export function notFound(
     | 'Person'
     | 'Gate'
     | 'Knowledge base'
-    | 'Document',
+    | 'Document'
+    | 'Workspace',
 ): DomainError {
   return new DomainError('NOT_FOUND', `${what} not found.`);
 }

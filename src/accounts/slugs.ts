@@ -46,3 +46,23 @@ export const reservedSlugs = new Set([
   'workspaces',
   'www',
 ]);
+
+/** So many letters of a name, so that there is room behind it. */
+const mostOfName = 48;
+
+/** The slugs that a new account may have, the best first: its name, then with letters behind it that nobody else has. */
+export function slugsFor(name: string, random: () => string): string[] {
+  const plain = name
+    .normalize('NFKD')
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .slice(0, mostOfName)
+    .replaceAll(/^-+|-+$/g, '');
+  const others = [1, 2].map(() => `${plain || 'org'}-${random()}`);
+  return isFreeSlug(plain) ? [plain, ...others] : others;
+}
+
+/** Whether it can be the slug of an account at all. */
+export function isFreeSlug(slug: string): boolean {
+  return slugPattern.test(slug) && !reservedSlugs.has(slug);
+}

@@ -24,7 +24,7 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
   UNAUTHORIZED: [
     401,
     'Missing or invalid API key',
-    'Send the key in `X-API-Key`, or as `Authorization: Bearer`. A key begins with `orch_`, `os_live_` or `os_test_` and is shown once, when it is made. One that was deleted or has expired is not taken any more.',
+    'Send the key in `X-API-Key`, or as `Authorization: Bearer`. A key begins with `orch_`, `os_live_`, `os_test_` or `sk_` and is shown once, when it is made. One that was deleted or has expired is not taken any more.',
   ],
   TIER_LIMIT_REACHED: [
     402,
@@ -97,6 +97,12 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     409,
     'This is the last key that may do everything',
     'Make another one with the scope `*` first, with `POST /api/v1/keys`: without one the account could not be reached any more.',
+  ],
+  SLUG_TAKEN: [409, "The slug is another organisation's, or is reserved", 'Nothing was changed. Take another slug.'],
+  SLUG_IN_USE: [
+    409,
+    'Others call agents by this slug',
+    'Nothing was changed. It stands in the paths of your public agents: make these private first.',
   ],
   TASK_NOT_WAITING: [
     409,

@@ -1,17 +1,31 @@
 import type { MiddlewareHandler } from 'hono';
 import { except } from 'hono/combine';
 import type { AppDeps } from '../../deps.ts';
+import { keep } from '../../http/caching.ts';
 import type { AppEnv } from '../../http/env.ts';
 import { limitBody, readBody, requireJson } from '../../http/body.ts';
-import { limitAccount } from '../../http/limit.ts';
+import { addressOf, limit, limitAccount } from '../../http/limit.ts';
 import type { createRouter } from '../../http/openapi.ts';
 import { isUpload } from '../../http/upload.ts';
 import { requireScope } from '../../http/auth.ts';
 import { idempotency } from '../../http/idempotency.ts';
 import { answerToCall, readCall, takePost } from './calls.ts';
-import { isCall, ownSegments } from './paths.ts';
 import { callOperation } from './schemas/call.ts';
 import { isForm } from './sent.ts';
+import { isCall, keyedSegments, publicSegments } from './paths.ts';
+import { agentCopiesRouter } from './routes/agent-copies.ts';
+import { agentKeysRouter } from './routes/agent-keys.ts';
+import { agentsRouter } from './routes/agents.ts';
+import { apiKeysRouter } from './routes/api-keys.ts';
+import { organisationRouter } from './routes/organisation.ts';
+import { publicRouter } from './routes/public.ts';
+import { inOwnWorkspace } from './workspace.ts';
+
+/** What anybody may ask is answered alike for so long, in seconds. */
+const publicFor = 60;
+
+/** Skill packages have files in the body, of a million characters in all. */
+const mostMebibytes = 4;
 
 /** orchagent's paths, after all others: `/{org}/{agent}/{version}/{endpoint}` would take theirs. */
 export function mountOrchagent(
@@ -19,16 +33,33 @@ export function mountOrchagent(
   { limits }: AppDeps,
   authenticate: MiddlewareHandler<AppEnv>,
 ): void {
-  for (const segment of ownSegments) {
+  for (const segment of publicSegments) {
     app.use(
       `/${segment}/*`,
-      except(isUpload, limitBody(4)),
+      limitBody(1),
+      requireJson(),
+      readBody(),
+      limit(() => [limits.publicPerAddress], addressOf),
+    );
+  }
+  app.use('/public/*', keep(publicFor));
+  for (const segment of keyedSegments) {
+    app.use(
+      `/${segment}/*`,
+      except(isUpload, limitBody(mostMebibytes)),
       except(isUpload, requireJson()),
       authenticate,
       except(isUpload, readBody()),
       limitAccount(limits),
+      inOwnWorkspace(),
     );
   }
+  app.route('/', organisationRouter);
+  app.route('/agents', agentsRouter);
+  app.route('/agents', agentKeysRouter);
+  app.route('/agents', agentCopiesRouter);
+  app.route('/api-keys', apiKeysRouter);
+  app.route('/public', publicRouter);
   mountCalls(app, limits, authenticate);
 }
 

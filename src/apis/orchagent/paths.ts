@@ -1,10 +1,11 @@
 import type { Context } from 'hono';
 import { reservedSlugs, slugPattern } from '../../accounts/slugs.ts';
 
-/** The first segments of orchagent's own paths that a key is needed for. */
-export const ownSegments = ['agents', 'api-keys', 'auth', 'org', 'users', 'workspaces'];
+/** The first segments of orchagent's own paths: those that a key is needed for, and the others. */
+export const keyedSegments = ['agents', 'api-keys', 'org', 'users', 'workspaces'];
+export const publicSegments = ['auth', 'public'];
 
-const own = new Set([...ownSegments, 'public', 'usage', 'billing']);
+const own = new Set([...keyedSegments, ...publicSegments]);
 
 /** Whether this is a call of an agent, by its path: `/{org}/{agent}/{version}/{endpoint}`. */
 export function isCall(c: Context): boolean {
