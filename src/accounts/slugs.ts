@@ -54,6 +54,7 @@ const mostOfName = 48;
 export function slugsFor(name: string, random: () => string): string[] {
   const plain = name
     .normalize('NFKD')
+    .replaceAll(/\p{M}/gu, '')
     .toLowerCase()
     .replaceAll(/[^a-z0-9]+/g, '-')
     .slice(0, mostOfName)

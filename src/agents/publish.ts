@@ -2,13 +2,10 @@ import {
   findNewestOf,
   findOwnVersion,
   listVersions,
-  publishVersion,
-  updateOffer,
-  type NewVersion,
   type Offer,
-  type OfferChange,
   type OfferedVersion,
 } from '../../db/published-agents.ts';
+import { publishVersion, updateOffer, type NewVersion, type OfferChange } from '../../db/publish-agents.ts';
 import { findNextVersion } from '../../db/agent-lists.ts';
 import type { Db } from '../../db/index.ts';
 import { LimitReached } from '../../db/limits.ts';

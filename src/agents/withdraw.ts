@@ -1,5 +1,6 @@
 import type { Db } from '../../db/index.ts';
-import { countCallers, deleteVersion, type OfferedVersion } from '../../db/published-agents.ts';
+import { countCallers, type OfferedVersion } from '../../db/published-agents.ts';
+import { deleteVersion } from '../../db/publish-agents.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { InvalidInputError, notFound } from '../errors.ts';
 

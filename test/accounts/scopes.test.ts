@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { allScopes, scopes } from '../../src/accounts/scopes.ts';
 import { startOrchflow, type Orchflow, type User } from '../harness/orchflow.ts';
+import { expectError, inHouseWords, isOrchagent } from '../harness/orchagent.ts';
 import { expectProblem } from '../harness/problem.ts';
 import { send } from '../harness/raw.ts';
 
@@ -48,7 +49,8 @@ test('the vocabulary is what the operations name, and what a key may be given', 
   expect(new Set(named)).toEqual(new Set(scopes));
   expect(document.components.schemas.Scope.enum).toEqual([...allScopes, ...scopes]);
   const open = operations.filter(({ scope }) => !scope).map(({ operationId }) => operationId);
-  expect(open.toSorted()).toEqual(['getHealth', 'listAgentTemplates', 'registerAccount']);
+  const ofOrchagent = ['cliLogout', 'downloadAgent', 'estimateAgentCost', 'getPublicAgent', 'listPublicAgents'];
+  expect(open.toSorted()).toEqual([...ofOrchagent, 'getHealth', 'listAgentTemplates', 'registerAccount'].toSorted());
 });
 
 test.each(scopes)('without %s alone each of its operations is 403, with it alone none', async (scope) => {
@@ -61,13 +63,16 @@ test.each(scopes)('without %s alone each of its operations is 403, with it alone
     expect([401, 403, 429, 500, 503], name).not.toContain(allowed.status);
     const refused = await ask(operation, isIts ? without : withIt);
     const detail = `This key lacks the scope ${operation.scope}.`;
-    expectProblem(refused, { status: 403, code: 'MISSING_SCOPE', detail, scope: operation.scope });
+    const problem = { code: 'MISSING_SCOPE', detail, scope: operation.scope };
+    if (!isOrchagent(operation.path)) expectProblem(refused, { status: 403, ...problem });
+    else expect([expectError(refused, 'FORBIDDEN', 403), inHouseWords(refused).body][1], name).toMatchObject(problem);
   }
 });
 
 test('what needs no key asks for no scope', async () => {
   for (const operation of operations.filter(({ scope }) => !scope)) {
-    expect([200, 422], operation.path).toContain((await ask(operation)).status);
+    const statuses = operation.path.startsWith('/public/agents/') ? [404] : [200, 422];
+    expect(statuses, operation.path).toContain((await ask(operation)).status);
   }
 });
 

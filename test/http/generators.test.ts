@@ -113,6 +113,8 @@ const inTwoTypes = ['orchstackRunAgent', 'executeWorkflow'];
 test('an operation has one schema for all its successes, and streams are texts', () => {
   for (const { operationId, responses } of operations) {
     const contents = Object.entries<Json>(responses).filter(([status, { content }]) => Number(status) < 300 && content);
+    // What is always refused has none.
+    if (contents.length === 0) continue;
     const { 'text/event-stream': stream, ...others } = contents[0]![1].content;
     if (stream) expect(stream.schema, operationId).toEqual({ type: 'string' });
     const whole = inTwoTypes.includes(operationId)

@@ -9,11 +9,13 @@ import { callOrchstackKeys } from './contract-orchstack-keys.ts';
 import { callTools } from './contract-tools.ts';
 import { callSteering } from './contract-steering.ts';
 import { callFiles } from './contract-files.ts';
+import { callOrchagent } from './contract-orchagent.ts';
 import { callInFlight } from './contract-in-flight.ts';
 import { callKnowledge } from './contract-knowledge.ts';
 import { callPeople } from './contract-people.ts';
 import { callWebhooks } from './contract-webhooks.ts';
 import { callWorkflows } from './contract-workflows.ts';
+import { isOrchagent } from '../harness/orchagent.ts';
 import { startOrchflow, type Orchflow } from '../harness/orchflow.ts';
 import { send } from '../harness/raw.ts';
 
@@ -30,6 +32,7 @@ const typeOf: Record<string, string> = {
   events: 'text/event-stream',
   stream: 'text/event-stream',
   content: 'application/octet-stream',
+  bundle: 'application/zip',
 };
 
 /** Answers in events too, where that is asked for. */
@@ -104,7 +107,8 @@ describe('/openapi.json', () => {
       for (const [status, response] of Object.entries<Record<string, any>>(responses)) {
         expect(response.description, `${name} ${status}`).toMatch(/\S/);
         const answer = typeOf[/\/(\w+)$/.exec(path)?.[1] ?? ''] ?? 'application/json';
-        const type = Number(status) < 400 || path === '/health' ? answer : 'application/problem+json';
+        const error = isOrchagent(path) ? 'application/json' : 'application/problem+json';
+        const type = Number(status) < 400 || path === '/health' ? answer : error;
         const types = inEventsToo.includes(`${operationId} ${status}`) ? [type, 'text/event-stream'] : [type];
         expect(Object.keys(response.content ?? {}), `${name} ${status}`).toEqual(status === '204' ? [] : types);
       }
@@ -234,6 +238,7 @@ test('every answer in the life of an account is as documented, member by member'
   await callPeople(call);
   await callKnowledge(call);
   await callSteering(call, goal);
+  await callOrchagent(call);
 
   await callInFlight(call, orchflow.db, run_id, user.api_key);
 

@@ -66,13 +66,13 @@ const transferCheck = operation({
   summary: 'Refused: an account is one workspace',
   description: oneWorkspace,
   request: { params, query: transferQuery },
-  responses: { 403: failing(403) },
+  responses: { 422: failing(422) },
   problems: [404],
 });
 
 agentCopiesRouter.openapi(transferCheck, async (c) => {
   await getOwnVersion(c.var.deps, c.var.principal, c.req.valid('param').version_id);
-  throw new OrchagentError('FORBIDDEN', oneWorkspace);
+  throw new OrchagentError('UNPROCESSABLE', oneWorkspace);
 });
 
 const transfer = operation({
@@ -84,13 +84,13 @@ const transfer = operation({
   summary: 'Refused: an account is one workspace',
   description: oneWorkspace,
   request: { params, body: optionalBody(transferSchema) },
-  responses: { 403: failing(403) },
+  responses: { 422: failing(422) },
   problems: [404],
 });
 
 agentCopiesRouter.openapi(transfer, async (c) => {
   await getOwnVersion(c.var.deps, c.var.principal, c.req.valid('param').version_id);
-  throw new OrchagentError('FORBIDDEN', oneWorkspace);
+  throw new OrchagentError('UNPROCESSABLE', oneWorkspace);
 });
 
 const tree = operation({

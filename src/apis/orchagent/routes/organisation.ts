@@ -101,12 +101,12 @@ const createWorkspace = operation({
   summary: 'Refused: an account is one workspace',
   description: 'Another workspace is another account, of `POST /api/v1/auth/register`.',
   request: { body: body(newWorkspaceSchema) },
-  responses: { 403: failing(403) },
+  responses: { 422: failing(422) },
 });
 
 organisationRouter.openapi(createWorkspace, () => {
   throw new OrchagentError(
-    'FORBIDDEN',
+    'UNPROCESSABLE',
     'An account is one workspace here. Register another account, with POST /api/v1/auth/register, for another workspace.',
   );
 });
