@@ -108,7 +108,7 @@ test('anything is `true` and not `{}`', () => {
 });
 
 /** Answers in two media types: as JSON, and where that is asked for as events. */
-const inTwoTypes = ['orchstackRunAgent', 'executeWorkflow'];
+const inTwoTypes = ['orchstackRunAgent', 'executeWorkflow', 'callAgent'];
 
 test('an operation has one schema for all its successes, and streams are texts', () => {
   for (const { operationId, responses } of operations) {

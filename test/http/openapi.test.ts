@@ -9,6 +9,7 @@ import { callOrchstackKeys } from './contract-orchstack-keys.ts';
 import { callTools } from './contract-tools.ts';
 import { callSteering } from './contract-steering.ts';
 import { callFiles } from './contract-files.ts';
+import { callCalls } from './contract-calls.ts';
 import { callOrchagent } from './contract-orchagent.ts';
 import { callInFlight } from './contract-in-flight.ts';
 import { callKnowledge } from './contract-knowledge.ts';
@@ -36,7 +37,7 @@ const typeOf: Record<string, string> = {
 };
 
 /** Answers in events too, where that is asked for. */
-const inEventsToo = ['orchstackRunAgent 200', 'executeWorkflow 200'];
+const inEventsToo = ['orchstackRunAgent 200', 'executeWorkflow 200', 'callAgent 200'];
 
 type Operation = Record<string, any> & { method: string; path: string };
 
@@ -62,7 +63,9 @@ describe('/openapi.json', () => {
       .filter(({ method, path }) => method !== 'ALL' && !/^.(openapi.json|docs|problems)/.test(path))
       .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`);
     const documented = operations().map(({ method, path }) => `${method} ${path}`);
-    expect(new Set(documented)).toEqual(new Set(routes));
+    // It has no first segment of its own, and asks of each request whether it is one.
+    const call = 'POST /{org}/{agent}/{version}/{endpoint}';
+    expect(new Set(documented)).toEqual(new Set([...routes, call]));
     expect(documented).toEqual(
       expect.arrayContaining([
         'POST /api/v1/auth/register',
@@ -239,6 +242,7 @@ test('every answer in the life of an account is as documented, member by member'
   await callKnowledge(call);
   await callSteering(call, goal);
   await callOrchagent(call);
+  await callCalls(call);
 
   await callInFlight(call, orchflow.db, run_id, user.api_key);
 

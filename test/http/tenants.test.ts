@@ -42,7 +42,8 @@ let owned: Record<
   | 'document_id'
   | 'version_id'
   | 'org'
-  | 'agent',
+  | 'agent'
+  | 'endpoint',
   string
 >;
 /** Of an agent that is published, and is private. */
@@ -104,6 +105,7 @@ beforeAll(async () => {
     version_id: published.id,
     org: await agents.slug(),
     agent: 'offered',
+    endpoint: 'run',
   };
   const other = (await owner.post('/keys', { name: 'Owned too', scopes: ['runs:read'] })).body;
   ownedByAgents = (await owner.post('/keys', { name: 'Owned as well', scopes: ['runs:read'] })).body.key_id;
@@ -213,6 +215,7 @@ const nobodys = [
     version_id: '00000000-0000-4000-8000-000000000000',
     org: 'nobodys',
     agent: 'nobodys',
+    endpoint: 'run',
   },
 ];
 

@@ -85,7 +85,8 @@ test('a parent that is cancelled, or out of time, cancels what it has called', a
   story.model.on(({ system }) => (system.includes('You look up.') ? { hang: 'before_headers' } : undefined));
   await story.startWorkerProcess();
   const answer = post(`/${org}/boss/v1/run`, { wish: 'needle' });
-  await story.model.until(() => story.model.openCalls === 1);
+  const isFound = ({ system }: { system: string }) => system.includes('You look up.');
+  await story.model.until(() => story.model.calls.some(isFound));
   const { runs } = (await story.user.get('/runs')).body;
   expect(runs).toHaveLength(2);
   const boss = runs.find((run: any) => run.task.includes('needle'));
@@ -111,7 +112,7 @@ test('circles, depth and signatures are looked at', async () => {
   const row = await db
     .selectFrom('agent_calls')
     .selectAll()
-    .where('chain', '=', [`${org}/boss@v1`])
+    .where('agent', '=', `${org}/boss`)
     .executeTakeFirstOrThrow();
   const { run_id, chain, account_id } = row;
   const signed = { 'x-orchagent-call-chain': chain.join(), 'x-orchagent-call-chain-sig': signedChain(keys, row) };

@@ -58,9 +58,9 @@ export async function readCall(c: Context<AppEnv>, next: Next) {
     string,
     string,
   ];
-  const called = await findCalled(c.var.deps.db, c.var.principal, { org, agent, version, endpoint });
-  const headers = readHeaders(c);
   const isVerbose = readVerbose(c);
+  const headers = readHeaders(c);
+  const called = await findCalled(c.var.deps.db, c.var.principal, { org, agent, version, endpoint });
   const sent = await readSent(c, called);
   const { tenant, skills } = headers;
   const files = sent.files.map(({ name, media_type, sha256: hash }) => [name, media_type, hash]);

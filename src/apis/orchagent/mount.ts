@@ -1,6 +1,5 @@
 import type { MiddlewareHandler } from 'hono';
 import { except } from 'hono/combine';
-import type { AppDeps } from '../../deps.ts';
 import { keep } from '../../http/caching.ts';
 import type { AppEnv } from '../../http/env.ts';
 import { limitBody, readBody, requireJson } from '../../http/body.ts';
@@ -30,7 +29,7 @@ const mostMebibytes = 4;
 /** orchagent's paths, after all others: `/{org}/{agent}/{version}/{endpoint}` would take theirs. */
 export function mountOrchagent(
   app: ReturnType<typeof createRouter>,
-  { limits }: AppDeps,
+  { limits }: AppEnv['Variables']['deps'],
   authenticate: MiddlewareHandler<AppEnv>,
 ): void {
   for (const segment of publicSegments) {
@@ -69,7 +68,7 @@ const longestInput = 6;
 /** What has no first segment of its own: each of these asks whether it is a call. */
 function mountCalls(
   app: ReturnType<typeof createRouter>,
-  limits: AppDeps['limits'],
+  limits: AppEnv['Variables']['deps']['limits'],
   authenticate: MiddlewareHandler<AppEnv>,
 ): void {
   const all = [

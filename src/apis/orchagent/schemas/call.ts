@@ -49,14 +49,23 @@ const metadataSchema = z.looseObject({
   usage: z.looseObject({ input_tokens: z.int(), output_tokens: z.int(), llm_calls: z.int(), cost_usd: z.number() }),
   stdout: z.string().optional(),
   stderr: z.string().optional(),
+  status: z.literal('waiting_human').optional().meta({ description: 'There while it waits for a person.' }),
+  waiting_tasks: z
+    .array(z.string())
+    .optional()
+    .meta({ example: ['T1'] }),
 });
 
 const answerSchema = z
   .object({
-    data: z.record(z.string(), z.unknown()).meta({
-      description: 'What the agent has found: its output where that is a JSON object, and else `{"result": output}`.',
-      example: { total: 12.5, currency: 'EUR' },
-    }),
+    data: z
+      .record(z.string(), z.unknown())
+      .nullable()
+      .meta({
+        description:
+          'What the agent has found: its output where that is a JSON object, and else `{"result": output}`. Null while it waits for a person.',
+        example: { total: 12.5, currency: 'EUR' },
+      }),
     warnings: z.array(warningSchema).meta({
       description:
         'Those of the agent, which are the `warnings` of its output, and of the server: `TRUNCATED`, `DEPRECATED_FIELD`, ' +
@@ -65,17 +74,6 @@ const answerSchema = z
     metadata: metadataSchema,
   })
   .meta({ id: 'CallAnswer' });
-
-const waitingSchema = z
-  .object({
-    data: z.null(),
-    warnings: z.array(warningSchema),
-    metadata: metadataSchema.extend({
-      status: z.literal('waiting_human'),
-      waiting_tasks: z.array(z.string()).meta({ example: ['T1'] }),
-    }),
-  })
-  .meta({ id: 'CallWaiting' });
 
 const given = z.record(z.string(), z.unknown()).meta({
   description:
@@ -132,7 +130,7 @@ export const callOperation = operation({
       ...json(answerSchema, 'The agent is done; or, as events, what it does'),
       content: { ...json(answerSchema, '').content, ...eventStream('').content },
     },
-    202: json(waitingSchema, 'It waits for a person'),
+    202: json(answerSchema, 'It waits for a person, and has no data yet'),
     500: failing(500),
     502: failing(502),
     504: failing(504),
