@@ -8,7 +8,7 @@ import {
   type EndedCode,
 } from '../db/code-runs.ts';
 import { findCall, findKeyOfCall } from '../db/agent-calls.ts';
-import type { CodeFault, CodeRun, CodeTerms } from '../db/schema.ts';
+import type { CodeRun, CodeTerms } from '../db/schema.ts';
 import type { Work } from '../db/work.ts';
 import { mintRunKey } from '../src/accounts/run-keys.ts';
 import { chainForCode } from '../src/calls/chain.ts';
