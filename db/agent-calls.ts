@@ -107,7 +107,7 @@ export async function holdSpending(
 
 const mostOrphans = 100;
 
-/** What is under way of calls by runs that were cancelled, or have failed. */
+/** What is under way of calls by runs that were cancelled, or have failed: of those of a day, all of which have a deadline by then. */
 export function listOrphans(db: Db): Promise<Pick<AgentCall, 'run_id' | 'account_id' | 'key_id'>[]> {
   return db
     .selectFrom('agent_calls')
@@ -117,6 +117,8 @@ export function listOrphans(db: Db): Promise<Pick<AgentCall, 'run_id' | 'account
     .where('runs.status', 'not in', ['completed', 'failed', 'cancelled'])
     .where('parents.status', 'in', ['failed', 'cancelled'])
     .where('runs.account_id', 'is not', null)
+    .where('parent_run_id', 'is not', null)
+    .where('agent_calls.created_at', '>', sql<string>`now() - interval '1 day'`)
     .limit(mostOrphans)
     .execute();
 }

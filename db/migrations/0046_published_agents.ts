@@ -58,6 +58,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     create index agent_calls_owner on agent_calls (owner_id, version_id, created_at desc);
     create index agent_calls_root on agent_calls (root_run_id);
     create index agent_calls_parent on agent_calls (parent_run_id) where parent_run_id is not null;
+    create index agent_calls_below on agent_calls (created_at) where parent_run_id is not null;
     create index agent_calls_left on agent_calls (key_id, fingerprint) where answered_at is null;
   `.execute(db);
 }

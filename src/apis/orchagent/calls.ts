@@ -14,6 +14,7 @@ import { keepOpen } from '../../http/keep-open.ts';
 import { notAllowed } from '../../http/problems.ts';
 import { sendEvents } from '../../http/sse.ts';
 import { uuidOf } from '../../ids.ts';
+import { findAccepted } from '../../runs/start.ts';
 import { waitForRun } from '../../runs/wait.ts';
 import { envelopeOf, hasAnswer, requestIdOf, type Told } from './call-answer.ts';
 import { readHeaders, readVerbose, type CallHeaders } from './call-headers.ts';
@@ -109,20 +110,24 @@ async function begin(c: Context<AppEnv>): Promise<string> {
   const { key_id } = principal;
   const left = idempotency ? undefined : await takeLeftCall(db, { key_id, fingerprint, listener });
   if (left) return left;
+  // Before its files are kept once more.
+  const accepted = await findAccepted(db, principal, idempotency);
+  if (accepted) {
+    await hearAnswer(db, accepted, listener);
+    return accepted;
+  }
   const files = await keepAll(c, sent);
   const { credentials, input } = sent;
   const { tenant, chain, skills } = headers;
   try {
     const request = { input, files, credentials, tenant, chain, skills, fingerprint, listener };
-    const run_id = await startCall(
+    return await startCall(
       { ...deps, encryptionKey: deps.config.ENCRYPTION_KEY },
       principal,
       called,
       request,
       idempotency,
     );
-    if (idempotency?.isRetry) await hearAnswer(db, run_id, listener);
-    return run_id;
   } catch (error) {
     forgetFiles(deps, files);
     throw error;
