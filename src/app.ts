@@ -17,7 +17,7 @@ import { isUpload } from './http/upload.ts';
 import { problemPages } from './http/problem-pages.ts';
 import { HttpError, notAllowed } from './http/problems.ts';
 import { answerError as answerOrchestrationsError } from './apis/orchestrations/envelope.ts';
-import { answerError as answerOrchagentError } from './apis/orchagent/envelope.ts';
+import { answerError as answerOrchagentError, OrchagentError } from './apis/orchagent/envelope.ts';
 import { mountOrchagent } from './apis/orchagent/mount.ts';
 import { isCall, isOrchagent } from './apis/orchagent/paths.ts';
 import { answerError as answerOrchflowError } from './apis/orchflow/envelope.ts';
@@ -130,7 +130,8 @@ export function createApp(deps: AppDeps) {
   app.onError((error, c) => {
     const response = answerError(error, c);
     // A client that hangs up, or is cut, is no failure of ours.
-    if (response.status === 500 && !c.req.raw.signal.aborted)
+    // That of an agent that was called is its own.
+    if (response.status === 500 && !(error instanceof OrchagentError) && !c.req.raw.signal.aborted)
       deps.log.error({ err: error, request_id: c.var.requestId }, 'request failed');
     return response;
   });

@@ -12,7 +12,7 @@ type Operation = { method: string; path: string; operationId: string; security: 
 let orchflow: Orchflow;
 let owner: User;
 let document: any;
-let operations: (Operation & { scope: string | undefined })[];
+let operations: (Operation & { template: string; scope: string | undefined })[];
 
 beforeAll(async () => {
   orchflow = await startOrchflow({ worker: false });
@@ -22,6 +22,7 @@ beforeAll(async () => {
       Object.entries(item).map(([method, operation]) => ({
         ...operation,
         method: method.toUpperCase(),
+        template: path,
         path: path.replaceAll(/\{\w+\}/g, 'unknown'),
         scope: operation.security.find(({ apiKey }) => apiKey)?.apiKey?.[0],
       })),
@@ -64,7 +65,7 @@ test.each(scopes)('without %s alone each of its operations is 403, with it alone
     const refused = await ask(operation, isIts ? without : withIt);
     const detail = `This key lacks the scope ${operation.scope}.`;
     const problem = { code: 'MISSING_SCOPE', detail, scope: operation.scope };
-    if (!isOrchagent(operation.path)) expectProblem(refused, { status: 403, ...problem });
+    if (!isOrchagent(operation.template)) expectProblem(refused, { status: 403, ...problem });
     else expect([expectError(refused, 'FORBIDDEN', 403), inHouseWords(refused).body][1], name).toMatchObject(problem);
   }
 });

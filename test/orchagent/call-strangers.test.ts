@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { uuidOf } from '../../src/ids.ts';
 import { createCaller, publish } from '../harness/calls.ts';
-import type { User } from '../harness/orchflow.ts';
+import { startOrchflow, type User } from '../harness/orchflow.ts';
 import { useStory } from '../harness/story.ts';
 
 /** Public agents that others call: whose provider, whose prompt, and whose keys. */
@@ -117,4 +117,16 @@ test('credentials of a call are used for it, and are nowhere afterwards', async 
     expect([refused.status, refused.body.error.code]).toEqual([400, 'INVALID_INPUT']);
     expect(JSON.stringify(refused.body)).not.toContain('canary');
   }
+});
+
+test('without a provider, on a server that lends none, a key is required', async () => {
+  const orchflow = await startOrchflow({
+    environment: { ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: 'false' },
+    worker: false,
+  });
+  const user = await orchflow.register();
+  await publish(orchflow, user, 'others-alone', { name: 'poor' });
+  const { status, body } = await createCaller(orchflow.url, user).post('/others-alone/poor/v1/run', {});
+  expect([status, body.error.code, body.error.is_retryable]).toEqual([422, 'LLM_KEY_REQUIRED', false]);
+  await orchflow.stop();
 });

@@ -63,6 +63,12 @@ test('nothing at all is an empty input, and a text is the result', async () => {
     const { status, body } = await call()(`/${org}/greeter/v1/${endpoint}`);
     expect([status, body.data], JSON.stringify(body)).toEqual([200, { result: 'Good morning.' }]);
   }
+  story.model.on(() => ({ finish: 'length', text: 'Good mor' }));
+  const { body: cut } = await call()(`/${org}/greeter/v1/run`);
+  expect([cut.data, cut.warnings]).toEqual([
+    { result: 'Good mor' },
+    [{ code: 'TRUNCATED', message: expect.stringContaining('cut') }],
+  ]);
   for (const path of ['v1/other', 'v2/run', 'v1.2/run', 'v0/run', 'newest/run', 'v01/run']) {
     const { status, body } = await call()(`/${org}/greeter/${path}`, {});
     expect([status, body.error.code, body.message], path).toEqual([404, 'NOT_FOUND', body.error.message]);
