@@ -6,6 +6,7 @@ import { knowledgeOf } from '../harness/knowledge.ts';
 import { startOrchflow, type Orchflow, type TestRun, type User } from '../harness/orchflow.ts';
 import { createStack } from '../harness/orchstack.ts';
 import { expectProblem } from '../harness/problem.ts';
+import { nobodys, posted } from './tenants-requests.ts';
 import { createAgents, expectError, inHouseWords, isOrchagent } from '../harness/orchagent.ts';
 import { send } from '../harness/raw.ts';
 import { filePart, formOf, upload } from '../harness/upload.ts';
@@ -149,21 +150,6 @@ function ownedFor(path: string): typeof owned {
   return path.startsWith('/api/v1/orchestrations/runs/') ? { ...owned, run_id: orchestrationRun } : owned;
 }
 
-const posted: [RegExp, object][] = [
-  [/^\/v1\/agents\/\w+\/run$/, { input: 'A clause.' }],
-  [/^\/v1\/workflows\/\w+\/execute$/, { input: 'Note apps' }],
-  [/^\/v1\/.*\/gates\/\w+$/, { output: 'The budget is ten euros.' }],
-  [/\/rerun$/, { from_task: 'T1' }],
-  [/\/correct$/, { output: 'Ten euros.' }],
-  [/\/agents\/\w+\/runs$/, { input: 'A clause.' }],
-  [/\/run(\/stream)?$/, { message: 'Note apps' }],
-  [/\/resume(\/stream)?$/, { response: { decision: 'approve' } }],
-  [/\/search$/, { query: 'Mine' }],
-  [/\/assign$/, { person_id: null }],
-  [/\/complete$/, { output: 'The budget is ten euros.' }],
-  [/./, {}],
-];
-
 /** Status, headers and bytes, all but the times. */
 async function exchange({ method }: Operation, path: string, key?: string) {
   const [, post] = posted.find(([pattern]) => pattern.test(path))!;
@@ -189,35 +175,6 @@ function problemIn(text: string): any {
 
 /** The same for every name that a path can have. */
 const each = (id: string) => Object.fromEntries(Object.keys(owned).map((name) => [name, id]));
-
-/** Every id that a path can name, none of which is anybody's. */
-const nobodys = [
-  {
-    run_id: 'run_00000000000000000000',
-    task_id: 'T1',
-    provider_id: 'prv_00000000000000000000',
-    delivery_id: 'msg_run_00000000000000000000_1',
-    orch_id: 'nobodys',
-    server_name: 'nobodys',
-    key_id: 'key_00000000000000000000',
-    subscription_id: 'sub_00000000000000000000',
-    file_id: 'file_00000000000000000000',
-    agent_id: 'agt_00000000000000000000',
-    version: 'v1',
-    person_id: 'per_00000000000000000000',
-    gate_id: 'gate_00000000000000000000_T1_1',
-    workflow_id: 'nobodys',
-    webhook_id: 'sub_00000000000000000000',
-    client_id: 'ocl_00000000000000000000',
-    grant_id: '0'.repeat(43),
-    knowledge_id: 'kb_00000000000000000000',
-    document_id: 'doc_00000000000000000000',
-    version_id: '00000000-0000-4000-8000-000000000000',
-    org: 'nobodys',
-    agent: 'nobodys',
-    endpoint: 'run',
-  },
-];
 
 describe('every route with an id', () => {
   test('exists in some number', async () => {

@@ -102,6 +102,7 @@ const createWorkspace = operation({
   description: 'Another workspace is another account, of `POST /api/v1/auth/register`.',
   request: { body: body(newWorkspaceSchema) },
   responses: { 422: failing(422) },
+  problems: [404],
 });
 
 organisationRouter.openapi(createWorkspace, () => {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { estimateDays, listPublicAgents, sampleCosts } from '../../../../db/public-agents.ts';
 import { getOffer, type OfferRef } from '../../../agents/offers.ts';
 import { packageOf } from '../../../agents/packages.ts';
-import type { AppDeps } from '../../../deps.ts';
+import type { AppEnv } from '../../../http/env.ts';
 import { createRouter, json } from '../../../http/openapi.ts';
 import { metadataOf, publicAgent, refuseClosed } from '../agent-view.ts';
 import { operation } from '../operation.ts';
@@ -22,7 +22,7 @@ const tags = ['orchagent public'];
 const path = '/agents/{org}/{agent}/{version}';
 
 /** What nobody has made public is not there, also for its own account: a key is not looked at. */
-async function getPublic({ db }: AppDeps, ref: OfferRef) {
+async function getPublic({ db }: AppEnv['Variables']['deps'], ref: OfferRef) {
   return (await getOffer(db, null, ref)).version;
 }
 

@@ -201,7 +201,7 @@ export const offerParams = z.object({
   org: z.string().regex(slugPattern, 'is not a slug').meta({ example: 'acme' }),
   agent: z
     .string()
-    .regex(/^[a-z0-9][a-z0-9._-]{0,99}$/i, 'is not a name')
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'is not a name')
     .meta({ example: 'invoice-scanner' }),
   version: z
     .string()
