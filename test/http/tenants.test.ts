@@ -154,7 +154,10 @@ function ownedFor(path: string): typeof owned {
 async function exchange({ method }: Operation, path: string, key?: string) {
   const [, post] = posted.find(([pattern]) => pattern.test(path))!;
   const bodies: Record<string, object> = { POST: post, PUT: definition, PATCH: {} };
-  const form = path.endsWith('/upload') ? formOf(filePart('Notes.', 'notes.txt', 'files')) : undefined;
+  const isCode = path.startsWith('/agents/');
+  const form = path.endsWith('/upload')
+    ? formOf(filePart('Notes.', 'notes.txt', isCode ? 'file' : 'files'))
+    : undefined;
   const type = form?.headers ?? { 'content-type': 'application/json' };
   const response = await fetch(orchflow.url + path, {
     method,

@@ -1,8 +1,11 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createAgents, expectError, type Agents } from '../harness/orchagent.ts';
 import { startOrchflow, type Orchflow, type User } from '../harness/orchflow.ts';
 import { expectFault, expectProblem } from '../harness/problem.ts';
 import { send } from '../harness/raw.ts';
+import { bytesOf } from '../harness/upload.ts';
+import { zipOf } from '../harness/zip.ts';
 
 /** Agents as their own account publishes them. */
 
@@ -207,3 +210,49 @@ test('a skill package is listed and shown, and starts nothing', async () => {
   const goal = { task: 'Compare.', agents: [{ agent_id: agent.agent_id }] };
   expect((await user.post('/runs', goal)).body).toMatchObject({ code: 'NOT_FOUND' });
 });
+
+test('code is sent once to a version, and is there as it was sent for whom it is meant', async () => {
+  const { agent } = await agents.publish({ name: 'coder', type: 'tool', is_public: true });
+  const path = `/agents/${agent.id}`;
+  const archive = zipOf([{ name: 'main.py', content: 'print(1)' }]);
+  const put = (content: Uint8Array<ArrayBuffer>, headers: Record<string, string> = {}, id = agent.id) => {
+    const form = bytesOf(content);
+    const all = { authorization: `Bearer ${user.api_key}`, ...form.headers, ...headers };
+    return send(orchflow.url, 'POST', `/agents/${id}/upload`, all, form.body);
+  };
+  expectError(await agents.get(`${path}/bundle`), 'NOT_FOUND', 404);
+  expectError(await put(new Uint8Array([1, 2, 3])), 'UNPROCESSABLE', 422);
+  expectError(await put(zipOf([{ name: '../x.py', content: '' }])), 'UNPROCESSABLE', 422);
+  expectError(await put(archive, { 'x-entrypoint': '../main.py' }), 'INVALID_INPUT', 400);
+  expectError(await agents.post(`${path}/upload`, {}), 'UNSUPPORTED_TYPE', 415);
+  const { body } = await put(archive, { 'x-entrypoint': 'main.py' });
+  const code_hash = sha256(archive);
+  expect(body).toMatchObject({ success: true, code_hash, bundle_size_bytes: archive.length });
+  expect((await put(archive, { 'x-entrypoint': 'main.py' })).body).toEqual(body);
+  const other = zipOf([{ name: 'main.py', content: 'print(2)' }]);
+  expect(expectError(await put(other), 'CONFLICT', 409).reason).toBe('CODE_NOT_TAKEN');
+  const code = { code_hash, entrypoint: 'main.py', bundle_size_bytes: archive.length };
+  expect((await agents.get(path)).body).toMatchObject({ ...code, code_bundle_url: `${path}/bundle` });
+  const bytes = async (at: string, key?: string) => {
+    const response = await fetch(orchflow.url + at, key ? { headers: { 'x-api-key': key } } : {});
+    return { type: response.headers.get('content-type'), hash: sha256(await response.bytes()) };
+  };
+  const whole = { type: 'application/zip', hash: code_hash };
+  expect(await bytes(`${path}/bundle`, user.api_key)).toEqual(whole);
+  const open = `/public/agents/${await agents.slug()}/coder/latest`;
+  expectError(await send(orchflow.url, 'GET', `${open}/bundle`), 'DOWNLOAD_DISABLED', 403);
+  await agents.patch(path, { allow_local_download: true });
+  expect(await bytes(`${open}/bundle`)).toEqual(whole);
+  expect((await send(orchflow.url, 'GET', `${open}/download`)).body.has_bundle).toBe(true);
+  // Another version of the same code has it; one that is published anew is given its own.
+  expect((await agents.patch(path, { description: 'Codes.' })).body).toMatchObject({ version: 'v2', ...code });
+  const { agent: third } = await agents.publish({ name: 'coder', type: 'tool' });
+  expect(third.code_hash).toBeNull();
+  expect((await put(other, {}, third.id)).status).toBe(200);
+  const { agent: prompt } = await agents.publish({ name: 'reader' });
+  expectError(await put(archive, {}, prompt.id), 'CONFLICT', 409);
+});
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

@@ -5,7 +5,8 @@ import { packageOf } from '../../../agents/packages.ts';
 import type { AppEnv } from '../../../http/env.ts';
 import { createRouter, json } from '../../../http/openapi.ts';
 import { metadataOf, publicAgent, refuseClosed } from '../agent-view.ts';
-import { operation } from '../operation.ts';
+import { sendBundle } from '../bundle.ts';
+import { operation, zipContent } from '../operation.ts';
 import {
   downloadSchema,
   estimateSchema,
@@ -119,4 +120,23 @@ publicRouter.openapi(estimate, async (c) => {
     },
     200,
   );
+});
+
+const bundle = operation({
+  method: 'get',
+  path: `${path}/bundle`,
+  operationId: 'downloadAgentCode',
+  isPublic: true,
+  tags,
+  summary: 'Download the code bundle of an agent',
+  description: 'Of one that may be downloaded, as its `download` says.',
+  request: { params: offerParams },
+  responses: { 200: zipContent('The archive') },
+  problems: [403, 404, 429],
+});
+
+publicRouter.openapi(bundle, async (c) => {
+  const version = await getPublic(c.var.deps, c.req.valid('param'));
+  refuseClosed(version);
+  return sendBundle(c, version);
 });

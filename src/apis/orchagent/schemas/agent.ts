@@ -136,6 +136,16 @@ export const deletedSchema = z
   .object({ deleted: z.literal(true), agent_id: z.string(), agent_name: z.string() })
   .meta({ id: 'PublishedAgentDeleted' });
 
+export const uploadedSchema = z
+  .object({
+    success: z.literal(true),
+    code_hash: z.string().meta({ description: 'The SHA-256 of the archive.' }),
+    bundle_size_bytes: z.int(),
+    environment_id: z.null(),
+    environment_source: z.null().meta({ description: 'There are no environments of its own: `environment` is kept.' }),
+  })
+  .meta({ id: 'AgentCodeUploaded' });
+
 export const agentKeysSchema = z.object({ keys: z.array(key) }).meta({ id: 'AgentKeys' });
 export const agentKeyCreatedSchema = key
   .extend({ key: z.string().meta({ example: 'sk_…' }) })
