@@ -81,7 +81,8 @@ beforeAll(async () => {
   await letIn(await discover(orchflow.url, letBy), owner.api_key);
   const { body } = await send(orchflow.url, 'GET', '/v1/oauth/grants', { 'x-api-key': owner.api_key });
   const agents = createAgents(orchflow.url, owner);
-  const { agent } = await agents.publish({ name: 'offered', allow_local_download: true });
+  await agents.publish({ name: 'offered' });
+  const agent = await agents.publishCode('coded', { allow_local_download: true });
   published = { id: agent.id, key_id: (await agents.post(`/agents/${agent.id}/keys`)).body.id };
   owned = {
     run_id,
@@ -196,7 +197,7 @@ describe('every route with an id', () => {
     }
     expect(await run.get()).toEqual(before);
     expect((await owner.get('/providers')).body.providers).toHaveLength(1);
-    expect((await owner.get('/agents')).body.agents).toHaveLength(3);
+    expect((await owner.get('/agents')).body.agents).toHaveLength(4);
   });
 
   test('answers for ids that cannot be, such as a NUL or a path, as for unknown ones', async () => {
@@ -269,13 +270,9 @@ test("another account's cursor leads to our own runs only", async () => {
 
 test('with the key of the owner the same requests find what they name', async () => {
   // What anybody may see is public, and is asked for before it is deleted.
-  const { org, agent } = owned;
-  const open = await createAgents(orchflow.url, owner).publish({
-    name: 'open',
-    is_public: true,
-    allow_local_download: true,
-  });
-  expect(open.agent).toMatchObject({ org_slug: org });
+  const { agent } = owned;
+  const { publishCode } = createAgents(orchflow.url, owner);
+  await publishCode('open', { is_public: true, allow_local_download: true });
   const operations = (await listOperations()).filter(hasId);
   const order = ['GET', 'PUT', 'PATCH', 'POST', 'DELETE'];
   // What is in something else is deleted before that.
@@ -286,7 +283,7 @@ test('with the key of the owner the same requests find what they name', async ()
     const path = fill(operation.path, { ...ownedFor(operation.path), agent: isPublic ? 'open' : agent });
     const { status, text } = await exchange(operation, path, owner.api_key);
     // It is there, even when it is too late for this: the requests before, or the demo model, may have ended the run.
-    const statuses = /\/transfer(-check)?$/.test(path) ? [422] : [200, 201, 409];
+    const statuses = /^.agents.*\/(transfer(-check)?|upload)$/.test(path) ? [422] : [200, 201, 409];
     expect(statuses, `${operation.method} ${path}: ${text}`).toContain(status);
   }
 });
