@@ -271,8 +271,7 @@ test("another account's cursor leads to our own runs only", async () => {
 test('with the key of the owner the same requests find what they name', async () => {
   // What anybody may see is public, and is asked for before it is deleted.
   const { agent } = owned;
-  const { publishCode } = createAgents(orchflow.url, owner);
-  await publishCode('open', { is_public: true, allow_local_download: true });
+  await createAgents(orchflow.url, owner).publishCode('open', { is_public: true, allow_local_download: true });
   const operations = (await listOperations()).filter(hasId);
   const order = ['GET', 'PUT', 'PATCH', 'POST', 'DELETE'];
   // What is in something else is deleted before that.
