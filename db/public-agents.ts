@@ -82,7 +82,7 @@ export type CostSample = {
  */
 export async function sampleCosts(db: Db, { account_id, version_id }: OfferedVersion): Promise<CostSample> {
   const { rows } = await sql<CostSample>`
-    with some as materialized (
+    with sample as materialized (
       select runs.run_id, runs.status, extract(epoch from completed_at - started_at) * 1000 as duration_ms
       from agent_calls join runs using (run_id)
       where owner_id = ${account_id} and version_id = ${version_id} and runs.status in ('completed', 'failed')
@@ -90,12 +90,12 @@ export async function sampleCosts(db: Db, { account_id, version_id }: OfferedVer
       order by agent_calls.created_at desc limit ${sql.lit(mostRuns)}
     ), costs as materialized (
       select run_id, sum(coalesce(cost_usd, 0))::float8 as cost, sum(input_tokens) as input, sum(output_tokens) as output
-      from llm_calls where run_id in (select run_id from some) group by run_id
+      from llm_calls where run_id in (select run_id from sample) group by run_id
     ), models as (
       select vendor as provider, model, count(distinct run_id)::integer as runs,
         sum(coalesce(cost_usd, 0))::float8 as total_cost_usd,
         (sum(coalesce(cost_usd, 0)) / count(distinct run_id))::float8 as avg_cost_usd
-      from llm_calls where run_id in (select run_id from some)
+      from llm_calls where run_id in (select run_id from sample)
       group by vendor, model having count(distinct run_id) >= ${sql.lit(fewestRuns)}
       order by runs desc, vendor, model limit 20
     )
@@ -108,7 +108,7 @@ export async function sampleCosts(db: Db, { account_id, version_id }: OfferedVer
       avg(duration_ms)::float8 as avg_duration_ms,
       avg(case when status = 'completed' then 1 else 0 end)::float8 as success_rate,
       (select coalesce(jsonb_agg(models), '[]') from models) as provider_breakdown
-    from some left join costs using (run_id)`.execute(db);
+    from sample left join costs using (run_id)`.execute(db);
   const [sample] = rows;
   if (sample!.sample_size >= fewestRuns) return sample!;
   return {

@@ -8,6 +8,7 @@ export type DomainErrorCode =
   | 'BUNDLE_INVALID'
   | 'BUNDLE_TOO_LARGE'
   | 'CODE_MISSING'
+  | 'CODE_NOT_TAKEN'
   | 'AGENT_NOT_CALLABLE'
   | 'CALL_CHAIN_REFUSED'
   | 'CREDITS_REQUIRED'

@@ -9,7 +9,7 @@ import type { IdSeed } from '../ids.ts';
 
 /** What the code of an agent has to call other agents in the name of its account: a key of few scopes, which goes with the agent. */
 
-const agentKeyScopes = ['agents:read', 'runs:read', 'runs:write'];
+const agentKeyScopes = ['agents:read', 'agents:call', 'runs:read', 'runs:write'];
 const maxAgentKeys = 10;
 
 type Deps = { db: Db };

@@ -114,7 +114,7 @@ const doing = {
     .optional()
     .meta({ description: 'Beside `run` and `analyze`.' }),
   accepts: list(
-    z.string().regex(/^[a-z]+\/(\*|[a-z0-9][\w.+-]{0,99})$/i, 'must be a media type such as "application/pdf"'),
+    z.string().regex(/^[A-Za-z]+\/([*]|[A-Za-z0-9][\w.+-]{0,99})$/, 'must be a media type such as "application/pdf"'),
     50,
   ),
   supported_providers: list(z.enum(['openai', 'anthropic', 'gemini', 'ollama', 'any']), 5),
@@ -147,7 +147,7 @@ const doing = {
   sdk_compatible: z.boolean().optional(),
 };
 
-const tag = z.string().regex(/^[\p{L}\p{N}][\p{L}\p{N} ._-]{0,49}$/u, 'must be a word of at most 50 characters');
+const tag = line(50).refine((word) => !word.includes(','), 'must have no comma');
 
 /** How a version is offered. */
 const offer = {

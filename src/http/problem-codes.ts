@@ -98,6 +98,11 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     'This is the last key that may do everything',
     'Make another one with the scope `*` first, with `POST /api/v1/keys`: without one the account could not be reached any more.',
   ],
+  CODE_NOT_TAKEN: [
+    409,
+    'This version takes no code',
+    'A version of the engine `code_runtime` is given its code once. Publish another version for other code.',
+  ],
   SLUG_TAKEN: [409, "The slug is another organisation's, or is reserved", 'Nothing was changed. Take another slug.'],
   SLUG_IN_USE: [
     409,

@@ -50,7 +50,14 @@ test('the vocabulary is what the operations name, and what a key may be given', 
   expect(new Set(named)).toEqual(new Set(scopes));
   expect(document.components.schemas.Scope.enum).toEqual([...allScopes, ...scopes]);
   const open = operations.filter(({ scope }) => !scope).map(({ operationId }) => operationId);
-  const ofOrchagent = ['cliLogout', 'downloadAgent', 'estimateAgentCost', 'getPublicAgent', 'listPublicAgents'];
+  const ofOrchagent = [
+    'cliLogout',
+    'downloadAgent',
+    'downloadAgentCode',
+    'estimateAgentCost',
+    'getPublicAgent',
+    'listPublicAgents',
+  ];
   expect(open.toSorted()).toEqual([...ofOrchagent, 'getHealth', 'listAgentTemplates', 'registerAccount'].toSorted());
 });
 

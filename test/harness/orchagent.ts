@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import type { Answer, User } from './orchflow.ts';
 import { send } from './raw.ts';
+import { bytesOf } from './upload.ts';
+import { zipOf } from './zip.ts';
 
 /** A client of orchagent's API. It sends its key as the CLI does. */
 
@@ -13,6 +15,13 @@ export function createAgents(url: string, { api_key }: Pick<User, 'api_key'>) {
     return send(url, method, path, all, body === undefined ? undefined : JSON.stringify(body));
   }
 
+  /** Publishes a version, and returns all of the answer. */
+  async function publish(agent: object): Promise<any> {
+    const { status, body } = await call('POST', '/agents', { prompt: 'You read.', ...agent });
+    assert.equal(status, 200, JSON.stringify(body));
+    return body;
+  }
+
   return {
     call,
     get: (path: string, headers?: Record<string, string>) => call('GET', path, undefined, headers),
@@ -20,11 +29,16 @@ export function createAgents(url: string, { api_key }: Pick<User, 'api_key'>) {
     patch: (path: string, body: unknown) => call('PATCH', path, body),
     delete: (path: string) => call('DELETE', path),
 
-    /** Publishes a version, and returns all of the answer. */
-    async publish(agent: object): Promise<any> {
-      const { status, body } = await call('POST', '/agents', { prompt: 'You read.', ...agent });
+    publish,
+
+    /** Publishes an agent that has code, and returns it. */
+    async publishCode(name: string, more: object = {}): Promise<any> {
+      const { agent } = await publish({ name, type: 'tool', ...more });
+      const form = bytesOf(zipOf([{ name: 'main.py', content: 'print("{}")' }]));
+      const headers = { authorization: `Bearer ${api_key}`, 'x-entrypoint': 'main.py', ...form.headers };
+      const { status, body } = await send(url, 'POST', `/agents/${agent.id}/upload`, headers, form.body);
       assert.equal(status, 200, JSON.stringify(body));
-      return body;
+      return agent;
     },
 
     async slug(): Promise<string> {
@@ -47,7 +61,7 @@ export function expectError({ status, headers, body }: Answer, code: string, exp
 
 /** Whether a path of the document is one of orchagent's. */
 export function isOrchagent(path: string): boolean {
-  return /^\/(agents|api-keys|auth|org|public|users|workspaces)(\/|$)/.test(path) || /^\/\{org\}\//.test(path);
+  return /^\/(agents|api-keys|auth|org|public|users|workspaces)(\/|$)/.test(path) || path.startsWith('/{org}/');
 }
 
 /** An answer with its error as the house says it, so that what holds on every surface is held against this one too. */

@@ -1,3 +1,5 @@
+import { bytesOf } from '../harness/upload.ts';
+import { zipOf } from '../harness/zip.ts';
 import type { Call } from './contract.ts';
 
 const nowhere = { version_id: '00000000-0000-4000-8000-000000000000', key_id: 'key_unknown' };
@@ -29,12 +31,20 @@ export async function callOrchagent(call: Call): Promise<void> {
   await call('PATCH', one, own, { name: 'other' });
   const { body } = await call('POST', `${one}/keys`, own);
   const key = { ...own, key_id: body.id };
+  const code = bytesOf(zipOf([{ name: 'main.py', content: 'print(1)' }]));
+  for (const id of [version_id, nowhere.version_id]) {
+    await call('POST', `${one}/upload`, { version_id: id }, code.body, undefined, code.headers);
+    await call('GET', `${one}/bundle`, { version_id: id });
+  }
+  const other = bytesOf(zipOf([{ name: 'main.py', content: 'print(2)' }]));
+  await call('POST', `${one}/upload`, own, other.body, undefined, other.headers);
   await call('GET', '/public/agents');
   await call('GET', '/public/agents?sort=best');
   const named = [
     ['GET', '/public/agents/{org}/{agent}/{version}'],
     ['GET', '/public/agents/{org}/{agent}/{version}/download'],
     ['GET', '/public/agents/{org}/{agent}/{version}/cost-estimate'],
+    ['GET', '/public/agents/{org}/{agent}/{version}/bundle'],
     ['GET', '/agents/{org}/{agent}/{version}/tree'],
     ['POST', '/agents/{org}/{agent}/{version}/install'],
   ] as const;

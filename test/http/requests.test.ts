@@ -175,7 +175,7 @@ test('a parameter that an operation does not have is refused by it, and one that
     if (path === '/health') continue;
     const unknown = { pointer: '/nosuch', detail: 'is not a parameter of this request' };
     const answer = await call(method, `${path}?nosuch=1`, operation.requestBody && {});
-    expect([answer.status, answer.body.errors], `${method} ${path}`).toEqual([422, [unknown]]);
+    expect([answer.status, answer.body.errors], `${method} ${path}`).toEqual([422, expect.arrayContaining([unknown])]);
     for (const { name, in: place, schema } of operation.parameters ?? []) {
       if (place !== 'query' || schema.type === 'array') continue;
       const twice = await call(method, `${path}?${name}=1&${name}=1`, operation.requestBody && {});

@@ -6,6 +6,7 @@ import { knowledgeOf } from '../harness/knowledge.ts';
 import { startOrchflow, type Orchflow, type TestRun, type User } from '../harness/orchflow.ts';
 import { createStack } from '../harness/orchstack.ts';
 import { expectProblem } from '../harness/problem.ts';
+import { nobodys, posted } from './tenants-requests.ts';
 import { createAgents, expectError, inHouseWords, isOrchagent } from '../harness/orchagent.ts';
 import { send } from '../harness/raw.ts';
 import { filePart, formOf, upload } from '../harness/upload.ts';
@@ -80,7 +81,8 @@ beforeAll(async () => {
   await letIn(await discover(orchflow.url, letBy), owner.api_key);
   const { body } = await send(orchflow.url, 'GET', '/v1/oauth/grants', { 'x-api-key': owner.api_key });
   const agents = createAgents(orchflow.url, owner);
-  const { agent } = await agents.publish({ name: 'offered', allow_local_download: true });
+  await agents.publish({ name: 'offered' });
+  const agent = await agents.publishCode('coded', { allow_local_download: true });
   published = { id: agent.id, key_id: (await agents.post(`/agents/${agent.id}/keys`)).body.id };
   owned = {
     run_id,
@@ -149,26 +151,14 @@ function ownedFor(path: string): typeof owned {
   return path.startsWith('/api/v1/orchestrations/runs/') ? { ...owned, run_id: orchestrationRun } : owned;
 }
 
-const posted: [RegExp, object][] = [
-  [/^\/v1\/agents\/\w+\/run$/, { input: 'A clause.' }],
-  [/^\/v1\/workflows\/\w+\/execute$/, { input: 'Note apps' }],
-  [/^\/v1\/.*\/gates\/\w+$/, { output: 'The budget is ten euros.' }],
-  [/\/rerun$/, { from_task: 'T1' }],
-  [/\/correct$/, { output: 'Ten euros.' }],
-  [/\/agents\/\w+\/runs$/, { input: 'A clause.' }],
-  [/\/run(\/stream)?$/, { message: 'Note apps' }],
-  [/\/resume(\/stream)?$/, { response: { decision: 'approve' } }],
-  [/\/search$/, { query: 'Mine' }],
-  [/\/assign$/, { person_id: null }],
-  [/\/complete$/, { output: 'The budget is ten euros.' }],
-  [/./, {}],
-];
-
 /** Status, headers and bytes, all but the times. */
 async function exchange({ method }: Operation, path: string, key?: string) {
   const [, post] = posted.find(([pattern]) => pattern.test(path))!;
   const bodies: Record<string, object> = { POST: post, PUT: definition, PATCH: {} };
-  const form = path.endsWith('/upload') ? formOf(filePart('Notes.', 'notes.txt', 'files')) : undefined;
+  const isCode = path.startsWith('/agents/');
+  const form = path.endsWith('/upload')
+    ? formOf(filePart('Notes.', 'notes.txt', isCode ? 'file' : 'files'))
+    : undefined;
   const type = form?.headers ?? { 'content-type': 'application/json' };
   const response = await fetch(orchflow.url + path, {
     method,
@@ -190,35 +180,6 @@ function problemIn(text: string): any {
 /** The same for every name that a path can have. */
 const each = (id: string) => Object.fromEntries(Object.keys(owned).map((name) => [name, id]));
 
-/** Every id that a path can name, none of which is anybody's. */
-const nobodys = [
-  {
-    run_id: 'run_00000000000000000000',
-    task_id: 'T1',
-    provider_id: 'prv_00000000000000000000',
-    delivery_id: 'msg_run_00000000000000000000_1',
-    orch_id: 'nobodys',
-    server_name: 'nobodys',
-    key_id: 'key_00000000000000000000',
-    subscription_id: 'sub_00000000000000000000',
-    file_id: 'file_00000000000000000000',
-    agent_id: 'agt_00000000000000000000',
-    version: 'v1',
-    person_id: 'per_00000000000000000000',
-    gate_id: 'gate_00000000000000000000_T1_1',
-    workflow_id: 'nobodys',
-    webhook_id: 'sub_00000000000000000000',
-    client_id: 'ocl_00000000000000000000',
-    grant_id: '0'.repeat(43),
-    knowledge_id: 'kb_00000000000000000000',
-    document_id: 'doc_00000000000000000000',
-    version_id: '00000000-0000-4000-8000-000000000000',
-    org: 'nobodys',
-    agent: 'nobodys',
-    endpoint: 'run',
-  },
-];
-
 describe('every route with an id', () => {
   test('exists in some number', async () => {
     expect((await listOperations()).filter(hasId).length).toBeGreaterThanOrEqual(5);
@@ -236,7 +197,7 @@ describe('every route with an id', () => {
     }
     expect(await run.get()).toEqual(before);
     expect((await owner.get('/providers')).body.providers).toHaveLength(1);
-    expect((await owner.get('/agents')).body.agents).toHaveLength(3);
+    expect((await owner.get('/agents')).body.agents).toHaveLength(4);
   });
 
   test('answers for ids that cannot be, such as a NUL or a path, as for unknown ones', async () => {
@@ -309,13 +270,8 @@ test("another account's cursor leads to our own runs only", async () => {
 
 test('with the key of the owner the same requests find what they name', async () => {
   // What anybody may see is public, and is asked for before it is deleted.
-  const { org, agent } = owned;
-  const open = await createAgents(orchflow.url, owner).publish({
-    name: 'open',
-    is_public: true,
-    allow_local_download: true,
-  });
-  expect(open.agent).toMatchObject({ org_slug: org });
+  const { agent } = owned;
+  await createAgents(orchflow.url, owner).publishCode('open', { is_public: true, allow_local_download: true });
   const operations = (await listOperations()).filter(hasId);
   const order = ['GET', 'PUT', 'PATCH', 'POST', 'DELETE'];
   // What is in something else is deleted before that.
@@ -326,7 +282,7 @@ test('with the key of the owner the same requests find what they name', async ()
     const path = fill(operation.path, { ...ownedFor(operation.path), agent: isPublic ? 'open' : agent });
     const { status, text } = await exchange(operation, path, owner.api_key);
     // It is there, even when it is too late for this: the requests before, or the demo model, may have ended the run.
-    const statuses = /\/transfer(-check)?$/.test(path) ? [422] : [200, 201, 409];
+    const statuses = /^.agents.*\/(transfer(-check)?|upload)$/.test(path) ? [422] : [200, 201, 409];
     expect(statuses, `${operation.method} ${path}: ${text}`).toContain(status);
   }
 });

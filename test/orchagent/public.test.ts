@@ -26,16 +26,16 @@ afterAll(() => orchflow.stop());
 const anybody = (path: string) => send(orchflow.url, 'GET', path);
 const listed = async (query: string) => (await anybody(`/public/agents?search=${org}${query}`)).body as any[];
 const secret = {
-  prompt: 'THE SECRET PROMPT',
-  manifest: { hosts: ['secret.example.com'] },
-  skill_files: [{ path: 'secret.md', content: 'THE SECRET FILE' }],
-  runtime: { command: 'python3 secret.py' },
-  loop: { secret: true },
-  environment: { pip_flags: '--secret' },
-  model_tasks: { secret: 'gpt-4o' },
-  source_url: 'https://example.com/secret',
-  pip_package: 'secret',
-  run_command: 'secret',
+  prompt: 'THE CONFIDENTIAL PROMPT',
+  manifest: { hosts: ['confidential.example.com'] },
+  skill_files: [{ path: 'confidential.md', content: 'THE CONFIDENTIAL FILE' }],
+  runtime: { command: 'python3 confidential.py' },
+  loop: { confidential: true },
+  environment: { pip_flags: '--confidential' },
+  model_tasks: { confidential: 'gpt-4o' },
+  source_url: 'https://example.com/confidential',
+  pip_package: 'confidential',
+  run_command: 'confidential',
 };
 
 test('only what is public is there, and of what may not be downloaded only what it is for', async () => {
@@ -51,9 +51,9 @@ test('only what is public is there, and of what may not be downloaded only what 
   expect(answer.body).toMatchObject({ ...shown, execution_engine: 'code_runtime', prompt: null, manifest: null });
   const hidden = { skill_files: null, runtime: null, source_url: null, entrypoint: null };
   expect(answer.body).toMatchObject(hidden);
-  expect(JSON.stringify(answer.body)).not.toMatch(/secret/i);
+  expect(JSON.stringify(answer.body)).not.toMatch(/confidential/i);
   expect(JSON.stringify(answer.body)).not.toContain(agent.agent_id);
-  expect(JSON.stringify(await listed(''))).not.toMatch(/secret/i);
+  expect(JSON.stringify(await listed(''))).not.toMatch(/confidential/i);
   expectError(await anybody(`${path}/v1/download`), 'DOWNLOAD_DISABLED', 403);
 
   await agents.patch(`/agents/${agent.id}`, { allow_local_download: true });
@@ -62,7 +62,7 @@ test('only what is public is there, and of what may not be downloaded only what 
   expect(download).toMatchObject({ ...shown, prompt: secret.prompt, has_bundle: false, dependencies: [] });
   await agents.patch(`/agents/${agent.id}`, { price_cents: 1 });
   expectError(await anybody(`${path}/v1/download`), 'PAID_AGENT_SERVER_ONLY', 403);
-  expect(JSON.stringify((await anybody(`${path}/v1`)).body)).not.toMatch(/secret/i);
+  expect(JSON.stringify((await anybody(`${path}/v1`)).body)).not.toMatch(/confidential/i);
 });
 
 test('the list has each agent once, and is searched, narrowed and sorted', async () => {

@@ -12,6 +12,7 @@ import { answerToCall, readCall, takePost } from './calls.ts';
 import { callOperation } from './schemas/call.ts';
 import { isForm } from './sent.ts';
 import { isCall, keyedSegments, publicSegments } from './paths.ts';
+import { agentCodeRouter } from './routes/agent-code.ts';
 import { agentCopiesRouter } from './routes/agent-copies.ts';
 import { agentKeysRouter } from './routes/agent-keys.ts';
 import { agentsRouter } from './routes/agents.ts';
@@ -56,6 +57,7 @@ export function mountOrchagent(
   app.route('/', organisationRouter);
   app.route('/agents', agentsRouter);
   app.route('/agents', agentKeysRouter);
+  app.route('/agents', agentCodeRouter);
   app.route('/agents', agentCopiesRouter);
   app.route('/api-keys', apiKeysRouter);
   app.route('/public', publicRouter);

@@ -39,6 +39,12 @@ export function failing(status: keyof typeof descriptions) {
 
 type Spec = Parameters<typeof route>[0];
 
+/** An archive of code. */
+export function zipContent(description: string) {
+  const schema = { type: 'string' as const, format: 'binary' };
+  return { description, content: { 'application/zip': { schema } } };
+}
+
 /** An operation as `route` makes it, whose errors have orchagent's form. What fails its schema is 400. */
 export function operation<const S extends Spec>(spec: S) {
   const made = route(spec);

@@ -45,7 +45,7 @@ const create = operation({
   tags,
   summary: 'Make a key for an agent; it is shown this once',
   description:
-    'It reads agents and runs, and starts runs, in the name of its account: what the code of an agent needs to call others. An agent ' +
+    'It calls agents, reads them and runs, and starts runs, in the name of its account: what the code of an agent needs to call others. An agent ' +
     'has at most 10.',
   request: { params },
   responses: { 200: json(agentKeyCreatedSchema, 'The key') },

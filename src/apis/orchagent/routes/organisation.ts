@@ -102,6 +102,7 @@ const createWorkspace = operation({
   description: 'Another workspace is another account, of `POST /api/v1/auth/register`.',
   request: { body: body(newWorkspaceSchema) },
   responses: { 422: failing(422) },
+  problems: [404],
 });
 
 organisationRouter.openapi(createWorkspace, () => {
@@ -121,6 +122,7 @@ const logout = operation({
   description:
     'Nothing is done: a key is taken back with `DELETE /api-keys/{key_id}`. Logging in with a browser is not offered: use `orch login --key`.',
   responses: { 200: json(loggedOutSchema, 'The client may forget its key') },
+  problems: [429],
 });
 
 organisationRouter.openapi(logout, (c) => {

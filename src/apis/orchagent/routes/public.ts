@@ -2,10 +2,11 @@ import { z } from 'zod';
 import { estimateDays, listPublicAgents, sampleCosts } from '../../../../db/public-agents.ts';
 import { getOffer, type OfferRef } from '../../../agents/offers.ts';
 import { packageOf } from '../../../agents/packages.ts';
-import type { AppDeps } from '../../../deps.ts';
+import type { AppEnv } from '../../../http/env.ts';
 import { createRouter, json } from '../../../http/openapi.ts';
 import { metadataOf, publicAgent, refuseClosed } from '../agent-view.ts';
-import { operation } from '../operation.ts';
+import { sendBundle } from '../bundle.ts';
+import { operation, zipContent } from '../operation.ts';
 import {
   downloadSchema,
   estimateSchema,
@@ -22,7 +23,7 @@ const tags = ['orchagent public'];
 const path = '/agents/{org}/{agent}/{version}';
 
 /** What nobody has made public is not there, also for its own account: a key is not looked at. */
-async function getPublic({ db }: AppDeps, ref: OfferRef) {
+async function getPublic({ db }: AppEnv['Variables']['deps'], ref: OfferRef) {
   return (await getOffer(db, null, ref)).version;
 }
 
@@ -119,4 +120,23 @@ publicRouter.openapi(estimate, async (c) => {
     },
     200,
   );
+});
+
+const bundle = operation({
+  method: 'get',
+  path: `${path}/bundle`,
+  operationId: 'downloadAgentCode',
+  isPublic: true,
+  tags,
+  summary: 'Download the code bundle of an agent',
+  description: 'Of one that may be downloaded, as its `download` says.',
+  request: { params: offerParams },
+  responses: { 200: zipContent('The archive') },
+  problems: [403, 404, 429],
+});
+
+publicRouter.openapi(bundle, async (c) => {
+  const version = await getPublic(c.var.deps, c.req.valid('param'));
+  refuseClosed(version);
+  return sendBundle(c, version);
 });

@@ -136,6 +136,16 @@ export const deletedSchema = z
   .object({ deleted: z.literal(true), agent_id: z.string(), agent_name: z.string() })
   .meta({ id: 'PublishedAgentDeleted' });
 
+export const uploadedSchema = z
+  .object({
+    success: z.literal(true),
+    code_hash: z.string().meta({ description: 'The SHA-256 of the archive.' }),
+    bundle_size_bytes: z.int(),
+    environment_id: z.null(),
+    environment_source: z.null().meta({ description: 'There are no environments of its own: `environment` is kept.' }),
+  })
+  .meta({ id: 'AgentCodeUploaded' });
+
 export const agentKeysSchema = z.object({ keys: z.array(key) }).meta({ id: 'AgentKeys' });
 export const agentKeyCreatedSchema = key
   .extend({ key: z.string().meta({ example: 'sk_…' }) })
@@ -201,7 +211,7 @@ export const offerParams = z.object({
   org: z.string().regex(slugPattern, 'is not a slug').meta({ example: 'acme' }),
   agent: z
     .string()
-    .regex(/^[a-z0-9][a-z0-9._-]{0,99}$/i, 'is not a name')
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'is not a name')
     .meta({ example: 'invoice-scanner' }),
   version: z
     .string()
