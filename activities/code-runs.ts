@@ -3,6 +3,7 @@ import {
   beginCodeRun,
   endCodeRun,
   findCodeRun,
+  isOver,
   listCodeInputs,
   noteErrorCode,
   type EndedCode,
@@ -86,8 +87,9 @@ async function runOnce(deps: CodeDeps, { call_id, task_id, code, work, before }:
   const { db, code: runtime } = deps;
   const { run_id, account_id, mode } = work.run;
   if (before) {
+    const { fault } = interrupted;
     const ended = await keep(() => endCodeRun(db, before, interrupted));
-    if (!code.idempotent || before.try >= mostTries) return ended;
+    if (!code.idempotent || before.try >= mostTries) return { ...ended, ended: 'interrupted', fault };
   }
   const wall_ms = timeLeft(work);
   const { key_id, key: service_key } = await mintRunKey(db, { account_id, run_id, mode }, wall_ms + keyGrace_ms);
@@ -104,8 +106,8 @@ async function runOnce(deps: CodeDeps, { call_id, task_id, code, work, before }:
   } catch (error) {
     const { cancellationSignal } = Context.current();
     // Of a worker that shuts down, or was taken for dead, another finds the row as it is.
-    const isOver = !cancellationSignal.aborted || (cancellationSignal.reason as Error).message === 'CANCELLED';
-    if (hasBegun && isOver) await keep(() => endCodeRun(db, row, cancellationSignal.aborted ? cancelled : unstarted));
+    if (!cancellationSignal.aborted && hasBegun) await keep(() => endCodeRun(db, row, unstarted));
+    if (cancellationSignal.aborted && (await isOver(db, run_id))) await endCodeRun(db, row, cancelled);
     throw error;
   }
 }
@@ -163,18 +165,10 @@ async function calledWith(
   { run_id, account_id }: { run_id: string; account_id: string },
 ) {
   const [call, key] = await Promise.all([findCall(db, account_id, run_id), findKeyOfCall(db, run_id)]);
-  return {
-    chain: call && chainForCode(encryptionKey, call),
-    keys: key?.api_key_encrypted
-      ? {
-          [key.provider]: decrypt(
-            key.api_key_encrypted,
-            encryptionKey,
-            providerKeyContext(account_id, key.provider_id),
-          ),
-        }
-      : {},
-  };
+  const chain = call && chainForCode(encryptionKey, call);
+  if (!key?.api_key_encrypted) return { chain };
+  const context = providerKeyContext(account_id, key.provider_id);
+  return { chain, keys: { [key.provider]: decrypt(key.api_key_encrypted, encryptionKey, context) } };
 }
 
 /** Why code could not be begun, however often it is tried; undefined of what another try may mend. */

@@ -2,13 +2,12 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import {
   countEmbedded,
   insertEmbeddingCall,
-  listUnembedded,
   replaceChunks,
-  reuseEmbeddings,
   saveEmbeddings,
+  takeUnembedded,
   type NewChunk,
 } from '../db/chunks.ts';
-import { findIndexedDocument, finishIndexing, saveDocumentProgress, type IndexedDocument } from '../db/documents.ts';
+import { findIndexedDocument, finishIndexing, saveDocumentProgress, type IndexedDocument } from '../db/indexings.ts';
 import { isUnavailable } from '../db/index.ts';
 import { setDimensions } from '../db/knowledge-bases.ts';
 import { LimitReached } from '../db/limits.ts';
@@ -34,7 +33,7 @@ export function createIndexingActivities(deps: ActivityDeps) {
   return {
     /** Takes the text out of a document and cuts it into chunks, once: what is cut stays so. */
     extractDocument: (ref: IndexingRef) => ofDocument(deps, ref, (document) => extractDocument(deps, ref, document)),
-    /** Embeds the next chunks of a document, and pays for each once. `left`: so many are to be embedded yet. */
+    /** Embeds the next chunks of a document, and pays for each once. `left`: not 0 where there may be more. */
     embedChunks: (ref: IndexingRef) =>
       ofDocument(deps, ref, (document) => inPlace(deps, document, () => embedChunks(deps, ref, document))),
     /** Notes how it has ended, and has its account told. */
@@ -148,8 +147,7 @@ async function readFile({ files }: ActivityDeps, file_id: string, size: number):
 async function embedChunks(deps: ActivityDeps, ref: IndexingRef, document: IndexedDocument): Promise<{ left: number }> {
   const { db } = deps;
   const { embedding_version } = document;
-  await reuseEmbeddings(db, document);
-  const { chunks, left } = await listUnembedded(db, document, batch);
+  const { chunks, isLast } = await takeUnembedded(db, document, batch);
   if (chunks.length > 0) {
     const texts = chunks.map(({ heading, text }) => (heading ? `${heading}\n${text}` : text));
     const call_id = `${ref.document_id}/embed/${ref.attempt}/${chunks[0]!.position}`;
@@ -166,7 +164,7 @@ async function embedChunks(deps: ActivityDeps, ref: IndexingRef, document: Index
     await keep(() => saveEmbeddings(db, document, rows, paid));
   }
   await countEmbedded(db, ref, embedding_version);
-  return { left: left - chunks.length };
+  return { left: isLast ? 0 : 1 };
 }
 
 async function embedded(

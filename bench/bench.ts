@@ -4,6 +4,7 @@ import { checkOut } from './checkout.ts';
 import { choose, needsWarmServers, take, type Measure } from './measure.ts';
 import { agentCall, agentRun, callWithFiles } from './measures/agents.ts';
 import { attack } from './measures/attack.ts';
+import { code } from './measures/code.ts';
 import { firstToken } from './measures/first-token.ts';
 import { growth } from './measures/growth.ts';
 import { inbox } from './measures/inbox.ts';
@@ -41,6 +42,7 @@ const measures: Measure[] = [
   { name: 'first token', table: firstToken },
   { name: 'inbox', table: inbox },
   { name: 'knowledge', table: knowledge },
+  { name: 'code of an agent', table: code },
   { name: 'growth', table: growth },
   takeover,
   start,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { registerAgent } from '../test/harness/agent.ts';
 import { register, type User } from '../test/harness/client.ts';
+import { knowledgeOf } from '../test/harness/knowledge.ts';
 import { definition } from './orchestration.ts';
 import { expiredMark, type Outside } from './outside.ts';
 
@@ -27,6 +28,8 @@ export type Account = {
   escalation_url: string;
   subscription_secret: string;
   people: Person[];
+  /** Whose documents a provider of the account embeds. */
+  knowledge_id: string;
   /** Registered: one whose calls and output people approve, and one without tools. */
   agents: [careful: string, plain: string];
 };
@@ -51,6 +54,12 @@ async function open(api: string, name: string, outside: Outside): Promise<Accoun
     await user.addProvider(outside.model, 'anthropic', { api_key: provider_key }),
   ];
   const expired = await user.addProvider(outside.model, 'openai', { api_key: `${provider_key}${expiredMark}` });
+  const embeds = await user.post('/providers', {
+    provider: 'openai',
+    api_key: provider_key,
+    base_url: outside.embedder.url,
+  });
+  assert.equal(embeds.status, 201, JSON.stringify(embeds.body));
   const saved = await user.post('/orchestrations', definition);
   assert.equal(saved.status, 201, JSON.stringify(saved.body));
   const url = outside.endpoint(`${name}-events`, user.webhook_secret);
@@ -69,6 +78,7 @@ async function open(api: string, name: string, outside: Outside): Promise<Accoun
     escalation_url: outside.endpoint(`${name}-escalation`, user.webhook_secret),
     subscription_secret: subscribed.body.secret,
     people: [await addPerson(user, { notify_url, max_open: 1 }), await addPerson(user, { max_open: 3 })],
+    knowledge_id: await knowledgeOf(api, user).create({ embedding: { provider_id: embeds.body.provider_id } }),
     agents: [
       await registerAgent(user, {
         name: carefulAgent,

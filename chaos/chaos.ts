@@ -39,8 +39,12 @@ const duration = Number(values.minutes) * 60_000;
 const patience = 300_000;
 /** Runs beyond those asked for. */
 const maxLate = 10;
+/** How often all that is due after healing is tried. */
+const maxRounds = 3;
 /** For so many runs, or fewer, one crowd comes. */
 const runsForACrowd = 25;
+/** For so many runs, somebody puts documents on a shelf, and somebody reads what an agent writes. */
+const runsForAShelf = 5;
 
 // A server that never takes work, or does not end, would be waited for without end.
 setTimeout(
@@ -77,9 +81,9 @@ const over = new AbortController();
 const { aimed, fallen: falling } = unleash({ servers, outside, random: random.fork('nemesis'), report }, over.signal);
 const arrivals = random.fork('arrivals');
 let underway = 0;
-async function drive(index: number): Promise<void> {
+async function drive(index: number, isLate = false): Promise<void> {
   underway += 1;
-  await clients.drive(index % 2 ? second : first, `c${index}`).finally(() => (underway -= 1));
+  await clients.drive(index % 2 ? second : first, `c${index}`, { isLate }).finally(() => (underway -= 1));
 }
 const driven = Array.from({ length: Number(values.runs) }, async (_, index) => {
   // Up to the end: some are under way when all is healed.
@@ -88,6 +92,13 @@ const driven = Array.from({ length: Number(values.runs) }, async (_, index) => {
 });
 for (let n = 1; n <= Math.ceil(Number(values.runs) / runsForACrowd); n += 1)
   driven.push(sleep(arrivals.between(0, duration / 2)).then(() => clients.startMany(crowded, `many${n}`)));
+for (let n = 0; n < Math.ceil(Number(values.runs) / runsForAShelf); n += 1) {
+  const account = n % 2 ? second : first;
+  // The first documents are there for the first fault, which falls into the middle of their indexing.
+  const within = n === 0 ? 0 : duration - 7_000;
+  driven.push(sleep(arrivals.between(0, within)).then(() => clients.shelve(account, `s${n}`)));
+  driven.push(sleep(arrivals.between(0, duration - 7_000)).then(() => clients.followAgent(account, `r${n}`)));
+}
 await untilStruck();
 over.abort();
 const fallen = await falling;
@@ -99,6 +110,10 @@ clients.hurry();
 
 await Promise.race([Promise.all(driven), sleep(patience)]);
 const recovery_ms = Date.now() - healed_at;
+for (let round = 1; clients.isAnythingDue() && round <= maxRounds; round += 1) {
+  driven.push(clients.doWhatIsDue(first, crowded, `due${round}`));
+  await Promise.race([driven.at(-1), sleep(patience)]);
+}
 const left = await hostile.leave();
 await Promise.race([untilQuiet(servers, outside), sleep(patience)]);
 clients.stop();
@@ -180,7 +195,7 @@ async function untilStruck(): Promise<void> {
   for (let late = 0; late < maxLate && !(await isAimed());) {
     if (underway > 2) continue;
     late += 1;
-    driven.push(drive(Number(values.runs) + late));
+    driven.push(drive(Number(values.runs) + late, true), clients.shelve(first, `late${late}`));
   }
   await others;
 }

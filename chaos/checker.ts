@@ -7,6 +7,7 @@ import * as files from './invariants/files.ts';
 import * as gates from './invariants/gates.ts';
 import { heldRunsBeginNothing } from './invariants/held.ts';
 import * as hostile from './invariants/hostile.ts';
+import * as library from './invariants/library.ts';
 import * as people from './invariants/people.ts';
 import { purgedRunsAreGone } from './invariants/purges.ts';
 import * as queue from './invariants/queue.ts';
@@ -19,6 +20,7 @@ import * as steps from './invariants/steps.ts';
 import { subscribersHearAll } from './invariants/subscriptions.ts';
 import { timersKeepTheirTerms } from './invariants/timers.ts';
 import type { Fallen } from './faults.ts';
+import { shapesOfFirsts, waiting_ms } from './firsts.ts';
 import type { SteeringAction } from './journal.ts';
 import { honestPart, hostilePart } from './parts.ts';
 import { steeringsOf } from './steerings.ts';
@@ -68,24 +70,15 @@ const invariants: [string, runs.Invariant, Of][] = [
     people.peopleAreGivenWhatTheyMayHave,
     'all',
   ],
+  ['38 an acknowledged document is indexed, or has failed with a reason, once', library.documentsAreIndexed, 'honest'],
+  ['39 no embedding is paid twice', library.embeddingsArePaidOnce, 'honest'],
+  ['40 what became of a document is told, once in content', library.documentsAreToldOf, 'honest'],
+  ['41 what is indexed is found, and nothing of another', library.documentsAreFound, 'honest'],
+  ['42 the tokens of a stream are the output together', library.tokensAreTheOutput, 'honest'],
 ];
 
 /** Wrong keys, missing scopes, what is another's, what is wrong, and what is one too many. */
 const refusals = [401, 403, 404, 422, 429];
-
-/** What clients do in every run of this program, with one run of each shape and a crowd. */
-const alwaysDone = [
-  'runs held',
-  'tasks sent back',
-  'tasks corrected',
-  'runs purged',
-  'runs that waited for a place',
-  'runs that were to begin later',
-  'files given to runs',
-  'files deleted',
-  'gates given to people',
-  'answers of their own',
-];
 
 /**
  * Where faults fell that matter, what people have changed, and what the hostile tenant was refused: how often, by what. A run
@@ -102,10 +95,11 @@ export function coverage(e: Evidence): Record<string, number> {
   const workerKills = kills.filter(hitsWorker);
   return {
     'worker killed inside a model call': workerKills.filter(({ open_calls }) => open_calls > 0).length,
+    'worker killed while it indexes': workerKills.filter(({ open_embeddings }) => open_embeddings > 0).length,
     'worker killed inside a tool call': workerKills.filter(({ open_tools }) => open_tools > 0).length,
     'API killed between commit and signal': kills.filter(({ unsent = 0 }) => unsent > 0).length,
     'worker killed during a webhook': workerKills.filter(({ open_deliveries }) => open_deliveries > 0).length,
-    ...Object.fromEntries(Object.entries(courses(honestPart(e))).filter(([what]) => alwaysDone.includes(what))),
+    ...Object.fromEntries(Object.entries(courses(honestPart(e))).filter(([what]) => what in shapesOfFirsts)),
     ...Object.fromEntries(
       refusals.map((due) => [
         `hostile requests refused with ${due}`,
@@ -141,9 +135,6 @@ export function seen(e: Evidence): Record<string, number> {
   };
 }
 
-/** A run that has its place begins at once, or within a second when its API was killed just then. */
-const waiting_ms = 1_000;
-
 /** How often people have changed the course of runs, and what they have given to them. */
 function courses(e: Evidence): Record<string, number> {
   const { events, purged } = e;
@@ -152,6 +143,7 @@ function courses(e: Evidence): Record<string, number> {
   const sentBack = new Set(entries(e, 'complete').flatMap(({ send_back_to, note }) => (send_back_to ? [note] : [])));
   const isOk = ({ outcome }: { outcome: string }) => outcome === 'ok';
   const waited = e.begun.filter(({ queued_at, at }) => runs.time(at) - runs.time(queued_at) > waiting_ms);
+  const streams = entries(e, 'start').filter((entry) => entry.isStream && isOk(entry));
   const by = (action: SteeringAction) => steered.filter((one) => one.action === action && !sentBack.has(one.note));
   return {
     'runs held': told('run.held'),
@@ -176,6 +168,11 @@ function courses(e: Evidence): Record<string, number> {
     'files deleted': entries(e, 'delete file').filter(isOk).length,
     'gates given to people': told('gate.assigned'),
     'answers of their own': e.gates.filter(({ by }) => by?.kind === 'person').length,
+    'documents indexed': e.library.documents.filter(({ status }) => status === 'indexed').length,
+    'documents deleted': entries(e, 'delete document').filter(isOk).length,
+    'passages found': entries(e, 'search').filter((entry) => isOk(entry) && entry.due === 'found').length,
+    'agents read token by token': streams.filter(({ body }) => body.result?.status === 'completed').length,
+    'streams cut': streams.filter(({ body }) => body.broke).length,
   };
 }
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunView, TaskView } from '../db/run-views.ts';
 import { ancestors } from '../workflows/contract/graph.ts';
 import type { Account } from './accounts.ts';
+import type { Firsts } from './firsts.ts';
 import type { Change, Entry, SteeringAction } from './journal.ts';
 import type { Random } from './random.ts';
 import type { Requests } from './requests.ts';
@@ -17,7 +18,7 @@ const held = { least: 7_000, most: 10_000 };
 
 export type Course = ReturnType<ReturnType<typeof createCourses>>;
 
-type Given = Pick<Requests, 'insist'> & { random: Random; isHurried: () => boolean };
+type Given = Pick<Requests, 'insist'> & { random: Random; firsts: Firsts; isHurried: () => boolean };
 /** A run whose course is changed. `next` numbers what is asked of it. */
 type Steered = Given & { account: Account; run_id: string; shape: Shape; next: () => number };
 
@@ -40,7 +41,7 @@ export function createCourses(given: Given) {
   };
 }
 
-function createHolding({ insist, random, account, run_id, next }: Steered) {
+function createHolding({ insist, random, firsts, account, run_id, next }: Steered) {
   let isHolding = false;
 
   function ask(op: 'hold' | 'release', why: string = op): Promise<Entry> {
@@ -56,6 +57,7 @@ function createHolding({ insist, random, account, run_id, next }: Steered) {
       await sleep(random.between(0, time === 1 ? 1_500 : 4_000));
       isHolding = true;
       const { outcome } = await ask('hold');
+      if (outcome === 'ok') firsts.note('runs held', run_id);
       if (outcome !== 'fail') {
         await sleep(random.between(held.least, held.most));
         await ask('release');
@@ -73,7 +75,7 @@ function createHolding({ insist, random, account, run_id, next }: Steered) {
   return { hold, letGo };
 }
 
-function createSteering({ insist, random, isHurried, account, run_id, shape, next }: Steered) {
+function createSteering({ insist, random, firsts, isHurried, account, run_id, shape, next }: Steered) {
   let left = shape === 'steered' ? mostDeeds : shape === 'sent back' ? 2 : 0;
   let wasCorrected = shape !== 'steered';
   let wasSentBack = shape !== 'sent back';
@@ -85,7 +87,9 @@ function createSteering({ insist, random, isHurried, account, run_id, shape, nex
     const body = { note, ...(text && { [action === 'retry' ? 'feedback' : 'output']: text }) };
     const request = { method: 'POST', path: `/runs/${run_id}/tasks/${task_id}/${action}`, body, key: note };
     const replaced = action === 'correct' ? output : undefined;
-    await insist(account, { op: 'steer', run_id, task_id, action, n, note, text, replaced }, request);
+    const operation = { op: 'steer' as const, run_id, task_id, action, n, note, text, replaced };
+    const { outcome } = await insist(account, operation, request);
+    if (outcome === 'ok' && action === 'correct') firsts.note('tasks corrected', run_id);
   }
 
   async function change(): Promise<void> {

@@ -10,6 +10,7 @@ import type { HostileReport } from './hostile/index.ts';
 import type { Audit } from './clients.ts';
 import { joinChains, readExecutions, replay, type Execution } from './executions.ts';
 import type { Entry, Journal } from './journal.ts';
+import { readLibrary } from './library.ts';
 import { readPurged } from './purged.ts';
 import type { Fallen } from './faults.ts';
 import type { RunLimits } from './limits.ts';
@@ -100,6 +101,7 @@ export async function gatherEvidence(given: Given) {
     outbox,
     ...(await readAudits(db)),
     store,
+    library: await readLibrary(db, { calls: outside.embedder.calls, received, accounts, executions }),
     files: await db.selectFrom('files').selectAll().execute(),
     run_files: await db.selectFrom('run_files').selectAll().execute(),
     holdings: { before: holdings, after: await readHoldings(db) },
@@ -157,7 +159,7 @@ async function readPlaces({ servers, outside, journal, accounts, hostile }: Give
 
 /** What each account has, by name, besides its runs: of its providers those that are active. */
 export async function readHoldings(db: Db) {
-  const [providers, keys, servers, orchestrations, subscriptions, files, agents, people] = await Promise.all([
+  const [providers, keys, servers, orchestrations, subscriptions, files, agents, people, bases] = await Promise.all([
     db
       .selectFrom('providers')
       .select(['account_id', 'provider_id as id', 'label as name', 'status as state'])
@@ -180,6 +182,10 @@ export async function readHoldings(db: Db) {
       .select(['account_id', 'agent_id as id', 'name', sql<string>`latest::text`.as('state')])
       .execute(),
     db.selectFrom('people').select(['account_id', 'person_id as id', 'name', 'status as state']).execute(),
+    db
+      .selectFrom('knowledge_bases')
+      .select(['account_id', 'knowledge_id as id', 'name', sql<string>`version::text`.as('state')])
+      .execute(),
   ]);
   const rowsOf = (
     kind: string,
@@ -194,6 +200,7 @@ export async function readHoldings(db: Db) {
     ...rowsOf('file', files),
     ...rowsOf('agent', agents),
     ...rowsOf('person', people),
+    ...rowsOf('knowledge base', bases),
   ];
 }
 

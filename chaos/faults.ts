@@ -9,8 +9,9 @@ export type Fault =
   | { kind: 'model'; weather: ModelFault; lasts: number }
   | { kind: 'webhook'; weather: WebhookFault; lasts: number }
   | { kind: 'web'; weather: WebFault; lasts: number }
-  // Aimed: each waits for its moment, and falls again when it has met nothing, so that no run of this program goes without.
-  | { kind: (typeof aimed)[number]; lasts: number };
+  // Aimed: each waits for its moment, and falls again when it has met nothing, so that no run of this program goes without. The
+  // first one in a call is also one in the middle of indexing.
+  | { kind: (typeof aimed)[number]; lasts: number; isFirst?: true };
 
 export const aimed = ['kill in a call', 'kill in a tool', 'kill before the signal', 'kill in a delivery'] as const;
 
@@ -21,16 +22,18 @@ export type Fallen = Fault & {
   /** What was under way when it fell. */
   open_calls: number;
   open_tools: number;
+  open_embeddings: number;
   open_deliveries: number;
   /** Rows of the outbox just after an API was killed: committed, and Temporal has not heard of it. */
   unsent?: number;
 };
 
 /** What fault of the aimed ones met what it was aimed at: how often. */
-export function hitsOf({ kind, open_calls, open_tools, open_deliveries, unsent = 0 }: Fallen): number {
+export function hitsOf(fallen: Fallen): number {
+  const { kind, open_calls, open_tools, open_embeddings, open_deliveries, unsent = 0 } = fallen;
   switch (kind) {
     case 'kill in a call':
-      return open_calls;
+      return fallen.isFirst ? Math.min(open_calls, open_embeddings) : open_calls;
     case 'kill in a tool':
       return open_tools;
     case 'kill in a delivery':

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Account } from './accounts.ts';
+import type { Firsts } from './firsts.ts';
 import type { Entry } from './journal.ts';
 import { keepingSeconds } from './limits.ts';
 import type { Random } from './random.ts';
@@ -24,9 +25,9 @@ const large = { least: 500_000, most: 3_000_000 };
 
 export type Files = ReturnType<typeof createFiles>;
 
-type Given = Pick<Requests, 'attempt' | 'insist' | 'read'> & { random: Random };
+type Given = Pick<Requests, 'attempt' | 'insist' | 'read'> & { random: Random; firsts: Firsts };
 
-export function createFiles({ attempt, insist, read, random }: Given) {
+export function createFiles({ attempt, insist, read, random, firsts }: Given) {
   let made = 0;
   const kept = new Map<string, Account>();
   const deleted = new Set<string>();
@@ -59,7 +60,9 @@ export function createFiles({ attempt, insist, read, random }: Given) {
 
   async function remove(account: Account, file_id: string): Promise<void> {
     deleted.add(file_id);
-    await insist(account, { op: 'delete file', file_id }, { method: 'DELETE', path: `/files/${file_id}` });
+    const request = { method: 'DELETE', path: `/files/${file_id}` };
+    const { outcome } = await insist(account, { op: 'delete file', file_id }, request);
+    if (outcome === 'ok') firsts.note('files deleted', file_id);
     if (random.chance(0.5)) await readFile(account, file_id);
   }
 
@@ -78,10 +81,11 @@ export function createFiles({ attempt, insist, read, random }: Given) {
 
   /** Whoever has given these files to a run reads and deletes some of them, and others beside them. */
   async function tend(account: Account, attachments: string[], shape: Shape): Promise<void> {
-    const beside = random.chance(0.6) ? await keep(account, false) : undefined;
+    const isDue = firsts.isDue('files deleted');
+    const beside = isDue || random.chance(0.6) ? await keep(account, false) : undefined;
     await sleep(random.between(0, 4_000));
     if (beside) await readFile(account, beside);
-    if (beside && random.chance(0.6)) await remove(account, beside);
+    if (beside && (isDue || random.chance(0.6))) await remove(account, beside);
     for (const file_id of attachments) {
       if (random.chance(0.5)) await readFile(account, file_id);
       // What is purged takes its files along.

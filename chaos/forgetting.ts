@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Account } from './accounts.ts';
+import type { Firsts } from './firsts.ts';
 import type { Random } from './random.ts';
 import type { Requests } from './requests.ts';
 import type { Shape } from './shapes.ts';
@@ -9,14 +10,15 @@ import type { Shape } from './shapes.ts';
 /** Where a run is read. */
 const places = ['', '/tasks', '/events', '/audit', '/tasks/T1/attempts'];
 
-type Given = Pick<Requests, 'insist' | 'read'> & { random: Random };
+type Given = Pick<Requests, 'insist' | 'read'> & { random: Random; firsts: Firsts };
 
-export function createForgetting({ insist, read, random }: Given) {
+export function createForgetting({ insist, read, random, firsts }: Given) {
   const purged = new Map<string, Account>();
 
   /** Some are purged: of the first of each shape those that others are like, and of later ones any that nobody reads again. */
   function isToGo(shape: Shape, isAgain: boolean): boolean {
-    if (isAgain) return random.chance(0.35);
+    const isFirst = !isAgain || firsts.isDue('runs purged');
+    if (!isFirst) return random.chance(0.35);
     return shape === 'plain' || (shape === 'cancelled' && random.chance(0.5));
   }
 
@@ -28,6 +30,8 @@ export function createForgetting({ insist, read, random }: Given) {
     // A first try was taken, and its answer lost.
     if (outcome !== 'ok' && status !== 404) return;
     purged.set(run_id, account);
+    firsts.forget(run_id);
+    firsts.note('runs purged', `purge of ${run_id}`);
     const path = `/runs/${run_id}`;
     await insist(account, { op: 'gone', run_id, path }, { method: 'GET', path });
   }

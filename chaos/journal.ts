@@ -14,16 +14,18 @@ export type SteeringAction = Steering['action'];
 
 /**
  * What a client did: start a run, answer a gate, give it to a person, cancel, try a failed one again, hold it and let it go on, steer its tasks,
- * change it, put it off, forget it, read one, keep files, read and delete them, walk the list. `n` counts what one client asked
- * of one run; `note` tells it from all others.
+ * change it, put it off, forget it, read one, keep files, read and delete them, add documents to a knowledge base, index one again,
+ * search and delete, walk the list. `n` counts what one client asked of one run; `note` tells it from all others.
  */
 export type Operation =
   | {
       op: 'start';
       run: string;
       key?: string;
-      /** Seconds that the API was asked to wait for the run. */
+      /** Seconds that the API was asked to wait for the run, or has told of it. */
       wait?: number;
+      /** It is told token by token: the body is what was read. */
+      isStream?: boolean;
       rerun?: Rerun;
       attachments?: string[];
       /** It is to begin so long after it is accepted, in milliseconds. */
@@ -70,6 +72,11 @@ export type Operation =
   /** The body of what is read is its size and its SHA-256. */
   | { op: 'read file'; file_id: string }
   | { op: 'delete file'; file_id: string }
+  | { op: 'add documents'; account: string; names: string[]; key?: string; wait: number }
+  | { op: 'index again'; document_id: string; n: number }
+  | { op: 'delete document'; document_id: string }
+  /** `due`: what is known of the document in which the word is, and in no other, when it is looked for. */
+  | { op: 'search'; account: string; word: string; document_id: string; due: 'found' | 'gone' }
   /** Reading what must be gone. */
   | { op: 'gone'; run_id: string; path: string }
   | { op: 'get'; run_id: string }
@@ -86,6 +93,8 @@ export type Entry = Operation & {
   /** What the API says that it has worked on it, by its own clock, in milliseconds: `Server-Timing`. */
   app_ms?: number;
   outcome: 'ok' | 'fail' | 'unknown';
+  /** Its client has left before the end of the answer. */
+  left?: true;
   status?: number;
   body?: any;
 };

@@ -46,7 +46,7 @@ function* schedule(random: Random): Generator<{ pause: number; fault: Fault; alo
   };
   const pause = () => random.between(500, 4_000);
   for (const kind of aimed) {
-    yield { pause: pause(), fault: { kind, lasts: lasts() }, alone: true };
+    yield { pause: pause(), fault: { kind, lasts: lasts(), isFirst: true }, alone: true };
   }
   for (;;) yield { pause: pause(), fault: drawn() };
 }
@@ -89,8 +89,9 @@ export function unleash({ servers, outside, random, report }: Setting, signal: A
 
 /** Such as "freeze postgres 2.1 s". */
 export function describe(fault: Fallen): string {
-  const { kind, lasts, began: _, ended: __, open_calls, open_tools, open_deliveries, unsent, ...what } = fault;
-  const open = `calls=${open_calls} tools=${open_tools} deliveries=${open_deliveries}`;
+  const { kind, lasts, began: _, ended: __, open_calls, open_tools, ...more } = fault;
+  const { open_embeddings, open_deliveries, unsent, isFirst: ___, ...what } = { isFirst: undefined, ...more };
+  const open = `calls=${open_calls} tools=${open_tools} embeddings=${open_embeddings} deliveries=${open_deliveries}`;
   const under = unsent === undefined ? open : `${open} unsent=${unsent}`;
   return `${kind} ${Object.values(what).join(' ')} ${(lasts / 1000).toFixed(1)} s [${under}]`;
 }

@@ -5,6 +5,7 @@ import { fakeTokens, type FakeVendor } from '../test/fakes/wire.ts';
 import { startFakeWebhook, type WebhookReply } from '../test/fakes/webhook.ts';
 import { scriptRun } from '../test/harness/script.ts';
 import { agentReply } from './agent.ts';
+import { startEmbedder } from './embedder.ts';
 import type { Random } from './random.ts';
 import { startWeb } from './web.ts';
 
@@ -71,7 +72,7 @@ export type DeliveryEntry = {
   id: string;
   path: string;
   body: string;
-  payload: { run_id: string; event: string };
+  payload: { run_id: string; event: string; type?: string; data?: Record<string, unknown> };
   at: number;
   status?: number;
   verified: boolean;
@@ -86,7 +87,11 @@ export const outputMark = (call_id: string) => `made-by-${call_id}`;
 export type Outside = Awaited<ReturnType<typeof startOutside>>;
 
 export async function startOutside(random: Random) {
-  const [model, web] = await Promise.all([startFakeModel(), startWeb(random.fork('web'))]);
+  const [model, web, embedder] = await Promise.all([
+    startFakeModel(),
+    startWeb(random.fork('web')),
+    startEmbedder(random.fork('embedder')),
+  ]);
   const faults = new Map<ModelCall, ModelFault>();
   let modelWeather: ModelFault | undefined;
   scriptRun(model, {
@@ -125,9 +130,13 @@ export async function startOutside(random: Random) {
   return {
     model,
     web,
+    embedder,
     openDeliveries: () =>
       deliveries.filter(({ status, at }) => status === undefined && at > Date.now() - 10_000).length,
-    setModel: (weather: ModelFault | undefined) => (modelWeather = weather),
+    setModel(weather: ModelFault | undefined) {
+      modelWeather = weather;
+      embedder.setWeather(weather);
+    },
     /** Whatever the weather, deliveries stay open. */
     holdDeliveries: (hold: boolean) => (held = hold),
     setWebhook: (weather: WebhookFault | undefined) => (webhookWeather = weather),
@@ -140,7 +149,7 @@ export async function startOutside(random: Random) {
     calls: () => model.calls.map((call) => entryOf(call, faults.get(call))),
     async close() {
       web.down();
-      await Promise.all([model.close(), webhook.close()]);
+      await Promise.all([model.close(), webhook.close(), embedder.close()]);
     },
   };
 }

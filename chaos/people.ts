@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { TaskView } from '../db/run-views.ts';
 import type { Account, Person } from './accounts.ts';
 import type { Files } from './files.ts';
+import type { Firsts } from './firsts.ts';
 import type { Random } from './random.ts';
 import type { Requests } from './requests.ts';
 import { answerTo, type Answer } from './shapes.ts';
@@ -10,6 +11,7 @@ type Asked = Pick<Requests, 'insist'> & {
   random: Random;
   web: string;
   files: Pick<Files, 'forAnswer'>;
+  firsts: Firsts;
   isHurried: () => boolean;
 };
 
@@ -17,7 +19,7 @@ type Asked = Pick<Requests, 'insist'> & {
 const takesFiles = ['context', 'human_task'];
 
 /** Those who answer at gates. */
-export function createPeople({ insist, random, web, files, isHurried }: Asked) {
+export function createPeople({ insist, random, web, files, firsts, isHurried }: Asked) {
   /**
    * Sometimes two people answer at once, at both APIs; one of them must be told that the other was first. `rejected` counts what
    * was sent back at each task, and `send_back_to` is the one before it that is to be done again.
@@ -28,14 +30,16 @@ export function createPeople({ insist, random, web, files, isHurried }: Asked) {
     task: TaskView,
     { rejected, send_back_to }: { rejected: Map<string, number>; send_back_to?: string },
   ): Promise<void> {
-    if (task.gate!.skills.length > 0 && random.chance(0.3)) await assign(account, run_id, task);
+    if (task.gate!.person) firsts.note('gates given to people', run_id);
+    const isOwn = firsts.isDue('answers of their own') && holderOf(account, task) !== undefined;
+    if (task.gate!.skills.length > 0 && !isOwn && random.chance(0.3)) await assign(account, run_id, task);
     if (!isHurried()) await sleep(random.between(0, 4_000));
     const step = task.step_id ?? task.id;
     const mayReject = !isHurried() && (rejected.get(step) ?? 0) < 2;
     const people = random.chance(0.25) ? ['ann', 'bob'] : ['ann'];
     const { gate_id, kind } = task.gate!;
     const own = ownKeyFor(account, task, send_back_to !== undefined);
-    const send = async (person: string) => {
+    const send = async (person: string): Promise<void> => {
       const text = `${person}-says-${gate_id}`;
       const said: Answer = send_back_to
         ? { decision: 'reject', output: text, send_back_to }
@@ -50,17 +54,25 @@ export function createPeople({ insist, random, web, files, isHurried }: Asked) {
       const operation = { op: 'complete' as const, run_id, task_id: task.id, gate_id, ...said, note, key, person_id };
       const who = own ? { ...account, api_key: own.api_key } : account;
       const door = throughDoor(run_id, task, { ...said, note });
-      return insist(who, operation, { method: 'POST', key, ...door });
+      const { outcome } = await insist(who, operation, { method: 'POST', key, ...door });
+      if (outcome !== 'ok') return;
+      if (own) firsts.note('answers of their own', run_id);
+      if (send_back_to) firsts.note('tasks sent back', run_id);
     };
     await Promise.all(people.map(send));
   };
 
+  function holderOf({ people }: Account, { gate }: TaskView): Person | undefined {
+    return people.find(({ person_id }) => person_id === gate!.person?.person_id);
+  }
+
   /** Mostly of who the gate is with, and sometimes of somebody else, who may be refused; the account has them all. */
-  function ownKeyFor({ people }: Account, { gate, step_id }: TaskView, isSentBack: boolean): Person | undefined {
-    const { skills, person } = gate!;
-    if (skills.length === 0 || step_id !== null || isSentBack || isHurried() || random.chance(0.4)) return undefined;
-    const holder = people.find(({ person_id }) => person_id === person?.person_id);
-    return holder && random.chance(0.8) ? holder : random.pick(people);
+  function ownKeyFor(account: Account, task: TaskView, isSentBack: boolean): Person | undefined {
+    if (task.gate!.skills.length === 0 || task.step_id !== null || isSentBack) return undefined;
+    const holder = holderOf(account, task);
+    if (firsts.isDue('answers of their own')) return holder;
+    if (isHurried() || random.chance(0.4)) return undefined;
+    return holder && random.chance(0.8) ? holder : random.pick(account.people);
   }
 
   /** To a person, who may have as many as they can, or to nobody. */

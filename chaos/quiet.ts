@@ -2,14 +2,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { sql } from 'kysely';
 import type { Db } from '../db/index.ts';
-import { orchestrationWorkflowType, runWorkflowType } from '../workflows/messages.ts';
+import { agentWorkflowType, orchestrationWorkflowType, runWorkflowType } from '../workflows/messages.ts';
+import { indexingWorkflowType } from '../workflows/contract/knowledge.ts';
 import type { Outside } from './outside.ts';
 import type { Servers } from './servers.ts';
 
-const ofRuns = `WorkflowType IN ("${runWorkflowType}", "${orchestrationWorkflowType}")`;
+const ofRuns = `WorkflowType IN ("${runWorkflowType}", "${orchestrationWorkflowType}", "${agentWorkflowType}")`;
+/** Of a run that has continued as new, the last execution alone has. */
+const hasEnded = 'ExecutionStatus != "Running" AND ExecutionStatus != "ContinuedAsNew"';
+const ofDocuments = `WorkflowType = "${indexingWorkflowType}"`;
 
 /**
- * No run is under way, Temporal has heard of everything and lists every run as ended, no call is open, and what is left of
+ * No run is under way and no document, Temporal has heard of everything and lists every run as ended, no call is open, and what is left of
  * purged runs is gone, unless a webhook of it waits: what is looked at then does not change under the eyes. Runs end for
  * their readers first, and Temporal's list is late.
  */
@@ -22,11 +26,11 @@ export async function untilQuiet({ db, temporalAddress }: Servers, { model }: Ou
     const runs = await db.selectFrom('runs').select('status').execute();
     const unsent = await db.selectFrom('outbox').select('outbox_id').execute();
     const isActive = runs.some(({ status }) => ['pending', 'running', 'waiting_human'].includes(status));
-    if (isActive || unsent.length > 0 || model.openCalls > 0) return false;
+    if (isActive || unsent.length > 0 || model.openCalls > 0 || (await isIndexing(db))) return false;
     await lookForPurgedSoon(db);
     if (await hasPurged(db)) return false;
-    const underway = await count(`${ofRuns} AND ExecutionStatus = "Running"`);
-    return underway === 0 && (await count(`${ofRuns} AND ExecutionStatus != "Running"`)) >= (await countBegun(db));
+    const underway = await count(`(${ofRuns} OR ${ofDocuments}) AND ExecutionStatus = "Running"`);
+    return underway === 0 && (await count(`${ofRuns} AND ${hasEnded}`)) >= (await countBegun(db));
   }
 
   try {
@@ -34,6 +38,11 @@ export async function untilQuiet({ db, temporalAddress }: Servers, { model }: Ou
   } finally {
     await connection.close();
   }
+}
+
+async function isIndexing(db: Db): Promise<boolean> {
+  const one = db.selectFrom('documents').select('document_id').where('status', 'in', ['pending', 'indexing']).limit(1);
+  return (await one.executeTakeFirst()) !== undefined;
 }
 
 /** Of the runs that are there: of one that was cancelled before it began, Temporal knows nothing. */

@@ -4,6 +4,7 @@ import type { Account } from './accounts.ts';
 import { sha256Of } from './files.ts';
 import { askedToWait, type Entry, type Journal, type Operation } from './journal.ts';
 import type { Random } from './random.ts';
+import { readTokens } from './tokens.ts';
 
 /** Longer than the API may take, by more than a busy machine is late: so that a hang is seen as one. */
 const patience = 8_000;
@@ -16,9 +17,13 @@ type Request = {
   method: string;
   path: string;
   body?: object;
-  /** In place of a body: a file, as browsers send it. */
+  /** In place of a body: files, as browsers send them. */
   file?: File;
+  files?: File[];
   key?: string;
+  /** Its client leaves after so many milliseconds, or events of a stream. */
+  leave_ms?: number;
+  leave_after?: number;
 };
 
 /** How clients ask: each time the next API, and each time with an entry in the journal. */
@@ -27,25 +32,33 @@ export function createRequests({ apis, journal, random }: Asking, signal: AbortS
 
   async function attempt(account: Account, operation: Operation, request: Request): Promise<Entry> {
     const api = apis[turn++ % apis.length]!;
-    const { method, path, body, file, key } = request;
+    const { method, path, body, file, files = file && [file], key, leave_ms, leave_after } = request;
     const entry: Entry = { ...operation, api: api.name, invoked: Date.now(), ended: 0, outcome: 'unknown' };
     try {
-      const response = await fetch(`${api.url}/api/v1${path}`, {
+      const response = await fetch(`${api.url}${path.startsWith('/v1/') ? path : `/api/v1${path}`}`, {
         method,
         headers: {
           'x-api-key': account.api_key,
           ...(body && { 'content-type': 'application/json' }),
           ...(key && { 'idempotency-key': key }),
         },
-        body: file ? formOf(file) : body && JSON.stringify(body),
-        signal: AbortSignal.timeout(patience + askedToWait(entry)),
+        body: files ? formOf(file ? 'file' : 'files', files) : body && JSON.stringify(body),
+        signal: AbortSignal.timeout(leave_ms ?? patience + askedToWait(entry)),
       });
       entry.status = response.status;
       entry.app_ms = serverTiming(response.headers).app;
-      entry.body = await (isFile(response) ? measure(response) : response.json());
-      entry.outcome = response.ok ? 'ok' : response.status >= 500 ? 'unknown' : 'fail';
+      if (isStream(response)) {
+        const began = Date.now();
+        entry.body = await readTokens(response, leave_after);
+        if ('wait' in entry) entry.wait = (Date.now() - began) / 1_000;
+        entry.outcome = entry.body.run_id ? 'ok' : 'unknown';
+      } else {
+        entry.body = await (isFile(response) ? measure(response) : response.json());
+        entry.outcome = response.ok ? 'ok' : response.status >= 500 ? 'unknown' : 'fail';
+      }
     } catch (error) {
       entry.body = String((error as Error).cause ?? error);
+      if (leave_ms !== undefined && (error as Error).name === 'TimeoutError') entry.left = true;
     }
     entry.ended = Date.now();
     journal.write(entry);
@@ -76,12 +89,13 @@ export function createRequests({ apis, journal, random }: Asking, signal: AbortS
 
 export type Requests = ReturnType<typeof createRequests>;
 
-function formOf(file: File): FormData {
+function formOf(name: string, files: File[]): FormData {
   const form = new FormData();
-  form.append('file', file);
+  for (const file of files) form.append(name, file);
   return form;
 }
 
+const isStream = ({ headers }: Response) => headers.get('content-type')?.startsWith('text/event-stream') ?? false;
 const isFile = ({ headers }: Response) => headers.get('content-type') === 'application/octet-stream';
 
 async function measure(response: Response): Promise<{ size: number; sha256: string }> {

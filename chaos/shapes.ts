@@ -43,9 +43,17 @@ export function createShapes(random: Random): () => { shape: Shape; isAgain: boo
   };
 }
 
-/** The body of `POST /runs`. Its agents have tools more often than not; those of the writer are approved by people. */
-export function requestOf(shape: Shape, run: string, account: Account, random: Random): Record<string, unknown> {
-  const tools = random.chance(0.6) ? ['run_javascript', 'http_request'] : undefined;
+/**
+ * The body of `POST /runs`. Its agents have tools more often than not, and always when they are to have some; those of the
+ * writer are approved by people.
+ */
+export function requestOf(
+  shape: Shape,
+  run: string,
+  account: Account,
+  { random, withTools }: { random: Random; withTools: boolean },
+): Record<string, unknown> {
+  const tools = withTools || random.chance(0.6) ? ['run_javascript', 'http_request'] : undefined;
   const careful = tools && [{ name: 'http_request', require_approval: true }];
   return {
     task: `[run:${run}] Compare the market and write a report.`,

@@ -10,12 +10,13 @@ type Setting = { servers: Servers; outside: Outside; signal: AbortSignal };
 // Each fault is a few lines over the same setting; apart they would only hand it around.
 // oxlint-disable-next-line max-lines-per-function
 export function createStrikes({ servers, outside, signal }: Setting, onFall: (record: Fallen) => void) {
-  const { model, web } = outside;
+  const { model, web, embedder } = outside;
 
   function mark(fault: Fault): Fallen {
     const under = {
       open_calls: model.openCalls,
       open_tools: web.openOrders(),
+      open_embeddings: embedder.openCalls(),
       open_deliveries: outside.openDeliveries(),
     };
     const record = { ...fault, began: Date.now(), ended: Number.POSITIVE_INFINITY, ...under };
@@ -122,7 +123,11 @@ export function createStrikes({ servers, outside, signal }: Setting, onFall: (re
           () => web.setWeather(undefined),
         );
       case 'kill in a call':
-        return killWorkers(fault, () => model.openCalls);
+        if (!fault.isFirst) return killWorkers(fault, () => model.openCalls);
+        embedder.hold(true);
+        return killWorkers(fault, () => Math.min(model.openCalls, embedder.openCalls())).finally(() =>
+          embedder.hold(false),
+        );
       case 'kill in a tool':
         web.hold(true);
         return killWorkers(fault, web.openOrders).finally(() => web.hold(false));

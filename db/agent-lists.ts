@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { versionName, versionsOfAgents, type AgentVersion } from './agents.ts';
 import type { Db } from './index.ts';
+import { byTime, onPage, type Page, type Sorting } from './pages.ts';
 import type { AgentSpec } from './schema.ts';
 
 /** The agents of an account, as lists show them: each as its newest version says. */
@@ -18,15 +19,13 @@ export async function listAgents(db: Db, account_id: string): Promise<AgentSumma
 export type AgentFilter = { name?: string; model?: string; provider_id?: string };
 
 /** A page of a list: what it is sorted by, ties by the id, and the last agent before it. */
-export type AgentPage = { limit: number; sort: 'created_at' | 'updated_at' | 'name'; descending: boolean } & {
-  after?: { value: string; id: string };
-};
+export type AgentPage = Page & { sort: 'created_at' | 'updated_at' | 'name' };
 
-const sortings = {
-  created_at: { by: sql`agents.created_at`, type: sql`timestamptz` },
-  updated_at: { by: sql`agents.updated_at`, type: sql`timestamptz` },
+const sortings: Record<AgentPage['sort'], Sorting> = {
+  created_at: byTime('agents.created_at', 'agents.agent_id'),
+  updated_at: byTime('agents.updated_at', 'agents.agent_id'),
   // By code points: the same on every server.
-  name: { by: sql`agents.name collate "C"`, type: sql`text` },
+  name: { by: sql`agents.name collate "C"`, id: sql`agents.agent_id`, type: sql`text` },
 };
 
 /** A page of the account's agents. */
@@ -34,22 +33,13 @@ export function listAgentPage(
   db: Db,
   account_id: string,
   { name, model, provider_id }: AgentFilter,
-  { limit, sort, descending, after }: AgentPage,
+  { sort, ...page }: AgentPage,
 ): Promise<AgentSummary[]> {
-  const { by, type } = sortings[sort];
-  const direction = descending ? 'desc' : 'asc';
-  const isAfter = sql.raw(descending ? '<' : '>');
-  return summaries(db, account_id)
+  const agents = summaries(db, account_id)
     .$if(name !== undefined, (query) => query.where(sql<boolean>`lower(agents.name) = lower(${name})`))
     .$if(model !== undefined, (query) => query.where(said('model'), '=', model!))
-    .$if(provider_id !== undefined, (query) => query.where(said('provider_id'), '=', provider_id!))
-    .$if(after !== undefined, (query) =>
-      query.where(sql<boolean>`(${by}, agents.agent_id) ${isAfter} (${after!.value}::${type}, ${after!.id})`),
-    )
-    .orderBy(by, direction)
-    .orderBy('agents.agent_id', direction)
-    .limit(limit)
-    .execute();
+    .$if(provider_id !== undefined, (query) => query.where(said('provider_id'), '=', provider_id!));
+  return onPage(agents, sortings[sort], page).execute();
 }
 
 function said(field: 'description' | 'model' | 'provider_id') {

@@ -1,6 +1,7 @@
 import { sql, type Insertable } from 'kysely';
 import type { Db } from './index.ts';
 import { holdAccount, limitReached } from './limits.ts';
+import { byTime, onPage, type Page } from './pages.ts';
 import type { ApiKey, Database, Mode } from './schema.ts';
 
 /** Of a key, what its account reads: not the key. */
@@ -95,34 +96,16 @@ export function listKeys(db: Db, account_id: string): Promise<KeyView[]> {
 export function listKeyPage(
   db: Db,
   account_id: string,
-  {
-    limit,
-    after,
-    sort,
-    mode,
-  }: {
-    limit: number;
-    after?: { created_at: string; id: string };
-    sort: 'created_at' | '-created_at';
-    mode?: Mode;
-  },
+  { mode, ...page }: Page & { mode?: Mode | undefined },
 ): Promise<KeyView[]> {
-  const direction = sort === 'created_at' ? 'asc' : 'desc';
-  const beyond = direction === 'asc' ? sql`>` : sql`<`;
-  return db
+  const keys = db
     .selectFrom('api_keys')
     .select(viewColumns)
     .where('account_id', '=', account_id)
     .where(isOfAccount)
     .where(isGood)
-    .$if(mode !== undefined, (query) => query.where('mode', '=', mode!))
-    .$if(after !== undefined, (query) =>
-      query.where(sql<boolean>`(created_at, key_id) ${beyond} (${after!.created_at}::timestamptz, ${after!.id})`),
-    )
-    .orderBy('created_at', direction)
-    .orderBy('key_id', direction)
-    .limit(limit)
-    .execute();
+    .$if(mode !== undefined, (query) => query.where('mode', '=', mode!));
+  return onPage(keys, byTime('created_at', 'key_id'), page).execute();
 }
 
 /** A key of the account that has not expired, or undefined. */

@@ -72,39 +72,54 @@ export type UnembeddedChunk = { position: number; heading: string | null; text: 
 
 type EmbeddedBy = { document_id: string; knowledge_id: string; embedding_version: number };
 
-/** Gives chunks the embeddings of those of the same text in their base, which are paid for. */
-export async function reuseEmbeddings(
+/**
+ * The next chunks of a document that the model of its base has yet to embed, and whether there may be more after these. Those of a text that
+ * is embedded in their base have that embedding by then, which is paid for.
+ */
+export async function takeUnembedded(
   db: Db,
-  { document_id, knowledge_id, embedding_version }: EmbeddedBy,
-): Promise<void> {
-  await sql`
-    update chunks set embedding = known.embedding, floats = known.floats, embedding_version = ${embedding_version}
-    from (
-      select distinct on (sha256) sha256, embedding, floats from chunks as others
-      where knowledge_id = ${knowledge_id} and embedding is not null and embedding_version = ${embedding_version}
-        and sha256 in (
-          select sha256 from chunks
-          where document_id = ${document_id} and embedding_version is distinct from ${embedding_version})
-    ) as known
-    where document_id = ${document_id} and chunks.sha256 = known.sha256
-      and embedding_version is distinct from ${embedding_version}`.execute(db);
+  document: EmbeddedBy,
+  limit: number,
+): Promise<{ chunks: UnembeddedChunk[]; isLast: boolean }> {
+  const { document_id, embedding_version } = document;
+  for (;;) {
+    const rows = await db
+      .selectFrom('chunks')
+      .select(['position', 'heading', 'text', 'sha256'])
+      .where('document_id', '=', document_id)
+      .where(sql<boolean>`embedding_version is distinct from ${embedding_version}`)
+      .orderBy('position')
+      .limit(limit)
+      .execute();
+    const reused = await reuseEmbeddings(db, document, rows);
+    const chunks = rows.filter(({ position }) => !reused.has(position));
+    const isLast = rows.length < limit;
+    if (chunks.length > 0 || isLast) return { chunks, isLast };
+  }
 }
 
-/** The first chunks of a document that the model of its base has yet to embed, and how many there are. */
-export async function listUnembedded(
+/**
+ * Gives chunks the embeddings of those of the same text in their base. Returns the positions of those that have one now. Of a document
+ * that has just come Postgres knows no statistics: over more than these few, it would go through all of the base for each of them.
+ */
+async function reuseEmbeddings(
   db: Db,
-  { document_id, embedding_version }: Omit<EmbeddedBy, 'knowledge_id'>,
-  limit: number,
-): Promise<{ chunks: UnembeddedChunk[]; left: number }> {
-  const rows = await db
-    .selectFrom('chunks')
-    .select(['position', 'heading', 'text', sql<number>`count(*) over ()`.as('left')])
-    .where('document_id', '=', document_id)
-    .where(sql<boolean>`embedding_version is distinct from ${embedding_version}`)
-    .orderBy('position')
-    .limit(limit)
-    .execute();
-  return { chunks: rows, left: rows[0]?.left ?? 0 };
+  { document_id, knowledge_id, embedding_version }: EmbeddedBy,
+  chunks: { position: number; sha256: string }[],
+): Promise<Set<number>> {
+  if (chunks.length === 0) return new Set();
+  const { rows } = await sql<{ position: number }>`
+    with known as materialized (
+      select distinct on (sha256) sha256, embedding, floats from chunks
+      where knowledge_id = ${knowledge_id} and sha256 = any(${chunks.map(({ sha256 }) => sha256)})
+        and embedding is not null and embedding_version = ${embedding_version}
+    )
+    update chunks set embedding = known.embedding, floats = known.floats, embedding_version = ${embedding_version}
+    from known
+    where document_id = ${document_id} and position = any(${chunks.map(({ position }) => position)})
+      and chunks.sha256 = known.sha256 and embedding_version is distinct from ${embedding_version}
+    returning position`.execute(db);
+  return new Set(rows.map(({ position }) => position));
 }
 
 /** A paid call of an embedding model, as the journal of calls keeps it. */
@@ -113,6 +128,7 @@ export type EmbeddingCall = {
   /** Of which run it is, where it is of one; else it is its account's. */
   run?: { run_id: string; task_id: string | null } | undefined;
   account_id: string;
+  knowledge_id: string;
   purpose: 'embed_chunks' | 'embed_query';
   vendor: string;
   model: string;
@@ -168,7 +184,6 @@ export function saveEmbeddings(
     floats: bytesOf(embedding).toString('base64'),
   }));
   return db.transaction().execute(async (trx) => {
-    if (call) await insertEmbeddingCall(trx, call);
     const base = trx
       .selectFrom('knowledge_bases')
       .select('knowledge_id')
@@ -176,13 +191,20 @@ export function saveEmbeddings(
       .where('embedding_version', '=', embedding_version)
       // Nobody changes the model meanwhile.
       .forShare();
-    if (!(await base.executeTakeFirst())) return;
+    const isIts = (await base.executeTakeFirst()) !== undefined;
+    if (isIts) await writeEmbeddings(trx);
+    // The last, for it is added to what the base has used, which all wait for who pay for it too.
+    if (call) await insertEmbeddingCall(trx, call);
+  });
+
+  async function writeEmbeddings(trx: Db): Promise<void> {
     await sql`
       update chunks set embedding = given.embedding, floats = decode(given.floats, 'base64'), embedding_version = ${embedding_version}
       from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as given (
         position integer, embedding real[], floats text)
-      where document_id = ${document_id} and chunks.position = given.position`.execute(trx);
-  });
+      where document_id = ${document_id} and chunks.position = given.position
+        and chunks.position between ${rows[0]!.position} and ${rows.at(-1)!.position}`.execute(trx);
+  }
 }
 
 /** All that a float of 32 bits holds. */

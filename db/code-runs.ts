@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { hasEnded } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
 import type { CodeEnd, CodeFault, CodeRun } from './schema.ts';
 
@@ -81,6 +82,12 @@ export function endCodeRun(
       .returningAll()
       .executeTakeFirstOrThrow();
   });
+}
+
+/** Whether nothing more is to happen in a run. */
+export async function isOver(db: Db, run_id: string): Promise<boolean> {
+  const run = await db.selectFrom('runs').select('status').where('run_id', '=', run_id).executeTakeFirst();
+  return !run || hasEnded(run.status);
 }
 
 /** The word for why a run has failed; null while it is tried again. */

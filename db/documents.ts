@@ -1,12 +1,12 @@
 import { sql, type Transaction } from 'kysely';
-import type { IndexingRef } from '../workflows/contract/knowledge.ts';
-import { suspendedMs } from './accounts.ts';
 import { deleteFiles } from './files.ts';
 import type { Db } from './index.ts';
+import { queueIndexing } from './indexings.ts';
 import { holdAccount, LimitReached } from './limits.ts';
-import type { Database, DocumentStatus, KnowledgeBase, KnowledgeDocument } from './schema.ts';
+import { byTime, onPage, type Page } from './pages.ts';
+import type { Database, DocumentStatus, KnowledgeDocument } from './schema.ts';
 
-/** The documents of knowledge bases, and how far their indexing is. */
+/** The documents of knowledge bases. */
 
 const viewColumns = [
   'document_id',
@@ -25,13 +25,6 @@ const viewColumns = [
   'created_at',
   'indexed_at',
 ] as const;
-
-/** A page of a list that is sorted by time, newest or oldest first, and the last entry of the page before. */
-export type PageByTime = {
-  limit: number;
-  after: { created_at: string; id: string } | undefined;
-  oldestFirst: boolean;
-};
 
 /** A document as its account reads it. */
 export type DocumentView = Pick<KnowledgeDocument, (typeof viewColumns)[number]>;
@@ -83,56 +76,6 @@ export async function insertDocuments(
   return true;
 }
 
-/** What Temporal is told of documents, for the sweep of the outbox. */
-async function queueIndexing(
-  trx: Transaction<Database>,
-  kind: 'index_document' | 'end_indexing',
-  which: ReturnType<typeof sql>,
-): Promise<void> {
-  await sql`
-    insert into outbox (account_id, message, next_attempt_at)
-    select account_id,
-      jsonb_build_object('kind', ${kind}::text, 'account_id', account_id, 'document_id', document_id, 'attempt', attempt),
-      now()
-    from documents where ${which}`.execute(trx);
-}
-
-/** Has a document that has failed indexed once more. Returns the status that it had; undefined when the base has none of this id. */
-export function indexFailed(
-  db: Db,
-  { account_id, knowledge_id, document_id }: { account_id: string; knowledge_id: string; document_id: string },
-): Promise<DocumentStatus | undefined> {
-  return db.transaction().execute(async (trx) => {
-    await holdAccount(trx, account_id);
-    const own = ownDocuments(trx, account_id, knowledge_id).where('document_id', '=', document_id).forUpdate();
-    const before = await own.executeTakeFirst();
-    if (before?.status !== 'failed') return before?.status;
-    await trx
-      .updateTable('documents')
-      .set({ status: 'pending', attempt: sql`attempt + 1`, failure: null })
-      .where('document_id', '=', document_id)
-      .execute();
-    await queueIndexing(trx, 'index_document', sql`document_id = ${document_id}`);
-    return before.status;
-  });
-}
-
-/** Whether a base has documents whose indexing has not ended. */
-export async function isIndexing(db: Db, knowledge_id: string): Promise<boolean> {
-  const one = db.selectFrom('documents').select('document_id').where('knowledge_id', '=', knowledge_id);
-  return (await one.where('status', 'in', ['pending', 'indexing']).limit(1).executeTakeFirst()) !== undefined;
-}
-
-/** Has all documents of a base, none of which is being indexed, indexed once more: its model has become another one. */
-export async function indexAgain(trx: Transaction<Database>, knowledge_id: string): Promise<void> {
-  await trx
-    .updateTable('documents')
-    .set({ status: 'pending', attempt: sql`attempt + 1`, failure: null, chunks_done: 0 })
-    .where('knowledge_id', '=', knowledge_id)
-    .execute();
-  await queueIndexing(trx, 'index_document', sql`knowledge_id = ${knowledge_id}`);
-}
-
 function ownDocuments(db: Db, account_id: string, knowledge_id: string) {
   return db
     .selectFrom('documents')
@@ -146,18 +89,12 @@ export function listDocuments(
   db: Db,
   account_id: string,
   knowledge_id: string,
-  { limit, after, oldestFirst, status }: PageByTime & { status?: DocumentStatus | undefined },
+  { status, ...page }: Page & { status?: DocumentStatus | undefined },
 ): Promise<DocumentView[]> {
-  const [direction, isAfter] = oldestFirst ? (['asc', sql`>`] as const) : (['desc', sql`<`] as const);
-  return ownDocuments(db, account_id, knowledge_id)
-    .$if(status !== undefined, (query) => query.where('status', '=', status!))
-    .$if(after !== undefined, (query) =>
-      query.where(sql<boolean>`(created_at, document_id) ${isAfter} (${after!.created_at}::timestamptz, ${after!.id})`),
-    )
-    .orderBy('created_at', direction)
-    .orderBy('document_id', direction)
-    .limit(limit)
-    .execute();
+  const documents = ownDocuments(db, account_id, knowledge_id).$if(status !== undefined, (query) =>
+    query.where('status', '=', status!),
+  );
+  return onPage(documents, byTime('created_at', 'document_id'), page).execute();
 }
 
 /** Undefined when the base has none of this id. */
@@ -205,71 +142,4 @@ export async function deleteDocument(
 ): Promise<string | undefined> {
   const [file_id] = await db.transaction().execute((trx) => deleteDocumentsOf(trx, which));
   return file_id;
-}
-
-/** A document that is to be indexed, with what its base says of embeddings, and for how long its account is suspended. */
-export type IndexedDocument = Pick<
-  KnowledgeDocument,
-  'document_id' | 'account_id' | 'knowledge_id' | 'file_id' | 'name' | 'media_type' | 'size' | 'chunks'
-> &
-  Pick<KnowledgeBase, 'provider_id' | 'embedding_model' | 'dimensions' | 'embedding_version'> & {
-    suspended_ms: number | null;
-  };
-
-/** Undefined of one that is deleted, or whose indexing was begun once more since, or has ended. */
-export function findIndexedDocument(
-  db: Db,
-  { document_id, attempt }: IndexingRef,
-): Promise<IndexedDocument | undefined> {
-  return db
-    .selectFrom('documents')
-    .innerJoin('knowledge_bases', 'knowledge_bases.knowledge_id', 'documents.knowledge_id')
-    .innerJoin('accounts', 'accounts.account_id', 'documents.account_id')
-    .select(['document_id', 'documents.account_id', 'documents.knowledge_id', 'file_id', 'documents.name'])
-    .select(['media_type', 'size', 'chunks', 'provider_id', 'embedding_model', 'dimensions', 'embedding_version'])
-    .select(suspendedMs.as('suspended_ms'))
-    .where('document_id', '=', document_id)
-    .where('attempt', '=', attempt)
-    .where('status', 'in', ['pending', 'indexing'])
-    .executeTakeFirst();
-}
-
-/** Those of these indexings that have not ended for their readers. */
-export async function listUnfinishedIndexings(db: Db, indexings: IndexingRef[]): Promise<IndexingRef[]> {
-  if (indexings.length === 0) return [];
-  const { rows } = await sql<IndexingRef>`
-    select document_id, attempt from documents
-    join jsonb_to_recordset(${JSON.stringify(indexings)}::jsonb) as given (document_id text, attempt integer)
-      using (document_id, attempt)
-    where status in ('pending', 'indexing')`.execute(db);
-  return rows;
-}
-
-/** How far the indexing of a document is, for its readers. */
-export async function saveDocumentProgress(
-  db: Db,
-  { document_id, attempt }: IndexingRef,
-  progress: { pages?: number | null; pages_done?: number },
-): Promise<void> {
-  await db
-    .updateTable('documents')
-    .set({ ...progress, status: 'indexing' })
-    .where('document_id', '=', document_id)
-    .where('attempt', '=', attempt)
-    .where('status', 'in', ['pending', 'indexing'])
-    .execute();
-}
-
-/**
- * Notes that a document is indexed, and found from now on, or why it cannot be; once. The subscriptions of its account are told
- * with it (`knowledge.indexed`, `knowledge.failed`). Returns false when it is gone, has ended, or was begun once more.
- */
-export async function finishIndexing(
-  db: Db,
-  { document_id, attempt }: IndexingRef,
-  reason: string | null,
-): Promise<boolean> {
-  const { rows } = await sql<{ isDone: boolean }>`
-    select finish_indexing(${document_id}, ${attempt}, ${reason}) as "isDone"`.execute(db);
-  return rows[0]!.isDone;
 }

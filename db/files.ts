@@ -1,6 +1,6 @@
 import { sql, type Transaction } from 'kysely';
 import type { Db } from './index.ts';
-import { holdAccount, limitReached, LimitReached } from './limits.ts';
+import { AccountGone, holdAccount, limitReached, LimitReached } from './limits.ts';
 import type { Database, File } from './schema.ts';
 
 const viewColumns = ['file_id', 'name', 'media_type', 'size', 'sha256', 'created_at'] as const;
@@ -43,30 +43,16 @@ export async function insertFile(db: Db, file: NewFile, quotas: FileQuotas): Pro
   });
 }
 
-/**
- * Notes that a file is in the store: from now on it is found. When the request has made one before, that one is returned, and
- * this one is to be removed. Undefined when its account was deleted meanwhile, or it took longer than an upload may.
- */
-export function finishFile(
-  db: Db,
-  { file_id, account_id }: NewFile,
-  request_id: string | null,
+/** Notes which request has made a file. Returns the one that it has made before, and notes nothing, where there is one. */
+export async function claimRequest(
+  trx: Transaction<Database>,
+  request_id: string,
+  file_id: string,
 ): Promise<FileView | undefined> {
-  return db.transaction().execute(async (trx) => {
-    await holdAccount(trx, account_id);
-    const before =
-      request_id !== null &&
-      (await trx.selectFrom('files').select(viewColumns).where('request_id', '=', request_id).executeTakeFirst());
-    if (before) return before;
-    return trx
-      .updateTable('files')
-      .set({ status: 'stored', request_id })
-      .where('file_id', '=', file_id)
-      .where('account_id', '=', account_id)
-      .where('status', '=', 'uploading')
-      .returning(viewColumns)
-      .executeTakeFirst();
-  });
+  const before = trx.selectFrom('files').select(viewColumns).where('request_id', '=', request_id);
+  const known = await before.executeTakeFirst();
+  if (!known) await trx.updateTable('files').set({ request_id }).where('file_id', '=', file_id).execute();
+  return known;
 }
 
 /** Their account was deleted while they were put, or it took longer than an upload may. */
@@ -84,7 +70,7 @@ export async function finishFiles(
   file_ids: string[],
   alongside: (trx: Transaction<Database>) => Promise<boolean>,
 ): Promise<boolean> {
-  return db.transaction().execute(async (trx) => {
+  const finished = db.transaction().execute(async (trx) => {
     await holdAccount(trx, account_id);
     if (!(await alongside(trx))) return false;
     const { numUpdatedRows } = await trx
@@ -96,6 +82,9 @@ export async function finishFiles(
       .executeTakeFirst();
     if (Number(numUpdatedRows) < file_ids.length) throw new UploadsGone();
     return true;
+  });
+  return finished.catch((error: unknown) => {
+    throw error instanceof AccountGone ? new UploadsGone() : error;
   });
 }
 

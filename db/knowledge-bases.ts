@@ -1,11 +1,13 @@
 import { sql } from 'kysely';
-import { deleteDocumentsOf, indexAgain, isIndexing, type PageByTime } from './documents.ts';
+import { deleteDocumentsOf } from './documents.ts';
 import type { Db } from './index.ts';
+import { indexAgain, isIndexing } from './indexings.ts';
 import { holdAccount, withinLimit } from './limits.ts';
+import { byTime, onPage, type Page } from './pages.ts';
 import type { KnowledgeBase } from './schema.ts';
 
 const viewColumns = [
-  'knowledge_id',
+  'knowledge_bases.knowledge_id',
   'name',
   'description',
   'provider_id',
@@ -28,7 +30,10 @@ export type KnowledgeBaseView = Pick<
   | 'version'
   | 'created_at'
   | 'updated_at'
-> & { documents: number; documents_indexed: number; chunks: number };
+> & { documents: number; documents_indexed: number; chunks: number; usage: EmbeddingUsage };
+
+/** All calls of its models, also those whose journal is gone by their age, or with the run that searched. */
+export type EmbeddingUsage = { llm_calls: number; input_tokens: number; cost_usd: number };
 
 function ownBases(db: Db, account_id: string) {
   return db
@@ -46,8 +51,14 @@ function ownBases(db: Db, account_id: string) {
           .as('held'),
       (join) => join.onTrue(),
     )
+    .innerJoin('knowledge_usage', 'knowledge_usage.knowledge_id', 'knowledge_bases.knowledge_id')
     .select(viewColumns)
     .select(['held.documents', 'held.documents_indexed', 'held.chunks'])
+    .select(
+      sql<EmbeddingUsage>`json_build_object('llm_calls', llm_calls, 'input_tokens', input_tokens, 'cost_usd', cost_usd)`.as(
+        'usage',
+      ),
+    )
     .where('account_id', '=', account_id);
 }
 
@@ -78,20 +89,12 @@ export function insertKnowledgeBase(db: Db, base: NewKnowledgeBase, most: number
 export function listKnowledgeBases(
   db: Db,
   account_id: string,
-  { name, limit, after, oldestFirst }: PageByTime & { name?: string | undefined },
+  { name, ...page }: Page & { name?: string | undefined },
 ): Promise<KnowledgeBaseView[]> {
-  const [direction, isAfter] = oldestFirst ? (['asc', sql`>`] as const) : (['desc', sql`<`] as const);
-  return ownBases(db, account_id)
-    .$if(name !== undefined, (query) => query.where(sql<boolean>`lower(knowledge_bases.name) = lower(${name})`))
-    .$if(after !== undefined, (query) =>
-      query.where(
-        sql<boolean>`(knowledge_bases.created_at, knowledge_id) ${isAfter} (${after!.created_at}::timestamptz, ${after!.id})`,
-      ),
-    )
-    .orderBy('knowledge_bases.created_at', direction)
-    .orderBy('knowledge_id', direction)
-    .limit(limit)
-    .execute();
+  const bases = ownBases(db, account_id).$if(name !== undefined, (query) =>
+    query.where(sql<boolean>`lower(knowledge_bases.name) = lower(${name})`),
+  );
+  return onPage(bases, byTime('knowledge_bases.created_at', 'knowledge_bases.knowledge_id'), page).execute();
 }
 
 /** Undefined when the account has none of this id. */

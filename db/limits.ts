@@ -57,9 +57,18 @@ export function withinLimit<T>(
   });
 }
 
-/** Holds the row of an account until the transaction ends: those who change what it has do so one after another. */
+/** The account was deleted after the request was let in. */
+export class AccountGone extends Error {
+  override readonly name = 'AccountGone';
+}
+
+/**
+ * Holds the row of an account until the transaction ends: those who change what it has do so one after another. Throws
+ * `AccountGone`.
+ */
 export async function holdAccount(trx: Transaction<Database>, account_id: string): Promise<void> {
-  await trx.selectFrom('accounts').select('account_id').where('account_id', '=', account_id).forNoKeyUpdate().execute();
+  const account = trx.selectFrom('accounts').select('account_id').where('account_id', '=', account_id);
+  if (!(await account.forNoKeyUpdate().executeTakeFirst())) throw new AccountGone('This account was deleted.');
 }
 
 /** The SQLSTATE that `account_with_room` in `db/functions` raises. */

@@ -7,7 +7,7 @@ import type { Signed } from './progress.ts';
 import type { LlmCall } from './schema.ts';
 
 /** A call with its answer. */
-export type JournalledCall = Omit<LlmCall, 'account_id' | 'created_at' | 'duration_ms'> & {
+export type JournalledCall = Omit<LlmCall, 'account_id' | 'knowledge_id' | 'created_at' | 'duration_ms'> & {
   text: string;
   duration_ms?: number | null;
 };
@@ -49,4 +49,16 @@ export async function insertLlmCall(
   const { is_first, status } = rows[0]!;
   if (!is_first) return (await findLlmCall(db, call.call_id))!;
   return completing ? { ...call, status } : call;
+}
+
+const deletedAtOnce = 5_000;
+
+/** Deletes calls of no run that are older than so many days: what they come to stands at their bases. */
+export async function deleteOldAccountCalls(db: Db, days: number, signal: AbortSignal): Promise<void> {
+  const old = sql`created_at < now() - make_interval(days => ${days})`;
+  const some = sql`select ctid from llm_calls where run_id is null and ${old} limit ${deletedAtOnce} for update skip locked`;
+  for (let deleted = deletedAtOnce; deleted === deletedAtOnce && !signal.aborted;) {
+    const { numAffectedRows } = await sql`delete from llm_calls where ctid = any(array(${some}))`.execute(db);
+    deleted = Number(numAffectedRows);
+  }
 }

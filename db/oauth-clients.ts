@@ -1,6 +1,7 @@
 import { sql, type Insertable } from 'kysely';
 import type { Db } from './index.ts';
 import { withinLimit } from './limits.ts';
+import { byTime, onPage, type Page } from './pages.ts';
 import type { Database, OAuthClient } from './schema.ts';
 
 /** The applications that accounts have registered, to act for whoever lets them. */
@@ -59,32 +60,14 @@ export function findOwnClient(db: Db, account_id: string, client_id: string): Pr
 export function listClients(
   db: Db,
   account_id: string,
-  {
-    limit,
-    after,
-    sort,
-    type,
-  }: {
-    limit: number;
-    after?: { created_at: string; id: string };
-    sort: 'created_at' | '-created_at';
-    type?: OAuthClient['type'];
-  },
+  { type, ...page }: Page & { type?: OAuthClient['type'] | undefined },
 ): Promise<ClientView[]> {
-  const direction = sort === 'created_at' ? 'asc' : 'desc';
-  const beyond = direction === 'asc' ? sql`>` : sql`<`;
-  return db
+  const clients = db
     .selectFrom('oauth_clients')
     .select(viewColumns)
     .where('account_id', '=', account_id)
-    .$if(type !== undefined, (query) => query.where('type', '=', type!))
-    .$if(after !== undefined, (query) =>
-      query.where(sql<boolean>`(created_at, client_id) ${beyond} (${after!.created_at}::timestamptz, ${after!.id})`),
-    )
-    .orderBy('created_at', direction)
-    .orderBy('client_id', direction)
-    .limit(limit)
-    .execute();
+    .$if(type !== undefined, (query) => query.where('type', '=', type!));
+  return onPage(clients, byTime('created_at', 'client_id'), page).execute();
 }
 
 /** Deletes a client, and with it all that it was given. Returns false when the account has none of this id. */

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Definition } from '../workflows/contract/definition.ts';
 import type { Db } from './index.ts';
 import { withinLimit } from './limits.ts';
+import { byTime, onPage, type Page } from './pages.ts';
 
 export type StoredOrchestration = {
   id: string;
@@ -54,31 +55,17 @@ export function listOrchestrationPage(
   db: Db,
   account_id: string,
   { created_after, created_before }: { created_after?: string; created_before?: string },
-  page: {
-    limit: number;
-    after?: { created_at: string; id: string };
-    by: 'created_at' | 'updated_at';
-    descending: boolean;
-  },
+  { by, ...page }: Page & { by: 'created_at' | 'updated_at' },
 ): Promise<OrchestrationItem[]> {
-  const { limit, after, by, descending } = page;
-  const direction = descending ? 'desc' : 'asc';
-  const beyond = descending ? sql`<` : sql`>`;
-  return db
+  const orchestrations = db
     .selectFrom('orchestrations')
     .innerJoin('definitions', 'definitions.hash', 'orchestrations.hash')
     .select([...summary, sql<number>`json_array_length(definition -> 'steps')`.as('step_count')])
     .select(['created_at', 'updated_at'])
     .where('account_id', '=', account_id)
     .$if(created_after !== undefined, (query) => query.where('created_at', '>=', created_after!))
-    .$if(created_before !== undefined, (query) => query.where('created_at', '<', created_before!))
-    .$if(after !== undefined, (query) =>
-      query.where(sql<boolean>`(${sql.ref(by)}, id) ${beyond} (${after!.created_at}::timestamptz, ${after!.id})`),
-    )
-    .orderBy(by, direction)
-    .orderBy('id', direction)
-    .limit(limit)
-    .execute();
+    .$if(created_before !== undefined, (query) => query.where('created_at', '<', created_before!));
+  return onPage(orchestrations, byTime(by, 'id'), page).execute();
 }
 
 export function findOrchestration(db: Db, account_id: string, id: string): Promise<StoredOrchestration | undefined> {

@@ -1,6 +1,7 @@
 import { sql, type SelectQueryBuilder } from 'kysely';
 import type { RunStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
+import { byTime, onPage, type Page, type Sorting } from './pages.ts';
 import type { PendingFor } from './run-queue.ts';
 import type { Usage } from './run-views.ts';
 import type { Database, Mode, Run, RunKind, RunOrigin } from './schema.ts';
@@ -53,9 +54,7 @@ export type RunFilter = {
 };
 
 /** A page of a list: what it is sorted by, ties by the id, and the last run before it. */
-export type RunPage = { limit: number; sort: 'created_at' | 'cost_usd'; descending: boolean } & {
-  after?: { value: string | number; id: string };
-};
+export type RunPage = Page<string | number> & { sort: 'created_at' | 'cost_usd' };
 
 const waitingTasks = sql<string[]>`array(
   select tasks.id from gates join tasks using (run_id) where gates.run_id = runs.run_id and gates.status = 'open'
@@ -65,8 +64,8 @@ const costUsd = sql<number>`(
   select cost_usd::double precision from run_costs where run_costs.run_id = runs.run_id)`;
 
 /** Value and id of one table, whose index has this order. */
-const sortings = {
-  created_at: { by: sql`runs.created_at`, id: sql`runs.run_id`, type: sql`timestamptz` },
+const sortings: Record<RunPage['sort'], Sorting> = {
+  created_at: byTime('runs.created_at', 'runs.run_id'),
   cost_usd: { by: sql`run_costs.cost_usd`, id: sql`run_costs.run_id`, type: sql`numeric` },
 };
 
@@ -148,21 +147,8 @@ export function runSummary<T extends object>(runs: SelectQueryBuilder<Database, 
     .select(sql<number>`coalesce(round(${ended} * 1000), 0)::float8`.as('duration_ms'));
 }
 
-function pageOfRuns<T extends object>(
-  runs: SelectQueryBuilder<Database, 'runs', T>,
-  { limit, sort, descending, after }: RunPage,
-) {
-  const { by, id, type } = sortings[sort];
-  const direction = descending ? 'desc' : 'asc';
-  return runs
-    .$if(after !== undefined, (query) =>
-      query.where(
-        sql<boolean>`(${by}, ${id}) ${sql.raw(descending ? '<' : '>')} (${after!.value}::${type}, ${after!.id})`,
-      ),
-    )
-    .orderBy(by, direction)
-    .orderBy(id, direction)
-    .limit(limit);
+function pageOfRuns<T extends object>(runs: SelectQueryBuilder<Database, 'runs', T>, { sort, ...page }: RunPage) {
+  return onPage(runs, sortings[sort], page);
 }
 
 /** How many runs of an account there are in each status; those with none are left out. */

@@ -62,6 +62,7 @@ export interface Database {
   documents: DocumentTable;
   chunks: ChunkTable;
   gone_documents: GoneDocumentTable;
+  knowledge_usage: KnowledgeUsageTable;
   bundles: BundleTable;
   code_runs: CodeRunTable;
   code_files: CodeFileTable;
@@ -466,6 +467,8 @@ interface LlmCallTable extends Owned {
   tool_calls: OptionalJson<RequestedCall[] | null>;
   /** How long it took, in milliseconds; null of one that a process of the release before has made. */
   duration_ms: number | null;
+  /** For which base it embeds. */
+  knowledge_id: ColumnType<string | null, string | null | undefined, never>;
   created_at: Generated<string>;
 }
 
@@ -949,6 +952,14 @@ interface KnowledgeBaseTable {
   updated_at: Generated<string>;
 }
 export type KnowledgeBase = Selectable<KnowledgeBaseTable>;
+
+/** What the embeddings of a base have come to, as triggers add it up: also when the journal of the calls is gone. */
+interface KnowledgeUsageTable {
+  knowledge_id: string;
+  llm_calls: Generated<number>;
+  input_tokens: Generated<number>;
+  cost_usd: Generated<string>;
+}
 
 export type DocumentStatus = 'pending' | 'indexing' | 'indexed' | 'failed';
 

@@ -1,6 +1,7 @@
 import { sql, type Insertable } from 'kysely';
 import type { Db } from './index.ts';
 import { withinLimit } from './limits.ts';
+import { byTime, onPage, type Page } from './pages.ts';
 import type { Database, WebhookSubscription } from './schema.ts';
 
 const viewColumns = [
@@ -56,23 +57,15 @@ export function listSubscriptionPage(
   db: Db,
   account_id: string,
   { status, event }: { status?: WebhookSubscription['status']; event?: string },
-  page: { limit: number; after?: { created_at: string; id: string }; descending: boolean },
+  page: Page,
 ): Promise<SubscriptionView[]> {
-  const { limit, after, descending } = page;
-  const direction = descending ? 'desc' : 'asc';
-  const place = (beyond: { created_at: string; id: string }) =>
-    sql<boolean>`(created_at, subscription_id) ${descending ? sql`<` : sql`>`} (${beyond.created_at}::timestamptz, ${beyond.id})`;
-  return db
+  const subscriptions = db
     .selectFrom('webhook_subscriptions')
     .select(viewColumns)
     .where('account_id', '=', account_id)
     .$if(status !== undefined, (query) => query.where('status', '=', status!))
-    .$if(event !== undefined, (query) => query.where(sql<boolean>`${event!} = any(events)`))
-    .$if(after !== undefined, (query) => query.where(place(after!)))
-    .orderBy('created_at', direction)
-    .orderBy('subscription_id', direction)
-    .limit(limit)
-    .execute();
+    .$if(event !== undefined, (query) => query.where(sql<boolean>`${event!} = any(events)`));
+  return onPage(subscriptions, byTime('created_at', 'subscription_id'), page).execute();
 }
 
 /** Undefined when the account has none of this id. */

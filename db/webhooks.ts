@@ -244,3 +244,16 @@ export function redeliver(
       .executeTakeFirstOrThrow();
   });
 }
+
+const deletedAtOnce = 5_000;
+
+/** Deletes deliveries of no run that are older than so many days, and not on their way. */
+export async function deleteOldAccountDeliveries(db: Db, days: number, signal: AbortSignal): Promise<void> {
+  const old = sql`created_at < now() - make_interval(days => ${days}) and next_attempt_at is null`;
+  const some = sql`
+    select ctid from webhook_deliveries where run_id is null and ${old} limit ${deletedAtOnce} for update skip locked`;
+  for (let deleted = deletedAtOnce; deleted === deletedAtOnce && !signal.aborted;) {
+    const { numAffectedRows } = await sql`delete from webhook_deliveries where ctid = any(array(${some}))`.execute(db);
+    deleted = Number(numAffectedRows);
+  }
+}

@@ -26,6 +26,7 @@ import { answerError as answerOAuthError } from './apis/orchstack/oauth/errors.t
 import { mountOrchstack } from './apis/orchstack/mount.ts';
 import { isOAuth } from './apis/orchstack/oauth/paths.ts';
 import { oauthRouter } from './apis/orchstack/oauth/routes.ts';
+import { limitUnread } from './http/unread.ts';
 import { newId } from './ids.ts';
 import { addressOf, limit, limitAccount } from './http/limit.ts';
 import { createRouter } from './http/openapi.ts';
@@ -100,7 +101,7 @@ export function createApp(deps: AppDeps) {
 
   const authenticate = requireApiKey(deps);
   for (const path of ['/api/v1/*', '/v1/*'])
-    app.use(path, authenticate, except(isUpload, readBody()), limitAccount(deps.limits));
+    app.use(path, authenticate, except(isUpload, readBody()), limitAccount(deps.limits), limitUnread());
 
   app.route('/api/v1/runs', runStartsRouter);
   app.route('/api/v1/runs', runsRouter);

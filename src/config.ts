@@ -6,17 +6,10 @@ import { z } from 'zod';
 
 const flag = z.stringbool();
 const seconds = z.coerce.number().positive();
-const count = z.coerce
-  .number()
-  .int()
-  .min(1)
-  .max(2 ** 31 - 1);
+const whole = (least: number, most = 2 ** 31 - 1) => z.coerce.number().int().min(least).max(most);
+const count = whole(1);
 /** Below it, they cannot even start. */
-const heap = z.coerce
-  .number()
-  .int()
-  .min(128)
-  .max(1024 * 1024);
+const heap = whole(128, 1024 * 1024);
 const usd = z.coerce.number().min(0);
 const csv = z.string().transform((text) =>
   text
@@ -51,6 +44,7 @@ const environment = z.object({
   HTTP_HEADERS_TIMEOUT_SECONDS: seconds.default(10),
   HTTP_REQUEST_TIMEOUT_SECONDS: seconds.default(30),
   HTTP_KEEP_ALIVE_SECONDS: seconds.default(65),
+  HTTP_SEND_TIMEOUT_SECONDS: seconds.default(120),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   API_HEAP_MB: heap.optional(),
   WORKER_HEAP_MB: heap.optional(),
@@ -140,11 +134,7 @@ const environment = z.object({
   FILES_S3_ACCESS_KEY_ID: z.string().optional(),
   FILES_S3_SECRET_ACCESS_KEY: z.string().optional(),
   MAX_FILES_PER_ACCOUNT: count.default(10_000),
-  MAX_FILE_BYTES_PER_ACCOUNT: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .default(1024 * 1024 * 1024),
+  MAX_FILE_BYTES_PER_ACCOUNT: whole(1, Infinity).default(1024 * 1024 * 1024),
   MAX_UPLOADS_PER_ACCOUNT: count.default(10),
 
   WORKER_TASKS: z.enum(['all', 'code', 'no_code']).default('all'),
@@ -155,11 +145,11 @@ const environment = z.object({
   SANDBOX_HOSTS: csv.default([]),
   SANDBOX_GATEWAY_URL: z.url({ protocol: /^http$/, error: 'must be an http URL' }).optional(),
   SANDBOX_PLACES: count.default(4),
-  SANDBOX_MEMORY_MB: z.coerce.number().int().min(64).default(512),
-  SANDBOX_DISK_MB: z.coerce.number().int().min(1).default(128),
-  SANDBOX_PROCESSES: z.coerce.number().int().min(8).default(64),
-  SANDBOX_OUTPUT_BYTES: z.coerce.number().int().min(1_024).default(1_048_576),
-  SANDBOX_CACHE_MB: z.coerce.number().int().min(1).default(2_048),
+  SANDBOX_MEMORY_MB: whole(64).default(512),
+  SANDBOX_DISK_MB: count.default(128),
+  SANDBOX_PROCESSES: whole(8).default(64),
+  SANDBOX_OUTPUT_BYTES: whole(1_024).default(1_048_576),
+  SANDBOX_CACHE_MB: count.default(2_048),
 
   ORCHFLOW_EMBEDDED: flag.default(false),
 });

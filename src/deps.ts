@@ -12,6 +12,7 @@ import type { FileStore } from './files/store.ts';
 import { keepHouse } from './housekeeping.ts';
 import { createOpenAnswers, type OpenAnswers } from './http/open-answers.ts';
 import { createRateLimits, type RateLimits } from './http/rate-limits.ts';
+import { createUnread, type Unread } from './http/unread.ts';
 import { createAssigner, type Assigner } from './people/assigner.ts';
 import { createRunEvents, type RunEvents } from './runs/events.ts';
 import { createVectorCache, type VectorCache } from './knowledge/vectors.ts';
@@ -34,6 +35,7 @@ export type AppDeps = GoalDeps & {
   fetch: typeof fetch;
   limits: RateLimits;
   openAnswers: OpenAnswers;
+  unread: Unread;
   /** How many files an account sends at once. */
   uploads: OpenAnswers;
   /** How many batches of an account are under way at once. */
@@ -95,6 +97,7 @@ export function startAppDeps({ config, log, version }: { config: Config; log: Lo
     tools: [...builtInTools(config, guarded.fetch), runCodeTool()],
     limits,
     openAnswers: createOpenAnswers(config.MAX_OPEN_ANSWERS_PER_ACCOUNT),
+    unread: createUnread(),
     uploads: createOpenAnswers(config.MAX_UPLOADS_PER_ACCOUNT),
     // Each holds 8 MiB of answers at most.
     batches: createOpenAnswers(10),

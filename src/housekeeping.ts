@@ -8,8 +8,10 @@ import { deleteExpiredManagedReservations } from '../db/managed-budget.ts';
 import { deleteExpiredGrants } from '../db/oauth.ts';
 import { deleteUnusedDefinitions } from '../db/orchestrations.ts';
 import { deleteExpiredCooldowns } from '../db/provider-cooldowns.ts';
+import { deleteOldAccountCalls } from '../db/llm-calls.ts';
 import { purgeOldRuns } from '../db/purges.ts';
 import { deleteRetiredSecrets } from '../db/webhook-secrets.ts';
+import { deleteOldAccountDeliveries } from '../db/webhooks.ts';
 import { removeUnusedBundles } from './code/bundles.ts';
 import { removeDeletedFiles, type FileDeps } from './files/keep.ts';
 
@@ -18,7 +20,7 @@ const interval = 10 * 60_000;
 const batch = 100;
 const mostPurged = 10_000;
 
-/** `RUN_RETENTION_DAYS`: so long after its end a run is purged; undefined is never. */
+/** `RUN_RETENTION_DAYS`: so long after its end a run is purged, and so old is what is of no run; undefined is never. */
 type House = FileDeps & { config: { RUN_RETENTION_DAYS?: number } };
 
 /**
@@ -48,6 +50,8 @@ export async function keepHouse({ db, files, log, config }: House, signal: Abort
 async function purgeOld(db: Db, days: number | undefined, signal: AbortSignal): Promise<void> {
   if (days === undefined) return;
   for (let purged = 0; purged < mostPurged && !signal.aborted; purged += batch) {
-    if ((await purgeOldRuns(db, days, batch)) < batch) return;
+    if ((await purgeOldRuns(db, days, batch)) < batch) break;
   }
+  await deleteOldAccountCalls(db, days, signal);
+  await deleteOldAccountDeliveries(db, days, signal);
 }

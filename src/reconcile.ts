@@ -9,16 +9,17 @@ import { createRunEngine } from './engine.ts';
 import { createTemporalClient } from './temporal/client.ts';
 import { createOutbox } from './temporal/outbox.ts';
 import type { Sides } from './temporal/mend.ts';
+import { reconcileDocuments } from './temporal/reconcile-documents.ts';
 import { reconcile, type Finding, type ReconcileOptions } from './temporal/reconcile.ts';
 
 const usage = `npm run reconcile -- [--mend] [--run RUN_ID | --account EMAIL]
 
-  Compares what PostgreSQL and Temporal have of all runs that have not ended on both sides, and says in what they differ:
-  after one of the two was restored from a backup.
+  Compares what PostgreSQL and Temporal have of all runs that have not ended on both sides, and of documents that wait for
+  their indexing, and says in what they differ: after one of the two was restored from a backup.
 
   --mend      brings them together, as each line says
   --run       only this run
-  --account   only the runs of this account
+  --account   only the runs and documents of this account
 
 Exit code 0: nothing differs, or all is mended. 1: something differs. 2: they could not be compared.`;
 
@@ -41,7 +42,7 @@ function readCall(): Call | undefined {
 
 /** Returns the exit code. */
 async function compare(sides: Sides, options: ReconcileOptions): Promise<number> {
-  const count = { compared: 0 };
+  const count = { compared: 0, documents: 0 };
   let differing = 0;
   let unmended = 0;
   for await (const finding of reconcile(sides, options, count)) {
@@ -49,8 +50,14 @@ async function compare(sides: Sides, options: ReconcileOptions): Promise<number>
     if (finding.left.length > 0) unmended += 1;
     for (const line of linesOf(finding, options)) console.log(line);
   }
+  const { mends, run_id } = options;
+  for await (const { document_id, is, mend } of run_id ? [] : reconcileDocuments(sides, options, count)) {
+    differing += 1;
+    console.log(`${document_id}  ${is}. To do: ${mend}.${mends ? ' Done.' : ''}`);
+  }
   const numbers = new Intl.NumberFormat('en');
-  const runs = `${numbers.format(count.compared)} runs compared, ${numbers.format(differing)} differ`;
+  const documents = count.documents > 0 ? ` and ${numbers.format(count.documents)} documents` : '';
+  const runs = `${numbers.format(count.compared)} runs${documents} compared, ${numbers.format(differing)} differ`;
   if (differing === 0) console.log(`${runs}.`);
   else if (!options.mends) console.log(`${runs}. Say it again with --mend, and it is done.`);
   else console.log(`${runs}; mended: ${differing - unmended}${unmended ? `, not mended: ${unmended}` : ''}.`);

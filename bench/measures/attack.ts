@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { register, type User } from '../../test/harness/client.ts';
 import { startRawMcp } from '../../test/fakes/mcp.ts';
@@ -99,6 +101,8 @@ const attacks: Record<string, Attack> = {
   '8 schemas of MCP servers': longSchemas,
   '8 definitions': longDefinitions,
   'medium 3 streams': manyStreams,
+  'streams with long bodies': longBodies,
+  'answers that nobody reads': unreadAnswers,
   'medium 4 endless scripts': endlessScripts,
 };
 
@@ -188,6 +192,54 @@ async function manyStreams(servers: Servers, user: User): Promise<void> {
   await waiting.complete('T1', { output: 'Freelancers.' });
   await ended(servers, waiting.run_id);
   knocking.stop();
+}
+
+/** As many streams as there may be, each of a request and of a definition that are as long as they may be. */
+async function longBodies(servers: Servers, user: User): Promise<void> {
+  const endless = await startEndlessModel();
+  await addProvider(user, endless.url);
+  const prints = Array.from({ length: 18 }, (_, n) => ({
+    id: `print${n}`,
+    type: 'print',
+    print_content: 'x'.repeat(49_000),
+    next_step_id: n < 17 ? `print${n + 1}` : null,
+  }));
+  const ask = { id: 'ask', type: 'llm', timeout_seconds: 3_600, next_step_id: 'print0' };
+  const orchestration = await define(user, [ask, ...prints]);
+  const body = `{"message":"Go."${' '.repeat(1_000_000)}}`;
+  const headers = { 'x-api-key': user.api_key, 'content-type': 'application/json' };
+  const answers = await inLanes(200, 5, () =>
+    fetch(`${servers.url}/api/v1/orchestrations/${orchestration}/run/stream`, { method: 'POST', headers, body }),
+  );
+  await sleep(10_000);
+  for (const answer of answers) {
+    await answer.body?.cancel();
+    const run_id = answer.headers.get('run-id');
+    if (run_id) await user.post(`/orchestrations/runs/${run_id}/cancel`, {});
+  }
+  endless.down();
+}
+
+/** The longest answer there is, asked for again and again by a client that never reads. */
+async function unreadAnswers(servers: Servers, user: User): Promise<void> {
+  const makes = Array.from({ length: 7 }, (_, n) => ({
+    id: `make${n}`,
+    type: 'transform',
+    transform_code: `'x'.repeat(1_000_000)`,
+    output_key: `made${n}`,
+    next_step_id: n < 6 ? `make${n + 1}` : null,
+  }));
+  const [run_id] = await runMany(servers, user, await define(user, makes), 1);
+  const { hostname, port, host } = new URL(servers.url);
+  const request = `GET /api/v1/orchestrations/runs/${run_id} HTTP/1.1\r\nHost: ${host}\r\nX-API-Key: ${user.api_key}\r\n\r\n`;
+  const sockets = await inLanes(100, 5, async () => {
+    const socket = connect(Number(port), hostname);
+    socket.write(request);
+    await once(socket, 'readable');
+    return socket;
+  });
+  await sleep(10_000);
+  for (const socket of sockets) socket.destroy();
 }
 
 async function endlessScripts(servers: Servers, user: User): Promise<void> {

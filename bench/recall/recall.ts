@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { listUnembedded, replaceChunks, saveEmbeddings, type NewChunk } from '../../db/chunks.ts';
+import { replaceChunks, saveEmbeddings, takeUnembedded, type NewChunk } from '../../db/chunks.ts';
 import { createDb, type Db } from '../../db/index.ts';
 import { insertKnowledgeBase } from '../../db/knowledge-bases.ts';
 import { migrateToLatest } from '../../db/migrate.ts';
@@ -38,7 +38,7 @@ async function addDocument(db: Db, name: string): Promise<number> {
     .execute();
   await replaceChunks(db, { document_id, attempt: 1 }, knowledge_id, { chunks, pages: null, most: Infinity });
   const base = { knowledge_id, account_id, provider_id: null, embedding_model: hashModel, dimensions: hashDimensions };
-  const { chunks: left } = await listUnembedded(db, { document_id, embedding_version: 1 }, chunks.length);
+  const { chunks: left } = await takeUnembedded(db, { document_id, knowledge_id, embedding_version: 1 }, chunks.length);
   const texts = left.map(({ heading, text }) => (heading ? `${heading}\n${text}` : text));
   const { vectors } = await embed(depsOf(db), base, { texts, role: 'passage' }, { signal, timeout_ms: 1_000 });
   const rows = left.map(({ position }, index) => ({ position, embedding: vectors[index]! }));

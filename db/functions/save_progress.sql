@@ -12,7 +12,7 @@ declare
   written_at timestamptz := coalesce(to_timestamp((progress ->> 'at')::numeric / 1000), now());
   new_status text := progress -> 'run' ->> 'status';
 begin
-  select account_id, status, version, writers, version_base, steered into stored from runs where run_id = for_run for update;
+  select account_id, status, version, writers, version_base, steered, held_at into stored from runs where run_id = for_run for update;
   -- It was purged, and has gone.
   if not found then
     return 'cancelled';
@@ -97,6 +97,11 @@ begin
     -- An answer that REST has taken closes its gate here before the workflow hears of it.
     if new_status = 'waiting_human' and not exists (select from gates where run_id = for_run and status = 'open') then
       new_status := 'running';
+    end if;
+    -- A run that is held and was begun anew comes to its gates when it is released, and people may answer there before.
+    if new_status = 'running' and stored.held_at is not null
+      and exists (select from gates where run_id = for_run and status = 'open') then
+      new_status := 'waiting_human';
     end if;
     update runs set
       version = new_version, status = new_status, phase = progress -> 'run' ->> 'phase',

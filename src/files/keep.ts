@@ -1,8 +1,9 @@
 import type { Logger } from 'pino';
 import {
   abandonFile,
+  claimRequest,
   deleteFile,
-  finishFile,
+  findFile,
   finishFiles,
   forgetFile,
   insertFile,
@@ -38,37 +39,24 @@ export const longestPut_ms = 65_000;
  * `FILE_REQUEST_REUSED` when it was another file. What came in is gone then too.
  */
 export async function keepFile(
-  { db, files, log }: FileDeps,
+  deps: FileDeps,
   { account_id }: Pick<Principal, 'account_id'>,
-  { path, ...file }: ReceivedFile,
+  received: ReceivedFile,
   { request_id, quotas }: { request_id: string | null; quotas: FileQuotas },
   duringPut: (put: () => Promise<void>) => Promise<void>,
 ): Promise<FileView> {
-  const row = { ...file, file_id: newId('file'), account_id };
-  try {
-    await insertFile(db, row, quotas);
-    await duringPut(() => ofStore(log, files.put(row.file_id, path)));
-    const kept = await finishFile(db, row, request_id);
-    if (kept?.file_id === row.file_id) return kept;
-    if (!kept) {
-      // Its account was deleted meanwhile, or it took too long: the row that told of these bytes may be gone.
-      await removeFile({ db, files, log }, row.file_id);
-      throw notFound('File');
-    }
-    const isSame = kept.sha256 === row.sha256 && kept.name === row.name;
-    if (!isSame) throw new DomainError('FILE_REQUEST_REUSED', 'This Idempotency-Key was used for another file.');
-    await abandon(row.file_id);
-    return kept;
-  } catch (error) {
-    await abandon(row.file_id).catch((err: unknown) => log.warn({ err }, 'an upload is not cleared away yet'));
-    throw error;
-  } finally {
-    await discardIncoming(path);
-  }
-
-  async function abandon(file_id: string): Promise<void> {
-    if (await abandonFile(db, file_id)) await removeFile({ db, files, log }, file_id);
-  }
+  let before: FileView | undefined;
+  let file_id = '';
+  await keepFiles(deps, account_id, [received], { quotas, duringPut }, async (trx, [put]) => {
+    file_id = put!.file_id;
+    if (request_id !== null) before = await claimRequest(trx, request_id, file_id);
+    return before === undefined;
+  });
+  const kept = before ?? (await findFile(deps.db, account_id, file_id));
+  if (!kept) throw notFound('File');
+  if (before && (before.sha256 !== received.sha256 || before.name !== received.name))
+    throw new DomainError('FILE_REQUEST_REUSED', 'This Idempotency-Key was used for another file.');
+  return kept;
 }
 
 type PutFile = Omit<ReceivedFile, 'path'> & { file_id: string };

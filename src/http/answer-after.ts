@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from 'hono';
+import { forgetBody } from './body.ts';
 import { breakOff } from './break-off.ts';
 import { besides, createDeadline } from './deadline.ts';
 import type { AppEnv } from './env.ts';
@@ -39,6 +40,7 @@ export async function answerAfter<T, R extends Response>(c: Context<AppEnv>, ask
   const text = textOf(c, { ...asked, most_ms: most_ms - mostSilence }, waited);
   text.catch((error: unknown) => breakOff(c, error));
   c.set('begun', true);
+  forgetBody(c);
   const headers = {
     'Content-Type': 'application/json',
     'Cache-Control': 'no-store, no-transform',

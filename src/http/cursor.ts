@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Page } from '../../db/pages.ts';
 import { InvalidInputError } from '../errors.ts';
 import { gateId, id, text } from '../fields.ts';
 import { queryNumber } from './query.ts';
@@ -6,6 +7,10 @@ import { queryNumber } from './query.ts';
 /** What lists take. */
 export const limit = queryNumber(z.int().min(1).max(100).default(20));
 export const cursor = z.string().max(1_000).optional();
+export const sortByTime = z
+  .enum(['-created_at', 'created_at'])
+  .default('-created_at')
+  .meta({ description: 'Newest first, or oldest first.' });
 
 /** A place in a list that is sorted by time and id. */
 export type Position = { created_at: string; id: string };
@@ -38,6 +43,12 @@ export function readCursor(cursor: string): Position {
   return { created_at, id };
 }
 
+/** As `readCursor`. */
+export function readTimeCursor(cursor: string): { value: string; id: string } {
+  const { created_at: value, id } = readCursor(cursor);
+  return { value, id };
+}
+
 /**
  * As `readCursor`, of a list that is sorted by a number and the id.
  * @throws a 422 for what is no cursor, or one of another order.
@@ -63,6 +74,24 @@ export function readTextCursor(cursor: string): { value: string; id: string } {
 export function readDueCursor(cursor: string): DuePlace & { id: string } {
   const [place, id] = read(cursor, byDue);
   return { ...place, id };
+}
+
+type Asked = { limit: number; cursor?: string | undefined; sort: string };
+
+/**
+ * The page that a list is asked for, and one entry more, which says whether there is another. `read` reads the cursor.
+ * @throws a 422 for what is no cursor, or one of another order.
+ */
+export function pageAsked<Value extends string | number>(
+  { limit, cursor, sort }: Asked,
+  read: (cursor: string) => { value: Value; id: string },
+): Page<Value> {
+  return { limit: limit + 1, descending: sort.startsWith('-'), after: cursor === undefined ? undefined : read(cursor) };
+}
+
+/** As `pageAsked`, of a list that is sorted by a time. */
+export function pageByTime(asked: Asked): Page {
+  return pageAsked(asked, readTimeCursor);
 }
 
 /**

@@ -1,21 +1,27 @@
-import { serve, type ServerType } from '@hono/node-server';
+import type { Server } from 'node:http';
+import { serve } from '@hono/node-server';
 import type { Hono } from 'hono';
 import type { Config } from '../config.ts';
 import type { AppEnv } from './env.ts';
 
 type HttpSettings = Pick<
   Config,
-  'HOST' | 'PORT' | 'HTTP_HEADERS_TIMEOUT_SECONDS' | 'HTTP_REQUEST_TIMEOUT_SECONDS' | 'HTTP_KEEP_ALIVE_SECONDS'
+  | 'HOST'
+  | 'PORT'
+  | 'HTTP_HEADERS_TIMEOUT_SECONDS'
+  | 'HTTP_REQUEST_TIMEOUT_SECONDS'
+  | 'HTTP_KEEP_ALIVE_SECONDS'
+  | 'HTTP_SEND_TIMEOUT_SECONDS'
 >;
 
 /**
  * Serves the app. A client that takes too long to send its headers, or its request, gets 408 and is cut, so that slow
- * ones hold no connection for ever; for how long an answer is read, or streamed, there is no limit.
+ * ones hold no connection for ever; for how long an answer is read, or streamed, there is no limit, as long as some of it is read.
  */
-export function listen(app: Pick<Hono<AppEnv>, 'fetch'>, config: HttpSettings): ServerType {
+export function listen(app: Pick<Hono<AppEnv>, 'fetch'>, config: HttpSettings): Server {
   const requestTimeout = config.HTTP_REQUEST_TIMEOUT_SECONDS * 1000;
   const headersTimeout = Math.min(config.HTTP_HEADERS_TIMEOUT_SECONDS * 1000, requestTimeout);
-  return serve({
+  const server = serve({
     fetch: app.fetch,
     hostname: config.HOST,
     port: config.PORT,
@@ -26,5 +32,6 @@ export function listen(app: Pick<Hono<AppEnv>, 'fetch'>, config: HttpSettings): 
       connectionsCheckingInterval: Math.min(headersTimeout, 1_000),
       maxHeaderSize: 16 * 1024,
     },
-  });
+  }) as Server;
+  return server.setTimeout(config.HTTP_SEND_TIMEOUT_SECONDS * 1000);
 }

@@ -69,7 +69,7 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
   NOT_FOR_CLIENTS: [
     403,
     'No OAuth client may do this',
-    'Keys and secrets last longer than what an application was allowed. Use an API key of the account itself.',
+    'Keys and secrets last longer than what an application was allowed, and programs on the server are for nobody else to start. Use an API key of the account itself.',
   ],
   REGISTRATION_CLOSED: [
     403,

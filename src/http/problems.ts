@@ -1,7 +1,7 @@
 import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { isUnavailable } from '../../db/index.ts';
-import { LimitReached } from '../../db/limits.ts';
+import { AccountGone, LimitReached } from '../../db/limits.ts';
 import { DomainError, InvalidInputError, type FieldFault, type ProblemMembers, type WayOut } from '../errors.ts';
 import { pointer } from './pointer.ts';
 import { problems, type HttpErrorCode, type ProblemCode } from './problem-codes.ts';
@@ -62,6 +62,7 @@ export function problemOf(error: unknown, waysOut: WaysOut): Problem {
     return { code: 'VALIDATION_FAILED', detail: said.join('; '), errors };
   }
   if (error instanceof LimitReached) return { code: 'LIMIT_REACHED', detail: error.message, retry_after_seconds: 60 };
+  if (error instanceof AccountGone) return { code: 'UNAUTHORIZED', detail: error.message };
   if (error instanceof HttpError) return { code: error.code, detail: error.message, ...error.extra };
   if (error instanceof HTTPException && error.status === 400) {
     return problemOf(new InvalidInputError([{ path: [], detail: 'is not valid JSON' }]), waysOut);

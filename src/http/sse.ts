@@ -1,5 +1,6 @@
 import type { Context } from 'hono';
 import { InvalidInputError } from '../errors.ts';
+import { forgetBody } from './body.ts';
 import type { AppEnv } from './env.ts';
 
 /** One server-sent event. Without `id` it leaves alone what a reader resumes from; without `event` it is a `message`. */
@@ -19,6 +20,7 @@ export function sendEvents(
   open: (signal: AbortSignal) => AsyncIterator<ServerSentEvent | null>,
 ): Response {
   if (c.env.isInBatch) throw new InvalidInputError([{ path: [], detail: 'is a stream, which no batch answers' }]);
+  forgetBody(c);
   const reader = new AbortController();
   const events = open(reader.signal);
   const encoder = new TextEncoder();

@@ -17,10 +17,9 @@ const mediaType = /^[a-z0-9][\w!#$&^.+-]{0,99}\/[a-z0-9][\w!#$&^.+-]{0,99}$/;
 
 /** Whether this is a request whose body is left to its handler, or to nobody where the path does not take the method. */
 export function isUpload(c: Context): boolean {
-  return (
-    c.req.method !== 'GET' &&
-    /^\/api\/v1\/files$|^\/agents\/[^/]+\/upload$|^\/v1\/knowledge\/[^/]+\/upload$/.test(c.req.path)
-  );
+  const isOfFiles = c.req.path === '/api/v1/files' && c.req.method !== 'GET';
+  const isOfCode = /^\/agents\/[^/]+\/upload$/.test(c.req.path) && c.req.method !== 'GET';
+  return isOfFiles || isOfCode || /^\/v1\/knowledge\/[^/]+\/upload$/.test(c.req.path);
 }
 
 /**

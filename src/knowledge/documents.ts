@@ -2,7 +2,6 @@ import { removeGoneChunks } from '../../db/chunks.ts';
 import {
   deleteDocument,
   findDocument,
-  indexFailed,
   insertDocuments,
   listDocumentsByIds,
   requireRoomForDocuments,
@@ -10,6 +9,7 @@ import {
 } from '../../db/documents.ts';
 import type { FileQuotas } from '../../db/files.ts';
 import type { Db } from '../../db/index.ts';
+import { indexFailed } from '../../db/indexings.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { DomainError, InvalidInputError, notFound } from '../errors.ts';
 import { forgetFiles, keepFiles, type FileDeps, type ReceivedFile } from '../files/keep.ts';

@@ -42,7 +42,7 @@ export async function embed(
   { texts, role }: Pick<EmbeddingRequest, 'texts' | 'role'>,
   { signal, timeout_ms }: { signal: AbortSignal; timeout_ms: number },
 ): Promise<Embedded> {
-  const { account_id, provider_id, embedding_model: model, dimensions } = base;
+  const { account_id, knowledge_id, provider_id, embedding_model: model, dimensions } = base;
   if (provider_id === null) return { vectors: texts.map((text) => unit(hashVector(text))) };
   const provider = await findUsableProvider(deps.db, account_id, provider_id);
   if (!provider || !hasEmbeddings(provider.provider)) {
@@ -63,7 +63,7 @@ export async function embed(
     },
   );
   const cost_usd = costUsd({ vendor, model, input_tokens, output_tokens: 0 }) ?? null;
-  const call = { account_id, vendor, model, provider_id: provider.provider_id, input_tokens, cost_usd };
+  const call = { account_id, knowledge_id, vendor, model, provider_id: provider.provider_id, input_tokens, cost_usd };
   const size = vectors[0]!.length;
   if (size > maxDimensions) {
     throw new NoEmbedding(

@@ -17,7 +17,8 @@ export function beginsAfter({ starts_in_ms }: Waited, most_ms: number): boolean 
 
 /**
  * Reads a run until it has come to something (`hasResult`), for `most_ms` at most, and returns it as it was read last: also when it
- * begins only after that, and when this process stops. Undefined when it is not found any more.
+ * begins only after that, and when this process stops. Undefined when it is not found any more. While it waits it holds nothing
+ * of the run, which may have megabytes of texts.
  */
 export async function waitForRun<R extends Waited>(
   runEvents: RunEvents,
@@ -27,10 +28,9 @@ export async function waitForRun<R extends Waited>(
 ): Promise<R | undefined> {
   const end = performance.now() + most_ms;
   for (let mayWait = true; ;) {
-    const run = await read();
-    const left_ms = end - performance.now();
-    if (!run || hasResult(run) || !mayWait || left_ms <= 0 || beginsAfter(run, left_ms)) return run;
-    const { status } = run;
+    const seen = await look(mayWait);
+    if ('run' in seen) return seen.run;
+    const { status, left_ms } = seen;
     const isGoingOn = stays();
     mayWait = isGoingOn(status)
       ? await runEvents.waitWhile(run_id, isGoingOn, { timeout_ms: left_ms, signal })
@@ -38,5 +38,13 @@ export async function waitForRun<R extends Waited>(
           timeout_ms: Math.min(left_ms, settles_ms),
           signal,
         });
+  }
+
+  /** The run, when it is not to be waited for. */
+  async function look(mayWait: boolean): Promise<{ run: R | undefined } | { status: RunStatus; left_ms: number }> {
+    const run = await read();
+    const left_ms = end - performance.now();
+    if (!run || hasResult(run) || !mayWait || left_ms <= 0 || beginsAfter(run, left_ms)) return { run };
+    return { status: run.status, left_ms };
   }
 }

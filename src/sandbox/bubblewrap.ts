@@ -6,7 +6,7 @@ import { exitEnvironment, insidePorts, openExits, type Exit, type Network } from
 import { SandboxFault, type Job, type Outcome, type Sandbox } from './job.ts';
 import { collecting, readArchive } from './outputs.ts';
 import { runProcess } from './spawn.ts';
-import { isRoot, nobody, type Workspace } from './workspace.ts';
+import { createCleaning, isRoot, nobody, type Workspace } from './workspace.ts';
 
 /**
  * Linux namespaces by bubblewrap: a job sees /usr of this machine, its code, its uploads and a /tmp of its own in memory, and has
@@ -30,6 +30,9 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
   if (cgroup && !groups) throw new Error(`SANDBOX_CGROUP, ${cgroup}, is no folder in which groups can be made.`);
   if (groups) sweepGroups(groups);
 
+  // Nobody waits for it.
+  const cleaning = createCleaning();
+
   async function run(job: Job): Promise<Outcome> {
     const place = await workspace.makeJob(job.uploads ?? []);
     const group = groups && makeGroup(groups, place.id, job.limits);
@@ -37,9 +40,11 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
     try {
       return await inJail(job, { place, group, exits: open.exits });
     } finally {
-      await open.close();
-      await group?.remove();
-      await workspace.removeJob(place.folder);
+      cleaning.add(async () => {
+        await open.close();
+        await group?.remove();
+        await workspace.removeJob(place.folder);
+      });
     }
   }
 
@@ -62,7 +67,9 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
     const collects = job.outputs_bytes !== undefined;
     const program = [
       ...[programs.prlimit, `--nproc=${job.limits.processes}`, '--'],
-      ...(exits.length > 0 ? [programs.python, '-I', `${ownPlace}/forward.py`, ...exits.map(forwarded), '--'] : []),
+      ...(exits.length > 0
+        ? [programs.python, '-I', '-S', `${ownPlace}/forward.py`, ...exits.map(forwarded), '--']
+        : []),
       ...[programs.sh, '-c', ...(collects ? [collecting, job.command] : [job.command])],
     ];
     const outside = [
@@ -82,7 +89,8 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
         env: {},
         cwd: '/',
         stdin: job.stdin?.('/tmp/uploads') ?? '',
-        inputs: [jail.join('\0')],
+        // Each ends with NUL: an empty one at the end would be none.
+        inputs: [jail.map((arg) => `${arg}\0`).join('')],
         reads_bytes: job.outputs_bytes,
         measure: group?.measure,
         killRest: group?.kill,
@@ -97,7 +105,10 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
     driver: 'bubblewrap',
     languages: ['python', 'javascript'],
     run,
-    close: () => workspace.close(),
+    async close() {
+      await cleaning.ended();
+      await workspace.close();
+    },
   };
 }
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { exitEnvironment, openExits, type Exit, type Network } from './exits.ts';
 import { SandboxFault, type Ended, type Job, type Limits, type Outcome, type Sandbox } from './job.ts';
 import { runProcess, type Ran } from './spawn.ts';
-import { handOver, isRoot, nobody, type Workspace } from './workspace.ts';
+import { createCleaning, handOver, isRoot, nobody, type Workspace } from './workspace.ts';
 
 /**
  * JavaScript and TypeScript in deno, which asks its permissions at every call: for machines that have no namespaces. A job reads
@@ -34,6 +34,9 @@ export async function createDeno({ workspace, program, network, environment }: D
   await mkdir(path.join(own, 'cache'), { recursive: true, mode: 0o700 });
   handOver(path.join(own, 'cache'));
 
+  // Nobody waits for it.
+  const cleaning = createCleaning();
+
   async function run(job: Job): Promise<Outcome> {
     const { file, args } = programOf(job.command);
     if (job.outputs_bytes !== undefined)
@@ -61,8 +64,10 @@ export async function createDeno({ workspace, program, network, environment }: D
       const ended = endOf(ran);
       return { ...outcome, ended, exit_code: ended === 'exited' ? ran.exit_code : null, files: [] };
     } finally {
-      await close();
-      await workspace.removeJob(place.folder);
+      cleaning.add(async () => {
+        await close();
+        await workspace.removeJob(place.folder);
+      });
     }
   }
 
@@ -70,7 +75,10 @@ export async function createDeno({ workspace, program, network, environment }: D
     driver: 'deno',
     languages: ['javascript'],
     run,
-    close: () => workspace.close(),
+    async close() {
+      await cleaning.ended();
+      await workspace.close();
+    },
   };
 }
 

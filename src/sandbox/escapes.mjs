@@ -51,7 +51,7 @@ await attempt('remote modules', () => import(`http://127.0.0.1:${given.port}/mod
 await attempt('programs', () => (execFileSync('/bin/sh', ['-c', 'true']), true));
 await attempt('signals to other processes', () => process.kill(given.pid, 0));
 await attempt('environment', () => JSON.stringify(process.env).includes(given.secret));
-await attempt('environment of others', () => holdsSecret(`/proc/${given.pid}/environ`));
+await attempt('environment of others', () => readFileSync(`/proc/${given.pid}/environ`, 'utf8').length > 0);
 await attempt('libraries', () => {
   if (!globalThis.Deno) return false;
   globalThis.Deno.dlopen('libc.so.6', { getuid: { parameters: [], result: 'u32' } });

@@ -4,13 +4,14 @@ forward.py PORT=SOCKET... -- PROGRAM ARG...
 The ports are open before the program begins. What forwards is a child, which ends with the sandbox.
 """
 
+import _socket
 import os
-import socket
 import sys
-import threading
 
 
 def pump(source, target):
+    import socket
+
     try:
         while data := source.recv(65536):
             target.sendall(data)
@@ -24,6 +25,9 @@ def pump(source, target):
 
 
 def lead(inner, path):
+    import socket
+    import threading
+
     outer = socket.socket(socket.AF_UNIX)
     try:
         outer.connect(path)
@@ -37,7 +41,11 @@ def lead(inner, path):
     outer.close()
 
 
-def serve(listener, path):
+def serve(descriptor, path):
+    import socket
+    import threading
+
+    listener = socket.socket(fileno=descriptor)
     while True:
         inner, _ = listener.accept()
         try:
@@ -46,31 +54,39 @@ def serve(listener, path):
             inner.close()
 
 
+def serve_all(listeners):
+    import threading
+
+    for one in listeners[1:]:
+        threading.Thread(target=serve, args=one, daemon=True).start()
+    serve(*listeners[0])
+
+
 def main():
     split = sys.argv.index("--")
     program = sys.argv[split + 1 :]
     listeners = []
+    # What the program waits for is kept short: the modules above it are loaded by the child, when they are needed.
     for exit in sys.argv[1:split]:
         port, path = exit.split("=", 1)
-        listener = socket.socket()
+        listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
         listener.bind(("127.0.0.1", int(port)))
         listener.listen(64)
-        listeners.append((listener, path))
+        listeners.append((listener.detach(), path))
     if os.fork() > 0:
         os.execv(program[0], program)
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
+    own = [descriptor for descriptor, _ in listeners]
     for descriptor in range(3, 32):
-        if descriptor not in [listener.fileno() for listener, _ in listeners]:
+        if descriptor not in own:
             try:
                 os.close(descriptor)
             except OSError:
                 pass
-    for one in listeners[1:]:
-        threading.Thread(target=serve, args=one, daemon=True).start()
-    serve(*listeners[0])
+    serve_all(listeners)
 
 
 main()

@@ -2,8 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 /** Processes as Linux shows them in /proc. */
 
-/** Of a process and all that came of it. */
-export type Usage = { memory_bytes: number; cpu_ms: number; processes: number };
+/** Of a process and all that came of it. Memory that several share is counted for each. */
+export type Usage = { memory_bytes: number; cpu_ms: number; pids: number[] };
 
 const page_bytes = 4_096;
 /** Of a clock tick, which is the same on every Linux that there is. */
@@ -11,7 +11,7 @@ const tick_ms = 10;
 
 /** What a process and its descendants use now. Nothing on other systems, and of what has ended. */
 export function usageOf(pid: number): Usage {
-  const usage = { memory_bytes: 0, cpu_ms: 0, processes: 0 };
+  const usage: Usage = { memory_bytes: 0, cpu_ms: 0, pids: [] };
   const pids = [pid];
   for (let next = pids.pop(); next !== undefined; next = pids.pop()) {
     try {
@@ -23,7 +23,7 @@ export function usageOf(pid: number): Usage {
         .map(Number);
       usage.cpu_ms += (fields[11]! + fields[12]! + fields[13]! + fields[14]!) * tick_ms;
       usage.memory_bytes += fields[21]! * page_bytes;
-      usage.processes += 1;
+      usage.pids.push(next);
       for (const thread of readdirSync(`/proc/${next}/task`)) {
         const children = readFileSync(`/proc/${next}/task/${thread}/children`, 'latin1');
         pids.push(...children.split(' ').filter(Boolean).map(Number));
@@ -33,6 +33,17 @@ export function usageOf(pid: number): Usage {
     }
   }
   return usage;
+}
+
+/** The memory of processes, each with its share of what it shares: exact, and dear. */
+export function memoryOf({ pids, memory_bytes }: Usage): number {
+  try {
+    const kilobytes = pids.map((pid) => /^Pss: +(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'))?.[1]);
+    return kilobytes.reduce((sum, one) => sum + Number(one ?? 0) * 1024, 0);
+  } catch {
+    // One has ended meanwhile, or may not be looked into.
+    return memory_bytes;
+  }
 }
 
 /** When a process was started, in ticks since the boot; undefined when there is none. With its pid it is the only one. */

@@ -1,8 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { getPriority, setPriority } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import type { Ended, Job, Limits, Printed } from './job.ts';
 import { keepPrinted } from './printed.ts';
-import { usageOf } from './processes.ts';
+import { memoryOf, usageOf } from './processes.ts';
 
 /** A job as a process of the host: fed, listened to, watched, and ended with all that came of it. */
 
@@ -51,6 +52,7 @@ export async function runProcess(
   const began = performance.now();
   const extra = [...inputs, ...(reads_bytes === undefined ? [] : [''])].map(() => 'pipe' as const);
   const child = spawn(command, args, { env, cwd, detached: true, stdio: ['pipe', 'pipe', 'pipe', ...extra] });
+  stepBack(child);
   let ended: Ended | undefined;
   let cpu_ms = 0;
 
@@ -63,7 +65,9 @@ export async function runProcess(
     if (child.pid === undefined) return;
     const usage = usageOf(child.pid);
     cpu_ms = Math.max(cpu_ms, usage.cpu_ms);
-    if (usage.memory_bytes > limits.memory_bytes) end('memory');
+    // A control group counts better, and has ended one of its processes then.
+    const isMuch = measure ? measure().ran_out : usage.memory_bytes > limits.memory_bytes;
+    if (isMuch && (measure || memoryOf(usage) > limits.memory_bytes)) end('memory');
   };
   const cancel = () => end('killed');
   signal?.addEventListener('abort', cancel);
@@ -91,6 +95,15 @@ export async function runProcess(
     clearInterval(watching);
     signal?.removeEventListener('abort', cancel);
     end(undefined);
+  }
+}
+
+/** It gives way to whatever answers; what comes of it does too. */
+function stepBack({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) setPriority(pid, Math.min(getPriority() + 5, 19));
+  } catch {
+    // It has ended already.
   }
 }
 

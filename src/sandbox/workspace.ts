@@ -56,6 +56,20 @@ export async function takeWorkspace(root: string): Promise<Workspace> {
   };
 }
 
+/** What is cleared away after jobs, while others go on. What cannot be is swept at the next start. */
+export function createCleaning() {
+  const underway = new Set<Promise<void>>();
+  return {
+    add(clean: () => Promise<void>): void {
+      const one = clean()
+        .catch(() => {})
+        .finally(() => underway.delete(one));
+      underway.add(one);
+    },
+    ended: async () => void (await Promise.all(underway)),
+  };
+}
+
 /** Of who runs the jobs: a folder that others may not even look into. */
 export function handOver(folder: string): void {
   if (isRoot) chownSync(folder, nobody, nobody);

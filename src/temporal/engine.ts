@@ -21,7 +21,7 @@ import {
 } from '../../workflows/contract/knowledge.ts';
 import { withDeadline } from './deadline.ts';
 import { findKnownRun } from './histories.ts';
-import { endIndexing, startIndexing } from './indexing.ts';
+import { endIndexing, findIndexing, startIndexing } from './indexing.ts';
 import { sendStart, type RunWorkflow } from './starts.ts';
 import {
   findEnd,
@@ -51,6 +51,7 @@ export function createEngine(deps: EngineDeps) {
     listTerminatedIndexings: async (since: Date) =>
       (await listTerminated(client, [indexingWorkflowType], since)).map(indexingOf),
     isIndexingGone: (document: IndexingRef) => isGone(client, indexingWorkflowId(document)),
+    findIndexing: (document: IndexingRef) => findIndexing(client, document),
     isGone: (run_id: string) => isGone(client, run_id),
     listUncancelled: (run_ids: string[]) => listUncancelled(client, run_ids),
     findKnownRun: (run_id: string, writers: string[]) => findKnownRun(client, run_id, writers),

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { finishIndexing, listUnfinishedIndexings } from '../../db/documents.ts';
+import { finishIndexing, listUnfinishedIndexings } from '../../db/indexings.ts';
 import { findTime, type Db } from '../../db/index.ts';
 import { cancelAgain, endLostRun, listCancelled, listUnfinished } from '../../db/run-ends.ts';
 import type { Engine } from './engine.ts';
@@ -13,8 +13,8 @@ const lostRunsWindow = 24 * 3_600_000;
 /** Why a run has failed that was ended in Temporal from outside. */
 export const terminated = 'The workflow of this run was terminated in Temporal.';
 
-/** The same of a document. */
-const indexingTerminated = 'Its indexing was terminated by the operator of this server.';
+/** Why a document has failed whose indexing was. */
+export const indexingTerminated = 'Its indexing was terminated by the operator of this server.';
 
 type Sides = { db: Db; engine: Engine; outbox: Outbox; log: Logger };
 

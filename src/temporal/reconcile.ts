@@ -22,7 +22,7 @@ const pageSize = 200;
 /** Histories are read at so many at once: each may be long. */
 const lookers = 4;
 /** What differs still after such a time is not on its way. */
-const settle_ms = 2_000;
+export const settle_ms = 2_000;
 const lookAgain_ms = 100;
 const mostLooks = 20;
 /** What is mended is looked at again, and may then want something else. */
@@ -117,7 +117,7 @@ async function inParallel<T, R>(items: T[], work: (item: T) => Promise<R[]>): Pr
 }
 
 /** One of many calls to Temporal may fail. */
-async function patiently<T>(call: () => Promise<T>): Promise<T> {
+export async function patiently<T>(call: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {
       return await call();

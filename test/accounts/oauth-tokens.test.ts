@@ -1,93 +1,46 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { sql } from 'kysely';
 import * as openid from 'openid-client';
 import { findAccountByEmail, setSuspended } from '../../db/accounts.ts';
 import { deleteExpiredGrants } from '../../db/oauth.ts';
 import { deleteAccount } from '../../src/accounts/deletion.ts';
-import {
-  begin,
-  callback,
-  consent,
-  discover,
-  letIn,
-  openBrowser,
-  registerClient,
-  untilAnswers,
-  type Registered,
-} from '../harness/oauth.ts';
-import { createUser, startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
+import { begin, discover, letIn, openBrowser, registerClient, untilAnswers } from '../harness/oauth.ts';
+import { useOAuth } from '../harness/oauth-story.ts';
+import { createUser, until, type Orchflow } from '../harness/orchflow.ts';
 import { send } from '../harness/raw.ts';
 
 /** What OAuth clients are given. Two API processes on one database; openid-client is the client. */
 
-let apis: [Orchflow, Orchflow];
-let developer: User;
-let user: User;
-let client: Registered;
-let config: openid.Configuration;
-
-beforeAll(async () => {
-  // What is taken no more is asked for until it is not.
-  const environment = { FAILED_KEYS_LIMIT_PER_MINUTE: '0', OAUTH_LIMIT_PER_MINUTE: '0' };
-  const first = await startOrchflow({ environment });
-  const { DATABASE_URL = '', ENCRYPTION_KEY = '' } = first.env;
-  const shared = { ...environment, DATABASE_URL, ENCRYPTION_KEY, PUBLIC_URL: first.url };
-  apis = [first, await startOrchflow({ environment: shared, worker: false })];
-});
-afterAll(() => Promise.all(apis.map((api) => api.stop())));
-beforeEach(async () => {
-  [developer, user] = await Promise.all([apis[0].register(), apis[0].register()]);
-  client = await registerClient(apis[0].url, developer, { type: 'public' });
-  config = await discover(apis[0].url, client);
-});
-
-const tokenRequest = (fields: Record<string, string>, { url } = apis[0]) =>
-  send(
-    url,
-    'POST',
-    '/v1/oauth/token',
-    { 'content-type': 'application/x-www-form-urlencoded' },
-    new URLSearchParams({ client_id: client.client_id, ...fields }).toString(),
-  );
-
-async function codeRequest(more: Record<string, string> = {}) {
-  const { url, checks } = await begin(config, more);
-  const code = (await consent(url, user.api_key)).searchParams.get('code')!;
-  return { grant_type: 'authorization_code', code, redirect_uri: callback, code_verifier: checks.pkceCodeVerifier };
-}
-
-async function keyWith(scopes: string[], by = user, more: object = {}) {
-  const { body, status } = await by.post('/keys', { name: 'Some', scopes, ...more });
-  expect(status, JSON.stringify(body)).toBe(201);
-  return body as { api_key: string; key_id: string };
-}
+const story = useOAuth();
 
 describe('a client that somebody has let', () => {
   test('gets tokens, with which it does what it may, in its own name, at every process', async () => {
-    const key = await keyWith(['*']);
-    const tokens = await letIn(config, key.api_key, { scope: 'runs:read runs:write' });
+    const key = await story.keyWith(['*']);
+    const tokens = await letIn(story.config, key.api_key, { scope: 'runs:read runs:write' });
     expect(tokens).toMatchObject({ token_type: 'bearer', expires_in: 3_600, scope: 'runs:read runs:write' });
     expect(tokens.access_token).toMatch(/^os_oat_[0-9A-Za-z]{49}$/);
     expect(tokens.refresh_token).toMatch(/^os_ort_[0-9A-Za-z]{49}$/);
-    for (const { url } of apis) {
+    for (const { url } of story.apis) {
       const asClient = createUser(url, tokens.access_token, '', '');
       const { body } = await asClient.post('/runs', { task: 'Compare three note apps.' });
-      const audit = (await user.get(`/runs/${body.run_id}/audit`)).body;
-      const by = { kind: 'client', id: client.client_id, name: 'Acme Inbox', on_behalf_of: null };
+      const audit = (await story.user.get(`/runs/${body.run_id}/audit`)).body;
+      const by = { kind: 'client', id: story.client.client_id, name: 'Acme Inbox', on_behalf_of: null };
       expect(audit.events[0]).toMatchObject({ type: 'run.created', data: { by } });
       expect((await asClient.get('/agents')).status).toBe(403);
       expect((await asClient.post('/keys', { name: 'Mine', scopes: ['runs:read'] })).status).toBe(403);
     }
     // The list has no tokens, and its use is that of the key.
-    const { keys } = (await user.get('/keys')).body;
+    const { keys } = (await story.user.get('/keys')).body;
     expect(keys).toMatchObject([{ key_id: key.key_id, last_used_at: expect.any(String) }, { name: 'First key' }]);
   });
 });
 
 describe('a code', () => {
   test('works once when it is exchanged ten times at the same moment', async () => {
-    const request = await codeRequest();
-    const answers = await Promise.all(Array.from({ length: 10 }, (_, index) => tokenRequest(request, apis[index % 2])));
+    const request = await story.codeRequest();
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, (_, index) => story.tokenRequest(request, story.apis[index % 2])),
+    );
     const given = answers.filter(({ status }) => status === 200);
     expect(given).toHaveLength(1);
     for (const { status, body } of answers.filter((answer) => answer !== given[0])) {
@@ -96,14 +49,14 @@ describe('a code', () => {
   });
 
   test('gives what is good to the one of those that were all on the way when it was used', async () => {
-    const request = await codeRequest();
+    const request = await story.codeRequest();
     const release = Promise.withResolvers<void>();
-    const { db } = apis[0];
+    const { db } = story.apis[0];
     const holding = db.transaction().execute(async (trx) => {
       await sql`select 1 from oauth_artifacts where kind = 'AuthorizationCode' for update`.execute(trx);
       await release.promise;
     });
-    const exchanges = [0, 1, 0].map((index) => tokenRequest(request, apis[index]));
+    const exchanges = [0, 1, 0].map((index) => story.tokenRequest(request, story.apis[index]));
     await until(async () => {
       const { rows } = await sql`select 1 from pg_stat_activity
         where datname = current_database() and wait_event_type = 'Lock'`.execute(db);
@@ -113,17 +66,17 @@ describe('a code', () => {
     const answers = await Promise.all(exchanges);
     expect(answers.filter(({ status }) => status === 400)).toHaveLength(2);
     const { body } = answers.find(({ status }) => status === 200)!;
-    await untilAnswers(apis[1].url, body.access_token, 200);
+    await untilAnswers(story.apis[1].url, body.access_token, 200);
   });
 
   test('that comes again takes back what it gave', async () => {
-    const request = await codeRequest();
-    const { body: tokens } = await tokenRequest(request);
-    await untilAnswers(apis[0].url, tokens.access_token, 200);
-    const again = await tokenRequest(request, apis[1]);
+    const request = await story.codeRequest();
+    const { body: tokens } = await story.tokenRequest(request);
+    await untilAnswers(story.apis[0].url, tokens.access_token, 200);
+    const again = await story.tokenRequest(request, story.apis[1]);
     expect([again.status, again.body.error]).toEqual([400, 'invalid_grant']);
-    await untilAnswers(apis[0].url, tokens.access_token, 401);
-    const refresh = await tokenRequest({ grant_type: 'refresh_token', refresh_token: tokens.refresh_token });
+    await untilAnswers(story.apis[0].url, tokens.access_token, 401);
+    const refresh = await story.tokenRequest({ grant_type: 'refresh_token', refresh_token: tokens.refresh_token });
     expect([refresh.status, refresh.body.error]).toEqual([400, 'invalid_grant']);
   });
 
@@ -133,29 +86,29 @@ describe('a code', () => {
     ['another address', { redirect_uri: 'https://app.example.com/other' }],
     ['another code', { code: 'os_oac_x' }],
   ])('is not exchanged with %s', async (_, other) => {
-    const { status, body } = await tokenRequest({ ...(await codeRequest()), ...other });
+    const { status, body } = await story.tokenRequest({ ...(await story.codeRequest()), ...other });
     expect(status, JSON.stringify(body)).toBe(400);
     expect(['invalid_grant', 'invalid_request']).toContain(body.error);
   });
 
   test('is not exchanged by another client, nor once it has expired', async () => {
-    const request = await codeRequest();
-    const other = await registerClient(apis[0].url, developer, { type: 'public' });
-    expect((await tokenRequest({ ...request, client_id: other.client_id })).body.error).toBe('invalid_grant');
-    await apis[0].db
+    const request = await story.codeRequest();
+    const other = await registerClient(story.apis[0].url, story.developer, { type: 'public' });
+    expect((await story.tokenRequest({ ...request, client_id: other.client_id })).body.error).toBe('invalid_grant');
+    await story.apis[0].db
       .updateTable('oauth_artifacts')
       .set({ payload: sql<string>`(payload::jsonb || '{"exp": 1}')::json` })
       .where('kind', '=', 'AuthorizationCode')
       .execute();
-    expect((await tokenRequest(request)).body.error).toBe('invalid_grant');
+    expect((await story.tokenRequest(request)).body.error).toBe('invalid_grant');
   });
 
   test('is kept by its hash, as tokens are', async () => {
-    const request = await codeRequest();
-    const { body: tokens } = await tokenRequest(request);
+    const request = await story.codeRequest();
+    const { body: tokens } = await story.tokenRequest(request);
     const { rows } = await sql<{ text: string }>`
       select coalesce((select string_agg(a::text, '') from oauth_artifacts a), '')
-        || (select string_agg(k::text, '') from api_keys k) as text`.execute(apis[0].db);
+        || (select string_agg(k::text, '') from api_keys k) as text`.execute(story.apis[0].db);
     for (const secret of [request.code, tokens.access_token, tokens.refresh_token]) {
       expect(rows[0]!.text).not.toContain(secret);
     }
@@ -164,88 +117,93 @@ describe('a code', () => {
 
 describe('a refresh', () => {
   test('gives other tokens; two at the same moment both do, at two processes', async () => {
-    const first = await letIn(config, user.api_key);
+    const first = await letIn(story.config, story.user.api_key);
     const refresh = (api: Orchflow) =>
-      tokenRequest({ grant_type: 'refresh_token', refresh_token: first.refresh_token! }, api);
-    const both = await Promise.all(apis.map(refresh));
+      story.tokenRequest({ grant_type: 'refresh_token', refresh_token: first.refresh_token! }, api);
+    const both = await Promise.all(story.apis.map(refresh));
     expect(both.map(({ status }) => status)).toEqual([200, 200]);
     const tokens = both.map(({ body }) => body);
     expect(new Set([first, ...tokens].map(({ refresh_token }) => refresh_token)).size).toBe(3);
     for (const { access_token, scope } of tokens) {
       expect(scope).toBe('runs:read agents:read');
-      await untilAnswers(apis[0].url, access_token, 200);
+      await untilAnswers(story.apis[0].url, access_token, 200);
     }
     for (const { refresh_token } of tokens) {
-      expect((await openid.refreshTokenGrant(config, refresh_token)).access_token).toMatch(/^os_oat_/);
+      expect((await openid.refreshTokenGrant(story.config, refresh_token)).access_token).toMatch(/^os_oat_/);
     }
   });
 
   test('with a token that was refreshed long ago takes back all', async () => {
-    const first = await letIn(config, user.api_key);
-    const second = await openid.refreshTokenGrant(config, first.refresh_token!);
-    await apis[0].db
+    const first = await letIn(story.config, story.user.api_key);
+    const second = await openid.refreshTokenGrant(story.config, first.refresh_token!);
+    await story.apis[0].db
       .updateTable('oauth_artifacts')
       .set({ used_at: sql<string>`now() - interval '1 minute'` })
       .where('used_at', 'is not', null)
       .execute();
-    const stolen = await tokenRequest({ grant_type: 'refresh_token', refresh_token: first.refresh_token! });
+    const stolen = await story.tokenRequest({ grant_type: 'refresh_token', refresh_token: first.refresh_token! });
     expect([stolen.status, stolen.body.error]).toEqual([400, 'invalid_grant']);
-    for (const { access_token } of [first, second]) await untilAnswers(apis[1].url, access_token, 401);
-    const next = await tokenRequest({ grant_type: 'refresh_token', refresh_token: second.refresh_token! });
+    for (const { access_token } of [first, second]) await untilAnswers(story.apis[1].url, access_token, 401);
+    const next = await story.tokenRequest({ grant_type: 'refresh_token', refresh_token: second.refresh_token! });
     expect(next.body.error).toBe('invalid_grant');
   });
 
   test('can ask for less, and not for more', async () => {
-    const { refresh_token } = await letIn(config, user.api_key);
-    const less = await openid.refreshTokenGrant(config, refresh_token!, { scope: 'runs:read' });
+    const { refresh_token } = await letIn(story.config, story.user.api_key);
+    const less = await openid.refreshTokenGrant(story.config, refresh_token!, { scope: 'runs:read' });
     expect(less.scope).toBe('runs:read');
     const more = { grant_type: 'refresh_token', refresh_token: less.refresh_token!, scope: 'runs:read runs:write' };
-    expect((await tokenRequest(more)).body.error).toBe('invalid_scope');
+    expect((await story.tokenRequest(more)).body.error).toBe('invalid_scope');
   });
 });
 
 describe('what was given is taken no more', () => {
   test('when the client gives it back', async () => {
-    const { access_token, refresh_token } = await letIn(config, user.api_key);
-    await untilAnswers(apis[1].url, access_token, 200);
-    await openid.tokenRevocation(config, refresh_token!);
-    await untilAnswers(apis[1].url, access_token, 401);
-    await untilAnswers(apis[0].url, access_token, 401);
-    await expect(openid.refreshTokenGrant(config, refresh_token!)).rejects.toMatchObject({ error: 'invalid_grant' });
+    const { access_token, refresh_token } = await letIn(story.config, story.user.api_key);
+    await untilAnswers(story.apis[1].url, access_token, 200);
+    await openid.tokenRevocation(story.config, refresh_token!);
+    await untilAnswers(story.apis[1].url, access_token, 401);
+    await untilAnswers(story.apis[0].url, access_token, 401);
+    await expect(openid.refreshTokenGrant(story.config, refresh_token!)).rejects.toMatchObject({
+      error: 'invalid_grant',
+    });
   });
 
   test('by another client, which may not give it back', async () => {
-    const { access_token } = await letIn(config, user.api_key);
-    const other = await discover(apis[0].url, await registerClient(apis[0].url, developer, { type: 'public' }));
+    const { access_token } = await letIn(story.config, story.user.api_key);
+    const other = await discover(
+      story.apis[0].url,
+      await registerClient(story.apis[0].url, story.developer, { type: 'public' }),
+    );
     await openid.tokenRevocation(other, access_token);
-    await untilAnswers(apis[0].url, access_token, 200);
+    await untilAnswers(story.apis[0].url, access_token, 200);
   });
 
   test('when the key that has consented is deleted, or has expired', async () => {
-    const key = await keyWith(['runs:read', 'agents:read']);
-    const expiring = await keyWith(['runs:read', 'agents:read'], user, { expires_in: '90d' });
-    const [one, other] = [await letIn(config, key.api_key), await letIn(config, expiring.api_key)];
-    await untilAnswers(apis[1].url, one.access_token, 200);
-    expect((await user.delete(`/keys/${key.key_id}`)).status).toBe(200);
-    await untilAnswers(apis[1].url, one.access_token, 401);
-    await expect(openid.refreshTokenGrant(config, one.refresh_token!)).rejects.toMatchObject({
+    const key = await story.keyWith(['runs:read', 'agents:read']);
+    const expiring = await story.keyWith(['runs:read', 'agents:read'], story.user, { expires_in: '90d' });
+    const [one, other] = [await letIn(story.config, key.api_key), await letIn(story.config, expiring.api_key)];
+    await untilAnswers(story.apis[1].url, one.access_token, 200);
+    expect((await story.user.delete(`/keys/${key.key_id}`)).status).toBe(200);
+    await untilAnswers(story.apis[1].url, one.access_token, 401);
+    await expect(openid.refreshTokenGrant(story.config, one.refresh_token!)).rejects.toMatchObject({
       error: 'invalid_grant',
     });
 
-    await apis[0].db
+    await story.apis[0].db
       .updateTable('api_keys')
       .set({ expires_at: sql<string>`now()` })
       .where('key_id', '=', expiring.key_id)
       .execute();
-    await expect(openid.refreshTokenGrant(config, other.refresh_token!)).rejects.toMatchObject({
+    await expect(openid.refreshTokenGrant(story.config, other.refresh_token!)).rejects.toMatchObject({
       error: 'invalid_grant',
     });
   });
 
   test('not for longer than the key lasts', async () => {
-    const { api_key, key_id } = await keyWith(['runs:read', 'agents:read'], user, { expires_in: '10s' });
-    await letIn(config, api_key);
-    const ends = await apis[0].db
+    const { api_key, key_id } = await story.keyWith(['runs:read', 'agents:read'], story.user, { expires_in: '10s' });
+    await letIn(story.config, api_key);
+    const ends = await story.apis[0].db
       .selectFrom('api_keys')
       .select(['expires_at', 'grant_id'])
       .where((eb) =>
@@ -260,34 +218,34 @@ describe('what was given is taken no more', () => {
   });
 
   test('when the account is suspended, or deleted', async () => {
-    const { access_token } = await letIn(config, user.api_key);
-    await untilAnswers(apis[1].url, access_token, 200);
-    const { db } = apis[0];
-    const { account_id } = (await findAccountByEmail(db, user.email))!;
+    const { access_token } = await letIn(story.config, story.user.api_key);
+    await untilAnswers(story.apis[1].url, access_token, 200);
+    const { db } = story.apis[0];
+    const { account_id } = (await findAccountByEmail(db, story.user.email))!;
     await setSuspended(db, account_id, true);
-    await untilAnswers(apis[1].url, access_token, 403);
+    await untilAnswers(story.apis[1].url, access_token, 403);
     await deleteAccount(db, account_id);
-    await untilAnswers(apis[1].url, access_token, 401);
+    await untilAnswers(story.apis[1].url, access_token, 401);
     // Whoever has registered the client takes it along too.
-    const others = await apis[0].register();
-    const given = await letIn(config, others.api_key);
-    await deleteAccount(db, (await findAccountByEmail(db, developer.email))!.account_id);
-    await untilAnswers(apis[1].url, given.access_token, 401);
+    const others = await story.apis[0].register();
+    const given = await letIn(story.config, others.api_key);
+    await deleteAccount(db, (await findAccountByEmail(db, story.developer.email))!.account_id);
+    await untilAnswers(story.apis[1].url, given.access_token, 401);
   });
 
   test('when the client is deleted', async () => {
-    const { access_token } = await letIn(config, user.api_key);
-    const path = `/v1/oauth/clients/${client.client_id}`;
-    const { status } = await send(apis[0].url, 'DELETE', path, { 'x-api-key': developer.api_key });
+    const { access_token } = await letIn(story.config, story.user.api_key);
+    const path = `/v1/oauth/clients/${story.client.client_id}`;
+    const { status } = await send(story.apis[0].url, 'DELETE', path, { 'x-api-key': story.developer.api_key });
     expect(status).toBe(200);
-    await untilAnswers(apis[1].url, access_token, 401);
-    const { url } = await begin(config);
+    await untilAnswers(story.apis[1].url, access_token, 401);
+    const { url } = await begin(story.config);
     expect((await openBrowser().go(url)).response.status).toBe(400);
   });
 
   test('once housekeeping has been, of what has expired nothing is left', async () => {
-    await letIn(config, user.api_key);
-    const { db } = apis[0];
+    await letIn(story.config, story.user.api_key);
+    const { db } = story.apis[0];
     await sql`update oauth_artifacts set expires_at = now()`.execute(db);
     await sql`update oauth_grants set expires_at = now()`.execute(db);
     await deleteExpiredGrants(db);

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import * as openid from 'openid-client';
 import { chromium } from 'playwright-core';
 import { startFakeWeb } from '../fakes/web.ts';
@@ -17,44 +17,19 @@ import {
   openBrowser,
   openConsent,
   registerClient,
-  type Registered,
 } from '../harness/oauth.ts';
-import { createUser, startOrchflow, type Orchflow, type User } from '../harness/orchflow.ts';
+import { useOAuth } from '../harness/oauth-story.ts';
+import { createUser } from '../harness/orchflow.ts';
 import { hasAuthlib } from '../harness/python.ts';
 import { send } from '../harness/raw.ts';
 
 /** How somebody lets an application act for them. Two API processes on one database; openid-client and Authlib are the clients. */
 
-let apis: [Orchflow, Orchflow];
-let developer: User;
-let user: User;
-let client: Registered;
-let config: openid.Configuration;
-
-beforeAll(async () => {
-  // What is taken no more is asked for until it is not.
-  const environment = { FAILED_KEYS_LIMIT_PER_MINUTE: '0', OAUTH_LIMIT_PER_MINUTE: '0' };
-  const first = await startOrchflow({ environment });
-  const { DATABASE_URL = '', ENCRYPTION_KEY = '' } = first.env;
-  const shared = { ...environment, DATABASE_URL, ENCRYPTION_KEY, PUBLIC_URL: first.url };
-  apis = [first, await startOrchflow({ environment: shared, worker: false })];
-});
-afterAll(() => Promise.all(apis.map((api) => api.stop())));
-beforeEach(async () => {
-  [developer, user] = await Promise.all([apis[0].register(), apis[0].register()]);
-  client = await registerClient(apis[0].url, developer, { type: 'public' });
-  config = await discover(apis[0].url, client);
-});
-
-async function keyWith(scopes: string[], by = user, more: object = {}) {
-  const { body, status } = await by.post('/keys', { name: 'Some', scopes, ...more });
-  expect(status, JSON.stringify(body)).toBe(201);
-  return body as { api_key: string; key_id: string };
-}
+const story = useOAuth();
 
 describe('the metadata', () => {
   test('is where RFC 8414 looks for it, and says what there is and nothing else', async () => {
-    const { url } = apis[0];
+    const { url } = story.apis[0];
     const { status, body } = await send(url, 'GET', '/.well-known/oauth-authorization-server');
     expect(status).toBe(200);
     expect(body).toEqual({
@@ -82,9 +57,12 @@ describe('the metadata', () => {
 
 describe('whoever is asked', () => {
   test('sees which client asks for what, and where its answer goes, on a page without scripts', async () => {
-    const evil = await registerClient(apis[0].url, developer, { type: 'public', name: '<script>alert(1)</script>' });
+    const evil = await registerClient(story.apis[0].url, story.developer, {
+      type: 'public',
+      name: '<script>alert(1)</script>',
+    });
     const browser = openBrowser();
-    const page = await openConsent(browser, (await begin(await discover(apis[0].url, evil))).url);
+    const page = await openConsent(browser, (await begin(await discover(story.apis[0].url, evil))).url);
     const { response, text } = await browser.go(page);
     expect(response.status).toBe(200);
     expect(text).toContain('&lt;script&gt;alert(1)&lt;/script&gt;');
@@ -114,8 +92,11 @@ describe('whoever is asked', () => {
         const complaints: string[] = [];
         page.on('console', (message) => void complaints.push(message.text()));
         const redirect_uri = `${app.url}/callback`;
-        const client = await registerClient(apis[0].url, developer, { type: 'public', redirect_uris: [redirect_uri] });
-        const { url } = await begin(await discover(apis[0].url, client), { redirect_uri });
+        const client = await registerClient(story.apis[0].url, story.developer, {
+          type: 'public',
+          redirect_uris: [redirect_uri],
+        });
+        const { url } = await begin(await discover(story.apis[0].url, client), { redirect_uri });
         await page.goto(url.href);
         await expect(page.getByRole('heading').textContent()).resolves.toBe('Let “Acme Inbox” act for you?');
         // As it is styled, and not as it would be without.
@@ -125,7 +106,7 @@ describe('whoever is asked', () => {
         await page.getByLabel('An API key of yours').fill('orch_wrong');
         await page.getByRole('button', { name: 'Allow' }).click();
         await page.getByRole('alert').waitFor();
-        await page.getByLabel('An API key of yours').fill(user.api_key);
+        await page.getByLabel('An API key of yours').fill(story.user.api_key);
         await page.getByRole('button', { name: 'Allow' }).click();
         await page.waitForURL(`${redirect_uri}?**`);
         expect(await page.textContent('body')).toBe('Back again.');
@@ -139,25 +120,25 @@ describe('whoever is asked', () => {
   );
 
   test('can say no, which the client hears', async () => {
-    const { url } = await begin(config);
+    const { url } = await begin(story.config);
     const answer = await consent(url, '', 'deny');
     expect(answer.searchParams.get('error')).toBe('access_denied');
-    expect(answer.searchParams.get('iss')).toBe(apis[0].url);
+    expect(answer.searchParams.get('iss')).toBe(story.apis[0].url);
   });
 
   test.each<[string, () => string | Promise<string>, string]>([
     ['nothing', () => '', 'This is no API key of this server'],
     ['what is no key', () => 'orch_x', 'This is no API key of this server'],
-    ['a key that there is not', async () => `${user.api_key.slice(0, -1)}0`, 'This is no API key of this server'],
+    ['a key that there is not', async () => `${story.user.api_key.slice(0, -1)}0`, 'This is no API key of this server'],
     [
       'the key of a person',
-      async () => (await user.post('/people', { name: 'Ben' })).body.api_key,
+      async () => (await story.user.post('/people', { name: 'Ben' })).body.api_key,
       'it lacks runs:read, agents:read.',
     ],
-    ['an access token', async () => (await letIn(config, user.api_key)).access_token, 'This is no API key'],
+    ['an access token', async () => (await letIn(story.config, story.user.api_key)).access_token, 'This is no API key'],
   ])('lets nobody with %s', async (_, key, fault) => {
     const browser = openBrowser();
-    const page = await openConsent(browser, (await begin(config)).url);
+    const page = await openConsent(browser, (await begin(story.config)).url);
     const { response, text } = await decide(browser, page, { api_key: await key(), decision: 'allow' });
     expect(response.status).toBe(422);
     expect(text).toContain(fault);
@@ -165,7 +146,7 @@ describe('whoever is asked', () => {
 
   test('is asked again when the form says nothing, or is none', async () => {
     const browser = openBrowser();
-    const page = await openConsent(browser, (await begin(config)).url);
+    const page = await openConsent(browser, (await begin(story.config)).url);
     for (const type of ['application/x-www-form-urlencoded', 'multipart/form-data', 'text/plain']) {
       const init = { method: 'POST', headers: { 'content-type': type }, body: new URLSearchParams({ api_key: 'x' }) };
       const { response, text } = await browser.go(page, init);
@@ -178,23 +159,23 @@ describe('whoever is asked', () => {
   });
 
   test('may do no more than the key with which they consent', async () => {
-    const { api_key } = await keyWith(['runs:read', 'agents:read']);
-    const { url } = await begin(config, { scope: 'runs:read runs:write' });
+    const { api_key } = await story.keyWith(['runs:read', 'agents:read']);
+    const { url } = await begin(story.config, { scope: 'runs:read runs:write' });
     const browser = openBrowser();
     const page = await openConsent(browser, url);
     const { response, text } = await decide(browser, page, { api_key, decision: 'allow' });
     expect(response.status).toBe(422);
     expect(text).toContain('it lacks runs:write.');
     // Another key may.
-    const allowed = await decide(browser, page, { api_key: user.api_key, decision: 'allow' });
+    const allowed = await decide(browser, page, { api_key: story.user.api_key, decision: 'allow' });
     expect(allowed.response.status).toBe(303);
   });
 
   test('answers in the browser that was asked, and once', async () => {
-    const { url } = await begin(config);
+    const { url } = await begin(story.config);
     const browser = openBrowser();
     const page = await openConsent(browser, url);
-    const fields = { api_key: user.api_key, decision: 'allow' };
+    const fields = { api_key: story.user.api_key, decision: 'allow' };
     expect((await decide(openBrowser(), page, fields)).response.status).toBe(404);
     const back = locationOf((await decide(browser, page, fields)).response, page);
     expect(locationOf((await browser.go(back)).response, back).searchParams.get('code')).toMatch(/^os_oac_/);
@@ -202,26 +183,28 @@ describe('whoever is asked', () => {
   });
 
   test('may be at another process by the time of the answer', async () => {
-    const { url, checks } = await begin(config);
+    const { url, checks } = await begin(story.config);
     const browser = openBrowser();
-    const elsewhere = (at: URL) => new URL(at.pathname + at.search, apis[1].url);
+    const elsewhere = (at: URL) => new URL(at.pathname + at.search, story.apis[1].url);
     const page = elsewhere(await openConsent(browser, url));
-    const answered = await decide(browser, page, { api_key: user.api_key, decision: 'allow' });
+    const answered = await decide(browser, page, { api_key: story.user.api_key, decision: 'allow' });
     const back = elsewhere(locationOf(answered.response, page));
     const answer = locationOf((await browser.go(back)).response, back);
-    expect((await openid.authorizationCodeGrant(config, answer, checks)).access_token).toMatch(/^os_oat_/);
+    expect((await openid.authorizationCodeGrant(story.config, answer, checks)).access_token).toMatch(/^os_oat_/);
   });
 
   test('with a test key lets the client make tests', async () => {
     const { body } = await send(
-      apis[0].url,
+      story.apis[0].url,
       'POST',
       '/v1/api-keys',
-      { 'x-api-key': user.api_key, 'content-type': 'application/json' },
+      { 'x-api-key': story.user.api_key, 'content-type': 'application/json' },
       JSON.stringify({ name: 'Test', scopes: ['*'], mode: 'test' }),
     );
-    const { access_token } = await letIn(config, body.api_key, { scope: 'runs:read runs:write' });
-    const run = await createUser(apis[0].url, access_token, '', '').startRun({ task: 'Compare three note apps.' });
+    const { access_token } = await letIn(story.config, body.api_key, { scope: 'runs:read runs:write' });
+    const run = await createUser(story.apis[0].url, access_token, '', '').startRun({
+      task: 'Compare three note apps.',
+    });
     expect((await run.until('completed')).warnings).toEqual([expect.stringContaining('This is a test')]);
   });
 });
@@ -238,7 +221,7 @@ describe('a client asks', () => {
     ['for a token at once', { response_type: 'token' }, 'unsupported_response_type'],
     ['without anybody to be asked', { prompt: 'none' }, 'interaction_required'],
   ])('%s, and hears that it cannot', async (_, more, error) => {
-    const { url } = await begin(config, more);
+    const { url } = await begin(story.config, more);
     for (const [name, value] of Object.entries(more)) if (!value) url.searchParams.delete(name);
     const { response, text } = await openBrowser().go(url);
     expect(response.status, text).toBe(303);
@@ -252,7 +235,7 @@ describe('a client asks', () => {
     ['for an address that is not registered', { redirect_uri: 'https://evil.example/callback' }],
     ['for an address with something more', { redirect_uri: `${callback}/../evil` }],
   ])('%s, and nothing is sent there', async (_, more) => {
-    const { response, text } = await openBrowser().go((await begin(config, more)).url);
+    const { response, text } = await openBrowser().go((await begin(story.config, more)).url);
     expect(response.status).toBe(400);
     expect(response.headers.get('location')).toBeNull();
     expect(text).toContain('This did not work');
@@ -260,31 +243,31 @@ describe('a client asks', () => {
   });
 
   test('with its secret, when it is confidential, and not with another', async () => {
-    const confidential = await registerClient(apis[0].url, developer);
+    const confidential = await registerClient(story.apis[0].url, story.developer);
     expect(confidential.client_secret).toMatch(/^os_cs_[0-9A-Za-z]{49}$/);
-    const own = await discover(apis[0].url, confidential);
-    expect((await letIn(own, user.api_key)).refresh_token).toMatch(/^os_ort_/);
-    const wrong = await discover(apis[0].url, { ...confidential, client_secret: 'os_cs_wrong' });
-    await expect(letIn(wrong, user.api_key)).rejects.toMatchObject({ status: 401 });
-    const none = await discover(apis[0].url, { ...confidential, client_secret: null });
-    await expect(letIn(none, user.api_key)).rejects.toMatchObject({ status: 401 });
+    const own = await discover(story.apis[0].url, confidential);
+    expect((await letIn(own, story.user.api_key)).refresh_token).toMatch(/^os_ort_/);
+    const wrong = await discover(story.apis[0].url, { ...confidential, client_secret: 'os_cs_wrong' });
+    await expect(letIn(wrong, story.user.api_key)).rejects.toMatchObject({ status: 401 });
+    const none = await discover(story.apis[0].url, { ...confidential, client_secret: null });
+    await expect(letIn(none, story.user.api_key)).rejects.toMatchObject({ status: 401 });
   });
 
   test.skipIf(!hasAuthlib).each(['confidential', 'public'])('may be one of Authlib, %s', async (type) => {
-    const { client_id, client_secret } = await registerClient(apis[0].url, developer, { type });
+    const { client_id, client_secret } = await registerClient(story.apis[0].url, story.developer, { type });
     const script = path.join(import.meta.dirname, '../harness/oauth_client.py');
-    const args = [script, apis[0].url, client_id, client_secret ?? '', user.api_key];
+    const args = [script, story.apis[0].url, client_id, client_secret ?? '', story.user.api_key];
     const { stdout } = await promisify(execFile)('python3', args, { timeout: 60_000 });
     expect(JSON.parse(stdout)).toEqual({ runs: 200, forbidden: 403, refreshed: 403, error: 'invalid_grant' });
   });
 
   test('as an app on a device, on any port of it, or by a scheme of its own', async () => {
     const redirect_uris = ['http://127.0.0.1/callback', 'com.example.app:/callback'];
-    const app = await registerClient(apis[0].url, developer, { type: 'public', redirect_uris });
-    const own = await discover(apis[0].url, app);
+    const app = await registerClient(story.apis[0].url, story.developer, { type: 'public', redirect_uris });
+    const own = await discover(story.apis[0].url, app);
     for (const redirect_uri of ['http://127.0.0.1:49152/callback', redirect_uris[1]!]) {
       const { url } = await begin(own, { redirect_uri });
-      const answer = await consent(url, user.api_key);
+      const answer = await consent(url, story.user.api_key);
       expect(answer.href.startsWith(redirect_uri)).toBe(true);
       expect(answer.searchParams.get('code')).toMatch(/^os_oac_/);
     }

@@ -31,9 +31,12 @@ export async function startLaterRelease(url: string) {
   };
 }
 
+/** The members of these are a user's own, and texts: no release adds to them. */
+const maps = new Set(['metadata', 'texts', 'headers', 'route_map', 'route_descriptions', 'switch_cases']);
+
 function withMore(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withMore);
   if (typeof value !== 'object' || value === null) return value;
-  const members = Object.entries(value).map(([name, member]) => [name, withMore(member)]);
+  const members = Object.entries(value).map(([name, member]) => [name, maps.has(name) ? member : withMore(member)]);
   return { ...Object.fromEntries(members), added_later: { by: 'a later release' } };
 }

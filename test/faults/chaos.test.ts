@@ -20,7 +20,15 @@ describe('every request is answered within 3 s', () => {
     status: 200,
     app_ms: 4,
   };
-  const fault = { began: 99_000, ended: 103_000, lasts: 4_000, open_calls: 0, open_tools: 0, open_deliveries: 0 };
+  const fault = {
+    began: 99_000,
+    ended: 103_000,
+    lasts: 4_000,
+    open_calls: 0,
+    open_tools: 0,
+    open_embeddings: 0,
+    open_deliveries: 0,
+  };
   const frozen: Fallen = { ...fault, kind: 'freeze', target: 'api1' };
   const slow: Fallen = { ...fault, kind: 'slow', from: 'api1', to: 'postgres' };
   const hung = { status: undefined, app_ms: undefined, ended: 108_000, outcome: 'unknown' as const };

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -13,6 +13,7 @@ import { useStory } from '../harness/story.ts';
 
 describe.skipIf(!present.bubblewrap)('a worker killed in the middle of code', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'orchflow-code-crash-'));
+  chmodSync(folder, 0o711);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   const story = useStory(
     { SANDBOX_DRIVER: 'bubblewrap', SANDBOX_DIR: path.join(folder, 'sandbox') },

@@ -1,8 +1,13 @@
+import { execFile } from 'node:child_process';
+import path from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { sql } from 'kysely';
 import { startFakeEmbeddings, type FakeEmbeddings } from '../fakes/embeddings.ts';
+import { startFakeModel } from '../fakes/model.ts';
+import { registerAgent, runAgent } from '../harness/agent.ts';
 import { knowledgeOf, type KnowledgeClient } from '../harness/knowledge.ts';
-import { startOrchflow, until, type Orchflow } from '../harness/orchflow.ts';
+import { startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
 import { killProcesses, startWorkerProcess } from '../harness/processes.ts';
 import { replayHistories } from '../harness/replay.ts';
 import { untilBlocked } from '../harness/rows.ts';
@@ -11,12 +16,13 @@ import { untilBlocked } from '../harness/rows.ts';
 
 let orchflow: Orchflow;
 let models: FakeEmbeddings;
+let user: User;
 let knowledge: KnowledgeClient;
 let knowledge_id: string;
 
 beforeAll(async () => {
   [orchflow, models] = await Promise.all([startOrchflow({ worker: false }), startFakeEmbeddings()]);
-  const user = await orchflow.register();
+  user = await orchflow.register();
   knowledge = knowledgeOf(orchflow.url, user);
   const provider = { provider: 'openai', api_key: 'sk-canary', base_url: models.baseUrl('openai') };
   const { provider_id } = (await user.post('/providers', provider)).body;
@@ -88,4 +94,73 @@ test('accepted while there is no worker, and while it is being read: the next on
   await startWorkerProcess(orchflow.env);
   const document = await knowledge.untilDone(knowledge_id, body.documents[0].document_id);
   expect(document).toMatchObject({ status: 'indexed', chunks_done: document.chunks });
+});
+
+test('killed after a search of an agent was embedded: its query is not paid again', async () => {
+  const model = await startFakeModel();
+  const query = 'How long may a return take?';
+  model.on(({ calls }) =>
+    calls.length === 0 ? { call: [{ name: 'search_knowledge', arguments: { query } }] } : 'Thirty days.',
+  );
+  const worker = await startWorkerProcess(orchflow.env);
+  await knowledge.index(knowledge_id, { content: 'Goods may be returned within thirty days.' });
+  const provider_id = await user.addProvider(model);
+  const agent_id = await registerAgent(user, { provider_id, knowledge: [knowledge_id] });
+  const run = await orchflow.db.transaction().execute(async (lock) => {
+    await sql`lock table tool_calls in share mode`.execute(lock);
+    const begun = await runAgent(user, agent_id);
+    await untilBlocked(orchflow.db, 'what was found is being written');
+    await worker.kill();
+    return begun;
+  });
+  await startWorkerProcess(orchflow.env);
+  await run.until('completed');
+  expect(embedded().filter((text) => text === query)).toHaveLength(1);
+  await model.close();
+});
+
+test('after a restore: an indexing that Temporal has lost is begun anew, one that has ended there is done once more', async () => {
+  const reconcile = async (...args: string[]) => {
+    const script = path.join(import.meta.dirname, '../../src/reconcile.ts');
+    const ended = promisify(execFile)(process.execPath, [script, ...args], { env: orchflow.env });
+    const { stdout } = await ended.catch((failed: { stdout: string }) => failed);
+    return stdout.trimEnd().split('\n');
+  };
+  const worker = await startWorkerProcess(orchflow.env);
+  const [ended] = await knowledge.index(knowledge_id, { content: 'It has ended in Temporal.' });
+  const { client } = orchflow;
+  await client.workflow.getHandle(`${ended!.document_id}/index/1`).result();
+  await worker.kill();
+  await orchflow.db
+    .updateTable('documents')
+    .set({ status: 'pending' })
+    .where('document_id', '=', ended!.document_id)
+    .execute();
+  const { body } = await knowledge.upload(knowledge_id, [{ content: 'It is lost in Temporal.' }]);
+  const lost = body.documents[0].document_id as string;
+  const handle = client.workflow.getHandle(`${lost}/index/1`);
+  const isKnown = () =>
+    handle.describe().then(
+      () => true,
+      () => false,
+    );
+  await until(isKnown, 'Temporal has it');
+  const workflowExecution = { workflowId: handle.workflowId };
+  await client.workflowService.deleteWorkflowExecution({ namespace: client.options.namespace, workflowExecution });
+  await until(async () => !(await isKnown()), 'Temporal has lost it');
+
+  const lines = await reconcile();
+  expect(lines).toContain(
+    `${ended!.document_id}  PostgreSQL waits for its indexing; it has ended in Temporal. To do: index it once more.`,
+  );
+  expect(lines).toContain(
+    `${lost}  PostgreSQL waits for its indexing; Temporal does not know it. To do: begin it anew in Temporal.`,
+  );
+  expect(lines.at(-1)).toBe('0 runs and 2 documents compared, 2 differ. Say it again with --mend, and it is done.');
+  expect((await reconcile('--mend')).at(-1)).toBe('0 runs and 2 documents compared, 2 differ; mended: 2.');
+  await startWorkerProcess(orchflow.env);
+  for (const document_id of [ended!.document_id, lost]) {
+    expect(await knowledge.untilDone(knowledge_id, document_id)).toMatchObject({ status: 'indexed' });
+  }
+  expect(await reconcile()).toEqual(['0 runs compared, 0 differ.']);
 });

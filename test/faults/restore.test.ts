@@ -26,7 +26,14 @@ const toldOf = (name: string, event: string) =>
   story.webhook.requests.filter(({ payload }) => payload.run_id === story.ids.get(name) && payload.event === event)
     .length;
 const handleOf = (name: string) => story.restorable.orchflow.client.workflow.getHandle(story.ids.get(name)!);
+const release = (name: string) => story.user.post(`/runs/${story.ids.get(name)}/release`, {});
 const statusOf = async (name: string) => (await handleOf(name).describe()).status.name;
+
+/** The executions that have written the run, by their ids. */
+async function writersOf(name: string): Promise<string[]> {
+  const runs = story.restorable.orchflow.db.selectFrom('runs').select('writers');
+  return (await runs.where('run_id', '=', story.ids.get(name)!).executeTakeFirstOrThrow()).writers;
+}
 
 /** At the same gates as before, on both sides. */
 async function untilWaitingAsAtLast(): Promise<void> {
@@ -107,6 +114,13 @@ test('Temporal is the older one: it is told again what it has lost, and nothing 
   expect(await restorable.reconcile()).toMatchObject({ code: 0, lines: ['12 runs compared, 0 differ.'] });
 
   story.user = await restorable.start();
+  const isFollowed = async () => (await writersOf('begun')).at(-1) === (await handleOf('begun').describe()).runId;
+  await until(isFollowed, 'the run that is held has begun anew');
+  expect(await named(story, 'begun').get()).toMatchObject({
+    status: 'waiting_human',
+    waiting_tasks: expect.arrayContaining(['T2']),
+  });
+  await release('begun');
   // Before it may continue as new: what it writes stands all the same.
   await named(story, 'reminded').complete('T1', { output: 'Ten euros.' });
   await named(story, 'reminded').until('completed');
@@ -147,6 +161,7 @@ test('Temporal is the older one, and workers were not stopped: runs end all the 
   story.held.clear();
   story.user = await restorable.start();
   expect(await restorable.reconcile('--mend')).toMatchObject({ code: 0, stderr: '' });
+  await release('begun');
   await untilWaitingAsAtLast();
   await answerAtLast();
   for (const name of ['answered', 'calling', 'begun-calling']) await named(story, name).until('completed');

@@ -11,6 +11,7 @@ import { scriptRun } from './script.ts';
  * Runs of which there are two backups, of both sides each: `early`, and `late`, when they have gone on. `answered`, `finished`,
  * `purged` and `cancelled` waited for a person at first, and so did `untouched`, which does so still; `reminded` has continued as
  * new meanwhile. `calling` and `answered` are in a call at last, `approved` was sent back, `steered` has a task done again.
+ * `begun` is held at last.
  * `steps` and `retried` are orchestrations. Those that are `begun…` came after the first backup.
  */
 export type RestoreStory = {
@@ -210,5 +211,6 @@ async function goOn(story: RestoreStory): Promise<void> {
   const run = (name: string) => db.selectFrom('runs').select('writers').where('run_id', '=', ids.get(name)!);
   const hasContinued = async () => (await run('reminded').executeTakeFirstOrThrow()).writers.length > 1;
   await until(hasContinued, 'it continues as new');
+  expect((await user.post(`/runs/${ids.get('begun')}/hold`, {})).status).toBe(200);
   await until(async () => !(await run('purged').executeTakeFirst()), 'nothing is left of the purged run');
 }

@@ -47,6 +47,7 @@ const tables: Record<
   knowledge_bases: true,
   documents: true,
   chunks: true,
+  knowledge_usage: true,
   bundles: true,
   code_runs: true,
   code_files: true,

@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, chmodSync, constants, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { runProcess } from '../../src/sandbox/spawn.ts';
@@ -36,6 +36,8 @@ function isProgram(file: string): boolean {
 /** Opens a sandbox as a worker does, which tries it first. `root` is its folder. Throws when it is not sound. */
 export async function openSandbox(SANDBOX_DRIVER: Driver, more: { SANDBOX_HOSTS?: string[]; PORT?: number } = {}) {
   const root = mkdtempSync(path.join(tmpdir(), 'orchflow-sandbox-test-'));
+  // Who runs jobs goes through it.
+  chmodSync(root, 0o711);
   const found = await findSandbox({
     SANDBOX_DRIVER,
     SANDBOX_DIR: path.join(root, 'sandbox'),

@@ -152,6 +152,12 @@ describe('what cannot be read ends as failed, with the reason', () => {
     ],
     ['a PDF that unpacks to 640 MiB', 'bomb.pdf', pdfBomb, /needs more memory/],
     ['a DOCX that is no archive', 'none.docx', () => 'PK', /no Word document/],
+    [
+      'a DOCX with an entity that there is not',
+      'entity.docx',
+      () => docxOf('<w:p><w:r><w:t>&x;</w:t></w:r></w:p>'),
+      /^It is no Word document that can be read: entity not found:&x;$/,
+    ],
     ['a DOCX without a document', 'other.docx', () => zipOf([{ name: 'a.txt', content: 'x' }]), /no Word document/],
     [
       'a ZIP bomb',

@@ -8,11 +8,14 @@ import { useStory } from '../harness/story.ts';
 
 const story = useStory({}, { worker: false });
 
-/** What a client has that keeps to `offset`. */
+/** What a client has that keeps to `offset`. Fails when something is missing before a token. */
 function textOf(events: StreamedEvent[]): string {
   return events
     .filter(({ event }) => event === 'token')
-    .reduce((text, { data }) => text.slice(0, data.offset) + data.text, '');
+    .reduce((text, { data }) => {
+      expect(data.offset).toBeLessThanOrEqual(text.length);
+      return text.slice(0, data.offset) + data.text;
+    }, '');
 }
 
 /** A model that says the first half, and the rest only when it is asked again. */
@@ -72,7 +75,9 @@ test('the API: the same request with the same key finds the run at another one, 
   await expect(broken).rejects.toThrow();
   expect(textOf(told)).toBe('Half of ');
   const { run_id } = told[0]!.data;
-  const stack = createStack(story.orchflow.url, story.user);
+  // It has not heard the first half.
+  const late = await startApiProcess({ ...story.orchflow.env, PORT: '0' });
+  const stack = createStack(late.url, story.user);
   let again: { events: StreamedEvent[] } | undefined;
   await until(async () => {
     // Its lock is free again when it is over.

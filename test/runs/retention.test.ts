@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest';
 import { sql } from 'kysely';
+import { startFakeEmbeddings } from '../fakes/embeddings.ts';
+import { startFakeWebhook } from '../fakes/webhook.ts';
+import { knowledgeOf } from '../harness/knowledge.ts';
 import { startOrchflow, until } from '../harness/orchflow.ts';
 import { tablesWith } from '../harness/rows.ts';
 import { useStory } from '../harness/story.ts';
@@ -39,4 +42,39 @@ test('runs that ended longer ago are purged; those that ended later, or have not
   expect(await young.get()).toMatchObject({ status: 'completed', final_output: 'The final output.' });
   expect(await waiting.get()).toMatchObject({ status: 'waiting_human' });
   await waiting.cancel();
+});
+
+test('what is of no run goes by its age, and what a base has used stays as it was counted', async () => {
+  const { orchflow, user } = story;
+  const { db } = orchflow;
+  const [models, endpoint] = await Promise.all([startFakeEmbeddings(), startFakeWebhook()]);
+  const provider = { provider: 'openai', api_key: 'sk-canary', base_url: models.baseUrl('openai') };
+  const { provider_id } = (await user.post('/providers', provider)).body;
+  await user.post('/webhooks/subscriptions', { url: endpoint.url, events: ['knowledge.indexed'] });
+  const knowledge = knowledgeOf(orchflow.url, user);
+  const knowledge_id = await knowledge.create({ embedding: { provider_id } });
+  const usage = async () => (await knowledge.call('GET', `/${knowledge_id}`)).body.usage;
+  expect(await usage()).toEqual({ llm_calls: 0, input_tokens: 0, cost_usd: 0 });
+  await knowledge.index(knowledge_id, { content: 'Goods may be returned within thirty days.' });
+  await knowledge.search(knowledge_id, 'returns');
+  await until(() => endpoint.requests.length === 1, 'its subscriber hears of it');
+  // Each call of the fake is of 7 tokens, and a million of them is 0.02 USD.
+  const used = { llm_calls: 2, input_tokens: 14, cost_usd: 0.000_000_28 };
+  expect(await usage()).toEqual(used);
+
+  const ofNoRun = async () => [
+    ...(await db.selectFrom('llm_calls').select('call_id as id').where('run_id', 'is', null).execute()),
+    ...(await db.selectFrom('webhook_deliveries').select('delivery_id as id').where('run_id', 'is', null).execute()),
+  ];
+  expect(await ofNoRun()).toHaveLength(3);
+  const keepHouse = () => startOrchflow({ environment: { ...orchflow.env, RUN_RETENTION_DAYS: '30' }, worker: false });
+  const [old] = await ofNoRun();
+  const before = sql<string>`now() - interval '31 days'`;
+  await db.updateTable('llm_calls').set({ created_at: before }).where('call_id', '=', old!.id).execute();
+  await db.updateTable('webhook_deliveries').set({ created_at: before }).where('run_id', 'is', null).execute();
+  const another = await keepHouse();
+  await until(async () => (await ofNoRun()).length === 1, 'what is old is gone, and the rest is there');
+  await another.stop();
+  expect(await usage()).toEqual(used);
+  await Promise.all([models.close(), endpoint.close()]);
 });

@@ -42,7 +42,6 @@ const hostile: [what: string, archive: () => Uint8Array, message: RegExp][] = [
   ['an absolute name', () => zipOf([file('/etc/x')]), /no ZIP archive|no name/],
   ['a name of Windows', () => zipOf([file('C:\\x')]), /no ZIP archive|no name/],
   ['a dot for a folder', () => zipOf([file('a/./b')]), /no name/],
-  ['a line break', () => zipOf([file('a\nb')]), /no name/],
   ['a long name', () => zipOf([file('a/'.repeat(30) + 'b')]), /no name/],
   ['a link', () => zipOf([file('link', { content: '/etc/passwd', mode: 0o120777 })]), /"link" is a link/],
   ['a device', () => zipOf([file('tty', { mode: 0o020666 })]), /is a device/],

@@ -113,11 +113,13 @@ def ask(path):
     try: return json.load(urllib.request.urlopen(request))
     except urllib.error.HTTPError as error: return error.code
 own = ask("/api/v1/runs/" + os.environ["ORCHAGENT_ROOT_RUN_ID"])
-print(json.dumps({"run_id": own["run_id"], "providers": ask("/api/v1/providers"), "keys": ask("/api/v1/keys"), "key": os.environ["ORCHAGENT_SERVICE_KEY"]}))`,
+print(json.dumps({"run_id": own["run_id"], "providers": ask("/api/v1/providers"), "keys": ask("/api/v1/keys"), "yek": os.environ["ORCHAGENT_SERVICE_KEY"][::-1]}))`,
     });
     const keys = (await story.user.get('/keys')).body;
     const run = await start(agent_id);
-    const { key, ...seen } = JSON.parse((await run.until('completed')).final_output!);
+    // Backwards, since no answer may have a key that is found in it.
+    const { yek, ...seen } = JSON.parse((await run.until('completed')).final_output!);
+    const key = [...yek].toReversed().join('');
     expect(seen).toEqual({ run_id: run.run_id, providers: 403, keys: 403 });
     const after = await fetch(`${story.orchflow.url}/api/v1/runs/${run.run_id}`, { headers: { 'x-api-key': key } });
     expect(after.status).toBe(401);
@@ -160,7 +162,7 @@ print(len(text))`,
     const run = await runAgent(user, body.agent_id, { attachments: [file.body.file_id] });
     await run.until('completed');
     const { body: attempts } = await user.get(`/runs/${run.run_id}/tasks/T1/attempts`);
-    const results = attempts.attempts[0].tool_calls;
+    const results = attempts.attempts[0].calls.flatMap((call: any) => call.tool_calls);
     expect(results).toMatchObject([
       { tool: 'run_code', is_error: false },
       { tool: 'run_code', is_error: true },
@@ -210,7 +212,7 @@ describe('without a sandbox', () => {
     const run = await runAgent(user, body.agent_id);
     expect(await run.until('completed')).toMatchObject({ final_output: 'Then not.' });
     const { body: attempts } = await user.get(`/runs/${run.run_id}/tasks/T1/attempts`);
-    expect(attempts.attempts[0].tool_calls).toMatchObject([
+    expect(attempts.attempts[0].calls.flatMap((call: any) => call.tool_calls)).toMatchObject([
       { is_error: true, result: 'This server runs no code: none of its workers has a sandbox.' },
     ]);
   });

@@ -1,5 +1,6 @@
 import type { Db } from '../../../db/index.ts';
 import { findOrchestrationRun, findStepResult, type StepResult } from '../../../db/orchestration-run-views.ts';
+import { findDefinition } from '../../../db/orchestrations.ts';
 import type { StoredEvent } from '../../../db/run-events.ts';
 import { asksModel, type Definition, type Step } from '../../../workflows/contract/definition.ts';
 import { humanInput, responseOf, sharedState, stepHistory, wireStatus } from './run-view.ts';
@@ -11,24 +12,39 @@ import { humanInput, responseOf, sharedState, stepHistory, wireStatus } from './
 
 type WireEvent = { type: string; [field: string]: unknown };
 
-export type FollowedRun = { account_id: string; run_id: string; orchestration_id: string; definition: Definition };
+export type FollowedRun = { account_id: string; run_id: string; orchestration_id: string; definition_hash: string };
 
-type Following = ReturnType<typeof createFollowing>;
+export type Following = Awaited<ReturnType<typeof follow>>;
 
-/** What it takes to make sense of the events of a run, from one to the next. */
-export function createFollowing(db: Db, run: FollowedRun) {
+/** What it takes to make sense of the events of a run, from one to the next. The definition, which may be long, is not held. */
+export async function follow(db: Db, run: FollowedRun) {
+  const { name, steps } = await findDefinition(db, run.definition_hash);
   return {
     db,
     run,
-    steps: new Map(run.definition.steps.map((step) => [step.id, step])),
+    name,
+    steps: new Map(steps.map((step) => [step.id, outlineOf(step)])),
     /** By task. They are seen when their step has completed. */
     decisions: new Map<unknown, WireEvent>(),
   };
 }
 
+type Outline = ReturnType<typeof outlineOf>;
+
+function outlineOf(step: Step) {
+  const { id, name, type } = step;
+  const merged = step.type === 'merge' && { input_count: step.input_keys.length, strategy: step.merge_strategy };
+  return { id, name, type, merged };
+}
+
+async function definedBy({ db, run }: Following, step_id: string): Promise<Step> {
+  const { steps }: Definition = await findDefinition(db, run.definition_hash);
+  return steps.find(({ id }) => id === step_id)!;
+}
+
 /** What clients see of a stored event: one event, several or none. */
 export async function eventToWire(following: Following, { type, data }: StoredEvent): Promise<WireEvent[]> {
-  const { run, steps } = following;
+  const { run, name, steps } = following;
   // An execution has the id of its step, and a number after the first one.
   const step = steps.get((data.task_id as string | undefined)?.split('.')[0] ?? '');
   const at = { step_id: step?.id, orch_step_id: step?.id, step_name: step?.name, task_id: data.task_id };
@@ -39,7 +55,7 @@ export async function eventToWire(following: Following, { type, data }: StoredEv
           type: 'orchestration_start',
           run_id: run.run_id,
           orchestration_id: run.orchestration_id,
-          orchestration_name: run.definition.name,
+          orchestration_name: name,
         },
       ];
     case 'task.started':
@@ -67,7 +83,7 @@ export async function eventToWire(following: Following, { type, data }: StoredEv
     case 'step.evaluator_decision':
     case 'step.if_else_decision':
     case 'step.switch_decision':
-      return step ? stepDecided(following, step, at, data) : [];
+      return step ? stepDecided(following, await definedBy(following, step.id), at, data) : [];
     case 'gate.opened':
     case 'gate.answered':
       return humanInputRequired(following);
@@ -100,7 +116,7 @@ function resultOf(
   return findStepResult(db, run.run_id, task_id as string, output_id as string | null);
 }
 
-function stepCompleted({ decisions }: Following, step: Step, at: object, done: StepResult | undefined): WireEvent[] {
+function stepCompleted({ decisions }: Following, step: Outline, at: object, done: StepResult | undefined): WireEvent[] {
   const output = done?.output ?? null;
   const decision = decisions.get(done?.task_id);
   decisions.delete(done?.task_id);
@@ -164,8 +180,8 @@ async function runEnded({ db, run }: Following, error?: WireEvent): Promise<Wire
 }
 
 /** What a step of this type shows of itself before it is complete. */
-function ownEvents(step: Step, at: object, output: unknown): WireEvent[] {
-  switch (step.type) {
+function ownEvents({ type, merged }: Outline, at: object, output: unknown): WireEvent[] {
+  switch (type) {
     case 'agent':
       return [{ type: 'final', response: output, ...at, intent: 'agent', data: null, tool_name: null }];
     case 'llm':
@@ -174,7 +190,7 @@ function ownEvents(step: Step, at: object, output: unknown): WireEvent[] {
     case 'print':
       return [{ type: 'final', response: output, ...at }];
     case 'merge':
-      return [{ type: 'merge_complete', ...at, input_count: step.input_keys.length, strategy: step.merge_strategy }];
+      return [{ type: 'merge_complete', ...at, ...merged }];
     case 'transform':
       return [
         {

@@ -1,19 +1,16 @@
 import type { Delta } from '../../../db/live.ts';
-import type { Db } from '../../../db/index.ts';
 import type { RunStreamItem } from '../../runs/events.ts';
 import type { ServerSentEvent } from '../../http/sse.ts';
-import { createFollowing, eventToWire, type FollowedRun } from './event-view.ts';
+import { eventToWire, type Following } from './event-view.ts';
 
 /**
  * The events of a run as clients of orchestrations know them, from its start or from an answer, until it ends or waits
  * for a person; `done` comes last. The run itself goes on, whoever reads.
  */
 export async function* orchestrationEventsToWire(
-  { db }: { db: Db },
-  run: FollowedRun,
+  following: Following,
   items: AsyncIterable<RunStreamItem>,
 ): AsyncGenerator<ServerSentEvent | null> {
-  const following = createFollowing(db, run);
   /** Texts may be here before the event that their step has begun. */
   const begun = new Set<unknown>();
   const early: Delta[] = [];

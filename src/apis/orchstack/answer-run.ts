@@ -16,12 +16,15 @@ import { runToEvents } from './stream.ts';
 
 /** What a run that was just started is answered with: what it has come to, or, as events, what happens in it. */
 
-const answered = json(runAnswerSchema, 'The run has ended, or waits for a person; or, as events, what happens in it');
+const answered = json(
+  runAnswerSchema,
+  'The run has ended, or waits for a person; or goes on after a wait of more than three seconds; or, as events, what happens in it',
+);
 const events = { 'text/event-stream': { schema: z.string() } };
 
 export const runAnswers = {
   200: { ...answered, content: { ...answered.content, ...events } },
-  202: json(runAnswerSchema, 'The run goes on; read it under its id'),
+  202: json(runAnswerSchema, 'The run goes on, after a wait of three seconds or less; read it under its id'),
 };
 
 /** How a client wants its answer. Comes before the run is started, since it refuses what would be one open answer too many. */

@@ -31,11 +31,13 @@ export async function* runToEvents(
   if (!begun) return;
   // Texts of steps are not the output.
   const [said, steps] = ofSteps ? [undefined, followSteps()] : [followText(), undefined];
+  const joins = followEnds();
   if (hasResult(begun) || beginsAfter(begun, most_ms)) return yield* ending(begun, said);
   for await (const item of runEvents.follow(run_id, 0, AbortSignal.any([signal, late]))) {
     if ('ended' in item) break;
     if ('idle' in item) yield null;
     else if ('delta' in item) {
+      if (!joins(item.delta)) continue;
       said?.hear(item.delta);
       if (!steps) yield tokenOf(run_id, item.delta);
       else if (steps.hasBegun(item.delta)) yield tokenOfStep(run_id, item.delta);
@@ -60,22 +62,34 @@ function* ending(run: RunResult, said: ReturnType<typeof followText> | undefined
   yield named('result', resultOf(run));
 }
 
-/** What a reader has of the answer by now: null where something is missing in it. */
+/**
+ * Whether a piece goes on from what a reader has of this text. Who joins in the middle, at a process that has not heard its beginning,
+ * could make nothing of it.
+ */
+function followEnds(): (delta: Delta) => boolean {
+  const ends = new Map<string | null, number>();
+  return ({ task_id, offset, text }) => {
+    const isNext = offset <= (ends.get(task_id) ?? 0);
+    if (isNext) ends.set(task_id, offset + text.length);
+    return isNext;
+  };
+}
+
+/** What a reader has of the answer by now. */
 function followText() {
   let attempt = 1;
-  let heard: string | null = '';
+  let heard = '';
   return {
     hear(delta: Delta): void {
       attempt = delta.attempt;
-      if (delta.offset === 0) heard = delta.text;
-      else heard = heard?.length === delta.offset ? heard + delta.text : null;
+      heard = heard.slice(0, delta.offset) + delta.text;
     },
     /**
      * The token that makes it the output: its end, which may be on its way yet when the run is seen to have ended, or all of it, where
      * some was lost, or was not what stands. Undefined when there is nothing to add.
      */
     restOf(output: string): Omit<Delta, 'task_id'> | undefined {
-      const offset = heard !== null && output.startsWith(heard) ? heard.length : 0;
+      const offset = output.startsWith(heard) ? heard.length : 0;
       const text = output.slice(offset);
       return text === '' ? undefined : { attempt, offset, text };
     },

@@ -16,11 +16,18 @@ export async function readDocx(bytes: Uint8Array): Promise<Section[]> {
   const { value } = await mammoth
     .convertToHtml({ buffer }, { convertImage: noPicture, externalFileAccess: false })
     .catch((error: unknown) => {
-      throw new Unreadable(
-        `It is no Word document that can be read: ${String((error as Error).message).slice(0, 200)}`,
-      );
+      throw new Unreadable(`It is no Word document that can be read: ${reasonOf(error)}`);
     });
   return [{ page: null, text: toMarkdown(value), form: 'markdown' }];
+}
+
+/** What a parser says of it, in one line: without its own name, and without places in a file that nobody sees. */
+function reasonOf(error: unknown): string {
+  if (error instanceof RangeError) return 'it is nested too deep.';
+  // It takes for granted what every document has.
+  if (error instanceof TypeError) return 'it lacks what a document has.';
+  const [line = ''] = String((error as Error).message).split('\n');
+  return line.replace(/^error: \[xmldom \w+\]\s*/, '').slice(0, 200);
 }
 
 /** All of it is unpacked once, piece by piece, before anybody unpacks it into memory: what an archive says of its size may be a lie. */

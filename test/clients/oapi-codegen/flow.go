@@ -56,7 +56,9 @@ func readRun(client *api.ClientWithResponses, run_id string) *api.Run {
 }
 
 func answerGate(client *api.ClientWithResponses) string {
-	goal := api.CreateRun{Task: "Compare three note apps.", AskMeAbout: &[]string{"the budget"}}
+	var budget api.CreateRun_AskMeAbout_Item
+	expect(budget.FromCreateRunAskMeAbout0("the budget") == nil, "a question as a text", budget)
+	goal := api.CreateRun{Task: "Compare three note apps.", AskMeAbout: &[]api.CreateRun_AskMeAbout_Item{budget}}
 	run_id := must(client.CreateRunWithResponse(ctx, nil, goal)).JSON201.RunId
 	run := readRun(client, run_id)
 	for len(run.WaitingTasks) == 0 {

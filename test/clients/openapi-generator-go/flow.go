@@ -63,7 +63,7 @@ func readRun(ctx context.Context, client *orchflow.APIClient, runId string) *orc
 }
 
 func answerGate(ctx context.Context, client *orchflow.APIClient) string {
-	goal := orchflow.CreateRun{Task: "Compare three note apps.", AskMeAbout: []string{"the budget"}}
+	goal := orchflow.CreateRun{Task: "Compare three note apps.", AskMeAbout: []orchflow.CreateRunAskMeAboutInner{{String: p("the budget")}}}
 	runId := must(client.RunsAPI.CreateRun(ctx).CreateRun(goal).Execute()).RunId
 	run := readRun(ctx, client, runId)
 	for len(run.WaitingTasks) == 0 {

@@ -1,5 +1,4 @@
 import java.math.BigDecimal;
-import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import org.openapitools.client.ApiClient;
@@ -54,7 +53,8 @@ public class Flow {
   }
 
   static String answerGate() throws ApiException {
-    CreateRun goal = new CreateRun().task("Compare three note apps.").askMeAbout(List.of("the budget"));
+    CreateRun goal = new CreateRun().task("Compare three note apps.");
+    goal.addAskMeAboutItem(new CreateRunAskMeAboutInner("the budget"));
     String runId = runs.createRun(goal, null).getRunId();
     Run run = readRun(runId);
     while (run.getWaitingTasks().isEmpty()) run = readRun(runId);
@@ -89,9 +89,14 @@ public class Flow {
     expect(runs.cancelRun(runId, null, null, null).getStatus() == RunCancelled.StatusEnum.CANCELLED, runId);
   }
 
+  static RunList listOne(String cursor) throws ApiException {
+    return runs.listRuns(
+        1, cursor, null, null, null, null, null, null, null, null, null, null, null, null, null, null);
+  }
+
   static void pages() throws ApiException {
-    RunList first = runs.listRuns(1, null, null, null, null, null, null, null, null, null, null);
-    RunList second = runs.listRuns(1, first.getNextCursor(), null, null, null, null, null, null, null, null, null);
+    RunList first = listOne(null);
+    RunList second = listOne(first.getNextCursor());
     expect(!second.getHasMore(), second);
     expect(!second.getRuns().get(0).getRunId().equals(first.getRuns().get(0).getRunId()), second);
   }

@@ -17,7 +17,7 @@ def refused(call):
 
 
 def answer_gate(runs, tasks):
-    goal = o.CreateRun(task="Compare three note apps.", ask_me_about=["the budget"])
+    goal = o.CreateRun(task="Compare three note apps.", ask_me_about=[o.CreateRunAskMeAboutInner("the budget")])
     run_id = runs.create_run(goal).run_id
     run = runs.get_run(run_id, wait=30)
     while not run.waiting_tasks:

@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import type { Context } from 'hono';
-import { findDefinition } from '../../../../db/orchestrations.ts';
 import { getAnswerSeq } from '../../../../db/run-events.ts';
 import { isOrchestrationRun } from '../../../../db/orchestration-runs.ts';
 import { getRun } from '../../../../db/runs.ts';
@@ -13,6 +12,7 @@ import { getOrchestration } from '../../../orchestrations/find.ts';
 import { afterWarnings, warningsOfIgnored } from '../ignored.ts';
 import { resumeRun } from '../resume.ts';
 import { startOrchestration } from '../../../orchestrations/start.ts';
+import { follow } from '../event-view.ts';
 import { orchestrationEventsToWire } from '../stream.ts';
 import { waitForAnswer } from '../wait.ts';
 import { remarkShape } from '../../../runs/remark-schema.ts';
@@ -120,11 +120,11 @@ const streamed = {
 async function streamOf(c: Context<AppEnv>, run_id: string, seq: number, ignored: string[]) {
   const { deps, principal } = c.var;
   const { orchestration_id, definition_hash } = await getRun(deps.db, run_id);
-  const definition = await findDefinition(deps.db, definition_hash!);
-  const run = { account_id: principal.account_id, run_id, orchestration_id: orchestration_id!, definition };
+  const ids = { account_id: principal.account_id, run_id, orchestration_id: orchestration_id! };
+  const following = await follow(deps.db, { ...ids, definition_hash: definition_hash! });
   c.header('Run-Id', run_id);
   return sendEvents(c, (signal) => {
-    const events = orchestrationEventsToWire(deps, run, deps.runEvents.follow(run_id, seq, signal));
+    const events = orchestrationEventsToWire(following, deps.runEvents.follow(run_id, seq, signal));
     return afterWarnings(run_id, ignored, events);
   });
 }

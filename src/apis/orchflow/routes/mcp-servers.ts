@@ -48,7 +48,14 @@ mcpServersRouter.openapi(create, async (c) => {
   const { name, url, headers = {}, command, args = [], env = {} } = c.req.valid('json');
   const { db, config, fetch, checkAddress } = c.var.deps;
   requireCallable(checkAddress, [[['url'], url]]);
-  const account_id = c.var.principal.account_id;
+  const { account_id, client_id } = c.var.principal;
+  if (command && client_id) {
+    // Nobody who lets an application change tools thinks of that.
+    throw new HttpError(
+      'NOT_FOR_CLIENTS',
+      'This starts a program on the server. Do it with an API key of the account.',
+    );
+  }
   if (command && !config.MCP_STDIO_ENABLED) {
     throw new InvalidInputError([
       { path: ['command'], detail: 'is not allowed: the operator has not set MCP_STDIO_ENABLED' },

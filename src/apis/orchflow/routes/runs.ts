@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { findRunPlace } from '../../../../db/run-events.ts';
-import { countRuns, listRuns, type RunFilter, type RunPage } from '../../../../db/run-lists.ts';
+import { countRuns, listRuns, type RunFilter } from '../../../../db/run-lists.ts';
 import { findRunView, type RunView } from '../../../../db/run-views.ts';
 import { notFound } from '../../../errors.ts';
 import { id } from '../../../fields.ts';
-import { pageOf, readCursor, readNumberCursor } from '../../../http/cursor.ts';
+import { pageAsked, pageOf, readNumberCursor, readTimeCursor } from '../../../http/cursor.ts';
 import { createRouter, json, links, route, sendJson } from '../../../http/openapi.ts';
 import { runWaitQuery } from '../../../http/query.ts';
 import { readRun } from '../../../http/read-run.ts';
@@ -38,8 +38,8 @@ const list = route({
 runsRouter.openapi(list, async (c) => {
   const { limit, cursor, sort, ...filter } = c.req.valid('query');
   const by = sort.endsWith('cost_usd') ? 'cost_usd' : 'created_at';
-  const after = cursor === undefined ? undefined : placeOf(cursor, by);
-  const page = { limit: limit + 1, sort: by, descending: sort.startsWith('-'), after } as const;
+  const read = by === 'cost_usd' ? readNumberCursor : readTimeCursor;
+  const page = { sort: by, ...pageAsked<string | number>({ limit, cursor, sort }, read) } as const;
   const found = await listRuns(c.var.deps.db, c.var.principal.account_id, filterOf(filter), page);
   const { items: runs, ...rest } = pageOf(
     found,
@@ -49,12 +49,6 @@ runsRouter.openapi(list, async (c) => {
   );
   return c.json({ runs, ...rest }, 200);
 });
-
-function placeOf(cursor: string, sort: RunPage['sort']): RunPage['after'] {
-  if (sort === 'cost_usd') return readNumberCursor(cursor);
-  const { created_at: value, id } = readCursor(cursor);
-  return { value, id };
-}
 
 const count = route({
   method: 'get',

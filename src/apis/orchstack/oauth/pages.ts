@@ -56,6 +56,14 @@ export function consentPage(client: OAuthClient, scopes: string[], redirect_uri:
       <ul>
         ${scopes.map((scope) => html`<li><code>${scope}</code> ${wordsOf[scope as GrantableScope]}</li>`)}
       </ul>
+      ${
+        scopes.some((scope) => scope.endsWith(':write'))
+          ? html`<p>
+              What it makes or changes stays so when you end this: agents, tools, model providers, and where your
+              webhooks go. Look them through then.
+            </p>`
+          : ''
+      }
       <p>
         It is an application that somebody has registered here, and may not be what it says. The answer goes to
         <code>${sourceOf(redirect_uri)}</code>. You end it by <code>DELETE /v1/oauth/grants/{grant_id}</code> (<code
@@ -101,15 +109,15 @@ const wordsOf: Record<GrantableScope, string> = {
   'orchestrations:read': 'to read workflows',
   'orchestrations:write': 'to change workflows',
   'providers:read': 'to read which model providers there are',
-  'providers:write': 'to change model providers',
+  'providers:write': 'to change model providers, and so who is sent what your agents work on',
   'files:read': 'to read files',
   'files:write': 'to add and delete files',
   'knowledge:read': 'to read and search the documents of knowledge bases',
   'knowledge:write': 'to change knowledge bases, and add and delete their documents',
   'tools:read': 'to read which tools there are',
-  'tools:write': 'to change tools, and where they are called',
+  'tools:write': 'to change tools, and so who is sent what your agents call them with',
   'webhooks:read': 'to read who hears of your runs, and what was sent',
-  'webhooks:write': 'to change and delete those who hear of your runs',
+  'webhooks:write': 'to change who hears of your runs, and what is sent of them, also to itself',
   'people:read': 'to read who your people are, and what waits for them',
   'people:write': 'to change and delete people',
   'batch:write': 'to do several things in one request',

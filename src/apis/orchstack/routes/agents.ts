@@ -9,7 +9,7 @@ import {
 } from '../../../agents/agent-schema.ts';
 import { changeAgent, createAgent, getAgent, removeAgent, type AgentRequest } from '../../../agents/registry.ts';
 import { id } from '../../../fields.ts';
-import { pageOf, readCursor, readTextCursor } from '../../../http/cursor.ts';
+import { pageAsked, pageOf, readTextCursor, readTimeCursor } from '../../../http/cursor.ts';
 import { ifMatchHeader, setETag, versionsOfIfMatch } from '../../../http/entity-tags.ts';
 import { pickFields } from '../../../http/fieldset.ts';
 import { body, createRouter, json, links, optionalBody, route } from '../../../http/openapi.ts';
@@ -64,8 +64,8 @@ const list = route({
 agentsRouter.openapi(list, async (c) => {
   const { limit, cursor, sort, fields, ...filter } = c.req.valid('query');
   const by = sort.replace('-', '') as AgentPage['sort'];
-  const after = cursor === undefined ? undefined : placeOf(cursor, by);
-  const page = { limit: limit + 1, sort: by, descending: sort.startsWith('-'), ...(after && { after }) };
+  const read = by === 'name' ? readTextCursor : readTimeCursor;
+  const page = { sort: by, ...pageAsked({ limit, cursor, sort }, read) };
   const found = await listAgentPage(c.var.deps.db, c.var.principal.account_id, filter, page);
   const { items, ...rest } = pageOf(
     found,
@@ -75,12 +75,6 @@ agentsRouter.openapi(list, async (c) => {
   );
   return c.json({ agents: items.map((agent) => pickFields(agent, 'agent_id', fields)), ...rest }, 200);
 });
-
-function placeOf(cursor: string, sort: AgentPage['sort']): AgentPage['after'] {
-  if (sort === 'name') return readTextCursor(cursor);
-  const { created_at: value, id } = readCursor(cursor);
-  return { value, id };
-}
 
 const get = route({
   method: 'get',

@@ -3,7 +3,7 @@ import { listKeyPage } from '../../../../db/api-keys.ts';
 import { createKey, getKey, revokeKey } from '../../../accounts/keys.ts';
 import { keyDeletedSchema } from '../../../accounts/keys-schema.ts';
 import { id } from '../../../fields.ts';
-import { pageOf, readCursor } from '../../../http/cursor.ts';
+import { pageByTime, pageOf } from '../../../http/cursor.ts';
 import { pickFields } from '../../../http/fieldset.ts';
 import { body, createRouter, json, links, route } from '../../../http/openapi.ts';
 import {
@@ -52,11 +52,10 @@ const list = route({
 });
 
 apiKeysRouter.openapi(list, async (c) => {
-  const { limit, cursor, fields, ...filter } = c.req.valid('query');
-  const after = cursor === undefined ? undefined : readCursor(cursor);
+  const { fields, mode, ...asked } = c.req.valid('query');
   const { db } = c.var.deps;
-  const found = await listKeyPage(db, c.var.principal.account_id, { ...filter, limit: limit + 1, after });
-  const { items, ...page } = pageOf(found, limit, ({ key_id }) => key_id);
+  const found = await listKeyPage(db, c.var.principal.account_id, { mode, ...pageByTime(asked) });
+  const { items, ...page } = pageOf(found, asked.limit, ({ key_id }) => key_id);
   return c.json({ api_keys: items.map((key) => pickFields(key, 'key_id', fields)), ...page }, 200);
 });
 

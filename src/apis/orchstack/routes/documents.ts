@@ -4,7 +4,7 @@ import { requireRoomForFile } from '../../../../db/files.ts';
 import { id } from '../../../fields.ts';
 import { discardIncoming, fileTooLarge, maxFileBytes, receiveFile } from '../../../files/incoming.ts';
 import { longestPut_ms } from '../../../files/keep.ts';
-import { pageOf, readCursor } from '../../../http/cursor.ts';
+import { pageByTime, pageOf } from '../../../http/cursor.ts';
 import { besides } from '../../../http/deadline.ts';
 import { idempotencyKeyOf } from '../../../http/idempotency.ts';
 import { pickFields } from '../../../http/fieldset.ts';
@@ -128,8 +128,7 @@ documentsRouter.openapi(list, async (c) => {
   const { knowledge_id } = c.req.valid('param');
   const { limit, cursor, status, sort, fields } = c.req.valid('query');
   await getKnowledgeBase(deps, principal, knowledge_id);
-  const after = cursor === undefined ? undefined : readCursor(cursor);
-  const filter = { limit: limit + 1, after, status, oldestFirst: sort === 'created_at' };
+  const filter = { status, ...pageByTime({ limit, cursor, sort }) };
   const found = await listDocuments(deps.db, principal.account_id, knowledge_id, filter);
   const { items, ...page } = pageOf(found, limit, ({ document_id }) => document_id);
   return c.json({ documents: items.map((one) => pickFields(one, 'document_id', fields)), ...page }, 200);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { listKnowledgeBases, type KnowledgeBaseView } from '../../../../db/knowledge-bases.ts';
 import { id } from '../../../fields.ts';
-import { pageOf, readCursor } from '../../../http/cursor.ts';
+import { pageByTime, pageOf } from '../../../http/cursor.ts';
 import { besides } from '../../../http/deadline.ts';
 import { ifMatchHeader, setETag, versionsOfIfMatch } from '../../../http/entity-tags.ts';
 import { pickFields } from '../../../http/fieldset.ts';
@@ -93,9 +93,8 @@ const list = route({
 
 knowledgeRouter.openapi(list, async (c) => {
   const { limit, cursor, sort, fields, name } = c.req.valid('query');
-  const after = cursor === undefined ? undefined : readCursor(cursor);
-  const page = { limit: limit + 1, after, oldestFirst: sort === 'created_at' };
-  const found = await listKnowledgeBases(c.var.deps.db, c.var.principal.account_id, { name, ...page });
+  const page = { name, ...pageByTime({ limit, cursor, sort }) };
+  const found = await listKnowledgeBases(c.var.deps.db, c.var.principal.account_id, page);
   const { items, ...rest } = pageOf(found, limit, ({ knowledge_id }) => knowledge_id);
   return c.json({ knowledge: items.map((base) => pickFields(toWire(base), 'knowledge_id', fields)), ...rest }, 200);
 });

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { listClients } from '../../../../db/oauth-clients.ts';
 import { getClient, maxClients, registerClient, removeClient } from '../../../accounts/oauth-clients.ts';
 import { id } from '../../../fields.ts';
-import { pageOf, readCursor } from '../../../http/cursor.ts';
+import { pageByTime, pageOf } from '../../../http/cursor.ts';
 import { pickFields } from '../../../http/fieldset.ts';
 import { body, createRouter, json, links, route } from '../../../http/openapi.ts';
 import {
@@ -54,11 +54,10 @@ const list = route({
 });
 
 oauthClientsRouter.openapi(list, async (c) => {
-  const { limit, cursor, fields, ...filter } = c.req.valid('query');
-  const after = cursor === undefined ? undefined : readCursor(cursor);
+  const { fields, type, ...asked } = c.req.valid('query');
   const { db } = c.var.deps;
-  const found = await listClients(db, c.var.principal.account_id, { ...filter, limit: limit + 1, after });
-  const { items, ...page } = pageOf(found, limit, ({ client_id }) => client_id);
+  const found = await listClients(db, c.var.principal.account_id, { type, ...pageByTime(asked) });
+  const { items, ...page } = pageOf(found, asked.limit, ({ client_id }) => client_id);
   return c.json({ clients: items.map((client) => pickFields(client, 'client_id', fields)), ...page }, 200);
 });
 

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { deleteOwnGrant, listGrants } from '../../../../db/oauth-grants.ts';
 import { notFound } from '../../../errors.ts';
 import { id } from '../../../fields.ts';
-import { pageOf, readCursor } from '../../../http/cursor.ts';
+import { pageByTime, pageOf } from '../../../http/cursor.ts';
 import { pickFields } from '../../../http/fieldset.ts';
 import { createRouter, json, links, route } from '../../../http/openapi.ts';
 import { grantDeletedSchema, grantListQuery, grantListSchema } from '../schemas/oauth-grant.ts';
@@ -25,11 +25,10 @@ const list = route({
 });
 
 oauthGrantsRouter.openapi(list, async (c) => {
-  const { limit, cursor, fields, sort } = c.req.valid('query');
-  const after = cursor === undefined ? undefined : readCursor(cursor);
+  const { fields, ...asked } = c.req.valid('query');
   const { db } = c.var.deps;
-  const found = await listGrants(db, c.var.principal.account_id, { sort, limit: limit + 1, after });
-  const { items, ...page } = pageOf(found, limit, ({ grant_id }) => grant_id);
+  const found = await listGrants(db, c.var.principal.account_id, pageByTime(asked));
+  const { items, ...page } = pageOf(found, asked.limit, ({ grant_id }) => grant_id);
   return c.json({ grants: items.map((grant) => pickFields(grant, 'grant_id', fields)), ...page }, 200);
 });
 

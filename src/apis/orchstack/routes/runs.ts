@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { listRunSummaries, type RunFilter, type RunPage } from '../../../../db/run-lists.ts';
+import { listRunSummaries, type RunFilter } from '../../../../db/run-lists.ts';
 import { findRunPlace } from '../../../../db/run-events.ts';
 import { findRunResult, type RunResult } from '../../../../db/run-results.ts';
 import { findTrace } from '../../../../db/run-traces.ts';
@@ -7,7 +7,7 @@ import { hasEnded } from '../../../../workflows/contract/states.ts';
 import { sha256 } from '../../../crypto.ts';
 import { notFound } from '../../../errors.ts';
 import { id } from '../../../fields.ts';
-import { pageOf, readCursor, readNumberCursor } from '../../../http/cursor.ts';
+import { pageAsked, pageOf, readNumberCursor, readTimeCursor } from '../../../http/cursor.ts';
 import { ifMatchHeader, requireMatch, setETag, versionsOfIfMatch } from '../../../http/entity-tags.ts';
 import { pickFields } from '../../../http/fieldset.ts';
 import { createRouter, json, links, optionalBody, route, sendJson } from '../../../http/openapi.ts';
@@ -53,8 +53,8 @@ const list = route({
 runsRouter.openapi(list, async (c) => {
   const { limit, cursor, sort, fields, ...filter } = c.req.valid('query');
   const by = sort.endsWith('cost_usd') ? 'cost_usd' : 'created_at';
-  const after = cursor === undefined ? undefined : placeOf(cursor, by);
-  const page = { limit: limit + 1, sort: by, descending: sort.startsWith('-'), ...(after && { after }) } as const;
+  const read = by === 'cost_usd' ? readNumberCursor : readTimeCursor;
+  const page = { sort: by, ...pageAsked<string | number>({ limit, cursor, sort }, read) } as const;
   const found = await listRunSummaries(c.var.deps.db, c.var.principal.account_id, filterOf(filter), page);
   const { items, ...rest } = pageOf(
     found,
@@ -64,12 +64,6 @@ runsRouter.openapi(list, async (c) => {
   );
   return c.json({ runs: items.map((run) => pickFields(summaryToWire(run), 'run_id', fields)), ...rest }, 200);
 });
-
-function placeOf(cursor: string, sort: RunPage['sort']): RunPage['after'] {
-  if (sort === 'cost_usd') return readNumberCursor(cursor);
-  const { created_at: value, id } = readCursor(cursor);
-  return { value, id };
-}
 
 type Filter = Omit<z.infer<typeof runListQuery>, 'limit' | 'cursor' | 'sort' | 'fields'>;
 

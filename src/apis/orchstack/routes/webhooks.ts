@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { listSubscriptionPage, type SubscriptionView } from '../../../../db/webhook-subscriptions.ts';
 import { sha256 } from '../../../crypto.ts';
-import { pageOf, readCursor } from '../../../http/cursor.ts';
+import { pageByTime, pageOf } from '../../../http/cursor.ts';
 import { ifMatchHeader, requireMatch, setETag, versionsOfIfMatch } from '../../../http/entity-tags.ts';
 import { pickFields } from '../../../http/fieldset.ts';
 import { body, createRouter, json, links, optionalBody, route } from '../../../http/openapi.ts';
@@ -82,9 +82,7 @@ const list = route({
 webhooksRouter.openapi(list, async (c) => {
   const { limit, cursor, sort, fields, ...filter } = c.req.valid('query');
   const { account_id } = c.var.principal;
-  const after = cursor === undefined ? undefined : readCursor(cursor);
-  const asked = { limit: limit + 1, after, descending: sort === '-created_at' };
-  const found = await listSubscriptionPage(c.var.deps.db, account_id, filter, asked);
+  const found = await listSubscriptionPage(c.var.deps.db, account_id, filter, pageByTime({ limit, cursor, sort }));
   const { items, ...page } = pageOf(found, limit, ({ subscription_id }) => subscription_id);
   const webhooks = items.map((item) => pickFields(toWire(item), 'webhook_id', fields));
   return c.json({ webhooks, ...page }, 200);

@@ -16,8 +16,8 @@ const execute = route({
   scope: 'runs:write',
   tags: ['OrchStack workflows'],
   summary: 'Execute a workflow',
-  description: `Answers as \`POST /v1/agents/{agent_id}/run\` does: when the run has ended, or waits for a person, or after \`wait\` with 202. \`output\` is what
-the last step has left in the state, as a text; empty where none has. Registered agents are used as they are now.
+  description: `Answers as \`POST /v1/agents/{agent_id}/run\` does: when the run has ended, or waits for a person, or after \`wait\` with 202 (200, where
+that is more than three seconds). \`output\` is what the last step has left in the state, as a text; empty where none has. Registered agents are used as they are now.
 
 As events it has \`step_started\`, \`step_completed\` and \`step_failed\` {task_id, step_id, name, step_type} besides, and \`token\` has the
 \`task_id\` of the step whose text it is: steps of a \`parallel\` are at work at the same time.`,

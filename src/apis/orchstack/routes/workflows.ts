@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { listOrchestrationPage, type StoredOrchestration } from '../../../../db/orchestrations.ts';
-import { pageOf, readCursor } from '../../../http/cursor.ts';
+import { pageByTime, pageOf } from '../../../http/cursor.ts';
 import { ifMatchHeader, requireMatch, setETag, versionsOfIfMatch } from '../../../http/entity-tags.ts';
 import { pickFields } from '../../../http/fieldset.ts';
 import { body, createRouter, json, links, optionalBody, route } from '../../../http/openapi.ts';
@@ -76,9 +76,8 @@ const list = route({
 
 workflowsRouter.openapi(list, async (c) => {
   const { limit, cursor, sort, fields, ...filter } = c.req.valid('query');
-  const after = cursor === undefined ? undefined : readCursor(cursor);
   const by = sort.endsWith('updated_at') ? ('updated_at' as const) : ('created_at' as const);
-  const asked = { limit: limit + 1, after, by, descending: sort.startsWith('-') };
+  const asked = { by, ...pageByTime({ limit, cursor, sort }) };
   const found = await listOrchestrationPage(c.var.deps.db, c.var.principal.account_id, filter, asked);
   const { items, ...page } = pageOf(
     found,

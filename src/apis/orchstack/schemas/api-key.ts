@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { keyMode, keyShape, newKeyShape } from '../../../accounts/keys-schema.ts';
 import { requestObject } from '../../../fields.ts';
-import { cursor, limit } from '../../../http/cursor.ts';
+import { cursor, limit, sortByTime } from '../../../http/cursor.ts';
 import { fieldsQuery, sparse } from '../../../http/fieldset.ts';
 
 export const createApiKeySchema = requestObject({
@@ -22,10 +22,7 @@ export const apiKeyCreatedSchema = apiKeySchema
 export const apiKeyListQuery = z.object({
   limit,
   cursor,
-  sort: z
-    .enum(['-created_at', 'created_at'])
-    .default('-created_at')
-    .meta({ description: 'Newest first, unless it is `created_at`.' }),
+  sort: sortByTime,
   fields: fieldsQuery(apiKeySchema, 'key_id'),
   mode: keyMode.optional().meta({ description: 'Only those.' }),
 });

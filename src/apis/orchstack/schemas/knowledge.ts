@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { maxDimensions } from '../../../knowledge/bounds.ts';
 import { id, line, requestObject, text, timestamp } from '../../../fields.ts';
-import { cursor, limit } from '../../../http/cursor.ts';
+import { cursor, limit, sortByTime } from '../../../http/cursor.ts';
 import { fieldsQuery, sparse } from '../../../http/fieldset.ts';
 
 const name = line(200).meta({ example: 'Handbook' });
@@ -49,6 +49,11 @@ export const knowledgeSchema = z
     documents: z.int(),
     documents_indexed: z.int(),
     chunks: z.int().meta({ description: 'The passages of all documents that are read so far.' }),
+    usage: z.object({ llm_calls: z.int(), input_tokens: z.int(), cost_usd: z.number() }).meta({
+      id: 'EmbeddingUsage',
+      description:
+        'Of all calls of embedding models for it since it was made: for documents, for searches here, and for those of runs, whose own usage has them too.',
+    }),
     created_at: timestamp,
     updated_at: timestamp,
   })
@@ -56,15 +61,11 @@ export const knowledgeSchema = z
 
 const page = { has_more: z.boolean(), next_cursor: z.string().nullable() };
 
-const sort = z.enum(['-created_at', 'created_at']).default('-created_at').meta({
-  description: 'Newest first, or oldest first.',
-});
-
 export const knowledgeListQuery = z.object({
   limit,
   cursor,
   name: line(200).optional().meta({ description: 'Those of this name, whatever the case.', example: 'Handbook' }),
-  sort,
+  sort: sortByTime,
   fields: fieldsQuery(knowledgeSchema, 'knowledge_id'),
 });
 export const knowledgeListSchema = z
@@ -101,7 +102,7 @@ export const documentListQuery = z.object({
   limit,
   cursor,
   status: documentStatus.optional(),
-  sort,
+  sort: sortByTime,
   fields: fieldsQuery(documentSchema, 'document_id'),
 });
 export const documentListSchema = z

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { grantableScopes } from '../../../accounts/scopes.ts';
 import { line, requestObject, text, timestamp } from '../../../fields.ts';
-import { cursor, limit } from '../../../http/cursor.ts';
+import { cursor, limit, sortByTime } from '../../../http/cursor.ts';
 import { fieldsQuery, sparse } from '../../../http/fieldset.ts';
 
 const clientType = z.enum(['confidential', 'public']);
@@ -55,10 +55,7 @@ export const clientCreatedSchema = clientSchema
 export const clientListQuery = z.object({
   limit,
   cursor,
-  sort: z
-    .enum(['-created_at', 'created_at'])
-    .default('-created_at')
-    .meta({ description: 'Newest first, unless it is `created_at`.' }),
+  sort: sortByTime,
   fields: fieldsQuery(clientSchema, 'client_id'),
   type: clientType.optional().meta({ description: 'Only those.' }),
 });

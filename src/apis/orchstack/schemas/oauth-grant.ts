@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { timestamp } from '../../../fields.ts';
-import { cursor, limit } from '../../../http/cursor.ts';
+import { cursor, limit, sortByTime } from '../../../http/cursor.ts';
 import { fieldsQuery, sparse } from '../../../http/fieldset.ts';
 
 export const grantSchema = z
@@ -18,10 +18,7 @@ export const grantSchema = z
 export const grantListQuery = z.object({
   limit,
   cursor,
-  sort: z
-    .enum(['-created_at', 'created_at'])
-    .default('-created_at')
-    .meta({ description: 'Newest first, unless it is `created_at`.' }),
+  sort: sortByTime,
   fields: fieldsQuery(grantSchema, 'grant_id'),
 });
 

@@ -100,7 +100,11 @@ const waitingSchema = z
 
 const goesOnSchema = z
   .object({ run_id, status: z.enum(['pending', 'running']), ...beginsShape, message: z.string() })
-  .meta({ id: 'RunGoesOn', description: 'It goes on; read it under its id.' });
+  .meta({
+    id: 'RunGoesOn',
+    description:
+      'It goes on; read it under its id. The status is 200 where the answer has begun before: after three seconds.',
+  });
 
 /** One schema for every success: generators take one type for an operation, not one for each status. */
 export const runAnswerSchema = z

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { id, requestObject, text, timestamp, url } from '../../../fields.ts';
-import { cursor, limit } from '../../../http/cursor.ts';
+import { cursor, limit, sortByTime } from '../../../http/cursor.ts';
 import { fieldsQuery, sparse } from '../../../http/fieldset.ts';
 import { agentEvents } from '../../../webhooks/subscriptions.ts';
 
@@ -55,7 +55,7 @@ export const webhookParams = z.object({ webhook_id: id });
 export const webhookListQuery = z.object({
   limit,
   cursor,
-  sort: z.enum(['created_at', '-created_at']).default('-created_at'),
+  sort: sortByTime,
   fields: fieldsQuery(webhookSchema, 'webhook_id'),
   status: z.enum(['active', 'disabled']).optional(),
   event: event.optional().meta({ description: 'Those that are told of it.' }),
