@@ -6,6 +6,7 @@ import type { JsonSchema } from '../db/schema.ts';
 import type { Work } from '../db/work.ts';
 import { checkerOf, inWords } from '../src/agents/schema-check.ts';
 import { withoutStandIns } from '../src/llm/index.ts';
+import { longInputId } from '../workflows/contract/agent-task.ts';
 import { asTried, completingAgentTask } from '../workflows/contract/completion.ts';
 import type { Progress, RunStatus } from '../workflows/contract/states.ts';
 import { takeTurn, type Turn } from './agent.ts';
@@ -41,7 +42,8 @@ export function createAgentActivities(deps: ActivityDeps) {
     callAgent(input: CallAgent) {
       const progress = input.progress && asTried(input.progress, Context.current().info.attempt);
       const asked = { ...input, progress };
-      return atWork(deps, asked, [input.feedback_id, input.previous_output_id], async (work) =>
+      const text_ids = [input.feedback_id, input.previous_output_id, longInputId(input.run_id)];
+      return atWork(deps, asked, text_ids, async (work) =>
         completeAgentRun(deps, asked, await callAgent(deps, asked, work)),
       );
     },
@@ -83,7 +85,7 @@ async function callAgent(
   const agent = run.agents[0]!;
   const schema = run.agent_run?.output_schema ?? null;
   const prompt = runAgentPrompt({
-    input: run.task,
+    input: inputOf(work),
     task_id,
     agent,
     material: filesFor(work),
@@ -106,7 +108,7 @@ async function callAgent(
     const kept = await keepOutput(deps, run.run_id, { ...said, call_id: turn.output_id, warnings: [] });
     return { turn: { ...turn, output_id: kept.output_id } };
   }
-  const shaped = shapeOutputPrompt({ input: run.task, task_id, name: agent.name, answer: text, schema: schema! });
+  const shaped = shapeOutputPrompt({ input: inputOf(work), task_id, name: agent.name, answer: text, schema: schema! });
   const shaping = callOf(work, { ...key, purpose: 'shape_output' }, { ...shaped, max_output_tokens });
   const asked = await askForShape(deps, shaping, shape, (value) => ({ value }));
   const { output_id, warnings } = await keepOutput(deps, run.run_id, withWarnings(asked, agent.name));
@@ -118,6 +120,11 @@ async function callAgent(
     if (agent.tools?.length || isLimited) return {};
     return { completing: completionBy(input, { output_id: answer.call_id, warnings: warningsOf(answer, agent.name) }) };
   }
+}
+
+/** What the agent was asked for; of one that is too long for lists, the run itself has the beginning only. */
+function inputOf({ run, texts }: Work): string {
+  return texts.get(longInputId(run.run_id)) ?? run.task;
 }
 
 /** What an account's schema describes. The values of an answer are checked within the steps of one check. */

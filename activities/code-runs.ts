@@ -8,16 +8,20 @@ import {
   noteErrorCode,
   type EndedCode,
 } from '../db/code-runs.ts';
+import { findCall, findKeyOfCall } from '../db/agent-calls.ts';
 import type { CodeRun, CodeTerms } from '../db/schema.ts';
 import type { Work } from '../db/work.ts';
 import { mintRunKey } from '../src/accounts/run-keys.ts';
+import { chainForCode } from '../src/calls/chain.ts';
 import { environmentOf } from '../src/code/environment.ts';
+import { decrypt, providerKeyContext } from '../src/crypto.ts';
 import { NoSuchInput, uploadsOf } from '../src/code/inputs.ts';
 import { readOutput, stdinOf } from '../src/code/contract.ts';
 import type { CodeRuntime } from '../src/code/runtime.ts';
 import { BundleFault } from '../src/code/zip.ts';
 import { NoSuchFile } from '../src/files/store.ts';
 import { SandboxFault } from '../src/sandbox/index.ts';
+import { longInputId } from '../workflows/contract/agent-task.ts';
 import { asTried } from '../workflows/contract/completion.ts';
 import type { Progress } from '../workflows/contract/states.ts';
 import type { Turn } from './agent.ts';
@@ -51,7 +55,7 @@ export function createCodeActivities(deps: CodeDeps) {
     runCode(input: RunCode) {
       const progress = input.progress && asTried(input.progress, Context.current().info.attempt);
       const asked = { ...input, progress };
-      return atWork(deps, asked, [], async (work) =>
+      return atWork(deps, asked, [longInputId(input.run_id)], async (work) =>
         completeAgentRun(deps, asked, { turn: await runCode(deps, asked, work) }),
       );
     },
@@ -87,7 +91,7 @@ async function runOnce(deps: CodeDeps, { call_id, task_id, code, work, before }:
     const ended = await keep(() => endCodeRun(db, before, interrupted));
     if (!code.idempotent || before.try >= mostTries) return { ...ended, ended: 'interrupted', fault };
   }
-  const wall_ms = work.run.agent_run!.timeout_seconds * 1_000;
+  const wall_ms = timeLeft(work);
   const { key_id, key: service_key } = await mintRunKey(db, { account_id, run_id, mode }, wall_ms + keyGrace_ms);
   const row = { call_id, try: (before?.try ?? 0) + 1, run_id, task_id, worker_id: runtime.worker_id, key_id };
   let hasBegun = false;
@@ -112,7 +116,9 @@ type InSandbox = { code: CodeTerms; work: Work; wall_ms: number; service_key: st
 
 async function inSandbox(deps: CodeDeps, { code, work, wall_ms, service_key, begin }: InSandbox): Promise<EndedCode> {
   const { sandbox, bundles, limits } = deps.code;
-  const { run_id, account_id, agents, task, agent_run } = work.run;
+  const { run_id, account_id, agents, agent_run } = work.run;
+  const input = work.texts.get(longInputId(run_id)) ?? work.run.task;
+  const told = await calledWith(deps, work.run);
   const files = await listCodeInputs(deps.db, run_id);
   const deadline_ms = Date.now() + wall_ms;
   try {
@@ -121,8 +127,16 @@ async function inSandbox(deps: CodeDeps, { code, work, wall_ms, service_key, beg
         command: code.command,
         code: folder,
         uploads: uploadsOf(deps, files),
-        stdin: (uploadsAt) => stdinOf(task, files, uploadsAt),
-        env: environmentOf({ run_id, account_id, service_key, deadline_ms, code, model: agents[0]?.model ?? null }),
+        stdin: (uploadsAt) => stdinOf(input, files, uploadsAt),
+        env: environmentOf({
+          run_id,
+          account_id,
+          service_key,
+          deadline_ms,
+          code,
+          model: agents[0]?.model ?? null,
+          ...told,
+        }),
         limits: { ...limits, wall_ms },
         hosts: code.hosts,
         callsGateway: true,
@@ -138,6 +152,25 @@ async function inSandbox(deps: CodeDeps, { code, work, wall_ms, service_key, beg
       deps.log.error({ err: error.cause, run_id }, 'code could not be run');
     return { ...unstarted, fault: { code: 'SANDBOX_ERROR', category: 'setup_error', message: why } };
   }
+}
+
+/** Its own time, or until the deadline of its call, which its workflow sees to as well. */
+function timeLeft({ run }: Work): number {
+  const { timeout_seconds, deadline_at } = run.agent_run!;
+  const left_ms = deadline_at === undefined || run.attempt > 1 ? Infinity : Math.max(deadline_at - Date.now(), 1);
+  return Math.min(timeout_seconds * 1_000, left_ms);
+}
+
+/** What it is told of the call that it answers: the chain that it is in, and the key of a model that came with it. */
+async function calledWith(
+  { db, encryptionKey }: CodeDeps,
+  { run_id, account_id }: { run_id: string; account_id: string },
+) {
+  const [call, key] = await Promise.all([findCall(db, account_id, run_id), findKeyOfCall(db, run_id)]);
+  const chain = call && chainForCode(encryptionKey, call);
+  if (!key?.api_key_encrypted) return { chain };
+  const context = providerKeyContext(account_id, key.provider_id);
+  return { chain, keys: { [key.provider]: decrypt(key.api_key_encrypted, encryptionKey, context) } };
 }
 
 /** Why code could not be begun, however often it is tried; undefined of what another try may mend. */

@@ -69,6 +69,17 @@ export function noThread(): ApplicationFailure {
   return putOff('WorkQueued', 'Many scripts of this account are under way; this one waits until there is room.');
 }
 
+const firstLooks_ms = 1_000;
+const laterLooks_ms = 5_000;
+
+/** Waits for an agent that was called, and leaves its place to that meanwhile: who waits must not be in the way of who is waited for. */
+export function agentAtWork(): ApplicationFailure {
+  const { attempt } = Context.current().info;
+  const nextRetryDelay = attempt < 10 ? firstLooks_ms : laterLooks_ms;
+  const message = 'The agent that was called is still at work.';
+  return ApplicationFailure.create({ type: 'AgentAtWork', message, nextRetryDelay, category: 'BENIGN' });
+}
+
 const shortestPause_ms = 5_000;
 const longestPause_ms = 60 * 60_000;
 

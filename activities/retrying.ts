@@ -27,7 +27,11 @@ const NAMES: Record<string, string> = {
 };
 
 /** What is no failure of a call. */
-const WAITS: Record<string, string> = { WorkQueued: 'waits for its turn', AccountSuspended: 'waits' };
+const WAITS: Record<string, string> = {
+  WorkQueued: 'waits for its turn',
+  AccountSuspended: 'waits',
+  AgentAtWork: 'waits for an agent that it has called',
+};
 
 /** Tells of a try that failed, when it is time to; of one that was the last, that it is over. */
 export async function tellOfFailure(

@@ -5,6 +5,7 @@ import { findMcpServer } from '../db/mcp-servers.ts';
 import type { McpServer, OwnRun, RequestedCall } from '../db/schema.ts';
 import { findApproval, findToolResult, insertToolResult, type ToolResult } from '../db/tool-calls.ts';
 import type { Work } from '../db/work.ts';
+import { agentTool, StillAtWork } from '../src/calls/agent-tool.ts';
 import { decrypt, mcpServerContext, OtherKeyError, sha256, type KeyRing } from '../src/crypto.ts';
 import { NoThreadError } from '../src/javascript/index.ts';
 import { searchKnowledgeTool } from '../src/knowledge/search-tool.ts';
@@ -15,11 +16,13 @@ import { storable } from '../workflows/contract/form.ts';
 import type { Progress, ToolRequest } from '../workflows/contract/states.ts';
 import { atWork, keep } from './at-work.ts';
 import type { ActivityDeps } from './deps.ts';
-import { noThread } from './places.ts';
+import { agentAtWork, noThread } from './places.ts';
 import { cut } from './prompts/blocks.ts';
 
 /** Of one call. */
 const timeout_ms = 60_000;
+/** The same of a call of an agent, while it is waited for here: its own deadline says how long it may take. */
+const longestAgent_ms = 60_000;
 /** Of texts in Temporal's history and in events, in characters. */
 const previewLength = 200;
 
@@ -39,7 +42,10 @@ export async function offerTools(
   wanted: AgentTool[],
 ): Promise<{ offered: OfferedTool[]; missing: AgentTool[] }> {
   const found = await Promise.all(
-    wanted.map(async (tool) => ({ tool, ours: await findTool(deps, run, tool.name, tool.knowledge?.join()) })),
+    wanted.map(async (tool) => ({
+      tool,
+      ours: await findTool(deps, run, tool.name, tool.calls ?? tool.knowledge?.join()),
+    })),
   );
   return {
     offered: found.flatMap(({ tool, ours }) => {
@@ -166,7 +172,8 @@ async function runTool(
   given: string,
 ): Promise<ToolResult> {
   const { cancellationSignal } = Context.current();
-  const deadline = AbortSignal.timeout(timeout_ms);
+  const isAgent = name?.includes('/') === true;
+  const deadline = AbortSignal.timeout(isAgent ? longestAgent_ms : timeout_ms);
   const signal = AbortSignal.any([cancellationSignal, deadline]);
   try {
     const tool =
@@ -191,13 +198,14 @@ async function runTool(
     // Nothing that the tool is to blame for: another worker, or a later try, may have more luck.
     if (isUnavailable(error) || error instanceof OtherKeyError) throw error;
     if (error instanceof NoThreadError) throw noThread();
+    if (error instanceof StillAtWork) throw agentAtWork();
     const tooSlow = `The tool did not answer within ${timeout_ms / 1_000} seconds.`;
     return { text: resultText(deadline.aborted ? tooSlow : messageOf(error)), is_error: true };
   }
 }
 
 /**
- * A tool of ours, or `server.tool` of one of the account's MCP servers. Undefined when there is none of this name now. What
+ * A tool of ours, `server.tool` of one of the account's MCP servers, or `org/agent`, another agent. Undefined when there is none of this name now. What
  * searches in knowledge bases has their ids for its source.
  */
 async function findTool(
@@ -211,6 +219,10 @@ async function findTool(
   if (name === searchKnowledge && source) {
     const isTest = mode === 'test';
     return { ...(await searchKnowledgeTool(deps, account_id, source.split(','), { isTest, of })), source };
+  }
+  if (name.includes('/') && source) {
+    const called = await agentTool(deps, source, { account_id, mode, run_id: of?.run_id });
+    return called && { ...called, source };
   }
   const dot = name.indexOf('.');
   // The operator pays for what searches the web.

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkOut } from './checkout.ts';
 import { choose, needsWarmServers, take, type Measure } from './measure.ts';
-import { agentRun } from './measures/agents.ts';
+import { agentCall, agentRun, callWithFiles } from './measures/agents.ts';
 import { attack } from './measures/attack.ts';
 import { code } from './measures/code.ts';
 import { firstToken } from './measures/first-token.ts';
@@ -29,6 +29,8 @@ const measures: Measure[] = [
   overhead,
   gateToEnd,
   agentRun,
+  agentCall,
+  callWithFiles,
   postRuns,
   twentyAtOnce,
   twoHundredAtOnce,

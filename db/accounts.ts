@@ -2,27 +2,82 @@ import { sql, type Insertable } from 'kysely';
 import { holdAssignments } from './assignments.ts';
 import { deleteFilesOf } from './files.ts';
 import type { Db } from './index.ts';
+import { holdAccount } from './limits.ts';
 import type { Database, Tier } from './schema.ts';
 
-/** Creates an account with its first key. Returns false when the e-mail has one already; nothing is written then. */
+/**
+ * Creates an account with its first key, under the first of the slugs that is free. Returns false when the e-mail has one already;
+ * nothing is written then.
+ */
 export function insertAccount(
   db: Db,
-  account: Insertable<Database['accounts']>,
+  account: Omit<Insertable<Database['accounts']>, 'slug'>,
+  slugs: string[],
   key: Omit<Insertable<Database['api_keys']>, 'account_id'>,
 ): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
-    const inserted = await trx
-      .insertInto('accounts')
-      .values(account)
-      .onConflict((conflict) => conflict.doNothing())
-      .returning('account_id')
-      .executeTakeFirst();
-    if (!inserted) return false;
-    await trx
-      .insertInto('api_keys')
-      .values({ ...key, account_id: account.account_id })
-      .execute();
-    return true;
+    for (const slug of slugs) {
+      const inserted = await trx
+        .insertInto('accounts')
+        .values({ ...account, slug })
+        .onConflict((conflict) => conflict.doNothing())
+        .returning('account_id')
+        .executeTakeFirst();
+      if (!inserted && (await findAccountByEmail(trx, account.email))) return false;
+      if (!inserted) continue;
+      await trx
+        .insertInto('api_keys')
+        .values({ ...key, account_id: account.account_id })
+        .execute();
+      return true;
+    }
+    throw new Error('None of the slugs of a new account is free.');
+  });
+}
+
+/** An account as an organisation. */
+export type Organisation = { account_id: string; name: string; email: string; slug: string; created_at: string };
+
+export function findOrganisation(db: Db, account_id: string): Promise<Organisation | undefined> {
+  return db
+    .selectFrom('accounts')
+    .select(['account_id', 'name', 'email', 'slug', 'created_at'])
+    .where('account_id', '=', account_id)
+    .executeTakeFirst();
+}
+
+/**
+ * Changes the name and the slug of an account. Says why not: another has the slug, or others find agents by the one that it has.
+ */
+export function updateOrganisation(
+  db: Db,
+  account_id: string,
+  { name, slug }: { name?: string | undefined; slug?: string | undefined },
+): Promise<'changed' | 'slug_taken' | 'slug_in_use'> {
+  return db.transaction().execute(async (trx) => {
+    await holdAccount(trx, account_id);
+    const before = await findOrganisation(trx, account_id);
+    if (slug !== undefined && slug !== before?.slug) {
+      const offered = await trx
+        .selectFrom('agents')
+        .innerJoin('agent_versions', 'agent_versions.agent_id', 'agents.agent_id')
+        .select('version_id')
+        .where('account_id', '=', account_id)
+        .where('is_public', '=', true)
+        .executeTakeFirst();
+      if (offered) return 'slug_in_use';
+      const free = sql<boolean>`not exists (select from accounts other where other.slug = ${slug})`;
+      const { numUpdatedRows } = await trx
+        .updateTable('accounts')
+        .set({ slug })
+        .where('account_id', '=', account_id)
+        .where(free)
+        .executeTakeFirst();
+      if (numUpdatedRows === 0n) return 'slug_taken';
+    }
+    if (name !== undefined)
+      await trx.updateTable('accounts').set({ name }).where('account_id', '=', account_id).execute();
+    return 'changed';
   });
 }
 

@@ -7,7 +7,7 @@ import type { AgentSpec } from './schema.ts';
 /** The agents of an account, as lists show them: each as its newest version says. */
 
 /** An agent in a list: without its prompt and its schemas, which may be long. */
-export type AgentSummary = Omit<AgentVersion, 'spec' | 'version_created_at' | 'code_hash' | 'entrypoint'> &
+export type AgentSummary = Omit<AgentVersion, 'type' | 'spec' | 'version_created_at' | 'code_hash' | 'entrypoint'> &
   Pick<AgentSpec, 'name' | 'description' | 'model' | 'provider_id'>;
 
 /** The account's agents, newest first. */
@@ -53,4 +53,18 @@ function summaries(db: Db, account_id: string) {
     .select([said('description').as('description'), said('model').as('model')])
     .select(said('provider_id').as('provider_id'))
     .select(['agents.created_at', 'agents.updated_at']);
+}
+
+/** The numbers of the versions of the account's agent of this name, whatever its case, and that of the next one. */
+export async function findNextVersion(
+  db: Db,
+  account_id: string,
+  name: string,
+): Promise<{ numbers: number[]; next: number }> {
+  const found = await versionsOfAgents(db, account_id)
+    .where(sql`lower(agents.name)`, '=', name.toLowerCase())
+    .select(['number', sql<number>`greatest(last_number, latest)`.as('last')])
+    .orderBy('number')
+    .execute();
+  return { numbers: found.map(({ number }) => number), next: (found[0]?.last ?? 0) + 1 };
 }

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from './index.ts';
 import { holdAccount, withinLimit } from './limits.ts';
-import type { AgentSpec, JsonSchema } from './schema.ts';
+import type { AgentSpec, JsonSchema, PackageType } from './schema.ts';
 
 /** The agents of accounts, and what each of their versions says. */
 
@@ -13,6 +13,7 @@ export type AgentVersion = {
   agent_id: string;
   version: string;
   version_id: string;
+  type: PackageType;
   spec: AgentSpec;
   /** Of its code, where it has any. */
   code_hash: string | null;
@@ -51,6 +52,7 @@ function wholeVersions(db: Db, account_id: string) {
     'agents.agent_id',
     'version_id',
     versionName.as('version'),
+    'type',
     'spec',
     'code_hash',
     'entrypoint',
@@ -134,7 +136,7 @@ export type AgentName = { agent_id: string | null; name: string | null; number: 
 /** Who answers to a name; `version` is null when the agent has none of that number. */
 export type NamedAgentVersion = { agent_id: string; version: { number: number; spec: AgentSpec } | null };
 
-/** Which agent of the account is meant by each name, whatever its case; undefined where there is none. */
+/** Which agent of the account is meant by each name, whatever its case; undefined where there is none. A skill package is no agent. */
 export async function listNamedAgents(
   db: Db,
   account_id: string,
@@ -147,6 +149,8 @@ export async function listNamedAgents(
       with ordinality as given (agent_id, name, number, place)
     join agents on account_id = ${account_id}
       and case when given.agent_id is null then lower(agents.name) = lower(given.name) else agents.agent_id = given.agent_id end
+      and not exists (
+        select from agent_versions s where s.agent_id = agents.agent_id and s.number = latest and s.type = 'skill')
     left join agent_versions v on v.agent_id = agents.agent_id and v.number = coalesce(given.number, latest)`.execute(
     db,
   );
@@ -211,9 +215,8 @@ export function updateAgent(
     const spec = change(before.spec);
     if (JSON.stringify(spec) === JSON.stringify(before.spec)) return { agent: before };
     if (await hasName(trx, account_id, agent_id, spec.name)) return { refused: 'name_taken' };
-    const number = versionNumber(before.version) + 1;
-    if (number > maxAgentVersions) return { refused: 'too_many_versions' };
-    await insertVersion(trx, agent_id, number, spec);
+    const number = await insertNextVersion(trx, agent_id, before, spec);
+    if (number === undefined) return { refused: 'too_many_versions' };
     await trx
       .updateTable('agents')
       .set({ name: spec.name, latest: number, updated_at: sql<string>`now()` })
@@ -221,6 +224,28 @@ export function updateAgent(
       .execute();
     return { agent: (await findAgent(trx, account_id, agent_id))! };
   });
+}
+
+/**
+ * Adds a version after `before`, the newest: with its code, and offered as it is, but to nobody else until that is said of it.
+ * Returns its number; undefined when the agent has as many versions as it may.
+ */
+async function insertNextVersion(
+  trx: Db,
+  agent_id: string,
+  before: AgentVersion,
+  spec: AgentSpec,
+): Promise<number | undefined> {
+  const { rows } = await sql<{ number: number }>`
+    insert into agent_versions (agent_id, number, spec, type, callable, allow_local_download, price_cents, tags,
+      code_hash, bundle_size_bytes, entrypoint)
+    select agent_id, greatest(last_number, latest) + 1, ${JSON.stringify(spec)}, type, callable, allow_local_download,
+      price_cents, tags, code_hash, bundle_size_bytes, entrypoint
+    from agents join agent_versions using (agent_id)
+    where version_id = ${before.version_id}
+      and (select count(*) from agent_versions v where v.agent_id = ${agent_id}) < ${maxAgentVersions}
+    returning number`.execute(trx);
+  return rows[0]?.number;
 }
 
 /** Deletes an agent with its versions; runs keep what they froze. Returns false when the account has none of this id. */

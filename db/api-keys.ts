@@ -23,8 +23,11 @@ const viewColumns = [
 const isGood = sql<boolean>`(api_keys.expires_at is null or api_keys.expires_at > now())`;
 const isUseOld = sql<boolean>`coalesce(last_used_at < now() - interval '1 minute', true)`;
 
-/** Those of an account itself: people have theirs with them (`db/people.ts`), clients what they were given (`db/oauth.ts`), and code one of its run. */
-const isOfAccount = sql<boolean>`person_id is null and grant_id is null and run_id is null`;
+/**
+ * Those of an account itself: people have theirs with them (`db/people.ts`), clients what they were given (`db/oauth.ts`), agents
+ * their own (`db/agent-keys.ts`), and code one of its run.
+ */
+const isOfAccount = sql<boolean>`person_id is null and grant_id is null and agent_id is null and run_id is null`;
 
 /**
  * Whose a key is, its name and what it may do, with the tier of its account, by the key's SHA-256; undefined for one that is unknown, has expired, or is of a

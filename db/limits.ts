@@ -7,11 +7,18 @@ import type { Database } from './schema.ts';
 /** One more would be one too many. The message says it to its client. */
 export class LimitReached extends Error {
   override readonly name = 'LimitReached';
+  readonly what: Limited | undefined;
+
+  constructor(message: string, what?: Limited) {
+    super(message);
+    this.what = what;
+  }
 }
 
 /** What is limited, and what its account can do to have another. */
 const limited = {
   'API keys': 'Delete one.',
+  'keys of this agent': 'Delete one.',
   people: 'Remove one.',
   'active providers': 'Deactivate one, or name the one that it `replaces`.',
   'MCP servers': 'Remove one.',
@@ -29,7 +36,7 @@ const limited = {
 export type Limited = keyof typeof limited;
 
 export function limitReached(what: Limited, most: number): LimitReached {
-  return new LimitReached(`This account has ${most} ${what}, and may have no more. ${limited[what]}`);
+  return new LimitReached(`This account has ${most} ${what}, and may have no more. ${limited[what]}`, what);
 }
 
 /**

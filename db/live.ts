@@ -1,5 +1,6 @@
+import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { sql } from 'kysely';
+import { sql, type RawBuilder } from 'kysely';
 import pg from 'pg';
 import type { Db } from './index.ts';
 
@@ -123,13 +124,25 @@ function readPayload(payload = ''): LiveMessage[] {
   }
 }
 
+/** Of the advisory locks that say which listeners are alive. */
+const aliveLocks = 1_869_763_432;
+
+/** Whether the process that listens under this number is alive: its connection holds the lock of it. */
+export function listenerIsAlive(listener: RawBuilder<unknown>): RawBuilder<boolean> {
+  return sql<boolean>`exists (
+    select from pg_locks
+    where locktype = 'advisory' and classid = ${sql.lit(aliveLocks)}::oid and objid = ${listener}::oid and objsubid = 2 and granted
+      and database = (select oid from pg_database where datname = current_database()))`;
+}
+
 /** How soon a lost connection is replaced, and how often a silent one is tried. */
 const reconnectDelay = 1_000;
 const pingInterval = 15_000;
 
 /**
  * Hears what all processes tell, on one connection of its own, which is replaced whenever it is lost. `onConnect` says
- * that from now on nothing is missed; what was told before may have been.
+ * that from now on nothing is missed; what was told before may have been. `listener` is the number under which others see that this
+ * process is alive; while it has no connection they do not.
  */
 export function listenLive(
   url: string,
@@ -142,7 +155,8 @@ export function listenLive(
     onConnect: () => void;
     onLost: (error: unknown) => void;
   },
-): { stop: () => Promise<void> } {
+): { listener: number; stop: () => Promise<void> } {
+  const listener = randomInt(1, 2 ** 31 - 1);
   const stopping = new AbortController();
   const stopped = new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve()));
 
@@ -162,10 +176,14 @@ export function listenLive(
     try {
       await client.connect();
       await client.query(`listen ${channel}`);
+      // A connection that was lost may hold it for a while, where Postgres has not noticed.
+      const live = () => client.query(`select pg_try_advisory_lock(${aliveLocks}, ${listener}) as is_held`);
+      let isHeld = (await live()).rows[0]?.is_held === true;
       onConnect();
       while (!stopping.signal.aborted) {
         await Promise.race([lost.promise, stopped, sleep(pingInterval, undefined, { ref: false })]);
-        await client.query('select 1');
+        if (isHeld) await client.query('select 1');
+        else isHeld = (await live()).rows[0]?.is_held === true;
       }
     } finally {
       void client.end().catch(() => {});
@@ -180,6 +198,7 @@ export function listenLive(
   })();
 
   return {
+    listener,
     async stop() {
       stopping.abort();
       await listening;

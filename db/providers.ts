@@ -11,7 +11,7 @@ export function insertProvider(db: Db, provider: Insertable<Database['providers'
   const { account_id, provider_id, replaces = null } = provider;
   const others = sql<{ count: number }>`
     select count(*) from providers
-    where account_id = ${account_id} and status = 'active'
+    where account_id = ${account_id} and status = 'active' and run_id is null
       and provider_id <> ${provider_id} and provider_id is distinct from ${replaces}`;
   return withinLimit(db, account_id, { what: 'active providers', most, others }, (trx) =>
     trx
@@ -29,6 +29,7 @@ function activeProviders(db: Db, account_id: string) {
     .selectAll()
     .where('account_id', '=', account_id)
     .where('status', '=', 'active')
+    .where('run_id', 'is', null)
     .orderBy('created_at', 'desc');
 }
 
@@ -111,6 +112,7 @@ export async function deactivateProvider(db: Db, account_id: string, provider_id
     .where('account_id', '=', account_id)
     .where('provider_id', '=', provider_id)
     .where('status', '=', 'active')
+    .where('run_id', 'is', null)
     .executeTakeFirst();
   return numUpdatedRows > 0n;
 }

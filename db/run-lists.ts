@@ -17,6 +17,7 @@ export type RunListItem = Pick<
   | 'phase'
   | 'task'
   | 'error'
+  | 'error_code'
   | 'metadata'
   | 'tags'
   | 'orchestration_id'
@@ -71,7 +72,7 @@ const sortings: Record<RunPage['sort'], Sorting> = {
 /** A page of an account's runs. */
 export function listRuns(db: Db, account_id: string, filter: RunFilter, page: RunPage): Promise<RunListItem[]> {
   return pageOfRuns(filtered(db, account_id, filter, page.sort === 'cost_usd'), page)
-    .select(['runs.run_id', 'status', 'phase', 'task', 'error', 'metadata', 'tags', 'orchestration_id'])
+    .select(['runs.run_id', 'status', 'phase', 'task', 'error', 'error_code', 'metadata', 'tags', 'orchestration_id'])
     .select(['kind', 'origin', 'agent_id'])
     .select(['created_at', 'start_at', 'started_at', 'completed_at'])
     .select(sql<PendingFor | null>`pending_for(runs)`.as('pending_for'))
@@ -94,6 +95,7 @@ export type RunSummary = Pick<
   | 'user_id'
   | 'task'
   | 'error'
+  | 'error_code'
   | 'metadata'
   | 'tags'
   | 'created_at'
@@ -129,7 +131,16 @@ export function runSummary<T extends object>(runs: SelectQueryBuilder<Database, 
       'user_id',
       'task',
     ])
-    .select(['runs.error', 'metadata', 'tags', 'runs.created_at', 'start_at', 'started_at', 'completed_at'])
+    .select([
+      'runs.error',
+      'error_code',
+      'metadata',
+      'tags',
+      'runs.created_at',
+      'start_at',
+      'started_at',
+      'completed_at',
+    ])
     .select(sql<PendingFor | null>`pending_for(runs)`.as('pending_for'))
     .select(sql<Usage>`usage_of(runs.run_id)`.as('usage'))
     .select(costUsd.as('cost_usd'))

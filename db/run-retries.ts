@@ -59,7 +59,14 @@ export function retryRun(
     await requireRoom(trx, account_id, quota.unfinished);
 
     const attempt = run.attempt + 1;
-    const again = { status: 'pending' as const, error: null, completed_at: null, retrying: '{}', attempt };
+    const again = {
+      status: 'pending' as const,
+      error: null,
+      error_code: null,
+      completed_at: null,
+      retrying: '{}',
+      attempt,
+    };
     const waits = quota.active !== undefined;
     const { version } = await trx
       .updateTable('runs')

@@ -111,6 +111,8 @@ interface ApiKeyTable {
   grant_id: string | null;
   /** Of the key that code was given which is run: the run. */
   run_id: string | null;
+  /** The agent whose code has it; null of all others. It goes with the agent. */
+  agent_id: string | null;
   created_at: Generated<string>;
   /** Null: never. */
   expires_at: string | null;
@@ -195,6 +197,8 @@ interface ProviderTable {
   gateway: Generated<boolean>;
   /** The one whose calls it takes over. */
   replaces: string | null;
+  /** Came with the call that began this run, and is of no other: nobody else finds it, and its key goes when the run ends. */
+  run_id: string | null;
   created_at: Generated<string>;
 }
 
@@ -213,6 +217,8 @@ export type RunAgent = {
   /** The registered agent that it is, and at which version (`v2`). Both may be gone. */
   agent_id?: string;
   version?: string;
+  /** The account whose agent it is, when it is another's: what it says and may do is not for who runs it. */
+  owner_id?: string;
 };
 
 /** A step for a person: its name, or its name, what it changes of the run's terms, and the skills that it asks for. */
@@ -703,6 +709,9 @@ export type Provider = Selectable<ProviderTable>;
 export type IdempotencyKey = Selectable<IdempotencyKeyTable>;
 export type WebhookDelivery = Selectable<WebhookDeliveryTable>;
 export type WebhookSubscription = Selectable<WebhookSubscriptionTable>;
+export type AgentCall = Selectable<AgentCallTable>;
+export type NewAgentCall = Insertable<AgentCallTable>;
+export type NewProvider = Insertable<ProviderTable>;
 export type Run = Selectable<RunTable>;
 /** One that is not purged. */
 export type OwnRun = Run & { account_id: string };
@@ -755,6 +764,8 @@ interface AgentTable {
   name: string;
   /** The number of its newest version. */
   latest: Generated<number>;
+  /** The highest that was ever one, or less: a number is not given twice. */
+  last_number: Generated<number>;
   created_at: Generated<string>;
   updated_at: Generated<string>;
 }
@@ -799,7 +810,7 @@ interface AgentCallTable {
   tenant: string | null;
   /** The same of two calls that ask for the same by the same key. */
   fingerprint: string;
-  /** The connection of the API where somebody waits for the answer; null: nobody does. */
+  /** The process of the API where somebody waits for the answer; null: nobody does. */
   listener: number | null;
   answered_at: string | null;
   /** The first of a chain of agents that call each other, the one that calls, and all of them in their order. */
@@ -809,8 +820,19 @@ interface AgentCallTable {
   /** How many more calls may follow each other; null is any number. */
   max_hops: number | null;
   deadline_at: string | null;
+  downstream: OptionalJson<DownstreamTerms>;
   created_at: Generated<string>;
 }
+
+/** What an agent that was called may call itself, and spend on that, in US cents; what is missing is not bounded. */
+export type DownstreamTerms = {
+  per_call_cap?: number;
+  spend_cap?: number;
+  /** It may call only these (`acme/scanner`), and so may those that it calls. */
+  only?: string[];
+};
+/** A version, as its row says. */
+export type AgentVersionRow = Selectable<AgentVersionTable>;
 
 export type PackageType = 'agent' | 'skill' | 'prompt' | 'tool';
 
@@ -847,6 +869,9 @@ export type PackageSpec = {
   pip_package: string | null;
   run_command: string | null;
   sdk_compatible: boolean;
+  /** The schemas as they were given, where not all of them is checked; and the places that are not (`input_schema/properties/a/pattern`). */
+  given_schemas?: { input_schema?: Record<string, unknown>; output_schema?: Record<string, unknown> };
+  unchecked?: string[];
 };
 
 /** What an agent that calls others says of that. `hosts`: those that its code may reach. Caps are in US cents. */
@@ -865,6 +890,12 @@ export type PackageManifest = {
 export type AgentTerms = Pick<AgentSpec, 'timeout_seconds' | 'output_schema'> & {
   /** Given where code makes the output, and no model. */
   code?: CodeTerms;
+  /** Missing of agents that are no packages. */
+  engine?: Engine;
+  /** It has failed by then, in milliseconds since 1970; missing where it may last. */
+  deadline_at?: number;
+  /** The text of an input that is too long for lists; then the run's `task` is its beginning. */
+  input_id?: string;
 };
 
 /** What the run of code keeps of its version. */

@@ -1,4 +1,4 @@
-import type { Insertable, Kysely } from 'kysely';
+import { sql, type Insertable, type Kysely } from 'kysely';
 import type { Database } from './schema.ts';
 import type { Db } from './index.ts';
 
@@ -23,4 +23,27 @@ export async function insertText(db: Kysely<Database>, text: NewText): Promise<v
 /** Keeps several texts. */
 export async function insertTexts(db: Kysely<Database>, texts: NewText[]): Promise<void> {
   await db.insertInto('texts').values(texts).execute();
+}
+
+/** Keeps a text once more, under another id. */
+export async function copyText(
+  db: Kysely<Database>,
+  text_id: string,
+  copy: { text_id: string; run_id: string },
+): Promise<void> {
+  await db
+    .insertInto('texts')
+    .columns(['text_id', 'run_id', 'text'])
+    .expression((eb) =>
+      eb
+        .selectFrom('texts')
+        .select([
+          sql<string>`${copy.text_id}::text`.as('text_id'),
+          sql<string>`${copy.run_id}::text`.as('run_id'),
+          'text',
+        ])
+        .where('text_id', '=', text_id),
+    )
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
 }

@@ -1,5 +1,5 @@
 import { serveStatic } from '@hono/node-server/serve-static';
-import type { Context } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
 import { except } from 'hono/combine';
 import { createMiddleware } from 'hono/factory';
 import { methodNotAllowed } from 'hono/method-not-allowed';
@@ -17,6 +17,9 @@ import { isUpload } from './http/upload.ts';
 import { problemPages } from './http/problem-pages.ts';
 import { HttpError, notAllowed } from './http/problems.ts';
 import { answerError as answerOrchestrationsError } from './apis/orchestrations/envelope.ts';
+import { answerError as answerOrchagentError, OrchagentError } from './apis/orchagent/envelope.ts';
+import { mountOrchagent } from './apis/orchagent/mount.ts';
+import { isCall, isOrchagent } from './apis/orchagent/paths.ts';
 import { answerError as answerOrchflowError } from './apis/orchflow/envelope.ts';
 import { answerError as answerOrchstackError } from './apis/orchstack/envelope.ts';
 import { answerError as answerOAuthError } from './apis/orchstack/oauth/errors.ts';
@@ -62,6 +65,7 @@ export function createApp(deps: AppDeps) {
 
   for (const path of [...surfaces, '/codec/*', '/.well-known/*']) app.use(path, keepNothing());
   for (const path of ['/openapi.json', '/docs/*', '/problems/*']) app.use(path, keep(300));
+  app.use(onOrchagent(keepNothing()));
   app.use(
     provide(deps),
     secureHeaders({
@@ -77,7 +81,7 @@ export function createApp(deps: AppDeps) {
   // The codec has origins of its own.
   for (const path of [...surfaces, '/.well-known/*', '/health', '/openapi.json'])
     app.use(path, allowOrigins(deps.config.CORS_ORIGINS));
-  app.use(answerOptions());
+  app.use(onOrchagent(allowOrigins(deps.config.CORS_ORIGINS)), answerOptions());
   for (const path of surfaces) {
     app.use(path, except(isUpload, limitBody(1)), except([isUpload, isOAuth], requireJson()));
   }
@@ -121,12 +125,14 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/inbox', inboxRouter);
   app.route('/api/v1/files', filesRouter);
   mountOrchstack(app);
+  mountOrchagent(app, deps, authenticate);
 
   app.notFound((c) => answerError(new HttpError('NOT_FOUND', 'Page not found.'), c));
   app.onError((error, c) => {
     const response = answerError(error, c);
     // A client that hangs up, or is cut, is no failure of ours.
-    if (response.status === 500 && !c.req.raw.signal.aborted)
+    // That of an agent that was called is its own.
+    if (response.status === 500 && !(error instanceof OrchagentError) && !c.req.raw.signal.aborted)
       deps.log.error({ err: error, request_id: c.var.requestId }, 'request failed');
     return response;
   });
@@ -150,10 +156,10 @@ function mountDocs(app: ReturnType<typeof createRouter>, version: string) {
   );
 }
 
-/** Of no path are there routes for OPTIONS, but for the codec's and OAuth's: what a path takes is told to anybody, as what it does not. */
+/** Of no path are there routes for OPTIONS, but for the codec's, OAuth's and calls of agents: what a path takes is told to anybody, as what it does not. */
 function answerOptions() {
   return createMiddleware<AppEnv>(async function answerOptions(c, next) {
-    const isOthers = c.req.path.startsWith('/codec/') || isOAuth(c);
+    const isOthers = c.req.path.startsWith('/codec/') || isOAuth(c) || isCall(c);
     return c.req.method === 'OPTIONS' && !isOthers ? c.notFound() : next();
   });
 }
@@ -163,8 +169,14 @@ function answerOtherMethod(c: Context, allow: string[]): Response {
   return new Response(null, { status: 204, headers: { Allow: [...allow, 'OPTIONS'].join(', ') } });
 }
 
+/** Its paths have no first segment of their own. */
+function onOrchagent(middleware: MiddlewareHandler<AppEnv>) {
+  return except((c) => !isOrchagent(c), middleware);
+}
+
 /** Each surface puts errors into its own words. */
 function answerError(error: unknown, c: Context): Response {
+  if (isOrchagent(c)) return answerOrchagentError(error, c);
   if (isOAuth(c)) return answerOAuthError(error, c);
   if (c.req.path.startsWith('/v1/')) return answerOrchstackError(error, c);
   const isOrchestrations = c.req.path.startsWith('/api/v1/orchestrations');
@@ -206,7 +218,12 @@ function description(version: string) {
       { name: 'OrchStack agents', description: 'The agents of an account, in the words of OrchStack.' },
       { name: 'OrchStack runs', description: 'Runs with their traces, and the gates at which they wait.' },
       { name: 'OrchStack keys', description: 'API keys, and the applications that accounts let act for them.' },
+      { name: 'orchagent calls', description: 'Agents of organisations, called by version.' },
       { name: 'Knowledge', description: 'Documents that agents and people search in.' },
+      { name: 'orchagent agents', description: 'Agents as they are published: each version by its own id.' },
+      { name: 'orchagent public', description: 'What anybody may know of the agents that are public.' },
+      { name: 'orchagent keys', description: "API keys in orchagent's words, and those that agents have." },
+      { name: 'orchagent organisation', description: 'Who a key is of: an organisation, its workspace and its user.' },
       { name: 'Health', description: 'For load balancers and operators.' },
     ],
   };

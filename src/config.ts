@@ -101,6 +101,7 @@ const environment = z.object({
   REGISTER_LIMIT_PER_HOUR: z.coerce.number().int().min(0).optional(),
   FAILED_KEYS_LIMIT_PER_MINUTE: z.coerce.number().int().min(0).default(60),
   OAUTH_LIMIT_PER_MINUTE: z.coerce.number().int().min(0).default(300),
+  PUBLIC_LIMIT_PER_MINUTE: z.coerce.number().int().min(0).default(300),
   REGISTRATION: z.enum(['open', 'invite', 'closed']).default('open'),
   REGISTRATION_CODES: csv
     .refine((codes) => codes.every((code) => code.length >= 16), 'must have at least 16 characters each')

@@ -16,8 +16,8 @@ function checksum(text: string): string {
   return toBase62(bytes, 6);
 }
 
-/** How keys begin: those of tests, live ones that were made over `/v1`, and all others. */
-export type KeyPrefix = 'os_test_' | 'os_live_' | 'orch_';
+/** How keys begin: those of tests, live ones that were made over `/v1` or over `/api-keys` and for agents, and all others. */
+export type KeyPrefix = 'os_test_' | 'os_live_' | 'sk_' | 'orch_';
 
 /** What OAuth clients have: access tokens, refresh tokens, codes, and their own secrets. */
 type ClientPrefix = 'os_oat_' | 'os_ort_' | 'os_oac_' | 'os_cs_';
@@ -30,7 +30,9 @@ export function newKey(prefix: KeyPrefix | ClientPrefix): string {
 
 /** True when the text has the form and checksum of an API key, or of an access token: typing errors are refused without a look-up. */
 export function isWellFormedKey(text: string): boolean {
-  return /^(orch|os_live|os_test|os_oat)_[0-9A-Za-z]{49}$/.test(text) && checksum(text.slice(0, -6)) === text.slice(-6);
+  return (
+    /^(orch|os_live|os_test|os_oat|sk)_[0-9A-Za-z]{49}$/.test(text) && checksum(text.slice(0, -6)) === text.slice(-6)
+  );
 }
 
 /** The beginning of a key, by which people know it again: four characters of it behind its prefix. */

@@ -3,6 +3,7 @@ import { createDb } from '../db/index.ts';
 import { createLiveSender, type LiveSender } from '../db/live.ts';
 import { managedModels, offersManaged } from './agents/managed.ts';
 import { runCodeTool } from './code/run-code-tool.ts';
+import { endOrphans } from './calls/orphans.ts';
 import type { Config } from './config.ts';
 import { createRunEngine } from './engine.ts';
 import { createGuardedFetch } from './fetch/index.ts';
@@ -74,6 +75,7 @@ export function startAppDeps({ config, log, version }: { config: Config; log: Lo
   const upkeep = [
     keepHouse({ db, files, log, config }, stopping.signal),
     endLost({ db, engine, outbox, log }, stopping.signal),
+    endOrphans({ db, outbox, live, log }, stopping.signal),
     removePurged({ db, engine, outbox, log }, stopping.signal),
   ];
   const deps: AppDeps = {

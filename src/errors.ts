@@ -8,6 +8,11 @@ export type DomainErrorCode =
   | 'BUNDLE_INVALID'
   | 'BUNDLE_TOO_LARGE'
   | 'CODE_MISSING'
+  | 'CODE_NOT_TAKEN'
+  | 'AGENT_NOT_CALLABLE'
+  | 'CALL_CHAIN_REFUSED'
+  | 'CREDITS_REQUIRED'
+  | 'DEADLINE_PASSED'
   | 'DOCUMENT_NOT_FAILED'
   | 'EMAIL_TAKEN'
   | 'FILE_REQUEST_REUSED'
@@ -17,6 +22,7 @@ export type DomainErrorCode =
   | 'LAST_KEY'
   | 'MISSING_SCOPE'
   | 'MONTHLY_LIMIT_REACHED'
+  | 'NOT_AN_AGENT'
   | 'NOT_FOUND'
   | 'ORCHESTRATION_EXISTS'
   | 'ORCHESTRATION_SHIPPED'
@@ -31,6 +37,9 @@ export type DomainErrorCode =
   | 'RUN_NOT_OF_GOAL'
   | 'RUN_NOT_PAUSED'
   | 'RUN_NOT_READY'
+  | 'SKILLS_LOCKED'
+  | 'SLUG_IN_USE'
+  | 'SLUG_TAKEN'
   | 'STEERED_TOO_OFTEN'
   | 'TASK_NOT_READY'
   | 'TASK_NOT_WAITING'
@@ -124,7 +133,8 @@ export function notFound(
     | 'Person'
     | 'Gate'
     | 'Knowledge base'
-    | 'Document',
+    | 'Document'
+    | 'Workspace',
 ): DomainError {
   return new DomainError('NOT_FOUND', `${what} not found.`);
 }

@@ -53,7 +53,7 @@ const floors = [
   ['src/app.ts'],
   ['src/apis/'],
   ['src/http/'],
-  ['src/orchestrations/'],
+  ['src/orchestrations/', 'src/calls/'],
   ['src/runs/'],
   ['src/code/'],
   ['src/agents/', 'src/files/', 'src/knowledge/', 'src/people/'],
@@ -126,7 +126,7 @@ test('workflows are deterministic: at run time they import themselves and the SD
 
 test('activities know the nouns, the database, the models and the contract, and nothing of the API', () => {
   const rooms =
-    'activities/|db/|workflows/contract/|src/(runs|agents|orchestrations|accounts|code|files|knowledge|temporal|llm|javascript|sandbox|tools)/';
+    'activities/|db/|workflows/contract/|src/(runs|agents|calls|orchestrations|accounts|code|files|knowledge|temporal|llm|javascript|sandbox|tools)/';
   const packages = '@temporalio/activity$|node:|zod$|standardwebhooks$';
   expect(
     strangers(/^activities\//, new RegExp(`^(${rooms}|src/(crypto|ids)\\.ts$|src/fetch/index\\.ts$|${packages})`)),

@@ -7,10 +7,12 @@ import {
 } from '@temporalio/workflow';
 import { agentLoop } from './agent-loop.ts';
 import { mayComplete, type Completed } from './contract/completion.ts';
+import { errorCodeOf } from './contract/error-codes.ts';
 import type { AgentRunInput, RunResult } from './contract/inputs.ts';
 import { isFaultOfAnswer } from './contract/agent-task.ts';
 import { agentTask, outline } from './contract/plan.ts';
 import type { AgentLoop, StepLoop, TaskProgress, TaskState } from './contract/states.ts';
+import { withinDeadline } from './deadline.ts';
 import { completeRun, runToEnd } from './ending.ts';
 import { runCode } from './code-activities.ts';
 import { callAgent, waitForSandbox } from './model-activities.ts';
@@ -23,14 +25,16 @@ type AgentRun = RunContext & { readonly input: AgentRunInput; readonly work: Tas
 
 /**
  * One agent, one input, one output: its model, in turns where it has tools, and a person who approves where that is asked for.
- * Ends `failed` when the model is refused for good, takes too long, or gives no output that can be used; it can be tried
- * again then. When its history has grown long it continues as new, with `carried`.
+ * Ends `failed` when the model is refused for good, takes too long, or gives no output that can be used, or its deadline is
+ * over; it can be tried again then. When its history has grown long it continues as new, with `carried`.
  */
 export async function agentRun(input: AgentRunInput): Promise<RunResult> {
   const run: AgentRun = Object.assign(openRun(input), { input, work: input.carried?.work ?? noAttempts() });
   hearTerms(run);
-  return runToEnd(run, story, (carried) =>
-    continueAsNew<typeof agentRun>({ ...input, carried: { ...carried, work: run.work } }),
+  return runToEnd(
+    run,
+    (telling) => withinDeadline(telling, input, () => story(telling)),
+    (carried) => continueAsNew<typeof agentRun>({ ...input, carried: { ...carried, work: run.work } }),
   );
 }
 
@@ -110,6 +114,8 @@ function failed(run: AgentRun, task: TaskState, { cause, message }: ActivityFail
   const error = `The agent "${run.input.agent.name}" failed: ${reason}`;
   const isOfAnswer = cause instanceof ApplicationFailure && isFaultOfAnswer(cause.type);
   const evaluation = isOfAnswer ? { passed: false, score: null, feedback: reason } : null;
+  const type = cause instanceof ApplicationFailure ? cause.type : undefined;
+  changeRun(run, { error_code: isLate ? 'TIMEOUT' : errorCodeOf(type) });
   changeTask(run, task, { status: 'failed', error, evaluation });
   record(run, 'task.failed', { task_id: task.id, attempt: task.attempts, error });
   return ApplicationFailure.nonRetryable(error, 'AgentFailed');

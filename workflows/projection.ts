@@ -129,7 +129,7 @@ export function saved(run: ProjectedRun): Promise<RunStatus> {
     }).then(({ status, final_output_id = null }) => {
       projection.unwritten.delete(queued);
       const isTooLate = status === 'completed' && queued.progress.run.status === 'failed';
-      if (isTooLate) Object.assign(run.state, completed(final_output_id), { error: null });
+      if (isTooLate) Object.assign(run.state, completed(final_output_id), { error: null, error_code: undefined });
       if (queued.progress.run.status === 'completed' && !hasEnded(status)) takeBack(run, queued.progress);
       else markSaved(run, queued.progress);
       return status;
@@ -171,11 +171,11 @@ export function take(run: ProjectedRun): Progress | undefined {
 function snapshot(run: ProjectedRun): Progress {
   const { state, changes, projection } = run;
   projection.version = Math.max(projection.version + 1, lowestVersion(projection));
-  const { status, phase, warnings, error, final_output_id, shared_state, steered = 0 } = state;
+  const { status, phase, warnings, error, error_code, final_output_id, shared_state, steered = 0 } = state;
   const progress: Progress = {
     version: projection.version,
     at: Date.now(),
-    run: { status, phase, warnings, error, final_output_id, shared_state, steered },
+    run: { status, phase, warnings, error, error_code, final_output_id, shared_state, steered },
     tasks: [...changes.tasks].map(({ gate: _gate, ...task }) => ({ ...task, position: positionOf(state.tasks, task) })),
     gates: [...changes.gates].map((gate) => ({ ...gate })),
     events: [...changes.events],

@@ -20,6 +20,8 @@ begin
   on conflict (account_id, month) do update set runs = purged_run_counts.runs + 1;
 
   delete from run_costs where run_id = for_run;
+  delete from agent_calls where run_id = for_run;
+  delete from providers where run_id = for_run;
 
   -- What was given to it alone goes with it, once housekeeping has it out of the store. Of runs that have a file both, and are
   -- purged at the same time, the later one waits here and sees that the other is nobody's.
@@ -39,7 +41,7 @@ begin
     shared_state = case when shared_state is not null then '{}'::jsonb end, first_state = null, rerun_from = null,
     gate_due_in = null, remind_every = null, escalation_webhook_url = null, held_at = null,
     provider_id = null, fallback_provider_ids = '[]', max_cost_usd = null, max_tokens = null,
-    error = null, warnings = '[]', start_warnings = '[]', retrying = '{}'
+    error = null, error_code = null, warnings = '[]', start_warnings = '[]', retrying = '{}'
   where run_id = for_run;
 end
 $$;

@@ -15,8 +15,8 @@ begin
           where gates.run_id = for_run and gates.status = 'open'
           order by tasks.position
         ) as waiting_tasks,
-        tasks_view(for_run) as tasks, final.text as final_output, runs.error, warnings_of(runs) as warnings, usage_of(for_run) as usage,
-        runs.agents, gates_view(runs.human_gates) as human_gates, runs.ask_me_about, runs.require_approval,
+        tasks_view(for_run) as tasks, final.text as final_output, runs.error, runs.error_code, warnings_of(runs) as warnings, usage_of(for_run) as usage,
+        agents_view(runs.agents) as agents, gates_view(runs.human_gates) as human_gates, runs.ask_me_about, runs.require_approval,
         without_password(runs.webhook_url) as webhook_url, runs.gate_due_in, runs.remind_every, runs.on_timeout,
         without_password(runs.escalation_webhook_url) as escalation_webhook_url, runs.provider_id,
         runs.kind, runs.origin, runs.orchestration_id, runs.agent_id,

@@ -106,6 +106,8 @@ begin
     update runs set
       version = new_version, status = new_status, phase = progress -> 'run' ->> 'phase',
       warnings = progress -> 'run' -> 'warnings', error = progress -> 'run' ->> 'error',
+      -- Code says by itself why it has failed.
+      error_code = case when new_status = 'failed' then coalesce(progress -> 'run' ->> 'error_code', error_code) end,
       final_output_id = progress -> 'run' ->> 'final_output_id',
       shared_state = coalesce(progress -> 'run' -> 'shared_state', runs.shared_state),
       heard = coalesce((progress -> 'run' ->> 'steered')::integer, runs.heard),

@@ -41,7 +41,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       version text not null,
       endpoint text not null,
       tenant text,
-      -- What was asked for, as a retry of it would ask again; and the connection of the API that waits for the answer.
+      -- What was asked for, as a retry of it would ask again; and the API process that waits for the answer.
       fingerprint text not null,
       listener integer,
       answered_at timestamptz(3),
@@ -50,11 +50,15 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       chain text[] not null,
       max_hops integer,
       deadline_at timestamptz(3),
+      -- What it may call and spend on that.
+      downstream jsonb not null default '{}',
       created_at timestamptz(3) not null default now()
     );
     create index agent_calls_account on agent_calls (account_id, created_at desc);
     create index agent_calls_owner on agent_calls (owner_id, version_id, created_at desc);
     create index agent_calls_root on agent_calls (root_run_id);
+    create index agent_calls_parent on agent_calls (parent_run_id) where parent_run_id is not null;
+    create index agent_calls_below on agent_calls (created_at) where parent_run_id is not null;
     create index agent_calls_left on agent_calls (key_id, fingerprint) where answered_at is null;
   `.execute(db);
 }

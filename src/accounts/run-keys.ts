@@ -5,7 +5,7 @@ import { makeKey } from './keys.ts';
 import type { Scope } from './scopes.ts';
 
 /** What code that is run may do in the name of its account: call other agents, and read what becomes of that. */
-const scopesOfCode: Scope[] = ['agents:read', 'runs:read', 'runs:write'];
+const scopesOfCode: Scope[] = ['agents:read', 'agents:call', 'runs:read', 'runs:write'];
 
 /**
  * A key for one run of code, which is shown to nobody else and counts for nothing among the account's keys. It expires by itself;

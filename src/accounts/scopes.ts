@@ -7,6 +7,7 @@ export const scopes = [
   'gates:answer',
   'agents:read',
   'agents:write',
+  'agents:call',
   'orchestrations:read',
   'orchestrations:write',
   'providers:read',

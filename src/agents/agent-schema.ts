@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { AgentVersion } from '../../db/agents.ts';
 import { id, line, requestObject, text, timestamp } from '../fields.ts';
 import { budgetShape, onBudget } from './budget-schema.ts';
 import { jsonSchema } from './json-schema.ts';
@@ -119,6 +120,18 @@ export const agentSchema = z
     version_created_at: timestamp,
   })
   .meta({ id: 'RegisteredAgent' });
+
+/** An agent as it is shown. What it says as a package is orchagent's to show. */
+export function toWire({
+  type: _,
+  code_hash: _hash,
+  entrypoint: _entry,
+  spec,
+  ...agent
+}: AgentVersion): z.infer<typeof agentSchema> {
+  const { package: __, ...said } = spec;
+  return { ...agent, ...said };
+}
 
 /** An agent in a list: without what may be long. */
 export const agentSummarySchema = z.object({ ...identity, ...times }).meta({ id: 'AgentSummary' });

@@ -21,6 +21,8 @@ const about = {
   $schema: text(0, 1_000).optional(),
   title: text(0, 1_000).optional(),
   description: text(0, 5_000).optional(),
+  /** Of a member of an input: who sends it is warned. */
+  deprecated: z.boolean().optional(),
 };
 
 /** Which keywords say something of which type. */

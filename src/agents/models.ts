@@ -1,7 +1,7 @@
 import type { Db } from '../../db/index.ts';
 import { findActiveProvider, findNewestProvider, findUsableProvider, listProviders } from '../../db/providers.ts';
 import type { Provider, Run, RunAgent } from '../../db/schema.ts';
-import type { ToolChoice } from '../../workflows/contract/definition.ts';
+import type { AgentTool, ToolChoice } from '../../workflows/contract/definition.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { DomainError, InvalidInputError, providerNotFound, type Path, type WayOut } from '../errors.ts';
 import { vendorOfModel } from '../llm/index.ts';
@@ -27,6 +27,8 @@ export type AgentInput = {
   /** The registered agent that it is. The provider of one is kept, whoever serves the run. */
   agent_id?: string;
   version?: string;
+  /** The account whose agent it is, when it is another's. */
+  owner_id?: string;
   provider_id?: string | null;
   /** Of a registered agent: the run names a model in place of its own, which its provider must serve. */
   has_other_model?: boolean;
@@ -70,20 +72,10 @@ export async function chooseModels(
 
   const tools = await chooseTools(deps, principal, agents, (agent, tool) => pathOf(agent, 'tools', tool));
   return Promise.all(
-    agents.map(async ({ name, system_prompt, model = null, ...given }, index) => {
+    agents.map(async (given, index) => {
+      const agent = frozen(given, tools[index]!);
+      const { name, model, agent_id } = agent;
       const vendor = model ? vendorOfModel(model) : undefined;
-      const prompt = system_prompt?.trim() || findTemplate(name)?.system_prompt || `You are an expert ${name}.`;
-      const own = withSearch(tools[index]!, given.knowledge);
-      const { max_turns, require_approval, agent_id, version } = given;
-      const agent = {
-        name,
-        system_prompt: prompt,
-        model,
-        ...(own.length && { tools: own }),
-        ...(max_turns && { max_turns }),
-        ...(require_approval && { require_approval }),
-        ...(agent_id && { agent_id, version }),
-      };
       if (isTest) return { ...agent, provider_id: null };
       if (agent_id && given.provider_id) {
         const path = pathOf(index, 'model');
@@ -105,6 +97,25 @@ export async function chooseModels(
       throw new InvalidInputError([{ path: pathOf(index, 'model'), detail, way_out: 'register_vendor' }]);
     }),
   );
+}
+
+/** An agent as a run freezes it, but for who serves it: the template of its name fills in its prompt. */
+export function frozen(
+  { name, system_prompt, model = null, knowledge, ...given }: AgentInput,
+  tools: AgentTool[],
+): Omit<RunAgent, 'provider_id'> {
+  const own = withSearch(tools, knowledge);
+  const { max_turns, require_approval, agent_id, version, owner_id } = given;
+  return {
+    name,
+    system_prompt: system_prompt?.trim() || findTemplate(name)?.system_prompt || `You are an expert ${name}.`,
+    model,
+    ...(own.length && { tools: own }),
+    ...(max_turns && { max_turns }),
+    ...(require_approval && { require_approval }),
+    ...(agent_id && { agent_id, version }),
+    ...(owner_id && { owner_id }),
+  };
 }
 
 function notManaged(deps: ManagedDeps, model: string, path: Path): InvalidInputError {

@@ -36,9 +36,9 @@ export async function chooseTools(
   const ofServers = await listMcpToolNames(deps.db, principal.account_id);
   const available = new Set([...deps.tools.map(({ name }) => name), ...ofServers]);
   const faults: FieldFault[] = wanted.flatMap((tools, agent) =>
-    tools.flatMap(({ name, knowledge }, index) => {
+    tools.flatMap(({ name, knowledge, calls }, index) => {
       // As a run has frozen it that is done again.
-      if (knowledge) return [];
+      if (knowledge || calls) return [];
       const isTwice = tools.findIndex((other) => other.name === name) < index;
       if (available.has(name) && !isTwice) return [];
       const path = pathTo(agent, index);

@@ -19,26 +19,44 @@ export type CodeCall = {
     max_hops: number | null;
     downstream_remaining: number | null;
     billing_org_id?: string;
-    billing_org_id_sig?: string;
+    billing_org_sig?: string;
     root_run_id: string;
     orchestration_mode: string | null;
   };
+  /** Keys of models that came with the call, by vendor: whoever called has given them to this code. */
+  keys?: Record<string, string>;
+};
+
+const keyNames: Record<string, string> = {
+  openai: 'OPENAI_API_KEY',
+  anthropic: 'ANTHROPIC_API_KEY',
+  gemini: 'GEMINI_API_KEY',
 };
 
 /** The variables of a call. Where the gateway is, the sandbox says (`ORCHAGENT_GATEWAY_URL`). */
-export function environmentOf({ run_id, account_id, service_key, deadline_ms, code, model, chain }: CodeCall) {
+export function environmentOf({
+  run_id,
+  account_id,
+  service_key,
+  deadline_ms,
+  code,
+  model,
+  chain,
+  keys = {},
+}: CodeCall) {
   const given: Record<string, string | number | null | undefined> = {
     ORCHAGENT_SERVICE_KEY: service_key,
     ORCHAGENT_REQUEST_ID: run_id,
     ORCHAGENT_ROOT_RUN_ID: chain?.root_run_id ?? run_id,
     ORCHAGENT_DEADLINE_MS: deadline_ms,
     ORCHAGENT_BILLING_ORG_ID: chain?.billing_org_id ?? account_id,
-    ORCHAGENT_BILLING_ORG_ID_SIG: chain?.billing_org_id_sig,
+    ORCHAGENT_BILLING_ORG_SIG: chain?.billing_org_sig,
     ORCHAGENT_CALL_CHAIN: chain?.call_chain.join(','),
     ORCHAGENT_CALL_CHAIN_SIG: chain?.call_chain_sig,
     ORCHAGENT_MAX_HOPS: chain?.max_hops,
     ORCHAGENT_DOWNSTREAM_REMAINING: chain?.downstream_remaining,
     ORCHAGENT_ORCHESTRATION_MODE: chain?.orchestration_mode,
+    ...Object.fromEntries(Object.entries(keys).map(([vendor, key]) => [keyNames[vendor] ?? 'LLM_API_KEY', key])),
     LLM_MODEL: model,
     ORCHAGENT_MODEL_DEFAULT: code.model_tasks.default ?? model,
     ...Object.fromEntries(

@@ -30,6 +30,9 @@ const named = {
   file_id: 'File',
   knowledge_id: 'Knowledge base',
   document_id: 'Document',
+  version_id: 'Agent',
+  org: 'Agent',
+  agent: 'Agent',
 } as const;
 
 /** A router whose validation answers 422, naming each field. An id that cannot be one is an unknown one. */
@@ -138,6 +141,9 @@ function withIdempotencyKey(headers: RequestHeaders): RequestHeaders {
   return headers instanceof z.ZodObject ? headers.extend(idempotencyHeader.shape) : idempotencyHeader;
 }
 
+/** What is answered to these may have a key in it, which depends on what the one who asks may do. */
+const givesKeys: Scope[] = ['keys:write', 'people:write', 'agents:write'];
+
 type RequestHeaders = NonNullable<RouteConfig['request']>['headers'];
 type RequestQuery = NonNullable<RouteConfig['request']>['query'];
 
@@ -190,7 +196,7 @@ export function route<const S extends Spec<RouteConfig['responses']>>({
       ...(scope ? [requireScope(scope, forPeople)] : []),
       ...(givesSecret ? [refuseClients()] : []),
       ...(isIdempotent && !isUpload
-        ? [idempotency({ isOfScopes: scope === 'keys:write' || scope === 'people:write', longest_seconds })]
+        ? [idempotency({ isOfScopes: scope !== undefined && givesKeys.includes(scope), longest_seconds })]
         : []),
       ...(scope && spec.method !== 'post' && spec.method !== 'get' ? [idempotencyInBatch()] : []),
       ...(spec.method !== 'get' && !spec.request?.body ? [requireNoBody(parametersOf(query))] : []),

@@ -24,17 +24,32 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
   UNAUTHORIZED: [
     401,
     'Missing or invalid API key',
-    'Send the key in `X-API-Key`, or as `Authorization: Bearer`. A key begins with `orch_`, `os_live_` or `os_test_` and is shown once, when it is made. One that was deleted or has expired is not taken any more.',
+    'Send the key in `X-API-Key`, or as `Authorization: Bearer`. A key begins with `orch_`, `os_live_`, `os_test_` or `sk_` and is shown once, when it is made. One that was deleted or has expired is not taken any more.',
   ],
   TIER_LIMIT_REACHED: [
     402,
     'The tier of the account has no more of these',
     'Nothing was done. `detail` says how many there may be. Delete one, or ask the operator of this server for a higher tier.',
   ],
+  CREDITS_REQUIRED: [
+    402,
+    'The agent costs credits',
+    'Nothing was done. Agents with a price can be called by their authors only, until there are credits here.',
+  ],
   PROVIDER_REQUIRED: [
     402,
     'A provider of your own is required',
     'The server has no model for this run, or your managed trial runs are used up. Register a provider, and pass its `provider_id`.',
+  ],
+  AGENT_NOT_CALLABLE: [
+    403,
+    'The agent may be seen, and not called',
+    'Its author lets nobody call it over this server. Where it may be downloaded, run it yourself.',
+  ],
+  CALL_CHAIN_REFUSED: [
+    403,
+    'The agent may not be called from there',
+    'Agents that call each other may not do so in a circle, deeper than was allowed, or for more than they may spend; `detail` says which. Send the headers of the chain as your code was given them, or none.',
   ],
   ACCOUNT_SUSPENDED: [
     403,
@@ -82,6 +97,17 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     409,
     'This is the last key that may do everything',
     'Make another one with the scope `*` first, with `POST /api/v1/keys`: without one the account could not be reached any more.',
+  ],
+  CODE_NOT_TAKEN: [
+    409,
+    'This version takes no code',
+    'A version of the engine `code_runtime` is given its code once. Publish another version for other code.',
+  ],
+  SLUG_TAKEN: [409, "The slug is another organisation's, or is reserved", 'Nothing was changed. Take another slug.'],
+  SLUG_IN_USE: [
+    409,
+    'Others call agents by this slug',
+    'Nothing was changed. It stands in the paths of your public agents: make these private first.',
   ],
   TASK_NOT_WAITING: [
     409,
@@ -186,6 +212,16 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
     'The Idempotency-Key was used for another request',
     'A key belongs to one method, path and body for 24 hours. Make a new one for a new request.',
   ],
+  SKILLS_LOCKED: [
+    422,
+    'These skills cannot be given to the agent',
+    'Its author has locked what it knows, or they are too long together; `detail` says which. Call it without the headers of skills.',
+  ],
+  NOT_AN_AGENT: [
+    422,
+    'This is no agent',
+    'A skill is added to agents, and cannot be called: name it in `X-Orchagent-Skills`.',
+  ],
   FILE_REQUEST_REUSED: [
     422,
     'The Idempotency-Key was used for another file',
@@ -203,6 +239,7 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
   ],
   RATE_LIMITED: [429, 'Too many requests', 'Wait for `Retry-After`. The headers `RateLimit-*` say what is left.'],
   INTERNAL_ERROR: [500, 'Internal error', 'The fault is on our side. Quote the `request_id` when you report it.'],
+  DEADLINE_PASSED: [504, 'The deadline has passed', 'Nothing was done. Ask again, with a later deadline.'],
   FILES_UNAVAILABLE: [
     503,
     'Files are temporarily unavailable',

@@ -92,6 +92,7 @@ export function createRateLimits(config: Config) {
   const pool = createPool(config.DATABASE_URL, { max: 2, connectionTimeoutMillis: 1_500, query_timeout: 1_500 });
   const { RATE_LIMIT_PER_MINUTE: perAccount, REGISTER_LIMIT_PER_HOUR: perAddress } = config;
   const { FAILED_KEYS_LIMIT_PER_MINUTE: failures, OAUTH_LIMIT_PER_MINUTE: oauth } = config;
+  const { PUBLIC_LIMIT_PER_MINUTE: ofAnybody } = config;
   const perMinute = (name: string) =>
     failures ? createRateLimit(pool, { name, limit: failures, window_seconds: 60 }) : undefined;
   const requests = (limit: number) => createRateLimit(pool, { name: 'requests', limit, window_seconds: 60 });
@@ -108,6 +109,9 @@ export function createRateLimits(config: Config) {
       : undefined,
     oauthPerAddress: oauth
       ? createRateLimit(pool, { name: 'oauth', what: 'OAuth requests', limit: oauth, window_seconds: 60 })
+      : undefined,
+    publicPerAddress: ofAnybody
+      ? createRateLimit(pool, { name: 'public', what: 'requests without a key', limit: ofAnybody, window_seconds: 60 })
       : undefined,
     failedKeys: perMinute('wrong keys'),
     failedTokens: perMinute('wrong tokens'),

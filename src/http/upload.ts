@@ -18,11 +18,19 @@ const mediaType = /^[a-z0-9][\w!#$&^.+-]{0,99}\/[a-z0-9][\w!#$&^.+-]{0,99}$/;
 /** Whether this is a request whose body is left to its handler, or to nobody where the path does not take the method. */
 export function isUpload(c: Context): boolean {
   const isOfFiles = c.req.path === '/api/v1/files' && c.req.method !== 'GET';
-  return isOfFiles || /^\/v1\/knowledge\/[^/]+\/upload$/.test(c.req.path);
+  const isOfCode = /^\/agents\/[^/]+\/upload$/.test(c.req.path) && c.req.method !== 'GET';
+  return isOfFiles || isOfCode || /^\/v1\/knowledge\/[^/]+\/upload$/.test(c.req.path);
 }
 
-/** What is taken: parts of these names, the first of which is told of, and how many files. */
-type Taken = { fields: [string, ...string[]]; most: number };
+/**
+ * What is taken: parts of these names, the first of which is told of, and how many files. `text`: a part beside them, which is a
+ * text, may come, and then there need be no file.
+ */
+type Taken = {
+  fields: [string, ...string[]];
+  most: number;
+  text?: { field: string; most_bytes: number; hear: (text: string) => void };
+};
 
 const oneFile: Taken = { fields: ['file'], most: 1 };
 
@@ -72,7 +80,13 @@ export async function readUploads<T>(
     parts.push(part);
     part.received.catch(broken.reject);
   });
-  busboy.on('field', (field) => broken.reject(taken.fields.includes(field) ? noName(named) : unknownPart(field)));
+  const texts: string[] = [];
+  busboy.on('field', (field, value, _isNameCut, isCut) => {
+    if (field !== taken.text?.field)
+      return broken.reject(taken.fields.includes(field) ? noName(named) : unknownPart(field));
+    if (texts.push(value) > 1) return broken.reject(faultIn(field, 'is given more than once'));
+    if (isCut) return broken.reject(faultIn(field, `must have at most ${taken.text.most_bytes} bytes`));
+  });
   busboy.on('error', () => broken.reject(malformed()));
   busboy.on('finish', ended.resolve);
   const hangUp = () => incoming.complete || broken.reject(new Error('The client has hung up.'));
@@ -82,8 +96,9 @@ export async function readUploads<T>(
     return await besides(c, Infinity, async () => {
       incoming.pipe(busboy);
       await Promise.race([ended.promise, broken.promise]);
-      if (parts.length === 0) throw new InvalidInputError([{ path: [named], detail: 'is required' }]);
+      if (parts.length === 0 && texts.length === 0) throw faultIn(named, 'is required');
       const received = await Promise.race([Promise.all(parts.map((part) => part.received)), broken.promise]);
+      for (const text of texts) taken.text?.hear(text);
       return received.map((one, index) => ({ ...one, ...parts[index]!.file }));
     });
   } catch (error) {
@@ -97,11 +112,12 @@ export async function readUploads<T>(
   }
 }
 
-function openForm(type: string | undefined, { fields, most }: Taken) {
+function openForm(type: string | undefined, { fields, most, text }: Taken) {
   try {
     if (!type || !/^multipart\/form-data\b/i.test(type)) throw new Error();
     // One part more than there may be, so that it is told of.
-    const limits = { parts: most + 1, headerPairs: 20, headerSize: 8_192 };
+    const parts = most + (text ? 2 : 1);
+    const limits = { parts, headerPairs: 20, headerSize: 8_192, ...(text && { fieldSize: text.most_bytes }) };
     return new Busboy({ headers: { 'content-type': type }, limits });
   } catch {
     const what = most === 1 ? 'the file' : 'the files';
@@ -130,7 +146,11 @@ function tooMany({ fields, most }: Taken): InvalidInputError {
 }
 
 function unknownPart(field: string): InvalidInputError {
-  return new InvalidInputError([{ path: [field], detail: 'is not a field of this request' }]);
+  return faultIn(field, 'is not a field of this request');
+}
+
+function faultIn(field: string, detail: string): InvalidInputError {
+  return new InvalidInputError([{ path: [field], detail }]);
 }
 
 function malformed(): InvalidInputError {

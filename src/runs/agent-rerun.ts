@@ -1,5 +1,7 @@
 import { holdSource } from '../../db/reruns.ts';
-import type { Run } from '../../db/schema.ts';
+import type { AgentTerms, Run } from '../../db/schema.ts';
+import { copyText } from '../../db/texts.ts';
+import { longInputId } from '../../workflows/contract/agent-task.ts';
 import { inModeOf, type Principal, type Remark } from '../accounts/principal.ts';
 import { chooseModels, modelsAgain, type ModelDeps } from '../agents/models.ts';
 import { notFound, requireNone, type FieldFault } from '../errors.ts';
@@ -39,7 +41,7 @@ export async function rerunAgent(
     origin: 'orchflow' as const,
     task: source.task,
     fallback_provider_ids: JSON.stringify(source.fallback_provider_ids),
-    ...agentRunRow({ agent_id, agents, provider_id, require_approval, agent_run: agent_run! }),
+    ...agentRunRow({ agent_id, agents, provider_id, require_approval, agent_run: againOf(run_id, agent_run!) }),
     ...termsRow(source),
     forked_from: source.run_id,
     agent_version: source.agents[0]?.version,
@@ -51,9 +53,15 @@ export async function rerunAgent(
   await startRun(deps, principal, started, idempotency, async (trx) => {
     // It may be purged since it was looked at.
     if (!(await holdSource(trx, principal.account_id, source.run_id))) throw notFound('Run');
+    if (agent_run?.input_id) await copyText(trx, agent_run.input_id, { text_id: longInputId(run_id), run_id });
     await takeFilesOver(trx, principal, { from: source.run_id, to: run_id, tasks: new Map() });
   });
   return run_id;
+}
+
+/** Without the deadline of the call that it was, and with an input of its own. */
+function againOf(run_id: string, { deadline_at: _, input_id, ...terms }: AgentTerms): AgentTerms {
+  return { ...terms, ...(input_id && { input_id: longInputId(run_id) }) };
 }
 
 function faultsOf({ from_task, edits }: { from_task: string; edits: Record<string, unknown> }): FieldFault[] {

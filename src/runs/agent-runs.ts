@@ -4,7 +4,7 @@ import type { Principal, Remark } from '../accounts/principal.ts';
 import { checkFallbacks, chooseModels, usableProvider } from '../agents/models.ts';
 import { checkerOf } from '../agents/schema-check.ts';
 import { codeTermsOf, requireSandbox } from '../code/terms.ts';
-import { DomainError, notFound, requireNone } from '../errors.ts';
+import { DomainError, InvalidInputError, notFound, requireNone } from '../errors.ts';
 import { requireCallable } from '../fetch/index.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import { addressesOf, checkGateTerms } from './gate-terms.ts';
@@ -97,11 +97,11 @@ export function agentRunRow({
   agents: object[];
   agent_run: AgentTerms;
 }) {
-  const { timeout_seconds, output_schema, code } = agent_run;
+  const { timeout_seconds, output_schema, code, engine, deadline_at, input_id } = agent_run;
   return {
     agent_id,
     agents: JSON.stringify(agents),
-    agent_run: JSON.stringify({ timeout_seconds, output_schema, code }),
+    agent_run: JSON.stringify({ timeout_seconds, output_schema, code, engine, deadline_at, input_id }),
     provider_id,
     require_approval,
     human_gates: '[]',
@@ -125,6 +125,11 @@ async function getVersion(
 ): Promise<Pick<AgentVersion, 'version' | 'spec' | 'code_hash' | 'entrypoint'>> {
   const newest = await findAgent(db, account_id, agent_id);
   if (!newest) throw notFound('Agent');
+  if (newest.type === 'skill') {
+    throw new InvalidInputError([
+      { path: ['agent_id'], detail: 'is a skill package, which other agents use: it does not run' },
+    ]);
+  }
   if (version === 'latest' || version === newest.version) return newest;
   const found = await findAgentVersion(db, account_id, agent_id, versionNumber(version));
   if (found) return found;

@@ -23,6 +23,8 @@ export function agentWorkflow({ db, historyLimit }: { db: Db; historyLimit?: num
       require_approval: run.require_approval,
       timeout_seconds: agent_run?.timeout_seconds ?? 1,
       ...(agent_run?.code && { code: { on_interrupted: agent_run.code.on_interrupted } }),
+      // Whoever tries it again has the time of its turns.
+      ...(agent_run?.deadline_at && attempt === 1 && { deadline_at: agent_run.deadline_at }),
       has_webhook: run.webhook_url !== null,
       on_budget: run.on_budget,
       gate_policy: gatePolicies(run).gate_policy,

@@ -4,7 +4,7 @@ import type { Delta } from '../../db/live.ts';
 import { listRunPlaces, readEvents, type StoredEvent } from '../../db/run-events.ts';
 import { hasEnded, type RunStatus } from '../../workflows/contract/states.ts';
 import { bringNews } from './news.ts';
-import { createWatchers } from './watchers.ts';
+import { createWatchers, type Watchers } from './watchers.ts';
 
 const heartbeatInterval = 15_000;
 const retryDelay = 1_000;
@@ -44,22 +44,19 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
           continue;
         }
         const page = await readPage(db, run_id, seq);
+        if (!page) return;
         if (page === 'is_away') {
-          for (const delta of watcher.takeDeltas()) yield { delta };
+          yield* deltasOf(watcher);
           await watcher.woken(retryDelay, signal);
           watcher.wake();
           continue;
         }
-        if (!page) return;
         for (const event of page.events) {
           yield { event };
           seq = event.seq;
         }
         if (page.events.length === pageSize) watcher.wake();
-        else if (hasEnded(page.status)) {
-          for (const delta of watcher.takeDeltas()) yield { delta };
-          return yield { ended: page.status };
-        }
+        else if (hasEnded(page.status)) return yield* endOf(watcher, page.status);
       }
     } finally {
       watchers.unwatch(run_id, watcher);
@@ -94,6 +91,8 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
   return {
     follow,
     waitWhile,
+    /** By which others see that whoever waits here is waited for. */
+    listener: news.listener,
     /** How many readers a run has here. */
     watchers: watchers.count,
     /** Ends all that follows and waits; each reader is told by the end of its answer. */
@@ -103,6 +102,17 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
       await news.stop();
     },
   };
+}
+
+type Watcher = ReturnType<Watchers['watch']>;
+
+function* deltasOf(watcher: Watcher): Generator<RunStreamItem> {
+  for (const delta of watcher.takeDeltas()) yield { delta };
+}
+
+function* endOf(watcher: Watcher, ended: RunStatus): Generator<RunStreamItem> {
+  yield* deltasOf(watcher);
+  yield { ended };
 }
 
 /** While Postgres is away, readers are held, for a browser never comes back to an answer that failed. */

@@ -15,7 +15,7 @@ const sweepInterval = 3_000;
 export function bringNews(watchers: Watchers, { db, url, log }: { db: Db; url: string; log: Logger }) {
   const stopping = new AbortController();
 
-  const listener = listenLive(url, {
+  const live = listenLive(url, {
     onMessage: (message) => watchers.hear(message),
     onConnect: () => watchers.wakeAll(),
     onLost: (error) => log.warn({ err: error }, 'lost the connection that hears of runs; looking every few seconds'),
@@ -34,9 +34,11 @@ export function bringNews(watchers: Watchers, { db, url, log }: { db: Db; url: s
   const sweeping = sweep();
 
   return {
+    /** The number under which this process listens. */
+    listener: live.listener,
     async stop() {
       stopping.abort();
-      await Promise.all([listener.stop(), sweeping]);
+      await Promise.all([live.stop(), sweeping]);
     },
   };
 }

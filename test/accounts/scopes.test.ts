@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { allScopes, scopes } from '../../src/accounts/scopes.ts';
 import { startOrchflow, type Orchflow, type User } from '../harness/orchflow.ts';
+import { expectError, inHouseWords, isOrchagent } from '../harness/orchagent.ts';
 import { expectProblem } from '../harness/problem.ts';
 import { send } from '../harness/raw.ts';
 
@@ -11,7 +12,7 @@ type Operation = { method: string; path: string; operationId: string; security: 
 let orchflow: Orchflow;
 let owner: User;
 let document: any;
-let operations: (Operation & { scope: string | undefined })[];
+let operations: (Operation & { template: string; scope: string | undefined })[];
 
 beforeAll(async () => {
   orchflow = await startOrchflow({ worker: false });
@@ -21,6 +22,7 @@ beforeAll(async () => {
       Object.entries(item).map(([method, operation]) => ({
         ...operation,
         method: method.toUpperCase(),
+        template: path,
         path: path.replaceAll(/\{\w+\}/g, 'unknown'),
         scope: operation.security.find(({ apiKey }) => apiKey)?.apiKey?.[0],
       })),
@@ -48,7 +50,15 @@ test('the vocabulary is what the operations name, and what a key may be given', 
   expect(new Set(named)).toEqual(new Set(scopes));
   expect(document.components.schemas.Scope.enum).toEqual([...allScopes, ...scopes]);
   const open = operations.filter(({ scope }) => !scope).map(({ operationId }) => operationId);
-  expect(open.toSorted()).toEqual(['getHealth', 'listAgentTemplates', 'registerAccount']);
+  const ofOrchagent = [
+    'cliLogout',
+    'downloadAgent',
+    'downloadAgentCode',
+    'estimateAgentCost',
+    'getPublicAgent',
+    'listPublicAgents',
+  ];
+  expect(open.toSorted()).toEqual([...ofOrchagent, 'getHealth', 'listAgentTemplates', 'registerAccount'].toSorted());
 });
 
 test.each(scopes)('without %s alone each of its operations is 403, with it alone none', async (scope) => {
@@ -61,13 +71,16 @@ test.each(scopes)('without %s alone each of its operations is 403, with it alone
     expect([401, 403, 429, 500, 503], name).not.toContain(allowed.status);
     const refused = await ask(operation, isIts ? without : withIt);
     const detail = `This key lacks the scope ${operation.scope}.`;
-    expectProblem(refused, { status: 403, code: 'MISSING_SCOPE', detail, scope: operation.scope });
+    const problem = { code: 'MISSING_SCOPE', detail, scope: operation.scope };
+    if (!isOrchagent(operation.template)) expectProblem(refused, { status: 403, ...problem });
+    else expect([expectError(refused, 'FORBIDDEN', 403), inHouseWords(refused).body][1], name).toMatchObject(problem);
   }
 });
 
 test('what needs no key asks for no scope', async () => {
   for (const operation of operations.filter(({ scope }) => !scope)) {
-    expect([200, 422], operation.path).toContain((await ask(operation)).status);
+    const statuses = operation.path.startsWith('/public/agents/') ? [404] : [200, 422];
+    expect(statuses, operation.path).toContain((await ask(operation)).status);
   }
 });
 

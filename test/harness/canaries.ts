@@ -9,7 +9,7 @@ import { createTemporalClient } from '../../src/temporal/client.ts';
  * webhook secrets, and providers' keys, which begin with `sk-canary`), or are in their Orchflow's environment. No text
  * that leaves the product, or stays in it, may hold one.
  */
-const secretForms = /(?:orch|os_(?:live|test|oat|ort|oac|cs))_[0-9A-Za-z]{49}|whsec_[\w+/]{43}|sk-canary[\w-]*/;
+const secretForms = /(?:orch|sk|os_(?:live|test|oat|ort|oac|cs))_[0-9A-Za-z]{49}|whsec_[\w+/]{43}|sk-canary[\w-]*/;
 
 /** The secrets of these settings. */
 function secretsOf(env: Record<string, string>): string[] {

@@ -13,3 +13,7 @@ if (!hasHttpxSse) console.warn('Skipped: the Python readers of streams need pyth
 /** Whether OAuth can be spoken here as Python programs do it. */
 export const hasAuthlib = has('requests', 'authlib');
 if (!hasAuthlib) console.warn('Skipped: OAuth by Authlib needs python3 with "requests" and "authlib".');
+
+/** Whether agents can be called here with orchagent's own client. */
+export const hasOrchagent = has('httpx', 'orchagent');
+if (!hasOrchagent) console.warn('Skipped: orchagent\'s client needs python3 with the package "orchagent-sdk".');

@@ -3,7 +3,7 @@ import type { Answer } from './client.ts';
 
 /** The answers that show a secret, once. */
 const showsSecret =
-  /^POST (\/api\/v1\/(auth\/register|webhooks\/secret\/rotate|webhooks\/subscriptions(\/\w+\/rotate-secret)?|keys|people(\/\w+\/key)?)|\/v1\/(webhooks|api-keys|oauth\/(clients|token)))$/;
+  /^POST (\/api\/v1\/(auth\/register|webhooks\/secret\/rotate|webhooks\/subscriptions(\/\w+\/rotate-secret)?|keys|people(\/\w+\/key)?)|\/v1\/(webhooks|api-keys|oauth\/(clients|token))|\/api-keys|\/agents(\/[\w-]+\/(keys|fork))?)$/;
 
 /** A request with headers of its own: no key, no content type unless given. */
 export async function send(

@@ -21,3 +21,9 @@ export function formOf(...parts: string[]): { body: string; headers: Record<stri
 export function filePart(content: string, name = 'notes.txt', field = 'file'): string {
   return `Content-Disposition: form-data; name="${field}"; filename="${name}"\r\nContent-Type: text/plain\r\n\r\n${content}`;
 }
+
+/** The body of one part `file` with these bytes. */
+export function bytesOf(content: Uint8Array<ArrayBuffer>): { body: Blob; headers: Record<string, string> } {
+  const head = filePart('', 'bundle.zip').replace('text/plain', 'application/zip');
+  return { body: new Blob([`--cut\r\n${head}`, content, '\r\n--cut--\r\n']), headers: formOf().headers };
+}

@@ -9,11 +9,14 @@ import { callOrchstackKeys } from './contract-orchstack-keys.ts';
 import { callTools } from './contract-tools.ts';
 import { callSteering } from './contract-steering.ts';
 import { callFiles } from './contract-files.ts';
+import { callCalls } from './contract-calls.ts';
+import { callOrchagent } from './contract-orchagent.ts';
 import { callInFlight } from './contract-in-flight.ts';
 import { callKnowledge } from './contract-knowledge.ts';
 import { callPeople } from './contract-people.ts';
 import { callWebhooks } from './contract-webhooks.ts';
 import { callWorkflows } from './contract-workflows.ts';
+import { isOrchagent } from '../harness/orchagent.ts';
 import { startOrchflow, type Orchflow } from '../harness/orchflow.ts';
 import { send } from '../harness/raw.ts';
 
@@ -30,10 +33,11 @@ const typeOf: Record<string, string> = {
   events: 'text/event-stream',
   stream: 'text/event-stream',
   content: 'application/octet-stream',
+  bundle: 'application/zip',
 };
 
 /** Answers in events too, where that is asked for. */
-const inEventsToo = ['orchstackRunAgent 200', 'executeWorkflow 200'];
+const inEventsToo = ['orchstackRunAgent 200', 'executeWorkflow 200', 'callAgent 200'];
 
 type Operation = Record<string, any> & { method: string; path: string };
 
@@ -59,7 +63,9 @@ describe('/openapi.json', () => {
       .filter(({ method, path }) => method !== 'ALL' && !/^.(openapi.json|docs|problems)/.test(path))
       .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`);
     const documented = operations().map(({ method, path }) => `${method} ${path}`);
-    expect(new Set(documented)).toEqual(new Set(routes));
+    // It has no first segment of its own, and asks of each request whether it is one.
+    const call = 'POST /{org}/{agent}/{version}/{endpoint}';
+    expect(new Set(documented)).toEqual(new Set([...routes, call]));
     expect(documented).toEqual(
       expect.arrayContaining([
         'POST /api/v1/auth/register',
@@ -104,7 +110,8 @@ describe('/openapi.json', () => {
       for (const [status, response] of Object.entries<Record<string, any>>(responses)) {
         expect(response.description, `${name} ${status}`).toMatch(/\S/);
         const answer = typeOf[/\/(\w+)$/.exec(path)?.[1] ?? ''] ?? 'application/json';
-        const type = Number(status) < 400 || path === '/health' ? answer : 'application/problem+json';
+        const error = isOrchagent(path) ? 'application/json' : 'application/problem+json';
+        const type = Number(status) < 400 || path === '/health' ? answer : error;
         const types = inEventsToo.includes(`${operationId} ${status}`) ? [type, 'text/event-stream'] : [type];
         expect(Object.keys(response.content ?? {}), `${name} ${status}`).toEqual(status === '204' ? [] : types);
       }
@@ -153,7 +160,7 @@ test('every answer in the life of an account is as documented, member by member'
       method,
       target,
       headers,
-      typeof body === 'object' ? JSON.stringify(body) : body,
+      typeof body === 'object' && !(body instanceof Blob) ? JSON.stringify(body) : body,
     );
     contract.expectDocumented(method, path!, answer);
     seen.add(`${method} ${path} ${answer.status}`);
@@ -234,6 +241,8 @@ test('every answer in the life of an account is as documented, member by member'
   await callPeople(call);
   await callKnowledge(call);
   await callSteering(call, goal);
+  await callOrchagent(call);
+  await callCalls(call);
 
   await callInFlight(call, orchflow.db, run_id, user.api_key);
 

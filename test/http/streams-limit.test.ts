@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { registerAgent } from '../harness/agent.ts';
+import { createAgents, expectError } from '../harness/orchagent.ts';
 import { define } from '../harness/orchestration.ts';
 import { startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
 import { expectProblem } from '../harness/problem.ts';
@@ -18,6 +19,7 @@ let run_id: string;
 let failed_id: string;
 let orchestration: string;
 let agent_id: string;
+let org: string;
 
 // No worker: nothing ends by itself.
 beforeAll(async () => {
@@ -29,6 +31,7 @@ beforeEach(async () => {
   user = await orchflow.register();
   orchestration = await define(user, [{ id: 'print', type: 'print', print_content: 'Hello' }]);
   agent_id = await registerAgent(user);
+  org = await createAgents(orchflow.url, user).slug();
   const start = async () =>
     (await user.post(`/orchestrations/${orchestration}/run?wait=0`, { message: 'Go.' })).body.run_id;
   [run_id, failed_id] = [await start(), await start()];
@@ -59,6 +62,7 @@ const operations: Record<string, Operation> = {
     body: { input: 'Go.' },
   },
   orchstackRunAgent: { method: 'POST', path: () => `/../../v1/agents/${agent_id}/run`, body: { input: 'Go.' } },
+  callAgent: { method: 'POST', path: () => `/../../${org}/legal/v1/run`, body: { clause: 'Go.' } },
   retryOrchestrationRun: { method: 'POST', path: () => `/orchestrations/runs/${failed_id}/retry?wait=20`, body: {} },
 };
 /** Of these the run has to wait for a person first. */
@@ -132,7 +136,8 @@ test.each(Object.entries({ ...operations, ...ofPausedRuns }))(
     const response = await call(operation);
     const refused = { status: response.status, headers: response.headers, body: await response.json() };
     const detail = `This account has ${most} streams and waits open here, and may have no more. Close one, or try again later.`;
-    expectProblem(refused, { status: 429, code: 'LIMIT_REACHED', detail });
+    if (operation === operations.callAgent) expect(expectError(refused, 'RATE_LIMITED', 429).message).toBe(detail);
+    else expectProblem(refused, { status: 429, code: 'LIMIT_REACHED', detail });
     expect(response.headers.get('retry-after')).toBe('5');
     expect(await countRows(orchflow.db)).toEqual(rows);
     leaving.abort();

@@ -6,6 +6,8 @@ import { knowledgeOf } from '../harness/knowledge.ts';
 import { startOrchflow, type Orchflow, type TestRun, type User } from '../harness/orchflow.ts';
 import { createStack } from '../harness/orchstack.ts';
 import { expectProblem } from '../harness/problem.ts';
+import { nobodys, posted } from './tenants-requests.ts';
+import { createAgents, expectError, inHouseWords, isOrchagent } from '../harness/orchagent.ts';
 import { send } from '../harness/raw.ts';
 import { filePart, formOf, upload } from '../harness/upload.ts';
 
@@ -38,16 +40,24 @@ let owned: Record<
   | 'client_id'
   | 'grant_id'
   | 'knowledge_id'
-  | 'document_id',
+  | 'document_id'
+  | 'version_id'
+  | 'org'
+  | 'agent'
+  | 'endpoint',
   string
 >;
+/** Of an agent that is published, and is private. */
+let published: { id: string; key_id: string };
+/** A key that no other surface deletes before. */
+let ownedByAgents: string;
 /** The same for `/v1`, of what `/api/v1` deletes before: some of them are things that both surfaces show. */
 let ownedInStack: Partial<typeof owned>;
 /** An orchestration without an id, for the routes that take one. */
 let definition: object;
 
 beforeAll(async () => {
-  orchflow = await startOrchflow();
+  orchflow = await startOrchflow({ environment: { PUBLIC_LIMIT_PER_MINUTE: '0' } });
   [owner, stranger] = await Promise.all([orchflow.register(), orchflow.register()]);
   model = (await startFakeModel()).on(() => 'Found nothing.');
   const provider_id = await owner.addProvider(model);
@@ -70,6 +80,10 @@ beforeAll(async () => {
   const letBy = await registerClient(orchflow.url, stranger);
   await letIn(await discover(orchflow.url, letBy), owner.api_key);
   const { body } = await send(orchflow.url, 'GET', '/v1/oauth/grants', { 'x-api-key': owner.api_key });
+  const agents = createAgents(orchflow.url, owner);
+  await agents.publish({ name: 'offered' });
+  const agent = await agents.publishCode('coded', { allow_local_download: true });
+  published = { id: agent.id, key_id: (await agents.post(`/agents/${agent.id}/keys`)).body.id };
   owned = {
     run_id,
     task_id: 'T1',
@@ -90,8 +104,13 @@ beforeAll(async () => {
     webhook_id: (await owner.post('/webhooks/subscriptions', hook)).body.subscription_id,
     client_id: (await registerClient(orchflow.url, owner)).client_id,
     grant_id: body.grants[0].grant_id,
+    version_id: published.id,
+    org: await agents.slug(),
+    agent: 'offered',
+    endpoint: 'run',
   };
   const other = (await owner.post('/keys', { name: 'Owned too', scopes: ['runs:read'] })).body;
+  ownedByAgents = (await owner.post('/keys', { name: 'Owned as well', scopes: ['runs:read'] })).body.key_id;
   ownedInStack = { agent_id: await createStack(orchflow.url, owner).createAgent(), key_id: other.key_id };
   const account_id = (await getAccountOf(orchflow.db, run_id))!;
   const { delivery_id } = owned;
@@ -127,29 +146,19 @@ function fill(path: string, ids: Record<string, string>): string {
 
 function ownedFor(path: string): typeof owned {
   if (path.startsWith('/v1/')) return { ...owned, ...ownedInStack };
+  if (path.startsWith('/agents/')) return { ...owned, key_id: published.key_id };
+  if (path.startsWith('/api-keys/')) return { ...owned, key_id: ownedByAgents };
   return path.startsWith('/api/v1/orchestrations/runs/') ? { ...owned, run_id: orchestrationRun } : owned;
 }
-
-const posted: [RegExp, object][] = [
-  [/^\/v1\/agents\/\w+\/run$/, { input: 'A clause.' }],
-  [/^\/v1\/workflows\/\w+\/execute$/, { input: 'Note apps' }],
-  [/^\/v1\/.*\/gates\/\w+$/, { output: 'The budget is ten euros.' }],
-  [/\/rerun$/, { from_task: 'T1' }],
-  [/\/correct$/, { output: 'Ten euros.' }],
-  [/\/agents\/\w+\/runs$/, { input: 'A clause.' }],
-  [/\/run(\/stream)?$/, { message: 'Note apps' }],
-  [/\/resume(\/stream)?$/, { response: { decision: 'approve' } }],
-  [/\/search$/, { query: 'Mine' }],
-  [/\/assign$/, { person_id: null }],
-  [/\/complete$/, { output: 'The budget is ten euros.' }],
-  [/./, {}],
-];
 
 /** Status, headers and bytes, all but the times. */
 async function exchange({ method }: Operation, path: string, key?: string) {
   const [, post] = posted.find(([pattern]) => pattern.test(path))!;
   const bodies: Record<string, object> = { POST: post, PUT: definition, PATCH: {} };
-  const form = path.endsWith('/upload') ? formOf(filePart('Notes.', 'notes.txt', 'files')) : undefined;
+  const isCode = path.startsWith('/agents/');
+  const form = path.endsWith('/upload')
+    ? formOf(filePart('Notes.', 'notes.txt', isCode ? 'file' : 'files'))
+    : undefined;
   const type = form?.headers ?? { 'content-type': 'application/json' };
   const response = await fetch(orchflow.url + path, {
     method,
@@ -163,33 +172,13 @@ async function exchange({ method }: Operation, path: string, key?: string) {
   return { status: response.status, headers, text };
 }
 
+/** What the text of an error says, whichever surface has said it. */
+function problemIn(text: string): any {
+  return inHouseWords({ status: 0, headers: new Headers(), body: JSON.parse(text) }).body;
+}
+
 /** The same for every name that a path can have. */
 const each = (id: string) => Object.fromEntries(Object.keys(owned).map((name) => [name, id]));
-
-/** Every id that a path can name, none of which is anybody's. */
-const nobodys = [
-  {
-    run_id: 'run_00000000000000000000',
-    task_id: 'T1',
-    provider_id: 'prv_00000000000000000000',
-    delivery_id: 'msg_run_00000000000000000000_1',
-    orch_id: 'nobodys',
-    server_name: 'nobodys',
-    key_id: 'key_00000000000000000000',
-    subscription_id: 'sub_00000000000000000000',
-    file_id: 'file_00000000000000000000',
-    agent_id: 'agt_00000000000000000000',
-    version: 'v1',
-    person_id: 'per_00000000000000000000',
-    gate_id: 'gate_00000000000000000000_T1_1',
-    workflow_id: 'nobodys',
-    webhook_id: 'sub_00000000000000000000',
-    client_id: 'ocl_00000000000000000000',
-    grant_id: '0'.repeat(43),
-    knowledge_id: 'kb_00000000000000000000',
-    document_id: 'doc_00000000000000000000',
-  },
-];
 
 describe('every route with an id', () => {
   test('exists in some number', async () => {
@@ -201,14 +190,14 @@ describe('every route with an id', () => {
     for (const operation of (await listOperations()).filter(hasId)) {
       const others = await exchange(operation, fill(operation.path, ownedFor(operation.path)), stranger.api_key);
       expect(others.status, `${operation.method} ${operation.path}`).toBe(404);
-      expect(JSON.parse(others.text)).toMatchObject({ code: 'NOT_FOUND', request_id: 'same' });
+      expect(problemIn(others.text)).toMatchObject({ code: 'NOT_FOUND', request_id: 'same' });
       for (const ids of [...nobodys, each('x')]) {
         expect(await exchange(operation, fill(operation.path, ids), stranger.api_key)).toEqual(others);
       }
     }
     expect(await run.get()).toEqual(before);
     expect((await owner.get('/providers')).body.providers).toHaveLength(1);
-    expect((await owner.get('/agents')).body.agents).toHaveLength(2);
+    expect((await owner.get('/agents')).body.agents).toHaveLength(4);
   });
 
   test('answers for ids that cannot be, such as a NUL or a path, as for unknown ones', async () => {
@@ -216,7 +205,7 @@ describe('every route with an id', () => {
       for (const id of ['%00', '%ED%A0%80', '..%2F..', "'%20or%201=1", 'x'.repeat(65)]) {
         const path = fill(operation.path, each(id));
         const { status, text } = await exchange(operation, path, stranger.api_key);
-        expect({ status, code: JSON.parse(text).code }, `${operation.method} ${path}`).toEqual({
+        expect({ status, code: problemIn(text).code }, `${operation.method} ${path}`).toEqual({
           status: 404,
           code: 'NOT_FOUND',
         });
@@ -230,10 +219,9 @@ test('every route that is not public needs a key', async () => {
   expect(operations.length).toBeGreaterThanOrEqual(9);
   for (const operation of operations) {
     const path = fill(operation.path, owned);
-    expectProblem(await send(orchflow.url, operation.method, path, { 'content-type': 'application/json' }), {
-      status: 401,
-      code: 'UNAUTHORIZED',
-    });
+    const answer = await send(orchflow.url, operation.method, path, { 'content-type': 'application/json' });
+    if (isOrchagent(operation.path)) expectError(answer, 'UNAUTHORIZED', 401);
+    else expectProblem(answer, { status: 401, code: 'UNAUTHORIZED' });
   }
 });
 
@@ -281,15 +269,20 @@ test("another account's cursor leads to our own runs only", async () => {
 });
 
 test('with the key of the owner the same requests find what they name', async () => {
+  // What anybody may see is public, and is asked for before it is deleted.
+  const { agent } = owned;
+  await createAgents(orchflow.url, owner).publishCode('open', { is_public: true, allow_local_download: true });
   const operations = (await listOperations()).filter(hasId);
   const order = ['GET', 'PUT', 'PATCH', 'POST', 'DELETE'];
   // What is in something else is deleted before that.
   const depth = ({ method, path }: Operation) => (method === 'DELETE' ? path.split('/').length : 0);
   operations.sort((a, b) => order.indexOf(a.method) - order.indexOf(b.method) || depth(b) - depth(a));
   for (const operation of operations) {
-    const path = fill(operation.path, ownedFor(operation.path));
+    const isPublic = operation.path.startsWith('/public/');
+    const path = fill(operation.path, { ...ownedFor(operation.path), agent: isPublic ? 'open' : agent });
     const { status, text } = await exchange(operation, path, owner.api_key);
     // It is there, even when it is too late for this: the requests before, or the demo model, may have ended the run.
-    expect([200, 201, 409], `${operation.method} ${path}: ${text}`).toContain(status);
+    const statuses = /^.agents.*\/(transfer(-check)?|upload)$/.test(path) ? [422] : [200, 201, 409];
+    expect(statuses, `${operation.method} ${path}: ${text}`).toContain(status);
   }
 });

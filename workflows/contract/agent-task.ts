@@ -15,3 +15,8 @@ const faultsOfAnswers = [
 export function isFaultOfAnswer(type: string | null | undefined): boolean {
   return faultsOfAnswers.includes(type ?? '');
 }
+
+/** The text that its input is when that is too long for lists. */
+export function longInputId(run_id: string): string {
+  return `${run_id}/input`;
+}

@@ -35,6 +35,8 @@ export type AgentTool = {
   require_approval: boolean;
   /** The knowledge bases in which `search_knowledge` searches, and no other tool. */
   knowledge?: string[];
+  /** The agent that it calls, `org/agent@v1`, and no other tool. */
+  calls?: string;
 };
 
 /** The tool that an agent has because of its knowledge bases. */

@@ -68,6 +68,8 @@ export type AgentRunInput = Pick<RunPolicies, 'gate_policy'> & {
   timeout_seconds: number;
   /** Given where code makes the output. `on_interrupted`: what happens when its worker was lost and it may not be run again. */
   code?: { on_interrupted: 'fail' | 'ask' };
+  /** It fails then, in milliseconds since 1970, whatever it is at; missing where it may last. */
+  deadline_at?: number;
   has_webhook: boolean;
   on_budget?: 'gate' | 'fail';
   /** 1, and one more each time that the run is tried again. */

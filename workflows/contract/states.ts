@@ -1,5 +1,6 @@
 import type { StepType } from './definition.ts';
 import type { HumanField } from './field-values.ts';
+import type { ErrorCode } from './error-codes.ts';
 import type { RunEvent } from './events.ts';
 import type { ValueRef } from './shared-state.ts';
 
@@ -82,6 +83,8 @@ export type RunState = {
   tasks: TaskState[];
   warnings: string[];
   error: string | null;
+  /** Why it failed, as a word that programs read; missing where there is none. */
+  error_code?: ErrorCode;
   final_output_id: string | null;
   /** Of an orchestration. */
   shared_state?: Record<string, ValueRef>;
@@ -132,7 +135,10 @@ export type Progress = {
   version: number;
   /** Workflow time, in milliseconds since 1970. */
   at: number;
-  run: Pick<RunState, 'status' | 'phase' | 'warnings' | 'error' | 'final_output_id' | 'shared_state' | 'steered'>;
+  run: Pick<
+    RunState,
+    'status' | 'phase' | 'warnings' | 'error' | 'error_code' | 'final_output_id' | 'shared_state' | 'steered'
+  >;
   tasks: (Omit<TaskState, 'gate'> & { position: number })[];
   gates: GateState[];
   events: RunEvent[];

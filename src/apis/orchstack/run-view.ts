@@ -18,7 +18,8 @@ export function kindOf(kind: WireKind): RunKind {
 
 /** A run in a list. */
 export function summaryToWire({ usage, task, orchestration_id, ...run }: RunSummary) {
-  const { run_id, origin, mode, status, agent_id, channel, user_id, error, duration_ms, metadata, tags } = run;
+  const { run_id, origin, mode, status, agent_id, channel, user_id, error, error_code, duration_ms, metadata, tags } =
+    run;
   const { created_at, start_at, pending_for, started_at, completed_at } = run;
   return {
     run_id,
@@ -32,6 +33,7 @@ export function summaryToWire({ usage, task, orchestration_id, ...run }: RunSumm
     user_id,
     input: task,
     error,
+    error_code,
     tokens: tokensOf(usage),
     cost_usd: run.cost_usd,
     duration_ms,
@@ -87,14 +89,14 @@ export function hasResult({ status, gates }: RunResult): boolean {
 
 /** What a run has come to, as it is answered to who has waited for it; of one that goes on, how. */
 export function resultOf(run: RunResult) {
-  const { run_id, status, output, usage, duration_ms, error } = run;
+  const { run_id, status, output, usage, duration_ms, error, error_code } = run;
   const tokens = tokensOf(usage);
   switch (status) {
     case 'completed':
       return { run_id, status, output: output ?? '', tokens, duration_ms };
     case 'failed':
     case 'cancelled':
-      return { run_id, status, output, tokens, duration_ms, error: error ?? `The run was ${status}.` };
+      return { run_id, status, output, tokens, duration_ms, error: error ?? `The run was ${status}.`, error_code };
     case 'waiting_human':
       if (run.gates.length === 0) return goesOnOf(run_id, 'running', goingOnOf(run));
       return { run_id, status, output, tokens, duration_ms, gates: gatesToWire(run) };

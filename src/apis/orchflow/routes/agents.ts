@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { listAgents } from '../../../../db/agent-lists.ts';
-import { listAgentVersions, type AgentVersion } from '../../../../db/agents.ts';
+import { listAgentVersions } from '../../../../db/agents.ts';
 import { changeAgent, createAgent, getAgent, removeAgent, type AgentRequest } from '../../../agents/registry.ts';
 import { notFound } from '../../../errors.ts';
 import { id } from '../../../fields.ts';
@@ -10,6 +10,7 @@ import {
   agentSchema,
   agentVersion,
   createAgentSchema,
+  toWire,
   updateAgentSchema,
 } from '../../../agents/agent-schema.ts';
 import { agentListSchema, agentVersionListSchema } from '../schemas/agent.ts';
@@ -21,11 +22,6 @@ const tags = ['Agents'];
 
 function agentLinks(agent_id = '/agent_id') {
   return links({ agent_id }, 'getAgent', 'updateAgent', 'listAgentVersions', 'deleteAgent');
-}
-
-function toWire({ spec, code_hash: _, entrypoint: __, ...agent }: AgentVersion): z.infer<typeof agentSchema> {
-  const { package: ___, ...said } = spec;
-  return { ...agent, ...said };
 }
 
 const create = route({

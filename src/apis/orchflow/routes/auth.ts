@@ -4,6 +4,7 @@ import { encrypt, newWebhookSecret, webhookSecretContext } from '../../../crypto
 import { makeKey } from '../../../accounts/keys.ts';
 import { isInvited, requireRegistration } from '../../../accounts/registration.ts';
 import { allScopes } from '../../../accounts/scopes.ts';
+import { slugsFor } from '../../../accounts/slugs.ts';
 import { DomainError } from '../../../errors.ts';
 import { newId } from '../../../ids.ts';
 import { countGuess } from '../../../http/limit.ts';
@@ -39,7 +40,8 @@ authRouter.openapi(register, async (c) => {
   const { api_key, row } = makeKey('First key', allScopes, { mode: 'live' });
   const webhook_secret = newWebhookSecret();
   const webhook_secret_encrypted = encrypt(webhook_secret, config.ENCRYPTION_KEY, webhookSecretContext(account_id));
-  const created = await insertAccount(db, { account_id, name, email, webhook_secret_encrypted }, row);
+  const slugs = slugsFor(name, () => newId('account').slice(-10));
+  const created = await insertAccount(db, { account_id, name, email, webhook_secret_encrypted }, slugs, row);
   if (!created) throw new DomainError('EMAIL_TAKEN', 'An account with this e-mail exists already.');
   return c.json({ api_key, webhook_secret, message: welcome(config) }, 201);
 });

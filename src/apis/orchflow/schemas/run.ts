@@ -140,6 +140,16 @@ export const runStartedSchema = z
 export const runKind = z.enum(['goal', 'orchestration', 'agent']);
 export const runOrigin = z.enum(['orchflow', 'orchestrations', 'orchstack', 'orchagent']);
 
+export const errorCode = z
+  .string()
+  .nullable()
+  .meta({
+    description:
+      'Why it failed, as a word for programs, where there is one: `TIMEOUT`, `LLM_ERROR`, `LLM_REFUSED`, `LLM_RATE_LIMITED`, ' +
+      '`BUDGET_REACHED`, `INVALID_OUTPUT`, `SANDBOX_ERROR`, `SANDBOX_TIMEOUT`, `MISSING_SECRETS` or `INTERNAL_ERROR`.',
+    example: 'TIMEOUT',
+  });
+
 export const runSummaryShape = {
   run_id: z.string(),
   kind: runKind,
@@ -151,6 +161,7 @@ export const runSummaryShape = {
   task: z.string(),
   waiting_tasks: z.array(z.string()).meta({ example: ['T1'] }),
   error: z.string().nullable(),
+  error_code: errorCode,
   metadata: z.record(z.string(), z.string()),
   tags: z.array(z.string()),
   orchestration_id: z.string().nullable().meta({ description: 'Of a run of an orchestration.' }),
@@ -179,7 +190,7 @@ export const runSchema = z
     agents: z.array(
       z.object({
         name: z.string(),
-        system_prompt: z.string(),
+        system_prompt: z.string().meta({ description: "Empty of another account's agent: it is its author's." }),
         model: z.string().nullable(),
         provider_id: z.string().nullable(),
         tools: z.array(z.object({ name: z.string(), require_approval: z.boolean() })).optional(),

@@ -105,6 +105,7 @@ const wordsOf: Record<GrantableScope, string> = {
   'gates:answer': 'to answer what runs ask people',
   'agents:read': 'to read agents',
   'agents:write': 'to change agents',
+  'agents:call': 'to call agents, its own and public ones of others',
   'orchestrations:read': 'to read workflows',
   'orchestrations:write': 'to change workflows',
   'providers:read': 'to read which model providers there are',

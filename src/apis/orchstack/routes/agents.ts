@@ -1,7 +1,12 @@
 import { z } from 'zod';
 import { listAgentPage, type AgentPage } from '../../../../db/agent-lists.ts';
-import type { AgentVersion } from '../../../../db/agents.ts';
-import { agentDeletedSchema, agentSchema, createAgentSchema, updateAgentSchema } from '../../../agents/agent-schema.ts';
+import {
+  agentDeletedSchema,
+  agentSchema,
+  createAgentSchema,
+  updateAgentSchema,
+  toWire,
+} from '../../../agents/agent-schema.ts';
 import { changeAgent, createAgent, getAgent, removeAgent, type AgentRequest } from '../../../agents/registry.ts';
 import { id } from '../../../fields.ts';
 import { pageAsked, pageOf, readTextCursor, readTimeCursor } from '../../../http/cursor.ts';
@@ -16,11 +21,6 @@ export const agentsRouter = createRouter();
 
 const params = z.object({ agent_id: id });
 const tags = ['OrchStack agents'];
-
-function toWire({ spec, code_hash: _, entrypoint: __, ...agent }: AgentVersion): z.infer<typeof agentSchema> {
-  const { package: ___, ...said } = spec;
-  return { ...agent, ...said };
-}
 
 const create = route({
   method: 'post',

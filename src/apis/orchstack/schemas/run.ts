@@ -83,6 +83,7 @@ const failedSchema = z
     tokens,
     duration_ms,
     error: z.string().meta({ description: 'Why, in words.' }),
+    error_code: z.string().nullable().meta({ description: 'Why, as a word for programs; null of one that has none.' }),
   })
   .meta({ id: 'RunFailed', description: 'The run has failed, also because its time was over, or was cancelled.' });
 
@@ -129,6 +130,9 @@ const runSummarySchema = z.object({
   user_id: z.string().nullable(),
   input: z.string().meta({ description: 'JSON where it was an object.' }),
   error: z.string().nullable(),
+  error_code: z.string().nullable().meta({
+    description: 'Why it failed, as a word for programs, where there is one: `TIMEOUT`, `LLM_ERROR`, …',
+  }),
   tokens,
   cost_usd: z.number().meta({ description: 'Of all model calls; one without a known price counts as 0.' }),
   duration_ms,

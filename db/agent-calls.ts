@@ -1,0 +1,134 @@
+import { sql, type Insertable, type Transaction } from 'kysely';
+import type { Db } from './index.ts';
+import { listenerIsAlive } from './live.ts';
+import type { AgentCall, Database, Provider } from './schema.ts';
+
+/** Calls of agents as `org/agent@version`, and whose answer somebody waits for. */
+
+/** Keeps what a run was called as, with the run. */
+export async function insertCall(trx: Transaction<Database>, call: Insertable<Database['agent_calls']>): Promise<void> {
+  await trx.insertInto('agent_calls').values(call).execute();
+}
+
+/** After so long an answer that nobody has got is nobody's any more: longer than clients wait, and ask again. */
+const stays = sql`interval '15 minutes'`;
+
+/**
+ * Takes over the newest call of this key that asked for the same, and whose client has left without its answer: it hung up, or the
+ * process that it waited at is gone. Of several who ask at once one gets it. Returns its run; undefined when there is none.
+ */
+export async function takeLeftCall(
+  db: Db,
+  { key_id, fingerprint, listener }: Pick<AgentCall, 'key_id' | 'fingerprint'> & { listener: number },
+): Promise<string | undefined> {
+  const taken = await db
+    .updateTable('agent_calls')
+    .set({ listener })
+    .where('run_id', 'in', (left) =>
+      left
+        .selectFrom('agent_calls')
+        .select('run_id')
+        .where('key_id', '=', key_id)
+        .where('fingerprint', '=', fingerprint)
+        .where('answered_at', 'is', null)
+        .where('created_at', '>', sql<string>`now() - ${stays}`)
+        .where(sql<boolean>`(listener is null or not ${listenerIsAlive(sql.ref('listener'))})`)
+        .orderBy('created_at', 'desc')
+        .limit(1)
+        .forUpdate()
+        .skipLocked(),
+    )
+    .returning('run_id')
+    .executeTakeFirst();
+  return taken?.run_id;
+}
+
+/** Its client has left without the answer, or is told to come back for it. */
+export async function leaveCall(db: Db, run_id: string, listener: number): Promise<void> {
+  await db
+    .updateTable('agent_calls')
+    .set({ listener: null })
+    .where('run_id', '=', run_id)
+    .where('listener', '=', listener)
+    .execute();
+}
+
+/** Its client is being answered: who asks for the same again wants it done again. */
+export async function answerCall(db: Db, run_id: string): Promise<void> {
+  await db
+    .updateTable('agent_calls')
+    .set({ answered_at: sql<string>`coalesce(answered_at, now())` })
+    .where('run_id', '=', run_id)
+    .execute();
+}
+
+/** Who waits for the answer of a run now: another client of the same request. */
+export async function hearAnswer(db: Db, run_id: string, listener: number): Promise<void> {
+  await db.updateTable('agent_calls').set({ listener }).where('run_id', '=', run_id).execute();
+}
+
+/** As what a run of the account was called; undefined where it was not. */
+export function findCall(db: Db, account_id: string, run_id: string): Promise<AgentCall | undefined> {
+  return db
+    .selectFrom('agent_calls')
+    .selectAll()
+    .where('run_id', '=', run_id)
+    .where('account_id', '=', account_id)
+    .executeTakeFirst();
+}
+
+/**
+ * Bounds what a run may cost that another one calls: by what that may spend on one call, and on all of them, in US cents. What is
+ * under way counts with all that it may cost. Calls at the same time come one after another. Returns the cents that are left for it.
+ */
+export async function holdSpending(
+  trx: Transaction<Database>,
+  asked: { parent_run_id: string; run_id: string; per_call_cap?: number; spend_cap?: number },
+): Promise<number> {
+  const { parent_run_id, run_id, per_call_cap = null, spend_cap = null } = asked;
+  await sql`select from agent_calls where run_id = ${parent_run_id} for update`.execute(trx);
+  const { rows } = await sql<{ cents: number }>`
+    with recursive below as (
+      select run_id, 1 as depth from agent_calls where parent_run_id = ${parent_run_id} and run_id <> ${run_id}
+      union all
+      select agent_calls.run_id, depth + 1 from agent_calls join below on agent_calls.parent_run_id = below.run_id
+    )
+    select least(${per_call_cap}::numeric, ${spend_cap}::numeric - 100 * coalesce(sum(
+      case when depth = 1 and runs.status not in ('completed', 'failed', 'cancelled')
+        then greatest(runs.max_cost_usd, cost_usd) else coalesce(cost_usd, 0) end), 0))::float8 as cents
+    from below join runs using (run_id) left join run_costs using (run_id)`.execute(trx);
+  const cents = rows[0]!.cents;
+  await sql`
+    update runs set max_cost_usd = least(max_cost_usd, ${Math.max(cents, 0)}::numeric / 100) where run_id = ${run_id}`.execute(
+    trx,
+  );
+  return cents;
+}
+
+const mostOrphans = 100;
+
+/** What is under way of calls by runs that were cancelled, or have failed: of those of a day, all of which have a deadline by then. */
+export function listOrphans(db: Db): Promise<Pick<AgentCall, 'run_id' | 'account_id' | 'key_id'>[]> {
+  return db
+    .selectFrom('agent_calls')
+    .innerJoin('runs', 'runs.run_id', 'agent_calls.run_id')
+    .innerJoin('runs as parents', 'parents.run_id', 'parent_run_id')
+    .select(['agent_calls.run_id', 'agent_calls.account_id', 'agent_calls.key_id'])
+    .where('runs.status', 'not in', ['completed', 'failed', 'cancelled'])
+    .where('parents.status', 'in', ['failed', 'cancelled'])
+    .where('runs.account_id', 'is not', null)
+    .where('parent_run_id', 'is not', null)
+    .where('agent_calls.created_at', '>', sql<string>`now() - interval '1 day'`)
+    .limit(mostOrphans)
+    .execute();
+}
+
+/** The key of a model that a call came with, for what that calls itself; undefined where it came with none. */
+export function findKeyOfCall(db: Db, run_id: string): Promise<Provider | undefined> {
+  return db
+    .selectFrom('providers')
+    .selectAll()
+    .where('run_id', '=', run_id)
+    .where('status', '=', 'active')
+    .executeTakeFirst();
+}

@@ -1,0 +1,231 @@
+import {
+  findNewestOf,
+  findOwnVersion,
+  listVersions,
+  type Offer,
+  type OfferedVersion,
+} from '../../db/published-agents.ts';
+import { publishVersion, updateOffer, type NewVersion, type OfferChange } from '../../db/publish-agents.ts';
+import { findNextVersion } from '../../db/agent-lists.ts';
+import type { Db } from '../../db/index.ts';
+import { LimitReached } from '../../db/limits.ts';
+import type { AgentSpec } from '../../db/schema.ts';
+import type { Principal } from '../accounts/principal.ts';
+import { noMoreAgents, tiers } from '../accounts/tiers.ts';
+import { DomainError, InvalidInputError, notFound } from '../errors.ts';
+import { newId, uuidOf, type IdSeed } from '../ids.ts';
+import type { Tool } from '../tools/index.ts';
+import { agentKeys, createAgentKey, lackingForAgentKey } from './agent-keys.ts';
+import { offerFields, type PackageRequest } from './package-schema.ts';
+import { describe, packageOf } from './packages.ts';
+import { chooseTools } from './tools.ts';
+
+/** Agents as they are published: each time it is, a version that says all of it. */
+
+type Deps = { db: Db; tools: Tool[] };
+
+export type Published = { version: OfferedVersion; service_key: string | null; warnings: string[] };
+
+const noCode = { code_hash: null, bundle_size_bytes: null, entrypoint: null };
+const newOffer: Offer = {
+  is_public: false,
+  callable: true,
+  allow_local_download: false,
+  price_cents: null,
+  tags: [],
+  deprecated_at: null,
+};
+
+/**
+ * Publishes a version of the account's agent of this name, or its first one. An agent that has code, or calls others, gets a key at
+ * first, unless who asks may give none. A retry of the request finds what its first try published. Throws `InvalidInputError` for
+ * tools that the account does not have, and a `version` that is not the next; `TIER_LIMIT_REACHED` and `LimitReached`.
+ */
+export async function publishAgent(
+  deps: Deps,
+  principal: Principal,
+  given: PackageRequest & { name: string; version?: string | undefined },
+  most: number,
+  idempotency: IdSeed | undefined,
+): Promise<Published> {
+  const { account_id } = principal;
+  const version_id = idempotency && uuidOf(newId('agent', idempotency));
+  if (given.version && !(version_id && (await findOwnVersion(deps.db, account_id, version_id)))) {
+    const { next } = await findNextVersion(deps.db, account_id, given.name);
+    if (given.version !== `v${next}`) {
+      throw new InvalidInputError([{ path: ['version'], detail: `is given by the server, and the next is v${next}` }]);
+    }
+  }
+  const { spec, type, warnings } = describe(given, await toolsOf(deps, principal, given));
+  const offer = { ...newOffer, ...offerOf(given) };
+  const version = await insert(deps.db, principal, { spec, type, offer, code: noCode, version_id }, most, idempotency);
+  const { key, warning } = await serviceKey(deps, principal, version, idempotency);
+  return { version, service_key: key, warnings: [...warnings, ...remarksOn(offer), ...warning] };
+}
+
+/** Whether what is given could be published; nothing is. Throws as `publishAgent`, but for what the account has. */
+export async function tryPublishing(deps: Deps, principal: Principal, given: PackageRequest & { name: string }) {
+  const { warnings } = describe(given, await toolsOf(deps, principal, given));
+  return [...warnings, ...remarksOn({ ...newOffer, ...offerOf(given) })];
+}
+
+/**
+ * Changes a version of the account. What it does is never changed: that makes a version of its own, the newest of its agent, with the
+ * code and the offer of the one that is named. How it is offered is changed in place. Throws as `publishAgent`, `NOT_FOUND`, and
+ * `AGENT_EXISTS` for a name that another agent has.
+ */
+export async function changePackage(
+  deps: Deps,
+  principal: Principal,
+  version_id: string,
+  { deprecated, ...given }: PackageRequest & { deprecated?: boolean | undefined },
+): Promise<{ version: OfferedVersion; warnings: string[] }> {
+  const { db } = deps;
+  const { account_id } = principal;
+  const before = await getOwnVersion(deps, principal, version_id);
+  const change = { ...offerOf(given), ...(deprecated !== undefined && { deprecated }) };
+  const name = given.name ?? before.name;
+  const { spec, type, warnings } = describe({ ...given, name }, await toolsOf(deps, principal, given), before);
+  const saysSo = (version: OfferedVersion) =>
+    type === version.type && JSON.stringify(spec) === JSON.stringify({ ...version.spec, name: version.name });
+  // A retry of the change finds that the newest says so by now.
+  const [newest] = await listVersions(db, [(await findNewestOf(db, before.agent_id)) ?? version_id]);
+  const same = !saysWhatItDoes(given) ? before : [before, newest].find((one) => one && saysSo(one));
+  if (same) {
+    if (!(await updateOffer(db, account_id, same.version_id, change))) throw notFound('Agent');
+    const version = await getOwnVersion(deps, principal, same.version_id);
+    return { version, warnings: remarksOn(version) };
+  }
+  const { is_public, callable, allow_local_download, price_cents, tags } = before;
+  const offer = {
+    is_public,
+    callable,
+    allow_local_download,
+    price_cents,
+    tags,
+    deprecated_at: null,
+    ...offerOf(given),
+  };
+  const { code_hash, bundle_size_bytes, entrypoint, agent_id } = before;
+  const code = { code_hash, bundle_size_bytes, entrypoint };
+  const version = await insert(db, principal, { agent_id, spec, type, offer, code }, Infinity, undefined);
+  if (deprecated) await updateOffer(db, account_id, version.version_id, { deprecated });
+  return { version, warnings: [...warnings, ...remarksOn(offer)] };
+}
+
+function saysWhatItDoes(given: PackageRequest): boolean {
+  return Object.entries(given).some(([name, value]) => value !== undefined && !offerFields.includes(name as 'tags'));
+}
+
+/** Takes an agent of others, or an own one, as the first version of a new agent: one that is free and may be downloaded. */
+export async function forkAgent(
+  deps: Deps,
+  principal: Principal,
+  source: OfferedVersion,
+  name: string,
+  most: number,
+  idempotency: IdSeed | undefined,
+): Promise<Published> {
+  const { code_hash, bundle_size_bytes, entrypoint, type, tags } = source;
+  const version_id = idempotency && uuidOf(newId('agent', idempotency));
+  // Providers and knowledge are those of its author.
+  const own = { model: null, provider_id: null, knowledge: [], tools: [] };
+  const spec = {
+    ...source.spec,
+    ...(source.account_id === principal.account_id ? {} : own),
+    name,
+    package: packageOf(source.spec),
+  };
+  const code = { code_hash, bundle_size_bytes, entrypoint };
+  const { next } = await findNextVersion(deps.db, principal.account_id, name);
+  const isRetry = version_id && (await findOwnVersion(deps.db, principal.account_id, version_id));
+  if (next > 1 && !isRetry) throw nameTaken(name);
+  const fork = { spec, type, offer: { ...newOffer, tags }, code, version_id };
+  const version = await insert(deps.db, principal, fork, most, idempotency);
+  const { key, warning } = await serviceKey(deps, principal, version, idempotency);
+  return { version, service_key: key, warnings: warning };
+}
+
+/** A version of the account. Throws `NOT_FOUND`. */
+export async function getOwnVersion(
+  { db }: Pick<Deps, 'db'>,
+  { account_id }: Principal,
+  version_id: string,
+): Promise<OfferedVersion> {
+  const version = await findOwnVersion(db, account_id, version_id);
+  if (!version) throw notFound('Agent');
+  return version;
+}
+
+/** A version that this account may see: an own one, or one of others that is public and not gone. Throws `NOT_FOUND`. */
+export async function getSeenVersion(
+  { db }: Pick<Deps, 'db'>,
+  { account_id }: Principal,
+  version_id: string,
+): Promise<OfferedVersion> {
+  const [version] = await listVersions(db, [version_id]);
+  const isOwn = version?.account_id === account_id;
+  if (!version || (!isOwn && (!version.is_public || version.is_gone || version.is_suspended))) throw notFound('Agent');
+  return version;
+}
+
+async function toolsOf(
+  deps: Deps,
+  principal: Principal,
+  { tools }: PackageRequest,
+): Promise<AgentSpec['tools'] | undefined> {
+  if (!tools) return undefined;
+  const [chosen] = await chooseTools(deps, principal, [{ tools }], (_agent, tool) => ['tools', tool]);
+  return chosen!;
+}
+
+function offerOf(given: PackageRequest): Omit<OfferChange, 'deprecated'> {
+  const { is_public, callable, allow_local_download, price_cents, tags } = given;
+  const named = { is_public, callable, allow_local_download, price_cents, tags: tags && [...new Set(tags)] };
+  return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined)) as typeof newOffer;
+}
+
+function remarksOn({ price_cents }: { price_cents?: number | null }): string[] {
+  return price_cents ? ['price_cents is kept; a paid agent is called by nobody but its own account yet.'] : [];
+}
+
+async function insert(
+  db: Db,
+  { account_id, tier }: Principal,
+  version: Omit<NewVersion, 'account_id' | 'new_agent_id'>,
+  most: number,
+  idempotency: IdSeed | undefined,
+): Promise<OfferedVersion> {
+  const row = { ...version, account_id, new_agent_id: newId('agent', idempotency) };
+  const published = await publishVersion(db, row, tier ? tiers[tier].agents : most).catch((error: unknown) => {
+    throw tier && error instanceof LimitReached && error.what === 'agents' ? noMoreAgents(tier) : error;
+  });
+  if (!published) throw nameTaken(version.spec.name);
+  return published;
+}
+
+/** What an agent that has code, or calls others, gets at first. */
+async function serviceKey(
+  deps: Deps,
+  principal: Principal,
+  version: OfferedVersion,
+  idempotency: IdSeed | undefined,
+): Promise<{ key: string | null; warning: string[] }> {
+  const { engine, manifest } = packageOf(version.spec);
+  const isCaller = engine === 'code_runtime' || (manifest?.dependencies ?? []).length > 0;
+  if (version.type === 'skill' || !isCaller) return { key: null, warning: [] };
+  const keys = await agentKeys(deps, principal, version);
+  const isNew = keys.length === 0 || (idempotency?.isRetry && keys.length === 1 && version.number === 1);
+  if (!isNew) return { key: null, warning: [] };
+  const lacking = principal.client_id ? 'keys:write' : lackingForAgentKey(principal);
+  if (lacking) {
+    return { key: null, warning: [`There is no service_key: the key that asks lacks the scope ${lacking}.`] };
+  }
+  const { api_key } = await createAgentKey(deps, principal, version, idempotency);
+  return { key: api_key, warning: [] };
+}
+
+function nameTaken(name: string): DomainError {
+  const faults = [{ path: ['name'], detail: 'is the name of another agent of this account' }];
+  return new DomainError('AGENT_EXISTS', `There is an agent "${name}" already.`, { faults });
+}

@@ -1,0 +1,67 @@
+import type { Context } from 'hono';
+import type { ChainRequest } from '../../calls/chain.ts';
+import type { SkillsAsked } from '../../calls/skills.ts';
+import { InvalidInputError } from '../../errors.ts';
+
+/** What a call says in headers. Their names are the same in any case. */
+
+export type CallHeaders = { tenant?: string; skills: SkillsAsked; chain: ChainRequest };
+
+const mostRefs = 20;
+
+/** Whether what the code of the agent has printed is wanted too. Throws `InvalidInputError`, naming the parameter. */
+export function readVerbose(c: Context): boolean {
+  for (const [name, values] of Object.entries(c.req.queries())) {
+    const faultAt = (detail: string) => new InvalidInputError([{ path: [name], detail }]);
+    if (name !== 'verbose') throw faultAt('is not a parameter of this request');
+    if (values.length > 1) throw faultAt('is given more than once');
+    if (!['true', 'false'].includes(values[0]!)) throw faultAt('must be true or false');
+  }
+  return c.req.query('verbose') === 'true';
+}
+
+/** Throws `InvalidInputError`, naming the header. */
+export function readHeaders(c: Context): CallHeaders {
+  const given = (name: string) => c.req.header(`x-orchagent-${name}`)?.trim() || undefined;
+  const faultAt = (name: string, detail: string) => new InvalidInputError([{ path: [`X-Orchagent-${name}`], detail }]);
+
+  const number = (name: string, least: number) => {
+    const text = given(name);
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (!/^-?\d{1,15}$/.test(text) || value < least) throw faultAt(name, `must be a whole number from ${least} on`);
+    return value;
+  };
+  const refs = (name: string) => {
+    const list = given(name)
+      ?.split(',')
+      .map((ref) => ref.trim())
+      .filter((ref) => ref !== '');
+    if (list && list.length > mostRefs) throw faultAt(name, `must name at most ${mostRefs}`);
+    return list;
+  };
+
+  const tenant = given('Tenant');
+  if (tenant !== undefined && tenant.length > 200) throw faultAt('Tenant', 'must have at most 200 characters');
+  const org_id = given('Billing-Org-Id');
+  const only = refs('Skills-Only');
+  const max_hops = number('Max-Hops', -1);
+  const chain = {
+    chain: refs('Call-Chain'),
+    signature: given('Call-Chain-Sig'),
+    max_hops,
+    deadline_at: number('Deadline-Ms', 0),
+    downstream_remaining: number('Downstream-Remaining', 0),
+    billing: org_id === undefined ? undefined : { org_id, signature: given('Billing-Org-Sig') },
+    is_strict: given('Orchestration-Mode')?.toLowerCase() === 'strict',
+  };
+  return {
+    ...(tenant !== undefined && { tenant }),
+    skills: {
+      add: refs('Skills') ?? [],
+      ...(only && { only }),
+      none: given('No-Skills')?.toLowerCase() === 'true',
+    },
+    chain: Object.fromEntries(Object.entries(chain).filter(([, value]) => value !== undefined)),
+  };
+}

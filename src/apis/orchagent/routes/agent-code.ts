@@ -1,0 +1,95 @@
+import { z } from 'zod';
+import { requireCoded, setVersionCode } from '../../../agents/agent-code.ts';
+import { getOwnVersion } from '../../../agents/publish.ts';
+import { keepBundle } from '../../../code/bundles.ts';
+import { longestPut_ms } from '../../../files/keep.ts';
+import { line } from '../../../fields.ts';
+import { besides } from '../../../http/deadline.ts';
+import { createRouter, fileBody, json } from '../../../http/openapi.ts';
+import { HttpError } from '../../../http/problems.ts';
+import { readUpload } from '../../../http/upload.ts';
+import { sendBundle } from '../bundle.ts';
+import { operation, zipContent } from '../operation.ts';
+import { uploadedSchema, versionId } from '../schemas/agent.ts';
+
+/** The code of agents of the engine `code_runtime`. */
+export const agentCodeRouter = createRouter();
+
+const tags = ['orchagent agents'];
+const params = z.object({ version_id: versionId });
+
+const entrypoint = line(255).refine(
+  (path) =>
+    !path.startsWith('/') && !path.includes('\\') && path.split('/').every((part) => part !== '..' && part !== ''),
+  'must be a relative path, without ".."',
+);
+
+const upload = operation({
+  method: 'post',
+  path: '/{version_id}/upload',
+  operationId: 'uploadAgentCode',
+  scope: 'agents:write',
+  isUpload: true,
+  tags,
+  summary: 'Upload the code bundle of a version (code runtime agents only)',
+  description:
+    'A ZIP archive of at most 50 MiB, in one part `file` of `multipart/form-data`: at most 1,000 files and 200 MiB unpacked, no links, no ' +
+    'names that lead out of it. The code of a version never changes: other code is another version. The same archive is taken again.',
+  request: {
+    params,
+    headers: z.object({
+      'x-entrypoint': entrypoint
+        .optional()
+        .meta({ description: 'What is run where no `runtime.command` is given.', example: 'main.py' }),
+    }),
+    body: fileBody('The archive.'),
+  },
+  responses: { 200: json(uploadedSchema, 'The code is kept') },
+  problems: [404, 409],
+});
+
+agentCodeRouter.openapi(upload, async (c) => {
+  const { deps, principal } = c.var;
+  const version = await getOwnVersion(deps, principal, c.req.valid('param').version_id);
+  requireCoded(version);
+  const end = deps.uploads.take(principal.account_id);
+  if (!end) {
+    const detail = `This account sends ${deps.uploads.most} files at once, and may send no more. Try again when one has come.`;
+    throw new HttpError('LIMIT_REACHED', detail, { retry_after_seconds: 5 });
+  }
+  try {
+    const kept = await readUpload(
+      c,
+      (content) => keepBundle(deps, content, (put) => besides(c, longestPut_ms, put)),
+      // What no version has goes by itself.
+      async () => {},
+    );
+    const { code_hash, bundle_size_bytes } = kept;
+    const { 'x-entrypoint': said = null } = c.req.valid('header');
+    await setVersionCode(deps, principal, version, { code_hash, bundle_size_bytes, entrypoint: said });
+    return c.json(
+      { success: true as const, code_hash, bundle_size_bytes, environment_id: null, environment_source: null },
+      200,
+    );
+  } finally {
+    end();
+  }
+});
+
+const bundle = operation({
+  method: 'get',
+  path: '/{version_id}/bundle',
+  operationId: 'getAgentCode',
+  scope: 'agents:read',
+  tags,
+  summary: 'The code bundle of a version',
+  description: 'The archive as it was uploaded.',
+  request: { params },
+  responses: { 200: zipContent('The archive') },
+  problems: [404],
+});
+
+agentCodeRouter.openapi(bundle, async (c) => {
+  const version = await getOwnVersion(c.var.deps, c.var.principal, c.req.valid('param').version_id);
+  return sendBundle(c, version);
+});

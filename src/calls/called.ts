@@ -1,0 +1,74 @@
+import type { Db } from '../../db/index.ts';
+import { deprecationDays, type OfferedVersion } from '../../db/published-agents.ts';
+import type { Engine } from '../../db/schema.ts';
+import type { Principal } from '../accounts/principal.ts';
+import { getOffer } from '../agents/offers.ts';
+import { DomainError, notFound } from '../errors.ts';
+
+/** An agent as it is called: `org/agent@version`, at one of its endpoints. `version` is `v2` or `latest`. */
+export type CalledAs = { org: string; agent: string; version: string; endpoint: string };
+
+/**
+ * The version that is meant. `name` is `org/agent`, and `ref` that with its version, as chains have it. `isOwn`: it is the agent of who
+ * calls. Of one that is deprecated, when it goes, and what to call in its place.
+ */
+export type Called = Pick<OfferedVersion, 'agent_id' | 'version_id' | 'spec' | 'code_hash' | 'entrypoint'> & {
+  owner_id: string;
+  name: string;
+  version: string;
+  ref: string;
+  endpoint: string;
+  engine: Engine;
+  isOwn: boolean;
+  deprecated?: { sunset: Date; successor: string | null };
+};
+
+/** Where every agent may be called, beside where it says. */
+const endpoints = ['run', 'analyze'];
+
+/**
+ * The agent that is called. Its own account calls any of its versions, others those that are public. Throws `NOT_FOUND` for
+ * unknown ones and private ones of others, which are the same, for endpoints that it does not have, and, naming the successor, for
+ * a version that was deprecated for too long; `NOT_AN_AGENT` for skills; and for others `AGENT_NOT_CALLABLE`, and `CREDITS_REQUIRED`
+ * for one that costs.
+ */
+export async function findCalled(db: Db, { account_id }: Principal, as: CalledAs): Promise<Called> {
+  if (!/^(latest|v[1-9]\d{0,5})$/.test(as.version)) throw notFound('Agent');
+  const { version: found, successor } = await getOffer(db, account_id, as);
+  const { account_id: owner_id, spec, agent_id, version_id, code_hash, entrypoint, deprecated_at } = found;
+  const name = `${found.org_slug}/${spec.name}`;
+  const version = `v${found.number}`;
+  const isOwn = owner_id === account_id;
+  if (found.type === 'skill') throw new DomainError('NOT_AN_AGENT', `${name} is a skill, which nobody calls.`);
+  if (!isOwn && !found.callable) throw new DomainError('AGENT_NOT_CALLABLE', `${name} may not be called.`);
+  if (!isOwn && found.price_cents) {
+    throw new DomainError('CREDITS_REQUIRED', `${name} costs credits, and there are none on this server yet.`);
+  }
+  const own = spec.package?.default_endpoint;
+  if (as.endpoint !== own && !endpoints.includes(as.endpoint)) {
+    const all = [...new Set([own, ...endpoints].filter((one) => one))].join(', ');
+    throw new DomainError('NOT_FOUND', `${name} has no endpoint "${as.endpoint.slice(0, 100)}": it has ${all}.`);
+  }
+  return {
+    owner_id,
+    agent_id,
+    version_id,
+    spec,
+    code_hash,
+    entrypoint,
+    name,
+    version,
+    ref: `${name}@${version}`,
+    endpoint: as.endpoint,
+    engine: spec.package?.engine ?? (spec.tools.length > 0 ? 'managed_loop' : 'direct_llm'),
+    isOwn,
+    ...(deprecated_at !== null && { deprecated: deprecatedSince(deprecated_at, successor) }),
+  };
+}
+
+const day_ms = 86_400_000;
+
+function deprecatedSince(deprecated_at: string, successor: number | null): NonNullable<Called['deprecated']> {
+  const sunset = new Date(Date.parse(deprecated_at) + deprecationDays * day_ms);
+  return { sunset, successor: successor === null ? null : `v${successor}` };
+}

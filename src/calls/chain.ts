@@ -1,0 +1,170 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { findCall } from '../../db/agent-calls.ts';
+import type { AgentCall, DownstreamTerms, PackageManifest } from '../../db/schema.ts';
+import type { Db } from '../../db/index.ts';
+import type { Principal } from '../accounts/principal.ts';
+import { deriveKey, type KeyRing } from '../crypto.ts';
+import { DomainError } from '../errors.ts';
+import type { Called } from './called.ts';
+
+/** Agents that call each other: who has called whom, how deep they may, and what they may spend. */
+
+/** What a call says of those before it, as it came in headers. */
+export type ChainRequest = {
+  chain?: string[];
+  /** Of the chain, made by `signedChain`. */
+  signature?: string;
+  /** How many calls may follow each other after this one. */
+  max_hops?: number;
+  /** In milliseconds since 1970. */
+  deadline_at?: number;
+  /** In US cents. */
+  downstream_remaining?: number;
+  billing?: { org_id: string; signature?: string };
+  /** What it calls may call only what its manifest names, and so on. */
+  is_strict?: boolean;
+  /** What calls, where that is known without headers. */
+  parent?: AgentCall;
+};
+
+/** Where a call stands in its chain. */
+export type Standing = Pick<AgentCall, 'chain' | 'parent_run_id' | 'max_hops'> & {
+  /** Null: it is the first. */
+  root_run_id: string | null;
+  deadline_at: number | undefined;
+  downstream: DownstreamTerms;
+  /** Of what called it. */
+  parent: AgentCall | undefined;
+};
+
+const longest = 32;
+
+/**
+ * Where a call stands after those that it says were before it. What the run that calls was given holds, whatever its headers say:
+ * they may only take away. Throws `CALL_CHAIN_REFUSED`: a chain without a good signature, of another account, in a circle, too deep,
+ * or at an agent that may not be called from there; and `DEADLINE_PASSED`.
+ */
+export async function standingOf(
+  { db, encryptionKey }: { db: Db; encryptionKey: KeyRing },
+  { account_id }: Principal,
+  called: Pick<Called, 'ref' | 'name' | 'spec'>,
+  request: ChainRequest,
+): Promise<Standing> {
+  const { ref, spec } = called;
+  const manifest = spec.package?.manifest ?? {};
+  const { billing } = request;
+  if (billing && (billing.org_id !== account_id || !isSigned(encryptionKey, billing.org_id, billing.signature)))
+    throw refused('It would be paid by an account that has not called.');
+  const parent =
+    request.parent ?? (request.chain?.length ? await parentOf(db, account_id, encryptionKey, request) : undefined);
+  const chain = parent ? [...parent.chain, ref] : [ref];
+  const name = called.name.toLowerCase();
+  if (parent?.chain.some((one) => nameOf(one) === name))
+    throw refused(`It would be a circle: ${[...parent.chain, ref].join(' → ')}.`);
+  if (parent?.downstream.only && !parent.downstream.only.includes(name))
+    throw refused(`${parent.agent} may call only what its manifest names, and ${name} is not among it.`);
+  const deadline_at = least(request.deadline_at, parent?.deadline_at ? Date.parse(parent.deadline_at) : undefined);
+  if (deadline_at !== undefined && deadline_at <= Date.now())
+    throw new DomainError('DEADLINE_PASSED', 'The deadline of this call has passed.');
+  const left = least(
+    request.max_hops,
+    parent?.max_hops === undefined || parent.max_hops === null ? undefined : parent.max_hops - 1,
+  );
+  if ((left !== undefined && left < 0) || chain.length > longest)
+    throw refused(`Agents may not call each other deeper than this: ${(parent?.chain ?? []).join(' → ')}.`);
+  const max_hops = least(left, manifest.max_hops);
+  return {
+    chain,
+    parent_run_id: parent?.run_id ?? null,
+    root_run_id: parent?.root_run_id ?? null,
+    max_hops: max_hops ?? null,
+    deadline_at,
+    downstream: downstreamOf(manifest, request, parent),
+    parent,
+  };
+}
+
+function downstreamOf(
+  manifest: PackageManifest,
+  { downstream_remaining, is_strict }: ChainRequest,
+  parent: AgentCall | undefined,
+): DownstreamTerms {
+  const { per_call_downstream_cap: per_call_cap, downstream_spend_cap } = manifest;
+  const spend_cap = least(downstream_spend_cap, parent ? downstream_remaining : undefined);
+  const isStrict = is_strict || manifest.orchestration_mode === 'strict' || parent?.downstream.only !== undefined;
+  const only = isStrict ? (manifest.dependencies ?? []).map(({ id }) => id.toLowerCase()) : undefined;
+  return {
+    ...(per_call_cap !== undefined && { per_call_cap }),
+    ...(spend_cap !== undefined && { spend_cap }),
+    ...(only && { only }),
+  };
+}
+
+/** The run that calls: it is named in the signature, which it was given with its chain. */
+async function parentOf(
+  db: Db,
+  account_id: string,
+  keys: KeyRing,
+  { chain = [], signature }: ChainRequest,
+): Promise<AgentCall> {
+  const [run_id = ''] = (signature ?? '').split('.');
+  const known = isSigned(keys, contentOf(run_id, chain), signature?.slice(run_id.length + 1));
+  const parent = known ? await findCall(db, account_id, run_id) : undefined;
+  if (!parent) throw refused('Its call chain is not signed by this server.');
+  return parent;
+}
+
+/** What a run is given, and sends along when it calls others. */
+export function signedChain(keys: KeyRing, { run_id, chain }: Pick<AgentCall, 'run_id' | 'chain'>): string {
+  return `${run_id}.${sign(keys[0]!, contentOf(run_id, chain))}`;
+}
+
+/** Says whose account pays for what a run calls. */
+export function signedBilling(keys: KeyRing, account_id: string): string {
+  return sign(keys[0]!, account_id);
+}
+
+/** The same as code is given it, in its environment. */
+export function chainForCode(keys: KeyRing, call: AgentCall) {
+  const { account_id, chain, max_hops, downstream, root_run_id } = call;
+  return {
+    call_chain: chain,
+    call_chain_sig: signedChain(keys, call),
+    max_hops,
+    downstream_remaining: downstream.spend_cap ?? null,
+    billing_org_id: account_id,
+    billing_org_sig: signedBilling(keys, account_id),
+    root_run_id,
+    orchestration_mode: downstream.only ? 'strict' : null,
+  };
+}
+
+function contentOf(run_id: string, chain: string[]): string {
+  return `${run_id}\n${chain.join()}`;
+}
+
+function sign(key: Buffer, content: string): string {
+  return createHmac('sha256', deriveKey(key, 'call chain')).update(content).digest('base64url');
+}
+
+/** By any key of the ring: what runs while the key is changed goes on. */
+function isSigned(keys: KeyRing, content: string, signature = ''): boolean {
+  return keys.some((key) => {
+    const [given, right] = [Buffer.from(signature), Buffer.from(sign(key, content))];
+    return given.length === right.length && timingSafeEqual(given, right);
+  });
+}
+
+/** Another version of an agent is the same agent. */
+function nameOf(ref: string): string {
+  return ref.split('@')[0]!.toLowerCase();
+}
+
+function refused(detail: string): DomainError {
+  return new DomainError('CALL_CHAIN_REFUSED', detail);
+}
+
+function least(...given: (number | null | undefined)[]): number | undefined {
+  const known = given.filter((one): one is number => typeof one === 'number');
+  return known.length > 0 ? Math.min(...known) : undefined;
+}

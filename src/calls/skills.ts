@@ -1,0 +1,44 @@
+import type { Db } from '../../db/index.ts';
+import type { Principal } from '../accounts/principal.ts';
+import { resolveSkills, type SkillPackage } from '../agents/skill-packages.ts';
+import { DomainError } from '../errors.ts';
+import type { Called } from './called.ts';
+
+/** Which skill packages a call asks for: these beside the agent's own, `only` these, or `none`. */
+export type SkillsAsked = { add: string[]; only?: string[]; none: boolean };
+
+/** What skills may add to a prompt, in characters. */
+const mostText = 200_000;
+
+/**
+ * The prompt of an agent with the texts and files of skill packages added to it: its own, and those that the call asks for. They are
+ * looked for as who calls sees them, but its own as its author does. Throws `SKILLS_LOCKED` where the call may not change them, and
+ * what `resolveSkills` throws.
+ */
+export async function withSkills(
+  db: Db,
+  { account_id }: Principal,
+  { spec, name, owner_id }: Pick<Called, 'spec' | 'name' | 'owner_id'>,
+  asked: SkillsAsked,
+): Promise<string | null> {
+  const { default_skills = [], skills_locked = false } = spec.package ?? {};
+  const isAsked = asked.none || asked.only !== undefined || asked.add.length > 0;
+  if (isAsked && skills_locked)
+    throw new DomainError('SKILLS_LOCKED', `The skills of ${name} are locked by its author.`);
+  if (asked.none) return spec.system_prompt;
+  const own = asked.only ? [] : await resolveSkills({ db }, { account_id: owner_id }, default_skills);
+  const others = await resolveSkills({ db }, { account_id }, [...(asked.only ?? []), ...asked.add]);
+  const all = new Map([...own, ...others].map((skill) => [skill.ref.toLowerCase(), skill]));
+  if (all.size === 0) return spec.system_prompt;
+  const texts = [...all.values()].map(textOf).join('\n\n');
+  if (texts.length > mostText) {
+    throw new DomainError('SKILLS_LOCKED', `These skills have more than ${mostText} characters together.`);
+  }
+  const prompt = spec.system_prompt?.trim() || `You are an expert ${spec.name}.`;
+  return `${prompt}\n\nYou have these skills. Follow them where they apply.\n\n${texts}`;
+}
+
+function textOf({ ref, prompt, files }: SkillPackage): string {
+  const more = files.map(({ path, content }) => `<file path=${JSON.stringify(path)}>\n${content}\n</file>`);
+  return [`<skill ref=${JSON.stringify(ref)}>`, prompt, ...more, '</skill>'].join('\n');
+}

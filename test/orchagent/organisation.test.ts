@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { createAgents, expectError, type Agents } from '../harness/orchagent.ts';
+import { startOrchflow, type Orchflow, type User } from '../harness/orchflow.ts';
+import { send } from '../harness/raw.ts';
+
+/** Who a key is of, in orchagent's words, and the keys that agents have. */
+
+let orchflow: Orchflow;
+let user: User;
+let agents: Agents;
+
+beforeAll(async () => {
+  orchflow = await startOrchflow({ worker: false });
+});
+beforeEach(async () => {
+  user = await orchflow.register();
+  agents = createAgents(orchflow.url, user);
+});
+afterAll(() => orchflow.stop());
+
+const uuid = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
+
+test('an account is an organisation, a workspace and a user, by one UUID', async () => {
+  const { body: org } = await agents.get('/org');
+  expect(org).toEqual({
+    id: expect.stringMatching(uuid),
+    name: 'Ada',
+    slug: expect.stringMatching(/^ada(-\w+)?$/),
+    created_at: expect.any(String),
+  });
+  const { body } = await agents.get('/workspaces');
+  const own = { id: org.id, name: 'Ada', slug: org.slug, type: 'personal', role: 'owner', member_count: 1 };
+  expect(body).toEqual({ workspaces: [own] });
+  expect((await agents.get('/users/me')).body.user).toEqual({ id: org.id, display_name: 'Ada', email: user.email });
+  expect((await agents.get('/org', { 'x-workspace-id': org.id })).body).toEqual(org);
+  const stranger = createAgents(orchflow.url, await orchflow.register());
+  expectError(await stranger.get('/org', { 'x-workspace-id': org.id }), 'NOT_FOUND', 404);
+  expectError(await stranger.get(`/agents?workspace_id=${org.id}`), 'NOT_FOUND', 404);
+  expect((await agents.get(`/agents?workspace_id=${org.id}`)).body).toEqual([]);
+  expectError(await agents.post('/workspaces', { name: 'Two', slug: 'two' }), 'UNPROCESSABLE', 422);
+  expect((await send(orchflow.url, 'POST', '/auth/cli-logout')).body.logged_out).toBe(true);
+});
+
+test('a slug is chosen, unless it is reserved, taken, or others call agents by the one before', async () => {
+  const slug = `ada-${user.email.slice(0, 8)}`;
+  expect((await agents.patch('/org', { slug, name: 'Ada Inc.' })).body).toMatchObject({ slug, name: 'Ada Inc.' });
+  for (const other of ['api', 'app', 'agents', 'public']) {
+    expectError(await agents.patch('/org', { slug: other }), 'CONFLICT', 409);
+  }
+  for (const other of ['', 'Ada', 'a b', '-a', 'a'.repeat(65)]) {
+    const { errors } = expectError(await agents.patch('/org', { slug: other }), 'INVALID_INPUT', 400);
+    expect(errors[0].pointer).toBe('/slug');
+  }
+  const stranger = createAgents(orchflow.url, await orchflow.register());
+  expect(expectError(await stranger.patch('/org', { slug }), 'CONFLICT', 409).reason).toBe('SLUG_TAKEN');
+  await agents.publish({ name: 'reader', is_public: true });
+  expect(expectError(await agents.patch('/org', { slug: `${slug}-2` }), 'CONFLICT', 409).reason).toBe('SLUG_IN_USE');
+  expect((await agents.patch('/org', { slug })).status).toBe(200);
+});
+
+test('an agent has keys of its own, of few scopes, which go with it', async () => {
+  const { agent, service_key } = await agents.publish({ name: 'coder', type: 'tool' });
+  const path = `/agents/${agent.id}/keys`;
+  const { body: made } = await agents.post(path);
+  expect(made.key).toMatch(/^sk_/);
+  const { keys } = (await agents.get(path)).body;
+  expect(keys.map(({ prefix }: any) => prefix)).toEqual([made.key.slice(0, 7), service_key.slice(0, 7)]);
+  const code = createAgents(orchflow.url, { api_key: service_key });
+  expect((await code.get(`/agents/${agent.id}`)).status).toBe(200);
+  expectError(await code.post('/agents', { name: 'other' }), 'FORBIDDEN', 403);
+  expectError(await code.post(path), 'FORBIDDEN', 403);
+  expect((await agents.get('/api-keys')).body.keys).toHaveLength(1);
+  expect((await agents.delete(`${path}/${made.id}`)).body).toEqual({ deleted: true });
+  expectError(await agents.delete(`${path}/${made.id}`), 'NOT_FOUND', 404);
+  for (let more = 9; more > 0; more -= 1) expect((await agents.post(path)).status).toBe(200);
+  expectError(await agents.post(path), 'RATE_LIMITED', 429);
+  await agents.delete(`/agents/${agent.id}`);
+  const left = orchflow.db.selectFrom('api_keys').select('key_id').where('agent_id', '=', agent.agent_id);
+  expect(await left.execute()).toEqual([]);
+});
+
+test('whose key may make none gets no key for an agent, and hears of it', async () => {
+  const { api_key } = (await user.post('/keys', { name: 'CI', scopes: ['agents:read', 'agents:write'] })).body;
+  const ci = createAgents(orchflow.url, { api_key });
+  const { service_key, warnings } = await ci.publish({ name: 'coder', type: 'tool' });
+  expect(service_key).toBeUndefined();
+  expect(warnings).toEqual([expect.stringContaining('service_key')]);
+  const one = { 'idempotency-key': 'publish' };
+  const { body } = await agents.post('/agents', { name: 'caller', type: 'tool' }, one);
+  expect(body.service_key).toMatch(/^sk_/);
+  expect((await agents.post('/agents', { name: 'caller', type: 'tool' }, one)).body).toEqual(body);
+  const { status } = await ci.post('/agents', { name: 'caller', type: 'tool' }, one);
+  expect(status).toBe(422);
+});
+
+test('API keys in words of orchagent', async () => {
+  const { body: made } = await agents.post('/api-keys', { name: 'Laptop', scopes: ['agents:read'] });
+  expect(made).toMatchObject({ name: 'Laptop', scopes: ['agents:read'], key: expect.stringMatching(/^sk_\w{49}$/) });
+  expect(made.prefix).toBe(made.key.slice(0, 7));
+  expect((await createAgents(orchflow.url, { api_key: made.key }).get('/org')).status).toBe(200);
+  const { body: all } = await agents.post('/api-keys');
+  expect(all).toMatchObject({ name: 'API key', scopes: ['*'] });
+  const { keys } = (await agents.get('/api-keys')).body;
+  expect(keys.map(({ id }: any) => id).slice(0, 2)).toEqual([all.id, made.id]);
+  expect(JSON.stringify(keys)).not.toContain(made.key);
+  expect((await agents.delete(`/api-keys/${made.id}`)).body).toEqual({ deleted: true });
+  expectError(await agents.delete(`/api-keys/${made.id}`), 'NOT_FOUND', 404);
+  await agents.delete(`/api-keys/${keys[2].id}`);
+  const left = createAgents(orchflow.url, { api_key: all.key });
+  expect(expectError(await left.delete(`/api-keys/${all.id}`), 'CONFLICT', 409).reason).toBe('LAST_KEY');
+});
