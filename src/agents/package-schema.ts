@@ -114,7 +114,7 @@ const doing = {
     .optional()
     .meta({ description: 'Beside `run` and `analyze`.' }),
   accepts: list(
-    z.string().regex(/^[A-Za-z]+\/([*]|[A-Za-z0-9][\w.+-]{0,99})$/, 'must be a media type such as "application/pdf"'),
+    z.string().regex(/^[A-Za-z]+[/]([*]|[A-Za-z0-9][\w.+-]{0,99})$/, 'must be a media type such as "application/pdf"'),
     50,
   ),
   supported_providers: list(z.enum(['openai', 'anthropic', 'gemini', 'ollama', 'any']), 5),

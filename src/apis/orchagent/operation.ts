@@ -59,7 +59,8 @@ export function operation<const S extends Spec>(spec: S) {
     Object.entries(made.responses).flatMap(([text, response]): [number, unknown][] => {
       const status = Number(text);
       if (status < 400) return [[status, response]];
-      return wire(status).map((one) => [one, failing(one)]);
+      const all = status in spec.responses ? [status, ...wire(status)] : wire(status);
+      return all.map((one) => [one, failing(one)]);
     }),
   );
   return createRoute({ ...made, responses } as RouteConfig) as unknown as typeof made;
