@@ -1,4 +1,5 @@
-import { deflateSync } from 'node:zlib';
+import { promisify } from 'node:util';
+import { deflate } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { maxPages } from '../../src/knowledge/bounds.ts';
 import { knowledgeOf, type KnowledgeClient, type TestFile } from '../harness/knowledge.ts';
@@ -112,9 +113,9 @@ describe('what is read', () => {
   });
 });
 
-/** A stream of a few hundred kilobytes. */
-function pdfBomb(): Uint8Array<ArrayBuffer> {
-  const bomb = deflateSync(Buffer.alloc(640 * 1024 * 1024, 'q '));
+/** A stream of a few hundred kilobytes. The API is in this process, and answers meanwhile. */
+async function pdfBomb(): Promise<Uint8Array<ArrayBuffer>> {
+  const bomb = await promisify(deflate)(Buffer.alloc(640 * 1024 * 1024, 'q '));
   const stream = (bytes: Buffer) =>
     Buffer.concat([
       Buffer.from(`<< /Length ${bytes.length} /Filter /FlateDecode >>\nstream\n`),
@@ -133,7 +134,8 @@ const encrypted =
   '/Encrypt << /Filter /Standard /V 1 /R 2 /O (01234567890123456789012345678901) /U (01234567890123456789012345678901) /P -44 >> /ID [(0123456789012345)(0123456789012345)] ';
 
 describe('what cannot be read ends as failed, with the reason', () => {
-  test.for<[what: string, name: string, content: () => string | Uint8Array<ArrayBuffer>, reason: RegExp]>([
+  type Content = string | Uint8Array<ArrayBuffer>;
+  test.for<[what: string, name: string, content: () => Content | Promise<Content>, reason: RegExp]>([
     ['an empty file', 'empty.txt', () => '', /no text in it/],
     ['white space', 'white.md', () => ' \n\n\t ', /no text in it/],
     ['a scan', 'scan.pdf', () => pdfOf([[], []]), /no text in it: it may be scanned/],
@@ -181,7 +183,7 @@ describe('what cannot be read ends as failed, with the reason', () => {
       /more than 10000000 characters/,
     ],
   ])('%s', { timeout: 180_000 }, async ([, name, content, reason]) => {
-    const { body } = await knowledge.upload(knowledge_id, [{ content: content(), name }]);
+    const { body } = await knowledge.upload(knowledge_id, [{ content: await content(), name }]);
     const document = await knowledge.untilDone(knowledge_id, body.documents[0].document_id, 150_000);
     expect(document).toMatchObject({ status: 'failed', indexed_at: null });
     expect(document.failure).toMatch(reason);

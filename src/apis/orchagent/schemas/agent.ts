@@ -141,8 +141,12 @@ export const uploadedSchema = z
     success: z.literal(true),
     code_hash: z.string().meta({ description: 'The SHA-256 of the archive.' }),
     bundle_size_bytes: z.int(),
-    environment_id: z.null(),
-    environment_source: z.null().meta({ description: 'There are no environments of its own: `environment` is kept.' }),
+    // Generators know no member that is never anything.
+    environment_id: z.string().nullable(),
+    environment_source: z
+      .string()
+      .nullable()
+      .meta({ description: 'There are no environments of its own: `environment` is kept.' }),
   })
   .meta({ id: 'AgentCodeUploaded' });
 
