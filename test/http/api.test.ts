@@ -157,6 +157,7 @@ test('health says which database and which Temporal answer', async () => {
     version: 'test',
     database: { status: 'ok', version: expect.stringMatching(/^\d+\.\d+/) },
     temporal: { status: 'ok', version: expect.stringMatching(/^\d+\.\d+\.\d+/) },
+    code: { status: 'unknown', driver: null, languages: [], reason: expect.any(String) },
   });
 });
 
