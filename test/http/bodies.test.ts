@@ -142,22 +142,23 @@ describe('a client that sends all before it reads', () => {
   });
 });
 
+/** The beginning of the answer to a GET with a body, which `fetch` does not send. */
+async function getWithBody(path: string, type: string): Promise<string> {
+  const socket = connect(Number(new URL(orchflow.url).port), '127.0.0.1');
+  const { promise, resolve } = Promise.withResolvers<string>();
+  socket.once('data', (chunk: Buffer) => resolve(chunk.toString()));
+  const lines = ['Host: x', `X-API-Key: ${user.api_key}`, `Content-Type: ${type}`, 'Transfer-Encoding: chunked'];
+  socket.write(`GET ${path} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n2\r\n{}\r\n0\r\n\r\n`);
+  return promise.finally(() => socket.destroy());
+}
+
 test('a body in chunks is read as any other, and one of a GET is no matter', async () => {
   const headers = { 'x-api-key': user.api_key, 'content-type': json };
   const stream = () => new Blob([goal('In chunks, für alle.')]).stream();
   const started = await send(orchflow.url, 'POST', '/api/v1/runs', { ...headers, 'idempotency-key': 'c' }, stream());
   expect(started.status).toBe(201);
   expect((await user.get(`/runs/${started.body.run_id}`)).body.task).toBe('In chunks, für alle.');
-  const { promise, resolve } = Promise.withResolvers<string>();
-  const socket = connect(Number(new URL(orchflow.url).port), '127.0.0.1');
-  socket.once('data', (chunk: Buffer) => resolve(chunk.toString()));
-  const lines = [
-    'Host: x',
-    `X-API-Key: ${user.api_key}`,
-    'Content-Type: application/json',
-    'Transfer-Encoding: chunked',
-  ];
-  socket.write(`GET /api/v1/runs HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n2\r\n{}\r\n0\r\n\r\n`);
-  expect(await promise).toMatch(/^HTTP\/1\.1 200 /);
-  socket.destroy();
+  expect(await getWithBody('/api/v1/runs', json)).toMatch(/^HTTP\/1\.1 200 /);
+  const form = 'multipart/form-data; boundary=x';
+  expect(await getWithBody('/v1/knowledge/unknown/upload', form)).toMatch(/^HTTP\/1\.1 405 /);
 });
