@@ -190,7 +190,8 @@ function pageOf(calls: Called, table: 'agent_calls' | 'runs', { limit, after, of
 
 function calledRuns(calls: Called) {
   return calls
-    .select(['agent_calls.run_id', 'agent', 'agent_calls.version', 'version_id', 'endpoint', 'tenant', 'key_id'])
+    .select(['agent_calls.run_id', 'agent', 'agent_calls.version', 'version_id', 'endpoint', 'tenant'])
+    .select(sql<string>`key_of_call(agent_calls)`.as('key_id'))
     .select(['root_run_id', 'parent_run_id', 'agent_calls.created_at'])
     .select(['status', 'error', 'error_code', 'started_at', 'completed_at', 'forked_from'])
     .select(duration.as('duration_ms'))

@@ -4,7 +4,7 @@ create or replace function usage_keys_of(for_run text) returns table (
   account_id text, side text, hour timestamptz, version_id uuid, agent text, version text, tenant text, key_id text
 ) language sql stable as $$
   with called as (
-    select account_id, owner_id, created_at, version_id, agent, version, tenant, key_id
+    select account_id, owner_id, created_at, version_id, agent, version, tenant, key_of_call(agent_calls) as key_id
     from agent_calls where run_id = for_run
     union all
     select account_id, owner_id, created_at, version_id, agent, version, tenant, key_id
