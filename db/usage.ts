@@ -119,9 +119,10 @@ export async function sumUsageBy(
       select ${keys[by]} as key, ${parts} from ${counted(filter)} ${isOfModels} group by 1
     ), ranked as (
       select *, row_number() over (order by cost_usd desc, calls desc, llm_calls desc, key) as rank from parts
+    ), shown as (
+      select *, case when rank <= ${most} then key end as part from ranked
     )
-    select case when rank <= ${most} then key end as key, ${sums} from ranked
-    group by case when rank <= ${most} then key end order by min(rank)`.execute(db);
+    select part as key, ${sums} from shown group by part order by min(rank)`.execute(db);
   return rows;
 }
 
@@ -142,9 +143,10 @@ export async function sumComputeByVersion(
       select ${keys.version} as key, ${parts} from ${counted(filter)} and (code_runs <> 0 or wall_ms <> 0 or cpu_ms <> 0) group by 1
     ), ranked as (
       select *, row_number() over (order by cpu_ms desc, wall_ms desc, key) as rank from parts
+    ), shown as (
+      select *, case when rank <= ${most} then key end as part from ranked
     )
-    select case when rank <= ${most} then key end as key, ${computeSums} from ranked
-    group by case when rank <= ${most} then key end order by min(rank)`.execute(db);
+    select part as key, ${computeSums} from shown group by part order by min(rank)`.execute(db);
   return rows;
 }
 
