@@ -181,6 +181,7 @@ export function deleteClosedAccount(db: Db, account_id: string): Promise<boolean
     const purged = trx.selectFrom('purged_runs').select('run_id').where('account_id', '=', account_id);
     await trx.updateTable('runs').set({ webhook_url: null }).where('run_id', 'in', purged).execute();
     await trx.deleteFrom('assignment_looks').where('account_id', '=', account_id).execute();
+    await trx.deleteFrom('usage_deltas').where('account_id', '=', account_id).execute();
     await trx.deleteFrom('accounts').where('account_id', '=', account_id).execute();
     return true;
   });

@@ -10,6 +10,23 @@ export async function insertCall(trx: Transaction<Database>, call: Insertable<Da
   await trx.insertInto('agent_calls').values(call).execute();
 }
 
+/**
+ * Keeps that a run does another one again that was a call, with what that may call and spend: nobody waits for its answer, nobody
+ * has called it, and it has the tenant of the other. Nothing where that was no call.
+ */
+export async function copyCall(
+  trx: Transaction<Database>,
+  source: string,
+  { run_id, key_id }: Pick<AgentCall, 'run_id' | 'key_id'>,
+): Promise<void> {
+  await sql`
+    insert into agent_calls (run_id, account_id, key_id, owner_id, version_id, agent, version, endpoint, tenant, fingerprint,
+      answered_at, root_run_id, chain, max_hops, downstream)
+    select ${run_id}, account_id, ${key_id}, owner_id, version_id, agent, version, endpoint, tenant, fingerprint,
+      now(), ${run_id}, array[agent || '@' || version], max_hops, downstream
+    from agent_calls where run_id = ${source}`.execute(trx);
+}
+
 /** After so long an answer that nobody has got is nobody's any more: longer than clients wait, and ask again. */
 const stays = sql`interval '15 minutes'`;
 

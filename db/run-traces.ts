@@ -65,3 +65,19 @@ export async function findTrace(db: Db, run_id: string): Promise<JsonText<TraceE
     select trace_view(${run_id}, ${mostEntries}::integer)::text as trace`.execute(db);
   return rows[0]!.trace;
 }
+
+/** Some of these entries, from `offset` on, and how many there are in all. */
+export async function pageOfTrace(
+  db: Db,
+  run_id: string,
+  { limit, offset }: { limit: number; offset: number },
+): Promise<{ entries: TraceEntry[]; total: number }> {
+  const { rows } = await sql<{ entries: TraceEntry[]; total: number }>`
+    with entries as (
+      select entry, nth from json_array_elements(trace_view(${run_id}, ${mostEntries}::integer)) with ordinality as told (entry, nth)
+    )
+    select (select count(*) from entries) as total, (
+      select coalesce(json_agg(entry order by nth), '[]') from entries
+      where nth > ${offset}::bigint and nth <= ${offset}::bigint + ${limit}::bigint) as entries`.execute(db);
+  return rows[0]!;
+}

@@ -58,6 +58,9 @@ export interface Database {
   agents: AgentTable;
   agent_versions: AgentVersionTable;
   agent_calls: AgentCallTable;
+  purged_calls: PurgedCallTable;
+  usage_counts: UsageCountTable;
+  usage_deltas: UsageCountTable;
   knowledge_bases: KnowledgeBaseTable;
   documents: DocumentTable;
   chunks: ChunkTable;
@@ -822,6 +825,54 @@ interface AgentCallTable {
   deadline_at: string | null;
   downstream: OptionalJson<DownstreamTerms>;
   created_at: Generated<string>;
+}
+
+/** As what a run was called that is purged, for what is journalled of it yet. It goes with the row of the run. */
+interface PurgedCallTable {
+  run_id: string;
+  account_id: string;
+  owner_id: string;
+  version_id: string;
+  agent: string;
+  version: string;
+  tenant: string | null;
+  key_id: string;
+  created_at: string;
+}
+
+/** Whose calls are counted: those that an account makes, or those that others make of its agents. */
+export type UsageSide = 'caller' | 'author';
+
+/**
+ * What calls have come to, by the hour (UTC) in which they were made, whatever has become of their runs; written by triggers alone.
+ * Rows of models have a vendor and a model, all others have neither. Of the side `author` there are no tenants, keys, models and costs.
+ */
+interface UsageCountTable {
+  account_id: string;
+  side: UsageSide;
+  hour: string;
+  version_id: string;
+  agent: string;
+  version: string;
+  /** Empty is none. */
+  tenant: string;
+  key_id: string;
+  vendor: string;
+  model: string;
+  calls: number;
+  succeeded: number;
+  failed: number;
+  cancelled: number;
+  /** Of those that have ended. */
+  duration_ms: number;
+  llm_calls: number;
+  input_tokens: number;
+  output_tokens: number;
+  cost_usd: string;
+  /** Of the sandbox: each try by itself. */
+  code_runs: number;
+  wall_ms: number;
+  cpu_ms: number;
 }
 
 /** What an agent that was called may call itself, and spend on that, in US cents; what is missing is not bounded. */

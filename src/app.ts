@@ -219,6 +219,11 @@ function description(version: string) {
       { name: 'OrchStack runs', description: 'Runs with their traces, and the gates at which they wait.' },
       { name: 'OrchStack keys', description: 'API keys, and the applications that accounts let act for them.' },
       { name: 'orchagent calls', description: 'Agents of organisations, called by version.' },
+      {
+        name: 'orchagent runs',
+        description: 'Calls of agents as runs: their logs, their traces, and who has called whom.',
+      },
+      { name: 'orchagent usage', description: 'What calls of agents have come to.' },
       { name: 'Knowledge', description: 'Documents that agents and people search in.' },
       { name: 'orchagent agents', description: 'Agents as they are published: each version by its own id.' },
       { name: 'orchagent public', description: 'What anybody may know of the agents that are public.' },

@@ -134,7 +134,8 @@ export function notFound(
     | 'Gate'
     | 'Knowledge base'
     | 'Document'
-    | 'Workspace',
+    | 'Workspace'
+    | 'Trace',
 ): DomainError {
   return new DomainError('NOT_FOUND', `${what} not found.`);
 }

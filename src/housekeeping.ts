@@ -10,6 +10,7 @@ import { deleteUnusedDefinitions } from '../db/orchestrations.ts';
 import { deleteExpiredCooldowns } from '../db/provider-cooldowns.ts';
 import { deleteOldAccountCalls } from '../db/llm-calls.ts';
 import { purgeOldRuns } from '../db/purges.ts';
+import { foldUsage } from '../db/usage.ts';
 import { deleteRetiredSecrets } from '../db/webhook-secrets.ts';
 import { deleteOldAccountDeliveries } from '../db/webhooks.ts';
 import { removeUnusedBundles } from './code/bundles.ts';
@@ -19,6 +20,7 @@ const interval = 10 * 60_000;
 /** So many runs are looked for at once, and so many go in each round, so that what else there is to do is done. */
 const batch = 100;
 const mostPurged = 10_000;
+const mostFolded = 5_000;
 
 /** `RUN_RETENTION_DAYS`: so long after its end a run is purged, and so old is what is of no run; undefined is never. */
 type House = FileDeps & { config: { RUN_RETENTION_DAYS?: number } };
@@ -40,6 +42,7 @@ export async function keepHouse({ db, files, log, config }: House, signal: Abort
       removeDeletedFiles({ db, files, log }, signal),
       removeUnusedBundles({ db, files }, signal),
       forgetLostWorkers(db),
+      foldAll(db, signal),
       purgeOld(db, config.RUN_RETENTION_DAYS, signal),
     ];
     await Promise.all(deletions).catch((error) => log.warn({ err: error }, 'what has expired was not deleted'));
@@ -54,4 +57,9 @@ async function purgeOld(db: Db, days: number | undefined, signal: AbortSignal): 
   }
   await deleteOldAccountCalls(db, days, signal);
   await deleteOldAccountDeliveries(db, days, signal);
+}
+
+/** Adds up what was counted, until there is little left of it. */
+async function foldAll(db: Db, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && (await foldUsage(db, mostFolded)) === mostFolded);
 }

@@ -59,3 +59,16 @@ export function runIdOf(uuid: string): string | undefined {
   const body = Array.from({ length: 20 }, (_, at) => alphabet[Number((bits >> BigInt(95 - 5 * at)) & 31n)]).join('');
   return uuidOf(`${prefixes.run}_${body}`).replaceAll('-', '') === digits ? `${prefixes.run}_${body}` : undefined;
 }
+
+/**
+ * The first and the last id that a run can have whose UUID begins with these digits (hyphens are not looked at); undefined where no run's
+ * does. Ids sort as their UUIDs do.
+ */
+export function runIdsWithPrefix(prefix: string): { first: string; last: string } | undefined {
+  const digits = prefix.toLowerCase().replaceAll('-', '');
+  if (!/^[0-9a-f]{1,32}$/.test(digits)) return undefined;
+  const [first, last] = ['00000000000080008000000000000000', 'ffffffffffff8fffbfffffffffc00000'].map((rest) =>
+    runIdOf(digits + rest.slice(digits.length)),
+  );
+  return first && last ? { first, last } : undefined;
+}

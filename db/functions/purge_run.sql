@@ -20,6 +20,10 @@ begin
   on conflict (account_id, month) do update set runs = purged_run_counts.runs + 1;
 
   delete from run_costs where run_id = for_run;
+  -- What is journalled of it yet is counted under what it was.
+  insert into purged_calls (run_id, account_id, owner_id, version_id, agent, version, tenant, key_id, created_at)
+  select run_id, account_id, owner_id, version_id, agent, version, tenant, key_of_call(agent_calls), created_at
+  from agent_calls where run_id = for_run;
   delete from agent_calls where run_id = for_run;
   delete from providers where run_id = for_run;
 

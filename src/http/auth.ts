@@ -5,6 +5,7 @@ import { findRunMode } from '../../db/runs.ts';
 import { hasScope, missingScope, ownGates, type Scope } from '../accounts/scopes.ts';
 import { isWellFormedKey, sha256 } from '../crypto.ts';
 import { DomainError } from '../errors.ts';
+import { runIdOf } from '../ids.ts';
 import { inTime } from './deadline.ts';
 import type { AppEnv } from './env.ts';
 import { countFailure } from './limit.ts';
@@ -112,9 +113,11 @@ async function requireTest(c: Context<AppEnv>, scope: Scope): Promise<void> {
       'A test key reads, and starts, changes and answers tests; it changes nothing else.',
     );
   }
-  const run_id = c.req.param('run_id');
-  if (run_id === undefined) return;
+  const given = c.req.param('run_id');
+  if (given === undefined) return;
   const { deps, principal } = c.var;
+  // One surface names runs by their UUIDs.
+  const run_id = runIdOf(given) ?? given;
   if ((await findRunMode(deps.db, principal.account_id, run_id)) !== 'live') return;
   throw new DomainError('TEST_KEY', 'This run is live: a test key changes, answers and tries again only tests.');
 }

@@ -33,6 +33,8 @@ const named = {
   version_id: 'Agent',
   org: 'Agent',
   agent: 'Agent',
+  workspace_id: 'Workspace',
+  trace_id: 'Trace',
 } as const;
 
 /** A router whose validation answers 422, naming each field. An id that cannot be one is an unknown one. */

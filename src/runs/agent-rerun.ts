@@ -1,5 +1,6 @@
+import { copyCall } from '../../db/agent-calls.ts';
 import { holdSource } from '../../db/reruns.ts';
-import type { AgentTerms, Run } from '../../db/schema.ts';
+import type { AgentTerms, Run, RunOrigin } from '../../db/schema.ts';
 import { copyText } from '../../db/texts.ts';
 import { longInputId } from '../../workflows/contract/agent-task.ts';
 import { inModeOf, type Principal, type Remark } from '../accounts/principal.ts';
@@ -14,7 +15,7 @@ import { startRun, termsRow, type StartDeps } from './start.ts';
 
 /**
  * Accepts a run that does again what another run of an agent has done, with the agent as that one froze it, its input and its
- * terms, and returns its id. `provider_id` may be another. Throws `InvalidInputError` for another task than its only one and for
+ * terms, and returns its id. Where that was called as `org/agent@version`, this is a call of it too, the first of a chain. `provider_id` may be another. Throws `InvalidInputError` for another task than its only one and for
  * edits, of which there are none, `NOT_FOUND` when the other is purged meanwhile, and what `chooseModels`, `takeFilesOver`
  * and `startRun` throw.
  */
@@ -23,7 +24,13 @@ export async function rerunAgent(
   asking: Principal,
   source: Run,
   request: Remark &
-    StartTimeRequest & { from_task: string; edits: Record<string, unknown>; provider_id?: string | null },
+    StartTimeRequest & {
+      from_task: string;
+      edits: Record<string, unknown>;
+      provider_id?: string | null;
+      /** `orchflow` unless given. */
+      origin?: RunOrigin;
+    },
   idempotency: IdSeed | undefined,
 ): Promise<string> {
   const { agent_run, agent_id, require_approval } = source;
@@ -38,7 +45,7 @@ export async function rerunAgent(
     : await chooseModels(deps, principal, provider_id, asked.agents, () => ['from_task']);
   const row = {
     run_id,
-    origin: 'orchflow' as const,
+    origin: request.origin ?? ('orchflow' as const),
     task: source.task,
     fallback_provider_ids: JSON.stringify(source.fallback_provider_ids),
     ...agentRunRow({ agent_id, agents, provider_id, require_approval, agent_run: againOf(run_id, agent_run!) }),
@@ -53,6 +60,7 @@ export async function rerunAgent(
   await startRun(deps, principal, started, idempotency, async (trx) => {
     // It may be purged since it was looked at.
     if (!(await holdSource(trx, principal.account_id, source.run_id))) throw notFound('Run');
+    await copyCall(trx, source.run_id, { run_id, key_id: principal.key_id });
     if (agent_run?.input_id) await copyText(trx, agent_run.input_id, { text_id: longInputId(run_id), run_id });
     await takeFilesOver(trx, principal, { from: source.run_id, to: run_id, tasks: new Map() });
   });

@@ -30,19 +30,18 @@ test('every table with a run_id has its rows deleted with the run', async () => 
 });
 
 test('every table with an account_id has its rows deleted with the account', async () => {
-  const { managed_spending, purged_runs, files, runs, gates, assignment_looks, ...fates } = await listFates(
-    'account_id',
-    'accounts',
-  );
+  const { managed_spending, purged_runs, files, runs, gates, assignment_looks, usage_deltas, ...fates } =
+    await listFates('account_id', 'accounts');
   // Stays, under no name; goes when it is over; goes when it is out of the store; there is none any more; each goes with its
-  // run; goes when it is looked at.
-  expect({ managed_spending, purged_runs, files, runs, gates, assignment_looks }).toEqual({
+  // run; goes when it is looked at; goes when it is added up.
+  expect({ managed_spending, purged_runs, files, runs, gates, assignment_looks, usage_deltas }).toEqual({
     managed_spending: null,
     purged_runs: 'set null',
     files: 'set null',
     runs: 'deleted',
     gates: null,
     assignment_looks: null,
+    usage_deltas: null,
   });
   expect(Object.keys(fates).length).toBeGreaterThan(10);
   for (const [table, fate] of Object.entries(fates)) expect(fate, table).toBe('deleted');

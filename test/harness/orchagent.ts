@@ -61,7 +61,7 @@ export function expectError({ status, headers, body }: Answer, code: string, exp
 
 /** Whether a path of the document is one of orchagent's. */
 export function isOrchagent(path: string): boolean {
-  return /^\/(agents|api-keys|auth|org|public|users|workspaces)(\/|$)/.test(path) || path.startsWith('/{org}/');
+  return /^\/(agents|api-keys|auth|org|public|usage|users|workspaces)(\/|$)/.test(path) || path.startsWith('/{org}/');
 }
 
 /** An answer with its error as the house says it, so that what holds on every surface is held against this one too. */

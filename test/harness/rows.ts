@@ -3,9 +3,12 @@ import type { Db } from '../../db/index.ts';
 import type { Database } from '../../db/schema.ts';
 import { until } from './client.ts';
 
-// Without the outbox, what is to be looked at and what is to be taken away, which empty themselves, without what workers say of themselves, and without the count of requests.
+// Without the outbox, what is to be looked at, taken away and added up, which empty themselves, without what workers say of themselves, and without the count of requests.
 const tables: Record<
-  Exclude<keyof Database, 'outbox' | 'assignment_looks' | 'rate_limits' | 'gone_documents' | 'code_workers'>,
+  Exclude<
+    keyof Database,
+    'outbox' | 'assignment_looks' | 'rate_limits' | 'gone_documents' | 'code_workers' | 'usage_deltas'
+  >,
   true
 > = {
   accounts: true,
@@ -44,6 +47,8 @@ const tables: Record<
   agents: true,
   agent_versions: true,
   agent_calls: true,
+  purged_calls: true,
+  usage_counts: true,
   knowledge_bases: true,
   documents: true,
   chunks: true,

@@ -12,6 +12,7 @@ const targets: Record<string, string> = {
   gate_id: 'gate_1',
   workflow_id: 'orch_1',
   knowledge_id: 'kb_1',
+  workspace_id: 'unknown',
 };
 
 /** Calls operations with an `Idempotency-Key` whose first request is at work. The run is one of the account that calls. */
@@ -45,6 +46,7 @@ export async function callInFlight(call: Call, db: Db, run_id: string, api_key: 
     '/v1/oauth/clients',
     '/v1/knowledge',
     '/v1/knowledge/{knowledge_id}/search',
+    '/workspaces/{workspace_id}/runs/{run_id}/replay',
   ]) {
     const path = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => ids[name]!);
     const ofScopes = /^.(api.v1.(keys|people)|v1.api-keys)/.test(path) ? '\n*' : '';

@@ -11,6 +11,7 @@ import { callSteering } from './contract-steering.ts';
 import { callFiles } from './contract-files.ts';
 import { callCalls } from './contract-calls.ts';
 import { callOrchagent } from './contract-orchagent.ts';
+import { callOrchagentUsage } from './contract-orchagent-usage.ts';
 import { callInFlight } from './contract-in-flight.ts';
 import { callKnowledge } from './contract-knowledge.ts';
 import { callPeople } from './contract-people.ts';
@@ -243,6 +244,7 @@ test('every answer in the life of an account is as documented, member by member'
   await callSteering(call, goal);
   await callOrchagent(call);
   await callCalls(call);
+  await callOrchagentUsage(call);
 
   await callInFlight(call, orchflow.db, run_id, user.api_key);
 

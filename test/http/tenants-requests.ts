@@ -26,6 +26,8 @@ export const nobodys = [
     org: 'nobodys',
     agent: 'nobodys',
     endpoint: 'run',
+    workspace_id: '00000000-0000-8000-8000-000000000000',
+    trace_id: '00000000-0000-8000-8000-000000000000',
   },
 ];
 

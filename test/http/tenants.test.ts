@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { getAccountOf } from '../../db/runs.ts';
+import { runIdOf } from '../../src/ids.ts';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
+import { createCaller } from '../harness/calls.ts';
 import { discover, letIn, registerClient } from '../harness/oauth.ts';
 import { knowledgeOf } from '../harness/knowledge.ts';
 import { startOrchflow, type Orchflow, type TestRun, type User } from '../harness/orchflow.ts';
@@ -44,11 +46,15 @@ let owned: Record<
   | 'version_id'
   | 'org'
   | 'agent'
-  | 'endpoint',
+  | 'endpoint'
+  | 'workspace_id'
+  | 'trace_id',
   string
 >;
 /** Of an agent that is published, and is private. */
 let published: { id: string; key_id: string };
+/** A call of it, by its UUID. */
+let called: string;
 /** A key that no other surface deletes before. */
 let ownedByAgents: string;
 /** The same for `/v1`, of what `/api/v1` deletes before: some of them are things that both surfaces show. */
@@ -84,6 +90,9 @@ beforeAll(async () => {
   await agents.publish({ name: 'offered' });
   const agent = await agents.publishCode('coded', { allow_local_download: true });
   published = { id: agent.id, key_id: (await agents.post(`/agents/${agent.id}/keys`)).body.id };
+  const org = await agents.slug();
+  const answer = await createCaller(orchflow.url, owner).post(`/${org}/offered/v1/run`, {});
+  called = answer.headers.get('x-run-id')!;
   owned = {
     run_id,
     task_id: 'T1',
@@ -105,9 +114,11 @@ beforeAll(async () => {
     client_id: (await registerClient(orchflow.url, owner)).client_id,
     grant_id: body.grants[0].grant_id,
     version_id: published.id,
-    org: await agents.slug(),
+    org,
     agent: 'offered',
     endpoint: 'run',
+    workspace_id: (await agents.get('/org')).body.id,
+    trace_id: called,
   };
   const other = (await owner.post('/keys', { name: 'Owned too', scopes: ['runs:read'] })).body;
   ownedByAgents = (await owner.post('/keys', { name: 'Owned as well', scopes: ['runs:read'] })).body.key_id;
@@ -147,6 +158,7 @@ function fill(path: string, ids: Record<string, string>): string {
 function ownedFor(path: string): typeof owned {
   if (path.startsWith('/v1/')) return { ...owned, ...ownedInStack };
   if (path.startsWith('/agents/')) return { ...owned, key_id: published.key_id };
+  if (path.startsWith('/workspaces/')) return { ...owned, run_id: called };
   if (path.startsWith('/api-keys/')) return { ...owned, key_id: ownedByAgents };
   return path.startsWith('/api/v1/orchestrations/runs/') ? { ...owned, run_id: orchestrationRun } : owned;
 }
@@ -254,7 +266,9 @@ test('lists show what is ours and nothing else', async () => {
   const ofKnowledge = await send(orchflow.url, 'GET', '/v1/knowledge', { 'x-api-key': stranger.api_key });
   expect(ofKnowledge.body).toEqual({ knowledge: [], has_more: false, next_cursor: null });
   const both = [{ run_id: orchestrationRun }, { run_id: run.run_id }];
-  expect((await owner.get('/runs')).body.runs).toMatchObject(both);
+  expect((await owner.get('/runs')).body.runs).toMatchObject([{ run_id: runIdOf(called) }, ...both]);
+  expect((await createAgents(orchflow.url, owner).get('/usage/logs')).body.logs).toMatchObject([{ id: called }]);
+  expect((await createAgents(orchflow.url, stranger).get('/usage/logs')).body.logs).toEqual([]);
   expect((await owner.get('/orchestrations/runs')).body.runs).toMatchObject(both.slice(0, 1));
 });
 

@@ -78,6 +78,11 @@ const codes: Record<RunErrorCode, [ErrorCode, is_retryable?: boolean]> = {
   INTERNAL_ERROR: ['INTERNAL_ERROR'],
 };
 
+/** Why a run has failed, as this surface has it. */
+export function surfaceCode(reason: RunErrorCode): ErrorCode {
+  return (codes[reason] ?? codes.INTERNAL_ERROR)[0];
+}
+
 function failureOf(run: RunResult, told: Told): OrchagentError {
   const { status, error } = run;
   const metadata = metadataOf(run, told);

@@ -15,10 +15,13 @@ import { isCall, keyedSegments, publicSegments } from './paths.ts';
 import { agentCodeRouter } from './routes/agent-code.ts';
 import { agentCopiesRouter } from './routes/agent-copies.ts';
 import { agentKeysRouter } from './routes/agent-keys.ts';
+import { agentLogsRouter } from './routes/agent-logs.ts';
 import { agentsRouter } from './routes/agents.ts';
 import { apiKeysRouter } from './routes/api-keys.ts';
+import { calledRunsRouter } from './routes/called-runs.ts';
 import { organisationRouter } from './routes/organisation.ts';
 import { publicRouter } from './routes/public.ts';
+import { usageRouter } from './routes/usage.ts';
 import { inOwnWorkspace } from './workspace.ts';
 
 /** What anybody may ask is answered alike for so long, in seconds. */
@@ -61,6 +64,9 @@ export function mountOrchagent(
   app.route('/agents', agentCopiesRouter);
   app.route('/api-keys', apiKeysRouter);
   app.route('/public', publicRouter);
+  app.route('/agents', agentLogsRouter);
+  app.route('/usage', usageRouter);
+  app.route('/workspaces', calledRunsRouter);
   mountCalls(app, limits, authenticate);
 }
 

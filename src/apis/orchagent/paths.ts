@@ -2,7 +2,7 @@ import type { Context } from 'hono';
 import { reservedSlugs, slugPattern } from '../../accounts/slugs.ts';
 
 /** The first segments of orchagent's own paths: those that a key is needed for, and the others. */
-export const keyedSegments = ['agents', 'api-keys', 'org', 'users', 'workspaces'];
+export const keyedSegments = ['agents', 'api-keys', 'org', 'usage', 'users', 'workspaces'];
 export const publicSegments = ['auth', 'public'];
 
 const own = new Set([...keyedSegments, ...publicSegments]);
