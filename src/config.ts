@@ -90,7 +90,6 @@ const environment = z.object({
   WORKER_PLACES: count.default(200),
 
   ORCHFLOW_ALLOWED_PRIVATE_CIDRS: cidrs.default([]),
-
   HTTP_REQUEST_ALLOWED_PRIVATE_CIDRS: cidrs.default([]),
   SEARXNG_URL: z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }).optional(),
   BRAVE_SEARCH_API_KEY: z.string().min(1).optional(),

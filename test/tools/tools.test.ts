@@ -222,6 +222,7 @@ describe('tools of an agent', () => {
       'http_request',
       'run_javascript',
       'web_search',
+      'run_code',
     ]);
     expect(body.tools[0]).toMatchObject({ server: null, parameters: { type: 'object', required: ['url'] } });
   });
