@@ -266,12 +266,9 @@ export type Config = ReturnType<typeof loadConfig>;
 
 /** The standard `TEMPORAL_*` settings (address, namespace, API key, TLS), for `@temporalio/envconfig`. */
 function temporalEnvironment(env: Environment): Record<string, string> {
-  const isSet = (entry: [string, string | undefined]): entry is [string, string] => Boolean(entry[1]);
-  return Object.fromEntries(
-    Object.entries(env)
-      .filter(([name]) => name.startsWith('TEMPORAL_'))
-      .filter(isSet),
-  );
+  const isSet = (entry: [string, string | undefined]): entry is [string, string] =>
+    entry[0].startsWith('TEMPORAL_') && Boolean(entry[1]);
+  return Object.fromEntries(Object.entries(env).filter(isSet));
 }
 
 /** Settings of `npm run migrate`. */

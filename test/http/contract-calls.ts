@@ -11,6 +11,8 @@ export async function callCalls(call: Call): Promise<void> {
   const body = { text: 'Read this.' };
   await call('POST', path, one, body);
   await call('POST', `${path}?verbose=true`, one, body);
+  await call('POST', '/api/v1/agents', {}, { name: 'asking', require_approval: true });
+  await call('POST', path, { ...one, agent: 'asking' }, body);
   await call('POST', path, one, body, undefined, { accept: 'text/event-stream' });
   await call('POST', path, one, {});
   await call('POST', path, { ...one, version: 'v9' }, body);

@@ -56,4 +56,14 @@ export async function callInFlight(call: Call, db: Db, run_id: string, api_key: 
     await db.insertInto('idempotency_keys').values(row).execute();
     await call('POST', template, ids, {}, api_key, { 'idempotency-key': path });
   }
+  // Of a call it is what was sent without its credentials.
+  const { slug: org } = (await call('GET', '/org')).body;
+  const path = `/${org}/called/v1/run`;
+  const said = JSON.stringify({ input: {}, files: [], skills: { add: [], none: false } });
+  const locked_until = new Date(Date.now() + 60_000).toISOString();
+  const row = { account_id, idempotency_key: path, fingerprint: sha256(`POST\n${path}\n${said}`), locked_until };
+  await db.insertInto('idempotency_keys').values(row).execute();
+  const named = { org, agent: 'called', version: 'v1', endpoint: 'run' };
+  const headers = { 'idempotency-key': path };
+  await call('POST', '/{org}/{agent}/{version}/{endpoint}', named, {}, api_key, headers);
 }
