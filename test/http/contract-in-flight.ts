@@ -13,7 +13,15 @@ const targets: Record<string, string> = {
   workflow_id: 'orch_1',
   knowledge_id: 'kb_1',
   workspace_id: 'unknown',
+  version_id: '00000000-0000-4000-8000-000000000000',
+  org: 'acme',
+  agent: 'reader',
+  version: 'v1',
 };
+
+/** What is answered to these depends on the scopes of the key. */
+const ofScopes =
+  /^\/(api\/v1\/(keys|people|agents$)|v1\/(api-keys|agents$)|api-keys|workspaces$|agents(\/[\w-]+\/(keys|transfer))?$)/;
 
 /** Calls operations with an `Idempotency-Key` whose first request is at work. The run is one of the account that calls. */
 export async function callInFlight(call: Call, db: Db, run_id: string, api_key: string): Promise<void> {
@@ -47,10 +55,16 @@ export async function callInFlight(call: Call, db: Db, run_id: string, api_key: 
     '/v1/knowledge',
     '/v1/knowledge/{knowledge_id}/search',
     '/workspaces/{workspace_id}/runs/{run_id}/replay',
+    '/workspaces',
+    '/agents',
+    '/agents/validate',
+    '/agents/{version_id}/keys',
+    '/agents/{version_id}/transfer',
+    '/agents/{org}/{agent}/{version}/install',
+    '/api-keys',
   ]) {
     const path = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => ids[name]!);
-    const ofScopes = /^.(api.v1.(keys|people)|v1.api-keys)/.test(path) ? '\n*' : '';
-    const fingerprint = sha256(`POST\n${path}\n{}${ofScopes}`);
+    const fingerprint = sha256(`POST\n${path}\n{}${ofScopes.test(path) ? '\n*' : ''}`);
     const locked_until = new Date(Date.now() + 60_000).toISOString();
     const row = { account_id, idempotency_key: path, fingerprint, locked_until };
     await db.insertInto('idempotency_keys').values(row).execute();
