@@ -124,7 +124,7 @@ test('sums are those of the journal: chains once, failures, what was tried again
     expectError(await clientOf(user).get(path), 'INVALID_INPUT', 400);
 
   const { logs, total: number } = await get(user, `/agents/${versions.finder}/logs`);
-  expect(number).toBe(3);
+  expect(number).toBe(4);
   const [refused, ofStranger, own] = logs;
   expect(refused).toMatchObject({ by: 'others', status: 'failed', error_code: 'LLM_ERROR' });
   expect(ofStranger).toEqual({
