@@ -5,7 +5,7 @@ import { runIdOf } from '../../ids.ts';
 import { requireWorkspace } from './workspace.ts';
 
 /** Lists say how many there are up to this. */
-export const mostCounted = 10_000;
+export const mostCounted = 1_000;
 
 /** Throws `NOT_FOUND` for another workspace, and a run that is no call in it. */
 export async function getCall(

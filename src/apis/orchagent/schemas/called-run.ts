@@ -47,7 +47,7 @@ const item = {
 };
 
 export const runsSchema = z
-  .object({ runs: z.array(z.object(item)), total: z.int().meta({ description: 'They are counted to 10,000.' }) })
+  .object({ runs: z.array(z.object(item)), total: z.int().meta({ description: 'They are counted to 1,000.' }) })
   .meta({ id: 'CalledRuns' });
 
 export const runSchema = z

@@ -203,6 +203,6 @@ export const agentLogsSchema = z
         created_at: timestamp,
       }),
     ),
-    total: z.int().meta({ description: 'They are counted to 10,000.' }),
+    total: z.int().meta({ description: 'They are counted to 1,000.' }),
   })
   .meta({ id: 'AgentLogs' });
