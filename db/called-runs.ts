@@ -56,14 +56,12 @@ const duration = sql<number | null>`
 
 /** A page of the calls that the account has made, newest first. */
 export function listCalls(db: Db, account_id: string, filter: CallFilter, page: CallPage): Promise<CalledRun[]> {
-  // Both were made in one moment. In the order of the runs, their index by status leads to the page.
-  const table = filter.states ? 'runs' : 'agent_calls';
-  return calledRuns(pageOf(filtered(db, account_id, filter), table, page)).execute();
+  return calledRuns(pageOfCalls(db, account_id, filter, page)).execute();
 }
 
 /** How many there are, counted up to `most`. */
 export function countCalls(db: Db, account_id: string, filter: CallFilter, most: number): Promise<number> {
-  return countUpTo(db, most, filtered(db, account_id, filter).select('agent_calls.run_id'));
+  return countUpTo(db, pageOfCalls(db, account_id, filter, { limit: most }));
 }
 
 /** The call that is this run; undefined when the account has none of this id. */
@@ -126,7 +124,7 @@ export async function listCallsOfVersion(
 }
 
 export function countCallsOfVersion(db: Db, owner_id: string, version_id: string, most: number): Promise<number> {
-  return countUpTo(db, most, callsOfVersion(db, owner_id, version_id).select('agent_calls.run_id'));
+  return countUpTo(db, pageOf(callsOfVersion(db, owner_id, version_id), 'agent_calls', { limit: most }));
 }
 
 function callsOfVersion(db: Db, owner_id: string, version_id: string) {
@@ -176,6 +174,11 @@ function isIn(one: CallState): RawBuilder<SqlBool> {
   return one === 'failed' ? sql`(status = 'failed' and not coalesce(${timeouts}, false))` : sql`status = ${one}`;
 }
 
+function pageOfCalls(db: Db, account_id: string, filter: CallFilter, page: CallPage): Called {
+  // Both were made in one moment. In the order of the runs, their index by status leads to the page.
+  return pageOf(filtered(db, account_id, filter), filter.states ? 'runs' : 'agent_calls', page);
+}
+
 function pageOf(calls: Called, table: 'agent_calls' | 'runs', { limit, after, offset = 0 }: CallPage): Called {
   const [at, id] = [sql.ref<string>(`${table}.created_at`), sql.ref<string>(`${table}.run_id`)];
   return calls
@@ -203,13 +206,9 @@ function calledRuns(calls: Called) {
     );
 }
 
-async function countUpTo(
-  db: Db,
-  most: number,
-  ids: SelectQueryBuilder<Database, 'agent_calls' | 'runs', { run_id: string }>,
-): Promise<number> {
-  const { rows } = await sql<{ count: number }>`select count(*) as count from (${ids.limit(most)}) as found`.execute(
-    db,
-  );
+/** In the order of a page, so that no more is read than is counted. */
+async function countUpTo(db: Db, calls: Called): Promise<number> {
+  const ids = calls.select('agent_calls.run_id');
+  const { rows } = await sql<{ count: number }>`select count(*) as count from (${ids}) as found`.execute(db);
   return rows[0]!.count;
 }

@@ -110,7 +110,9 @@ describe('/openapi.json', () => {
       if (method === 'GET' || method === 'DELETE') expect(requestBody, name).toBeUndefined();
       for (const [status, response] of Object.entries<Record<string, any>>(responses)) {
         expect(response.description, `${name} ${status}`).toMatch(/\S/);
-        const answer = typeOf[/\/(\w+)$/.exec(path)?.[1] ?? ''] ?? 'application/json';
+        // Events of a trace are a page.
+        const last = path.includes('/traces/') ? '' : (/\/(\w+)$/.exec(path)?.[1] ?? '');
+        const answer = typeOf[last] ?? 'application/json';
         const error = isOrchagent(path) ? 'application/json' : 'application/problem+json';
         const type = Number(status) < 400 || path === '/health' ? answer : error;
         const types = inEventsToo.includes(`${operationId} ${status}`) ? [type, 'text/event-stream'] : [type];

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { sql } from 'kysely';
+import { uuidOf } from '../../src/ids.ts';
 import { startFakeWebhook, type FakeWebhook } from '../fakes/webhook.ts';
 import { textsOf } from '../harness/canaries.ts';
 import { startOrchflow, until, type Answer } from '../harness/orchflow.ts';
@@ -7,6 +8,7 @@ import { define } from '../harness/orchestration.ts';
 import { expectProblem } from '../harness/problem.ts';
 import { startTemporalLine } from '../harness/proxy.ts';
 import { untilGone } from '../harness/purged.ts';
+import { createAgents, inHouseWords } from '../harness/orchagent.ts';
 import { send } from '../harness/raw.ts';
 import { tablesThatSay, tablesWith, untilBlocked } from '../harness/rows.ts';
 import { scriptRun } from '../harness/script.ts';
@@ -43,6 +45,7 @@ const given: [RegExp, object][] = [
 async function expectNotFound(run_id: string) {
   const { orchflow, user } = story;
   const { body } = await send(orchflow.url, 'GET', '/openapi.json');
+  const { id: workspace_id } = (await createAgents(orchflow.url, user).get('/org')).body;
   const named = Object.entries<object>(body.paths).flatMap(([path, item]) =>
     path.includes('{run_id}') ? Object.keys(item).map((method) => [method.toUpperCase(), path] as const) : [],
   );
@@ -50,9 +53,10 @@ async function expectNotFound(run_id: string) {
     const sent =
       method === 'GET' || method === 'DELETE' ? undefined : given.find(([pattern]) => pattern.test(path))![1];
     const headers = { 'x-api-key': user.api_key, 'content-type': 'application/json', 'x-request-id': 'same' };
-    const ask = (id: string) => {
-      const where = path.replace('{run_id}', id).replace('{task_id}', 'T1');
-      return send(orchflow.url, method, where, headers, JSON.stringify(sent));
+    const ask = async (id: string) => {
+      const named = path.startsWith('/workspaces/') ? uuidOf(id) : id;
+      const where = path.replace('{run_id}', named).replace('{task_id}', 'T1').replace('{workspace_id}', workspace_id);
+      return inHouseWords(await send(orchflow.url, method, where, headers, JSON.stringify(sent)));
     };
     const answer = await ask(run_id);
     expect(answer, `${method} ${path}`).toMatchObject({ status: 404, body: { code: 'NOT_FOUND' } });

@@ -21,6 +21,7 @@ import { apiKeysRouter } from './routes/api-keys.ts';
 import { calledRunsRouter } from './routes/called-runs.ts';
 import { organisationRouter } from './routes/organisation.ts';
 import { publicRouter } from './routes/public.ts';
+import { tracesRouter } from './routes/traces.ts';
 import { usageRouter } from './routes/usage.ts';
 import { inOwnWorkspace } from './workspace.ts';
 
@@ -67,6 +68,7 @@ export function mountOrchagent(
   app.route('/agents', agentLogsRouter);
   app.route('/usage', usageRouter);
   app.route('/workspaces', calledRunsRouter);
+  app.route('/workspaces', tracesRouter);
   mountCalls(app, limits, authenticate);
 }
 

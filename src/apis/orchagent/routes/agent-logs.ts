@@ -4,9 +4,9 @@ import { findOwnVersion } from '../../../../db/published-agents.ts';
 import { notFound } from '../../../errors.ts';
 import { createRouter, json } from '../../../http/openapi.ts';
 import { ownLogLine } from '../call-view.ts';
+import { mostCounted } from '../called-run.ts';
 import { operation } from '../operation.ts';
 import { agentLogsQuery, agentLogsSchema } from '../schemas/usage.ts';
-import { mostCounted } from './called-runs.ts';
 
 /** How calls of a version went, for its author. */
 export const agentLogsRouter = createRouter();

@@ -1,27 +1,16 @@
-import { z } from 'zod';
-import {
-  countCalls,
-  findCalledRun,
-  findCallTexts,
-  listCalls,
-  listChain,
-  type CalledRun,
-} from '../../../../db/called-runs.ts';
+import { countCalls, findCallTexts, listCalls } from '../../../../db/called-runs.ts';
 import { listCodeRuns } from '../../../../db/code-runs.ts';
 import { findOwnRun } from '../../../../db/runs.ts';
-import { pageOfTrace } from '../../../../db/run-traces.ts';
 import { agentTaskId } from '../../../../workflows/contract/plan.ts';
 import { readOutput } from '../../../calls/output.ts';
 import { notFound } from '../../../errors.ts';
-import type { AppEnv } from '../../../http/env.ts';
 import { createRouter, json, links, optionalBody } from '../../../http/openapi.ts';
-import { runIdOf, runIdsWithPrefix, uuidOf } from '../../../ids.ts';
+import { runIdsWithPrefix, uuidOf } from '../../../ids.ts';
 import { rerunAgent } from '../../../runs/agent-rerun.ts';
 import { nameOf, runDetail, runItem, statesOf, statusOf } from '../call-view.ts';
-import { chainToWire } from '../chain-view.ts';
+import { getCall, mostCounted } from '../called-run.ts';
 import { operation } from '../operation.ts';
 import {
-  dagSchema,
   replayedSchema,
   replaySchema,
   runLogsSchema,
@@ -29,11 +18,7 @@ import {
   runSchema,
   runsQuery,
   runsSchema,
-  traceEventsQuery,
-  traceEventsSchema,
-  traceSchema,
 } from '../schemas/called-run.ts';
-import { eventOfTrace } from '../trace-view.ts';
 import { requireWorkspace } from '../workspace.ts';
 
 /** Calls of agents as runs of a workspace. */
@@ -41,25 +26,9 @@ export const calledRunsRouter = createRouter();
 
 const tags = ['orchagent runs'];
 
-/** Lists say how many there are up to this. */
-export const mostCounted = 10_000;
-
 function runLinks(run_id: string, workspace_id: string) {
   const names = ['getCalledRun', 'getCalledRunLogs', 'getCalledRunTrace', 'getCallChain', 'replayRun'];
   return links({ workspace_id, run_id }, ...names);
-}
-
-/** Throws `NOT_FOUND` for another workspace, and a run that is no call in it. */
-async function getCall(
-  { deps, principal }: AppEnv['Variables'],
-  { workspace_id, run_id }: z.infer<typeof runParams>,
-  what: 'Run' | 'Trace' = 'Run',
-): Promise<CalledRun> {
-  requireWorkspace(principal, workspace_id);
-  const id = runIdOf(run_id);
-  const call = id === undefined ? undefined : await findCalledRun(deps.db, principal.account_id, id);
-  if (!call) throw notFound(what);
-  return call;
 }
 
 const list = operation({
@@ -157,85 +126,6 @@ function inputOf(input: string | null): unknown {
     return input;
   }
 }
-
-const trace = operation({
-  method: 'get',
-  path: '/{workspace_id}/runs/{run_id}/trace',
-  operationId: 'getCalledRunTrace',
-  scope: 'runs:read',
-  tags,
-  summary: 'The trace of a run',
-  description: 'Its events are in `/workspaces/{workspace_id}/traces/{trace_id}/events`.',
-  request: { params: runParams },
-  responses: { 200: json(traceSchema, 'The trace, without its events') },
-  links: links({ workspace_id: '/trace/workspace_id', trace_id: '/trace/id' }, 'getTraceEvents'),
-  problems: [404],
-});
-
-calledRunsRouter.openapi(trace, async (c) => {
-  const call = await getCall(c.var, c.req.valid('param'));
-  const id = uuidOf(call.run_id);
-  const workspace_id = uuidOf(c.var.principal.account_id);
-  const { created_at, completed_at } = call;
-  return c.json({ trace: { id, run_id: id, workspace_id, status: statusOf(call), created_at, completed_at } }, 200);
-});
-
-const traceEvents = operation({
-  method: 'get',
-  path: '/{workspace_id}/traces/{trace_id}/events',
-  operationId: 'getTraceEvents',
-  scope: 'runs:read',
-  tags,
-  summary: 'What a run has done, in order',
-  description:
-    'Calls of models and tools, decisions of people, and what was tried again. The first 5,000 of them are kept in order.',
-  request: {
-    params: z.object({ workspace_id: runParams.shape.workspace_id, trace_id: runParams.shape.run_id }),
-    query: traceEventsQuery,
-  },
-  responses: { 200: json(traceEventsSchema, 'A page of events') },
-  problems: [404],
-});
-
-calledRunsRouter.openapi(traceEvents, async (c) => {
-  const { workspace_id, trace_id } = c.req.valid('param');
-  const call = await getCall(c.var, { workspace_id, run_id: trace_id }, 'Trace');
-  const page = c.req.valid('query');
-  const { entries, total } = await pageOfTrace(c.var.deps.db, call.run_id, page);
-  const id = uuidOf(call.run_id);
-  const end = page.offset + entries.length;
-  return c.json(
-    {
-      events: entries.map((entry, at) => eventOfTrace(entry, id, page.offset + at + 1)),
-      total,
-      cursor: String(page.offset),
-      next_cursor: end < total && entries.length > 0 ? String(end) : null,
-    },
-    200,
-  );
-});
-
-const dag = operation({
-  method: 'get',
-  path: '/{workspace_id}/runs/{run_id}/dag',
-  operationId: 'getCallChain',
-  scope: 'runs:read',
-  tags,
-  summary: 'Agents that have called each other',
-  description:
-    'The whole chain that a run is in, from its first call on, at most 1,000 of them; where that one is purged, from this run on. Each has its own ' +
-    'cost, which is in no other.',
-  request: { params: runParams },
-  responses: { 200: json(dagSchema, 'The chain, as a tree') },
-  problems: [404],
-});
-
-calledRunsRouter.openapi(dag, async (c) => {
-  const call = await getCall(c.var, c.req.valid('param'));
-  const calls = await listChain(c.var.deps.db, c.var.principal.account_id, call.root_run_id);
-  if (calls.length === 0) throw notFound('Run');
-  return c.json(chainToWire(calls, call.run_id) as z.infer<typeof dagSchema>, 200);
-});
 
 const replay = operation({
   method: 'post',

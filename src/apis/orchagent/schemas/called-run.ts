@@ -24,7 +24,7 @@ export const runsQuery = z.object({
   run_id_prefix: z
     .string()
     .max(40)
-    .regex(/^(req_)?[0-9a-f][0-9a-f-]{6,}$/i, 'must be at least 7 hexadecimal digits')
+    .regex(/^(req_)?[0-9a-fA-F][0-9a-fA-F-]{6,35}$/, 'must be at least 7 hexadecimal digits')
     .optional()
     .meta({ description: 'The first digits of the id, or a `request_id`.', example: '0199f3c' }),
   limit: queryNumber(z.int().min(1).max(200).default(20)),
@@ -47,7 +47,7 @@ const item = {
 };
 
 export const runsSchema = z
-  .object({ runs: z.array(z.object(item)), total: z.int().meta({ description: 'They are counted to 10,000.' }) })
+  .object({ runs: z.array(z.object(item)), total: z.int().meta({ description: 'They are counted to 1,000.' }) })
   .meta({ id: 'CalledRuns' });
 
 export const runSchema = z

@@ -13,12 +13,15 @@ const from = moment.optional().meta({
 const to = moment.optional().meta({ description: 'The hour, or day, that it is in is the last. Now unless given.' });
 const agent = z
   .string()
-  .regex(/^[\w-]{1,64}\/[\w.-]{1,100}$/, 'must be an organisation and a name, such as "acme/invoice-scanner"')
+  .regex(
+    /^[A-Za-z0-9_-]{1,64}[/][A-Za-z0-9_.-]{1,100}$/,
+    'must be an organisation and a name, such as "acme/invoice-scanner"',
+  )
   .optional()
   .meta({ example: 'acme/invoice-scanner' });
 const version = z
   .string()
-  .regex(/^v[1-9]\d{0,5}$/, 'must be a version such as "v2"')
+  .regex(/^v[1-9][0-9]{0,5}$/, 'must be a version such as "v2"')
   .optional()
   .meta({ example: 'v2' });
 const tenant = line(200)
@@ -200,6 +203,6 @@ export const agentLogsSchema = z
         created_at: timestamp,
       }),
     ),
-    total: z.int().meta({ description: 'They are counted to 10,000.' }),
+    total: z.int().meta({ description: 'They are counted to 1,000.' }),
   })
   .meta({ id: 'AgentLogs' });
