@@ -28,7 +28,7 @@ afterAll(() => orchflow.stop());
 test('an account that reads none of its answers gets no more of them, until they are cut', async () => {
   const sockets: Socket[] = [];
   while (sockets.length < 40 && (await user.get(path)).status !== 429) {
-    sockets.push(...(await Promise.all([1, 1, 1, 1].map(askAndReadNothing))));
+    sockets.push(...(await Promise.all([1, 2, 3, 4].map(askAndReadNothing))));
   }
   expectProblem(await user.get('/agents'), {
     status: 429,
@@ -41,18 +41,11 @@ test('an account that reads none of its answers gets no more of them, until they
   for (const socket of sockets) socket.destroy();
 });
 
-test('of a connection that is lost nothing counts any more, also what was asked for one after another', async () => {
-  const socket = await askAndReadNothing(12);
-  await until(async () => (await user.get('/agents')).status === 429, 'the account is refused');
-  socket.destroy();
-  await until(async () => (await user.get('/agents')).status === 200, 'there is room again');
-});
-
-/** Resolves when the first answer has begun to come. */
-async function askAndReadNothing(times: number): Promise<Socket> {
+/** Resolves when the answer has begun to come. */
+async function askAndReadNothing(): Promise<Socket> {
   const { hostname, port, host } = new URL(orchflow.url);
   const socket = connect(Number(port), hostname);
-  socket.write(`GET /api/v1${path} HTTP/1.1\r\nHost: ${host}\r\nX-API-Key: ${user.api_key}\r\n\r\n`.repeat(times));
+  socket.write(`GET /api/v1${path} HTTP/1.1\r\nHost: ${host}\r\nX-API-Key: ${user.api_key}\r\n\r\n`);
   await once(socket, 'readable');
   return socket;
 }
