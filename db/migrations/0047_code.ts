@@ -4,8 +4,11 @@ import { sql, type Kysely } from 'kysely';
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     set local lock_timeout = '3s';
+    -- In the order in which requests lock them.
+    lock table runs in share row exclusive mode;
     lock table api_keys in access exclusive mode;
-    alter table api_keys add column run_id text;
+    alter table api_keys add column run_id text references runs on delete cascade;
+    create index api_keys_run on api_keys (run_id) where run_id is not null;
 
     create table bundles (
       code_hash text primary key,
