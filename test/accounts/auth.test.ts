@@ -52,6 +52,8 @@ describe('registration', () => {
         person_id: null,
         mode: 'live',
         grant_id: null,
+        run_id: null,
+        agent_id: null,
         key_sha256: createHash('sha256').update(user.api_key).digest('hex'),
         key_prefix: user.api_key.slice(0, 9),
         created_at: expect.any(String),
