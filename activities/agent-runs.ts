@@ -88,7 +88,7 @@ async function callAgent(
     input: inputOf(work),
     task_id,
     agent,
-    material: filesFor(work),
+    material: await filesFor(deps, work),
     schema,
     draft: texts.get(input.previous_output_id ?? ''),
     feedback: texts.get(input.feedback_id ?? ''),

@@ -13,14 +13,14 @@ import { setDimensions } from '../db/knowledge-bases.ts';
 import { LimitReached } from '../db/limits.ts';
 import { maxChunksOfBase } from '../src/knowledge/bounds.ts';
 import { embed, NoEmbedding, type Embedded } from '../src/knowledge/embed.ts';
-import { NoSuchFile } from '../src/files/store.ts';
-import { extract, formatNames, formatOf, Unreadable } from '../src/knowledge/extraction/index.ts';
+import { readWhole } from '../src/files/read.ts';
+import { extract, formatNames, formatOf, Unreadable } from '../src/extraction/index.ts';
 import { NoThreadError } from '../src/javascript/index.ts';
 import type { IndexingRef } from '../workflows/contract/knowledge.ts';
 import { keep } from './at-work.ts';
 import type { ActivityDeps } from './deps.ts';
 import { paidInVain, refusalOf } from './failures.ts';
-import { putOff, whileSuspended } from './places.ts';
+import { noReader, putOff, whileSuspended } from './places.ts';
 
 const heartbeatInterval_ms = 2_000;
 /** How often readers are told of pages. */
@@ -75,14 +75,6 @@ async function inPlace<T>({ places }: ActivityDeps, { account_id }: IndexedDocum
   return doIt().finally(leave);
 }
 
-/** On average, in milliseconds: of a thousand documents that wait, each look costs more than it is late. */
-const noReaderPause_ms = 10_000;
-
-function noReader(): ApplicationFailure {
-  const message = 'Many documents of this account are being read; this one waits until there is room.';
-  return putOff('WorkQueued', message, noReaderPause_ms);
-}
-
 function unreadable(reason: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(reason, 'DocumentUnreadable');
 }
@@ -102,7 +94,7 @@ async function extractDocument(deps: ActivityDeps, ref: IndexingRef, document: I
   try {
     await extract(
       document.account_id,
-      { format, readBytes: () => readFile(deps, file_id, size) },
+      { format, readBytes: () => readWhole(deps.files, { file_id, size }) },
       (told) => {
         chunks.push(...told.chunks);
         pages = told.pages;
@@ -127,21 +119,6 @@ async function extractDocument(deps: ActivityDeps, ref: IndexingRef, document: I
   if (!isThere) {
     throw ApplicationFailure.nonRetryable('The document is gone.', 'DocumentGone');
   }
-}
-
-/** All of it, in a buffer that is its own: the thread that reads it takes it. */
-async function readFile({ files }: ActivityDeps, file_id: string, size: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(size);
-  let at = 0;
-  const stream = await files.open(file_id).catch((error: unknown) => {
-    throw error instanceof NoSuchFile ? unreadable('Its file was deleted before it was read.') : error;
-  });
-  for await (const chunk of stream) {
-    if (at + chunk.length > size) throw unreadable('Its file is larger than it was when it came.');
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes.subarray(0, at);
 }
 
 async function embedChunks(deps: ActivityDeps, ref: IndexingRef, document: IndexedDocument): Promise<{ left: number }> {

@@ -69,6 +69,15 @@ export function noThread(): ApplicationFailure {
   return putOff('WorkQueued', 'Many scripts of this account are under way; this one waits until there is room.');
 }
 
+/** On average, in milliseconds: of a thousand documents that wait, each look costs more than it is late. */
+const noReaderPause_ms = 10_000;
+
+/** For a document that has not begun to be read. */
+export function noReader(): ApplicationFailure {
+  const message = 'Many documents of this account are being read; this one waits until there is room.';
+  return putOff('WorkQueued', message, noReaderPause_ms);
+}
+
 const firstLooks_ms = 1_000;
 const laterLooks_ms = 5_000;
 

@@ -51,7 +51,8 @@ async function splitTasks(deps: ActivityDeps, work: Work): Promise<Split> {
   const agents = run.agents.map((agent) => agent.name);
   const human_steps = run.human_gates.map(gateName);
   const skills = leavesSkillsOpen(run) ? await listSkills(deps.db, run.account_id) : [];
-  const prompt = splitTasksPrompt({ task: run.task, agents, human_steps, files: filesFor(work, []), skills });
+  const files = await filesFor(deps, work, []);
+  const prompt = splitTasksPrompt({ task: run.task, agents, human_steps, files, skills });
   const request = { ...prompt, max_output_tokens: 4_096 };
   const call = callOf(work, { task_id: null, purpose: 'split_tasks', attempt: 1 }, request);
   const plan = await askForJson(deps, call, splitTasksAnswer, (said, ask) =>

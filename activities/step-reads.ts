@@ -1,7 +1,6 @@
 import type { StateValues } from '../db/shared-state.ts';
 import type { Work } from '../db/work.ts';
 import { asAgentTool, type Definition, type Step, type StepOf } from '../workflows/contract/definition.ts';
-import { filesFor } from './files.ts';
 import type { Material } from './prompts/blocks.ts';
 import { asText, keysIn, render } from './state.ts';
 
@@ -64,9 +63,9 @@ export function modelOf({ step, work }: LoadedStep) {
   return work.run.agents.find(({ name }) => name === step.id);
 }
 
-/** What `stepPrompt` is made of, but for the agent. */
+/** What `stepPrompt` is made of, but for the agent and the files of the run. */
 export function promptOf(loaded: LoadedStep, task_id: string, limit: number) {
-  const { step, values, definition, work } = loaded;
+  const { step, values, definition } = loaded;
   const message = asText(values.user_input ?? '');
   const template = 'prompt_template' in step ? step.prompt_template : null;
   const answered = humanKeys(definition).filter((key) => values[key] !== undefined);
@@ -82,7 +81,7 @@ export function promptOf(loaded: LoadedStep, task_id: string, limit: number) {
     task_id,
     name: step.name,
     instructions: template?.trim() ? render(template, values, limit, 'prompt') : message || step.name,
-    material: [...filesFor(work), ...materialOf(loaded, [...new Set([...people, ...step.input_keys])])],
+    material: materialOf(loaded, [...new Set([...people, ...step.input_keys])]),
     draft: before === undefined ? undefined : asText(before),
     feedback: evaluator && asText(values[`_routing_reasoning_${evaluator.id}`]),
   };

@@ -12,6 +12,7 @@ import { callOf } from './call.ts';
 import { atWork } from './at-work.ts';
 import { collect, compute, type Computed } from './compute.ts';
 import type { ActivityDeps } from './deps.ts';
+import { filesFor } from './files.ts';
 import { chooseRouteAnswer, chooseRoutePrompt, findRoute } from './prompts/choose-route.ts';
 import { stepPrompt } from './prompts/step.ts';
 import { usualOutputTokens as max_output_tokens } from './output-tokens.ts';
@@ -91,7 +92,9 @@ function createDefinitions({ db }: ActivityDeps) {
 /** An agent's turn, the one call of an `llm` step, or the turn in which the tool of a `tool` step must be called. */
 async function callStep(deps: ActivityDeps, { task_id, turn }: CallStep, loaded: LoadedStep): Promise<Turn> {
   const { work, step } = loaded;
-  const prompt = stepPrompt({ ...promptOf(loaded, task_id, deps.max_value_length), agent: agentOf(loaded) });
+  const asked = promptOf(loaded, task_id, deps.max_value_length);
+  const material = [...(await filesFor(deps, work)), ...asked.material];
+  const prompt = stepPrompt({ ...asked, material, agent: agentOf(loaded) });
   const call = callOf(
     work,
     { agent: modelOf(loaded), task_id, purpose: 'run_step', attempt: 1 },

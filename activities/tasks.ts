@@ -82,7 +82,7 @@ async function attempt(
  * Does a task with its agent, from the outputs before it. With feedback: again, from the previous output. An agent
  * with tools takes one turn of it.
  */
-function executeTask(deps: ActivityDeps, input: ExecuteTask, work: Work): Promise<Taken> {
+async function executeTask(deps: ActivityDeps, input: ExecuteTask, work: Work): Promise<Taken> {
   const { run, tasks, texts } = work;
   const { task_id, attempt } = input;
   const agent = run.agents.find(({ name }) => name === input.agent)!;
@@ -91,7 +91,7 @@ function executeTask(deps: ActivityDeps, input: ExecuteTask, work: Work): Promis
     task: tasks.find(({ id }) => id === task_id)!,
     agent,
     material: [
-      ...filesFor(work, [task_id, ...input.inputs.map((before) => before.task_id)]),
+      ...(await filesFor(deps, work, [task_id, ...input.inputs.map((before) => before.task_id)])),
       ...materialOf(work, input.inputs),
     ],
     draft: texts.get(input.previous_output_id ?? ''),
@@ -146,7 +146,7 @@ function finalizeRun(deps: ActivityDeps, input: FinalizeRun): Promise<Finalized>
   const progress = input.progress && asTried(input.progress, Context.current().info.attempt);
   const ids = outputs.map(({ output_id }) => output_id);
   return atWork(deps, { run_id, progress }, ids, async (work) => {
-    const material = [...filesFor(work), ...materialOf(work, outputs)];
+    const material = [...(await filesFor(deps, work)), ...materialOf(work, outputs)];
     const request = { ...finalizeRunPrompt({ goal: work.run.task, material }), max_output_tokens };
     const call = callOf(work, { task_id: null, purpose: 'finalize_run', attempt }, request);
     // With limits, a warning of them may come before the end.

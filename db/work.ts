@@ -7,8 +7,12 @@ import { savedStatus, type Signed } from './progress.ts';
 import { providersOfRun, type UsableProvider } from './providers.ts';
 import type { File, OwnRun, Task } from './schema.ts';
 
-/** A file that the run was given, at the answer to a task unless with its goal; without a text when it is none. */
-export type WorkFile = Pick<File, 'name' | 'media_type' | 'size'> & { task_id: string | null; text: string | null };
+/** A file that the run was given, at the answer to a task unless with its goal; without a text when it is none, or not read yet. */
+export type WorkFile = Pick<File, 'file_id' | 'name' | 'media_type' | 'size'> & {
+  gate_id: string;
+  task_id: string | null;
+  text: string | null;
+};
 
 /** So many are loaded at once: their texts have a bound, and more would have no room in a prompt. */
 const mostFiles = 40;
@@ -124,7 +128,7 @@ export async function loadWork(
                                 order by position), '[]')
        from tasks where tasks.run_id = runs.run_id) as tasks,
       (select coalesce(json_agg(given), '[]') from (
-        select name, media_type, size, run_files.task_id, text
+        select file_id, run_files.gate_id, name, media_type, size, run_files.task_id, text
         from run_files
         left join texts on texts.text_id = run_files.text_id
         left join gates on gates.gate_id = run_files.gate_id

@@ -61,7 +61,7 @@ const floors = [
   ['src/webhooks/'],
   ['src/embedded/'],
   ['src/temporal/'],
-  ['src/llm/', 'src/tools/', 'src/javascript/', 'src/sandbox/'],
+  ['src/llm/', 'src/tools/', 'src/extraction/', 'src/javascript/', 'src/sandbox/'],
   ['src/fetch/', 'src/node/'],
   ['db/'],
   ['workflows/'],
@@ -126,7 +126,7 @@ test('workflows are deterministic: at run time they import themselves and the SD
 
 test('activities know the nouns, the database, the models and the contract, and nothing of the API', () => {
   const rooms =
-    'activities/|db/|workflows/contract/|src/(runs|agents|calls|orchestrations|accounts|code|files|knowledge|temporal|llm|javascript|sandbox|tools)/';
+    'activities/|db/|workflows/contract/|src/(runs|agents|calls|orchestrations|accounts|code|files|knowledge|temporal|llm|extraction|javascript|sandbox|tools)/';
   const packages = '@temporalio/activity$|node:|zod$|standardwebhooks$';
   expect(
     strangers(/^activities\//, new RegExp(`^(${rooms}|src/(crypto|ids)\\.ts$|src/fetch/index\\.ts$|${packages})`)),
@@ -147,6 +147,11 @@ test('outside worlds know nobody, and only they know the vendors and MCP', () =>
     ),
   ).toEqual([]);
   expect(intruders(/^src\/tools\/(?!index\.ts)/, /^src\/tools\//)).toEqual([]);
+  expect(
+    strangers(/^src\/extraction\//, /^(?!src\/(?!extraction\/|javascript\/threads\.ts)|db\/|activities\/|workflows\/)/),
+  ).toEqual([]);
+  expect(intruders(/^src\/extraction\/(?!index\.ts)/, /^src\/extraction\//)).toEqual([]);
+  expect(intruders(/^(unpdf|mammoth|turndown|linkedom|@mozilla\/readability)/, /^src\/extraction\//)).toEqual([]);
   expect(strangers(/^src\/sandbox\//, /^(src\/sandbox\/|src\/fetch\/index\.ts$|node:)/)).toEqual([]);
   expect(intruders(/^src\/sandbox\/(?!index\.ts)/, /^src\/sandbox\//)).toEqual([]);
   expect(intruders(/^@modelcontextprotocol\//, /^src\/tools\/mcp\.ts$/)).toEqual([]);

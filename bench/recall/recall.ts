@@ -6,7 +6,7 @@ import { createDb, type Db } from '../../db/index.ts';
 import { insertKnowledgeBase } from '../../db/knowledge-bases.ts';
 import { migrateToLatest } from '../../db/migrate.ts';
 import { startPostgres } from '../../src/embedded/postgres.ts';
-import { extract } from '../../src/knowledge/extraction/index.ts';
+import { extract } from '../../src/extraction/index.ts';
 import { hashDimensions, hashModel } from '../../src/knowledge/hash-embedder.ts';
 import { embed } from '../../src/knowledge/embed.ts';
 import { searchKnowledge, type SearchDeps, type Ways } from '../../src/knowledge/search.ts';

@@ -1,3 +1,5 @@
+import { extractText, formatOf, type Format } from '../extraction/index.ts';
+import { readWhole } from './read.ts';
 import type { FileStore } from './store.ts';
 
 /** What models are given of a file where they take no files. */
@@ -10,21 +12,48 @@ const mostBytes = mostCharacters * 4;
 const isBinary =
   /^(image|audio|video|font|model)\/|^application\/(pdf|zip|gzip|x-tar|msword|vnd\.(ms-|openxmlformats))/;
 
+const documents: (Format | undefined)[] = ['pdf', 'docx', 'html'];
+
+type StoredFile = { file_id: string; name: string; media_type: string; size: number };
+
+/** Whether a file is no text as it is, and has one that can be taken out of it: a PDF, a DOCX, HTML. */
+export function isDocument({ name, media_type }: Pick<StoredFile, 'name' | 'media_type'>): boolean {
+  return documents.includes(formatOf(name, media_type));
+}
+
 /**
- * A file as a text: its beginning, with a note of how many bytes are left out. Null when it is none: an image, a PDF, an office
- * document, or anything that is neither UTF-8 nor UTF-16 with its mark.
+ * A file as a text: its beginning, with a note of how many bytes it has. Null when it is none: a document, an image, another
+ * file of an office, or anything that is neither UTF-8 nor UTF-16 with its mark.
  */
-export async function textOfFile(
-  files: FileStore,
-  { file_id, media_type, size }: { file_id: string; media_type: string; size: number },
-): Promise<string | null> {
-  if (isBinary.test(media_type)) return null;
+export async function textOfFile(files: FileStore, file: StoredFile): Promise<string | null> {
+  const { file_id, media_type, size } = file;
+  if (isDocument(file) || isBinary.test(media_type)) return null;
   const bytes = await readBeginning(await files.open(file_id), mostBytes);
   const text = decode(bytes);
   if (text === undefined) return null;
   const shown = text.slice(0, mostCharacters).toWellFormed();
   const isWhole = text.length <= mostCharacters && bytes.length === size;
-  return isWhole ? shown : `${shown}\n[… the file goes on; it has ${size} bytes]`;
+  return isWhole ? shown : withNote(shown, size);
+}
+
+/**
+ * The same of a document. It is read in a thread of its account, for which it waits for so many milliseconds, and which has so many.
+ * @throws Unreadable, with the reason; NoThreadError; `signal.reason` when cancelled
+ */
+export async function textOfDocument(
+  files: FileStore,
+  file: StoredFile & { account_id: string },
+  timeout_ms: number,
+  signal: AbortSignal,
+): Promise<string> {
+  const { account_id, name, media_type, size } = file;
+  const unread = { format: formatOf(name, media_type)!, readBytes: () => readWhole(files, file) };
+  const { text, is_whole } = await extractText(account_id, unread, { most: mostCharacters, timeout_ms }, signal);
+  return is_whole ? text : withNote(text, size);
+}
+
+function withNote(beginning: string, size: number): string {
+  return `${beginning}\n[… the file goes on; it has ${size} bytes]`;
 }
 
 async function readBeginning(stream: ReadableStream<Uint8Array>, most: number): Promise<Buffer> {

@@ -14,7 +14,7 @@ import type { Principal } from '../accounts/principal.ts';
 import { DomainError, InvalidInputError, notFound } from '../errors.ts';
 import { forgetFiles, keepFiles, type FileDeps, type ReceivedFile } from '../files/keep.ts';
 import { newId, type IdSeed } from '../ids.ts';
-import { formatNames, formatOf } from './extraction/index.ts';
+import { formatNames, formatOf } from '../extraction/index.ts';
 
 /** The documents of knowledge bases. */
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { wordsOf } from './words.ts';
+import { wordsOf } from '../extraction/index.ts';
 
 /**
  * Embeddings without a model, for who has no provider: each word of a text, and each three letters of it, add to a direction of

@@ -2,11 +2,11 @@ import { findByWords, findNearest, listPassages, type Found, type Passage } from
 import { countChunks, findQueryEmbedding, insertEmbeddingCall, saveQueryEmbedding } from '../../db/chunks.ts';
 import { isUnavailable } from '../../db/index.ts';
 import { listSearchedBases, type SearchedBase } from '../../db/knowledge-bases.ts';
+import { wordsOf } from '../extraction/index.ts';
 import { newId } from '../ids.ts';
 import { LlmError } from '../llm/index.ts';
 import { embed, NoEmbedding, type EmbedDeps, type Embedded } from './embed.ts';
 import type { VectorCache } from './vectors.ts';
-import { wordsOf } from './words.ts';
 
 /** Searching: by words and by embeddings, the two joined by reciprocal rank. */
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { startFakeWebhook } from '../fakes/webhook.ts';
 import { registerAgent, runAgent } from '../harness/agent.ts';
 import { until } from '../harness/orchflow.ts';
+import { pdfOf } from '../harness/pdf.ts';
 import { fetchHistories } from '../harness/replay.ts';
 import { inTurn } from '../harness/script.ts';
 import { useStory } from '../harness/story.ts';
@@ -95,7 +96,7 @@ test('its files are in the prompt, of its rerun too, and its webhook is told of 
   const { user, model, orchflow } = story;
   model.on(() => 'Read.');
   const webhook = await startFakeWebhook();
-  const file = await upload(orchflow.url, user.api_key, 'Clause 1: none.', { name: 'contract.txt' });
+  const file = await upload(orchflow.url, user.api_key, pdfOf([['Clause 1: none.']]), { name: 'contract.pdf' });
   const attachments = [file.body.file_id];
   const run = await start(await register(), {
     attachments,
@@ -103,7 +104,7 @@ test('its files are in the prompt, of its rerun too, and its webhook is told of 
     on_behalf_of: 'anna@acme.example',
   });
   const done = await run.until('completed');
-  expect(done.attachments).toMatchObject([{ name: 'contract.txt' }]);
+  expect(done.attachments).toMatchObject([{ name: 'contract.pdf' }]);
   await until(() => webhook.requests.length === 1, 'the webhook');
   expect(webhook.requests[0]!.payload).toMatchObject({ run_id: run.run_id, event: 'completed' });
   const { body } = await user.post(`/runs/${run.run_id}/rerun`, { from_task: 'T1' });

@@ -1,7 +1,7 @@
 import { promisify } from 'node:util';
 import { deflate } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { maxPages } from '../../src/knowledge/bounds.ts';
+import { maxPages } from '../../src/extraction/bounds.ts';
 import { knowledgeOf, type KnowledgeClient, type TestFile } from '../harness/knowledge.ts';
 import { startOrchflow, type Orchflow } from '../harness/orchflow.ts';
 import { pdfOf, pdfWith } from '../harness/pdf.ts';

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { createThreads } from '../../javascript/threads.ts';
-import { extractionMemory_mb, extractionTimeout_ms } from '../bounds.ts';
-import type { Reading, Told } from './read.ts';
+import { createThreads, NoThreadError } from '../javascript/threads.ts';
+import { extractionMemory_mb, extractionTimeout_ms } from './bounds.ts';
+import type { Beginning, Reading, Told } from './read.ts';
 import type { Said } from './thread.ts';
-import { Unreadable } from './unreadable.ts';
+import { TooSlow, Unreadable } from './unreadable.ts';
 
 /**
  * What documents say, read in a thread of its own for each, with an end to its time and to its memory: neither a file that is made
@@ -12,7 +12,8 @@ import { Unreadable } from './unreadable.ts';
  */
 
 export { formatNames, formatOf, type Format } from './formats.ts';
-export { Unreadable } from './unreadable.ts';
+export { TooSlow, Unreadable } from './unreadable.ts';
+export { wordsOf } from './words.ts';
 
 /** How often it is looked at what a thread has taken. */
 const interval_ms = 50;
@@ -30,7 +31,7 @@ const threads = createThreads(maxThreads, patience, mostWaiting);
 export type Unread = Pick<Reading, 'format'> & { readBytes: () => Promise<Uint8Array> };
 
 /**
- * Reads a document of the owner, an account. `tell` hears each part of it, in their order; the bytes are gone afterwards.
+ * Reads the passages of a document of the owner, an account. `tell` hears each part of it, in their order; the bytes are gone afterwards.
  * @throws Unreadable when it cannot be read, or meets its bounds; NoThreadError when it has not begun; `signal.reason` when cancelled.
  */
 export function extract(
@@ -39,10 +40,41 @@ export function extract(
   tell: (told: Told) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  return threads.run(owner, signal, async () => inThread({ format, bytes: await readBytes() }, tell, signal));
+  return threads.run(owner, signal, async () =>
+    inThread({ format, bytes: await readBytes() }, extractionTimeout_ms, tell, signal),
+  );
 }
 
-async function inThread(reading: Reading, tell: (told: Told) => void, signal: AbortSignal): Promise<void> {
+/**
+ * Reads the beginning of the text of a document of the owner, of `most` characters. It waits for so long for a thread, and
+ * has so long again to be read, in milliseconds. Throws as `extract`, and `TooSlow`.
+ */
+export async function extractText(
+  owner: string,
+  { format, readBytes }: Unread,
+  { most, timeout_ms }: { most: number; timeout_ms: number },
+  signal: AbortSignal,
+): Promise<Beginning> {
+  const waiting = new AbortController();
+  const timer = setTimeout(() => waiting.abort(new NoThreadError('All threads are at work.')), timeout_ms);
+  const told: Beginning[] = [];
+  await threads
+    .run(owner, AbortSignal.any([signal, waiting.signal]), async () => {
+      clearTimeout(timer);
+      const reading = { format, bytes: await readBytes(), most };
+      await inThread(reading, timeout_ms, (beginning: Beginning) => told.push(beginning), signal);
+    })
+    .finally(() => clearTimeout(timer));
+  return told[0]!;
+}
+
+/** What it tells is what the reading asks for. */
+async function inThread<T extends Told | Beginning>(
+  reading: Reading,
+  timeout_ms: number,
+  tell: (told: T) => void,
+  signal: AbortSignal,
+): Promise<void> {
   const thread = new Worker(new URL('./thread.ts', import.meta.url), {
     workerData: reading,
     transferList: [reading.bytes.buffer as ArrayBuffer],
@@ -54,11 +86,11 @@ async function inThread(reading: Reading, tell: (told: Told) => void, signal: Ab
   });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const stopping = new AbortController();
-  const timer = setTimeout(() => reject(new Unreadable(tooLong)), extractionTimeout_ms);
+  const timer = setTimeout(() => reject(new TooSlow(timeout_ms)), timeout_ms);
   const cancel = () => reject(signal.reason as Error);
   signal.addEventListener('abort', cancel);
   thread.on('message', (said: Said) => {
-    if ('told' in said) tell(said.told);
+    if ('told' in said) tell(said.told as T);
     else if ('fault' in said) reject(new Unreadable(said.fault));
     else resolve();
   });
@@ -79,7 +111,6 @@ async function inThread(reading: Reading, tell: (told: Told) => void, signal: Ab
   }
 }
 
-const tooLong = `It takes longer to read than ${extractionTimeout_ms / 1_000} seconds.`;
 const tooMuch = `It needs more memory to be read than ${extractionMemory_mb} MiB.`;
 
 /** The limit of a thread's heap does not count buffers, which is where archives and streams are unpacked. */

@@ -1,16 +1,18 @@
 import { getPriority, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
-import { read, type Reading } from './read.ts';
+import { readBeginning, readPassages, type Beginning, type Reading, type Told } from './read.ts';
 import { Unreadable } from './unreadable.ts';
 
 /** What the thread says: a part of the document, that it was the last, or why it cannot be read. */
-export type Said = { told: Parameters<Parameters<typeof read>[1]>[0] } | { end: true } | { fault: string };
+export type Said = { told: Told | Beginning } | { end: true } | { fault: string };
 
 /** The thread of one extraction, which gives way to whatever answers, as those of scripts do (src/javascript/thread.ts). */
 if (process.platform === 'linux') setPriority(Math.min(getPriority() + 9, 19));
 const say = (said: Said) => parentPort!.postMessage(said);
 try {
-  await read(workerData as Reading, (told) => say({ told }));
+  const reading = workerData as Reading;
+  if (reading.most === undefined) await readPassages(reading, (told) => say({ told }));
+  else say({ told: await readBeginning(reading, reading.most) });
   say({ end: true });
 } catch (error) {
   if (error instanceof Unreadable) say({ fault: error.message });

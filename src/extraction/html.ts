@@ -1,7 +1,7 @@
 import { Readability } from '@mozilla/readability';
 import { parseHTML } from 'linkedom';
 import Turndown from 'turndown';
-import type { Section } from '../cut.ts';
+import type { Section } from './cut.ts';
 import { Unreadable } from './unreadable.ts';
 
 /** What is deeper is no page that people read, and more than the stack holds. */

@@ -1,5 +1,5 @@
 import { parse } from 'csv-parse/sync';
-import type { Section } from '../cut.ts';
+import type { Section } from './cut.ts';
 import { Unreadable } from './unreadable.ts';
 
 /** Bytes as text: UTF-8, UTF-16 with its mark, or what the text itself says that it is in. */

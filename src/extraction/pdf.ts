@@ -1,6 +1,6 @@
 import { getDocumentProxy } from 'unpdf';
-import { maxPages } from '../bounds.ts';
-import type { Section } from '../cut.ts';
+import { maxPages } from './bounds.ts';
+import type { Section } from './cut.ts';
 import { Unreadable } from './unreadable.ts';
 
 /** The pages of a PDF, one after another; the rows of its tables are lines. */

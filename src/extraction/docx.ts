@@ -1,6 +1,6 @@
 import mammoth from 'mammoth';
 import yauzl from 'yauzl';
-import type { Section } from '../cut.ts';
+import type { Section } from './cut.ts';
 import { toMarkdown } from './html.ts';
 import { Unreadable } from './unreadable.ts';
 
