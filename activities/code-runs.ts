@@ -11,7 +11,7 @@ import {
 import { findCall, findKeyOfCall } from '../db/agent-calls.ts';
 import type { CodeRun, CodeTerms } from '../db/schema.ts';
 import type { Work } from '../db/work.ts';
-import { mintRunKey } from '../src/accounts/run-keys.ts';
+import { isForRunKeys, mintRunKey } from '../src/accounts/run-keys.ts';
 import { chainForCode } from '../src/calls/chain.ts';
 import { environmentOf } from '../src/code/environment.ts';
 import { decrypt, providerKeyContext } from '../src/crypto.ts';
@@ -116,7 +116,7 @@ type InSandbox = { code: CodeTerms; work: Work; wall_ms: number; service_key: st
 
 async function inSandbox(deps: CodeDeps, { code, work, wall_ms, service_key, begin }: InSandbox): Promise<EndedCode> {
   const { sandbox, bundles, limits } = deps.code;
-  const { run_id, account_id, agents, agent_run } = work.run;
+  const { run_id, agents, agent_run } = work.run;
   const input = work.texts.get(longInputId(run_id)) ?? work.run.task;
   const told = await calledWith(deps, work.run);
   const files = await listCodeInputs(deps.db, run_id);
@@ -130,7 +130,6 @@ async function inSandbox(deps: CodeDeps, { code, work, wall_ms, service_key, beg
         stdin: (uploadsAt) => stdinOf(input, files, uploadsAt),
         env: environmentOf({
           run_id,
-          account_id,
           service_key,
           deadline_ms,
           code,
@@ -139,7 +138,7 @@ async function inSandbox(deps: CodeDeps, { code, work, wall_ms, service_key, beg
         }),
         limits: { ...limits, wall_ms },
         hosts: code.hosts,
-        callsGateway: true,
+        gateway: { key: service_key, passes: isForRunKeys },
         beforeStart: begin,
         signal: Context.current().cancellationSignal,
       }),
