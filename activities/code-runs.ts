@@ -8,11 +8,11 @@ import {
   noteErrorCode,
   type EndedCode,
 } from '../db/code-runs.ts';
-import { findCall, findKeyOfCall } from '../db/agent-calls.ts';
+import { findKeyOfCall } from '../db/agent-calls.ts';
 import type { CodeRun, CodeTerms } from '../db/schema.ts';
 import type { Work } from '../db/work.ts';
 import { isForRunKeys, mintRunKey } from '../src/accounts/run-keys.ts';
-import { chainForCode } from '../src/calls/chain.ts';
+import { callerOfRun, chainForCode } from '../src/calls/chain.ts';
 import { environmentOf } from '../src/code/environment.ts';
 import { decrypt, providerKeyContext } from '../src/crypto.ts';
 import { NoSuchInput, uploadsOf } from '../src/code/inputs.ts';
@@ -165,8 +165,8 @@ async function calledWith(
   { db, encryptionKey }: CodeDeps,
   { run_id, account_id }: { run_id: string; account_id: string },
 ) {
-  const [call, key] = await Promise.all([findCall(db, account_id, run_id), findKeyOfCall(db, run_id)]);
-  const chain = call && chainForCode(encryptionKey, call);
+  const [call, key] = await Promise.all([callerOfRun(db, account_id, run_id), findKeyOfCall(db, run_id)]);
+  const chain = call && chainForCode(encryptionKey, account_id, call);
   if (!key?.api_key_encrypted) return { chain };
   const context = providerKeyContext(account_id, key.provider_id);
   return { chain, keys: { [key.provider]: decrypt(key.api_key_encrypted, encryptionKey, context) } };

@@ -8,7 +8,8 @@ import { reservedSlugs } from './slugs.ts';
 /** What code that is run may do in the name of its account: call other agents, and read the runs of the chain that it is in (`requireScope`). */
 const scopesOfCode: Scope[] = ['agents:call', 'runs:read'];
 
-const callPath = /^\/([a-z0-9][a-z0-9-]{0,63})\/[a-z0-9][a-z0-9._-]{0,99}\/(?:latest|v\d{1,6})\/[a-z0-9][a-z0-9_-]{0,63}$/;
+const callPath =
+  /^\/([a-z0-9][a-z0-9-]{0,63})\/[a-z0-9][a-z0-9._-]{0,99}\/(?:latest|v\d{1,6})\/[a-z0-9][a-z0-9_-]{0,63}$/;
 const runPath = /^\/(?:api\/v1|v1|workspaces\/[\w-]+)\/runs\/[\w-]+(?:\/[\w-]+){0,3}$/;
 
 /**

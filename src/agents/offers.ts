@@ -69,5 +69,6 @@ export function requireUsable(
   if (owner_id === account_id) return;
   const ref = `${org_slug}/${name}`;
   if (!callable) throw new DomainError('AGENT_NOT_CALLABLE', `${ref} may not be called.`);
-  if (price_cents) throw new DomainError('CREDITS_REQUIRED', `${ref} costs credits, and there are none on this server yet.`);
+  if (price_cents)
+    throw new DomainError('CREDITS_REQUIRED', `${ref} costs credits, and there are none on this server yet.`);
 }

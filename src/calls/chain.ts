@@ -115,19 +115,25 @@ async function callerOf(
   keys: KeyRing,
   { chain = [], signature }: ChainRequest,
 ): Promise<Caller | undefined> {
-  if (own) return (await findCall(db, account_id, own)) ?? firstOfChain(db, account_id, own);
+  if (own) {
+    const caller = await callerOfRun(db, account_id, own);
+    if (!caller) throw refused('The run that calls is not there any more.');
+    return caller;
+  }
   if (chain.length === 0) return undefined;
   const [run_id = ''] = (signature ?? '').split('.');
   const known = isSigned(keys, contentOf(run_id, chain), signature?.slice(run_id.length + 1));
-  const parent = known ? await findCall(db, account_id, run_id) : undefined;
+  const parent = known ? await callerOfRun(db, account_id, run_id) : undefined;
   if (!parent) throw refused('Its call chain is not signed by this server.');
   return parent;
 }
 
-/** A run that nobody has called, as the caller that it is by what its agent says now. */
-async function firstOfChain(db: Db, account_id: string, run_id: string): Promise<Caller> {
+/** A run of the account as one that calls; what nobody has called is the first of a chain, by what its agent says. Undefined where it is gone. */
+export async function callerOfRun(db: Db, account_id: string, run_id: string): Promise<Caller | undefined> {
+  const call = await findCall(db, account_id, run_id);
+  if (call) return call;
   const run = await findUncalled(db, account_id, run_id);
-  if (!run) throw refused('The run that calls is not there any more.');
+  if (!run) return undefined;
   const { agent, version, manifest, deadline_at } = run;
   return {
     run_id,
@@ -152,8 +158,8 @@ export function signedBilling(keys: KeyRing, account_id: string): string {
 }
 
 /** The same as code is given it, in its environment. */
-export function chainForCode(keys: KeyRing, call: AgentCall) {
-  const { account_id, chain, max_hops, downstream, root_run_id } = call;
+export function chainForCode(keys: KeyRing, account_id: string, call: Caller) {
+  const { chain, max_hops, downstream, root_run_id } = call;
   return {
     call_chain: chain,
     call_chain_sig: signedChain(keys, call),

@@ -39,7 +39,8 @@ async function endThose(deps: Parameters<typeof endOrphans>[0]): Promise<void> {
     };
     await cancelRun(deps, principal, run_id, { note: 'What had called it has ended.' }).catch((error: unknown) => {
       // It may end by itself, or be purged, meanwhile.
-      if (!(error instanceof DomainError)) deps.log.warn({ err: error, run_id }, 'a call that nobody waits for goes on');
+      if (!(error instanceof DomainError))
+        deps.log.warn({ err: error, run_id }, 'a call that nobody waits for goes on');
     });
   }
 }

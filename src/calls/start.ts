@@ -113,7 +113,13 @@ export async function startCall(
     if (model.own) await trx.insertInto('providers').values(model.own).execute();
     await insertRunFiles(trx, { run_id }, files);
   };
-  const accepting = { ...row, agent_version: called.version, start: undefined, asks_no_model: code !== undefined, takes_no_place: parent !== undefined };
+  const accepting = {
+    ...row,
+    agent_version: called.version,
+    start: undefined,
+    asks_no_model: code !== undefined,
+    takes_no_place: parent !== undefined,
+  };
   await startRun(deps, principal, accepting, idempotency, alongside);
   return run_id;
 }

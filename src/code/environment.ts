@@ -34,15 +34,7 @@ const keyNames: Record<string, string> = {
 };
 
 /** The variables of a call. Where the gateway is, the sandbox says (`ORCHAGENT_GATEWAY_URL`). */
-export function environmentOf({
-  run_id,
-  service_key,
-  deadline_ms,
-  code,
-  model,
-  chain,
-  keys = {},
-}: CodeCall) {
+export function environmentOf({ run_id, service_key, deadline_ms, code, model, chain, keys = {} }: CodeCall) {
   const given: Record<string, string | number | null | undefined> = {
     ORCHAGENT_SERVICE_KEY: service_key,
     ORCHAGENT_SDK_REQUIRED: 'true',

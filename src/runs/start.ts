@@ -116,7 +116,9 @@ export async function startRun(
     mode,
     ...doingOf(principal, { note, on_behalf_of }),
   };
-  const accepted = await outbox.accept(insertRun(db, row, takes_no_place ? quota : { ...quota, active }, idempotency, insertMore));
+  const accepted = await outbox.accept(
+    insertRun(db, row, takes_no_place ? quota : { ...quota, active }, idempotency, insertMore),
+  );
   if (accepted.refused) throw await overQuota({ db, quotas }, account_id, accepted.refused);
   if (accepted.entry) outbox.send(accepted.entry);
   else outbox.begin(run.run_id);

@@ -198,13 +198,10 @@ function pass(
 ): void {
   try {
     const { 'proxy-connection': _, 'proxy-authorization': __, ...headers } = given;
-    const passed = request(
-      { createConnection: reach, method: asked.method, path, headers },
-      (got) => {
-        answer.writeHead(got.statusCode!, got.headers);
-        pipeline(got, answer, () => {});
-      },
-    );
+    const passed = request({ createConnection: reach, method: asked.method, path, headers }, (got) => {
+      answer.writeHead(got.statusCode!, got.headers);
+      pipeline(got, answer, () => {});
+    });
     passed.on('error', (error) =>
       answer.headersSent ? answer.destroy() : refuse(answer, statusOf(error), inWords(error)),
     );
