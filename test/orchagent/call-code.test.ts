@@ -47,7 +47,7 @@ print(json.dumps({
     "runs": ask("/api/v1/runs")[0],
     "register": ask("/api/v1/auth/register", {})[0],
     "root": ask("/workspaces/" + env["ORCHAGENT_BILLING_ORG_ID"] + "/runs/" + env["ORCHAGENT_ROOT_RUN_ID"]),
-    "cents": env.get("ORCHAGENT_DOWNSTREAM_REMAINING"), "key": env.get("OPENAI_API_KEY", "")[:9],
+    "cents": env.get("ORCHAGENT_DOWNSTREAM_REMAINING"), "key": env.get("OPENAI_API_KEY", "").endswith("-chain"),
     "next": ask(next[0], {"next": next[1:]}) if len(next) > 0 else None,
 }))
 `;
@@ -126,7 +126,7 @@ test('code is in the chain of its run whatever it says, and does nothing else wi
   for (const { circle, out, ...seen } of [first, second]) {
     expect([circle[0], circle[1]]).toEqual([403, expect.stringContaining('It would be a circle: code-3/first@v1')]);
     expect([out[0], out[1]]).toEqual([400, expect.stringContaining('a way out of its sandbox')]);
-    expect(seen).toMatchObject({ runs: 403, register: 403, cents: '12', key: 'sk-canary' });
+    expect(seen).toMatchObject({ runs: 403, register: 403, cents: '12', key: true });
     expect(seen.root).toMatchObject({ agent_name: 'code-3/first' });
   }
   expect(second.next.data).toEqual({ found: 'a needle' });
