@@ -8,11 +8,11 @@ import {
   noteErrorCode,
   type EndedCode,
 } from '../db/code-runs.ts';
-import { findCall, findKeyOfCall } from '../db/agent-calls.ts';
+import { findKeyOfCall } from '../db/agent-calls.ts';
 import type { CodeRun, CodeTerms } from '../db/schema.ts';
 import type { Work } from '../db/work.ts';
-import { mintRunKey } from '../src/accounts/run-keys.ts';
-import { chainForCode } from '../src/calls/chain.ts';
+import { isForRunKeys, mintRunKey } from '../src/accounts/run-keys.ts';
+import { callerOfRun, chainForCode } from '../src/calls/chain.ts';
 import { environmentOf } from '../src/code/environment.ts';
 import { decrypt, providerKeyContext } from '../src/crypto.ts';
 import { NoSuchInput, uploadsOf } from '../src/code/inputs.ts';
@@ -116,7 +116,7 @@ type InSandbox = { code: CodeTerms; work: Work; wall_ms: number; service_key: st
 
 async function inSandbox(deps: CodeDeps, { code, work, wall_ms, service_key, begin }: InSandbox): Promise<EndedCode> {
   const { sandbox, bundles, limits } = deps.code;
-  const { run_id, account_id, agents, agent_run } = work.run;
+  const { run_id, agents, agent_run } = work.run;
   const input = work.texts.get(longInputId(run_id)) ?? work.run.task;
   const told = await calledWith(deps, work.run);
   const files = await listCodeInputs(deps.db, run_id);
@@ -130,7 +130,6 @@ async function inSandbox(deps: CodeDeps, { code, work, wall_ms, service_key, beg
         stdin: (uploadsAt) => stdinOf(input, files, uploadsAt),
         env: environmentOf({
           run_id,
-          account_id,
           service_key,
           deadline_ms,
           code,
@@ -139,7 +138,7 @@ async function inSandbox(deps: CodeDeps, { code, work, wall_ms, service_key, beg
         }),
         limits: { ...limits, wall_ms },
         hosts: code.hosts,
-        callsGateway: true,
+        gateway: { key: service_key, passes: isForRunKeys },
         beforeStart: begin,
         signal: Context.current().cancellationSignal,
       }),
@@ -166,8 +165,8 @@ async function calledWith(
   { db, encryptionKey }: CodeDeps,
   { run_id, account_id }: { run_id: string; account_id: string },
 ) {
-  const [call, key] = await Promise.all([findCall(db, account_id, run_id), findKeyOfCall(db, run_id)]);
-  const chain = call && chainForCode(encryptionKey, call);
+  const [call, key] = await Promise.all([callerOfRun(db, account_id, run_id), findKeyOfCall(db, run_id)]);
+  const chain = call && chainForCode(encryptionKey, account_id, call);
   if (!key?.api_key_encrypted) return { chain };
   const context = providerKeyContext(account_id, key.provider_id);
   return { chain, keys: { [key.provider]: decrypt(key.api_key_encrypted, encryptionKey, context) } };

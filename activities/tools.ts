@@ -6,6 +6,7 @@ import type { McpServer, OwnRun, RequestedCall } from '../db/schema.ts';
 import { findApproval, findToolResult, insertToolResult, type ToolResult } from '../db/tool-calls.ts';
 import type { Work } from '../db/work.ts';
 import { agentTool, StillAtWork } from '../src/calls/agent-tool.ts';
+import { readRef } from '../src/agents/offers.ts';
 import { decrypt, mcpServerContext, OtherKeyError, sha256, type KeyRing } from '../src/crypto.ts';
 import { NoThreadError } from '../src/javascript/index.ts';
 import { searchKnowledgeTool } from '../src/knowledge/search-tool.ts';
@@ -172,7 +173,7 @@ async function runTool(
   given: string,
 ): Promise<ToolResult> {
   const { cancellationSignal } = Context.current();
-  const isAgent = name?.includes('/') === true;
+  const isAgent = isRefOfAgent(source);
   const deadline = AbortSignal.timeout(isAgent ? longestAgent_ms : timeout_ms);
   const signal = AbortSignal.any([cancellationSignal, deadline]);
   try {
@@ -220,7 +221,7 @@ async function findTool(
     const isTest = mode === 'test';
     return { ...(await searchKnowledgeTool(deps, account_id, source.split(','), { isTest, of })), source };
   }
-  if (name.includes('/') && source) {
+  if (isRefOfAgent(source)) {
     const called = await agentTool(deps, source, { account_id, mode, run_id: of?.run_id });
     return called && { ...called, source };
   }
@@ -237,6 +238,11 @@ async function findTool(
     run: (given, { signal, idempotency_key }) =>
       callMcpTool(targetOf(server, encryptionKey), tool, { arguments: given, idempotency_key }, { fetch, signal }),
   };
+}
+
+/** The names of tools of MCP servers may have a slash too; what says whose they are has none. */
+function isRefOfAgent(source: string | undefined): source is string {
+  return source !== undefined && readRef(source) !== undefined;
 }
 
 /** Its secrets may change, and it is the same one. */

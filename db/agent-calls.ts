@@ -1,7 +1,7 @@
 import { sql, type Insertable, type Transaction } from 'kysely';
 import type { Db } from './index.ts';
 import { listenerIsAlive } from './live.ts';
-import type { AgentCall, Database, Provider } from './schema.ts';
+import type { AgentCall, Database, PackageManifest, Provider } from './schema.ts';
 
 /** Calls of agents as `org/agent@version`, and whose answer somebody waits for. */
 
@@ -94,16 +94,60 @@ export function findCall(db: Db, account_id: string, run_id: string): Promise<Ag
     .executeTakeFirst();
 }
 
+/** Whether a run is in the chain of calls that the account's `own` is in; of one that was not called, whether that has led to it. */
+export async function isInChainOf(
+  db: Db,
+  account_id: string,
+  { run_id, own }: { run_id: string; own: string },
+): Promise<boolean> {
+  const { rows } = await sql<{ is_in: boolean }>`
+    with root as (select coalesce((select root_run_id from agent_calls where run_id = ${own}), ${own}) as run_id)
+    select ${run_id} in (${own}, root.run_id) or exists (
+      select from agent_calls as call
+      where call.run_id = ${run_id} and call.account_id = ${account_id} and call.root_run_id = root.run_id
+    ) as is_in
+    from root`.execute(db);
+  return rows[0]!.is_in;
+}
+
+/** A run that was not called: its agent as that is called now, with what its version says of calls, and until when it has. */
+export async function findUncalled(
+  db: Db,
+  account_id: string,
+  run_id: string,
+): Promise<
+  { agent: string; version: string; manifest: PackageManifest | null; deadline_at: number | null } | undefined
+> {
+  const { rows } = await sql<{
+    agent: string;
+    version: string;
+    manifest: PackageManifest | null;
+    deadline_at: number | null;
+  }>`
+    select accounts.slug || '/' || coalesce(agents.name, own.agent ->> 'name') as agent,
+      coalesce(own.agent ->> 'version', 'v1') as version, spec -> 'package' -> 'manifest' as manifest,
+      (runs.agent_run ->> 'deadline_at')::float8 as deadline_at
+    from runs
+    join accounts using (account_id)
+    cross join lateral (select (runs.agents -> 0)::jsonb as agent) as own
+    left join agents on agents.agent_id::text = own.agent ->> 'agent_id' and agents.account_id = runs.account_id
+    left join agent_versions on agent_versions.agent_id = agents.agent_id
+      and 'v' || agent_versions.number = own.agent ->> 'version'
+    where runs.run_id = ${run_id} and runs.account_id = ${account_id}`.execute(db);
+  return rows[0];
+}
+
 /**
  * Bounds what a run may cost that another one calls: by what that may spend on one call, and on all of them, in US cents. What is
- * under way counts with all that it may cost. Calls at the same time come one after another. Returns the cents that are left for it.
+ * under way counts with all that it may cost. Calls at the same time come one after another. It may spend no more than that on what it
+ * calls itself. Returns the cents that are left for it.
  */
 export async function holdSpending(
   trx: Transaction<Database>,
   asked: { parent_run_id: string; run_id: string; per_call_cap?: number; spend_cap?: number },
 ): Promise<number> {
   const { parent_run_id, run_id, per_call_cap = null, spend_cap = null } = asked;
-  await sql`select from agent_calls where run_id = ${parent_run_id} for update`.execute(trx);
+  await sql`select pg_advisory_xact_lock(hashtextextended(${parent_run_id}, 54))`.execute(trx);
   const { rows } = await sql<{ cents: number }>`
     with recursive below as (
       select run_id, 1 as depth from agent_calls where parent_run_id = ${parent_run_id} and run_id <> ${run_id}
@@ -116,6 +160,10 @@ export async function holdSpending(
     from below join runs using (run_id) left join run_costs using (run_id)`.execute(trx);
   const cents = rows[0]!.cents;
   await sql`
+    update agent_calls
+    set downstream = downstream || jsonb_build_object('spend_cap', least((downstream ->> 'spend_cap')::numeric, ${Math.max(cents, 0)}::numeric))
+    where run_id = ${run_id}`.execute(trx);
+  await sql`
     update runs set max_cost_usd = least(max_cost_usd, ${Math.max(cents, 0)}::numeric / 100) where run_id = ${run_id}`.execute(
     trx,
   );
@@ -124,7 +172,7 @@ export async function holdSpending(
 
 const mostOrphans = 100;
 
-/** What is under way of calls by runs that were cancelled, or have failed: of those of a day, all of which have a deadline by then. */
+/** What is under way of calls by runs that were cancelled, or have failed, the oldest first: of those of a day, all of which have a deadline by then. */
 export function listOrphans(db: Db): Promise<Pick<AgentCall, 'run_id' | 'account_id' | 'key_id'>[]> {
   return db
     .selectFrom('agent_calls')
@@ -136,16 +184,34 @@ export function listOrphans(db: Db): Promise<Pick<AgentCall, 'run_id' | 'account
     .where('runs.account_id', 'is not', null)
     .where('parent_run_id', 'is not', null)
     .where('agent_calls.created_at', '>', sql<string>`now() - interval '1 day'`)
+    .orderBy('agent_calls.created_at')
     .limit(mostOrphans)
     .execute();
 }
 
-/** The key of a model that a call came with, for what that calls itself; undefined where it came with none. */
+/**
+ * The key of a model that a call came with, or else the nearest one that has led to it, for it and what it calls itself; undefined
+ * where none came with any.
+ */
 export function findKeyOfCall(db: Db, run_id: string): Promise<Provider | undefined> {
   return db
-    .selectFrom('providers')
-    .selectAll()
-    .where('run_id', '=', run_id)
+    .withRecursive('above', (above) =>
+      above
+        .selectFrom(sql<{ run_id: string; depth: number }>`(select ${run_id}::text as run_id, 0 as depth)`.as('own'))
+        .select(['own.run_id', 'own.depth'])
+        .unionAll(
+          above
+            .selectFrom('agent_calls')
+            .innerJoin('above', 'above.run_id', 'agent_calls.run_id')
+            .select([sql<string>`parent_run_id`.as('run_id'), sql<number>`depth + 1`.as('depth')])
+            .where('parent_run_id', 'is not', null),
+        ),
+    )
+    .selectFrom('above')
+    .innerJoin('providers', 'providers.run_id', 'above.run_id')
+    .selectAll('providers')
     .where('status', '=', 'active')
+    .orderBy('depth')
+    .limit(1)
     .executeTakeFirst();
 }

@@ -33,7 +33,7 @@ const isOfAccount = sql<boolean>`person_id is null and grant_id is null and agen
  * Whose a key is, its name and what it may do, with the tier of its account, by the key's SHA-256; undefined for one that is unknown, has expired, or is of a
  * person who is not active. The key of a person has their name. An access token of a client is for the key that has consented, and
  * no other; `client_id` is whose it is, and it has the name of that; it is unknown while the account that has registered the client
- * is suspended. `is_use_old`: its last use was noted more than a minute ago.
+ * is suspended. `run_id` is the run whose code has the key, and null of all other keys. `is_use_old`: its last use was noted more than a minute ago.
  */
 export function findPrincipalByKey(db: Db, key_sha256: string) {
   return db
@@ -43,7 +43,7 @@ export function findPrincipalByKey(db: Db, key_sha256: string) {
     .leftJoin('oauth_grants', 'oauth_grants.grant_id', 'api_keys.grant_id')
     .leftJoin('oauth_clients', 'oauth_clients.client_id', 'oauth_grants.client_id')
     .leftJoin('accounts as developers', 'developers.account_id', 'oauth_clients.account_id')
-    .select(['api_keys.account_id', 'api_keys.scopes', 'api_keys.person_id', 'mode'])
+    .select(['api_keys.account_id', 'api_keys.scopes', 'api_keys.person_id', 'api_keys.run_id', 'mode'])
     .select(['accounts.suspended_at', 'accounts.tier', 'oauth_grants.client_id'])
     .select((eb) => eb.fn.coalesce('oauth_grants.key_id', 'api_keys.key_id').as('key_id'))
     .select((eb) => eb.fn.coalesce('people.name', 'api_keys.name').as('key_name'))

@@ -75,6 +75,8 @@ export function retryRun(
       .where('run_id', '=', run_id)
       .returning('version')
       .executeTakeFirstOrThrow();
+    // It is no more bound by the deadline of its call, and neither is what it calls.
+    await trx.updateTable('agent_calls').set({ deadline_at: null }).where('run_id', '=', run_id).execute();
     if (run.kind !== 'orchestration') await takeUpTasks(trx, run, version);
     await takeBackGrants(trx, run_id, change);
     const data = { attempt, ...(Object.keys(change).length > 0 && tellChange(run, change)), ...doing };

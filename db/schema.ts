@@ -222,6 +222,8 @@ export type RunAgent = {
   version?: string;
   /** The account whose agent it is, when it is another's: what it says and may do is not for who runs it. */
   owner_id?: string;
+  /** Its prompt has what who runs it may use, and not read. */
+  is_closed?: boolean;
 };
 
 /** A step for a person: its name, or its name, what it changes of the run's terms, and the skills that it asks for. */

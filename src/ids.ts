@@ -48,6 +48,11 @@ export function uuidOf(run_id: string): string {
   return digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }
 
+/** The id of the request that a run came of: `req_` and the beginning of the run's UUID, by which the run is found again. */
+export function requestIdOf(run_id: string): string {
+  return `req_${uuidOf(run_id).replaceAll('-', '').slice(0, 12)}`;
+}
+
 /** The id of the run that has this UUID; undefined where no run can have it. */
 export function runIdOf(uuid: string): string | undefined {
   const digits = uuid.toLowerCase().replaceAll('-', '');

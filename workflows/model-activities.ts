@@ -7,7 +7,7 @@ import type { ValueRef } from './contract/shared-state.ts';
 import type { Progress, Refused, StepLoop, TaskState, ToolRequest } from './contract/states.ts';
 import { makeCall } from './model-calls.ts';
 import { endedInPostgres } from './projection.ts';
-import { runWithProgress, wasPutOff, type Ride } from './rides.ts';
+import { isStillCalled, runWithProgress, wasPutOff, type Ride } from './rides.ts';
 import type { RunContext } from './run-context.ts';
 import { warn } from './state.ts';
 
@@ -120,10 +120,17 @@ export async function callTool(
   const summary = `${label}: ${tool}`;
   const done = tool === runCodeTool && (await callCodeTool(run, { answer_id, position }, { summary, ruling }));
   if (done) return done;
-  // Of a tool that needs the sandbox it says that there is none.
-  return runWithProgress(run, (progress) =>
-    activities.callTool.executeWithOptions({ summary }, [{ run_id, answer_id, position, ...ruling, progress }]),
-  );
+  for (;;) {
+    try {
+      // Of a tool that needs the sandbox it says that there is none.
+      return await runWithProgress(run, (progress) =>
+        activities.callTool.executeWithOptions({ summary }, [{ run_id, answer_id, position, ...ruling, progress }]),
+      );
+    } catch (error) {
+      // An agent that was called has a deadline of its own, or waits for people, who have all the time.
+      if (!isStillCalled(error)) throw error;
+    }
+  }
 }
 
 /** Waits until there is a worker with a sandbox. Throws when there is none, as far as is known. */

@@ -119,6 +119,11 @@ export function wasPutOff(error: unknown): boolean {
   return type === 'WorkQueued' || type === 'AccountSuspended';
 }
 
+/** True of an activity that has used up its tries while the agent that it has called was at work. */
+export function isStillCalled(error: unknown): boolean {
+  return failureOf(error)?.type === 'AgentAtWork';
+}
+
 /** How long it is to wait before it is begun anew (`activities/places.ts`). */
 function pauseOf(error: unknown): { ms: number; type: string; isHeld: boolean } {
   const { type, details } = failureOf(error)!;

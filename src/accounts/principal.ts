@@ -4,11 +4,12 @@ import type { Actor, ApiKey, Mode, Tier } from '../../db/schema.ts';
  * Who asks: the account that a key belongs to, the key with its name, what it may do, and the person whose key it is, who gives
  * it their name. `person_id` is null for a key of the account itself. With an access token it is the key that has consented, the
  * client has given it its name, and `client_id` is whose it is. `mode`: what a test key starts are tests. `tier` is how much
- * the account may ask for and have; null is no limit of that kind.
+ * the account may ask for and have; null is no limit of that kind. `run_id` is the run whose code asks, by the key that it was given.
  */
 export type Principal = Pick<ApiKey, 'account_id' | 'key_id' | 'scopes' | 'person_id' | 'mode'> & {
   key_name: string;
   client_id?: string | null;
+  run_id?: string | null;
   tier?: Tier | null;
 };
 

@@ -1,6 +1,12 @@
 import type { Db } from '../../db/index.ts';
-import { findActiveProvider, findNewestProvider, findUsableProvider, listProviders } from '../../db/providers.ts';
-import type { Provider, Run, RunAgent } from '../../db/schema.ts';
+import {
+  findActiveProvider,
+  findNewestProvider,
+  findProvider,
+  findUsableProvider,
+  listProviders,
+} from '../../db/providers.ts';
+import type { Provider, Run, RunAgent, Vendor } from '../../db/schema.ts';
 import type { AgentTool, ToolChoice } from '../../workflows/contract/definition.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { DomainError, InvalidInputError, providerNotFound, type Path, type WayOut } from '../errors.ts';
@@ -29,6 +35,7 @@ export type AgentInput = {
   version?: string;
   /** The account whose agent it is, when it is another's. */
   owner_id?: string;
+  is_closed?: boolean;
   provider_id?: string | null;
   /** Of a registered agent: the run names a model in place of its own, which its provider must serve. */
   has_other_model?: boolean;
@@ -105,7 +112,7 @@ export function frozen(
   tools: AgentTool[],
 ): Omit<RunAgent, 'provider_id'> {
   const own = withSearch(tools, knowledge);
-  const { max_turns, require_approval, agent_id, version, owner_id } = given;
+  const { max_turns, require_approval, agent_id, version, owner_id, is_closed } = given;
   return {
     name,
     system_prompt: system_prompt?.trim() || findTemplate(name)?.system_prompt || `You are an expert ${name}.`,
@@ -115,12 +122,29 @@ export function frozen(
     ...(require_approval && { require_approval }),
     ...(agent_id && { agent_id, version }),
     ...(owner_id && { owner_id }),
+    ...(is_closed && { is_closed }),
   };
 }
 
 function notManaged(deps: ManagedDeps, model: string, path: Path): InvalidInputError {
   const detail = `"${model}" is none of this server's own models: ${managedNames(deps).join(', ')}.`;
   return new InvalidInputError([{ path, detail, way_out: 'register_provider' }]);
+}
+
+/**
+ * The provider of an account that is asked where nothing names one: the newest of the vendor of `model`, or else a gateway, or else the
+ * newest; of those vendors that are `supported`, and of the vendor that is `named`, where these are given.
+ */
+export async function servingProvider(
+  db: Db,
+  account_id: string,
+  { model, named, supported }: { model: string | null; named?: Vendor | undefined; supported?: string[] | undefined },
+): Promise<Pick<Provider, 'provider_id' | 'provider' | 'model' | 'gateway'> | undefined> {
+  const own = (await listProviders(db, account_id)).filter(({ provider, gateway }) =>
+    named ? provider === named : gateway || !supported || supported.includes(provider),
+  );
+  const vendor = model ? vendorOfModel(model) : undefined;
+  return own.find(({ provider }) => provider === vendor) ?? own.find(({ gateway }) => gateway) ?? own[0];
 }
 
 /** The provider that a registered agent names, or what has replaced it. Throws `InvalidInputError`, at `path`, when neither is active. */
@@ -139,7 +163,8 @@ export async function usableProvider(
 
 /**
  * What a rerun asks: the `given` provider before all that its source has frozen, or what serves in the place of those by now.
- * An agent whose provider has nobody in its place is served as its model says, where it has one of a known vendor.
+ * An agent whose provider has nobody in its place is served as its model says, where it has one of a known vendor. What was called with
+ * a key of its own, which is for no other run, is served by what the account has.
  */
 export async function modelsAgain(
   db: Db,
@@ -148,6 +173,17 @@ export async function modelsAgain(
   given: string | null | undefined,
 ): Promise<{ provider_id: string | null; agents: AgentInput[] }> {
   if (given) return { provider_id: given, agents: source.agents.map((agent) => ({ ...agent, provider_id: null })) };
+  const before = source.provider_id === null ? undefined : await findProvider(db, account_id, source.provider_id);
+  if (before?.run_id) {
+    const agents = source.agents.map((agent) => ({ ...agent, provider_id: null }));
+    const provider = await servingProvider(db, account_id, { model: agents[0]?.model ?? null });
+    const serves = ({ model }: RunAgent) =>
+      !provider || provider.gateway || model === null || vendorOfModel(model) === provider.provider;
+    return {
+      provider_id: provider?.provider_id ?? null,
+      agents: agents.map((agent) => (serves(agent) ? agent : { ...agent, model: null })),
+    };
+  }
   const findUsable = async (provider_id: string | null) =>
     provider_id === null ? undefined : (await findUsableProvider(db, account_id, provider_id))?.provider_id;
   const agents = source.agents.map(async (agent) => {

@@ -60,3 +60,15 @@ function gone({ org, agent, version }: OfferRef, successor: number | null): Doma
   const instead = successor === null ? '' : ` Its successor is ${org}/${agent}/v${successor}.`;
   return new DomainError('NOT_FOUND', `${org}/${agent}/${version} was deprecated and is gone.${instead}`);
 }
+
+/** That an account may call an agent, or use a skill package, which may be another's. Throws `AGENT_NOT_CALLABLE` and `CREDITS_REQUIRED`. */
+export function requireUsable(
+  { account_id: owner_id, org_slug, name, callable, price_cents }: Omit<OfferedVersion, 'spec'>,
+  account_id: string,
+): void {
+  if (owner_id === account_id) return;
+  const ref = `${org_slug}/${name}`;
+  if (!callable) throw new DomainError('AGENT_NOT_CALLABLE', `${ref} may not be called.`);
+  if (price_cents)
+    throw new DomainError('CREDITS_REQUIRED', `${ref} costs credits, and there are none on this server yet.`);
+}

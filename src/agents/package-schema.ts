@@ -74,9 +74,12 @@ const manifest = z
     dependencies: list(
       z.looseObject({
         id: line(200).refine((id) => readRef(id) !== undefined && !id.includes('@'), 'must be such as "org/agent"'),
-        version: z.string().regex(/^(v\d[\w.]{0,19}|latest)$/, 'must be such as "v1"'),
+        version: z.string().regex(/^(v[1-9]\d{0,5}|latest)$/, 'must be such as "v1"'),
       }),
       50,
+    ).refine(
+      (all) => new Set(all?.map(({ id }) => id.toLowerCase())).size === (all?.length ?? 0),
+      'must name each agent once',
     ),
     max_hops: z.int().min(0).max(100).optional(),
     timeout_ms: z.int().min(1).max(86_400_000).optional(),

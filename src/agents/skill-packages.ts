@@ -2,7 +2,7 @@ import type { Db } from '../../db/index.ts';
 import { listVersions } from '../../db/published-agents.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { DomainError, InvalidInputError, type FieldFault } from '../errors.ts';
-import { findOffer, readRef } from './offers.ts';
+import { findOffer, readRef, requireUsable } from './offers.ts';
 
 /** Packages of type `skill`: texts and files that are added to the prompts of agents. `skills` alone are what people know. */
 
@@ -11,6 +11,8 @@ export type SkillPackage = {
   name: string;
   prompt: string;
   files: { path: string; content: string; size: number }[];
+  /** It is another's, and not for downloading: it may be used, and not read. */
+  is_closed: boolean;
 };
 
 /** So many may be added to one prompt. */
@@ -18,7 +20,8 @@ export const maxSkillPackages = 20;
 
 /**
  * The skill packages of these references (`org/skill@v1`), in their order, each once: those of the account, and public ones. Throws
- * `InvalidInputError` for what is no reference, and for too many; `NOT_FOUND`, naming them, for those that it does not see.
+ * `InvalidInputError` for what is no reference, and for too many; `NOT_FOUND`, naming them, for those that it does not see; and of
+ * others' what calling an agent of theirs throws: `AGENT_NOT_CALLABLE`, and `CREDITS_REQUIRED` for one that costs.
  */
 export async function resolveSkills(
   { db }: { db: Db },
@@ -43,6 +46,7 @@ export async function resolveSkills(
     }));
     throw new DomainError('NOT_FOUND', `Skill packages not found: ${unknown.join(', ')}.`, { faults: at });
   }
+  for (const version of versions) requireUsable(version!, account_id);
   const whole = new Map(
     (
       await listVersions(
@@ -60,6 +64,7 @@ export async function resolveSkills(
         name: spec.name,
         prompt: spec.system_prompt ?? '',
         files: spec.package?.skill_files ?? [],
+        is_closed: version!.account_id !== account_id && !version!.allow_local_download,
       },
     ];
   });

@@ -8,6 +8,7 @@ import { allScopes } from '../accounts/scopes.ts';
 import { readRef } from '../agents/offers.ts';
 import { sha256 } from '../crypto.ts';
 import { DomainError, InvalidInputError } from '../errors.ts';
+import { findAccepted } from '../runs/start.ts';
 import { ToolError, type Tool } from '../tools/index.ts';
 import { findCalled } from './called.ts';
 import { readOutput } from './output.ts';
@@ -27,20 +28,24 @@ const interval_ms = 100;
 
 /**
  * An agent (`org/agent@v1`) as a tool of another's model. A call of it is a run of its own, once for each key, whatever crashes: who
- * calls by the same key again finds it. Undefined where it cannot be called any more.
+ * calls by the same key again finds it. Undefined where it cannot be called any more; to a run that calls it, that says so.
  */
 export async function agentTool(deps: CallDeps, ref: string, caller: Caller): Promise<Tool | undefined> {
   const as = readRef(ref);
   if (!as) return undefined;
   const principal = principalOf(caller);
   const called = await findCalled(deps.db, principal, { ...as, endpoint: 'run' }).catch(unlessRefused);
-  if (!called) return undefined;
-  const { spec, name } = called;
+  if (!called && !caller.run_id) return undefined;
   return {
-    name,
-    description: spec.description || `Calls the agent ${called.ref}, and answers with what it has found, as JSON.`,
-    json_schema: spec.input_schema ?? { type: 'object', properties: {} },
+    name: called?.name ?? `${as.org}/${as.agent}`,
+    description: called?.spec.description || `Calls the agent ${ref}, and answers with what it has found, as JSON.`,
+    json_schema: called?.spec.input_schema ?? { type: 'object', properties: {} },
     async run(input, { signal, idempotency_key }) {
+      const seed = { seed: `orchflow:call:${idempotency_key}`, isRetry: true, idempotency_key };
+      // What was called once is paid for, whatever has become of the agent since.
+      const accepted = await findAccepted(deps.db, principal, seed);
+      if (accepted) return answerOf(deps, principal, accepted, signal);
+      if (!called) throw new ToolError(`The agent ${ref} cannot be called any more.`);
       const parent = caller.run_id ? await findCall(deps.db, caller.account_id, caller.run_id) : undefined;
       if (!parent) throw new ToolError('It is called by agents that were called themselves.');
       const request = {
@@ -48,11 +53,9 @@ export async function agentTool(deps: CallDeps, ref: string, caller: Caller): Pr
         files: [],
         chain: { parent },
         skills: { add: [], none: false },
-        tenant: parent.tenant ?? undefined,
         fingerprint: sha256(idempotency_key),
         listener: null,
       };
-      const seed = { seed: `orchflow:call:${idempotency_key}`, isRetry: true, idempotency_key };
       const as = { ...principal, key_id: parent.key_id };
       const run_id = await startCall(deps, as, called, request, seed).catch((error: unknown) => {
         throw error instanceof DomainError || error instanceof InvalidInputError ? new ToolError(error.message) : error;

@@ -2,7 +2,7 @@ import type { Db } from '../../db/index.ts';
 import { deprecationDays, type OfferedVersion } from '../../db/published-agents.ts';
 import type { Engine } from '../../db/schema.ts';
 import type { Principal } from '../accounts/principal.ts';
-import { getOffer } from '../agents/offers.ts';
+import { getOffer, requireUsable } from '../agents/offers.ts';
 import { DomainError, notFound } from '../errors.ts';
 
 /** An agent as it is called: `org/agent@version`, at one of its endpoints. `version` is `v2` or `latest`. */
@@ -40,10 +40,7 @@ export async function findCalled(db: Db, { account_id }: Principal, as: CalledAs
   const version = `v${found.number}`;
   const isOwn = owner_id === account_id;
   if (found.type === 'skill') throw new DomainError('NOT_AN_AGENT', `${name} is a skill, which nobody calls.`);
-  if (!isOwn && !found.callable) throw new DomainError('AGENT_NOT_CALLABLE', `${name} may not be called.`);
-  if (!isOwn && found.price_cents) {
-    throw new DomainError('CREDITS_REQUIRED', `${name} costs credits, and there are none on this server yet.`);
-  }
+  requireUsable(found, account_id);
   const own = spec.package?.default_endpoint;
   if (as.endpoint !== own && !endpoints.includes(as.endpoint)) {
     const all = [...new Set([own, ...endpoints].filter((one) => one))].join(', ');

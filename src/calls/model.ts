@@ -1,9 +1,8 @@
 import { findKeyOfCall } from '../../db/agent-calls.ts';
-import { listProviders } from '../../db/providers.ts';
 import type { AgentSpec, NewProvider, Provider, Vendor } from '../../db/schema.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { isManagedModel } from '../agents/managed.ts';
-import { usableProvider, wayToModel, type ModelDeps } from '../agents/models.ts';
+import { servingProvider, usableProvider, wayToModel, type ModelDeps } from '../agents/models.ts';
 import { encrypt, providerKeyContext, type KeyRing } from '../crypto.ts';
 import { DomainError, InvalidInputError } from '../errors.ts';
 import { requireCallable, type CheckAddress } from '../fetch/index.ts';
@@ -26,8 +25,9 @@ export type ModelOfCall = {
 type Deps = ModelDeps & { checkAddress: CheckAddress; encryptionKey: KeyRing };
 
 /**
- * What an agent calls that was called with a key is called with that too. Throws `PROVIDER_REQUIRED` when who calls has none that serves this agent and may not use the server's, and `InvalidInputError` for
- * credentials of which nobody knows whose they are, and addresses that may not be called.
+ * What an agent calls that was called with a key is called with that too. Throws `PROVIDER_REQUIRED` when who calls has none that serves
+ * this agent and may not use the server's, and `InvalidInputError` for credentials of which nobody knows whose they are, and addresses
+ * that may not be called: any, where code calls.
  */
 export async function modelOfCall(
   deps: Deps,
@@ -40,6 +40,10 @@ export async function modelOfCall(
   }: { credentials?: LlmCredentials | undefined; run_id: string; parent_run_id: string | null },
 ): Promise<ModelOfCall> {
   const { spec } = called;
+  if (principal.run_id && credentials?.base_url !== undefined) {
+    const detail = 'cannot be given by code: it would be a way out of its sandbox';
+    throw new InvalidInputError([{ path: ['llm_credentials', 'base_url'], detail }]);
+  }
   if (principal.mode === 'test') return { provider_id: null, model: spec.model, warnings: [] };
   if (credentials?.api_key !== undefined || credentials?.base_url !== undefined) {
     return fromCredentials(deps, principal, spec, credentials, run_id);
@@ -75,12 +79,7 @@ async function providerFor(
 ): Promise<Pick<Provider, 'provider_id' | 'provider' | 'model' | 'gateway'> | undefined> {
   const { name, provider_id } = spec;
   if (isOwn && provider_id && !named) return usableProvider(db, principal, { name, provider_id }, []);
-  const supported = vendorsOf(spec);
-  const own = (await listProviders(db, principal.account_id)).filter(({ provider, gateway }) =>
-    named ? provider === named : gateway || !supported || supported.includes(provider),
-  );
-  const vendor = model ? vendorOfModel(model) : undefined;
-  return own.find(({ provider }) => provider === vendor) ?? own.find(({ gateway }) => gateway) ?? own[0];
+  return servingProvider(db, principal.account_id, { model, named, supported: vendorsOf(spec) });
 }
 
 /** Undefined: any. */

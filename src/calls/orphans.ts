@@ -4,6 +4,7 @@ import { listOrphans } from '../../db/agent-calls.ts';
 import type { Db } from '../../db/index.ts';
 import type { LiveSender } from '../../db/live.ts';
 import { allScopes } from '../accounts/scopes.ts';
+import { DomainError } from '../errors.ts';
 import { cancelRun } from '../runs/cancel.ts';
 import type { Outbox } from '../temporal/outbox.ts';
 
@@ -11,7 +12,8 @@ const interval = 5_000;
 
 /**
  * Cancels, until the signal is aborted, what agents have called that were cancelled, or have failed, since: nobody waits for it, and it
- * is paid for. So it is also when whoever has ended them died in between.
+ * is paid for. So it is also when whoever has ended them died in between. What an agent has called that has completed goes on: code may
+ * begin something and not wait for it.
  */
 export async function endOrphans(
   deps: { db: Db; outbox: Outbox; live: LiveSender; log: Logger },
@@ -35,7 +37,10 @@ async function endThose(deps: Parameters<typeof endOrphans>[0]): Promise<void> {
       person_id: null,
       mode: 'live' as const,
     };
-    // It may end by itself meanwhile.
-    await cancelRun(deps, principal, run_id, { note: 'What had called it has ended.' }).catch(() => {});
+    await cancelRun(deps, principal, run_id, { note: 'What had called it has ended.' }).catch((error: unknown) => {
+      // It may end by itself, or be purged, meanwhile.
+      if (!(error instanceof DomainError))
+        deps.log.warn({ err: error, run_id }, 'a call that nobody waits for goes on');
+    });
   }
 }

@@ -12,7 +12,8 @@ const mostText = 200_000;
 
 /**
  * The prompt of an agent with the texts and files of skill packages added to it: its own, and those that the call asks for. They are
- * looked for as who calls sees them, but its own as its author does. Throws `SKILLS_LOCKED` where the call may not change them, and
+ * looked for as who calls sees them, but its own as its author does. `is_closed`: a skill is in it that who calls may use, and not
+ * read. Throws `SKILLS_LOCKED` where the call may not change them, and
  * what `resolveSkills` throws.
  */
 export async function withSkills(
@@ -20,22 +21,24 @@ export async function withSkills(
   { account_id }: Principal,
   { spec, name, owner_id }: Pick<Called, 'spec' | 'name' | 'owner_id'>,
   asked: SkillsAsked,
-): Promise<string | null> {
+): Promise<{ system_prompt: string | null; is_closed: boolean }> {
   const { default_skills = [], skills_locked = false } = spec.package ?? {};
   const isAsked = asked.none || asked.only !== undefined || asked.add.length > 0;
   if (isAsked && skills_locked)
     throw new DomainError('SKILLS_LOCKED', `The skills of ${name} are locked by its author.`);
-  if (asked.none) return spec.system_prompt;
+  const unchanged = { system_prompt: spec.system_prompt, is_closed: false };
+  if (asked.none) return unchanged;
   const own = asked.only ? [] : await resolveSkills({ db }, { account_id: owner_id }, default_skills);
   const others = await resolveSkills({ db }, { account_id }, [...(asked.only ?? []), ...asked.add]);
   const all = new Map([...own, ...others].map((skill) => [skill.ref.toLowerCase(), skill]));
-  if (all.size === 0) return spec.system_prompt;
+  if (all.size === 0) return unchanged;
   const texts = [...all.values()].map(textOf).join('\n\n');
   if (texts.length > mostText) {
     throw new DomainError('SKILLS_LOCKED', `These skills have more than ${mostText} characters together.`);
   }
   const prompt = spec.system_prompt?.trim() || `You are an expert ${spec.name}.`;
-  return `${prompt}\n\nYou have these skills. Follow them where they apply.\n\n${texts}`;
+  const system_prompt = `${prompt}\n\nYou have these skills. Follow them where they apply.\n\n${texts}`;
+  return { system_prompt, is_closed: [...all.values()].some((skill) => skill.is_closed) };
 }
 
 function textOf({ ref, prompt, files }: SkillPackage): string {

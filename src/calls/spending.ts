@@ -1,14 +1,15 @@
 import { holdSpending } from '../../db/agent-calls.ts';
-import type { AgentCall } from '../../db/schema.ts';
 import { DomainError } from '../errors.ts';
+import type { Caller } from './chain.ts';
 
 /**
- * Gives a run that another one calls what that may spend on it yet, as its `max_cost_usd`. Throws `CALL_CHAIN_REFUSED` when there is
+ * Gives a run that another one calls what that may spend on it yet, as its `max_cost_usd`, and as what it may spend on calls
+ * of its own. Throws `CALL_CHAIN_REFUSED` when there is
  * nothing left.
  */
 export async function holdDownstream(
   trx: Parameters<typeof holdSpending>[0],
-  parent: AgentCall,
+  parent: Caller,
   run_id: string,
 ): Promise<void> {
   const { per_call_cap, spend_cap } = parent.downstream;

@@ -62,7 +62,8 @@ export async function startCall(
   if (accepted) return accepted;
   const { spec } = called;
   const { input, credentials } = request;
-  const { parent, ...standing } = await standingOf(deps, principal, called, request.chain);
+  const standing = await standingOf(deps, principal, called, request.chain);
+  const { parent } = standing;
   const warnings: string[] = [...inputWarnings(called, request)];
   const code = codeTermsOf(called);
   if (code) await requireSandbox(deps.db);
@@ -72,8 +73,8 @@ export async function startCall(
     run_id,
     parent_run_id: standing.parent_run_id,
   });
-  const system_prompt = await withSkills(deps.db, principal, called, request.skills);
-  const agent = await agentOf(deps, principal, called, { model: model.model, system_prompt });
+  const prompt = await withSkills(deps.db, principal, called, request.skills);
+  const agent = await agentOf(deps, principal, called, { model: model.model, ...prompt });
   warnings.push(...agent.warnings, ...model.warnings);
   const files = await findAttachments(
     deps,
@@ -112,7 +113,13 @@ export async function startCall(
     if (model.own) await trx.insertInto('providers').values(model.own).execute();
     await insertRunFiles(trx, { run_id }, files);
   };
-  const accepting = { ...row, agent_version: called.version, start: undefined, asks_no_model: code !== undefined };
+  const accepting = {
+    ...row,
+    agent_version: called.version,
+    start: undefined,
+    asks_no_model: code !== undefined,
+    takes_no_place: parent !== undefined,
+  };
   await startRun(deps, principal, accepting, idempotency, alongside);
   return run_id;
 }
@@ -133,7 +140,7 @@ function callOf(
   { account_id, key_id }: Principal,
   { owner_id, version_id, name, version, endpoint }: Called,
   { tenant, fingerprint, listener }: CallRequest,
-  { run_id, deadline_at, root_run_id, downstream, ...standing }: Omit<Standing, 'parent'> & { run_id: string },
+  { run_id, deadline_at, root_run_id, downstream, parent, ...standing }: Standing & { run_id: string },
 ): NewAgentCall {
   return {
     ...standing,
@@ -145,7 +152,7 @@ function callOf(
     agent: name,
     version,
     endpoint,
-    tenant: tenant ?? null,
+    tenant: tenant ?? parent?.tenant ?? null,
     fingerprint,
     listener,
     root_run_id: root_run_id ?? run_id,
@@ -185,10 +192,10 @@ async function agentOf(
   deps: CallDeps,
   principal: Principal,
   { spec, agent_id, version, owner_id, isOwn, engine }: Called,
-  { model, system_prompt }: { model: string | null; system_prompt: string | null },
+  { model, system_prompt, is_closed }: { model: string | null; system_prompt: string | null; is_closed: boolean },
 ): Promise<{ frozen: RunAgent; warnings: string[] }> {
   const { name, max_turns, require_approval } = spec;
-  const asked = { name, system_prompt, model, max_turns, require_approval, agent_id, version };
+  const asked = { name, system_prompt, is_closed, model, max_turns, require_approval, agent_id, version };
   if (engine === 'code_runtime') {
     const agent = agentOfCode({ name, model }, { agent_id, version });
     return { frozen: isOwn ? agent : { ...agent, owner_id }, warnings: [] };

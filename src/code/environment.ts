@@ -1,10 +1,10 @@
 import type { CodeTerms } from '../../db/schema.ts';
+import { requestIdOf, uuidOf } from '../ids.ts';
 
 /** What code is told of its call, in its environment. */
 
 export type CodeCall = {
   run_id: string;
-  account_id: string;
   /** A key for the house's own API, of this run alone. */
   service_key: string | null;
   /** When it is stopped, in milliseconds since 1970. */
@@ -34,22 +34,14 @@ const keyNames: Record<string, string> = {
 };
 
 /** The variables of a call. Where the gateway is, the sandbox says (`ORCHAGENT_GATEWAY_URL`). */
-export function environmentOf({
-  run_id,
-  account_id,
-  service_key,
-  deadline_ms,
-  code,
-  model,
-  chain,
-  keys = {},
-}: CodeCall) {
+export function environmentOf({ run_id, service_key, deadline_ms, code, model, chain, keys = {} }: CodeCall) {
   const given: Record<string, string | number | null | undefined> = {
     ORCHAGENT_SERVICE_KEY: service_key,
-    ORCHAGENT_REQUEST_ID: run_id,
-    ORCHAGENT_ROOT_RUN_ID: chain?.root_run_id ?? run_id,
+    ORCHAGENT_SDK_REQUIRED: 'true',
+    ORCHAGENT_REQUEST_ID: requestIdOf(run_id),
+    ORCHAGENT_ROOT_RUN_ID: chain?.root_run_id ?? uuidOf(run_id),
     ORCHAGENT_DEADLINE_MS: deadline_ms,
-    ORCHAGENT_BILLING_ORG_ID: chain?.billing_org_id ?? account_id,
+    ORCHAGENT_BILLING_ORG_ID: chain?.billing_org_id,
     ORCHAGENT_BILLING_ORG_SIG: chain?.billing_org_sig,
     ORCHAGENT_CALL_CHAIN: chain?.call_chain.join(','),
     ORCHAGENT_CALL_CHAIN_SIG: chain?.call_chain_sig,

@@ -1,10 +1,11 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
+import { isInChainOf } from '../../db/agent-calls.ts';
 import { findPrincipalByKey, noteUse } from '../../db/api-keys.ts';
 import { findRunMode } from '../../db/runs.ts';
 import { hasScope, missingScope, ownGates, type Scope } from '../accounts/scopes.ts';
 import { isWellFormedKey, sha256 } from '../crypto.ts';
-import { DomainError } from '../errors.ts';
+import { DomainError, notFound } from '../errors.ts';
 import { runIdOf } from '../ids.ts';
 import { inTime } from './deadline.ts';
 import type { AppEnv } from './env.ts';
@@ -73,17 +74,30 @@ export function requireApiKey({ db, log, limits, config }: AppEnv['Variables']['
 
 /**
  * Lets in requests whose key has this scope. To a person's own key there is nothing but what is `forPeople`: to it all else is
- * a page that is not there. A test key reads, does what is `doneByTests`, and changes and answers only tests: what is live costs.
+ * a page that is not there. So it is to the key of a run's code with all but calls of agents, and reading a run of the chain that it
+ * is in. A test key reads, does what is `doneByTests`, and changes and answers only tests: what is live costs.
  */
 export function requireScope(scope: Scope, forPeople: boolean) {
   return createMiddleware<AppEnv>(async function requireScope(c, next) {
-    const { person_id, scopes, mode } = c.var.principal;
+    const { person_id, run_id, scopes, mode } = c.var.principal;
     if (person_id !== null && !forPeople) throw new HttpError('NOT_FOUND', 'Page not found.');
     const needed = person_id === null ? scope : ownGates;
     if (!hasScope(scopes, needed)) throw missingScope(needed);
+    if (run_id) await requireOfChain(c, scope, run_id);
     if (mode === 'test') await requireTest(c, scope);
     await next();
   });
+}
+
+/** That code calls an agent, or reads a run of the chain that its own is in: the code may be a stranger's, and the account is not. */
+async function requireOfChain(c: Context<AppEnv>, scope: Scope, own: string): Promise<void> {
+  if (scope === 'agents:call') return;
+  const given = c.req.param('run_id');
+  if (scope !== 'runs:read' || given === undefined) throw new HttpError('NOT_FOUND', 'Page not found.');
+  const { deps, principal } = c.var;
+  // One surface names runs by their UUIDs.
+  const run_id = runIdOf(given) ?? given;
+  if (!(await isInChainOf(deps.db, principal.account_id, { run_id, own }))) throw notFound('Run');
 }
 
 /** Files are added for tests, and those of live runs not deleted. Each operation of a batch is held against this by itself. */

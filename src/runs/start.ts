@@ -83,7 +83,8 @@ export async function findAccepted(
  * Accepts a run: it will not be lost, and starts in the background; at `start`, when that is given, and when its account has
  * a place for it. `insertMore` is what comes with it, all or nothing.
  * A retry finds the run that its first try accepted. Throws `PROVIDER_REQUIRED` and `MONTHLY_LIMIT_REACHED` when the
- * account's quota is used up. What a test key starts, or does a test again, is a test, and counts against none.
+ * account's quota is used up. What a test key starts, or does a test again, is a test, and counts against none. With `takes_no_place`
+ * it begins however many runs of the account have.
  */
 export async function startRun(
   { db, outbox, quotas }: Omit<StartDeps, 'files' | 'log'>,
@@ -92,14 +93,21 @@ export async function startRun(
     note,
     on_behalf_of,
     asks_no_model = false,
+    takes_no_place = false,
     ...run
   }: RunRequest &
-    Remark & { start: StartTime | undefined; redoing?: Redoing; agent_version?: string; asks_no_model?: boolean },
+    Remark & {
+      start: StartTime | undefined;
+      redoing?: Redoing;
+      agent_version?: string;
+      asks_no_model?: boolean;
+      takes_no_place?: boolean;
+    },
   idempotency: IdSeed | undefined,
   insertMore?: Parameters<typeof insertRun>[4],
 ): Promise<void> {
   const { account_id, key_id, mode } = principal;
-  const quota = quotaOf(quotas, { provider_id: run.provider_id ?? null, mode, asks_no_model });
+  const { active, ...quota } = quotaOf(quotas, { provider_id: run.provider_id ?? null, mode, asks_no_model });
   const row = {
     ...run,
     ...(mode === 'test' && { start_warnings: withWarning(run.start_warnings, ofTest) }),
@@ -108,7 +116,9 @@ export async function startRun(
     mode,
     ...doingOf(principal, { note, on_behalf_of }),
   };
-  const accepted = await outbox.accept(insertRun(db, row, quota, idempotency, insertMore));
+  const accepted = await outbox.accept(
+    insertRun(db, row, takes_no_place ? quota : { ...quota, active }, idempotency, insertMore),
+  );
   if (accepted.refused) throw await overQuota({ db, quotas }, account_id, accepted.refused);
   if (accepted.entry) outbox.send(accepted.entry);
   else outbox.begin(run.run_id);

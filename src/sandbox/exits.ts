@@ -1,6 +1,12 @@
 import { chmod } from 'node:fs/promises';
-import { createServer as createHttpServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import {
+  createServer as createHttpServer,
+  request,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http';
+import { connect, type AddressInfo, type Server, type Socket } from 'node:net';
 import path from 'node:path';
 import { pipeline } from 'node:stream';
 import { EgressBlockedError, type GuardedConnect } from '../fetch/index.ts';
@@ -36,7 +42,7 @@ const webPorts = [80, 443];
  */
 export async function openExits(
   network: Network,
-  { callsGateway, hosts = [] }: Pick<Job, 'callsGateway' | 'hosts'>,
+  { gateway, hosts = [] }: Pick<Job, 'gateway' | 'hosts'>,
   folder?: string,
 ): Promise<{ exits: Exit[]; close: () => Promise<void> }> {
   const open: { server: Server; living: Set<Socket> }[] = [];
@@ -69,7 +75,7 @@ export async function openExits(
   }
 
   try {
-    if (callsGateway) await add('gateway', toGateway(network));
+    if (gateway) await add('gateway', toGateway(network, gateway));
     const callable = hosts.filter((host) => isAllowed(network.allowed, host));
     if (callable.length > 0) await add('proxy', toHosts(network, callable));
     return { exits, close };
@@ -109,8 +115,17 @@ function nameOf(host: string): string {
   return host.toLowerCase().replace(/:\d+$/, '');
 }
 
-function toGateway({ gateway }: Network): Server {
-  return createServer({ allowHalfOpen: true }, (inner) => join(inner, connect({ ...gateway, allowHalfOpen: true })));
+/** Whatever key is sent along, it is that of the run which is asked with: another account is a way out as any other. */
+function toGateway({ gateway: { host, port } }: Network, { key, passes }: NonNullable<Job['gateway']>): Server {
+  return createHttpServer((asked, answer) => {
+    const url = URL.parse(asked.url ?? '', 'http://gateway');
+    if (url?.host !== 'gateway' || !passes(asked.method!, url.pathname)) {
+      return refuse(answer, 403, 'Code may call agents here, and read the runs of its own chain of calls.');
+    }
+    const { 'x-api-key': _, ...headers } = asked.headers;
+    const sent = { ...headers, authorization: `Bearer ${key}`, host: `${host}:${port}` };
+    pass(asked, answer, { path: url.pathname + url.search, headers: sent }, () => connect({ host, port }));
+  });
 }
 
 function join(inner: Socket, outer: Socket): void {
@@ -136,7 +151,8 @@ function toHosts({ connect: reach }: Network, hosts: string[]): Server {
     const port = Number(url.port || 80);
     const name = url.hostname.replace(/^\[|\]$/g, '');
     if (!mayCall(name, port)) return refuse(answer, 403, notNamed(url.host));
-    pass(asked, answer, url, () => reach(name, port));
+    const path = url.pathname + url.search;
+    pass(asked, answer, { path, headers: { ...asked.headers, host: url.host } }, () => reach(name, port));
   });
   server.on('connect', (asked: IncomingMessage, inner: Socket, head: Buffer) => {
     const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(asked.url ?? '') ?? [];
@@ -174,25 +190,24 @@ function inWords(error: unknown): string {
   return error instanceof EgressBlockedError ? error.message : 'The host cannot be reached.';
 }
 
-function pass(asked: IncomingMessage, answer: ServerResponse, url: URL, reach: () => Socket): void {
+function pass(
+  asked: IncomingMessage,
+  answer: ServerResponse,
+  { path, headers: given }: { path: string; headers: IncomingHttpHeaders },
+  reach: () => Socket,
+): void {
   try {
-    const { 'proxy-connection': _, 'proxy-authorization': __, ...headers } = asked.headers;
-    const passed = request(
-      {
-        createConnection: reach,
-        method: asked.method,
-        path: url.pathname + url.search,
-        headers: { ...headers, host: url.host },
-      },
-      (got) => {
-        answer.writeHead(got.statusCode!, got.headers);
-        pipeline(got, answer, () => {});
-      },
-    );
+    const { 'proxy-connection': _, 'proxy-authorization': __, ...headers } = given;
+    const passed = request({ createConnection: reach, method: asked.method, path, headers }, (got) => {
+      answer.writeHead(got.statusCode!, got.headers);
+      pipeline(got, answer, () => {});
+    });
     passed.on('error', (error) =>
       answer.headersSent ? answer.destroy() : refuse(answer, statusOf(error), inWords(error)),
     );
     pipeline(asked, passed, () => {});
+    // Who is asked hears that nobody waits for the answer any more.
+    answer.once('close', () => passed.destroy());
   } catch (error) {
     refuse(answer, statusOf(error), inWords(error));
   }

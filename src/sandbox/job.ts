@@ -32,8 +32,8 @@ export type Job = {
   limits: Limits;
   /** Hosts, perhaps with a port, that it may call beside the house's own API. */
   hosts?: string[];
-  /** The house's own API is reached at `ORCHAGENT_GATEWAY_URL`. */
-  callsGateway?: boolean;
+  /** The house's own API is reached at `ORCHAGENT_GATEWAY_URL`: what this lets pass, by its path without the query, and all of it with this key. */
+  gateway?: { key: string; passes: (method: string, path: string) => boolean };
   /** Bytes of files in /tmp/outputs that are brought back together; none unless given. */
   outputs_bytes?: number;
   /** Awaited when all is ready, before its process begins. What it throws is thrown. */

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { mintRunKey } from '../../src/accounts/run-keys.ts';
 import { allScopes, scopes } from '../../src/accounts/scopes.ts';
+import { uuidOf } from '../../src/ids.ts';
 import { startOrchflow, type Orchflow, type User } from '../harness/orchflow.ts';
 import { expectError, inHouseWords, isOrchagent } from '../harness/orchagent.ts';
 import { expectProblem } from '../harness/problem.ts';
@@ -75,6 +77,47 @@ test.each(scopes)('without %s alone each of its operations is 403, with it alone
     if (!isOrchagent(operation.template)) expectProblem(refused, { status: 403, ...problem });
     else expect([expectError(refused, 'FORBIDDEN', 403), inHouseWords(refused).body][1], name).toMatchObject(problem);
   }
+});
+
+test('the key of code that is run calls agents, and reads runs of its own chain: nothing else, on any surface', async () => {
+  const { db } = orchflow;
+  const start = async () => (await owner.post('/runs', { task: 'Think.' })).body.run_id as string;
+  const [own, other] = [await start(), await start()];
+  const { account_id } = await db
+    .selectFrom('accounts')
+    .select('account_id')
+    .where('email', '=', owner.email)
+    .executeTakeFirstOrThrow();
+  const { key } = await mintRunKey(db, { account_id, run_id: own, mode: 'live' }, 60_000);
+  const at = (operation: (typeof operations)[number], run_id: string) =>
+    ask(
+      {
+        ...operation,
+        path: operation.template
+          .replace('{run_id}', operation.template.startsWith('/workspaces') ? uuidOf(run_id) : run_id)
+          .replace('{workspace_id}', uuidOf(account_id))
+          .replaceAll(/\{\w+\}/g, 'unknown'),
+      },
+      key,
+    );
+  let read = 0;
+  for (const operation of operations.filter(({ scope }) => scope)) {
+    const name = `${operation.method} ${operation.template}`;
+    const { status, body } = inHouseWords(await at(operation, own));
+    if (operation.scope === 'agents:call') {
+      expect([status, body.detail], name).toEqual([404, 'Agent not found.']);
+    } else if (operation.scope !== 'runs:read') {
+      expect([status, body.code], name).toEqual([403, 'MISSING_SCOPE']);
+    } else if (!operation.template.includes('{run_id}')) {
+      expect([status, body.detail], name).toEqual([404, 'Page not found.']);
+    } else {
+      read += status === 200 ? 1 : 0;
+      expect([200, 404], name).toContain(status);
+      const stranger = inHouseWords(await at(operation, other));
+      expect([stranger.status, stranger.body.detail], name).toEqual([404, 'Run not found.']);
+    }
+  }
+  expect(read).toBeGreaterThanOrEqual(4);
 });
 
 test('what needs no key asks for no scope', async () => {

@@ -1,4 +1,6 @@
+import { sql } from 'kysely';
 import { expect, test } from 'vitest';
+import { newId, uuidOf } from '../../src/ids.ts';
 import { loadConfig } from '../../src/config.ts';
 import { signedBilling, signedChain } from '../../src/calls/chain.ts';
 import { createCaller, publish } from '../harness/calls.ts';
@@ -7,7 +9,8 @@ import { useStory } from '../harness/story.ts';
 
 /** Agents that call each other. */
 
-const story = useStory({}, { worker: false });
+// Who is waited for finds a place, however few there are.
+const story = useStory({ MAX_ACTIVE_RUNS_PER_ACCOUNT: '1' }, { worker: false });
 
 const post = (path: string, body: object, headers?: Record<string, string>) =>
   createCaller(story.orchflow.url, story.user).post(path, body, headers);
@@ -50,6 +53,10 @@ test('an agent calls another as a tool: a run of its own, in the chain, and once
   const answer = post(`/${org}/boss/v1/run`, { wish: 'needle' }, { 'x-orchagent-tenant': 'tenant-7' });
   await story.model.until(() => story.model.calls.some(({ system }) => system.includes('You look up.')));
   await worker.kill();
+  // It is paid for, and goes meanwhile.
+  await sql`
+    update agent_versions set deprecated_at = now() - interval '70 days'
+    where agent_id in (select agent_id from agents where name = 'finder')`.execute(story.orchflow.db);
   await story.startWorkerProcess();
   release();
   const { status, body } = await answer;
@@ -74,6 +81,7 @@ test('an agent calls another as a tool: a run of its own, in the chain, and once
     max_hops: 2,
     max_cost_usd: 0.5,
     on_budget: 'fail',
+    downstream: { spend_cap: 50 },
   });
   expect(Date.parse(finder!.deadline_at!)).toBeLessThanOrEqual(Date.parse(boss!.deadline_at!));
 });
@@ -115,6 +123,7 @@ test('circles, depth and signatures are looked at', async () => {
     .where('agent', '=', `${org}/boss`)
     .executeTakeFirstOrThrow();
   const { run_id, chain, account_id } = row;
+  const other = newId('account');
   const signed = { 'x-orchagent-call-chain': chain.join(), 'x-orchagent-call-chain-sig': signedChain(keys, row) };
   const reasonOf = async (name: string, headers: Record<string, string>) => {
     const { status, body } = await post(`/${org}/${name}/v1/run`, {}, headers);
@@ -126,13 +135,14 @@ test('circles, depth and signatures are looked at', async () => {
     { ...signed, 'x-orchagent-call-chain': `${org}/other@v1` },
     { ...signed, 'x-orchagent-call-chain-sig': `${run_id}.AAAA` },
     { 'x-orchagent-call-chain': chain.join() },
+    { 'x-orchagent-call-chain': Array.from({ length: 32 }, (_, at) => `${org}/a${at}@v1`).join() },
     { ...signed, 'x-orchagent-max-hops': '-1' },
     {
       ...signed,
-      'x-orchagent-billing-org-id': 'acct_other',
-      'x-orchagent-billing-org-sig': signedBilling(keys, 'acct_other'),
+      'x-orchagent-billing-org-id': uuidOf(other),
+      'x-orchagent-billing-org-sig': signedBilling(keys, other),
     },
-    { ...signed, 'x-orchagent-billing-org-id': account_id, 'x-orchagent-billing-org-sig': 'AAAA' },
+    { ...signed, 'x-orchagent-billing-org-id': uuidOf(account_id), 'x-orchagent-billing-org-sig': 'AAAA' },
   ])
     expect((await reasonOf('finder', headers)).slice(0, 2), JSON.stringify(headers)).toEqual([
       403,
@@ -140,7 +150,7 @@ test('circles, depth and signatures are looked at', async () => {
     ]);
   const good = {
     ...signed,
-    'x-orchagent-billing-org-id': account_id,
+    'x-orchagent-billing-org-id': uuidOf(account_id),
     'x-orchagent-billing-org-sig': signedBilling(keys, account_id),
   };
   const below = await post(`/${org}/finder/v1/run`, {}, { ...good, 'x-orchagent-max-hops': '0' });

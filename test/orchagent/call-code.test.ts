@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
+import { runAgent } from '../harness/agent.ts';
 import { registerCode } from '../harness/code.ts';
 import { createCaller, publish } from '../harness/calls.ts';
 import { useStory } from '../harness/story.ts';
@@ -30,10 +31,32 @@ answer = urllib.request.urlopen(urllib.request.Request(url, b'{"where": "hay"}',
 print(json.dumps({"said": json.load(answer)["data"]}))
 `;
 
-async function publishCode(org: string, name: string, code: string): Promise<void> {
+/** It tries what it may not, and calls the next one, without any of the headers that it was told of. */
+const relay = `
+import json, os, sys, urllib.request, urllib.error
+env = os.environ
+def ask(path, body=None):
+    headers = {"authorization": "Bearer " + env["ORCHAGENT_SERVICE_KEY"], "content-type": "application/json"}
+    data = None if body is None else json.dumps(body).encode()
+    try: return json.load(urllib.request.urlopen(urllib.request.Request(env["ORCHAGENT_GATEWAY_URL"] + path, data, headers)))
+    except urllib.error.HTTPError as error: return [error.code, error.read().decode()]
+next = json.load(sys.stdin)["next"]
+print(json.dumps({
+    "circle": ask("/" + env["ORCHAGENT_CALL_CHAIN"].split(",")[0].replace("@", "/") + "/run", {"next": next}),
+    "out": ask("/code-3/finder/v1/run", {"llm_credentials": {"api_key": "sk-x", "provider": "openai", "base_url": "http://elsewhere.test"}}),
+    "runs": ask("/api/v1/runs")[0],
+    "register": ask("/api/v1/auth/register", {})[0],
+    "root": ask("/workspaces/" + env["ORCHAGENT_BILLING_ORG_ID"] + "/runs/" + env["ORCHAGENT_ROOT_RUN_ID"]),
+    "cents": env.get("ORCHAGENT_DOWNSTREAM_REMAINING"), "key": env.get("OPENAI_API_KEY", "").endswith("-chain"),
+    "next": ask(next[0], {"next": next[1:]}) if len(next) > 0 else None,
+}))
+`;
+
+async function publishCode(org: string, name: string, code: string, manifest: object = {}): Promise<string> {
   const { orchflow, user } = story;
-  await registerCode(orchflow, user, { 'main.py': code }, { name });
+  const agent_id = await registerCode(orchflow, user, { 'main.py': code }, { name, manifest });
   await sql`update accounts set slug = ${org} where email = ${user.email}`.execute(orchflow.db);
+  return agent_id;
 }
 
 test('code is called with files and answers; what it has printed is told to who asks for it', async () => {
@@ -84,4 +107,56 @@ test('code calls an agent by the environment that it is given', async () => {
     .execute();
   expect(calls.map(({ chain }) => chain)).toEqual([['code-2/boss@v1'], ['code-2/boss@v1', 'code-2/finder@v1']]);
   expect(calls[1]!.parent_run_id).toBe(calls[0]!.run_id);
+});
+
+test('code is in the chain of its run whatever it says, and does nothing else with its key', async () => {
+  const { orchflow, user, model } = story;
+  const agent_id = await publishCode('code-3', 'first', relay, { downstream_spend_cap: 12.5, max_hops: 5 });
+  await publishCode('code-3', 'second', relay);
+  await publish(orchflow, user, 'code-3', { name: 'finder' });
+  model.on(() => '{"found": "a needle"}');
+  const next = ['/code-3/second/v1/run', '/code-3/finder/v1/run'];
+  const llm_credentials = { api_key: 'sk-canary-chain', provider: 'openai', base_url: model.baseUrl('openai') };
+  const { post } = createCaller(orchflow.url, user);
+  const headers = { 'x-orchagent-tenant': 'tenant-3' };
+  const { status, body } = await post('/code-3/first/v1/run', { next, llm_credentials }, headers);
+  expect(status, JSON.stringify(body)).toBe(200);
+  const { data: first } = body;
+  const { data: second } = first.next;
+  for (const { circle, out, ...seen } of [first, second]) {
+    expect([circle[0], circle[1]]).toEqual([403, expect.stringContaining('It would be a circle: code-3/first@v1')]);
+    expect([out[0], out[1]]).toEqual([400, expect.stringContaining('a way out of its sandbox')]);
+    expect(seen).toMatchObject({ runs: 403, register: 403, cents: '12', key: true });
+    expect(seen.root).toMatchObject({ agent_name: 'code-3/first' });
+  }
+  expect(second.next.data).toEqual({ found: 'a needle' });
+  expect(model.calls[0]!.headers).toMatchObject({ authorization: 'Bearer sk-canary-chain' });
+  const calls = await orchflow.db
+    .selectFrom('agent_calls')
+    .selectAll()
+    .where('agent', 'like', 'code-3/%')
+    .orderBy('created_at')
+    .execute();
+  expect(calls.map((one) => [one.chain.length, one.parent_run_id, one.tenant, one.max_hops])).toEqual([
+    [1, null, 'tenant-3', 5],
+    [2, calls[0]!.run_id, 'tenant-3', 4],
+    [3, calls[1]!.run_id, 'tenant-3', 3],
+  ]);
+  expect(new Set(calls.map(({ root_run_id }) => root_run_id))).toEqual(new Set([calls[0]!.run_id]));
+
+  // Where nobody has called it, it is the first of its chain.
+  const run = await runAgent(user, agent_id, { input: { next: [next[0]] } });
+  const output = JSON.parse((await run.until('completed')).final_output!);
+  expect(output.circle[1]).toContain('It would be a circle: code-3/first@v1');
+  const [called] = await orchflow.db
+    .selectFrom('agent_calls')
+    .selectAll()
+    .where('parent_run_id', '=', run.run_id)
+    .execute();
+  expect(called).toMatchObject({
+    root_run_id: run.run_id,
+    chain: ['code-3/first@v1', 'code-3/second@v1'],
+    max_hops: 4,
+    downstream: { spend_cap: 12.5 },
+  });
 });

@@ -106,7 +106,15 @@ test('credentials of a call are used for it, and are nowhere afterwards', async 
   expect(model.calls[0]!.prompt).not.toContain('llm_credentials');
   expect((await stranger.get('/providers')).body.providers).toEqual([]);
   const rows = await orchflow.db.selectFrom('providers').selectAll().where('run_id', 'is not', null).execute();
-  expect(rows.map(({ status: now, api_key_encrypted }) => [now, api_key_encrypted])).toEqual([['inactive', null]]);
+  expect(rows.map((row) => [row.status, row.api_key_encrypted, row.base_url])).toEqual([['inactive', null, null]]);
+  // Its run is done again by what the account has, where it has anything.
+  const run_id = (await stranger.get('/runs')).body.runs[0].run_id;
+  const rerun = () => stranger.post(`/runs/${run_id}/rerun`, { from_task: 'T1' });
+  const without = await rerun();
+  await stranger.addProvider(model);
+  const again = await rerun();
+  expect([without.status, again.status], JSON.stringify(again.body)).toEqual([422, 202]);
+  await stranger.openRun(again.body.run_id).until('completed');
   for (const wrong of [
     { provider: 'none' },
     'sk-canary-text',

@@ -229,6 +229,26 @@ test('skills are added to the prompt, by the agent and by who calls', async () =
   expect([locked.status, locked.body.error.reason]).toEqual([422, 'SKILLS_LOCKED']);
   const unknown = await call()(`/${org}/writer/v1/run`, {}, { 'x-orchagent-skills': `${org}/writer@v1` });
   expect([unknown.status, unknown.body.error.code]).toEqual([404, 'NOT_FOUND']);
+
+  // Those of others are used as their agents are called, and read where they may be downloaded.
+  const author = await story.orchflow.register();
+  const theirs = newOrg();
+  const closed = { name: 'closed', system_prompt: 'Closed words.' };
+  await publish(story.orchflow, author, theirs, closed, { type: 'skill', is_public: true });
+  await publish(story.orchflow, author, theirs, { name: 'paid' }, { type: 'skill', is_public: true, price_cents: 5 });
+  await publish(story.orchflow, author, theirs, { name: 'shut' }, { type: 'skill', is_public: true, callable: false });
+  const used = await call()(`/${org}/writer/v1/run`, {}, { 'x-orchagent-skills': `${theirs}/closed@v1` });
+  expect(used.status).toBe(200);
+  expect(story.model.calls.at(-1)!.system).toContain('Closed words.');
+  const { runs } = (await story.user.get('/runs')).body;
+  const seen = JSON.stringify((await story.user.get(`/runs/${runs[0].run_id}`)).body);
+  expect(seen).not.toMatch(/Closed words|is_closed/);
+  const refusal = async (skill: string) => {
+    const answer = await call()(`/${org}/writer/v1/run`, {}, { 'x-orchagent-skills': `${theirs}/${skill}@v1` });
+    return [answer.status, answer.body.error.code];
+  };
+  expect(await refusal('paid')).toEqual([402, 'INSUFFICIENT_CREDITS']);
+  expect(await refusal('shut')).toEqual([403, 'FORBIDDEN']);
 });
 
 test('a call is told as events', async () => {

@@ -108,6 +108,7 @@ test('the engine is what the CLI infers', async () => {
 
 test('what is wrong is named, and nothing is kept of it', async () => {
   const file = (path: string, content = 'x') => ({ path, content });
+  const twice = ['a/b', 'A/b'].map((id) => ({ id, version: 'v1' }));
   const cases: [object, string][] = [
     [{ name: 'Reader' }, '/name'],
     [{ name: 'r', colour: 'red' }, '/colour'],
@@ -125,6 +126,8 @@ test('what is wrong is named, and nothing is kept of it', async () => {
     [{ name: 'r', tools: ['nosuch'] }, '/tools/0'],
     [{ name: 'r', timeout_seconds: 0 }, '/timeout_seconds'],
     [{ name: 'r', manifest: { dependencies: [{ id: 'acme', version: 'v1' }] } }, '/manifest/dependencies/0/id'],
+    [{ name: 'r', manifest: { dependencies: [{ id: 'a/b', version: 'v1.2' }] } }, '/manifest/dependencies/0/version'],
+    [{ name: 'r', manifest: { dependencies: twice } }, '/manifest/dependencies'],
   ];
   for (const [given, pointer] of cases) {
     const { errors } = expectError(await agents.post('/agents', given), 'INVALID_INPUT', 400);

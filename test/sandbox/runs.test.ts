@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { listCodeRuns } from '../../db/code-runs.ts';
+import { uuidOf } from '../../src/ids.ts';
 import { runAgent } from '../harness/agent.ts';
 import { registerCode } from '../harness/code.ts';
 import { until } from '../harness/orchflow.ts';
@@ -112,15 +113,14 @@ def ask(path):
     request = urllib.request.Request(os.environ["ORCHAGENT_GATEWAY_URL"] + path, headers={"Authorization": "Bearer " + os.environ["ORCHAGENT_SERVICE_KEY"]})
     try: return json.load(urllib.request.urlopen(request))
     except urllib.error.HTTPError as error: return error.code
-own = ask("/api/v1/runs/" + os.environ["ORCHAGENT_ROOT_RUN_ID"])
-print(json.dumps({"run_id": own["run_id"], "providers": ask("/api/v1/providers"), "keys": ask("/api/v1/keys"), "yek": os.environ["ORCHAGENT_SERVICE_KEY"][::-1]}))`,
+print(json.dumps({"root": os.environ["ORCHAGENT_ROOT_RUN_ID"], "providers": ask("/api/v1/providers"), "keys": ask("/api/v1/keys"), "yek": os.environ["ORCHAGENT_SERVICE_KEY"][::-1]}))`,
     });
     const keys = (await story.user.get('/keys')).body;
     const run = await start(agent_id);
     // Backwards, since no answer may have a key that is found in it.
     const { yek, ...seen } = JSON.parse((await run.until('completed')).final_output!);
     const key = [...yek].toReversed().join('');
-    expect(seen).toEqual({ run_id: run.run_id, providers: 403, keys: 403 });
+    expect(seen).toEqual({ root: uuidOf(run.run_id), providers: 403, keys: 403 });
     const own = `${story.orchflow.url}/api/v1/runs/${run.run_id}`;
     // The API trusts a key for a second.
     await until(async () => (await fetch(own, { headers: { 'x-api-key': key } })).status === 401, 'its key is gone');

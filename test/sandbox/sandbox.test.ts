@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isForRunKeys } from '../../src/accounts/run-keys.ts';
 import { findEscapes, SandboxFault, type Job, type Limits } from '../../src/sandbox/index.ts';
 import { until } from '../harness/orchflow.ts';
 import { noSandbox, openSandbox, present, type Driver } from '../harness/sandboxes.ts';
@@ -119,7 +120,9 @@ describe.skipIf(!present.bubblewrap)('bubblewrap', () => {
   const run = (command: string, more: Partial<Job> = {}) => open.sandbox.run({ command, code, limits, ...more });
   const asked: string[] = [];
   const server = createServer((request, response) => {
-    asked.push(`${request.method} ${request.url}`);
+    asked.push(
+      `${request.method} ${request.url} ${request.headers.authorization ?? request.headers['x-api-key'] ?? ''}`.trim(),
+    );
     response.end('hello from outside');
   });
 
@@ -175,10 +178,28 @@ import os, urllib.request, urllib.error
 try: print(urllib.request.urlopen(${url}, timeout=5).read().decode())
 except urllib.error.HTTPError as error: print(error.code, error.read().decode())
 except Exception as error: print(repr(error))"`;
-    const gateway = "os.environ['ORCHAGENT_GATEWAY_URL'] + '/health'";
-    expect((await run(fetch(gateway), { callsGateway: true })).stdout.text).toBe('hello from outside\n');
-    expect(asked.splice(0)).toEqual(['GET /health']);
-    expect((await run(fetch(gateway))).stdout.text).toContain('KeyError');
+    const gateway = { key: 'own', passes: isForRunKeys };
+    const at = (path: string, headers = '{}') =>
+      `urllib.request.Request(os.environ['ORCHAGENT_GATEWAY_URL'] + '${path}', headers=${headers})`;
+    const other = "{'X-API-Key': 'of-another', 'Authorization': 'Bearer of-another'}";
+    const run_id = 'run_0123456789abcdefghjk';
+    expect((await run(fetch(at(`/v1/runs/${run_id}?x=1`, other)), { gateway })).stdout.text).toBe(
+      'hello from outside\n',
+    );
+    const passed = `GET /v1/runs/${run_id}?x=1 Bearer own`;
+    expect(asked.splice(0)).toEqual([passed]);
+    for (const path of ['/health', '/api/v1/runs', `/v1/runs/${run_id}/../../keys`, '//elsewhere.test/v1/runs/x'])
+      expect((await run(fetch(at(path)), { gateway })).stdout.text, path).toContain('403 Code may call agents');
+    expect(asked).toEqual([]);
+    expect((await run(fetch(at('/health')))).stdout.text).toContain('KeyError');
+    const posts = [
+      '/acme/reader/v1/run',
+      '/api/v1/auth/register',
+      '/api/x/v1/run',
+      '/%61pi/v1/auth/register',
+      '/acme/a/v1',
+    ];
+    expect(posts.map((path) => isForRunKeys('POST', path))).toEqual([true, false, false, false, false]);
 
     const hosts = ['127.0.0.1', 'api.example.com', 'elsewhere.test'];
     const { port } = server.address() as AddressInfo;

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { wireName } from '../../src/tools/index.ts';
 import { startRawMcp } from '../fakes/mcp.ts';
 import type { Reply } from '../fakes/model.ts';
 import { expectFault } from '../harness/problem.ts';
@@ -34,21 +35,23 @@ test.each<[string, unknown]>([
   ['an input schema that is null', { name: 'odd', inputSchema: null }],
   ['an input schema with a boolean in it', { name: 'odd', inputSchema: { type: 'object', properties: { raw: true } } }],
   ['an input schema without a type', { name: 'odd', inputSchema: { anyOf: [{ properties: { a: {} } }] } }],
+  ['a slash in its name', { ...find, name: 'group/odd' }],
   ['properties as PHP has them', { name: 'odd', inputSchema: { type: 'object', properties: [] } }],
 ])('a tool with %s is there, and called', async (_, odd) => {
   const { mcp, answer } = await register([odd, find]);
+  const own = `srv.${(odd as { name: string }).name}`;
   expect(answer.status, JSON.stringify(answer.body)).toBe(201);
-  expect(answer.body.tools.map(({ name }: { name: string }) => name)).toEqual(['srv.odd', 'srv.find']);
+  expect(answer.body.tools.map(({ name }: { name: string }) => name)).toEqual([own, 'srv.find']);
   expect(answer.body.left_out).toBeUndefined();
   expect((await story.user.get('/tools')).status).toBe(200);
-  const call: Reply = { call: [{ name: 'srv__odd', arguments: {} }] };
+  const call: Reply = { call: [{ name: wireName(own), arguments: {} }] };
   const run = await story.start(
     {
       execute: ({ task_id, calls }) => (task_id === 'T1' ? (calls[0] ? `Heard: ${calls[0].result}` : call) : undefined),
     },
-    { agents: [{ name: 'researcher', tools: ['srv.odd', 'srv.find'] }] },
+    { agents: [{ name: 'researcher', tools: [own, 'srv.find'] }] },
   );
-  expect((await run.until('completed')).tasks[0]!.output).toBe('Heard: This is odd.');
+  expect((await run.until('completed')).tasks[0]!.output).toBe(`Heard: This is ${own.slice(4)}.`);
   mcp.down();
 });
 

@@ -4,7 +4,7 @@ import type { ErrorCode as RunErrorCode } from '../../../workflows/contract/erro
 import { hasEnded } from '../../../workflows/contract/states.ts';
 import { readOutput } from '../../calls/output.ts';
 import { codedWarning } from '../../calls/warnings.ts';
-import { uuidOf } from '../../ids.ts';
+import { requestIdOf, uuidOf } from '../../ids.ts';
 import { OrchagentError, toEnvelope, type ErrorCode } from './envelope.ts';
 
 /** What a call has come to, in orchagent's words. */
@@ -23,11 +23,6 @@ type CodeRunView = Awaited<ReturnType<typeof listCodeRuns>>[number];
 /** Whether there is something to tell who waits: it has ended, or waits for a person, which nobody's connection lasts for. */
 export function hasAnswer({ status, gates }: RunResult): boolean {
   return hasEnded(status) || (status === 'waiting_human' && gates.length > 0);
-}
-
-/** `req_` and the beginning of the run's UUID, by which it is found again. */
-export function requestIdOf(run_id: string): string {
-  return `req_${uuidOf(run_id).replaceAll('-', '').slice(0, 12)}`;
 }
 
 /** The answer to a call whose run has completed, or waits for a person, and then has no data yet. Throws `OrchagentError` of others. */

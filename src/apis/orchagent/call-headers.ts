@@ -1,5 +1,5 @@
 import type { Context } from 'hono';
-import type { ChainRequest } from '../../calls/chain.ts';
+import { longestChain, type ChainRequest } from '../../calls/chain.ts';
 import type { SkillsAsked } from '../../calls/skills.ts';
 import { InvalidInputError } from '../../errors.ts';
 
@@ -7,7 +7,7 @@ import { InvalidInputError } from '../../errors.ts';
 
 export type CallHeaders = { tenant?: string; skills: SkillsAsked; chain: ChainRequest };
 
-const mostRefs = 20;
+const mostSkills = 20;
 
 /** Whether what the code of the agent has printed is wanted too. Throws `InvalidInputError`, naming the parameter. */
 export function readVerbose(c: Context): boolean {
@@ -32,12 +32,12 @@ export function readHeaders(c: Context): CallHeaders {
     if (!/^-?\d{1,15}$/.test(text) || value < least) throw faultAt(name, `must be a whole number from ${least} on`);
     return value;
   };
-  const refs = (name: string) => {
+  const refs = (name: string, most = mostSkills) => {
     const list = given(name)
       ?.split(',')
       .map((ref) => ref.trim())
       .filter((ref) => ref !== '');
-    if (list && list.length > mostRefs) throw faultAt(name, `must name at most ${mostRefs}`);
+    if (list && list.length > most) throw faultAt(name, `must name at most ${most}`);
     return list;
   };
 
@@ -47,7 +47,7 @@ export function readHeaders(c: Context): CallHeaders {
   const only = refs('Skills-Only');
   const max_hops = number('Max-Hops', -1);
   const chain = {
-    chain: refs('Call-Chain'),
+    chain: refs('Call-Chain', longestChain),
     signature: given('Call-Chain-Sig'),
     max_hops,
     deadline_at: number('Deadline-Ms', 0),

@@ -65,7 +65,9 @@ export async function answerConsent(c: Context<AppEnv>): Promise<Response> {
   if (form.get('decision') !== 'allow') return show(c, asked, 'Say whether you allow it.');
   const key = form.get('api_key')?.trim() ?? '';
   const { db, limits, log } = c.var.deps;
-  const principal = isWellFormedKey(key) ? await findPrincipalByKey(db, sha256(key)) : undefined;
+  const found = isWellFormedKey(key) ? await findPrincipalByKey(db, sha256(key)) : undefined;
+  // That of a run is code's, which consents to nothing.
+  const principal = found?.run_id ? undefined : found;
   // What a client was given lets no other in.
   if (!principal || principal.client_id) {
     if (key) await countFailure(c, limits.failedKeys);
