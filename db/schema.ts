@@ -813,8 +813,11 @@ interface AgentCallTable {
   tenant: string | null;
   /** The same of two calls that ask for the same by the same key. */
   fingerprint: string;
-  /** The process of the API where somebody waits for the answer; null: nobody does. */
+  /** Who waits for the answer, and the process of the API where they do; null: nobody does. */
+  waiter: string | null;
   listener: number | null;
+  /** When who waited last has left without it. */
+  left_at: string | null;
   answered_at: string | null;
   /** The first of a chain of agents that call each other, the one that calls, and all of them in their order. */
   root_run_id: string;

@@ -45,12 +45,10 @@ export async function agentTool(deps: CallDeps, ref: string, caller: Caller): Pr
       if (!parent) throw new ToolError('It is called by agents that were called themselves.');
       const request = {
         input,
-        files: [],
         chain: { parent },
         skills: { add: [], none: false },
         tenant: parent.tenant ?? undefined,
         fingerprint: sha256(idempotency_key),
-        listener: null,
       };
       const seed = { seed: `orchflow:call:${idempotency_key}`, isRetry: true, idempotency_key };
       const as = { ...principal, key_id: parent.key_id };

@@ -1,4 +1,4 @@
-import { insertCall } from '../../db/agent-calls.ts';
+import { insertCall, type Waiter } from '../../db/agent-calls.ts';
 import { insertRunFiles } from '../../db/run-files.ts';
 import type { AgentTerms, NewAgentCall, RunAgent } from '../../db/schema.ts';
 import { insertText } from '../../db/texts.ts';
@@ -11,7 +11,8 @@ import { chooseTools } from '../agents/tools.ts';
 import { codeTermsOf, requireSandbox } from '../code/terms.ts';
 import type { KeyRing } from '../crypto.ts';
 import { requireNone } from '../errors.ts';
-import { findAttachments } from '../files/attach.ts';
+import { withTexts } from '../files/attach.ts';
+import type { PutFiles } from '../files/keep.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import { agentOfCode, agentRunRow } from '../runs/agent-runs.ts';
 import type { GoalDeps } from '../runs/goals.ts';
@@ -27,8 +28,8 @@ import { holdDownstream } from './spending.ts';
 /** What an agent is called with. */
 export type CallRequest = {
   input: Record<string, unknown>;
-  /** Ids of files of the account, which came with the call. */
-  files: string[];
+  /** What came with the call, and is kept with its run. */
+  files?: PutFiles;
   credentials?: LlmCredentials;
   /** Whom of its own the caller calls it for. */
   tenant?: string;
@@ -36,8 +37,8 @@ export type CallRequest = {
   skills: SkillsAsked;
   /** The same of two calls that ask for the same. */
   fingerprint: string;
-  /** Of the process where the answer is waited for. */
-  listener: number | null;
+  /** Who waits for the answer. */
+  waiter?: Waiter;
 };
 
 export type CallDeps = GoalDeps & { encryptionKey: KeyRing };
@@ -75,11 +76,7 @@ export async function startCall(
   const system_prompt = await withSkills(deps.db, principal, called, request.skills);
   const agent = await agentOf(deps, principal, called, { model: model.model, system_prompt });
   warnings.push(...agent.warnings, ...model.warnings);
-  const files = await findAttachments(
-    deps,
-    principal.account_id,
-    request.files.map((file_id) => ({ file_id })),
-  );
+  const files = await withTexts(deps, request.files?.files ?? []);
 
   const whole = JSON.stringify(input, null, 2);
   const isLong = whole.length > longestInList;
@@ -110,6 +107,7 @@ export async function startCall(
     if (parent) await holdDownstream(trx, parent, run_id);
     if (isLong) await insertText(trx, { text_id: longInputId(run_id), run_id, text: whole });
     if (model.own) await trx.insertInto('providers').values(model.own).execute();
+    await request.files?.keep(trx);
     await insertRunFiles(trx, { run_id }, files);
   };
   const accepting = { ...row, agent_version: called.version, start: undefined, asks_no_model: code !== undefined };
@@ -132,7 +130,7 @@ function termsOf({ spec, engine }: Called, deadline_at: number | undefined, inpu
 function callOf(
   { account_id, key_id }: Principal,
   { owner_id, version_id, name, version, endpoint }: Called,
-  { tenant, fingerprint, listener }: CallRequest,
+  { tenant, fingerprint, waiter }: CallRequest,
   { run_id, deadline_at, root_run_id, downstream, ...standing }: Omit<Standing, 'parent'> & { run_id: string },
 ): NewAgentCall {
   return {
@@ -147,7 +145,7 @@ function callOf(
     endpoint,
     tenant: tenant ?? null,
     fingerprint,
-    listener,
+    ...waiter,
     root_run_id: root_run_id ?? run_id,
     deadline_at: deadline_at === undefined ? null : new Date(deadline_at).toISOString(),
     downstream: JSON.stringify(downstream),
@@ -172,7 +170,7 @@ function inputWarnings({ spec }: Called, { input, files }: CallRequest): string[
   const unchecked = spec.package?.unchecked?.filter((place) => place.startsWith('input_schema')) ?? [];
   const skipped = unchecked.length > 0 ? [`${notChecked} in these places: ${unchecked.slice(0, 10).join(', ')}.`] : [];
   if (!input_schema) return skipped;
-  if (files.length > 0) return [`${notChecked}: it came as files.`];
+  if (files && files.files.length > 0) return [`${notChecked}: it came as files.`];
   requireNone(checkerOf(input_schema)(input));
   const { properties = {} } = input_schema as { properties?: Record<string, { deprecated?: boolean }> };
   return Object.keys(input)
