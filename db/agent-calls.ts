@@ -83,7 +83,7 @@ export async function leaveCall(db: Db, waiter: string): Promise<void> {
 export async function answerCall(db: Db, waiter: string): Promise<void> {
   await db
     .updateTable('agent_calls')
-    .set({ answered_at: sql<string>`coalesce(answered_at, now())` })
+    .set({ waiter: null, listener: null, answered_at: sql<string>`now()` })
     .where('waiter', '=', waiter)
     .execute();
 }
