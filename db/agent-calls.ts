@@ -36,15 +36,15 @@ const stays = sql`interval '15 minutes'`;
 /**
  * Takes over the newest call of this key that asked for the same, and whose client has left without its answer: it hung up, or the
  * process that it waited at is gone. Its run is at work, however long that takes, or has completed, and of the end and the leaving the
- * later is not long ago; who asks again after a failure has it tried again. Of several who ask at once one gets it. Returns its run,
- * and which version that is of; undefined when there is none.
+ * later is not long ago; who asks again after a failure has it tried again. Of several who ask at once one gets it. Returns its run;
+ * undefined when there is none.
  */
 export async function takeLeftCall(
   db: Db,
   { key_id, fingerprint }: Pick<AgentCall, 'key_id' | 'fingerprint'>,
   waiter: Waiter,
-): Promise<HeardCall | undefined> {
-  return db
+): Promise<string | undefined> {
+  const taken = await db
     .updateTable('agent_calls')
     .set({ ...waiter, left_at: null })
     .where('run_id', 'in', (left) =>
@@ -63,12 +63,10 @@ export async function takeLeftCall(
         .forUpdate('agent_calls')
         .skipLocked(),
     )
-    .returning(['run_id', 'version'])
+    .returning('run_id')
     .executeTakeFirst();
+  return taken?.run_id;
 }
-
-/** A call, and the version that was called, which may not be the newest any more. */
-export type HeardCall = Pick<AgentCall, 'run_id' | 'version'>;
 
 /** They have left without the answer, or are told to come back for it. Nothing where somebody else waits for it by now. */
 export async function leaveCall(db: Db, waiter: string): Promise<void> {
@@ -88,14 +86,13 @@ export async function answerCall(db: Db, waiter: string): Promise<void> {
     .execute();
 }
 
-/** Who waits for the answer of a run now: another client of the same request. Undefined where the run is purged. */
-export function hearAnswer(db: Db, run_id: string, waiter: Waiter): Promise<HeardCall | undefined> {
-  return db
+/** Who waits for the answer of a run now: another client of the same request. */
+export async function hearAnswer(db: Db, run_id: string, waiter: Waiter): Promise<void> {
+  await db
     .updateTable('agent_calls')
     .set({ ...waiter, left_at: null })
     .where('run_id', '=', run_id)
-    .returning(['run_id', 'version'])
-    .executeTakeFirst();
+    .execute();
 }
 
 /** As what a run of the account was called; undefined where it was not. */

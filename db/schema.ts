@@ -827,8 +827,13 @@ interface AgentCallTable {
   max_hops: number | null;
   deadline_at: string | null;
   downstream: OptionalJson<DownstreamTerms>;
+  /** Of the request, as the run has them too, but with their codes. */
+  warnings: OptionalJson<CallWarning[]>;
   created_at: Generated<string>;
 }
+
+/** `field`: of the input. */
+export type CallWarning = { code: string; field?: string; message: string };
 
 /** As what a run was called that is purged, for what is journalled of it yet. It goes with the row of the run. */
 interface PurgedCallTable {

@@ -54,6 +54,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       deadline_at timestamptz(3),
       -- What it may call and spend on that.
       downstream jsonb not null default '{}',
+      -- With codes; the run has their words.
+      warnings jsonb not null default '[]',
       created_at timestamptz(3) not null default now()
     );
     create index agent_calls_account on agent_calls (account_id, created_at desc);

@@ -1,6 +1,6 @@
 import { insertCall, type Waiter } from '../../db/agent-calls.ts';
 import { insertRunFiles } from '../../db/run-files.ts';
-import type { AgentTerms, NewAgentCall, RunAgent } from '../../db/schema.ts';
+import type { AgentTerms, CallWarning, NewAgentCall, RunAgent } from '../../db/schema.ts';
 import { insertText } from '../../db/texts.ts';
 import { longInputId } from '../../workflows/contract/agent-task.ts';
 import type { AgentTool } from '../../workflows/contract/definition.ts';
@@ -18,7 +18,7 @@ import { agentOfCode, agentRunRow } from '../runs/agent-runs.ts';
 import type { GoalDeps } from '../runs/goals.ts';
 import { findAccepted, startRun, termsRow } from '../runs/start.ts';
 import type { Called } from './called.ts';
-import { deprecated, notChecked } from './warnings.ts';
+import { deprecated, notChecked, notice } from './warnings.ts';
 import { standingOf, type ChainRequest, type Standing } from './chain.ts';
 import type { LlmCredentials } from './credentials.ts';
 import { modelOfCall } from './model.ts';
@@ -64,7 +64,7 @@ export async function startCall(
   const { spec } = called;
   const { input, credentials } = request;
   const { parent, ...standing } = await standingOf(deps, principal, called, request.chain);
-  const warnings: string[] = [...inputWarnings(called, request)];
+  const warnings = inputWarnings(called, request);
   const code = codeTermsOf(called);
   if (code) await requireSandbox(deps.db);
   const run_id = newId('run', idempotency);
@@ -75,7 +75,7 @@ export async function startCall(
   });
   const system_prompt = await withSkills(deps.db, principal, called, request.skills);
   const agent = await agentOf(deps, principal, called, { model: model.model, system_prompt });
-  warnings.push(...agent.warnings, ...model.warnings);
+  warnings.push(...[...agent.warnings, ...model.warnings].map(notice));
   const files = await withTexts(deps, request.files?.files ?? []);
 
   const whole = JSON.stringify(input, null, 2);
@@ -86,7 +86,7 @@ export async function startCall(
     origin: 'orchagent' as const,
     task: isLong ? `${whole.slice(0, beginning).toWellFormed()}…` : whole,
     fallback_provider_ids: '[]',
-    start_warnings: JSON.stringify(warnings),
+    start_warnings: JSON.stringify(warnings.map(({ message }) => message)),
     ...agentRunRow({
       agent_id: called.agent_id,
       agents: [agent.frozen],
@@ -101,7 +101,7 @@ export async function startCall(
       on_budget: parent ? 'fail' : spec.on_budget,
     }),
   };
-  const call = callOf(principal, called, request, { ...standing, run_id, deadline_at });
+  const call = callOf(principal, called, request, { ...standing, run_id, deadline_at, warnings });
   const alongside = async (trx: Parameters<typeof insertCall>[0]) => {
     await insertCall(trx, call);
     if (parent) await holdDownstream(trx, parent, run_id);
@@ -131,7 +131,10 @@ function callOf(
   { account_id, key_id }: Principal,
   { owner_id, version_id, name, version, endpoint }: Called,
   { tenant, fingerprint, waiter }: CallRequest,
-  { run_id, deadline_at, root_run_id, downstream, ...standing }: Omit<Standing, 'parent'> & { run_id: string },
+  { run_id, deadline_at, root_run_id, downstream, warnings, ...standing }: Omit<Standing, 'parent'> & {
+    run_id: string;
+    warnings: CallWarning[];
+  },
 ): NewAgentCall {
   return {
     ...standing,
@@ -149,6 +152,7 @@ function callOf(
     root_run_id: root_run_id ?? run_id,
     deadline_at: deadline_at === undefined ? null : new Date(deadline_at).toISOString(),
     downstream: JSON.stringify(downstream),
+    warnings: JSON.stringify(warnings),
   };
 }
 
@@ -165,12 +169,12 @@ function deadlineOf({ spec }: Called, deadline_at: number | undefined): number |
 }
 
 /** Holds the input against the agent's schema. Where files come beside it, what is missing of it may be in them. */
-function inputWarnings({ spec }: Called, { input, files }: CallRequest): string[] {
+function inputWarnings({ spec }: Called, { input, files }: CallRequest): CallWarning[] {
   const { input_schema } = spec;
   const unchecked = spec.package?.unchecked?.filter((place) => place.startsWith('input_schema')) ?? [];
-  const skipped = unchecked.length > 0 ? [`${notChecked} in these places: ${unchecked.slice(0, 10).join(', ')}.`] : [];
+  const skipped = unchecked.length > 0 ? [notChecked(` in these places: ${unchecked.slice(0, 10).join(', ')}`)] : [];
   if (!input_schema) return skipped;
-  if (files && files.files.length > 0) return [`${notChecked}: it came as files.`];
+  if (files && files.files.length > 0) return [notChecked(': it came as files')];
   requireNone(checkerOf(input_schema)(input));
   const { properties = {} } = input_schema as { properties?: Record<string, { deprecated?: boolean }> };
   return Object.keys(input)

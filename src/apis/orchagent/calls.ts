@@ -1,8 +1,9 @@
 import type { Context, Next } from 'hono';
 import { accepts } from 'hono/accepts';
-import { hearAnswer, takeLeftCall, type HeardCall } from '../../../db/agent-calls.ts';
+import { findCall, hearAnswer, takeLeftCall } from '../../../db/agent-calls.ts';
 import { listCodeRuns } from '../../../db/code-runs.ts';
 import { findRunResult, type RunResult } from '../../../db/run-results.ts';
+import { cutAtLimit } from '../../../workflows/contract/warnings.ts';
 import { findCalled, type Called } from '../../calls/called.ts';
 import { tokenOf } from '../../calls/credentials.ts';
 import { startCall } from '../../calls/start.ts';
@@ -94,11 +95,20 @@ export async function answerToCall(c: Context<AppEnv>) {
   const isStream = prefersEvents(c);
   keepOpen(c);
   const waiting = waitOn(c);
-  const { run_id, version } = await begin(c, waiting).finally(waiting.begun);
+  const run_id = await begin(c, waiting).finally(waiting.begun);
   c.set('requestId', requestIdOf(run_id));
   for (const [name, value] of headersOf(called, run_id)) c.header(name, value);
-  const told: Told = { version, began, isVerbose };
+  const told = { ...(await callToldOf(c, run_id)), began, isVerbose };
   return isStream ? stream(c, run_id, told, waiting) : hold(c, run_id, told, waiting);
+}
+
+/** Of a call that its client has left, the version that it was of, and what it was warned of. */
+async function callToldOf(c: Context<AppEnv>, run_id: string): Promise<Pick<Told, 'version' | 'known'>> {
+  const { deps, principal } = c.var;
+  const call = await findCall(deps.db, principal.account_id, run_id);
+  if (!call) throw notFound('Run');
+  const cut = { code: 'TRUNCATED', message: cutAtLimit(calls.get(c)!.called.spec.name) };
+  return { version: call.version, known: [...call.warnings, cut] };
 }
 
 /** Who takes both gets JSON. */
@@ -107,7 +117,7 @@ function prefersEvents(c: Context): boolean {
   return accepts(c, { header: 'Accept', supports, default: 'application/json' }) === 'text/event-stream';
 }
 
-async function begin(c: Context<AppEnv>, { waiter, listener }: Waiting): Promise<HeardCall> {
+async function begin(c: Context<AppEnv>, { waiter, listener }: Waiting): Promise<string> {
   const { deps, principal, idempotency } = c.var;
   const { called, headers, sent, fingerprint } = calls.get(c)!;
   const { db, config } = deps;
@@ -117,9 +127,8 @@ async function begin(c: Context<AppEnv>, { waiter, listener }: Waiting): Promise
   // Before its files are kept once more.
   const accepted = await findAccepted(db, principal, idempotency);
   if (accepted) {
-    const heard = await hearAnswer(db, accepted, waits);
-    if (!heard) throw notFound('Run');
-    return heard;
+    await hearAnswer(db, accepted, waits);
+    return accepted;
   }
   const { credentials, input, files } = sent;
   const { tenant, chain, skills } = headers;
@@ -127,10 +136,9 @@ async function begin(c: Context<AppEnv>, { waiter, listener }: Waiting): Promise
   const quotas = { most: config.MAX_FILES_PER_ACCOUNT, most_bytes: config.MAX_FILE_BYTES_PER_ACCOUNT };
   const callDeps = { ...deps, encryptionKey: config.ENCRYPTION_KEY };
   const request = { input, credentials, tenant, chain, skills, fingerprint, waiter: waits };
-  const run_id = await keepFilesWith(deps, principal.account_id, files, { quotas, duringPut }, (kept) =>
+  return keepFilesWith(deps, principal.account_id, files, { quotas, duringPut }, (kept) =>
     startCall(callDeps, principal, called, { ...request, files: kept }, idempotency),
   );
-  return { run_id, version: called.version };
 }
 
 function* headersOf(called: Called, run_id: string): Generator<[string, string]> {
