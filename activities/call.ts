@@ -3,6 +3,7 @@ import type { Along, JournalledCall } from '../db/llm-calls.ts';
 import type { Mode, RunAgent } from '../db/schema.ts';
 import type { Work } from '../db/work.ts';
 import type { ModelRequest } from '../src/llm/index.ts';
+import { cutAtLimit } from '../workflows/contract/warnings.ts';
 import type { RunStatus } from '../workflows/contract/states.ts';
 import type { BudgetOfRun } from './budget.ts';
 import { candidatesOf, type Candidate } from './providers.ts';
@@ -82,7 +83,7 @@ export function warningsOf(answer: Answer, what: string): string[] {
   return [
     ...answer.warnings,
     ...(answer.finish === 'length' && !answer.tool_calls?.length
-      ? [`The text of ${what} was cut at the model's length limit.`]
+      ? [cutAtLimit(what)]
       : []),
     ...(answer.cost_usd === null ? [`The price of ${answer.model} is not known; its cost is not in cost_usd.`] : []),
   ];

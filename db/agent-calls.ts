@@ -27,32 +27,40 @@ export async function copyCall(
     from agent_calls where run_id = ${source}`.execute(trx);
 }
 
+/** Who waits for an answer: a connection, and the process of the API that it is to. */
+export type Waiter = { waiter: string; listener: number };
+
 /** After so long an answer that nobody has got is nobody's any more: longer than clients wait, and ask again. */
 const stays = sql`interval '15 minutes'`;
 
 /**
  * Takes over the newest call of this key that asked for the same, and whose client has left without its answer: it hung up, or the
- * process that it waited at is gone. Of several who ask at once one gets it. Returns its run; undefined when there is none.
+ * process that it waited at is gone. Its run is at work, however long that takes, or has completed, and of the end and the leaving the
+ * later is not long ago; who asks again after a failure has it tried again. Of several who ask at once one gets it. Returns its run;
+ * undefined when there is none.
  */
 export async function takeLeftCall(
   db: Db,
-  { key_id, fingerprint, listener }: Pick<AgentCall, 'key_id' | 'fingerprint'> & { listener: number },
+  { key_id, fingerprint }: Pick<AgentCall, 'key_id' | 'fingerprint'>,
+  waiter: Waiter,
 ): Promise<string | undefined> {
   const taken = await db
     .updateTable('agent_calls')
-    .set({ listener })
+    .set({ ...waiter, left_at: null })
     .where('run_id', 'in', (left) =>
       left
         .selectFrom('agent_calls')
-        .select('run_id')
+        .innerJoin('runs', 'runs.run_id', 'agent_calls.run_id')
+        .select('agent_calls.run_id')
         .where('key_id', '=', key_id)
         .where('fingerprint', '=', fingerprint)
         .where('answered_at', 'is', null)
-        .where('created_at', '>', sql<string>`now() - ${stays}`)
+        .where('status', 'not in', ['failed', 'cancelled'])
+        .where(sql<boolean>`(status <> 'completed' or greatest(left_at, completed_at) > now() - ${stays})`)
         .where(sql<boolean>`(listener is null or not ${listenerIsAlive(sql.ref('listener'))})`)
-        .orderBy('created_at', 'desc')
+        .orderBy('agent_calls.created_at', 'desc')
         .limit(1)
-        .forUpdate()
+        .forUpdate('agent_calls')
         .skipLocked(),
     )
     .returning('run_id')
@@ -60,28 +68,31 @@ export async function takeLeftCall(
   return taken?.run_id;
 }
 
-/** Its client has left without the answer, or is told to come back for it. */
-export async function leaveCall(db: Db, run_id: string, listener: number): Promise<void> {
+/** They have left without the answer, or are told to come back for it. Nothing where somebody else waits for it by now. */
+export async function leaveCall(db: Db, waiter: string): Promise<void> {
   await db
     .updateTable('agent_calls')
-    .set({ listener: null })
-    .where('run_id', '=', run_id)
-    .where('listener', '=', listener)
+    .set({ waiter: null, listener: null, left_at: sql<string>`now()` })
+    .where('waiter', '=', waiter)
     .execute();
 }
 
-/** Its client is being answered: who asks for the same again wants it done again. */
-export async function answerCall(db: Db, run_id: string): Promise<void> {
+/** They have been answered: who asks for the same again wants it done again. */
+export async function answerCall(db: Db, waiter: string): Promise<void> {
   await db
     .updateTable('agent_calls')
-    .set({ answered_at: sql<string>`coalesce(answered_at, now())` })
-    .where('run_id', '=', run_id)
+    .set({ waiter: null, listener: null, answered_at: sql<string>`now()` })
+    .where('waiter', '=', waiter)
     .execute();
 }
 
 /** Who waits for the answer of a run now: another client of the same request. */
-export async function hearAnswer(db: Db, run_id: string, listener: number): Promise<void> {
-  await db.updateTable('agent_calls').set({ listener }).where('run_id', '=', run_id).execute();
+export async function hearAnswer(db: Db, run_id: string, waiter: Waiter): Promise<void> {
+  await db
+    .updateTable('agent_calls')
+    .set({ ...waiter, left_at: null })
+    .where('run_id', '=', run_id)
+    .execute();
 }
 
 /** As what a run of the account was called; undefined where it was not. */

@@ -60,30 +60,30 @@ export class UploadsGone extends Error {
   override readonly name = 'UploadsGone';
 }
 
-/**
- * Notes that files are in the store, in one transaction with what `alongside` does. False, and nothing is noted, where it says so.
- * Throws `UploadsGone`.
- */
-export async function finishFiles(
+/** Notes that files are in the store. Throws `UploadsGone`. */
+export async function storeFiles(trx: Transaction<Database>, account_id: string, file_ids: string[]): Promise<void> {
+  if (file_ids.length === 0) return;
+  const { numUpdatedRows } = await trx
+    .updateTable('files')
+    .set({ status: 'stored' })
+    .where('file_id', 'in', file_ids)
+    .where('account_id', '=', account_id)
+    .where('status', '=', 'uploading')
+    .executeTakeFirst();
+  if (Number(numUpdatedRows) < file_ids.length) throw new UploadsGone();
+}
+
+/** One transaction while the account is there. Throws `UploadsGone`. */
+export function whileAccountIsThere(
   db: Db,
   account_id: string,
-  file_ids: string[],
-  alongside: (trx: Transaction<Database>) => Promise<boolean>,
-): Promise<boolean> {
-  const finished = db.transaction().execute(async (trx) => {
+  work: (trx: Transaction<Database>) => Promise<void>,
+): Promise<void> {
+  const done = db.transaction().execute(async (trx) => {
     await holdAccount(trx, account_id);
-    if (!(await alongside(trx))) return false;
-    const { numUpdatedRows } = await trx
-      .updateTable('files')
-      .set({ status: 'stored' })
-      .where('file_id', 'in', file_ids)
-      .where('account_id', '=', account_id)
-      .where('status', '=', 'uploading')
-      .executeTakeFirst();
-    if (Number(numUpdatedRows) < file_ids.length) throw new UploadsGone();
-    return true;
+    await work(trx);
   });
-  return finished.catch((error: unknown) => {
+  return done.catch((error: unknown) => {
     throw error instanceof AccountGone ? new UploadsGone() : error;
   });
 }

@@ -815,8 +815,11 @@ interface AgentCallTable {
   tenant: string | null;
   /** The same of two calls that ask for the same by the same key. */
   fingerprint: string;
-  /** The process of the API where somebody waits for the answer; null: nobody does. */
+  /** Who waits for the answer, and the process of the API where they do; null: nobody does. */
+  waiter: string | null;
   listener: number | null;
+  /** When who waited last has left without it. */
+  left_at: string | null;
   answered_at: string | null;
   /** The first of a chain of agents that call each other, the one that calls, and all of them in their order. */
   root_run_id: string;
@@ -826,8 +829,13 @@ interface AgentCallTable {
   max_hops: number | null;
   deadline_at: string | null;
   downstream: OptionalJson<DownstreamTerms>;
+  /** Of the request, as the run has them too, but with their codes. */
+  warnings: OptionalJson<CallWarning[]>;
   created_at: Generated<string>;
 }
+
+/** `field`: of the input. */
+export type CallWarning = { code: string; field?: string; message: string };
 
 /** As what a run was called that is purged, for what is journalled of it yet. It goes with the row of the run. */
 interface PurgedCallTable {

@@ -41,9 +41,11 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       version text not null,
       endpoint text not null,
       tenant text,
-      -- What was asked for, as a retry of it would ask again; and the API process that waits for the answer.
+      -- What was asked for, as a retry of it would ask again; who waits for the answer, and at which API process.
       fingerprint text not null,
+      waiter uuid,
       listener integer,
+      left_at timestamptz(3),
       answered_at timestamptz(3),
       root_run_id text not null,
       parent_run_id text,
@@ -52,6 +54,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       deadline_at timestamptz(3),
       -- What it may call and spend on that.
       downstream jsonb not null default '{}',
+      -- With codes; the run has their words.
+      warnings jsonb not null default '[]',
       created_at timestamptz(3) not null default now()
     );
     create index agent_calls_account on agent_calls (account_id, created_at desc);
@@ -60,5 +64,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     create index agent_calls_parent on agent_calls (parent_run_id) where parent_run_id is not null;
     create index agent_calls_below on agent_calls (created_at) where parent_run_id is not null;
     create index agent_calls_left on agent_calls (key_id, fingerprint) where answered_at is null;
+    create index agent_calls_waiter on agent_calls (waiter) where waiter is not null;
   `.execute(db);
 }

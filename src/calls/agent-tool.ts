@@ -50,11 +50,9 @@ export async function agentTool(deps: CallDeps, ref: string, caller: Caller): Pr
       if (!parent) throw new ToolError('It is called by agents that were called themselves.');
       const request = {
         input,
-        files: [],
         chain: { parent },
         skills: { add: [], none: false },
         fingerprint: sha256(idempotency_key),
-        listener: null,
       };
       const as = { ...principal, key_id: parent.key_id };
       const run_id = await startCall(deps, as, called, request, seed).catch((error: unknown) => {

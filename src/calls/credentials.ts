@@ -1,5 +1,7 @@
+import { createHmac } from 'node:crypto';
 import { z } from 'zod';
 import type { Vendor } from '../../db/schema.ts';
+import { deriveKey, type KeyRing } from '../crypto.ts';
 import { InvalidInputError } from '../errors.ts';
 import { line, url } from '../fields.ts';
 
@@ -34,4 +36,10 @@ export function takeCredentials(sent: Record<string, unknown>): {
   }
   const said = Object.entries(read.data).filter(([, value]) => value !== null && value !== undefined);
   return said.length > 0 ? { rest, credentials: Object.fromEntries(said) } : { rest };
+}
+
+/** The same of the same credentials. It tells nothing of them to who has no key of the ring. */
+export function tokenOf([key]: KeyRing, credentials: LlmCredentials): string {
+  const sorted = Object.entries(credentials).sort();
+  return createHmac('sha256', deriveKey(key!, 'call credentials')).update(JSON.stringify(sorted)).digest('base64url');
 }

@@ -1,5 +1,5 @@
+import type { CallWarning } from '../../db/schema.ts';
 import { isObject } from '../llm/index.ts';
-import type { CallWarning } from './warnings.ts';
 
 /** What the output of an agent is for who called it. */
 

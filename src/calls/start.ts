@@ -1,6 +1,6 @@
-import { insertCall } from '../../db/agent-calls.ts';
+import { insertCall, type Waiter } from '../../db/agent-calls.ts';
 import { insertRunFiles } from '../../db/run-files.ts';
-import type { AgentTerms, NewAgentCall, RunAgent } from '../../db/schema.ts';
+import type { AgentTerms, CallWarning, NewAgentCall, RunAgent } from '../../db/schema.ts';
 import { insertText } from '../../db/texts.ts';
 import { longInputId } from '../../workflows/contract/agent-task.ts';
 import type { AgentTool } from '../../workflows/contract/definition.ts';
@@ -11,13 +11,14 @@ import { chooseTools } from '../agents/tools.ts';
 import { codeTermsOf, requireSandbox } from '../code/terms.ts';
 import type { KeyRing } from '../crypto.ts';
 import { requireNone } from '../errors.ts';
-import { findAttachments } from '../files/attach.ts';
+import { withTexts } from '../files/attach.ts';
+import type { PutFiles } from '../files/keep.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import { agentOfCode, agentRunRow } from '../runs/agent-runs.ts';
 import type { GoalDeps } from '../runs/goals.ts';
 import { findAccepted, startRun, termsRow } from '../runs/start.ts';
 import type { Called } from './called.ts';
-import { deprecated, notChecked } from './warnings.ts';
+import { deprecated, notChecked, notice } from './warnings.ts';
 import { standingOf, type ChainRequest, type Standing } from './chain.ts';
 import type { LlmCredentials } from './credentials.ts';
 import { modelOfCall } from './model.ts';
@@ -27,8 +28,8 @@ import { holdDownstream } from './spending.ts';
 /** What an agent is called with. */
 export type CallRequest = {
   input: Record<string, unknown>;
-  /** Ids of files of the account, which came with the call. */
-  files: string[];
+  /** What came with the call, and is kept with its run. */
+  files?: PutFiles;
   credentials?: LlmCredentials;
   /** Whom of its own the caller calls it for. */
   tenant?: string;
@@ -36,8 +37,8 @@ export type CallRequest = {
   skills: SkillsAsked;
   /** The same of two calls that ask for the same. */
   fingerprint: string;
-  /** Of the process where the answer is waited for. */
-  listener: number | null;
+  /** Who waits for the answer. */
+  waiter?: Waiter;
 };
 
 export type CallDeps = GoalDeps & { encryptionKey: KeyRing };
@@ -64,7 +65,7 @@ export async function startCall(
   const { input, credentials } = request;
   const standing = await standingOf(deps, principal, called, request.chain);
   const { parent } = standing;
-  const warnings: string[] = [...inputWarnings(called, request)];
+  const warnings = inputWarnings(called, request);
   const code = codeTermsOf(called);
   if (code) await requireSandbox(deps.db);
   const run_id = newId('run', idempotency);
@@ -75,12 +76,8 @@ export async function startCall(
   });
   const prompt = await withSkills(deps.db, principal, called, request.skills);
   const agent = await agentOf(deps, principal, called, { model: model.model, ...prompt });
-  warnings.push(...agent.warnings, ...model.warnings);
-  const files = await findAttachments(
-    deps,
-    principal.account_id,
-    request.files.map((file_id) => ({ file_id })),
-  );
+  warnings.push(...[...agent.warnings, ...model.warnings].map(notice));
+  const files = await withTexts(deps, request.files?.files ?? []);
 
   const whole = JSON.stringify(input, null, 2);
   const isLong = whole.length > longestInList;
@@ -90,7 +87,7 @@ export async function startCall(
     origin: 'orchagent' as const,
     task: isLong ? `${whole.slice(0, beginning).toWellFormed()}…` : whole,
     fallback_provider_ids: '[]',
-    start_warnings: JSON.stringify(warnings),
+    start_warnings: JSON.stringify(warnings.map(({ message }) => message)),
     ...agentRunRow({
       agent_id: called.agent_id,
       agents: [agent.frozen],
@@ -105,12 +102,13 @@ export async function startCall(
       on_budget: parent ? 'fail' : spec.on_budget,
     }),
   };
-  const call = callOf(principal, called, request, { ...standing, run_id, deadline_at });
+  const call = callOf(principal, called, request, { ...standing, run_id, deadline_at, warnings });
   const alongside = async (trx: Parameters<typeof insertCall>[0]) => {
     await insertCall(trx, call);
     if (parent) await holdDownstream(trx, parent, run_id);
     if (isLong) await insertText(trx, { text_id: longInputId(run_id), run_id, text: whole });
     if (model.own) await trx.insertInto('providers').values(model.own).execute();
+    await request.files?.keep(trx);
     await insertRunFiles(trx, { run_id }, files);
   };
   const accepting = {
@@ -139,8 +137,16 @@ function termsOf({ spec, engine }: Called, deadline_at: number | undefined, inpu
 function callOf(
   { account_id, key_id }: Principal,
   { owner_id, version_id, name, version, endpoint }: Called,
-  { tenant, fingerprint, listener }: CallRequest,
-  { run_id, deadline_at, root_run_id, downstream, parent, ...standing }: Standing & { run_id: string },
+  { tenant, fingerprint, waiter }: CallRequest,
+  {
+    run_id,
+    deadline_at,
+    root_run_id,
+    downstream,
+    parent,
+    warnings,
+    ...standing
+  }: Standing & { run_id: string; warnings: CallWarning[] },
 ): NewAgentCall {
   return {
     ...standing,
@@ -154,10 +160,11 @@ function callOf(
     endpoint,
     tenant: tenant ?? parent?.tenant ?? null,
     fingerprint,
-    listener,
+    ...waiter,
     root_run_id: root_run_id ?? run_id,
     deadline_at: deadline_at === undefined ? null : new Date(deadline_at).toISOString(),
     downstream: JSON.stringify(downstream),
+    warnings: JSON.stringify(warnings),
   };
 }
 
@@ -174,12 +181,12 @@ function deadlineOf({ spec }: Called, deadline_at: number | undefined): number |
 }
 
 /** Holds the input against the agent's schema. Where files come beside it, what is missing of it may be in them. */
-function inputWarnings({ spec }: Called, { input, files }: CallRequest): string[] {
+function inputWarnings({ spec }: Called, { input, files }: CallRequest): CallWarning[] {
   const { input_schema } = spec;
   const unchecked = spec.package?.unchecked?.filter((place) => place.startsWith('input_schema')) ?? [];
-  const skipped = unchecked.length > 0 ? [`${notChecked} in these places: ${unchecked.slice(0, 10).join(', ')}.`] : [];
+  const skipped = unchecked.length > 0 ? [notChecked(` in these places: ${unchecked.slice(0, 10).join(', ')}`)] : [];
   if (!input_schema) return skipped;
-  if (files.length > 0) return [`${notChecked}: it came as files.`];
+  if (files && files.files.length > 0) return [notChecked(': it came as files')];
   requireNone(checkerOf(input_schema)(input));
   const { properties = {} } = input_schema as { properties?: Record<string, { deprecated?: boolean }> };
   return Object.keys(input)

@@ -1,22 +1,22 @@
-/** What a caller should know beside the answer: words in a run, and codes where the answer is told. */
+import type { CallWarning } from '../../db/schema.ts';
 
-export type CallWarning = { code: string; field?: string; message: string };
+/** What a caller should know beside the answer: kept with the call, with codes that programs read; its run has the words alone. */
 
-export const notChecked = 'The input was not held against its schema';
-
-export function deprecated(field: string): string {
-  return `The field "${field}" of the input is deprecated, and goes in a later version.`;
+export function notChecked(rest: string): CallWarning {
+  return { code: 'VALIDATION_SKIPPED', message: `The input was not held against its schema${rest}.` };
 }
 
-const codes: [RegExp, string][] = [
-  [/ was cut at the model's length limit\.$/, 'TRUNCATED'],
-  [/^The field ".*" of the input is deprecated/, 'DEPRECATED_FIELD'],
-  [/^The input was not held against its schema/, 'VALIDATION_SKIPPED'],
-];
+export function deprecated(field: string): CallWarning {
+  const message = `The field "${field}" of the input is deprecated, and goes in a later version.`;
+  return { code: 'DEPRECATED_FIELD', field, message };
+}
 
-/** A warning of a run with its code: `NOTICE` where the page knows none. */
-export function codedWarning(message: string): CallWarning {
-  const code = codes.find(([words]) => words.test(message))?.[1] ?? 'NOTICE';
-  const [, field] = code === 'DEPRECATED_FIELD' ? (/^The field "(.*)" of/.exec(message) ?? []) : [];
-  return { code, ...(field !== undefined && { field }), message };
+/** What the page has no code for. */
+export function notice(message: string): CallWarning {
+  return { code: 'NOTICE', message };
+}
+
+/** The warnings of a run with the codes that those of them have which are known. */
+export function codedWarnings(messages: string[], known: CallWarning[]): CallWarning[] {
+  return messages.map((message) => known.find((one) => one.message === message) ?? notice(message));
 }

@@ -1,5 +1,5 @@
 import { listFilesByIds, type FileView } from '../../db/files.ts';
-import { copyRunFiles, type Attachment } from '../../db/run-files.ts';
+import { copyRunFiles, type Attachment, type AttachmentView } from '../../db/run-files.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { hasScope } from '../accounts/scopes.ts';
 import { DomainError, requireNone, type Path } from '../errors.ts';
@@ -69,7 +69,11 @@ async function listNamed({ db }: FileDeps, account_id: string, named: { file_id:
   return ids.flatMap((id) => found.get(id) ?? []);
 }
 
-function withTexts({ files, log }: FileDeps, own: FileView[]): Promise<Attachment[]> {
+/** What a run is given of files that are in the store. Throws `FILES_UNAVAILABLE`. */
+export function withTexts(
+  { files, log }: FileDeps,
+  own: AttachmentView[],
+): Promise<Attachment[]> {
   return Promise.all(
     own.map(async (file) => {
       const { file_id, name, media_type, size } = file;

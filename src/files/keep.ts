@@ -4,12 +4,13 @@ import {
   claimRequest,
   deleteFile,
   findFile,
-  finishFiles,
   forgetFile,
   insertFile,
   listFilesToRemove,
   markDeadFiles,
+  storeFiles,
   UploadsGone,
+  whileAccountIsThere,
   type FileQuotas,
   type FileView,
 } from '../../db/files.ts';
@@ -59,23 +60,54 @@ export async function keepFile(
   return kept;
 }
 
-type PutFile = Omit<ReceivedFile, 'path'> & { file_id: string };
+/** A file that is in the store. */
+export type PutFile = Omit<ReceivedFile, 'path'> & { file_id: string };
+
+type Trx = Parameters<typeof storeFiles>[0];
+
+/** Files that are in the store, and are the account's with all that is committed together with `keep`. */
+export type PutFiles = { files: PutFile[]; keep: (trx: Trx) => Promise<void> };
+
+type Putting = { quotas: FileQuotas; duringPut: (put: () => Promise<void>) => Promise<void> };
 
 /**
  * Keeps what came in as files of the account, all of them with what `alongside` commits, or none. Where it says that none are
  * needed (false), and whenever something fails, nothing of them stays. Throws `LimitReached` and `FILES_UNAVAILABLE`.
  */
-export async function keepFiles(
+export function keepFiles(
+  deps: FileDeps,
+  account_id: string,
+  received: ReceivedFile[],
+  putting: Putting,
+  alongside: (trx: Trx, kept: PutFile[]) => Promise<boolean>,
+): Promise<void> {
+  return keepFilesWith(deps, account_id, received, putting, ({ files, keep }) =>
+    whileAccountIsThere(deps.db, account_id, async (trx) => {
+      if (await alongside(trx, files)) await keep(trx);
+    }),
+  );
+}
+
+/**
+ * The same with what `commit` does in a transaction of its own, where that keeps them. Where it keeps none, and whenever it fails,
+ * nothing of them stays.
+ */
+export async function keepFilesWith<T>(
   { db, files, log }: FileDeps,
   account_id: string,
   received: ReceivedFile[],
-  { quotas, duringPut }: { quotas: FileQuotas; duringPut: (put: () => Promise<void>) => Promise<void> },
-  alongside: (trx: Parameters<Parameters<typeof finishFiles>[3]>[0], kept: PutFile[]) => Promise<boolean>,
-): Promise<void> {
+  { quotas, duringPut }: Putting,
+  commit: (put: PutFiles) => Promise<T>,
+): Promise<T> {
   const put: PutFile[] = [];
   let isKept = false;
   // From when on a commit may have kept them of which nobody has heard.
   let mayBeKept = false;
+  const keep = (trx: Trx) => {
+    mayBeKept = true;
+    const file_ids = put.map(({ file_id }) => file_id);
+    return storeFiles(trx, account_id, file_ids);
+  };
   try {
     for (const { path, ...file } of received) {
       const row = { ...file, file_id: newId('file'), account_id };
@@ -83,8 +115,9 @@ export async function keepFiles(
       put.push(row);
       await duringPut(() => ofStore(log, files.put(row.file_id, path)));
     }
-    const file_ids = put.map(({ file_id }) => file_id);
-    isKept = await finishFiles(db, account_id, file_ids, async (trx) => (mayBeKept = await alongside(trx, put)));
+    const done = await commit({ files: put, keep });
+    isKept = mayBeKept;
+    return done;
   } catch (error) {
     if (!(error instanceof UploadsGone)) throw error;
     mayBeKept = false;

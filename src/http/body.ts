@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
-import { InvalidInputError } from '../errors.ts';
+import { InvalidInputError, type Path } from '../errors.ts';
 import { besides } from './deadline.ts';
 import type { AppEnv } from './env.ts';
 import { HttpError } from './problems.ts';
@@ -112,10 +112,14 @@ async function textOf(c: Context<AppEnv>): Promise<string> {
   // A decoder puts a replacement in the place of what it cannot read, and the text would be kept damaged.
   if (!isUtf8(bytes)) throw new InvalidInputError([{ path: [], detail: 'is not UTF-8' }]);
   const text = new TextDecoder().decode(bytes);
-  if (nestsDeeper(text, maxDepth)) {
-    throw new InvalidInputError([{ path: [], detail: `must not nest deeper than ${maxDepth} levels` }]);
-  }
+  requireShallow(text, []);
   return text;
+}
+
+/** Throws `InvalidInputError` for JSON, at this place of a request, of more levels than `readBody` takes. */
+export function requireShallow(json: string, path: Path): void {
+  if (!nestsDeeper(json, maxDepth)) return;
+  throw new InvalidInputError([{ path, detail: `must not nest deeper than ${maxDepth} levels` }]);
 }
 
 /** The router would copy them once more. An operation of a batch has a body of its own, and one that was counted is read. */

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { define } from '../harness/orchestration.ts';
 import { startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
 import { expectProblem } from '../harness/problem.ts';
+import { send } from '../harness/raw.ts';
 
 /** Answers that their client does not read are held for it: so much of each account, and for so long. */
 
@@ -36,6 +37,9 @@ test('an account that reads none of its answers gets no more of them, until they
     detail:
       'This account has more than 32 MiB of answers here that it has not read. Read them, or close their connections.',
   });
+  const authorization = { authorization: `Bearer ${user.api_key}` };
+  expect((await send(orchflow.url, 'GET', '/agents', authorization)).status, 'orchagent').toBe(429);
+  expect((await send(orchflow.url, 'POST', '/acme/agent/v1/run', authorization)).status, 'a call').toBe(429);
   expect((await (await orchflow.register()).get('/agents')).status, 'another account').toBe(200);
   await until(async () => (await user.get(path)).status === 200, 'who has read nothing for long is cut');
   for (const socket of sockets) socket.destroy();

@@ -1,5 +1,8 @@
+import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { createCaller, publish } from '../harness/calls.ts';
+import type { Answer } from '../harness/client.ts';
+import { until } from '../harness/orchflow.ts';
 import { filePart, formOf } from '../harness/upload.ts';
 import { useStory } from '../harness/story.ts';
 
@@ -42,6 +45,19 @@ test('files and metadata come together, and are kept with the run', async () => 
   const [{ run_id }] = (await story.user.get('/runs')).body.runs;
   const { attachments } = (await story.user.get(`/runs/${run_id}`)).body;
   expect(attachments.map(({ name }: any) => name).sort()).toEqual(['a.txt', 'b.txt', 'c.txt']);
+  // They are the account's with the run, and not before.
+  const { db } = story.orchflow;
+  let alongside: Promise<Answer> | undefined;
+  await db.transaction().execute(async (trx) => {
+    await sql`lock table run_files in share mode`.execute(trx);
+    alongside = post(path, form({ file: [file('Fourth.')] }));
+    await until(async () => {
+      const { rows } = await sql`select from pg_locks where not granted and relation = 'run_files'::regclass`.execute(db);
+      return rows.length > 0;
+    }, 'its run is about to be accepted');
+    expect((await story.user.get('/files')).body.files).toHaveLength(3);
+  });
+  expect([(await alongside)!.status, (await story.user.get('/files')).body.files.length]).toEqual([200, 4]);
   // Twice with the same key is once.
   const once = { 'idempotency-key': 'files' };
   const [first, second] = [
@@ -51,8 +67,8 @@ test('files and metadata come together, and are kept with the run', async () => 
   expect(second.headers.get('x-run-id') ?? second.body.metadata.run_id).toBe(first.body.metadata.run_id);
   const other = await post(path, form({ file: [file('Twice.')] }), once);
   expect([other.status, other.body.error.reason]).toEqual([422, 'IDEMPOTENCY_KEY_REUSED']);
-  expect((await story.user.get('/runs')).body.runs).toHaveLength(2);
-  expect((await story.user.get('/files')).body.files).toHaveLength(4);
+  expect((await story.user.get('/runs')).body.runs).toHaveLength(3);
+  expect((await story.user.get('/files')).body.files).toHaveLength(5);
 });
 
 test('what is too large, too many, of another type or broken is refused, and nothing of it stays', async () => {
@@ -81,6 +97,7 @@ test('what is too large, too many, of another type or broken is refused, and not
     { other: [file('x')] },
     { file: [file('x')], metadata: 'no json' },
     { file: [file('x')], metadata: '[]' },
+    { file: [file('x')], metadata: `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}` },
     { metadata: [file('{}', 'metadata.json')] },
   ];
   for (const parts of wrong)

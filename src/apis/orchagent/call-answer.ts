@@ -1,9 +1,10 @@
 import type { listCodeRuns } from '../../../db/code-runs.ts';
 import type { RunResult } from '../../../db/run-results.ts';
+import type { CallWarning } from '../../../db/schema.ts';
 import type { ErrorCode as RunErrorCode } from '../../../workflows/contract/error-codes.ts';
 import { hasEnded } from '../../../workflows/contract/states.ts';
 import { readOutput } from '../../calls/output.ts';
-import { codedWarning } from '../../calls/warnings.ts';
+import { codedWarnings } from '../../calls/warnings.ts';
 import { requestIdOf, uuidOf } from '../../ids.ts';
 import { OrchagentError, toEnvelope, type ErrorCode } from './envelope.ts';
 
@@ -12,6 +13,8 @@ import { OrchagentError, toEnvelope, type ErrorCode } from './envelope.ts';
 /** What is told of a call beside the run: when it came, and what its code has printed, where that is asked for. */
 export type Told = {
   version: string;
+  /** The warnings that have codes. */
+  known: CallWarning[];
   began: number;
   isVerbose: boolean;
   /** Of an agent that is code: how that ended, once it has. */
@@ -30,12 +33,16 @@ export function envelopeOf(run: RunResult, told: Told) {
   switch (run.status) {
     case 'completed': {
       const { data, warnings } = readOutput(run.output ?? '');
-      return { data, warnings: [...warnings, ...run.warnings.map(codedWarning)], metadata: metadataOf(run, told) };
+      return {
+        data,
+        warnings: [...warnings, ...codedWarnings(run.warnings, told.known)],
+        metadata: metadataOf(run, told),
+      };
     }
     case 'waiting_human':
       return {
         data: null,
-        warnings: run.warnings.map(codedWarning),
+        warnings: codedWarnings(run.warnings, told.known),
         metadata: {
           ...metadataOf(run, told),
           status: run.status,

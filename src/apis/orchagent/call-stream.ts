@@ -11,8 +11,8 @@ type Followed = {
   most_ms: number;
   max_turns: number;
   told: () => Promise<Told>;
-  /** When its reader has been sent the last event, or has left: whether it was answered. */
-  onEnd: (isAnswered: boolean) => Promise<void>;
+  /** What comes from now on is the answer. */
+  isAnswer: () => void;
 };
 
 const briefLength = 200;
@@ -22,37 +22,34 @@ const briefLength = 200;
  * answer would have been.
  */
 export async function* callToEvents(
-  { run_id, runEvents, read, most_ms, max_turns, told, onEnd }: Followed,
+  { run_id, runEvents, read, most_ms, max_turns, told, isAnswer }: Followed,
   signal: AbortSignal,
 ): AsyncGenerator<ServerSentEvent | null> {
   const late = AbortSignal.timeout(most_ms);
-  let isAnswered = false;
   const turns = countTurns(max_turns);
-  try {
-    for await (const item of runEvents.follow(run_id, 0, AbortSignal.any([signal, late]))) {
-      if ('ended' in item) break;
-      if ('delta' in item) continue;
-      if ('idle' in item) {
-        yield progress({ type: 'heartbeat' });
-        continue;
-      }
-      for (const data of turns.tell(item.event)) yield progress(data);
-      const run = item.event.type === 'gate.opened' ? await read() : undefined;
-      if (run && hasAnswer(run)) break;
+  for await (const item of runEvents.follow(run_id, 0, AbortSignal.any([signal, late]))) {
+    if ('ended' in item) break;
+    if ('delta' in item) continue;
+    if ('idle' in item) {
+      yield progress({ type: 'heartbeat' });
+      continue;
     }
-    if (signal.aborted) return;
-    const run = await read();
-    if (!run) return;
-    isAnswered = hasAnswer(run);
-    const whole = await told();
-    const { code } = whole;
-    for (const type of ['stdout', 'stderr'] as const) if (code?.[type]) yield progress({ type, text: code[type] });
-    const exit_code = code?.exit_code ?? (run.status === 'failed' ? 1 : 0);
-    if (isAnswered) yield progress({ type: 'done', exit_code, execution_time_ms: code?.wall_ms ?? run.duration_ms });
-    yield eventOf(run, whole);
-  } finally {
-    await onEnd(isAnswered && !signal.aborted);
+    for (const data of turns.tell(item.event)) yield progress(data);
+    const run = item.event.type === 'gate.opened' ? await read() : undefined;
+    if (run && hasAnswer(run)) break;
   }
+  if (signal.aborted) return;
+  const run = await read();
+  if (!run) return;
+  const whole = await told();
+  const { code } = whole;
+  for (const type of ['stdout', 'stderr'] as const) if (code?.[type]) yield progress({ type, text: code[type] });
+  const exit_code = code?.exit_code ?? (run.status === 'failed' ? 1 : 0);
+  if (hasAnswer(run)) {
+    yield progress({ type: 'done', exit_code, execution_time_ms: code?.wall_ms ?? run.duration_ms });
+    isAnswer();
+  }
+  yield eventOf(run, whole);
 }
 
 function progress(data: object): ServerSentEvent {

@@ -1,17 +1,20 @@
 import type { Context, Next } from 'hono';
 import { accepts } from 'hono/accepts';
-import { answerCall, hearAnswer, leaveCall, takeLeftCall } from '../../../db/agent-calls.ts';
+import { findCall, hearAnswer, takeLeftCall } from '../../../db/agent-calls.ts';
 import { listCodeRuns } from '../../../db/code-runs.ts';
 import { findRunResult, type RunResult } from '../../../db/run-results.ts';
+import { cutAtLimit } from '../../../workflows/contract/warnings.ts';
 import { findCalled, type Called } from '../../calls/called.ts';
+import { tokenOf } from '../../calls/credentials.ts';
 import { startCall } from '../../calls/start.ts';
 import { sha256 } from '../../crypto.ts';
 import { notFound } from '../../errors.ts';
-import { forgetFiles, keepFile, longestPut_ms } from '../../files/keep.ts';
+import { keepFilesWith, longestPut_ms } from '../../files/keep.ts';
 import { besides } from '../../http/deadline.ts';
 import type { AppEnv } from '../../http/env.ts';
 import { keepOpen } from '../../http/keep-open.ts';
 import { notAllowed } from '../../http/problems.ts';
+import { inSilence } from '../../http/silence.ts';
 import { sendEvents } from '../../http/sse.ts';
 import { requestIdOf, uuidOf } from '../../ids.ts';
 import { findAccepted } from '../../runs/start.ts';
@@ -20,6 +23,7 @@ import { envelopeOf, hasAnswer, type Told } from './call-answer.ts';
 import { readHeaders, readVerbose, type CallHeaders } from './call-headers.ts';
 import { callToEvents } from './call-stream.ts';
 import { discard, readSent, type Sent } from './sent.ts';
+import { waitOn, type Waiting } from './waiting.ts';
 
 /** `POST /{org}/{agent}/{version}/{endpoint}`: an agent is called, and its answer waited for. */
 
@@ -63,13 +67,14 @@ export async function readCall(c: Context<AppEnv>, next: Next) {
   const headers = readHeaders(c);
   const called = await findCalled(c.var.deps.db, c.var.principal, { org, agent, version, endpoint });
   const sent = await readSent(c, called);
-  const { tenant, skills } = headers;
-  const files = sent.files.map(({ name, media_type, sha256: hash }) => [name, media_type, hash]);
-  const said = JSON.stringify({ input: sent.input, files, tenant, skills });
-  Object.assign(c.req.bodyCache, { text: Promise.resolve(said) });
-  const fingerprint = sha256([c.req.path, said].join('\n'));
-  calls.set(c, { called, headers, isVerbose, sent, fingerprint, began });
   try {
+    const { tenant, skills } = headers;
+    const files = sent.files.map(({ name, media_type, sha256: hash }) => [name, media_type, hash]);
+    const said = JSON.stringify({ input: sent.input, files, tenant, skills });
+    Object.assign(c.req.bodyCache, { text: Promise.resolve(said) });
+    const credentials = sent.credentials && tokenOf(c.var.deps.config.ENCRYPTION_KEY, sent.credentials);
+    const fingerprint = sha256([c.req.path, said, credentials].join('\n'));
+    calls.set(c, { called, headers, isVerbose, sent, fingerprint, began });
     await next();
   } finally {
     await discard(sent);
@@ -89,11 +94,21 @@ export async function answerToCall(c: Context<AppEnv>) {
   const { called, began, isVerbose } = calls.get(c)!;
   const isStream = prefersEvents(c);
   keepOpen(c);
-  const run_id = await begin(c);
+  const waiting = waitOn(c);
+  const run_id = await begin(c, waiting).finally(waiting.begun);
   c.set('requestId', requestIdOf(run_id));
   for (const [name, value] of headersOf(called, run_id)) c.header(name, value);
-  const told: Told = { version: called.version, began, isVerbose };
-  return isStream ? stream(c, run_id, told) : hold(c, run_id, told);
+  const told = { ...(await callToldOf(c, run_id)), began, isVerbose };
+  return isStream ? stream(c, run_id, told, waiting) : hold(c, run_id, told, waiting);
+}
+
+/** Of a call that its client has left, the version that it was of, and what it was warned of. */
+async function callToldOf(c: Context<AppEnv>, run_id: string): Promise<Pick<Told, 'version' | 'known'>> {
+  const { deps, principal } = c.var;
+  const call = await findCall(deps.db, principal.account_id, run_id);
+  if (!call) throw notFound('Run');
+  const cut = { code: 'TRUNCATED', message: cutAtLimit(calls.get(c)!.called.spec.name) };
+  return { version: call.version, known: [...call.warnings, cut] };
 }
 
 /** Who takes both gets JSON. */
@@ -102,55 +117,28 @@ function prefersEvents(c: Context): boolean {
   return accepts(c, { header: 'Accept', supports, default: 'application/json' }) === 'text/event-stream';
 }
 
-async function begin(c: Context<AppEnv>): Promise<string> {
+async function begin(c: Context<AppEnv>, { waiter, listener }: Waiting): Promise<string> {
   const { deps, principal, idempotency } = c.var;
   const { called, headers, sent, fingerprint } = calls.get(c)!;
-  const { db, runEvents } = deps;
-  const { listener } = runEvents;
-  const { key_id } = principal;
-  const left = idempotency ? undefined : await takeLeftCall(db, { key_id, fingerprint, listener });
+  const { db, config } = deps;
+  const waits = { waiter, listener };
+  const left = idempotency ? undefined : await takeLeftCall(db, { key_id: principal.key_id, fingerprint }, waits);
   if (left) return left;
   // Before its files are kept once more.
   const accepted = await findAccepted(db, principal, idempotency);
   if (accepted) {
-    await hearAnswer(db, accepted, listener);
+    await hearAnswer(db, accepted, waits);
     return accepted;
   }
-  const files = await keepAll(c, sent);
-  const { credentials, input } = sent;
+  const { credentials, input, files } = sent;
   const { tenant, chain, skills } = headers;
-  try {
-    const request = { input, files, credentials, tenant, chain, skills, fingerprint, listener };
-    return await startCall(
-      { ...deps, encryptionKey: deps.config.ENCRYPTION_KEY },
-      principal,
-      called,
-      request,
-      idempotency,
-    );
-  } catch (error) {
-    forgetFiles(deps, files);
-    throw error;
-  }
-}
-
-async function keepAll(c: Context<AppEnv>, { files }: Sent): Promise<string[]> {
-  const { deps, principal } = c.var;
-  const { config } = deps;
+  const duringPut = (put: () => Promise<void>) => besides(c, longestPut_ms, put);
   const quotas = { most: config.MAX_FILES_PER_ACCOUNT, most_bytes: config.MAX_FILE_BYTES_PER_ACCOUNT };
-  const kept: string[] = [];
-  try {
-    for (const file of files) {
-      const { file_id } = await keepFile(deps, principal, file, { request_id: null, quotas }, (put) =>
-        besides(c, longestPut_ms, put),
-      );
-      kept.push(file_id);
-    }
-    return kept;
-  } catch (error) {
-    forgetFiles(deps, kept);
-    throw error;
-  }
+  const callDeps = { ...deps, encryptionKey: config.ENCRYPTION_KEY };
+  const request = { input, credentials, tenant, chain, skills, fingerprint, waiter: waits };
+  return keepFilesWith(deps, principal.account_id, files, { quotas, duringPut }, (kept) =>
+    startCall(callDeps, principal, called, { ...request, files: kept }, idempotency),
+  );
 }
 
 function* headersOf(called: Called, run_id: string): Generator<[string, string]> {
@@ -170,27 +158,24 @@ function* headersOf(called: Called, run_id: string): Generator<[string, string]>
 const readerOf = (c: Context<AppEnv>, run_id: string) => (): Promise<RunResult | undefined> =>
   findRunResult(c.var.deps.db, c.var.principal.account_id, run_id);
 
-async function hold(c: Context<AppEnv>, run_id: string, told: Told) {
+async function hold(c: Context<AppEnv>, run_id: string, told: Told, waiting: Waiting) {
   const { runEvents } = c.var.deps;
   const { signal } = c.req.raw;
-  const left = () => void setLeft(c, run_id);
-  signal.addEventListener('abort', left);
   const wait = { read: readerOf(c, run_id), hasResult: hasAnswer };
   const most_ms = longestHold_ms;
-  const found = await besides(c, most_ms, () => waitForRun(runEvents, run_id, wait, { most_ms, signal }));
+  const found = await inSilence(c, most_ms, () => waitForRun(runEvents, run_id, wait, { most_ms, signal }));
   if (!found) throw notFound('Run');
-  await settle(c, run_id, hasAnswer(found) && !signal.aborted);
-  signal.removeEventListener('abort', left);
-  const envelope = envelopeOf(found, await withCode(c, run_id, told));
+  const whole = await withCode(c, run_id, told);
+  if (hasAnswer(found)) waiting.isAnswer();
+  const envelope = envelopeOf(found, whole);
   if (found.status !== 'waiting_human') return c.json(envelope, 200);
   // Who asks again later hears what has become of it.
   c.set('keepsNoAnswer', Promise.resolve());
   return c.json(envelope, 202);
 }
 
-function stream(c: Context<AppEnv>, run_id: string, told: Told) {
+function stream(c: Context<AppEnv>, run_id: string, told: Told, { isAnswer }: Waiting) {
   const { runEvents } = c.var.deps;
-  const onEnd = (isAnswered: boolean) => settle(c, run_id, isAnswered);
   const { max_turns } = calls.get(c)!.called.spec;
   const followed = {
     run_id,
@@ -199,25 +184,14 @@ function stream(c: Context<AppEnv>, run_id: string, told: Told) {
     most_ms: longestHold_ms,
     max_turns,
     told: () => withCode(c, run_id, told),
-    onEnd,
+    isAnswer,
   };
   return sendEvents(c, (signal) => callToEvents(followed, signal));
 }
 
-/** With how its code ended, where the agent is code. */
+/** With how its code ended, where the agent is code. Another version may have another engine. */
 async function withCode(c: Context<AppEnv>, run_id: string, told: Told): Promise<Told> {
-  if (calls.get(c)!.called.engine !== 'code_runtime') return told;
+  const { engine, version } = calls.get(c)!.called;
+  if (engine !== 'code_runtime' && version === told.version) return told;
   return { ...told, code: (await listCodeRuns(c.var.deps.db, run_id)).at(-1) };
-}
-
-/** Whoever asks for the same again wants it done again, or, where nobody has got the answer, that answer. */
-async function settle(c: Context<AppEnv>, run_id: string, isAnswered: boolean): Promise<void> {
-  if (isAnswered) await answerCall(c.var.deps.db, run_id);
-  else await setLeft(c, run_id);
-}
-
-async function setLeft(c: Context<AppEnv>, run_id: string): Promise<void> {
-  const { db, log, runEvents } = c.var.deps;
-  // Not said, it is seen when this process is gone.
-  await leaveCall(db, run_id, runEvents.listener).catch((err: unknown) => log.warn({ err }, 'a call is not left yet'));
 }

@@ -5,6 +5,7 @@ import type { AppEnv } from '../../http/env.ts';
 import { limitBody, readBody, requireJson } from '../../http/body.ts';
 import { addressOf, limit, limitAccount } from '../../http/limit.ts';
 import type { createRouter } from '../../http/openapi.ts';
+import { limitUnread } from '../../http/limit-unread.ts';
 import { isUpload } from '../../http/upload.ts';
 import { requireScope } from '../../http/auth.ts';
 import { idempotency } from '../../http/idempotency.ts';
@@ -55,6 +56,7 @@ export function mountOrchagent(
       authenticate,
       except(isUpload, readBody()),
       limitAccount(limits),
+      limitUnread(),
       inOwnWorkspace(),
     );
   }
@@ -88,6 +90,7 @@ function mountCalls(
     authenticate,
     except(isForm, readBody()),
     limitAccount(limits),
+    limitUnread(),
     requireScope('agents:call', false),
     readCall,
     idempotency({ isOfScopes: false }),

@@ -5,6 +5,7 @@ import type { Called } from '../../calls/called.ts';
 import { InvalidInputError } from '../../errors.ts';
 import { discardIncoming, receiveFile } from '../../files/incoming.ts';
 import type { ReceivedFile } from '../../files/keep.ts';
+import { requireShallow } from '../../http/body.ts';
 import type { AppEnv } from '../../http/env.ts';
 import { HttpError } from '../../http/problems.ts';
 import { readUploads, type UploadedFile } from '../../http/upload.ts';
@@ -72,6 +73,7 @@ export async function discard({ files }: Pick<Sent, 'files'>): Promise<void> {
 
 function objectOf(text: string, path: string[]): Record<string, unknown> {
   if (text.trim() === '') return {};
+  requireShallow(text, path);
   let value: unknown;
   try {
     value = JSON.parse(text);

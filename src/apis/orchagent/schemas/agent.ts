@@ -167,7 +167,7 @@ export const versionId = z.uuid({ error: 'is not an id' }).meta({ example: '0199
 
 export const ownListQuery = z.object({
   workspace_id: line(64).optional().meta({ description: 'That of this account; others are not found.' }),
-  limit: queryNumber(z.int().min(1).max(1_000).default(1_000)),
+  limit: queryNumber(z.int().min(1).max(200).default(200)),
   offset: queryNumber(z.int().min(0).max(100_000).default(0)),
 });
 
