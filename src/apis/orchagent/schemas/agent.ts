@@ -133,12 +133,12 @@ export const deleteCheckSchema = z
   .meta({ id: 'AgentDeleteCheck' });
 
 export const deletedSchema = z
-  .object({ deleted: z.literal(true), agent_id: z.string(), agent_name: z.string() })
+  .object({ deleted: z.boolean(), agent_id: z.string(), agent_name: z.string() })
   .meta({ id: 'PublishedAgentDeleted' });
 
 export const uploadedSchema = z
   .object({
-    success: z.literal(true),
+    success: z.boolean(),
     code_hash: z.string().meta({ description: 'The SHA-256 of the archive.' }),
     bundle_size_bytes: z.int(),
     // Generators know no member that is never anything.
@@ -154,7 +154,7 @@ export const agentKeysSchema = z.object({ keys: z.array(key) }).meta({ id: 'Agen
 export const agentKeyCreatedSchema = key
   .extend({ key: z.string().meta({ example: 'sk_…' }) })
   .meta({ id: 'AgentKeyCreated' });
-export const nothingLeftSchema = z.object({ deleted: z.literal(true) }).meta({ id: 'Deleted' });
+export const nothingLeftSchema = z.object({ deleted: z.boolean() }).meta({ id: 'Deleted' });
 
 /** The body of a validation is looked at by its handler: what is wrong with it is the answer. */
 export const unvalidatedSchema = z.looseObject({}).meta({

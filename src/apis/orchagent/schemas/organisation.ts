@@ -42,4 +42,4 @@ export const newWorkspaceSchema = requestObject({ name: line(200).optional(), sl
   id: 'CreateWorkspace',
 });
 
-export const loggedOutSchema = z.object({ logged_out: z.literal(true), message: z.string() }).meta({ id: 'LoggedOut' });
+export const loggedOutSchema = z.object({ logged_out: z.boolean(), message: z.string() }).meta({ id: 'LoggedOut' });

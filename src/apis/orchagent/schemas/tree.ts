@@ -13,7 +13,7 @@ export const treeSchema = z
   .meta({ id: 'AgentTree' });
 
 export const installedSchema = z
-  .object({ installed: z.literal(true), agent: z.string(), version: z.string() })
+  .object({ installed: z.boolean(), agent: z.string(), version: z.string() })
   .meta({ id: 'AgentInstalled' });
 
 export const transferQuery = z.object({ target_workspace_id: line(64).optional() });
