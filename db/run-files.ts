@@ -106,7 +106,7 @@ export async function copyRunFiles(
       where run_id = ${from} and (run_files.task_id is null or standing.task_id is not null)
     ), copied as (
       insert into texts (text_id, run_id, text)
-      select copy_id, ${to}, text from taken join texts using (text_id)
+      select copy_id, ${to}, text from taken join texts using (text_id) where copy_id is not null
     )
     insert into run_files (run_id, gate_id, file_id, task_id, position, name, media_type, size, text_id)
     select ${to}, gate_id, file_id, standing_id, position, name, media_type, size, copy_id from taken

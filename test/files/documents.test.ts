@@ -42,7 +42,7 @@ const locked = pdfWith(
   ['<< /Type /Catalog /Pages 2 0 R >>', '<< /Type /Pages /Kids [] /Count 0 >>'],
   '/Encrypt << /Filter /Standard /V 1 /R 2 /O (01234567890123456789012345678901) /U (01234567890123456789012345678901) /P -44 >> /ID [(0123456789012345)(0123456789012345)] ',
 );
-const pages = Array.from({ length: 60 }, (_, page) => Array.from({ length: 60 }, () => `Page ${page} of the report.`));
+const pages = Array.from({ length: 80 }, (_, page) => Array.from({ length: 60 }, () => `Page ${page} of the report.`));
 
 test('PDFs, DOCX and HTML are read once for their run, whichever worker dies; what cannot be read is told', async () => {
   const { user, orchflow, model } = story;
