@@ -83,6 +83,8 @@ test('the key of code that is run calls agents, and reads runs of its own chain:
   const { db } = orchflow;
   const start = async () => (await owner.post('/runs', { task: 'Think.' })).body.run_id as string;
   const [own, other] = [await start(), await start()];
+  // Its events end.
+  await owner.openRun(own).cancel();
   const { account_id } = await db
     .selectFrom('accounts')
     .select('account_id')

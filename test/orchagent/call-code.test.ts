@@ -127,7 +127,7 @@ test('code is in the chain of its run whatever it says, and does nothing else wi
     expect([circle[0], circle[1]]).toEqual([403, expect.stringContaining('It would be a circle: code-3/first@v1')]);
     expect([out[0], out[1]]).toEqual([400, expect.stringContaining('a way out of its sandbox')]);
     expect(seen).toMatchObject({ runs: 403, register: 403, cents: '12', key: true });
-    expect(seen.root).toMatchObject({ agent_name: 'code-3/first' });
+    expect(seen.root).toMatchObject({ agent_name: 'first' });
   }
   expect(second.next.data).toEqual({ found: 'a needle' });
   expect(model.calls[0]!.headers).toMatchObject({ authorization: 'Bearer sk-canary-chain' });

@@ -113,7 +113,7 @@ test('credentials of a call are used for it, and are nowhere afterwards', async 
   const without = await rerun();
   await stranger.addProvider(model);
   const again = await rerun();
-  expect([without.status, again.status], JSON.stringify(again.body)).toEqual([422, 202]);
+  expect([without.status, again.status], JSON.stringify(again.body)).toEqual([422, 201]);
   await stranger.openRun(again.body.run_id).until('completed');
   for (const wrong of [
     { provider: 'none' },

@@ -52,6 +52,9 @@ test('sums are those of the journal: chains once, failures, what was tried again
   story.model.on(({ system }) => (system.includes('You look up.') ? '{"found": "late"}' : undefined));
   expect((await user.post(`/runs/${failed}/retry`, {})).status).toBe(200);
   await user.openRun(failed).until('completed');
+  // And no more bound by when its first try had to be done, nor is what it calls.
+  const retried = story.orchflow.db.selectFrom('agent_calls').select('deadline_at').where('run_id', '=', failed);
+  expect(await retried.executeTakeFirstOrThrow()).toEqual({ deadline_at: null });
   const mended = await journalOf(user);
   expect(mended.llm_calls).toBe(7);
   const all = async () => {
