@@ -82,9 +82,7 @@ export function callIdOf({ run_id, task_id, purpose, attempt, has_more_tokens }:
 export function warningsOf(answer: Answer, what: string): string[] {
   return [
     ...answer.warnings,
-    ...(answer.finish === 'length' && !answer.tool_calls?.length
-      ? [cutAtLimit(what)]
-      : []),
+    ...(answer.finish === 'length' && !answer.tool_calls?.length ? [cutAtLimit(what)] : []),
     ...(answer.cost_usd === null ? [`The price of ${answer.model} is not known; its cost is not in cost_usd.`] : []),
   ];
 }

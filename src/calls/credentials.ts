@@ -40,6 +40,7 @@ export function takeCredentials(sent: Record<string, unknown>): {
 
 /** The same of the same credentials. It tells nothing of them to who has no key of the ring. */
 export function tokenOf([key]: KeyRing, credentials: LlmCredentials): string {
-  const sorted = Object.entries(credentials).sort();
-  return createHmac('sha256', deriveKey(key!, 'call credentials')).update(JSON.stringify(sorted)).digest('base64url');
+  const { api_key, provider, model, base_url } = credentials;
+  const said = [api_key, provider, model, base_url];
+  return createHmac('sha256', deriveKey(key!, 'call credentials')).update(JSON.stringify(said)).digest('base64url');
 }

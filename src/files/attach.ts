@@ -70,10 +70,7 @@ async function listNamed({ db }: FileDeps, account_id: string, named: { file_id:
 }
 
 /** What a run is given of files that are in the store. Throws `FILES_UNAVAILABLE`. */
-export function withTexts(
-  { files, log }: FileDeps,
-  own: AttachmentView[],
-): Promise<Attachment[]> {
+export function withTexts({ files, log }: FileDeps, own: AttachmentView[]): Promise<Attachment[]> {
   return Promise.all(
     own.map(async (file) => {
       const { file_id, name, media_type, size } = file;

@@ -52,7 +52,9 @@ test('files and metadata come together, and are kept with the run', async () => 
     await sql`lock table run_files in share mode`.execute(trx);
     alongside = post(path, form({ file: [file('Fourth.')] }));
     await until(async () => {
-      const { rows } = await sql`select from pg_locks where not granted and relation = 'run_files'::regclass`.execute(db);
+      const { rows } = await sql`select from pg_locks where not granted and relation = 'run_files'::regclass`.execute(
+        db,
+      );
       return rows.length > 0;
     }, 'its run is about to be accepted');
     expect((await story.user.get('/files')).body.files).toHaveLength(3);

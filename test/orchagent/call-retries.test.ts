@@ -89,7 +89,9 @@ test('who was not there when the run ended gets its answer when asking again, on
   await callAndLeave(path, {});
   await user.insist('PATCH', `/agents/${agent_id}`, { description: 'Newer.' });
   // However long ago: it is at work.
-  await sql`update agent_calls set created_at = now() - interval '1 day', left_at = now() - interval '1 day'`.execute(db);
+  await sql`update agent_calls set created_at = now() - interval '1 day', left_at = now() - interval '1 day'`.execute(
+    db,
+  );
   const joined = post(path, {});
   await until(async () => {
     const { rows } = await sql`select from agent_calls where waiter is not null`.execute(db);
@@ -170,7 +172,9 @@ test('who waits is not cut for it; an answer that is not read, or a stream that 
     const stream = { headers: { accept: 'text/event-stream' }, signal: hangUp.signal };
     left = open(path, { n: 3 }, stream).catch(() => 'hung up');
     await until(async () => {
-      const { rows } = await sql`select from pg_locks where not granted and relation = 'agent_calls'::regclass`.execute(db);
+      const { rows } = await sql`select from pg_locks where not granted and relation = 'agent_calls'::regclass`.execute(
+        db,
+      );
       return rows.length > 0;
     }, 'the call is about to begin');
     hangUp.abort();
