@@ -32,6 +32,11 @@ export function readHeaders(c: Context): CallHeaders {
     if (!/^-?\d{1,15}$/.test(text) || value < least) throw faultAt(name, `must be a whole number from ${least} on`);
     return value;
   };
+  const flag = (name: string) => {
+    const value = given(name)?.toLowerCase();
+    if (value !== undefined && value !== 'true' && value !== 'false') throw faultAt(name, 'must be true or false');
+    return value === 'true';
+  };
   const refs = (name: string, most = mostSkills) => {
     const list = given(name)
       ?.split(',')
@@ -60,7 +65,7 @@ export function readHeaders(c: Context): CallHeaders {
     skills: {
       add: refs('Skills') ?? [],
       ...(only && { only }),
-      none: given('No-Skills')?.toLowerCase() === 'true',
+      none: flag('No-Skills'),
     },
     chain: Object.fromEntries(Object.entries(chain).filter(([, value]) => value !== undefined)),
   };

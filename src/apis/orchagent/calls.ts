@@ -171,6 +171,7 @@ async function hold(c: Context<AppEnv>, run_id: string, told: Told, waiting: Wai
   if (found.status !== 'waiting_human') return c.json(envelope, 200);
   // Who asks again later hears what has become of it.
   c.set('keepsNoAnswer', Promise.resolve());
+  c.header('Location', `/api/v1/runs/${run_id}`);
   return c.json(envelope, 202);
 }
 
