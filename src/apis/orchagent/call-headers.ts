@@ -1,4 +1,5 @@
 import type { Context } from 'hono';
+import { readRef } from '../../agents/offers.ts';
 import { longestChain, type ChainRequest } from '../../calls/chain.ts';
 import type { SkillsAsked } from '../../calls/skills.ts';
 import { InvalidInputError } from '../../errors.ts';
@@ -46,10 +47,16 @@ export function readHeaders(c: Context): CallHeaders {
     return list;
   };
 
+  const skills = (name: string) => {
+    const list = refs(name);
+    if (list?.every(readRef) === false) throw faultAt(name, 'must name skill packages, such as "org/skill@v1"');
+    return list;
+  };
+
   const tenant = given('Tenant');
   if (tenant !== undefined && tenant.length > 200) throw faultAt('Tenant', 'must have at most 200 characters');
   const org_id = given('Billing-Org-Id');
-  const only = refs('Skills-Only');
+  const only = skills('Skills-Only');
   const max_hops = number('Max-Hops', -1);
   const chain = {
     chain: refs('Call-Chain', longestChain),
@@ -63,7 +70,7 @@ export function readHeaders(c: Context): CallHeaders {
   return {
     ...(tenant !== undefined && { tenant }),
     skills: {
-      add: refs('Skills') ?? [],
+      add: skills('Skills') ?? [],
       ...(only && { only }),
       none: flag('No-Skills'),
     },
