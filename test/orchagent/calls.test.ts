@@ -164,7 +164,7 @@ test('a run that fails is answered with why, and its run says so too', async () 
   };
   model.on(() => 'No number.');
   expect(await failing('typed')).toEqual([422, 'UNPROCESSABLE', false, 'INVALID_OUTPUT', 'failed']);
-  await offer(org, { name: 'poor', max_cost_usd: 0.000_001, provider_id: story.provider_id });
+  await offer(org, { name: 'poor', max_cost_usd: 0.000_001, on_budget: 'fail', provider_id: story.provider_id });
   expect(await failing('poor')).toEqual([422, 'UNPROCESSABLE', false, 'BUDGET_REACHED', 'failed']);
   model.on(() => ({ status: 401 }));
   expect(await failing('plain')).toEqual([502, 'LLM_ERROR', false, 'LLM_REFUSED', 'failed']);

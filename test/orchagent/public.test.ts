@@ -177,8 +177,14 @@ test('skill packages are resolved: own ones and public ones, once each, and the 
     .executeTakeFirstOrThrow();
   const [style, tone] = [`${org}/style@v1`, `${org}/tone`];
   expect(await resolveSkills(orchflow, own, [tone, style, tone])).toEqual([
-    { ref: tone, name: 'tone', prompt: 'Be kind.', files: [] },
-    { ref: style, name: 'style', prompt: 'Be brief.', files: [{ path: 'a.md', content: 'A', size: 1 }] },
+    { ref: tone, name: 'tone', prompt: 'Be kind.', files: [], is_closed: false },
+    {
+      ref: style,
+      name: 'style',
+      prompt: 'Be brief.',
+      files: [{ path: 'a.md', content: 'A', size: 1 }],
+      is_closed: false,
+    },
   ]);
   const stranger = { account_id: 'acc_nobody' };
   expect(await resolveSkills(orchflow, stranger, [`${tone}@latest`])).toHaveLength(1);

@@ -57,6 +57,9 @@ export function readHeaders(c: Context): CallHeaders {
   if (tenant !== undefined && tenant.length > 200) throw faultAt('Tenant', 'must have at most 200 characters');
   const org_id = given('Billing-Org-Id');
   const only = skills('Skills-Only');
+  const add = skills('Skills') ?? [];
+  if (add.length + (only?.length ?? 0) > mostSkills)
+    throw faultAt('Skills', `and X-Orchagent-Skills-Only must name at most ${mostSkills} together`);
   const max_hops = number('Max-Hops', -1);
   const chain = {
     chain: refs('Call-Chain', longestChain),
@@ -70,7 +73,7 @@ export function readHeaders(c: Context): CallHeaders {
   return {
     ...(tenant !== undefined && { tenant }),
     skills: {
-      add: skills('Skills') ?? [],
+      add,
       ...(only && { only }),
       none: flag('No-Skills'),
     },
