@@ -96,7 +96,7 @@ export function createApp(deps: AppDeps) {
   app.route('/api/v1/agents', templatesRouter);
   app.route('/problems', problemPages);
   app.route('/', oauthRouter);
-  mountDocs(app, deps.version);
+  mountDocs(app, deps);
   mountCodec(app, deps);
 
   const authenticate = requireApiKey(deps);
@@ -139,7 +139,7 @@ export function createApp(deps: AppDeps) {
   return app;
 }
 
-function mountDocs(app: ReturnType<typeof createRouter>, version: string) {
+function mountDocs(app: ReturnType<typeof createRouter>, { version, config }: AppDeps) {
   app.openAPIRegistry.registerComponent('securitySchemes', 'apiKey', {
     type: 'apiKey',
     in: 'header',
@@ -147,7 +147,9 @@ function mountDocs(app: ReturnType<typeof createRouter>, version: string) {
   });
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
   let document: unknown;
-  app.get('/openapi.json', (c) => c.json((document ??= toPortable(app.getOpenAPI31Document(description(version))))));
+  app.get('/openapi.json', (c) =>
+    c.json((document ??= toPortable(app.getOpenAPI31Document(description(version, config.PUBLIC_URL))))),
+  );
   app.get('/docs', docsPage);
   app.get('/docs/start.js', docsScript);
   app.get(
@@ -183,7 +185,7 @@ function answerError(error: unknown, c: Context): Response {
   return isOrchestrations ? answerOrchestrationsError(error, c) : answerOrchflowError(error, c);
 }
 
-function description(version: string) {
+function description(version: string, url = '/') {
   return {
     openapi: '3.1.0',
     info: {
@@ -195,7 +197,7 @@ function description(version: string) {
         'have are refused with 422; where other fields are taken, the answer names them in `warnings`.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
-    servers: [{ url: '/' }],
+    servers: [{ url }],
     tags: [
       { name: 'Auth', description: 'An account and its API keys.' },
       { name: 'Runs', description: 'Goals at work: started, followed, cancelled, done again from a task on.' },

@@ -1,6 +1,7 @@
 import { ApplicationFailure, CancellationScope, condition, isCancellation, patched } from '@temporalio/workflow';
 import { cancellationFromPostgres } from './cancellation.ts';
 import { completed, completedEvent, type Completed } from './contract/completion.ts';
+import { errorCodeOf } from './contract/error-codes.ts';
 import type { Carried, RunResult } from './contract/inputs.ts';
 import { hasEnded } from './contract/states.ts';
 import { gatesAreAtRest } from './gate.ts';
@@ -97,8 +98,10 @@ async function cancel(run: RunContext): Promise<void> {
 }
 
 /** Returns the result instead when the run was completed after all: by an activity that its workflow had given up. */
-async function fail(run: RunContext, { message }: ApplicationFailure): Promise<RunResult | undefined> {
+async function fail(run: RunContext, { message, type }: ApplicationFailure): Promise<RunResult | undefined> {
   closeTasks(run, 'skipped');
+  // Thrown past whoever says why else: it ends the run, and not only what has asked.
+  if (type === 'BudgetExceeded') changeRun(run, { error_code: errorCodeOf(type) });
   changeRun(run, { status: 'failed', error: message });
   record(run, 'run.failed', { error: message, ...whichTry(run) });
   const status = await saved(run);

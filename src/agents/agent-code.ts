@@ -14,6 +14,14 @@ export function requireCoded({ spec, type }: OfferedVersion): void {
   throw new DomainError('CODE_NOT_TAKEN', `Nothing of this version is code: its engine is ${engine}.`);
 }
 
+/** Which files a bundle must have: the entrypoint, and the one that a plain command such as `python3 main.py` names. */
+export function filesRunBy({ spec }: OfferedVersion, entrypoint: string | null): string[] {
+  const { runtime } = packageOf(spec);
+  const [, named] =
+    /^(?:python3?|node)\s+((?:\.\/)?\w[\w./-]*\.(?:py|[mc]?[jt]s))(?=\s|$)/.exec(runtime?.command ?? '') ?? [];
+  return [entrypoint, named].filter((one) => one !== null && one !== undefined);
+}
+
 /** Sets the code of a version. The same is taken again. Throws `CODE_NOT_TAKEN` when it has other code. */
 export async function setVersionCode(
   { db }: { db: Db },

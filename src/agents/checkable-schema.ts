@@ -48,20 +48,20 @@ function checkable(given: unknown, at: Path, skip: Skip, depth: number): JsonSch
   if (given === true) return {};
   if (!isObject(given) || depth > maxDepth) return (skip(...at), {});
   const type = typeOf(given, at, skip);
-  const about = typeof given.description === 'string' ? { description: given.description.slice(0, 5_000) } : {};
+  const about = aboutOf(given);
   const choices = given.anyOf ?? given.oneOf;
   if (Array.isArray(choices) && choices.length > 0 && choices.length <= 20) {
     const name = given.anyOf ? 'anyOf' : 'oneOf';
     // Of `oneOf` that one fits is checked, and not that no other does.
     if (name === 'oneOf') skip(...at, name);
     skipOthers(given, [name, 'type', 'nullable'], at, skip);
-    if (given.nullable === true) return {};
+    if (given.nullable === true) return about;
     return { anyOf: choices.map((one, index) => checkable(one, [...at, name, index], skip, depth + 1)), ...about };
   }
   const values = listOf(given);
   if (values) {
     skipOthers(given, ['enum', 'const', 'type', 'nullable'], at, skip);
-    return given.nullable === true ? {} : { ...(type && { type }), enum: values, ...about };
+    return given.nullable === true ? about : { ...(type && { type }), enum: values, ...about };
   }
   if (type === undefined) {
     skipOthers(given, [], at, skip);
@@ -74,6 +74,14 @@ function checkable(given: unknown, at: Path, skip: Skip, depth: number): JsonSch
     ...bounds(given, taken, at, skip),
     ...inner(given, taken, at, skip, depth),
     ...about,
+  };
+}
+
+/** What says nothing of a value, and is used all the same. */
+function aboutOf({ description, deprecated }: Record<string, unknown>): JsonSchema {
+  return {
+    ...(typeof description === 'string' && { description: description.slice(0, 5_000) }),
+    ...(deprecated === true && { deprecated }),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Db } from '../../db/index.ts';
 import { listSeenVersions, listVersions, type OfferedVersion } from '../../db/published-agents.ts';
-import { DomainError } from '../errors.ts';
+import { DomainError, notFound } from '../errors.ts';
 
 /** Agents as organisations offer them to each other: `acme/invoice-scanner@v2`. */
 
@@ -48,11 +48,14 @@ export async function getOffer(
   ref: OfferRef,
 ): Promise<{ version: OfferedVersion; successor: number | null }> {
   const offered = await findOffer(db, account_id, ref);
-  if (!offered) throw new DomainError('NOT_FOUND', 'Agent not found.');
+  if (!offered) {
+    const isOfVersion = ref.version !== 'latest' && (await findOffer(db, account_id, { ...ref, version: 'latest' }));
+    throw notFound(isOfVersion ? 'Agent version' : 'Agent');
+  }
   const { successor } = offered;
   if (offered.version.is_gone) throw gone(ref, successor);
   const [version] = await listVersions(db, [offered.version.version_id]);
-  if (!version) throw new DomainError('NOT_FOUND', 'Agent not found.');
+  if (!version) throw notFound('Agent');
   return { version, successor };
 }
 

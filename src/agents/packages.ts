@@ -205,12 +205,17 @@ function manifestOf({ manifest: given }: PackageRequest, { manifest: before }: P
 /** What works in another way than its author may think. */
 function remarks(spec: AgentSpec, type: PackageType): string[] {
   const { engine, unchecked = [], url, run_mode, loop, skill_files } = packageOf(spec);
+  const { required_secrets, optional_secrets, environment, pip_package } = packageOf(spec);
   const found = unchecked.map((place) => `VALIDATION_SKIPPED: ${place} is kept and shown, but not checked.`);
   if (type === 'skill' && !spec.system_prompt && skill_files.length === 0)
     found.push('The skill has neither a prompt nor files.');
   if (type !== 'skill' && engine !== 'code_runtime' && !spec.system_prompt) found.push('The agent has no prompt.');
   if (url) found.push('url is kept; agents that run elsewhere are not called yet.');
   if (run_mode === 'always_on') found.push('run_mode always_on is kept; such agents are not kept running yet.');
+  if (required_secrets.length > 0 || optional_secrets.length > 0)
+    found.push('required_secrets and optional_secrets are kept; there are no secrets yet that code would be given.');
+  if (environment) found.push('environment is kept; code is not given it yet.');
+  if (pip_package) found.push('pip_package is kept; nothing is installed: packages come in the bundle.');
   if (loop?.custom_tools !== undefined) found.push('loop.custom_tools are kept, and not offered to the model.');
   return found;
 }

@@ -16,6 +16,7 @@ import { DomainError, InvalidInputError, notFound } from '../errors.ts';
 import { newId, uuidOf, type IdSeed } from '../ids.ts';
 import type { Tool } from '../tools/index.ts';
 import { agentKeys, createAgentKey, lackingForAgentKey } from './agent-keys.ts';
+import { remarksOnDependencies } from './dependencies.ts';
 import { offerFields, type PackageRequest } from './package-schema.ts';
 import { describe, packageOf } from './packages.ts';
 import { chooseTools } from './tools.ts';
@@ -60,13 +61,15 @@ export async function publishAgent(
   const offer = { ...newOffer, ...offerOf(given) };
   const version = await insert(deps.db, principal, { spec, type, offer, code: noCode, version_id }, most, idempotency);
   const { key, warning } = await serviceKey(deps, principal, version, idempotency);
-  return { version, service_key: key, warnings: [...warnings, ...remarksOn(offer), ...warning] };
+  const ofOthers = await remarksOnDependencies(deps, principal, { spec, ...offer });
+  return { version, service_key: key, warnings: [...warnings, ...remarksOn(offer), ...ofOthers, ...warning] };
 }
 
 /** Whether what is given could be published; nothing is. Throws as `publishAgent`, but for what the account has. */
 export async function tryPublishing(deps: Deps, principal: Principal, given: PackageRequest & { name: string }) {
-  const { warnings } = describe(given, await toolsOf(deps, principal, given));
-  return [...warnings, ...remarksOn({ ...newOffer, ...offerOf(given) })];
+  const { spec, warnings } = describe(given, await toolsOf(deps, principal, given));
+  const offer = { ...newOffer, ...offerOf(given) };
+  return [...warnings, ...remarksOn(offer), ...(await remarksOnDependencies(deps, principal, { spec, ...offer }))];
 }
 
 /**
@@ -94,7 +97,7 @@ export async function changePackage(
   if (same) {
     if (!(await updateOffer(db, account_id, same.version_id, change))) throw notFound('Agent');
     const version = await getOwnVersion(deps, principal, same.version_id);
-    return { version, warnings: remarksOn(version) };
+    return { version, warnings: [...remarksOn(version), ...(await remarksOnDependencies(deps, principal, version))] };
   }
   const { is_public, callable, allow_local_download, price_cents, tags } = before;
   const offer = {
@@ -110,7 +113,8 @@ export async function changePackage(
   const code = { code_hash, bundle_size_bytes, entrypoint };
   const version = await insert(db, principal, { agent_id, spec, type, offer, code }, Infinity, undefined);
   if (deprecated) await updateOffer(db, account_id, version.version_id, { deprecated });
-  return { version, warnings: [...warnings, ...remarksOn(offer)] };
+  const ofOthers = await remarksOnDependencies(deps, principal, version);
+  return { version, warnings: [...warnings, ...remarksOn(offer), ...ofOthers] };
 }
 
 function saysWhatItDoes(given: PackageRequest): boolean {

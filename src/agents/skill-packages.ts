@@ -40,11 +40,7 @@ export async function resolveSkills(
   const versions = found.map((offer) => (offer && !offer.version.is_gone ? offer.version : undefined));
   const unknown = wanted.filter((_ref, index) => versions[index]?.type !== 'skill');
   if (unknown.length > 0) {
-    const at = unknown.map((ref) => ({
-      path: ['skills', wanted.indexOf(ref)],
-      detail: 'is not a skill package that you can use',
-    }));
-    throw new DomainError('NOT_FOUND', `Skill packages not found: ${unknown.join(', ')}.`, { faults: at });
+    throw new DomainError('NOT_FOUND', `Skill packages not found: ${unknown.join(', ')}.`);
   }
   for (const version of versions) requireUsable(version!, account_id);
   const whole = new Map(

@@ -33,7 +33,7 @@ const endpoints = ['run', 'analyze'];
  * for one that costs.
  */
 export async function findCalled(db: Db, { account_id }: Principal, as: CalledAs): Promise<Called> {
-  if (!/^(latest|v[1-9]\d{0,5})$/.test(as.version)) throw notFound('Agent');
+  if (!/^(latest|v[1-9]\d{0,5})$/.test(as.version)) throw notFound('Agent version');
   const { version: found, successor } = await getOffer(db, account_id, as);
   const { account_id: owner_id, spec, agent_id, version_id, code_hash, entrypoint, deprecated_at } = found;
   const name = `${found.org_slug}/${spec.name}`;

@@ -49,12 +49,13 @@ export async function modelOfCall(
     return fromCredentials(deps, principal, spec, credentials, run_id);
   }
   const wanted = credentials?.model ?? spec.model;
+  const asker = credentials?.model === undefined ? 'The agent' : 'The call, by its llm_credentials,';
   const inherited = parent_run_id && !credentials ? await findKeyOfCall(deps.db, parent_run_id) : undefined;
   const provider = inherited ?? (await providerFor(deps, principal, called, credentials?.provider, wanted));
   if (provider) {
     const serves = provider.gateway || !wanted || vendorOfModel(wanted) === provider.provider;
     const model = serves ? wanted : (spec.package?.default_models[provider.provider] ?? null);
-    const other = `The agent asks for ${wanted}; ${model ?? provider.model} of your provider answers.`;
+    const other = `${asker} asks for ${wanted}; ${model ?? provider.model} of your provider answers.`;
     return { provider_id: provider.provider_id, model, warnings: serves ? [] : [other] };
   }
   const { offersManaged, managed } = deps;
@@ -65,7 +66,7 @@ export async function modelOfCall(
   }
   const vendor = wanted ? vendorOfModel(wanted) : undefined;
   const serves = !wanted || (isManagedModel(deps, wanted) && managed.some((target) => target.vendor === vendor));
-  const other = `The agent asks for ${wanted}; ${managed[0]!.model} of this server answers.`;
+  const other = `${asker} asks for ${wanted}; ${managed[0]!.model} of this server answers.`;
   return { provider_id: null, model: serves ? wanted : null, warnings: serves ? [] : [other] };
 }
 

@@ -20,7 +20,7 @@ export function placeOfBundle(code_hash: string): string {
 }
 
 /**
- * Keeps an archive that comes in, once it is found to be one that can be unpacked. Nothing of it stays when it is not. It is kept
+ * Keeps an archive that comes in, once it is found to be one that can be unpacked, and has the files `needed`. Nothing of it stays when it is not. It is kept
  * for an hour; longer while a version or a run needs it.
  * @throws DomainError `BUNDLE_TOO_LARGE` and `BUNDLE_INVALID`, whose words say what is wrong, and `FILES_UNAVAILABLE`.
  */
@@ -28,12 +28,13 @@ export async function keepBundle(
   deps: FileDeps,
   content: Readable,
   duringPut: (put: () => Promise<void>) => Promise<void> = (put) => put(),
+  needed: string[] = [],
 ): Promise<Bundle> {
   const { db, files, log } = deps;
   const most = { bytes: bundleBounds.size, fault: bundleTooLarge };
   const incoming = await receiveFile(deps, newId('file'), content, most);
   try {
-    const { files: count, unpacked_bytes } = await checkZip(incoming.path).catch((error: unknown) => {
+    const { files: count, unpacked_bytes } = await checkZip(incoming.path, needed).catch((error: unknown) => {
       throw error instanceof BundleFault ? new DomainError('BUNDLE_INVALID', error.message) : error;
     });
     const { sha256: code_hash, size: bundle_size_bytes } = incoming;

@@ -33,11 +33,16 @@ type OnFile = (name: string, content: Readable, isProgram: boolean) => Promise<v
 /** What is in an archive: how many files, and how many bytes, unpacked. */
 export type BundleContents = { files: number; unpacked_bytes: number };
 
-/** Reads all of an archive once, as `unpackZip` would. @throws BundleFault */
-export function checkZip(file: string): Promise<BundleContents> {
-  return walk(file, async (_name, content) => {
+/** Reads all of an archive once, as `unpackZip` would; the files `needed` must be in it. @throws BundleFault */
+export async function checkZip(file: string, needed: string[] = []): Promise<BundleContents> {
+  const missing = new Set(needed.map((name) => path.posix.normalize(name)));
+  const contents = await walk(file, async (name, content) => {
+    missing.delete(name);
     for await (const chunk of content) void chunk;
   });
+  const [first] = missing;
+  if (first !== undefined) throw new BundleFault(`There is no file "${first}" in the archive, and it is what is run.`);
+  return contents;
 }
 
 /** Unpacks an archive into a folder that is empty. What is there afterwards can be read by everybody. @throws BundleFault */

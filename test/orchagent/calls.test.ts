@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { uuidOf } from '../../src/ids.ts';
 import { createCaller, publish } from '../harness/calls.ts';
+import { createAgents } from '../harness/orchagent.ts';
 import type { User } from '../harness/orchflow.ts';
 import { inTurn } from '../harness/script.ts';
 import { useStory } from '../harness/story.ts';
@@ -72,6 +73,7 @@ test('nothing at all is an empty input, and a text is the result', async () => {
   for (const path of ['v1/other', 'v2/run', 'v1.2/run', 'v0/run', 'newest/run', 'v01/run']) {
     const { status, body } = await call()(`/${org}/greeter/${path}`, {});
     expect([status, body.error.code, body.message], path).toEqual([404, 'NOT_FOUND', body.error.message]);
+    if (path !== 'v1/other') expect(body.message, path).toBe('Agent version not found.');
   }
   for (const method of ['GET', 'PUT', 'DELETE']) {
     const answer = await fetch(`${story.orchflow.url}/${org}/greeter/v1/run`, { method });
@@ -80,7 +82,11 @@ test('nothing at all is an empty input, and a text is the result', async () => {
   const wrong = await createCaller(story.orchflow.url, { api_key: 'orch_no' }).post(`/${org}/greeter/v1/run`, {});
   expect([wrong.status, wrong.body.error]).toEqual([
     401,
-    expect.objectContaining({ code: 'UNAUTHORIZED', is_retryable: false }),
+    expect.objectContaining({
+      code: 'UNAUTHORIZED',
+      is_retryable: false,
+      message: expect.stringContaining('Authorization: Bearer'),
+    }),
   ]);
 });
 
@@ -111,12 +117,14 @@ test('what does not fit is refused, naming the field, and nothing is begun', asy
     ['x-orchagent-max-hops', 'many'],
     ['x-orchagent-deadline-ms', '1.5'],
     ['x-orchagent-skills', 'no skill'],
+    ['x-orchagent-no-skills', 'yes'],
   ]) {
     const { status, body } = await call()(path, { text: 'x' }, { [header!]: value! });
     expect([status, body.error.code], header).toEqual([400, 'INVALID_INPUT']);
+    expect(body.error.errors[0].pointer.toLowerCase()).toBe(`/${header}`);
   }
   const late = await call()(path, { text: 'x' }, { 'x-orchagent-deadline-ms': String(Date.now() - 1_000) });
-  expect([late.status, late.body.error.code, late.body.error.is_retryable]).toEqual([504, 'TIMEOUT', true]);
+  expect([late.status, late.body.error.code, late.body.error.is_retryable]).toEqual([504, 'TIMEOUT', false]);
   expect((await story.user.get('/runs')).body.runs).toEqual([]);
 
   const old = await call()(path, { text: 'x', colour: 'red' });
@@ -130,6 +138,16 @@ test('what does not fit is refused, naming the field, and nothing is begun', asy
   expect(again.status, JSON.stringify(again.body)).toBe(201);
   await story.user.openRun(again.body.run_id).until('completed');
   expect(story.model.calls.at(-1)!.prompt).toContain(long);
+});
+
+test('a field that its author calls deprecated is told to who sends it, however the agent was published', async () => {
+  story.model.on(() => 'Read.');
+  const old = { type: 'string', enum: ['a'], deprecated: true };
+  const agents = createAgents(story.orchflow.url, story.user);
+  const input_schema = { type: 'object', properties: { old, new: { type: 'string' } } };
+  const { agent } = await agents.publish({ name: 'older', type: 'prompt', input_schema });
+  const { body } = await call()(`/${agent.org_slug}/older/v1/run`, { old: 'a', new: 'b' });
+  expect(body.warnings).toEqual([{ code: 'DEPRECATED_FIELD', field: 'old', message: expect.any(String) }]);
 });
 
 test('a run that fails is answered with why, and its run says so too', async () => {
@@ -146,6 +164,8 @@ test('a run that fails is answered with why, and its run says so too', async () 
   };
   model.on(() => 'No number.');
   expect(await failing('typed')).toEqual([422, 'UNPROCESSABLE', false, 'INVALID_OUTPUT', 'failed']);
+  await offer(org, { name: 'poor', max_cost_usd: 0.000_001, on_budget: 'fail', provider_id: story.provider_id });
+  expect(await failing('poor')).toEqual([422, 'UNPROCESSABLE', false, 'BUDGET_REACHED', 'failed']);
   model.on(() => ({ status: 401 }));
   expect(await failing('plain')).toEqual([502, 'LLM_ERROR', false, 'LLM_REFUSED', 'failed']);
   model.on(() => ({ hang: 'before_headers' }));
@@ -169,16 +189,17 @@ test('an agent that waits for a person is answered at once, without data', async
   await offer(org, { name: 'asker', require_approval: true, timeout_seconds: 2, provider_id: story.provider_id });
   const post = call();
   const once = { 'idempotency-key': `wait-${org}` };
-  const { status, body } = await post(`/${org}/asker/v1/run`, {}, once);
+  const { status, body, headers } = await post(`/${org}/asker/v1/run`, {}, once);
   expect([status, body.data, body.metadata.status, body.metadata.waiting_tasks]).toEqual([
     202,
     null,
     'waiting_human',
     ['T1'],
   ]);
-  const { body: listed } = await story.user.get('/runs');
-  await story.user.openRun(listed.runs[0].run_id).complete('T1', { decision: 'approve' });
-  await story.user.openRun(listed.runs[0].run_id).until('completed');
+  const { run } = body.metadata;
+  expect(headers.get('location')).toBe(`/api/v1/runs/${run}`);
+  await story.user.openRun(run).complete('T1', { decision: 'approve' });
+  await story.user.openRun(run).until('completed');
   const done = await post(`/${org}/asker/v1/run`, {}, once);
   expect([done.status, done.body.data]).toEqual([200, { result: 'A draft.' }]);
   expect((await story.user.get('/runs')).body.runs).toHaveLength(1);
@@ -197,6 +218,8 @@ test('a deprecated version says what comes after it, and goes after sixty days',
     `</${org}/old/v2/run>; rel="successor-version"`,
   ]);
   expect(Date.parse(headers.get('sunset')!)).toBeGreaterThan(Date.now() + 56 * 86_400_000);
+  const refused = await call()(`/${org}/old/v1/run`, []);
+  expect([refused.status, refused.headers.get('deprecation')]).toEqual([400, 'true']);
   const gone = await call()(`/${org}/gone/v1/run`, {});
   expect([gone.status, gone.body.message]).toEqual([404, expect.stringContaining('is gone')]);
 });

@@ -48,6 +48,8 @@ test('publishing makes v1, v2, …, each with all that it says; what was said be
       expect.stringContaining('manifest.colour'),
       expect.stringContaining('VALIDATION_SKIPPED: input_schema/properties/text/pattern'),
       expect.stringContaining('custom_tools'),
+      expect.stringContaining('required_secrets'),
+      expect.stringContaining('acme/other@v1'),
     ]),
   );
   expect(agent).toMatchObject({
@@ -227,6 +229,14 @@ test('code is sent once to a version, and is there as it was sent for whom it is
   expectError(await put(new Uint8Array([1, 2, 3])), 'UNPROCESSABLE', 422);
   expectError(await put(zipOf([{ name: '../x.py', content: '' }])), 'UNPROCESSABLE', 422);
   expectError(await put(archive, { 'x-entrypoint': '../main.py' }), 'INVALID_INPUT', 400);
+  const missing = expectError(await put(archive, { 'x-entrypoint': 'src/run.py' }), 'UNPROCESSABLE', 422);
+  expect([missing.reason, missing.message]).toEqual(['BUNDLE_INVALID', expect.stringContaining('"src/run.py"')]);
+  const { agent: commanded } = await agents.publish({
+    name: 'c',
+    type: 'tool',
+    runtime: { command: 'python3 a.py -v' },
+  });
+  expect(expectError(await put(archive, {}, commanded.id), 'UNPROCESSABLE', 422).message).toContain('"a.py"');
   expectError(await agents.post(`${path}/upload`, {}), 'UNSUPPORTED_TYPE', 415);
   const { body } = await put(archive, { 'x-entrypoint': 'main.py' });
   const code_hash = sha256(archive);

@@ -177,8 +177,14 @@ test('skill packages are resolved: own ones and public ones, once each, and the 
     .executeTakeFirstOrThrow();
   const [style, tone] = [`${org}/style@v1`, `${org}/tone`];
   expect(await resolveSkills(orchflow, own, [tone, style, tone])).toEqual([
-    { ref: tone, name: 'tone', prompt: 'Be kind.', files: [] },
-    { ref: style, name: 'style', prompt: 'Be brief.', files: [{ path: 'a.md', content: 'A', size: 1 }] },
+    { ref: tone, name: 'tone', prompt: 'Be kind.', files: [], is_closed: false },
+    {
+      ref: style,
+      name: 'style',
+      prompt: 'Be brief.',
+      files: [{ path: 'a.md', content: 'A', size: 1 }],
+      is_closed: false,
+    },
   ]);
   const stranger = { account_id: 'acc_nobody' };
   expect(await resolveSkills(orchflow, stranger, [`${tone}@latest`])).toHaveLength(1);
@@ -250,6 +256,23 @@ test('an estimate is what calls have cost, and tells nothing of few', async () =
     stars_count: 1,
   });
   expect((await listed('&sort=stars'))[0].stars_count).toBe(1);
+});
+
+test('what is not offered yet, and what looks like a call, is not found in the envelope', async () => {
+  const later = [
+    '/billing/credits',
+    '/storage',
+    '/tasks',
+    '/messages/x',
+    '/workspaces/w/schedules',
+    '/workspaces/w/secrets/y',
+  ];
+  for (const path of later) {
+    const { message } = expectError(await agents.get(path), 'NOT_FOUND', 404);
+    expect(message, path).toContain('comes later');
+  }
+  for (const path of ['/ACME/x/v1/run', '/acme/x/v1/run/', '/agents/x/y/z/v'])
+    expectError(await agents.get(path), 'NOT_FOUND', 404);
 });
 
 test('no account can have the first segment of a path of ours as its slug', async () => {

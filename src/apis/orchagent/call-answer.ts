@@ -45,6 +45,7 @@ export function envelopeOf(run: RunResult, told: Told) {
         warnings: codedWarnings(run.warnings, told.known),
         metadata: {
           ...metadataOf(run, told),
+          run: run.run_id,
           status: run.status,
           waiting_tasks: run.gates.map((gate) => gate.task_id),
         },

@@ -1,4 +1,5 @@
 import type { Context } from 'hono';
+import { readRef } from '../../agents/offers.ts';
 import { longestChain, type ChainRequest } from '../../calls/chain.ts';
 import type { SkillsAsked } from '../../calls/skills.ts';
 import { InvalidInputError } from '../../errors.ts';
@@ -32,6 +33,11 @@ export function readHeaders(c: Context): CallHeaders {
     if (!/^-?\d{1,15}$/.test(text) || value < least) throw faultAt(name, `must be a whole number from ${least} on`);
     return value;
   };
+  const flag = (name: string) => {
+    const value = given(name)?.toLowerCase();
+    if (value !== undefined && value !== 'true' && value !== 'false') throw faultAt(name, 'must be true or false');
+    return value === 'true';
+  };
   const refs = (name: string, most = mostSkills) => {
     const list = given(name)
       ?.split(',')
@@ -41,10 +47,19 @@ export function readHeaders(c: Context): CallHeaders {
     return list;
   };
 
+  const skills = (name: string) => {
+    const list = refs(name);
+    if (list?.every(readRef) === false) throw faultAt(name, 'must name skill packages, such as "org/skill@v1"');
+    return list;
+  };
+
   const tenant = given('Tenant');
   if (tenant !== undefined && tenant.length > 200) throw faultAt('Tenant', 'must have at most 200 characters');
   const org_id = given('Billing-Org-Id');
-  const only = refs('Skills-Only');
+  const only = skills('Skills-Only');
+  const add = skills('Skills') ?? [];
+  if (add.length + (only?.length ?? 0) > mostSkills)
+    throw faultAt('Skills', `and X-Orchagent-Skills-Only must name at most ${mostSkills} together`);
   const max_hops = number('Max-Hops', -1);
   const chain = {
     chain: refs('Call-Chain', longestChain),
@@ -58,9 +73,9 @@ export function readHeaders(c: Context): CallHeaders {
   return {
     ...(tenant !== undefined && { tenant }),
     skills: {
-      add: refs('Skills') ?? [],
+      add,
       ...(only && { only }),
-      none: given('No-Skills')?.toLowerCase() === 'true',
+      none: flag('No-Skills'),
     },
     chain: Object.fromEntries(Object.entries(chain).filter(([, value]) => value !== undefined)),
   };

@@ -66,6 +66,8 @@ export async function readCall(c: Context<AppEnv>, next: Next) {
   const isVerbose = readVerbose(c);
   const headers = readHeaders(c);
   const called = await findCalled(c.var.deps.db, c.var.principal, { org, agent, version, endpoint });
+  // Also of what is refused.
+  for (const [name, value] of deprecationOf(called)) c.header(name, value);
   const sent = await readSent(c, called);
   try {
     const { tenant, skills } = headers;
@@ -91,13 +93,13 @@ function decoded(segment: string): string {
 
 /** Begins the call, or takes up one that its client has left, and answers when it has come to something. */
 export async function answerToCall(c: Context<AppEnv>) {
-  const { called, began, isVerbose } = calls.get(c)!;
+  const { began, isVerbose } = calls.get(c)!;
   const isStream = prefersEvents(c);
   keepOpen(c);
   const waiting = waitOn(c);
   const run_id = await begin(c, waiting).finally(waiting.begun);
   c.set('requestId', requestIdOf(run_id));
-  for (const [name, value] of headersOf(called, run_id)) c.header(name, value);
+  for (const [name, value] of headersOf(run_id)) c.header(name, value);
   const told = { ...(await callToldOf(c, run_id)), began, isVerbose };
   return isStream ? stream(c, run_id, told, waiting) : hold(c, run_id, told, waiting);
 }
@@ -141,11 +143,14 @@ async function begin(c: Context<AppEnv>, { waiter, listener }: Waiting): Promise
   );
 }
 
-function* headersOf(called: Called, run_id: string): Generator<[string, string]> {
+function* headersOf(run_id: string): Generator<[string, string]> {
   const uuid = uuidOf(run_id);
   yield ['X-Run-Id', uuid];
   yield ['X-Orchagent-Run-Id', uuid];
   yield ['X-Request-Id', requestIdOf(run_id)];
+}
+
+function* deprecationOf(called: Called): Generator<[string, string]> {
   const { deprecated, name, endpoint } = called;
   if (!deprecated) return;
   yield ['Deprecation', 'true'];
@@ -171,6 +176,7 @@ async function hold(c: Context<AppEnv>, run_id: string, told: Told, waiting: Wai
   if (found.status !== 'waiting_human') return c.json(envelope, 200);
   // Who asks again later hears what has become of it.
   c.set('keepsNoAnswer', Promise.resolve());
+  c.header('Location', `/api/v1/runs/${run_id}`);
   return c.json(envelope, 202);
 }
 

@@ -1,7 +1,7 @@
 import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { problems, type ProblemCode } from '../../http/problem-codes.ts';
-import { problemOf, setHeaders, waysOutOfV1, type Problem, type WaysOut } from '../../http/problems.ts';
+import { HttpError, problemOf, setHeaders, waysOutOfV1, type Problem, type WaysOut } from '../../http/problems.ts';
 
 /**
  * orchagent's errors: `error` with its code, `message` once more at the top for clients that look only there, and `metadata` with
@@ -102,14 +102,20 @@ function failureOf({ code: reason, detail, errors, members, retry_after_seconds 
   const code = ownCodes[reason] ?? codesOfStatuses[problems[reason][0]] ?? 'INTERNAL_ERROR';
   const more = { ...(reason !== (code as string) && { reason }), ...(errors && { errors }), ...members };
   // Who asks again after a while gets the answer of the first.
-  const is_retryable = errorCodes[code][1] || retry_after_seconds !== undefined;
+  const may_pass = errorCodes[code][1] && reason !== 'DEADLINE_PASSED';
+  const is_retryable = may_pass || retry_after_seconds !== undefined;
   return { code, message: detail, is_retryable, members: more };
 }
 
 /** Any error as a failure, in this surface's words. */
 export function toFailure(error: unknown): Failure {
-  return error instanceof OrchagentError ? error.failure : failureOf(problemOf(error, waysOut));
+  if (error instanceof OrchagentError) return error.failure;
+  const failure = failureOf(problemOf(error, waysOut));
+  // Its clients send no other header.
+  return error instanceof HttpError && error.code === 'UNAUTHORIZED' ? { ...failure, message: howToSendKey } : failure;
 }
+
+const howToSendKey = 'Send your API key as `Authorization: Bearer …`. Get one with POST /api/v1/auth/register.';
 
 /** Any error as orchagent's clients read it. */
 export function answerError(error: unknown, c: Context): Response {

@@ -9,10 +9,11 @@ import { limitUnread } from '../../http/limit-unread.ts';
 import { isUpload } from '../../http/upload.ts';
 import { requireScope } from '../../http/auth.ts';
 import { idempotency } from '../../http/idempotency.ts';
+import { OrchagentError } from './envelope.ts';
 import { answerToCall, readCall, takePost } from './calls.ts';
 import { callOperation } from './schemas/call.ts';
 import { isForm } from './sent.ts';
-import { isCall, keyedSegments, publicSegments } from './paths.ts';
+import { isCall, isLater, keyedSegments, publicSegments } from './paths.ts';
 import { agentCodeRouter } from './routes/agent-code.ts';
 import { agentCopiesRouter } from './routes/agent-copies.ts';
 import { agentKeysRouter } from './routes/agent-keys.ts';
@@ -71,7 +72,12 @@ export function mountOrchagent(
   app.route('/usage', usageRouter);
   app.route('/workspaces', calledRunsRouter);
   app.route('/workspaces', tracesRouter);
+  app.use(except((c) => !isLater(c), tellLater));
   mountCalls(app, limits, authenticate);
+}
+
+function tellLater(): never {
+  throw new OrchagentError('NOT_FOUND', 'This is not offered yet: it comes later.');
 }
 
 /** Longer inputs come as files. In MiB. */

@@ -63,5 +63,7 @@ export function operation<const S extends Spec>(spec: S) {
       return all.map((one) => [one, failing(one)]);
     }),
   );
-  return createRoute({ ...made, responses } as RouteConfig) as unknown as typeof made;
+  // Tools take the first one, and its clients send a bearer token.
+  const security = (made as RouteConfig).security?.toReversed();
+  return createRoute({ ...made, security, responses } as RouteConfig) as unknown as typeof made;
 }

@@ -5,7 +5,10 @@ import { reservedSlugs, slugPattern } from '../../accounts/slugs.ts';
 export const keyedSegments = ['agents', 'api-keys', 'org', 'usage', 'users', 'workspaces'];
 export const publicSegments = ['auth', 'public'];
 
-const own = new Set([...keyedSegments, ...publicSegments]);
+/** Those of what is not offered yet. */
+const laterSegments = ['billing', 'messages', 'schedules', 'secrets', 'services', 'storage', 'tasks'];
+
+const own = new Set([...keyedSegments, ...publicSegments, ...laterSegments]);
 
 /** Whether this is a call of an agent, by its path: `/{org}/{agent}/{version}/{endpoint}`. */
 export function isCall(c: Context): boolean {
@@ -13,8 +16,14 @@ export function isCall(c: Context): boolean {
   return rest.length === 3 && slugPattern.test(org!) && !reservedSlugs.has(org!);
 }
 
-/** Whether this path is one of orchagent's, so that errors are put into its envelope. */
+/** Whether this path is of what orchagent has, and this server has not yet. */
+export function isLater(c: Context): boolean {
+  const [, first, , third] = c.req.path.split('/', 4);
+  return laterSegments.includes(first!) || (first === 'workspaces' && laterSegments.includes(third!));
+}
+
+/** Whether this path is one of orchagent's, or looks like a call, so that errors are put into its envelope. */
 export function isOrchagent(c: Context): boolean {
-  const [, first] = c.req.path.split('/', 2);
-  return own.has(first!) || isCall(c);
+  const [first, ...rest] = c.req.path.slice(1).replace(/\/+$/, '').split('/');
+  return own.has(first!) || (rest.length === 3 && /^[a-z\d]/i.test(first!) && !reservedSlugs.has(first!));
 }

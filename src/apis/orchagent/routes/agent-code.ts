@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { requireCoded, setVersionCode } from '../../../agents/agent-code.ts';
+import { filesRunBy, requireCoded, setVersionCode } from '../../../agents/agent-code.ts';
 import { getOwnVersion } from '../../../agents/publish.ts';
 import { keepBundle } from '../../../code/bundles.ts';
 import { longestPut_ms } from '../../../files/keep.ts';
@@ -57,15 +57,15 @@ agentCodeRouter.openapi(upload, async (c) => {
     const detail = `This account sends ${deps.uploads.most} files at once, and may send no more. Try again when one has come.`;
     throw new HttpError('LIMIT_REACHED', detail, { retry_after_seconds: 5 });
   }
+  const { 'x-entrypoint': said = null } = c.req.valid('header');
   try {
     const kept = await readUpload(
       c,
-      (content) => keepBundle(deps, content, (put) => besides(c, longestPut_ms, put)),
+      (content) => keepBundle(deps, content, (put) => besides(c, longestPut_ms, put), filesRunBy(version, said)),
       // What no version has goes by itself.
       async () => {},
     );
     const { code_hash, bundle_size_bytes } = kept;
-    const { 'x-entrypoint': said = null } = c.req.valid('header');
     await setVersionCode(deps, principal, version, { code_hash, bundle_size_bytes, entrypoint: said });
     return c.json(
       { success: true as const, code_hash, bundle_size_bytes, environment_id: null, environment_source: null },

@@ -19,7 +19,7 @@ const headers = z.object({
   'x-orchagent-tenant': header('Whom of your own you call it for.', 'customer-17'),
   'x-orchagent-skills': header('Skill packages to add, with commas between them.', 'acme/invoices@v1'),
   'x-orchagent-skills-only': header("Only these, and not the agent's own."),
-  'x-orchagent-no-skills': header('`true`: none at all.'),
+  'x-orchagent-no-skills': header('`true`: none at all; or `false`.'),
   'x-orchagent-deadline-ms': header(
     'When the answer is of no use any more, in milliseconds since 1970. The run fails then.',
   ),
@@ -49,11 +49,15 @@ const metadataSchema = z.looseObject({
   usage: z.looseObject({ input_tokens: z.int(), output_tokens: z.int(), llm_calls: z.int(), cost_usd: z.number() }),
   stdout: z.string().optional(),
   stderr: z.string().optional(),
+  run: z.string().optional().meta({
+    description: 'The id of its run at `/api/v1/runs`, there while it waits for a person; `Location` too.',
+    example: 'run_4k2m9xq7w3e8r5t1n6v0',
+  }),
   status: z.literal('waiting_human').optional().meta({ description: 'There while it waits for a person.' }),
   waiting_tasks: z
     .array(z.string())
     .optional()
-    .meta({ example: ['T1'] }),
+    .meta({ description: 'Answered with `POST /api/v1/runs/{run}/tasks/{task_id}/…`.', example: ['T1'] }),
 });
 
 const answerSchema = z
