@@ -106,8 +106,7 @@ describe('/openapi.json', () => {
       // Its scope, as a role: test/accounts/scopes.test.ts.
       const scope = [expect.stringMatching(/^\w+:\w+$/)];
       const ways = [{ apiKey: scope }, { bearer: scope }];
-      const isOrchagent = tags[0].startsWith('orchagent');
-      expect(security, name).toEqual('401' in responses ? (isOrchagent ? ways.toReversed() : ways) : []);
+      expect(security, name).toEqual('401' in responses ? (isOrchagent(path) ? ways.toReversed() : ways) : []);
       if (method === 'GET' || method === 'DELETE') expect(requestBody, name).toBeUndefined();
       for (const [status, response] of Object.entries<Record<string, any>>(responses)) {
         expect(response.description, `${name} ${status}`).toMatch(/\S/);

@@ -91,16 +91,16 @@ test('nothing at all is an empty input, and a text is the result', async () => {
 });
 
 test('what does not fit is refused, naming the field, and nothing is begun', async () => {
-  const org = newOrg();
   const input_schema = {
     type: 'object',
     properties: { text: { type: 'string' }, colour: { type: 'string', deprecated: true } },
     required: ['text'],
     additionalProperties: false,
   };
-  await offer(org, { name: 'reader', input_schema });
+  const agents = createAgents(story.orchflow.url, story.user);
+  const { agent } = await agents.publish({ name: 'reader', type: 'prompt', input_schema });
   story.model.on(() => 'Read.');
-  const path = `/${org}/reader/v1/run`;
+  const path = `/${agent.org_slug}/reader/v1/run`;
   const faulty = await call()(path, { txt: 'x', llm_credentials: { model: 'gpt-4o' } });
   expect([faulty.status, faulty.body.error.code, faulty.body.error.errors.map((one: any) => one.pointer)]).toEqual([
     400,
@@ -138,16 +138,6 @@ test('what does not fit is refused, naming the field, and nothing is begun', asy
   expect(again.status, JSON.stringify(again.body)).toBe(201);
   await story.user.openRun(again.body.run_id).until('completed');
   expect(story.model.calls.at(-1)!.prompt).toContain(long);
-});
-
-test('a field that its author calls deprecated is told to who sends it, however the agent was published', async () => {
-  story.model.on(() => 'Read.');
-  const old = { type: 'string', enum: ['a'], deprecated: true };
-  const agents = createAgents(story.orchflow.url, story.user);
-  const input_schema = { type: 'object', properties: { old, new: { type: 'string' } } };
-  const { agent } = await agents.publish({ name: 'older', type: 'prompt', input_schema });
-  const { body } = await call()(`/${agent.org_slug}/older/v1/run`, { old: 'a', new: 'b' });
-  expect(body.warnings).toEqual([{ code: 'DEPRECATED_FIELD', field: 'old', message: expect.any(String) }]);
 });
 
 test('a run that fails is answered with why, and its run says so too', async () => {

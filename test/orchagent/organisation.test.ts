@@ -109,3 +109,20 @@ test('API keys in words of orchagent', async () => {
   const left = createAgents(orchflow.url, { api_key: all.key });
   expect(expectError(await left.delete(`/api-keys/${all.id}`), 'CONFLICT', 409).reason).toBe('LAST_KEY');
 });
+
+test('what is not offered yet, and what looks like a call, is not found in the envelope', async () => {
+  const later = [
+    '/billing/credits',
+    '/storage',
+    '/tasks',
+    '/messages/x',
+    '/workspaces/w/schedules',
+    '/workspaces/w/secrets/y',
+  ];
+  for (const path of later) {
+    const { message } = expectError(await agents.get(path), 'NOT_FOUND', 404);
+    expect(message, path).toContain('comes later');
+  }
+  for (const path of ['/ACME/x/v1/run', '/acme/x/v1/run/', '/agents/x/y/z/v'])
+    expectError(await agents.get(path), 'NOT_FOUND', 404);
+});

@@ -258,23 +258,6 @@ test('an estimate is what calls have cost, and tells nothing of few', async () =
   expect((await listed('&sort=stars'))[0].stars_count).toBe(1);
 });
 
-test('what is not offered yet, and what looks like a call, is not found in the envelope', async () => {
-  const later = [
-    '/billing/credits',
-    '/storage',
-    '/tasks',
-    '/messages/x',
-    '/workspaces/w/schedules',
-    '/workspaces/w/secrets/y',
-  ];
-  for (const path of later) {
-    const { message } = expectError(await agents.get(path), 'NOT_FOUND', 404);
-    expect(message, path).toContain('comes later');
-  }
-  for (const path of ['/ACME/x/v1/run', '/acme/x/v1/run/', '/agents/x/y/z/v'])
-    expectError(await agents.get(path), 'NOT_FOUND', 404);
-});
-
 test('no account can have the first segment of a path of ours as its slug', async () => {
   const segments = orchflow.app.routes
     .map(({ path }) => path.split('/')[1]!)
