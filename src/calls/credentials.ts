@@ -40,6 +40,6 @@ export function takeCredentials(sent: Record<string, unknown>): {
 
 /** The same of the same credentials. It tells nothing of them to who has no key of the ring. */
 export function tokenOf([key]: KeyRing, credentials: LlmCredentials): string {
-  const sorted = Object.entries(credentials).sort();
+  const sorted = Object.entries(credentials).sort(([one], [other]) => (one < other ? -1 : 1));
   return createHmac('sha256', deriveKey(key!, 'call credentials')).update(JSON.stringify(sorted)).digest('base64url');
 }

@@ -140,7 +140,7 @@ describe.skipIf(!present.bubblewrap)('bubblewrap', () => {
   const asked: string[] = [];
   const server = createServer((request, response) => {
     asked.push(
-      `${request.method} ${request.url} ${request.headers.authorization ?? request.headers['x-api-key'] ?? ''}`.trim(),
+      `${request.method} ${request.url} ${request.headers.authorization ?? String(request.headers['x-api-key'] ?? '')}`.trim(),
     );
     response.end('hello from outside');
   });
