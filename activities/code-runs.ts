@@ -6,9 +6,11 @@ import {
   isOver,
   listCodeInputs,
   noteErrorCode,
+  unseen,
   type EndedCode,
 } from '../db/code-runs.ts';
 import { findKeyOfCall } from '../db/agent-calls.ts';
+import type { LiveSender } from '../db/live.ts';
 import type { CodeRun, CodeTerms } from '../db/schema.ts';
 import type { Work } from '../db/work.ts';
 import { isForRunKeys, mintRunKey } from '../src/accounts/run-keys.ts';
@@ -91,8 +93,8 @@ async function runOnce(deps: CodeDeps, { call_id, task_id, code, work, before }:
     const ended = await keep(() => endCodeRun(db, before, interrupted));
     if (!code.idempotent || before.try >= mostTries) return { ...ended, ended: 'interrupted', fault };
   }
-  const wall_ms = timeLeft(work);
-  const { key_id, key: service_key } = await mintRunKey(db, { account_id, run_id, mode }, wall_ms + keyGrace_ms);
+  const time = timeLeft(work);
+  const { key_id, key: service_key } = await mintRunKey(db, { account_id, run_id, mode }, time.wall_ms + keyGrace_ms);
   const row = { call_id, try: (before?.try ?? 0) + 1, run_id, task_id, worker_id: runtime.worker_id, key_id };
   let hasBegun = false;
   const begin = async () => {
@@ -100,7 +102,7 @@ async function runOnce(deps: CodeDeps, { call_id, task_id, code, work, before }:
     hasBegun = true;
   };
   try {
-    const ended = await inSandbox(deps, { code, work, wall_ms, service_key, begin });
+    const ended = await inSandbox(deps, { code, work, time, service_key, begin, told: deps.live.code(row) });
     if (!hasBegun) await begin();
     return await keep(() => endCodeRun(db, row, ended));
   } catch (error) {
@@ -112,18 +114,32 @@ async function runOnce(deps: CodeDeps, { call_id, task_id, code, work, before }:
   }
 }
 
-type InSandbox = { code: CodeTerms; work: Work; wall_ms: number; service_key: string; begin: () => Promise<void> };
+type InSandbox = {
+  code: CodeTerms;
+  work: Work;
+  time: ReturnType<typeof timeLeft>;
+  service_key: string;
+  begin: () => Promise<void>;
+  told: ReturnType<LiveSender['code']>;
+};
 
-async function inSandbox(deps: CodeDeps, { code, work, wall_ms, service_key, begin }: InSandbox): Promise<EndedCode> {
+async function inSandbox(
+  deps: CodeDeps,
+  { code, work, time, service_key, begin, told }: InSandbox,
+): Promise<EndedCode> {
   const { sandbox, bundles, limits } = deps.code;
   const { run_id, agents, agent_run } = work.run;
+  const { wall_ms } = time;
   const input = work.texts.get(longInputId(run_id)) ?? work.run.task;
-  const told = await calledWith(deps, work.run);
+  const call = await calledWith(deps, work.run);
   const files = await listCodeInputs(deps.db, run_id);
   const deadline_ms = Date.now() + wall_ms;
+  const setup = tellSetup(told);
   try {
-    const outcome = await bundles.withBundle(code.code_hash, (folder) =>
-      sandbox.run({
+    setup.begin('bundle');
+    const outcome = await bundles.withBundle(code.code_hash, (folder) => {
+      if (files.length > 0) setup.begin('files');
+      return sandbox.run({
         command: code.command,
         code: folder,
         uploads: uploadsOf(deps, files),
@@ -134,17 +150,23 @@ async function inSandbox(deps: CodeDeps, { code, work, wall_ms, service_key, beg
           deadline_ms,
           code,
           model: agents[0]?.model ?? null,
-          ...told,
+          ...call,
         }),
         limits: { ...limits, wall_ms },
         hosts: code.hosts,
         gateway: { key: service_key, passes: isForRunKeys },
-        beforeStart: begin,
+        beforeStart() {
+          setup.end('completed');
+          return begin();
+        },
         signal: Context.current().cancellationSignal,
-      }),
-    );
-    return { ...outcome, ...readOutput(outcome, { ...limits, wall_ms }, agent_run?.output_schema ?? null) };
+        onOutput: (stream, text) => told.print(stream, text),
+        onCut: () => told.step({ type: 'output_truncated' }),
+      });
+    });
+    return { ...outcome, ...readOutput(outcome, { ...limits, ...time }, agent_run?.output_schema ?? null) };
   } catch (error) {
+    setup.end('failed');
     const why = setupFault(error);
     if (why === undefined) throw error;
     if (error instanceof SandboxFault && error.cause)
@@ -153,11 +175,30 @@ async function inSandbox(deps: CodeDeps, { code, work, wall_ms, service_key, beg
   }
 }
 
-/** Its own time, or until the deadline of its call, which its workflow sees to as well. */
-function timeLeft({ run }: Work): number {
-  const { timeout_seconds, deadline_at } = run.agent_run!;
+/** Tells whoever looks on what is made ready before code begins, one thing after another. */
+function tellSetup(told: InSandbox['told']) {
+  let name: string | undefined;
+  const end = (status: 'completed' | 'failed') => {
+    if (name !== undefined) told.step({ type: 'setup_step', name, status });
+    name = undefined;
+  };
+  told.step({ type: 'sandbox_start' });
+  return {
+    begin(next: string): void {
+      end('completed');
+      name = next;
+      told.step({ type: 'setup_step', name, status: 'started' });
+    },
+    end,
+  };
+}
+
+/** Its own time, or until the deadline of its call, which its workflow sees to as well, but later. */
+function timeLeft({ run }: Work): { wall_ms: number; isCallers: boolean } {
+  const { timeout_seconds, deadline_at, deadline_is_callers = false } = run.agent_run!;
+  const own_ms = timeout_seconds * 1_000;
   const left_ms = deadline_at === undefined || run.attempt > 1 ? Infinity : Math.max(deadline_at - Date.now(), 1);
-  return Math.min(timeout_seconds * 1_000, left_ms);
+  return { wall_ms: Math.min(own_ms, left_ms), isCallers: deadline_is_callers && left_ms < own_ms };
 }
 
 /** What it is told of the call that it answers: the chain that it is in, and the key of a model that came with it. */
@@ -179,10 +220,6 @@ function setupFault(error: unknown): string | undefined {
     return error.message;
   return undefined;
 }
-
-const nothing = { text: '', is_cut: false };
-
-const unseen = { exit_code: null, wall_ms: null, cpu_ms: null, stdout: nothing, stderr: nothing, output: null };
 
 /** Of a try whose end nobody saw. */
 const interrupted: EndedCode = {

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure, Context } from '@temporalio/activity';
-import { noteErrorCode } from '../db/code-runs.ts';
 import { codeStatus, noSandbox } from '../src/code/terms.ts';
 import type { ActivityDeps } from './deps.ts';
 
@@ -12,16 +11,14 @@ const lookEvery_ms = 1_000;
 export function createSandboxActivities({ db }: ActivityDeps) {
   return {
     /** Waits until there is one. @throws `NoSandbox` when workers say that they have none, or none says anything. */
-    async waitForSandbox({ run_id }: { run_id: string }): Promise<void> {
+    async waitForSandbox(_: { run_id: string }): Promise<void> {
       const { cancellationSignal } = Context.current();
       for (const since = Date.now(); ;) {
         Context.current().heartbeat();
         const { status, reason } = await codeStatus(db);
         if (status === 'ok') return;
-        if (Date.now() - since > patience[status]) {
-          await noteErrorCode(db, run_id, 'SANDBOX_ERROR');
+        if (Date.now() - since > patience[status])
           throw ApplicationFailure.nonRetryable(noSandbox(reason), 'NoSandbox');
-        }
         await sleep(lookEvery_ms, undefined, { signal: cancellationSignal });
       }
     },

@@ -36,6 +36,16 @@ export type EndedCode = {
   fault: CodeFault | null;
 };
 
+/** Of a try whose end nobody saw, or that never began. */
+export const unseen = {
+  exit_code: null,
+  wall_ms: null,
+  cpu_ms: null,
+  stdout: { text: '', is_cut: false },
+  stderr: { text: '', is_cut: false },
+  output: null,
+};
+
 /**
  * Writes down how a try ended, with what it has printed, and takes back the key that it was given; a run of code that has failed
  * has its word for that in `error_code`. Of one that has ended, what was written first stands. Returns what does.

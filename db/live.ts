@@ -11,7 +11,19 @@ import type { Db } from './index.ts';
 
 /** A bit of an answer. `offset` is where it begins in it, in UTF-16 code units; at 0 the answer begins, or begins anew. */
 export type Delta = { task_id: string | null; attempt: number; offset: number; text: string };
-export type LiveMessage = { run_id: string; delta?: Delta };
+export type LiveMessage = { run_id: string; delta?: Delta; code?: CodeNews };
+
+/**
+ * What code does that is run, try by try of a call. What it prints, up to what is kept, with where that begins in all that it has
+ * printed there, in UTF-16 code units; `output_truncated`: it has printed more.
+ */
+export type CodeNews = { call_id: string; try: number } & (
+  CodeStep | { type: 'stdout' | 'stderr'; offset: number; text: string }
+);
+export type CodeStep =
+  | { type: 'sandbox_start' }
+  | { type: 'setup_step'; name: string; status: 'started' | 'completed' | 'failed' }
+  | { type: 'output_truncated' };
 
 const channel = 'orchflow_live';
 /**
@@ -21,6 +33,8 @@ const channel = 'orchflow_live';
 const interval = 25;
 /** In UTF-16 code units; what comes beyond it while Postgres is slow is dropped. */
 const maxPending = 256 * 1024;
+/** Of that what code prints, which may be endless, leaves room for answers. */
+const maxPendingPrinted = 64 * 1024;
 /** NOTIFY takes less than 8000 bytes, and JSON makes up to six bytes of a code unit. */
 const maxPayload = 7_900;
 const maxText = 1_200;
@@ -40,6 +54,13 @@ export function createLiveSender(db: Db) {
   function push(key: string, message: LiveMessage): void {
     pending.set(key, message);
     schedule();
+  }
+
+  /** Whether there is room for a text, of so many that may wait. */
+  function takes(text: string, most: number): boolean {
+    if (pendingText + text.length > most) return false;
+    pendingText += text.length;
+    return true;
   }
 
   function schedule(): void {
@@ -74,14 +95,47 @@ export function createLiveSender(db: Db) {
       return (text: string): void => {
         const offset = said;
         said += text.length;
-        if (pendingText + text.length > maxPending) return;
-        pendingText += text.length;
+        if (!takes(text, maxPending)) return;
         const waiting = pending.get(key)?.delta;
         const follows = waiting && waiting.offset + waiting.text.length === offset;
         const delta = follows ? { ...waiting, text: waiting.text + text } : { task_id, attempt, offset, text };
         isUrgent ||= offset === 0;
         push(key, { run_id, delta });
       };
+    },
+
+    /** Tells of one try of code: of its steps, and what it prints, bit by bit. */
+    code: (of: Parameters<typeof tellOfCode>[0]) => tellOfCode(of, { push, takes, waiting: (key) => pending.get(key) }),
+  };
+}
+
+type Gathering = {
+  push: (key: string, message: LiveMessage) => void;
+  takes: (text: string, most: number) => boolean;
+  waiting: (key: string) => LiveMessage | undefined;
+};
+
+function tellOfCode(
+  { run_id, call_id, try: number }: { run_id: string; call_id: string; try: number },
+  { push, takes, waiting }: Gathering,
+) {
+  const place = { call_id, try: number };
+  const said = { stdout: 0, stderr: 0 };
+  let steps = 0;
+  return {
+    step(step: CodeStep): void {
+      steps += 1;
+      push(`${run_id}/${call_id}/${number}/${steps}`, { run_id, code: { ...place, ...step } });
+    },
+    print(type: 'stdout' | 'stderr', text: string): void {
+      const offset = said[type];
+      said[type] += text.length;
+      if (!takes(text, maxPendingPrinted)) return;
+      const key = `${run_id}/${call_id}/${number}/${steps}/${type}`;
+      const before = waiting(key)?.code;
+      const follows = before && 'text' in before && before.offset + before.text.length === offset;
+      const code = follows ? { ...before, text: before.text + text } : { ...place, type, offset, text };
+      push(key, { run_id, code });
     },
   };
 }
@@ -106,11 +160,15 @@ function payloadsOf(messages: Iterable<LiveMessage>): string[] {
 }
 
 function* split(message: LiveMessage): Generator<LiveMessage> {
-  const { run_id, delta } = message;
-  if (!delta || delta.text.length <= maxText) return yield message;
-  for (let at = 0; at < delta.text.length; at += maxText) {
-    const text = delta.text.slice(at, at + maxText);
-    yield { run_id, delta: { ...delta, offset: delta.offset + at, text } };
+  const { run_id, delta, code } = message;
+  if (delta) for (const part of partsOf(delta)) yield { run_id, delta: part };
+  else if (code && 'text' in code) for (const part of partsOf(code)) yield { run_id, code: part };
+  else yield message;
+}
+
+function* partsOf<Told extends { offset: number; text: string }>(told: Told): Generator<Told> {
+  for (let at = 0; at < told.text.length; at += maxText) {
+    yield { ...told, offset: told.offset + at, text: told.text.slice(at, at + maxText) };
   }
 }
 

@@ -955,6 +955,8 @@ export type AgentTerms = Pick<AgentSpec, 'timeout_seconds' | 'output_schema'> & 
   engine?: Engine;
   /** It has failed by then, in milliseconds since 1970; missing where it may last. */
   deadline_at?: number;
+  /** Who called it said that it ends then; else it is the time of the agent itself. */
+  deadline_is_callers?: boolean;
   /** The text of an input that is too long for lists; then the run's `task` is its beginning. */
   input_id?: string;
 };
@@ -1093,7 +1095,7 @@ export type CodeEnd = 'exited' | 'time' | 'memory' | 'output' | 'killed' | 'inte
 
 /** Why code gave no output. */
 export type CodeFault = {
-  code: 'SANDBOX_ERROR' | 'SANDBOX_TIMEOUT' | 'INVALID_OUTPUT';
+  code: 'SANDBOX_ERROR' | 'SANDBOX_TIMEOUT' | 'TIMEOUT' | 'INVALID_OUTPUT';
   category: 'code_error' | 'setup_error' | null;
   message: string;
 };

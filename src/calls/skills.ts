@@ -1,7 +1,7 @@
 import type { Db } from '../../db/index.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { resolveSkills, type SkillPackage } from '../agents/skill-packages.ts';
-import { DomainError } from '../errors.ts';
+import { DomainError, InvalidInputError } from '../errors.ts';
 import type { Called } from './called.ts';
 
 /** Which skill packages a call asks for: these beside the agent's own, `only` these, or `none`. */
@@ -13,8 +13,8 @@ const mostText = 200_000;
 /**
  * The prompt of an agent with the texts and files of skill packages added to it: its own, and those that the call asks for. They are
  * looked for as who calls sees them, but its own as its author does. `is_closed`: a skill is in it that who calls may use, and not
- * read. Throws `SKILLS_LOCKED` where the call may not change them, and
- * what `resolveSkills` throws.
+ * read. Throws `SKILLS_LOCKED` where the call may not change them, `InvalidInputError` where they are too long together, and what
+ * `resolveSkills` throws.
  */
 export async function withSkills(
   db: Db,
@@ -34,7 +34,8 @@ export async function withSkills(
   if (all.size === 0) return unchanged;
   const texts = [...all.values()].map(textOf).join('\n\n');
   if (texts.length > mostText) {
-    throw new DomainError('SKILLS_LOCKED', `These skills have more than ${mostText} characters together.`);
+    const detail = `must have at most ${mostText} characters together, and the agent's with them have more`;
+    throw new InvalidInputError([{ path: ['skills'], detail }]);
   }
   const prompt = spec.system_prompt?.trim() || `You are an expert ${spec.name}.`;
   const system_prompt = `${prompt}\n\nYou have these skills. Follow them where they apply.\n\n${texts}`;

@@ -65,8 +65,8 @@ export async function startCall(
   const { input, credentials } = request;
   const standing = await standingOf(deps, principal, called, request.chain);
   const { parent } = standing;
-  const warnings = inputWarnings(called, request);
   const code = codeTermsOf(called);
+  const warnings = [...inputWarnings(called, request), ...(code ? skillWarnings(request) : [])];
   if (code) await requireSandbox(deps.db);
   const run_id = newId('run', idempotency);
   const model = await modelOfCall(deps, principal, called, {
@@ -74,7 +74,7 @@ export async function startCall(
     run_id,
     parent_run_id: standing.parent_run_id,
   });
-  const prompt = await withSkills(deps.db, principal, called, request.skills);
+  const prompt = code ? noPrompt : await withSkills(deps.db, principal, called, request.skills);
   const agent = await agentOf(deps, principal, called, { model: model.model, ...prompt });
   warnings.push(...[...agent.warnings, ...model.warnings].map(notice));
   const files = await withTexts(deps, request.files?.files ?? []);
@@ -93,7 +93,10 @@ export async function startCall(
       agents: [agent.frozen],
       provider_id: model.provider_id,
       require_approval: spec.require_approval,
-      agent_run: { ...termsOf(called, deadline_at, isLong ? longInputId(run_id) : undefined), code },
+      agent_run: {
+        ...termsOf(called, { deadline_at, callers: standing.deadline_at }, isLong ? longInputId(run_id) : undefined),
+        code,
+      },
     }),
     ...termsRow({
       on_timeout: 'wait',
@@ -122,13 +125,17 @@ export async function startCall(
   return run_id;
 }
 
-function termsOf({ spec, engine }: Called, deadline_at: number | undefined, input_id: string | undefined): AgentTerms {
+function termsOf(
+  { spec, engine }: Called,
+  { deadline_at, callers }: { deadline_at: number | undefined; callers: number | undefined },
+  input_id: string | undefined,
+): AgentTerms {
   const { timeout_seconds, output_schema } = spec;
   return {
     timeout_seconds,
     output_schema,
     engine,
-    ...(deadline_at !== undefined && { deadline_at }),
+    ...(deadline_at !== undefined && { deadline_at, deadline_is_callers: deadline_at === callers }),
     ...(input_id !== undefined && { input_id }),
   };
 }
@@ -192,6 +199,15 @@ function inputWarnings({ spec }: Called, { input, files }: CallRequest): CallWar
   return Object.keys(input)
     .flatMap((field) => (properties[field]?.deprecated ? [deprecated(field)] : []))
     .concat(skipped);
+}
+
+const noPrompt = { system_prompt: null, is_closed: false };
+
+/** Of code, which has no prompt that skills could be added to. */
+function skillWarnings({ skills: { add, only = [] } }: CallRequest): CallWarning[] {
+  const asked = [...only, ...add];
+  const left = `Skills were left out, since this agent is code: ${asked.join(', ').slice(0, 500)}.`;
+  return asked.length > 0 ? [notice(left)] : [];
 }
 
 /** The agent as the run freezes it, and what of it stays with its author. */

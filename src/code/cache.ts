@@ -1,4 +1,5 @@
-import { createWriteStream } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { createWriteStream, renameSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
@@ -32,6 +33,8 @@ export function createBundleCache(
       await pipeline(bytes, createWriteStream(archive, { mode: 0o600 }));
       await mkdir(draft, { mode: 0o755 });
       entry.bytes = (await unpackZip(archive, draft)).unpacked_bytes;
+      // One that could not be evicted.
+      await rm(folder, { recursive: true, force: true });
       await rename(draft, folder);
       handOver(folder);
       return folder;
@@ -54,15 +57,25 @@ export function createBundleCache(
     return entry;
   }
 
-  /** Those that nobody uses, the longest unused first, until what is left has room. */
-  async function evict(): Promise<void> {
+  /**
+   * Those that nobody uses, the longest unused first, until what is left has room. Nobody waits for it, and what cannot be deleted is
+   * swept at the next start.
+   */
+  function evict(): void {
     let all = [...known.values()].reduce((sum, { bytes }) => sum + bytes, 0);
-    for (const [code_hash, { bytes, uses, folder }] of known) {
+    for (const [code_hash, { bytes, uses }] of known) {
       if (all <= most_bytes) return;
       if (uses > 0) continue;
       known.delete(code_hash);
       all -= bytes;
-      await rm(await folder, { recursive: true, force: true });
+      // Out of the way of whoever unpacks the same anew.
+      const gone = path.join(root, `${code_hash}.${randomBytes(4).toString('hex')}.gone`);
+      try {
+        renameSync(path.join(root, code_hash), gone);
+      } catch {
+        continue;
+      }
+      rm(gone, { recursive: true, force: true }).catch(() => {});
     }
   }
 
@@ -74,7 +87,7 @@ export function createBundleCache(
       return await use(await entry.folder);
     } finally {
       entry.uses -= 1;
-      await evict();
+      evict();
     }
   }
 

@@ -32,13 +32,16 @@ function objectOf(text: string): object | undefined {
   }
 }
 
+/** `isCallers`: its time is what whoever called it has left. */
+type CodeLimits = Limits & { isCallers: boolean };
+
 /** Of a message that is shown: the rest is in stderr. */
 const longestWords = 500;
 
 /** The output that code has given, as JSON; or why it has given none. */
 export function readOutput(
   outcome: Outcome,
-  limits: Limits,
+  limits: CodeLimits,
   schema: JsonSchema | null,
 ): { output: string | null; fault: CodeFault | null } {
   const fault = faultOf(outcome, limits);
@@ -63,14 +66,14 @@ function failed(message: string, more: Partial<CodeFault> = {}): { output: null;
   return { output: null, fault: { code: 'SANDBOX_ERROR', category: 'code_error', message: words, ...more } };
 }
 
-function faultOf({ ended, exit_code, stdout, stderr }: Outcome, limits: Limits): CodeFault | undefined {
+function faultOf({ ended, exit_code, stdout, stderr }: Outcome, limits: CodeLimits): CodeFault | undefined {
   const fail = (message: string, more?: Partial<CodeFault>) => failed(message, more).fault;
   const mib = (bytes: number) => `${Math.round(bytes / 1024 / 1024)} MiB`;
   if (ended === 'time') {
-    return fail(`its code timed out after ${limits.wall_ms / 1_000} seconds.`, {
-      code: 'SANDBOX_TIMEOUT',
-      category: null,
-    });
+    if (limits.isCallers)
+      return fail('its code was not done at the deadline of its call.', { code: 'TIMEOUT', category: null });
+    const seconds = Math.ceil(limits.wall_ms / 1_000);
+    return fail(`its code timed out after ${seconds} seconds.`, { code: 'SANDBOX_TIMEOUT', category: null });
   }
   if (ended === 'memory') return fail(`its code used more than ${mib(limits.memory_bytes)} of memory.`);
   if (ended === 'output') return fail(`its code printed far more than ${limits.output_bytes} bytes.`);

@@ -9,6 +9,7 @@ import {
   findCodeRun,
   insertCodeFile,
   listCodeInputs,
+  unseen,
   type CodeInput,
 } from '../../db/code-runs.ts';
 import type { FileQuotas } from '../../db/files.ts';
@@ -60,7 +61,7 @@ async function run(deps: ToolDeps, given: z.infer<typeof parameters>, context: T
   }
   const files = await listCodeInputs(db, run_id);
   const before = await findCodeRun(db, call_id);
-  if (before) await endCodeRun(db, before, unseen('interrupted'));
+  if (before) await endCodeRun(db, before, { ...unseen, ended: 'interrupted', fault: null });
   const row = { call_id, try: (before?.try ?? 0) + 1, run_id, task_id, worker_id: runtime.worker_id, key_id: null };
   const begin = async () => void (await beginCodeRun(db, row));
   try {
@@ -81,7 +82,7 @@ async function run(deps: ToolDeps, given: z.infer<typeof parameters>, context: T
     if (outcome.ended !== 'exited' || outcome.exit_code !== 0) throw new ToolError(text);
     return text;
   } catch (error) {
-    if (signal.aborted) await endCodeRun(db, row, unseen('cancelled')).catch(() => {});
+    if (signal.aborted) await endCodeRun(db, row, { ...unseen, ended: 'cancelled', fault: null }).catch(() => {});
     if (error instanceof SandboxFault || error instanceof NoSuchInput) throw new ToolError(error.message);
     throw error;
   }
@@ -184,19 +185,4 @@ function describe({ ended, exit_code, stdout, stderr, files_fault }: Outcome, ke
   ]
     .filter(Boolean)
     .join('\n');
-}
-
-const nothing = { text: '', is_cut: false };
-
-function unseen(ended: 'interrupted' | 'cancelled') {
-  return {
-    ended,
-    exit_code: null,
-    wall_ms: null,
-    cpu_ms: null,
-    stdout: nothing,
-    stderr: nothing,
-    output: null,
-    fault: null,
-  };
 }

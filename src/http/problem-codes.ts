@@ -214,8 +214,8 @@ export const problems: Record<ProblemCode, readonly [status: ContentfulStatusCod
   ],
   SKILLS_LOCKED: [
     422,
-    'These skills cannot be given to the agent',
-    'Its author has locked what it knows, or they are too long together; `detail` says which. Call it without the headers of skills.',
+    'The skills of the agent are locked',
+    'Its author has locked what it knows. Call it without the headers of skills.',
   ],
   NOT_AN_AGENT: [
     422,

@@ -68,7 +68,10 @@ export async function rerunAgent(
 }
 
 /** Without the deadline of the call that it was, and with an input of its own. */
-function againOf(run_id: string, { deadline_at: _, input_id, ...terms }: AgentTerms): AgentTerms {
+function againOf(
+  run_id: string,
+  { deadline_at: _, deadline_is_callers: __, input_id, ...terms }: AgentTerms,
+): AgentTerms {
   return { ...terms, ...(input_id && { input_id: longInputId(run_id) }) };
 }
 

@@ -97,11 +97,19 @@ export function agentRunRow({
   agents: object[];
   agent_run: AgentTerms;
 }) {
-  const { timeout_seconds, output_schema, code, engine, deadline_at, input_id } = agent_run;
+  const { timeout_seconds, output_schema, code, engine, deadline_at, deadline_is_callers, input_id } = agent_run;
   return {
     agent_id,
     agents: JSON.stringify(agents),
-    agent_run: JSON.stringify({ timeout_seconds, output_schema, code, engine, deadline_at, input_id }),
+    agent_run: JSON.stringify({
+      timeout_seconds,
+      output_schema,
+      code,
+      engine,
+      deadline_at,
+      deadline_is_callers,
+      input_id,
+    }),
     provider_id,
     require_approval,
     human_gates: '[]',

@@ -1,6 +1,6 @@
 import { readGoalSoFar } from '../../db/goal-runs.ts';
 import type { Db } from '../../db/index.ts';
-import type { Run } from '../../db/schema.ts';
+import type { AgentTerms, Run } from '../../db/schema.ts';
 import { countRunDeliveries } from '../../db/webhooks.ts';
 import type { AgentRunInput, CarriedAgentRun } from '../../workflows/contract/inputs.ts';
 import { agentTaskId } from '../../workflows/contract/plan.ts';
@@ -24,7 +24,7 @@ export function agentWorkflow({ db, historyLimit }: { db: Db; historyLimit?: num
       timeout_seconds: agent_run?.timeout_seconds ?? 1,
       ...(agent_run?.code && { code: { on_interrupted: agent_run.code.on_interrupted } }),
       // Whoever tries it again has the time of its turns.
-      ...(agent_run?.deadline_at && attempt === 1 && { deadline_at: agent_run.deadline_at }),
+      ...(agent_run?.deadline_at && attempt === 1 && { deadline_at: deadlineOf(agent_run, agent_run.deadline_at) }),
       has_webhook: run.webhook_url !== null,
       on_budget: run.on_budget,
       gate_policy: gatePolicies(run).gate_policy,
@@ -36,6 +36,13 @@ export function agentWorkflow({ db, historyLimit }: { db: Db; historyLimit?: num
   }
 
   return { type: agentWorkflowType, inputOf, describe };
+}
+
+/** Who runs code ends it at the deadline, and has so long, in milliseconds, to write down what it had printed. */
+const writing_ms = 10_000;
+
+function deadlineOf({ code }: AgentTerms, deadline_at: number): number {
+  return code ? deadline_at + writing_ms : deadline_at;
 }
 
 /** What is left of the tries before this one. */

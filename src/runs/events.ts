@@ -1,10 +1,9 @@
 import type { Logger } from 'pino';
 import { isUnavailable, type Db } from '../../db/index.ts';
-import type { Delta } from '../../db/live.ts';
 import { listRunPlaces, readEvents, type StoredEvent } from '../../db/run-events.ts';
 import { hasEnded, type RunStatus } from '../../workflows/contract/states.ts';
 import { bringNews } from './news.ts';
-import { createWatchers, type Watchers } from './watchers.ts';
+import { createWatchers, type Told, type Watchers } from './watchers.ts';
 
 const heartbeatInterval = 15_000;
 const retryDelay = 1_000;
@@ -12,9 +11,9 @@ const pageSize = 200;
 
 /**
  * What a reader of a run sees. `event`: stored, in order of `seq`, each once. `delta`: text of an answer that is being
- * written, as far as it gets here. `idle`: nothing happened for a while. `ended`: the run has ended, and this is all.
+ * written, and `code`: what code does that is run, as far as they get here. `idle`: nothing happened for a while. `ended`: the run has ended, and this is all.
  */
-export type RunStreamItem = { event: StoredEvent } | { delta: Delta } | { idle: true } | { ended: RunStatus };
+export type RunStreamItem = { event: StoredEvent } | Told | { idle: true } | { ended: RunStatus };
 
 /** For `waitWhile`: while the run has one of these statuses and has not ended, or, unless given, until it has to be looked at. */
 export function stays(seen: RunStatus[] = ['pending', 'running']): (status: RunStatus) => boolean {
@@ -38,7 +37,7 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
     const watcher = watchers.watch(run_id);
     try {
       while (!isOver(signal)) {
-        for (let delta = watcher.takeDelta(); delta; delta = watcher.takeDelta()) yield { delta };
+        for (let told = watcher.takeTold(); told; told = watcher.takeTold()) yield told;
         if (!watcher.takeNews()) {
           if (!(await watcher.woken(heartbeatInterval, signal))) yield { idle: true };
           continue;
@@ -46,7 +45,7 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
         const page = await readPage(db, run_id, seq);
         if (!page) return;
         if (page === 'is_away') {
-          yield* deltasOf(watcher);
+          yield* watcher.takeAllTold();
           await watcher.woken(retryDelay, signal);
           watcher.wake();
           continue;
@@ -79,7 +78,7 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
         watcher.takeNews();
         const [place] = await listRunPlaces(db, [run_id]);
         if (!place || !holds(place.status)) break;
-        watcher.takeDeltas();
+        watcher.takeAllTold();
         await watcher.woken(Math.max(end - performance.now(), 0), signal);
       }
       return !isOver(signal);
@@ -106,12 +105,8 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
 
 type Watcher = ReturnType<Watchers['watch']>;
 
-function* deltasOf(watcher: Watcher): Generator<RunStreamItem> {
-  for (const delta of watcher.takeDeltas()) yield { delta };
-}
-
 function* endOf(watcher: Watcher, ended: RunStatus): Generator<RunStreamItem> {
-  yield* deltasOf(watcher);
+  yield* watcher.takeAllTold();
   yield { ended };
 }
 

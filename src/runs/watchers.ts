@@ -1,7 +1,10 @@
-import type { Delta, LiveMessage } from '../../db/live.ts';
+import type { CodeNews, Delta, LiveMessage } from '../../db/live.ts';
 
-/** Deltas that wait for a slow reader, in UTF-16 code units; those beyond are dropped. */
+/** Texts that wait for a slow reader, in UTF-16 code units; those beyond are dropped. */
 const maxWaitingText = 64 * 1024;
+
+/** What is told of a run and stored nowhere. */
+export type Told = { delta: Delta } | { code: CodeNews };
 
 export type Watchers = ReturnType<typeof createWatchers>;
 
@@ -23,9 +26,10 @@ export function createWatchers() {
     if (!watchers?.size) runs.delete(run_id);
   }
 
-  function hear({ run_id, delta }: LiveMessage): void {
+  function hear({ run_id, delta, code }: LiveMessage): void {
     for (const watcher of runs.get(run_id)?.watchers ?? []) {
-      if (delta) watcher.hear(delta);
+      if (delta) watcher.hear({ delta });
+      else if (code) watcher.hear({ code });
       else watcher.wake();
     }
   }
@@ -59,7 +63,7 @@ type Watcher = ReturnType<typeof createWatcher>;
 /** One who waits for news of a run. At first there is news: all that happened so far. */
 function createWatcher() {
   let hasNews = true;
-  let deltas: Delta[] = [];
+  let told: Told[] = [];
   let waitingText = 0;
   let ring: (() => void) | undefined;
 
@@ -68,23 +72,24 @@ function createWatcher() {
       hasNews = true;
       ring?.();
     },
-    hear(delta: Delta): void {
-      if (waitingText + delta.text.length > maxWaitingText) return;
-      waitingText += delta.text.length;
-      deltas.push(delta);
+    hear(one: Told): void {
+      const length = lengthOf(one);
+      if (waitingText + length > maxWaitingText) return;
+      waitingText += length;
+      told.push(one);
       ring?.();
     },
-    /** The next one; none while there is news and it begins an answer: what happened before that is told before it. */
-    takeDelta(): Delta | undefined {
-      if (hasNews && deltas[0]?.offset === 0) return undefined;
-      const delta = deltas.shift();
-      waitingText -= delta?.text.length ?? 0;
-      return delta;
+    /** The next one; none while there is news and it is the first of its kind: what happened before that is told before it. */
+    takeTold(): Told | undefined {
+      if (hasNews && told[0] && isFirst(told[0])) return undefined;
+      const one = told.shift();
+      if (one) waitingText -= lengthOf(one);
+      return one;
     },
     /** All that are there. */
-    takeDeltas(): Delta[] {
-      const all = deltas;
-      deltas = [];
+    takeAllTold(): Told[] {
+      const all = told;
+      told = [];
       waitingText = 0;
       return all;
     },
@@ -96,7 +101,7 @@ function createWatcher() {
     },
     /** Resolves when something comes, after the time, or when the signal is aborted. False when nothing came. */
     async woken(timeout_ms: number, signal: AbortSignal): Promise<boolean> {
-      const isWoken = () => hasNews || deltas.length > 0 || signal.aborted;
+      const isWoken = () => hasNews || told.length > 0 || signal.aborted;
       if (!isWoken()) {
         const { promise, resolve } = Promise.withResolvers<void>();
         const timer = setTimeout(resolve, timeout_ms);
@@ -110,4 +115,14 @@ function createWatcher() {
       return isWoken();
     },
   };
+}
+
+/** A step counts too, so that those are bounded. */
+function lengthOf(told: Told): number {
+  if ('delta' in told) return told.delta.text.length;
+  return 'text' in told.code ? told.code.text.length : 100;
+}
+
+function isFirst(told: Told): boolean {
+  return 'delta' in told ? told.delta.offset === 0 : told.code.type === 'sandbox_start';
 }

@@ -6,7 +6,7 @@ import { exitEnvironment, insidePorts, openExits, type Exit, type Network } from
 import { SandboxFault, type Job, type Outcome, type Sandbox } from './job.ts';
 import { collecting, readArchive } from './outputs.ts';
 import { runProcess, type Started } from './spawn.ts';
-import { createCleaning, isRoot, nobody, type Workspace } from './workspace.ts';
+import { createCleaning, isRoot, nobody, readable, type Workspace } from './workspace.ts';
 
 /**
  * Linux namespaces by bubblewrap: a job sees /usr of this machine, its code, its uploads and a /tmp of its own in memory, and has
@@ -25,7 +25,9 @@ const ownPlace = '/opt/orchflow';
 /** @throws Error that says which program is missing. */
 export async function createBubblewrap({ workspace, cgroup, network }: BubblewrapSettings): Promise<Sandbox> {
   const programs = findPrograms();
-  const system = systemArgs(programs, await writeEtc(workspace.folder));
+  const node = await readable(programs.node, workspace.folder);
+  const forward = await readable(path.join(import.meta.dirname, 'forward.py'), workspace.folder);
+  const system = systemArgs({ ...programs, node }, forward, await writeEtc(workspace.folder));
   const groups = findGroups(cgroup);
   if (cgroup && !groups) throw new Error(`SANDBOX_CGROUP, ${cgroup}, is no folder in which groups can be made.`);
   if (groups) sweepGroups(groups);
@@ -175,7 +177,7 @@ async function writeEtc(folder: string): Promise<string> {
 }
 
 /** What all jails have of this machine. */
-function systemArgs({ node, python }: Programs, etc: string): string[] {
+function systemArgs({ node, python }: Programs, forward: string, etc: string): string[] {
   const links = ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32'].flatMap((name) => {
     if (!existsSync(`/${name}`)) return [];
     const isLink = lstatSync(`/${name}`).isSymbolicLink();
@@ -187,7 +189,7 @@ function systemArgs({ node, python }: Programs, etc: string): string[] {
     // The certificates by which others are known, and where libraries and alternatives are found.
     ['ssl/certs', 'ld.so.cache', 'alternatives'].flatMap((name) => ['--ro-bind-try', `/etc/${name}`, `/etc/${name}`]),
     ['--ro-bind', node, '/opt/node/bin/node', '--symlink', python, '/opt/bin/python'],
-    ['--ro-bind', path.join(import.meta.dirname, 'forward.py'), `${ownPlace}/forward.py`],
+    ['--ro-bind', forward, `${ownPlace}/forward.py`],
   ].flat();
 }
 

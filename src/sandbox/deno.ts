@@ -4,7 +4,7 @@ import path from 'node:path';
 import { exitEnvironment, openExits, type Exit, type Network } from './exits.ts';
 import { SandboxFault, type Ended, type Job, type Limits, type Outcome, type Sandbox } from './job.ts';
 import { runProcess, type Ran } from './spawn.ts';
-import { createCleaning, handOver, isRoot, nobody, type Workspace } from './workspace.ts';
+import { createCleaning, handOver, isRoot, nobody, readable, type Workspace } from './workspace.ts';
 
 /**
  * JavaScript and TypeScript in deno, which asks its permissions at every call: for machines that have no namespaces. A job reads
@@ -24,11 +24,12 @@ const heapShare = 0.75;
 
 /** @throws Error when there is no deno. */
 export async function createDeno({ workspace, program, network, environment }: DenoSettings): Promise<Sandbox> {
-  const deno = program ?? findIn(environment.PATH, 'deno');
+  const installed = program ?? findIn(environment.PATH, 'deno');
   const setpriv = isRoot ? findIn('/usr/bin:/bin', 'setpriv') : undefined;
   const own = path.join(workspace.folder, 'deno');
   const start = path.join(own, 'start.mjs');
   await mkdir(own, { recursive: true, mode: 0o755 });
+  const deno = await readable(installed, own);
   await copyFile(path.join(import.meta.dirname, 'start-in-deno.mjs'), start);
   // Nobody's, so that it may keep there what it has compiled; a job itself writes nothing.
   await mkdir(path.join(own, 'cache'), { recursive: true, mode: 0o700 });

@@ -20,7 +20,7 @@ import type { Job } from './job.ts';
 export type Network = {
   /** The house's own API, as workers reach it. */
   gateway: { host: string; port: number };
-  /** Hosts that the operator allows: `api.example.com`, `*.example.com`, `*`. */
+  /** Hosts that the operator allows: `api.example.com`, `*.example.com`, `*`; with a port only that, and else 80 and 443. */
   allowed: string[];
   connect: GuardedConnect;
 };
@@ -76,8 +76,7 @@ export async function openExits(
 
   try {
     if (gateway) await add('gateway', toGateway(network, gateway));
-    const callable = hosts.filter((host) => isAllowed(network.allowed, host));
-    if (callable.length > 0) await add('proxy', toHosts(network, callable));
+    if (hosts.length > 0 && network.allowed.length > 0) await add('proxy', toHosts(network, hosts));
     return { exits, close };
   } catch (error) {
     await close();
@@ -96,19 +95,20 @@ export function exitEnvironment(exits: { name: Exit['name']; port: number }[]): 
   return Object.assign({}, ...environments) as Record<string, string>;
 }
 
-/** Of what an agent names, what the operator does not allow. */
-export function refusedHosts({ allowed }: Pick<Network, 'allowed'>, hosts: string[]): string[] {
-  return hosts.filter((host) => !isAllowed(allowed, host));
-}
-
-function isAllowed(allowed: string[], host: string): boolean {
-  const name = nameOf(host);
-  return allowed.some((one) => one === '*' || fits(one, name));
+/** Whether one of these, which are hosts or patterns of hosts, means this port of a host. */
+function names(patterns: string[], name: string, port: number): boolean {
+  return patterns.some((pattern) => fits(pattern, name) && portsOf(pattern).includes(port));
 }
 
 function fits(pattern: string, name: string): boolean {
   const wanted = nameOf(pattern);
+  if (wanted === '*') return true;
   return wanted.startsWith('*.') ? name.endsWith(wanted.slice(1)) : name === wanted;
+}
+
+function portsOf(host: string): number[] {
+  const [, port] = /:(\d+)$/.exec(host) ?? [];
+  return port === undefined ? webPorts : [Number(port)];
 }
 
 function nameOf(host: string): string {
@@ -139,11 +139,8 @@ function join(inner: Socket, outer: Socket): void {
 }
 
 /** A proxy as `HTTPS_PROXY` means it: CONNECT, and whole URLs of http. */
-function toHosts({ connect: reach }: Network, hosts: string[]): Server {
-  const mayCall = (name: string, port: number) =>
-    hosts.some(
-      (host) => fits(host, name) && (portOf(host) === undefined ? webPorts.includes(port) : portOf(host) === port),
-    );
+function toHosts({ connect: reach, allowed }: Network, hosts: string[]): Server {
+  const mayCall = (name: string, port: number) => names(hosts, name, port) && names(allowed, name, port);
 
   const server = createHttpServer((asked, answer) => {
     const url = URL.parse(asked.url ?? '');
@@ -166,11 +163,6 @@ function toHosts({ connect: reach }: Network, hosts: string[]): Server {
     tunnel(inner, head, () => reach(name, Number(port)));
   });
   return server;
-}
-
-function portOf(host: string): number | undefined {
-  const [, port] = /:(\d+)$/.exec(host) ?? [];
-  return port === undefined ? undefined : Number(port);
 }
 
 function notNamed(name: string): string {

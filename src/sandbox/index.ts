@@ -9,7 +9,6 @@ import { takeWorkspace } from './workspace.ts';
 
 /** Where code of people is run. */
 
-export { refusedHosts } from './exits.ts';
 export {
   SandboxFault,
   type Job,

@@ -41,6 +41,8 @@ export type Job = {
   signal?: AbortSignal;
   /** Hears what it prints, as it comes, up to what is kept. */
   onOutput?: (stream: 'stdout' | 'stderr', text: string) => void;
+  /** Hears once of each that it prints more. */
+  onCut?: (stream: 'stdout' | 'stderr') => void;
 };
 
 /** Of stdout its beginning, of stderr its end. */

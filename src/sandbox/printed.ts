@@ -10,10 +10,11 @@ type Keeping = {
   kept_bytes: number;
   keeps: 'beginning' | 'end';
   onText?: (text: string) => void;
+  onCut?: () => void;
 };
 
 /** `add` returns false when so much was printed that the job is to be ended. */
-export function keepPrinted({ kept_bytes, keeps, onText }: Keeping) {
+export function keepPrinted({ kept_bytes, keeps, onText, onCut }: Keeping) {
   const chunks: Buffer[] = [];
   const decoder = new StringDecoder('utf8');
   let kept = 0;
@@ -22,6 +23,7 @@ export function keepPrinted({ kept_bytes, keeps, onText }: Keeping) {
   function add(chunk: Buffer): boolean {
     const room = kept_bytes - all;
     all += chunk.length;
+    if (room >= 0 && all > kept_bytes) onCut?.();
     if (onText && room > 0) {
       const text = decoder.write(chunk.subarray(0, room));
       if (text) onText(text);

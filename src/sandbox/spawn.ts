@@ -45,7 +45,7 @@ const closing_ms = 2_000;
  */
 export async function runProcess(
   { command, args, env, cwd, stdin, inputs = [], reads_bytes, measure, killRest }: Started,
-  { limits, signal, beforeStart, onOutput }: Pick<Job, 'limits' | 'signal' | 'beforeStart' | 'onOutput'>,
+  { limits, signal, beforeStart, ...heard }: Pick<Job, 'limits' | 'signal' | 'beforeStart' | 'onOutput' | 'onCut'>,
 ): Promise<Ran> {
   await beforeStart?.();
   signal?.throwIfAborted();
@@ -73,7 +73,7 @@ export async function runProcess(
   signal?.addEventListener('abort', cancel);
   const timer = setTimeout(() => end('time'), limits.wall_ms);
   const watching = setInterval(look, lookEvery_ms);
-  const kept = listen(child, limits, onOutput, () => end('output'));
+  const kept = listen(child, limits, heard, () => end('output'));
   const read = reads_bytes === undefined ? undefined : collect(child.stdio[3 + inputs.length] as Readable, reads_bytes);
   feed(child, stdin, inputs);
   try {
@@ -117,12 +117,18 @@ function killGroup({ pid }: ChildProcess): void {
   }
 }
 
-function listen(child: ChildProcess, limits: Limits, onOutput: Job['onOutput'], flooded: () => void) {
+function listen(
+  child: ChildProcess,
+  limits: Limits,
+  { onOutput, onCut }: Pick<Job, 'onOutput' | 'onCut'>,
+  flooded: () => void,
+) {
   const keep = (stream: 'stdout' | 'stderr', keeps: 'beginning' | 'end') => {
     const kept = keepPrinted({
       kept_bytes: limits.output_bytes,
       keeps,
       onText: onOutput && ((text) => onOutput(stream, text)),
+      onCut: () => onCut?.(stream),
     });
     child[stream]!.on('data', (chunk: Buffer) => kept.add(chunk) || flooded());
     child[stream]!.on('error', () => {});

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { chownSync, lstatSync, mkdirSync } from 'node:fs';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { chownSync, constants, lstatSync, mkdirSync } from 'node:fs';
+import { chmod, copyFile, mkdir, readdir, realpath, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import type { Upload } from './job.ts';
@@ -73,6 +73,25 @@ export function createCleaning() {
 /** Of who runs the jobs: a folder that others may not even look into. */
 export function handOver(folder: string): void {
   if (isRoot) chownSync(folder, nobody, nobody);
+}
+
+/** A file of this machine as who runs the jobs can read it: where a worker that is root keeps it to itself, a copy in `folder`. */
+export async function readable(file: string, folder: string): Promise<string> {
+  const whole = await realpath(file);
+  if (!isRoot || (await isEverybodys(whole))) return file;
+  const copy = path.join(folder, path.basename(file));
+  await copyFile(whole, copy, constants.COPYFILE_FICLONE);
+  await chmod(copy, 0o755);
+  return copy;
+}
+
+/** Whether all may read it, and go through the folders in which it lies. */
+async function isEverybodys(file: string): Promise<boolean> {
+  if (!((await stat(file)).mode & 0o004)) return false;
+  for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
+    if (!((await stat(folder)).mode & 0o001)) return false;
+    if (folder === path.dirname(folder)) return true;
+  }
 }
 
 /** Containers may share the folder, and have pids of their own. Short, for a path of a socket has 107 characters at most. */

@@ -1,4 +1,5 @@
-import { accessSync, chmodSync, constants, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { accessSync, chmodSync, constants, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { runProcess } from '../../src/sandbox/spawn.ts';
@@ -16,13 +17,29 @@ const deno = [
   .filter((file) => file !== undefined)
   .find(isProgram);
 
-export const present: Record<Driver, boolean> = {
-  bubblewrap: process.platform === 'linux' && existsSync('/usr/bin/bwrap'),
-  deno: deno !== undefined,
+const missing: Record<Driver, string | undefined> = {
+  bubblewrap: process.platform === 'linux' ? whyNoNamespaces() : 'this is no Linux',
+  deno: deno === undefined ? 'it is not installed' : undefined,
 };
 
-for (const [driver, isThere] of Object.entries(present))
-  if (!isThere) console.warn(`${driver} is not here: what it would be tested by is skipped.`);
+for (const [driver, why] of Object.entries(missing))
+  if (why) console.warn(`Skipped: what is tested in the sandbox of ${driver}: ${why}.`);
+
+export const present = { bubblewrap: !missing.bubblewrap, deno: !missing.deno } satisfies Record<Driver, boolean>;
+
+/** Where bubblewrap is there, the kernel, or a container around this, may still not let it make its namespaces. */
+function whyNoNamespaces(): string | undefined {
+  const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--inh-caps=-all', '--'];
+  const [program, ...rest] = [
+    process.getuid!() === 0 ? asNobody : [],
+    'prlimit --nofile=1024 -- bwrap --unshare-all --unshare-user --disable-userns --ro-bind / / --proc /proc --dev /dev -- python3 -V'.split(
+      ' ',
+    ),
+  ].flat();
+  const env = { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin' };
+  const { status, stderr, error } = spawnSync(program!, rest, { env, cwd: '/', encoding: 'utf8', timeout: 20_000 });
+  return status === 0 ? undefined : (error?.message ?? stderr.trim()) || 'bwrap fails';
+}
 
 function isProgram(file: string): boolean {
   try {

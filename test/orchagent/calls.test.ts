@@ -240,6 +240,10 @@ test('skills are added to the prompt, by the agent and by who calls', async () =
   expect(await promptWith({ 'x-orchagent-no-skills': 'true' })).toEqual([true, false, false, false]);
   const locked = await call()(`/${org}/locked/v1/run`, {}, { 'x-orchagent-no-skills': 'true' });
   expect([locked.status, locked.body.error.reason]).toEqual([422, 'SKILLS_LOCKED']);
+  const tome = [{ path: 'tome.md', content: 'x'.repeat(200_000), size: 200_000 }];
+  await offer(org, { name: 'tome' }, { type: 'skill', package: { skill_files: tome } });
+  const long = await call()(`/${org}/writer/v1/run`, {}, { 'x-orchagent-skills': `${org}/tome@v1` });
+  expect([long.status, long.body.error.code]).toEqual([400, 'INVALID_INPUT']);
   const unknown = await call()(`/${org}/writer/v1/run`, {}, { 'x-orchagent-skills': `${org}/writer@v1` });
   expect([unknown.status, unknown.body.error.code]).toEqual([404, 'NOT_FOUND']);
 

@@ -1,7 +1,8 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -12,7 +13,7 @@ import { bundleBounds } from '../../src/code/zip.ts';
 import { createFileStore } from '../../src/files/create-store.ts';
 import { loadConfig } from '../../src/config.ts';
 import { registerCode } from '../harness/code.ts';
-import { startOrchflow, type Orchflow } from '../harness/orchflow.ts';
+import { startOrchflow, until, type Orchflow } from '../harness/orchflow.ts';
 import { countRows } from '../harness/rows.ts';
 import { zipOf } from '../harness/zip.ts';
 
@@ -119,8 +120,25 @@ test('a good one is kept once by its content, unpacked when it is used, and goes
   expect(read).toBe('print(1)');
   expect(handed).toEqual([path.join(root, bundle.code_hash)]);
   // There is room for none that is not used.
-  expect(readdirSync(root)).toEqual([]);
-  rmSync(root, { recursive: true });
+  await until(() => readdirSync(root).length === 0, 'what nobody uses is deleted');
+
+  // One is taken anew while it goes, again and again.
+  const rounds = Array.from({ length: 2 }, async () => {
+    for (let round = 0; round < 30; round += 1)
+      await cache.withBundle(bundle.code_hash, async (folder) => {
+        await setImmediate();
+        expect(readFileSync(path.join(folder, 'main.py'), 'utf8')).toBe('print(1)');
+      });
+  });
+  await Promise.all(rounds);
+  // What is done is done, whatever becomes of the folder.
+  const done = cache.withBundle(bundle.code_hash, async () => {
+    rmSync(root, { recursive: true });
+    writeFileSync(root, 'in the way');
+    return 'done';
+  });
+  expect(await done).toBe('done');
+  rmSync(root);
 
   const user = await orchflow.register();
   const agent_id = await registerCode(orchflow, user, { 'main.py': 'print(2)' });

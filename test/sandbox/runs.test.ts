@@ -9,6 +9,7 @@ import { present } from '../harness/sandboxes.ts';
 import { inTurn } from '../harness/script.ts';
 import { useStory } from '../harness/story.ts';
 import { upload } from '../harness/upload.ts';
+import { errorCodeOf } from '../../workflows/contract/error-codes.ts';
 
 /** Runs of agents whose output code makes, and of code that agents write. */
 
@@ -203,6 +204,9 @@ describe('without a sandbox', () => {
     expect(refused.body.detail).toBe('This server runs no code: bubblewrap: bwrap is not installed.');
     const health = (await (await fetch(`${orchflow.url}/health`)).json()) as any;
     expect(health.code).toMatchObject({ status: 'off', driver: null, reason: 'bubblewrap: bwrap is not installed' });
+
+    // As the workflow says it of a run that was accepted before that was known.
+    expect(errorCodeOf('NoSandbox')).toBe('SANDBOX_ERROR');
 
     model.on(inTurn({ call: [{ name: 'run_code', arguments: { language: 'python', code: '1' } }] }, 'Then not.'));
     const { body } = await user.insist('POST', '/agents', {

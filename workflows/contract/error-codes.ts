@@ -12,7 +12,7 @@ export type ErrorCode =
   | 'BUDGET_REACHED'
   /** The agent gave nothing that fits its output schema, or no answer at all. */
   | 'INVALID_OUTPUT'
-  /** Its code failed, ran for too long, or lacks secrets. */
+  /** Its code failed, or there is no sandbox for it; it ran for too long; it lacks secrets. */
   | 'SANDBOX_ERROR'
   | 'SANDBOX_TIMEOUT'
   | 'MISSING_SECRETS'
@@ -35,6 +35,7 @@ const ofFailures: Record<string, ErrorCode> = {
   OutputInvalid: 'INVALID_OUTPUT',
   MaxTurnsReached: 'INVALID_OUTPUT',
   LlmEmptyAnswer: 'INVALID_OUTPUT',
+  NoSandbox: 'SANDBOX_ERROR',
 };
 
 /** The code of a failure that ends a run, by its type; undefined where who has failed has said it. */

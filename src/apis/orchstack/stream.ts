@@ -41,7 +41,7 @@ export async function* runToEvents(
       said?.hear(item.delta);
       if (!steps) yield tokenOf(run_id, item.delta);
       else if (steps.hasBegun(item.delta)) yield tokenOfStep(run_id, item.delta);
-    } else {
+    } else if ('event' in item) {
       const of = { run_id, ...(steps && { task_id: item.event.data.task_id }) };
       const told = eventToWire(of, item.event) ?? (steps && stepToWire(of, item.event));
       if (told) yield told;

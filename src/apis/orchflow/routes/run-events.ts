@@ -63,6 +63,7 @@ async function* runEventsToWire(
       yield { id: String(seq), event: type, data: { ...data, run_id, seq, type, created_at } };
     } else if ('delta' in item) yield { event: 'delta', data: { type: 'delta', run_id, ...item.delta } };
     else if ('idle' in item) yield null;
-    else yield { id: `${seq}-done`, event: 'done', data: { type: 'done', run_id, status: item.ended } };
+    else if ('ended' in item)
+      yield { id: `${seq}-done`, event: 'done', data: { type: 'done', run_id, status: item.ended } };
   }
 }
