@@ -17,6 +17,7 @@ import { callKnowledge } from './contract-knowledge.ts';
 import { callPeople } from './contract-people.ts';
 import { callWebhooks } from './contract-webhooks.ts';
 import { callWorkflows } from './contract-workflows.ts';
+import { isOrchagent } from '../harness/orchagent.ts';
 import { startOrchflow, type Orchflow } from '../harness/orchflow.ts';
 import { send } from '../harness/raw.ts';
 
