@@ -3,7 +3,7 @@ import { deprecationDays, type OfferedVersion } from '../../db/published-agents.
 import type { Engine } from '../../db/schema.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { getOffer, requireUsable } from '../agents/offers.ts';
-import { DomainError, notFound } from '../errors.ts';
+import { DomainError } from '../errors.ts';
 
 /** An agent as it is called: `org/agent@version`, at one of its endpoints. `version` is `v2` or `latest`. */
 export type CalledAs = { org: string; agent: string; version: string; endpoint: string };
@@ -33,7 +33,6 @@ const endpoints = ['run', 'analyze'];
  * for one that costs.
  */
 export async function findCalled(db: Db, { account_id }: Principal, as: CalledAs): Promise<Called> {
-  if (!/^(latest|v[1-9]\d{0,5})$/.test(as.version)) throw notFound('Agent version');
   const { version: found, successor } = await getOffer(db, account_id, as);
   const { account_id: owner_id, spec, agent_id, version_id, code_hash, entrypoint, deprecated_at } = found;
   const name = `${found.org_slug}/${spec.name}`;

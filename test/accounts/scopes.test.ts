@@ -107,7 +107,7 @@ test('the key of code that is run calls agents, and reads runs of its own chain:
     const name = `${operation.method} ${operation.template}`;
     const { status, body } = inHouseWords(await at(operation, own));
     if (operation.scope === 'agents:call') {
-      expect([status, body.detail], name).toEqual([404, 'Agent version not found.']);
+      expect([status, body.detail], name).toEqual([404, 'Agent not found.']);
     } else if (operation.scope !== 'runs:read') {
       expect([status, body.code], name).toEqual([403, 'MISSING_SCOPE']);
     } else if (!operation.template.includes('{run_id}')) {
