@@ -137,9 +137,10 @@ export const timestamp = z.string().meta({ format: 'date-time', example: '2026-1
 
 /**
  * What is wrong, for who reads it at the field: where a schema has no words of its own, these. They stand in zod's
- * configuration, which is one for the process, because the router's validation takes no other.
+ * configuration, which is one for the process, because the router's validation takes no other; as its `customError`, since a library
+ * that loads zod once more sets its `localeError`.
  */
-z.config({ localeError: words });
+z.config({ customError: words });
 
 function words(issue: z.core.$ZodRawIssue): string {
   switch (issue.code) {

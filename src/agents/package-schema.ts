@@ -72,10 +72,12 @@ const manifest = z
   .looseObject({
     manifest_version: z.int().min(1).max(1_000).optional(),
     dependencies: list(
-      z.looseObject({
-        id: line(200).refine((id) => readRef(id) !== undefined && !id.includes('@'), 'must be such as "org/agent"'),
-        version: z.string().regex(/^(v[1-9]\d{0,5}|latest)$/, 'must be such as "v1"'),
-      }),
+      z
+        .looseObject({
+          id: line(200).refine((id) => readRef(id) !== undefined && !id.includes('@'), 'must be such as "org/agent"'),
+          version: z.string().regex(/^(v[1-9]\d{0,5}|latest)$/, 'must be such as "v1"'),
+        })
+        .meta({ id: 'AgentDependency' }),
       50,
     ).refine(
       (all) => new Set(all?.map(({ id }) => id.toLowerCase())).size === (all?.length ?? 0),

@@ -1,6 +1,7 @@
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { executablePath } from '../harness/chromium.ts';
+import { until } from '../harness/client.ts';
 import { startOrchflow, type Orchflow } from '../harness/orchflow.ts';
 
 /** The interactive documentation, in a real browser. */
@@ -45,6 +46,11 @@ test.skipIf(!executablePath)('it loads, tries a request with the key that is typ
   await dialog.getByRole('button', { name: 'Close' }).first().click();
 
   const operation = page.locator('#operations-Providers-listProviders');
+  // Of so many operations Swagger UI shows those that somebody scrolls to.
+  await until(async () => {
+    await page.mouse.wheel(0, 2_000);
+    return (await operation.count()) > 0;
+  }, 'the page has shown the operation');
   await operation.locator('.opblock-summary-control').click();
   await operation.getByRole('button', { name: 'Execute' }).click();
   const answer = operation.locator('.live-responses-table .response');

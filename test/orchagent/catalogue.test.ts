@@ -250,7 +250,7 @@ test('code is sent once to a version, and is there as it was sent for whom it is
     const response = await fetch(orchflow.url + at, key ? { headers: { 'x-api-key': key } } : {});
     return { type: response.headers.get('content-type'), hash: sha256(await response.bytes()) };
   };
-  const whole = { type: 'application/zip', hash: code_hash };
+  const whole = { type: 'application/octet-stream', hash: code_hash };
   expect(await bytes(`${path}/bundle`, user.api_key)).toEqual(whole);
   const open = `/public/agents/${await agents.slug()}/coder/latest`;
   expectError(await send(orchflow.url, 'GET', `${open}/bundle`), 'DOWNLOAD_DISABLED', 403);

@@ -97,6 +97,7 @@ test('each entry says what the run is and where it stands, without its texts', a
         task: 'Task 0.',
         waiting_tasks: [],
         error: null,
+        error_code: null,
         metadata: {},
         tags: [],
         orchestration_id: null,

@@ -11,7 +11,7 @@ export async function sendBundle(c: Context<AppEnv>, version: OfferedVersion): P
   const { code_hash, bundle_size_bytes, name, number } = version;
   if (code_hash === null) throw new OrchagentError('NOT_FOUND', 'This version has no code.');
   const headers = {
-    'Content-Type': 'application/zip',
+    'Content-Type': 'application/octet-stream',
     'Content-Length': String(bundle_size_bytes),
     'Content-Disposition': `attachment; filename="${name.replaceAll(/[^\w.-]/g, '_')}-v${number}.zip"`,
     'Content-Security-Policy': "default-src 'none'; sandbox",

@@ -42,7 +42,7 @@ type Spec = Parameters<typeof route>[0];
 /** An archive of code. */
 export function zipContent(description: string) {
   const schema = { type: 'string' as const, format: 'binary' };
-  return { description, content: { 'application/zip': { schema } } };
+  return { description, content: { 'application/octet-stream': { schema } } };
 }
 
 /** An operation as `route` makes it, whose errors have orchagent's form. What fails its schema is 400. */
