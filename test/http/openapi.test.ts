@@ -34,7 +34,7 @@ const typeOf: Record<string, string> = {
   events: 'text/event-stream',
   stream: 'text/event-stream',
   content: 'application/octet-stream',
-  bundle: 'application/zip',
+  bundle: 'application/octet-stream',
 };
 
 /** Answers in events too, where that is asked for. */
