@@ -12,7 +12,8 @@ import { startOrchflow, type Orchflow, type User } from '../harness/orchflow.ts'
  * definition of almost as much, and of a run with megabytes in its state.
  */
 
-const count = 8;
+// So many that what else this process does meanwhile counts little.
+const count = 24;
 const mebibyte = 1024 ** 2;
 let orchflow: Orchflow;
 let user: User;
