@@ -63,6 +63,15 @@ const [connection, bundle] = await Promise.all([connect(), bundled]);
 const { deps, close } = startWorkerDeps({ config, log });
 const common = { connection, namespace: config.TEMPORAL_NAMESPACE, dataConverter: dataConverter(config) };
 const workers: Awaited<ReturnType<typeof Worker.create>>[] = [];
+const running: Promise<void>[] = [];
+
+/** One that was told to stop while it was made stops at once. */
+function start(worker: (typeof workers)[number]): void {
+  workers.push(worker);
+  running.push(worker.run());
+  if (stopping.signal.aborted) worker.shutdown();
+}
+
 for (const signal of ['SIGTERM', 'SIGINT']) {
   // npm and terminals may send both; a worker that is shutting down already refuses to do it again.
   process.on(signal, () => {
@@ -80,9 +89,8 @@ if (bundle) {
     taskQueue: config.TEMPORAL_TASK_QUEUE,
     activities: createActivities(deps),
   });
-  workers.push(worker);
+  start(worker);
 }
-const running = workers.map((worker) => worker.run());
 log.info({ task_queue: config.TEMPORAL_TASK_QUEUE }, 'worker started');
 flushCompileCache();
 
@@ -95,10 +103,10 @@ if (code?.runtime && !stopping.signal.aborted) {
     taskQueue: `${config.TEMPORAL_TASK_QUEUE}-code`,
     activities: createCodeActivities(codeDepsOf(config, deps, code.runtime)),
   });
-  workers.push(worker);
-  running.push(worker.run());
+  start(worker);
 }
-if (running.length === 0) await new Promise((stop) => stopping.signal.addEventListener('abort', stop));
+if (running.length === 0 && !stopping.signal.aborted)
+  await new Promise((stop) => stopping.signal.addEventListener('abort', stop));
 await Promise.all(running);
 await code?.close();
 await close();
