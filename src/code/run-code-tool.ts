@@ -14,6 +14,7 @@ import {
 } from '../../db/code-runs.ts';
 import type { FileQuotas } from '../../db/files.ts';
 import { LimitReached } from '../../db/limits.ts';
+import { codeTool } from '../../workflows/contract/definition.ts';
 import { DomainError } from '../errors.ts';
 import { receiveFile } from '../files/incoming.ts';
 import { keepFile, type FileDeps } from '../files/keep.ts';
@@ -39,7 +40,7 @@ const parameters = z.object({
 /** Without `deps` it says that there is no sandbox: of a worker that has none. */
 export function runCodeTool(deps?: ToolDeps): Tool {
   return defineTool({
-    name: 'run_code',
+    name: codeTool,
     description:
       'Runs a program in Python or JavaScript (Node.js) in a sandbox, and returns what it prints, its exit code, and the files that ' +
       'it leaves. The files of the task are in /tmp/uploads; what it writes to /tmp/outputs is kept. There is no network, and only ' +
@@ -82,7 +83,9 @@ async function run(deps: ToolDeps, given: z.infer<typeof parameters>, context: T
     if (outcome.ended !== 'exited' || outcome.exit_code !== 0) throw new ToolError(text);
     return text;
   } catch (error) {
-    if (signal.aborted) await endCodeRun(db, row, { ...unseen, ended: 'cancelled', fault: null }).catch(() => {});
+    const ended = signal.aborted ? 'cancelled' : error instanceof SandboxFault ? 'exited' : undefined;
+    // Of one that had not begun there is no row.
+    if (ended) await endCodeRun(db, row, { ...unseen, ended, fault: null }).catch(() => {});
     if (error instanceof SandboxFault || error instanceof NoSuchInput) throw new ToolError(error.message);
     throw error;
   }

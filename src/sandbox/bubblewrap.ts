@@ -1,10 +1,11 @@
-import { accessSync, constants, existsSync, lstatSync, readlinkSync } from 'node:fs';
+import { existsSync, lstatSync, readlinkSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { findGroups, makeGroup, sweepGroups, type Group } from './cgroups.ts';
 import { exitEnvironment, insidePorts, openExits, type Exit, type Network } from './exits.ts';
 import { SandboxFault, type Job, type Outcome, type Sandbox } from './job.ts';
 import { collecting, readArchive } from './outputs.ts';
+import { findIn } from './programs.ts';
 import { runProcess, type Started } from './spawn.ts';
 import { createCleaning, isRoot, nobody, readable, type Workspace } from './workspace.ts';
 
@@ -17,7 +18,7 @@ type Programs = { bwrap: string; prlimit: string; setpriv: string; sh: string; n
 
 export type BubblewrapSettings = { workspace: Workspace; cgroup: string | undefined; network: Network };
 
-const places = ['/usr/local/bin', '/usr/bin', '/bin', '/usr/local/sbin', '/usr/sbin', '/sbin'];
+const places = '/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin';
 /** Node does not start with less address space for data, whatever it uses of it. */
 const leastData_bytes = 1024 * 1024 * 1024;
 const ownPlace = '/opt/orchflow';
@@ -37,9 +38,11 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
 
   async function run(job: Job): Promise<Outcome> {
     const place = await workspace.makeJob(job.uploads ?? []);
-    const group = groups && makeGroup(groups, place.id, job.limits);
-    const open = await openExits(network, job, place.folder);
+    let group: Group | undefined;
+    let open: Awaited<ReturnType<typeof openExits>> | undefined;
     try {
+      group = groups && makeGroup(groups, place.id, job.limits);
+      open = await openExits(network, job, place.folder);
       const started = startOf(job, { programs, system, group, place, exits: open.exits });
       const { read, ...outcome } = await runProcess(started, job);
       requireMade(outcome);
@@ -47,7 +50,7 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
       return { ...outcome, ...left };
     } finally {
       cleaning.add(async () => {
-        await open.close();
+        await open?.close();
         await group?.remove();
         await workspace.removeJob(place.folder);
       });
@@ -148,22 +151,9 @@ const environment = {
 };
 
 function findPrograms(): Programs {
-  const find = (name: string) => {
-    const found = places.map((place) => path.join(place, name)).find(isProgram);
-    if (!found) throw new Error(`${name} is not installed`);
-    return found;
-  };
+  const find = (name: string) => findIn(places, name);
   const [bwrap, prlimit, setpriv] = [find('bwrap'), find('prlimit'), find('setpriv')];
   return { bwrap, prlimit, setpriv, sh: find('sh'), python: find('python3'), node: process.execPath };
-}
-
-function isProgram(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Enough of /etc for programs that look who they are and what localhost is; nothing in it is this machine's. */

@@ -1,8 +1,8 @@
-import { accessSync, constants } from 'node:fs';
 import { copyFile, mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { exitEnvironment, openExits, type Exit, type Network } from './exits.ts';
 import { SandboxFault, type Ended, type Job, type Limits, type Outcome, type Sandbox } from './job.ts';
+import { findIn } from './programs.ts';
 import { runProcess, type Ran } from './spawn.ts';
 import { createCleaning, handOver, isRoot, nobody, readable, type Workspace } from './workspace.ts';
 
@@ -44,16 +44,18 @@ export async function createDeno({ workspace, program, network, environment }: D
       throw new SandboxFault('No files can be left here: this sandbox lets nothing be written.');
     await requireNoLinks(job.code);
     const place = await workspace.makeJob(job.uploads ?? []);
-    const { exits, close } = await openExits(network, job);
-    const asNobody = setpriv ? [setpriv, `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups', '--'] : [];
-    const [command, ...rest] = [
-      asNobody,
-      [deno, ...closed, `--allow-read=${[job.code, place.uploads, start].map(escaped).join(',')}`],
-      exits.length > 0 ? [`--allow-net=${exits.map(({ at }) => `127.0.0.1:${at}`).join(',')}`] : [],
-      [`--v8-flags=--max-old-space-size=${heapMb(job.limits)}`, start, path.join(job.code, file), ...args],
-    ].flat();
-    const env = { ...quiet, DENO_DIR: path.join(own, 'cache'), ...environmentOf(exits), ...job.env };
+    let open: Awaited<ReturnType<typeof openExits>> | undefined;
     try {
+      open = await openExits(network, job);
+      const { exits } = open;
+      const asNobody = setpriv ? [setpriv, `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups', '--'] : [];
+      const [command, ...rest] = [
+        asNobody,
+        [deno, ...closed, `--allow-read=${[job.code, place.uploads, start].map(escaped).join(',')}`],
+        exits.length > 0 ? [`--allow-net=${exits.map(({ at }) => `127.0.0.1:${at}`).join(',')}`] : [],
+        [`--v8-flags=--max-old-space-size=${heapMb(job.limits)}`, start, path.join(job.code, file), ...args],
+      ].flat();
+      const env = { ...quiet, DENO_DIR: path.join(own, 'cache'), ...environmentOf(exits), ...job.env };
       const ran = await runProcess(
         { command: command!, args: rest, env, cwd: job.code, stdin: job.stdin?.(place.uploads) ?? '' },
         job,
@@ -63,7 +65,7 @@ export async function createDeno({ workspace, program, network, environment }: D
       return { ...outcome, ended, exit_code: ended === 'exited' ? ran.exit_code : null, files: [] };
     } finally {
       cleaning.add(async () => {
-        await close();
+        await open?.close();
         await workspace.removeJob(place.folder);
       });
     }
@@ -89,18 +91,6 @@ const quiet = { NO_COLOR: '1', DENO_NO_UPDATE_CHECK: '1', DENO_NO_PROMPT: '1', H
 
 function environmentOf(exits: Exit[]): Record<string, string> {
   return exitEnvironment(exits.map(({ name, at }) => ({ name, port: Number(at) })));
-}
-
-function findIn(places: string | undefined, name: string): string {
-  for (const folder of (places ?? '').split(path.delimiter).filter((folder) => path.isAbsolute(folder))) {
-    try {
-      accessSync(path.join(folder, name), constants.X_OK);
-      return path.join(folder, name);
-    } catch {
-      // It may be in another.
-    }
-  }
-  throw new Error(`${name} is not installed`);
 }
 
 /** `node main.mjs a b`: there is no shell. @throws SandboxFault for anything else. */

@@ -65,7 +65,7 @@ export type Outcome = {
   files_fault?: string;
 };
 
-export type Language = 'python' | 'javascript';
+type Language = 'python' | 'javascript';
 
 /** Something that runs code of people whom nobody trusts. */
 export type Sandbox = {

@@ -4,7 +4,7 @@ import type { Printed } from './job.ts';
 /** What a job prints, up to a bound. */
 
 /** So many times what is kept may be printed. */
-export const mostFloods = 16;
+const mostFloods = 16;
 
 type Keeping = {
   kept_bytes: number;

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { getPriority, setPriority } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
-import type { Ended, Job, Limits, Printed } from './job.ts';
+import type { Ended, Job, Limits, Outcome } from './job.ts';
 import { keepPrinted } from './printed.ts';
 import { memoryOf, usageOf } from './processes.ts';
 
@@ -24,13 +24,7 @@ export type Started = {
   killRest?: () => void;
 };
 
-export type Ran = {
-  ended: Ended;
-  exit_code: number | null;
-  stdout: Printed;
-  stderr: Printed;
-  wall_ms: number;
-  cpu_ms: number;
+export type Ran = Omit<Outcome, 'files' | 'files_fault'> & {
   /** Undefined when there was more than may be read. */
   read: Buffer | undefined;
 };
@@ -63,11 +57,15 @@ export async function runProcess(
   };
   const look = () => {
     if (child.pid === undefined) return;
+    // A control group counts better, and has ended one of its processes then.
+    if (measure) {
+      if (measure().ran_out) end('memory');
+      return;
+    }
     const usage = usageOf(child.pid);
     cpu_ms = Math.max(cpu_ms, usage.cpu_ms);
-    // A control group counts better, and has ended one of its processes then.
-    const isMuch = measure ? measure().ran_out : usage.memory_bytes > limits.memory_bytes;
-    if (isMuch && (measure || memoryOf(usage) > limits.memory_bytes)) end('memory');
+    // The exact one is dear.
+    if (usage.memory_bytes > limits.memory_bytes && memoryOf(usage) > limits.memory_bytes) end('memory');
   };
   const cancel = () => end('killed');
   signal?.addEventListener('abort', cancel);

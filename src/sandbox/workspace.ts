@@ -44,14 +44,21 @@ export async function takeWorkspace(root: string): Promise<Workspace> {
     await mkdir(job, { mode: 0o700 });
     await mkdir(into, { mode: 0o755 });
     handOver(job);
-    for (const { name, write } of uploads) await write(path.join(into, path.basename(name)));
+    try {
+      for (const { name, write } of uploads) await write(path.join(into, path.basename(name)));
+    } catch (error) {
+      await removeJob(job);
+      throw error;
+    }
     return { id, folder: job, uploads: into };
   }
+
+  const removeJob = (job: string) => rm(job, { recursive: true, force: true });
 
   return {
     folder,
     makeJob,
-    removeJob: (job) => rm(job, { recursive: true, force: true }),
+    removeJob,
     close: () => rm(folder, { recursive: true, force: true }),
   };
 }
