@@ -75,9 +75,8 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
     const watcher = watchers.watch(run_id);
     try {
       while (!isOver(signal) && performance.now() < end) {
-        watcher.takeNews();
-        const [place] = await listRunPlaces(db, [run_id]);
-        if (!place || !holds(place.status)) break;
+        // What is told of it besides changes no status.
+        if (watcher.takeNews() && !(await isAt(db, run_id, holds))) break;
         watcher.takeAllTold();
         await watcher.woken(Math.max(end - performance.now(), 0), signal);
       }
@@ -104,6 +103,11 @@ export function createRunEvents({ db, url, log }: { db: Db; url: string; log: Lo
 }
 
 type Watcher = ReturnType<Watchers['watch']>;
+
+async function isAt(db: Db, run_id: string, holds: (status: RunStatus) => boolean): Promise<boolean> {
+  const [place] = await listRunPlaces(db, [run_id]);
+  return place !== undefined && holds(place.status);
+}
 
 function* endOf(watcher: Watcher, ended: RunStatus): Generator<RunStreamItem> {
   yield* watcher.takeAllTold();
