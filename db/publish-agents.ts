@@ -15,6 +15,8 @@ export type NewVersion = {
   /** Of a new agent. */
   new_agent_id: string;
   version_id?: string | undefined;
+  /** It is the first of a new agent: one of its name may not be there. */
+  is_first?: true;
   spec: AgentSpec;
   type: AgentVersionRow['type'];
   offer: Offer;
@@ -23,8 +25,8 @@ export type NewVersion = {
 
 /**
  * Publishes a version, under the next number of its agent. A retry finds what its first try has published (`version_id`). Null when
- * the account has another agent of its name, or none of its `agent_id`. Throws `LimitReached` when it has `most` other agents, or the
- * agent as many versions as it may have.
+ * the account has another agent of its name, any where it is to be the first, or none of its `agent_id`. Throws `LimitReached` when it
+ * has `most` other agents, or the agent as many versions as it may have.
  */
 export function publishVersion(db: Db, version: NewVersion, most: number): Promise<OfferedVersion | null> {
   const { account_id, version_id, spec } = version;
@@ -39,7 +41,7 @@ export function publishVersion(db: Db, version: NewVersion, most: number): Promi
       .where(sql`lower(name)`, '=', spec.name.toLowerCase())
       .executeTakeFirst();
     const { agent_id = named?.agent_id } = version;
-    if (named && named.agent_id !== agent_id) return null;
+    if (named && (version.is_first || named.agent_id !== agent_id)) return null;
     const agent = agent_id
       ? await trx
           .selectFrom('agents')

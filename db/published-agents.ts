@@ -86,17 +86,14 @@ export function listOwnVersions(
     .execute();
 }
 
-/** The agent that is meant by its organisation and its name, whatever its case; `number` is null for the newest. */
-export type OfferName = { org: string; agent: string; number: number | null };
-
 /**
- * The versions of an agent that this account sees, the newest first that is not deprecated: all of its own, and the public ones of
+ * The versions of an agent, by its name in whatever case, that this account sees, the newest first that is not deprecated: all of its own, and the public ones of
  * others, while these are not suspended. Null is anybody. Without what may be long.
  */
 export function listSeenVersions(
   db: Db,
   account_id: string | null,
-  { org, agent }: Pick<OfferName, 'org' | 'agent'>,
+  { org, agent }: { org: string; agent: string },
 ): Promise<Omit<OfferedVersion, 'spec'>[]> {
   return offeredVersions(db)
     .where('accounts.slug', '=', org)

@@ -1,5 +1,5 @@
 import type { Db } from '../../db/index.ts';
-import { listSeenVersions, listVersions, type OfferedVersion } from '../../db/published-agents.ts';
+import { deprecationDays, listSeenVersions, listVersions, type OfferedVersion } from '../../db/published-agents.ts';
 import { DomainError, notFound } from '../errors.ts';
 
 /** Agents as organisations offer them to each other: `acme/invoice-scanner@v2`. */
@@ -57,6 +57,13 @@ export async function getOffer(
   const [version] = await listVersions(db, [offered.version.version_id]);
   if (!version) throw notFound('Agent');
   return { version, successor };
+}
+
+const day_ms = 86_400_000;
+
+/** When a version that was deprecated then is gone. */
+export function sunsetOf(deprecated_at: string): Date {
+  return new Date(Date.parse(deprecated_at) + deprecationDays * day_ms);
 }
 
 function gone({ org, agent, version }: OfferRef, successor: number | null): DomainError {

@@ -58,12 +58,15 @@ const words = (name: number, value: number, most: number) =>
 
 const secretNames = list(z.string().regex(/^[A-Z][A-Z0-9_]{0,127}$/, 'must be a name such as STRIPE_KEY'), 50);
 
+/** A file below a folder. */
+export const relativePath = line(255).refine(
+  (path) =>
+    !path.startsWith('/') && !path.includes('\\') && path.split('/').every((part) => part !== '..' && part !== ''),
+  'must be a relative path, without ".."',
+);
+
 const skillFile = requestObject({
-  path: line(255).refine(
-    (path) =>
-      !path.startsWith('/') && !path.includes('\\') && path.split('/').every((part) => part !== '..' && part !== ''),
-    'must be a relative path, without ".."',
-  ),
+  path: relativePath,
   content: text(0, mostFileCharacters),
   size: z.int().min(0).optional().meta({ description: 'Counted anew.' }),
 });

@@ -1,11 +1,12 @@
 import type { AgentSpec, Engine, PackageManifest, PackageSpec, PackageType } from '../../db/schema.ts';
 import { checkableSchema } from './checkable-schema.ts';
 import type { PackageRequest } from './package-schema.ts';
+import { unsaidAgent } from './registry.ts';
 
 /** What a package says of what it does, put together from what is given and what was there. */
 
 /** Of an agent that says nothing else of itself as a package. */
-const unsaid: PackageSpec = {
+export const unsaidPackage: PackageSpec = {
   engine: 'direct_llm',
   run_mode: 'on_demand',
   default_endpoint: 'run',
@@ -31,26 +32,13 @@ const unsaid: PackageSpec = {
   sdk_compatible: false,
 };
 
-const newAgent: Omit<AgentSpec, 'name' | 'package'> = {
-  description: null,
-  system_prompt: null,
-  model: null,
-  provider_id: null,
-  tools: [],
-  knowledge: [],
-  max_turns: 15,
-  timeout_seconds: 300,
-  require_approval: false,
-  max_cost_usd: null,
-  max_tokens: null,
-  on_budget: 'fail',
-  input_schema: null,
-  output_schema: null,
-};
+const newAgent: Omit<AgentSpec, 'name' | 'package'> = { ...unsaidAgent, timeout_seconds: 300, on_budget: 'fail' };
 
 /** What an agent says as a package; one that was registered as none is what its tools say. */
 export function packageOf({ package: said, tools }: AgentSpec): PackageSpec {
-  return said ? { ...unsaid, ...said } : { ...unsaid, engine: tools.length > 0 ? 'managed_loop' : 'direct_llm' };
+  return said
+    ? { ...unsaidPackage, ...said }
+    : { ...unsaidPackage, engine: tools.length > 0 ? 'managed_loop' : 'direct_llm' };
 }
 
 type Kinds = Pick<PackageRequest, 'type' | 'execution_engine' | 'runtime' | 'loop'>;
@@ -78,7 +66,7 @@ export function describe(
   tools: AgentSpec['tools'] | undefined,
   before?: { spec: AgentSpec; type: PackageType },
 ): Described {
-  const own = before ? packageOf(before.spec) : unsaid;
+  const own = before ? packageOf(before.spec) : unsaidPackage;
   const kinds: Kinds = {
     type: given.type ?? before?.type,
     execution_engine: given.execution_engine,

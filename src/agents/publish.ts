@@ -12,13 +12,14 @@ import { LimitReached } from '../../db/limits.ts';
 import type { AgentSpec } from '../../db/schema.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { noMoreAgents, tiers } from '../accounts/tiers.ts';
-import { DomainError, InvalidInputError, notFound } from '../errors.ts';
+import { InvalidInputError, notFound } from '../errors.ts';
 import { newId, uuidOf, type IdSeed } from '../ids.ts';
 import type { Tool } from '../tools/index.ts';
 import { agentKeys, createAgentKey, lackingForAgentKey } from './agent-keys.ts';
 import { remarksOnDependencies } from './dependencies.ts';
 import { offerFields, type PackageRequest } from './package-schema.ts';
 import { describe, packageOf } from './packages.ts';
+import { nameTaken } from './registry.ts';
 import { chooseTools } from './tools.ts';
 
 /** Agents as they are published: each time it is, a version that says all of it. */
@@ -111,8 +112,11 @@ export async function changePackage(
   };
   const { code_hash, bundle_size_bytes, entrypoint, agent_id } = before;
   const code = { code_hash, bundle_size_bytes, entrypoint };
-  const version = await insert(db, principal, { agent_id, spec, type, offer, code }, Infinity, undefined);
-  if (deprecated) await updateOffer(db, account_id, version.version_id, { deprecated });
+  let version = await insert(db, principal, { agent_id, spec, type, offer, code }, Infinity, undefined);
+  if (deprecated) {
+    await updateOffer(db, account_id, version.version_id, { deprecated });
+    version = await getOwnVersion(deps, principal, version.version_id);
+  }
   const ofOthers = await remarksOnDependencies(deps, principal, version);
   return { version, warnings: [...warnings, ...remarksOn(offer), ...ofOthers] };
 }
@@ -141,10 +145,7 @@ export async function forkAgent(
     package: packageOf(source.spec),
   };
   const code = { code_hash, bundle_size_bytes, entrypoint };
-  const { next } = await findNextVersion(deps.db, principal.account_id, name);
-  const isRetry = version_id && (await findOwnVersion(deps.db, principal.account_id, version_id));
-  if (next > 1 && !isRetry) throw nameTaken(name);
-  const fork = { spec, type, offer: { ...newOffer, tags }, code, version_id };
+  const fork = { spec, type, offer: { ...newOffer, tags }, code, version_id, is_first: true as const };
   const version = await insert(deps.db, principal, fork, most, idempotency);
   const { key, warning } = await serviceKey(deps, principal, version, idempotency);
   return { version, service_key: key, warnings: warning };
@@ -227,9 +228,4 @@ async function serviceKey(
   }
   const { api_key } = await createAgentKey(deps, principal, version, idempotency);
   return { key: api_key, warning: [] };
-}
-
-function nameTaken(name: string): DomainError {
-  const faults = [{ path: ['name'], detail: 'is the name of another agent of this account' }];
-  return new DomainError('AGENT_EXISTS', `There is an agent "${name}" already.`, { faults });
 }

@@ -26,11 +26,11 @@ import { chooseTools } from './tools.ts';
 
 type Deps = { db: Db; tools: Tool[] };
 
-/** What is given of an agent; the rest is as it was, or as `unsaid`. */
+/** What is given of an agent; the rest is as it was, or as `unsaidAgent`. */
 export type AgentRequest = Partial<Omit<AgentSpec, 'tools'>> & { tools?: ToolChoice[] };
 
 /** Of an agent of which nothing else is said. Its order is that in which every version is written. */
-const unsaid: Omit<AgentSpec, 'name'> = {
+export const unsaidAgent: Omit<AgentSpec, 'name'> = {
   description: null,
   system_prompt: null,
   model: null,
@@ -63,7 +63,7 @@ export async function createAgent(
   const { account_id } = principal;
   const agent_id = newId('agent', idempotency);
   const { tier } = principal;
-  const spec = { name, ...unsaid, ...known };
+  const spec = { name, ...unsaidAgent, ...known };
   const created = await insertAgent(deps.db, { account_id, agent_id, spec }, tier ? tiers[tier].agents : most).catch(
     (error: unknown) => {
       throw tier && error instanceof LimitReached ? noMoreAgents(tier) : error;
@@ -151,7 +151,7 @@ async function requireBases(db: Db, { account_id, scopes }: Principal, knowledge
   requireNone(unknown.map((index) => ({ path: ['knowledge', index], detail })));
 }
 
-function nameTaken(name: string): DomainError {
+export function nameTaken(name: string): DomainError {
   const faults = [{ path: ['name'], detail: 'is the name of another agent of this account' }];
   return new DomainError('AGENT_EXISTS', `There is an agent "${name}" already.`, { faults });
 }

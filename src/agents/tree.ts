@@ -30,7 +30,7 @@ export async function dependencyTree(
     const agent = `${found.org_slug}/${found.name}`;
     const dependencies: Tree[] = [];
     for (const { id, version: wanted } of packageOf(found.spec).manifest?.dependencies ?? []) {
-      dependencies.push(await branch(id.toLowerCase(), wanted, [...above, agent]));
+      dependencies.push(await branch(id.toLowerCase(), wanted, [...above, agent.toLowerCase()]));
     }
     return { agent, version: `v${found.number}`, status: 'found', dependencies };
   }

@@ -1,18 +1,12 @@
 import type { z } from 'zod';
-import { deprecationDays, type OfferedVersion } from '../../../db/published-agents.ts';
+import type { OfferedVersion } from '../../../db/published-agents.ts';
+import { sunsetOf } from '../../agents/offers.ts';
 import { packageOf } from '../../agents/packages.ts';
 import { uuidOf } from '../../ids.ts';
 import { OrchagentError } from './envelope.ts';
 import type { listedAgentSchema, ownAgentSchema, publicAgentSchema } from './schemas/agent.ts';
 
 /** Versions of agents as clients read them, and what of them whom is shown. */
-
-const day_ms = 86_400_000;
-
-/** When a version that was deprecated then is not called any more. */
-export function sunsetOf(deprecated_at: string): string {
-  return new Date(Date.parse(deprecated_at) + deprecationDays * day_ms).toISOString();
-}
 
 /** What anybody may know of a public one. */
 export function metadataOf(version: OfferedVersion) {
@@ -49,7 +43,7 @@ export function metadataOf(version: OfferedVersion) {
     price_cents,
     deprecated: deprecated_at !== null,
     deprecated_at,
-    sunset_at: deprecated_at && sunsetOf(deprecated_at),
+    sunset_at: deprecated_at && sunsetOf(deprecated_at).toISOString(),
     created_at,
   };
 }
@@ -101,7 +95,7 @@ export function listedAgent(version: OfferedVersion): z.infer<typeof listedAgent
 }
 
 /** Whether others may have what it is made of, and run it themselves. */
-export function isOpen({ allow_local_download, price_cents }: OfferedVersion): boolean {
+function isOpen({ allow_local_download, price_cents }: OfferedVersion): boolean {
   return allow_local_download && !price_cents;
 }
 

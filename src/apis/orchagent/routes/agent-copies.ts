@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { getOffer } from '../../../agents/offers.ts';
 import { forkAgent, getOwnVersion, getSeenVersion } from '../../../agents/publish.ts';
 import { dependencyTree } from '../../../agents/tree.ts';
+import { apiKeyPrefix } from '../../../crypto.ts';
 import { createRouter, json, links, optionalBody } from '../../../http/openapi.ts';
 import { metadataOf, ownAgent, refuseClosed } from '../agent-view.ts';
 import { OrchagentError } from '../envelope.ts';
@@ -49,7 +50,7 @@ agentCopiesRouter.openapi(fork, async (c) => {
   );
   const keys = service_key && {
     service_key,
-    service_key_prefix: service_key.slice(0, service_key.lastIndexOf('_') + 5),
+    service_key_prefix: apiKeyPrefix(service_key),
   };
   return c.json({ agent: ownAgent(version), ...keys, warnings }, 200);
 });

@@ -107,14 +107,14 @@ const validate = operation({
 
 agentsRouter.openapi(validate, async (c) => {
   const parsed = createPackageSchema.safeParse(c.req.valid('json'));
-  const invalid = parsed.success ? undefined : new InvalidInputError(faults(parsed.error));
   try {
-    if (invalid) throw invalid;
-    const warnings = await tryPublishing(c.var.deps, c.var.principal, parsed.data!);
+    if (!parsed.success) throw new InvalidInputError(faults(parsed.error));
+    const warnings = await tryPublishing(c.var.deps, c.var.principal, parsed.data);
     return c.json({ valid: true, errors: [], warnings }, 200);
   } catch (error) {
     if (!(error instanceof InvalidInputError)) throw error;
-    return c.json({ valid: false, errors: toFailure(error).message.split('; '), warnings: [] }, 200);
+    const errors = error.faults.map((fault) => toFailure(new InvalidInputError([fault])).message);
+    return c.json({ valid: false, errors, warnings: [] }, 200);
   }
 });
 
