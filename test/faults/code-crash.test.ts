@@ -5,7 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { listCodeRuns } from '../../db/code-runs.ts';
 import { runAgent } from '../harness/agent.ts';
 import { registerCode } from '../harness/code.ts';
-import { until } from '../harness/orchflow.ts';
+import { until, type TestRun } from '../harness/orchflow.ts';
 import { present } from '../harness/sandboxes.ts';
 import { useStory } from '../harness/story.ts';
 
@@ -23,14 +23,15 @@ describe.skipIf(!present.bubblewrap)('a worker killed in the middle of code', ()
   test('only what may be run again is; the rest fails, or asks; nothing of it is left on the machine', async () => {
     const { orchflow, user } = story;
     const code = { 'main.py': 'import time; time.sleep(4); print("[1]")' };
-    const start = async (name: string, more: object) =>
-      runAgent(user, await registerCode(orchflow, user, code, { name, ...more }));
+    const register = (name: string, more: object) => registerCode(orchflow, user, code, { name, ...more });
+    const agents = [
+      await register('again', { idempotent: true }),
+      await register('once', {}),
+      await register('asks', { on_interrupted: 'ask' }),
+    ];
     const worker = await story.startWorkerProcess();
-    const runs = [
-      await start('again', { idempotent: true }),
-      await start('once', {}),
-      await start('asks', { on_interrupted: 'ask' }),
-    ] as const;
+    // All of it is at work at once, before the first is done.
+    const runs = await Promise.all(agents.map((agent_id) => runAgent(user, agent_id)));
     const codeRuns = (index: number) => listCodeRuns(orchflow.db, runs[index]!.run_id);
     const counts = async () => Promise.all(runs.map(async (_, index) => (await codeRuns(index)).length));
     await until(async () => (await counts()).join() === '1,1,1', 'all of it runs');
@@ -38,7 +39,7 @@ describe.skipIf(!present.bubblewrap)('a worker killed in the middle of code', ()
     await worker.kill();
     await story.startWorkerProcess();
 
-    const [again, once, asks] = runs;
+    const [again, once, asks] = runs as [TestRun, TestRun, TestRun];
     expect(await again.until('completed')).toMatchObject({ final_output: '[1]' });
     expect(await codeRuns(0)).toMatchObject([{ ended: 'interrupted' }, { try: 2, ended: 'exited' }]);
     expect((await once.until('failed')).error).toContain('was lost in the middle');

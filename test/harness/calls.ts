@@ -1,36 +1,11 @@
 import { sql } from 'kysely';
 import type { AgentSpec, PackageSpec } from '../../db/schema.ts';
+import { unsaidPackage } from '../../src/agents/packages.ts';
 import { registerAgent } from './agent.ts';
 import type { Answer, Orchflow, User } from './orchflow.ts';
 import { send } from './raw.ts';
 
 /** A client of orchagent's API, and agents as they are published. */
-
-const unsaid: PackageSpec = {
-  engine: 'direct_llm',
-  run_mode: 'on_demand',
-  default_endpoint: 'run',
-  accepts: [],
-  runtime: null,
-  idempotent: false,
-  on_interrupted: 'fail',
-  environment: null,
-  loop: null,
-  manifest: null,
-  supported_providers: ['any'],
-  default_models: {},
-  model_tasks: {},
-  required_secrets: [],
-  optional_secrets: [],
-  default_skills: [],
-  skills_locked: false,
-  skill_files: [],
-  url: null,
-  source_url: null,
-  pip_package: null,
-  run_command: null,
-  sdk_compatible: false,
-};
 
 type Offered = {
   is_public?: boolean;
@@ -52,7 +27,7 @@ export async function publish(
 ): Promise<string> {
   const agent_id = await registerAgent(user, { name, ...spec });
   await sql`update accounts set slug = ${org} where email = ${user.email}`.execute(db);
-  const more = JSON.stringify({ package: { ...unsaid, ...packed } });
+  const more = JSON.stringify({ package: { ...unsaidPackage, ...packed } });
   await sql`update agent_versions set spec = (spec::jsonb || ${more}::jsonb)::json where agent_id = ${agent_id}`.execute(
     db,
   );

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import type { PackageSpec } from '../../db/schema.ts';
+import { unsaidPackage } from '../../src/agents/packages.ts';
 import { keepBundle } from '../../src/code/bundles.ts';
 import { createFileStore } from '../../src/files/create-store.ts';
 import { loadConfig } from '../../src/config.ts';
@@ -11,35 +12,9 @@ import { zipOf } from './zip.ts';
 
 /** Agents whose output code makes. */
 
-const unsaid: PackageSpec = {
-  engine: 'code_runtime',
-  run_mode: 'on_demand',
-  default_endpoint: 'run',
-  accepts: [],
-  runtime: null,
-  idempotent: false,
-  on_interrupted: 'fail',
-  environment: null,
-  loop: null,
-  manifest: null,
-  supported_providers: ['any'],
-  default_models: {},
-  model_tasks: {},
-  required_secrets: [],
-  optional_secrets: [],
-  default_skills: [],
-  skills_locked: false,
-  skill_files: [],
-  url: null,
-  source_url: null,
-  pip_package: null,
-  run_command: null,
-  sdk_compatible: false,
-};
-
 /** Registers an agent whose code these files are, `main.py` or `main.mjs` first, and returns its id. */
 export async function registerCode(
-  { db, env }: Orchflow,
+  { db, env }: Pick<Orchflow, 'db' | 'env'>,
   user: User,
   files: Record<string, string>,
   { name = 'coder', timeout_seconds = 30, ...more }: Partial<PackageSpec> & Record<string, any> = {},
@@ -53,7 +28,7 @@ export async function registerCode(
   const version = db.selectFrom('agent_versions').select('spec').where('agent_id', '=', agent_id);
   const { spec } = await version.executeTakeFirstOrThrow();
   const [entrypoint] = Object.keys(files);
-  const own = { ...spec, package: { ...unsaid, ...said } };
+  const own = { ...spec, package: { ...unsaidPackage, engine: 'code_runtime', ...said } };
   const changed = await db
     .updateTable('agent_versions')
     .set({ code_hash, bundle_size_bytes, entrypoint, spec: JSON.stringify(own) })

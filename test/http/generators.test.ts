@@ -110,10 +110,13 @@ test('anything is `true` and not `{}`', () => {
 /** Answers in two media types: as JSON, and where that is asked for as events. */
 const inTwoTypes = ['orchstackRunAgent', 'executeWorkflow', 'callAgent'];
 
+/** What is always refused, and has no success. */
+const refused = ['createWorkspace', 'checkAgentTransfer', 'transferAgent'];
+
 test('an operation has one schema for all its successes, and streams are texts', () => {
   for (const { operationId, responses } of operations) {
     const contents = Object.entries<Json>(responses).filter(([status, { content }]) => Number(status) < 300 && content);
-    // What is always refused has none.
+    expect(contents.length === 0, operationId).toBe(refused.includes(operationId));
     if (contents.length === 0) continue;
     const { 'text/event-stream': stream, ...others } = contents[0]![1].content;
     if (stream) expect(stream.schema, operationId).toEqual({ type: 'string' });

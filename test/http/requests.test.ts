@@ -171,11 +171,11 @@ describe('null for a field is no such field', () => {
 
 test('a parameter that an operation does not have is refused by it, and one that is given twice', async () => {
   const before = await countMade();
-  for (const { method, path, operation } of operations()) {
-    if (path === '/health') continue;
+  for (const { method, path, operation } of operations().filter((one) => one.path !== '/health')) {
     const unknown = { pointer: '/nosuch', detail: 'is not a parameter of this request' };
     const answer = await call(method, `${path}?nosuch=1`, operation.requestBody && {});
-    expect([answer.status, answer.body.errors], `${method} ${path}`).toEqual([422, expect.arrayContaining([unknown])]);
+    const all = path === '/agents/preview' ? expect.arrayContaining([unknown]) : [unknown]; // A name is missing there.
+    expect([answer.status, answer.body.errors], `${method} ${path}`).toEqual([422, all]);
     for (const { name, in: place, schema } of operation.parameters ?? []) {
       if (place !== 'query' || schema.type === 'array') continue;
       const twice = await call(method, `${path}?${name}=1&${name}=1`, operation.requestBody && {});

@@ -100,6 +100,7 @@ test.for([
     const queries = vi.spyOn(other.db.getExecutor(), 'executeQuery');
     const answers = await Promise.all(Array.from({ length: 4 }, () => own.search(knowledge_id, 'aardvark attic')));
     const reads = queries.mock.calls.filter(([query]) => (query as { sql: string }).sql.includes('floats'));
+    expect(reads.length).toBeGreaterThan(0);
     expect(reads.length).toBeLessThanOrEqual(most);
     // Those that are as near stand in the order of their ids, by whichever way they are found.
     const ids = documents.slice(0, 3).map(({ document_id }) => document_id);

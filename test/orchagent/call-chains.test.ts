@@ -19,7 +19,7 @@ const post = (path: string, body: object, headers?: Record<string, string>) =>
 function scriptChain(org: string) {
   story.model.on(({ system, body }) => {
     if (system.includes('You look up.')) return '{"found": "a needle"}';
-    const tool = body.tools?.find((one: any) => one.function.name.startsWith(org.replaceAll('-', '-')));
+    const tool = body.tools?.find((one: any) => one.function.name.startsWith(org));
     const hasCalled = body.messages.some((message: any) => message.role === 'tool');
     if (tool && !hasCalled) return { call: [{ name: tool.function.name, arguments: { where: 'hay' } }] };
     return `{"said": ${JSON.stringify(String(body.messages.findLast((one: any) => one.role === 'tool')?.content ?? ''))}}`;
@@ -106,6 +106,18 @@ test('a parent that is cancelled, or out of time, cancels what it has called', a
     const { runs: now } = (await story.user.get('/runs')).body;
     return now.every((run: any) => run.status === 'cancelled');
   }, 'both are cancelled');
+
+  const asked = story.model.calls.filter(isFound).length;
+  const soon = { 'x-orchagent-deadline-ms': String(Date.now() + 4_000) };
+  const late = post(`/${org}/boss/v1/run`, { wish: 'pin' }, soon);
+  await story.model.until(() => story.model.calls.filter(isFound).length > asked);
+  const { status: tooLate, body: told } = await late;
+  expect([tooLate, told.error.code], JSON.stringify(told)).toEqual([504, 'TIMEOUT']);
+  await story.model.untilHungUp();
+  await until(async () => {
+    const { runs: now } = (await story.user.get('/runs')).body;
+    return now.every((run: any) => ['cancelled', 'failed'].includes(run.status));
+  }, 'what it has called is over too');
 });
 
 test('circles, depth and signatures are looked at', async () => {
@@ -135,7 +147,6 @@ test('circles, depth and signatures are looked at', async () => {
     { ...signed, 'x-orchagent-call-chain': `${org}/other@v1` },
     { ...signed, 'x-orchagent-call-chain-sig': `${run_id}.AAAA` },
     { 'x-orchagent-call-chain': chain.join() },
-    { 'x-orchagent-call-chain': Array.from({ length: 32 }, (_, at) => `${org}/a${at}@v1`).join() },
     { ...signed, 'x-orchagent-max-hops': '-1' },
     {
       ...signed,
@@ -167,6 +178,14 @@ test('circles, depth and signatures are looked at', async () => {
   };
   await publish(story.orchflow, story.user, org, { name: 'deepest' });
   expect(await reasonOf('deepest', deeper)).toEqual([403, 'CALL_CHAIN_REFUSED', expect.stringContaining('deeper')]);
+  // A chain may be of so many agents, and no longer.
+  const long = Array.from({ length: 32 }, (_, at) => `${org}/a${at}@v1`);
+  await db.updateTable('agent_calls').set({ chain: long, max_hops: null }).where('run_id', '=', child.run_id).execute();
+  const longer = {
+    'x-orchagent-call-chain': long.join(),
+    'x-orchagent-call-chain-sig': signedChain(keys, { run_id: child.run_id, chain: long }),
+  };
+  expect(await reasonOf('deepest', longer)).toEqual([403, 'CALL_CHAIN_REFUSED', expect.stringContaining('deeper')]);
   const stranger = createCaller(story.orchflow.url, await story.orchflow.register());
   await db.updateTable('agent_versions').set({ is_public: true }).execute();
   const stolen = await stranger.post(`/${org}/finder/v1/run`, {}, signed);

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { createCaller, publish } from '../harness/calls.ts';
 import type { Answer } from '../harness/client.ts';
-import { until } from '../harness/orchflow.ts';
+import { untilBlocked } from '../harness/rows.ts';
 import { filePart, formOf } from '../harness/upload.ts';
 import { useStory } from '../harness/story.ts';
 
@@ -51,12 +51,7 @@ test('files and metadata come together, and are kept with the run', async () => 
   await db.transaction().execute(async (trx) => {
     await sql`lock table run_files in share mode`.execute(trx);
     alongside = post(path, form({ file: [file('Fourth.')] }));
-    await until(async () => {
-      const { rows } = await sql`select from pg_locks where not granted and relation = 'run_files'::regclass`.execute(
-        db,
-      );
-      return rows.length > 0;
-    }, 'its run is about to be accepted');
+    await untilBlocked(db, 'its run is about to be accepted');
     expect((await story.user.get('/files')).body.files).toHaveLength(3);
   });
   expect([(await alongside)!.status, (await story.user.get('/files')).body.files.length]).toEqual([200, 4]);

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { createCaller, publish } from '../harness/calls.ts';
 import { until } from '../harness/orchflow.ts';
 import { startApiProcess } from '../harness/processes.ts';
+import { untilBlocked } from '../harness/rows.ts';
 import { useStory } from '../harness/story.ts';
 
 /** Clients ask again when an answer is slow, without a key: they get the answer of the run that they had begun. */
@@ -171,12 +172,7 @@ test('who waits is not cut for it; an answer that is not read, or a stream that 
     await sql`lock table agent_calls in share mode`.execute(trx);
     const stream = { headers: { accept: 'text/event-stream' }, signal: hangUp.signal };
     left = open(path, { n: 3 }, stream).catch(() => 'hung up');
-    await until(async () => {
-      const { rows } = await sql`select from pg_locks where not granted and relation = 'agent_calls'::regclass`.execute(
-        db,
-      );
-      return rows.length > 0;
-    }, 'the call is about to begin');
+    await untilBlocked(db, 'the call is about to begin');
     hangUp.abort();
     await left;
   });

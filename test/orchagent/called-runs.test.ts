@@ -209,7 +209,7 @@ test('no page and no sum of a hundred thousand calls takes a sequential scan', a
       return rows[0]!.read;
     };
     for (const filter of filters) {
-      for (const page of [{ limit: 21 }, { limit: 21, after: { created_at, id: 'run_' } }]) {
+      for (const page of [{ limit: 21 }, { limit: 21, after: { value: created_at, id: 'run_' } }]) {
         await listCalls(trx, account_id, filter, page);
         expect(await scanned(), JSON.stringify([filter, page])).toBe(0);
       }
