@@ -123,7 +123,7 @@ async function callAgent(
 }
 
 /** What the agent was asked for; of one that is too long for lists, the run itself has the beginning only. */
-function inputOf({ run, texts }: Work): string {
+export function inputOf({ run, texts }: Work): string {
   return texts.get(longInputId(run.run_id)) ?? run.task;
 }
 

@@ -27,7 +27,7 @@ import { longInputId } from '../workflows/contract/agent-task.ts';
 import { asTried } from '../workflows/contract/completion.ts';
 import type { Progress } from '../workflows/contract/states.ts';
 import type { Turn } from './agent.ts';
-import { completeAgentRun } from './agent-runs.ts';
+import { completeAgentRun, inputOf } from './agent-runs.ts';
 import { atWork, keep } from './at-work.ts';
 import type { ActivityDeps } from './deps.ts';
 import { createToolActivities } from './tools.ts';
@@ -130,7 +130,7 @@ async function inSandbox(
   const { sandbox, bundles, limits } = deps.code;
   const { run_id, agents, agent_run } = work.run;
   const { wall_ms } = time;
-  const input = work.texts.get(longInputId(run_id)) ?? work.run.task;
+  const input = inputOf(work);
   const call = await calledWith(deps, work.run);
   const files = await listCodeInputs(deps.db, run_id);
   const deadline_ms = Date.now() + wall_ms;

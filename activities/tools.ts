@@ -22,8 +22,6 @@ import { cut } from './prompts/blocks.ts';
 
 /** Of one call. */
 const timeout_ms = 60_000;
-/** The same of a call of an agent, while it is waited for here: its own deadline says how long it may take. */
-const longestAgent_ms = 60_000;
 /** Of texts in Temporal's history and in events, in characters. */
 const previewLength = 200;
 
@@ -118,7 +116,6 @@ async function callAndJournal(deps: ActivityDeps, input: CallTool, work: Work, c
   const result = await resultOf(deps, input, work, {
     ...requested,
     call_id,
-    run_id,
     task_id: answer.task_id,
     finish: answer.finish,
     approved_at,
@@ -129,7 +126,6 @@ async function callAndJournal(deps: ActivityDeps, input: CallTool, work: Work, c
 
 type DecidedCall = RequestedCall & {
   call_id: string;
-  run_id: string;
   task_id: string | null;
   finish: 'stop' | 'length';
   approved_at: string | undefined;
@@ -158,23 +154,13 @@ async function resultOf(
 /** Makes the call. Whatever goes wrong with it is a result; only a cancellation, and what is our own trouble, is thrown. */
 async function runTool(
   deps: ActivityDeps,
-  run: RunOfTool,
-  {
-    tool: name,
-    name: called,
-    source,
-    is_withdrawn,
-    call_id,
-    run_id,
-    task_id,
-    require_approval,
-    approved_at,
-  }: DecidedCall,
+  run: RunOfTool & Pick<OwnRun, 'run_id'>,
+  { tool: name, name: called, source, is_withdrawn, call_id, task_id, require_approval, approved_at }: DecidedCall,
   given: string,
 ): Promise<ToolResult> {
+  const { run_id } = run;
   const { cancellationSignal } = Context.current();
-  const isAgent = isRefOfAgent(source);
-  const deadline = AbortSignal.timeout(isAgent ? longestAgent_ms : timeout_ms);
+  const deadline = AbortSignal.timeout(timeout_ms);
   const signal = AbortSignal.any([cancellationSignal, deadline]);
   try {
     const tool =
@@ -206,8 +192,8 @@ async function runTool(
 }
 
 /**
- * A tool of ours, `server.tool` of one of the account's MCP servers, or `org/agent`, another agent. Undefined when there is none of this name now. What
- * searches in knowledge bases has their ids for its source.
+ * A tool of ours, `server.tool` of one of the account's MCP servers, or `org/agent`, another agent. Undefined when there is none of this
+ * name now. What searches in knowledge bases has their ids for its source.
  */
 async function findTool(
   deps: ActivityDeps,

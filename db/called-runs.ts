@@ -1,6 +1,7 @@
 import { sql, type RawBuilder, type SelectQueryBuilder, type SqlBool } from 'kysely';
 import type { RunStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
+import { byTime, onPage, type Page } from './pages.ts';
 import type { Usage } from './run-views.ts';
 import type { AgentCall, Database, Run } from './schema.ts';
 
@@ -42,11 +43,7 @@ export type CallFilter = {
 };
 
 /** A page: after the call with these two, or with so many before it. */
-export type CallPage = {
-  limit: number;
-  after?: { created_at: string; id: string } | undefined;
-  offset?: number | undefined;
-};
+export type CallPage = Pick<Page, 'limit' | 'after'> & { offset?: number | undefined };
 
 const timeouts = sql`error_code in ('TIMEOUT', 'SANDBOX_TIMEOUT')`;
 const timedOut = sql`(status = 'failed' and coalesce(${timeouts}, false))`;
@@ -180,15 +177,8 @@ function pageOfCalls(db: Db, account_id: string, filter: CallFilter, page: CallP
 }
 
 function pageOf(calls: Called, table: 'agent_calls' | 'runs', { limit, after, offset = 0 }: CallPage): Called {
-  const [at, id] = [sql.ref<string>(`${table}.created_at`), sql.ref<string>(`${table}.run_id`)];
-  return calls
-    .$if(after !== undefined, (query) =>
-      query.where(sql<SqlBool>`(${at}, ${id}) < (${after!.created_at}::timestamptz, ${after!.id})`),
-    )
-    .orderBy(at, 'desc')
-    .orderBy(id, 'desc')
-    .limit(limit)
-    .offset(offset);
+  const sorting = byTime(`${table}.created_at`, `${table}.run_id`);
+  return onPage(calls, sorting, { limit, descending: true, after }).offset(offset);
 }
 
 function calledRuns(calls: Called) {

@@ -47,8 +47,8 @@ export const unseen = {
 };
 
 /**
- * Writes down how a try ended, with what it has printed, and takes back the key that it was given; a run of code that has failed
- * has its word for that in `error_code`. Of one that has ended, what was written first stands. Returns what does.
+ * Writes down how a try ended, with what it has printed, and takes back the key that it was given. Of one that has ended, what was
+ * written first stands. Returns what does.
  */
 export function endCodeRun(
   db: Db,

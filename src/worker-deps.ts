@@ -11,6 +11,7 @@ import type { Config } from './config.ts';
 import { createRunEngine } from './engine.ts';
 import { createGuardedFetch } from './fetch/index.ts';
 import { createFileStore } from './files/create-store.ts';
+import { fileQuotasOf } from './files/keep.ts';
 import { createVectorCache } from './knowledge/vectors.ts';
 import { createTemporalClient } from './temporal/client.ts';
 import { createOperators } from './temporal/operators.ts';
@@ -97,7 +98,7 @@ export function codeDepsOf(
   deps: ActivityDeps,
   code: CodeRuntime,
 ): CodeDeps {
-  const fileQuotas = { most: config.MAX_FILES_PER_ACCOUNT, most_bytes: config.MAX_FILE_BYTES_PER_ACCOUNT };
+  const fileQuotas = fileQuotasOf(config);
   const tools = [runCodeTool({ ...deps, fileQuotas, runtime: code })];
   return { ...deps, code, tools, places: createPlaces(config.SANDBOX_PLACES, 4) };
 }

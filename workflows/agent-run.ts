@@ -112,9 +112,8 @@ function failed(run: AgentRun, task: TaskState, { cause, message }: ActivityFail
   const isLate = cause instanceof TimeoutFailure && cause.timeoutType === 'SCHEDULE_TO_CLOSE';
   const reason = isLate ? `it timed out after ${run.input.timeout_seconds}s.` : (cause?.message ?? message);
   const error = `The agent "${run.input.agent.name}" failed: ${reason}`;
-  const isOfAnswer = cause instanceof ApplicationFailure && isFaultOfAnswer(cause.type);
-  const evaluation = isOfAnswer ? { passed: false, score: null, feedback: reason } : null;
   const type = cause instanceof ApplicationFailure ? cause.type : undefined;
+  const evaluation = isFaultOfAnswer(type) ? { passed: false, score: null, feedback: reason } : null;
   changeRun(run, { error_code: isLate ? 'TIMEOUT' : errorCodeOf(type) });
   changeTask(run, task, { status: 'failed', error, evaluation });
   record(run, 'task.failed', { task_id: task.id, attempt: task.attempts, error });

@@ -12,9 +12,6 @@ const patience = '5s';
 /** Beside its own time, for its bundle, its files and what it leaves. */
 const allowance_seconds = 300;
 
-/** A tool that needs the sandbox. */
-export const runCodeTool = 'run_code';
-
 function codeActivities(seconds: number) {
   return proxyActivities<CodeActivities>({
     taskQueue: `${workflowInfo().taskQueue}-code`,

@@ -1,8 +1,8 @@
 import { ActivityFailure, isCancellation, proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
-import { callCodeTool, runCodeTool } from './code-activities.ts';
+import { callCodeTool } from './code-activities.ts';
 import { mayComplete } from './contract/completion.ts';
-import type { StepOutline } from './contract/definition.ts';
+import { codeTool, type StepOutline } from './contract/definition.ts';
 import type { ValueRef } from './contract/shared-state.ts';
 import type { Progress, Refused, StepLoop, TaskState, ToolRequest } from './contract/states.ts';
 import { makeCall } from './model-calls.ts';
@@ -118,7 +118,7 @@ export async function callTool(
   const { run_id } = run.state;
   const label = task.agent ? `${task.id} ${task.agent}` : task.id;
   const summary = `${label}: ${tool}`;
-  const done = tool === runCodeTool && (await callCodeTool(run, { answer_id, position }, { summary, ruling }));
+  const done = tool === codeTool && (await callCodeTool(run, { answer_id, position }, { summary, ruling }));
   if (done) return done;
   for (;;) {
     try {

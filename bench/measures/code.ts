@@ -18,8 +18,8 @@ import { makeRow, median, ms, type Row } from '../table.ts';
 export async function code(servers: Servers): Promise<Row[]> {
   const { env } = await commandOf(servers.processes.worker);
   const program = 'import json, sys\nprint(json.dumps({"sum": sum(json.load(sys.stdin)["numbers"])}))';
-  const orchflow = { db: servers.db, env } as unknown as Parameters<typeof registerCode>[0];
-  const agent_id = await registerCode(orchflow, servers.user, { 'main.py': program }, { name: 'bench-code' });
+  const { db } = servers;
+  const agent_id = await registerCode({ db, env }, servers.user, { 'main.py': program }, { name: 'bench-code' });
   const health = async () => (await (await fetch(`${servers.url}/health`)).json()) as { code: { status: string } };
   await until(async () => (await health()).code.status === 'ok', 'a worker runs code');
   const folder = await mkdtemp(path.join(tmpdir(), 'orchflow-bench-code-'));

@@ -1,4 +1,5 @@
 import type { Actor, ApiKey, Mode, Tier } from '../../db/schema.ts';
+import { allScopes } from './scopes.ts';
 
 /**
  * Who asks: the account that a key belongs to, the key with its name, what it may do, and the person whose key it is, who gives
@@ -12,6 +13,11 @@ export type Principal = Pick<ApiKey, 'account_id' | 'key_id' | 'scopes' | 'perso
   run_id?: string | null;
   tier?: Tier | null;
 };
+
+/** Who acts for an agent whose run calls: what its key may do was seen when that was started. */
+export function agentPrincipal(of: Pick<Principal, 'account_id' | 'key_id' | 'mode'>): Principal {
+  return { ...of, key_name: 'agent', scopes: allScopes, person_id: null };
+}
 
 /** Who asks for something to be done again: what does a test again is one too, whoever asks. */
 export function inModeOf(principal: Principal, { mode }: { mode: Mode }): Principal {

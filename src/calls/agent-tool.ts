@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findCall } from '../../db/agent-calls.ts';
+import { listRunPlaces } from '../../db/run-events.ts';
 import { findRunResult } from '../../db/run-results.ts';
 import type { Mode } from '../../db/schema.ts';
 import { hasEnded } from '../../workflows/contract/states.ts';
-import type { Principal } from '../accounts/principal.ts';
-import { allScopes } from '../accounts/scopes.ts';
+import { agentPrincipal, type Principal } from '../accounts/principal.ts';
 import { readRef } from '../agents/offers.ts';
 import { sha256 } from '../crypto.ts';
 import { DomainError, InvalidInputError } from '../errors.ts';
@@ -33,7 +33,7 @@ const interval_ms = 100;
 export async function agentTool(deps: CallDeps, ref: string, caller: Caller): Promise<Tool | undefined> {
   const as = readRef(ref);
   if (!as) return undefined;
-  const principal = principalOf(caller);
+  const principal = agentPrincipal({ account_id: caller.account_id, mode: caller.mode, key_id: '' });
   const called = await findCalled(deps.db, principal, { ...as, endpoint: 'run' }).catch(unlessRefused);
   if (!called && !caller.run_id) return undefined;
   return {
@@ -67,20 +67,18 @@ function unlessRefused(error: unknown): undefined {
   if (!(error instanceof DomainError)) throw error;
 }
 
-/** Whoever's run calls: what its key may do was seen when it was started. */
-function principalOf({ account_id, mode }: Caller): Principal {
-  return { account_id, mode, key_id: '', key_name: 'agent', scopes: allScopes, person_id: null };
-}
-
 /** @throws StillAtWork */
 async function answerOf(deps: CallDeps, principal: Principal, run_id: string, signal: AbortSignal): Promise<string> {
   const end = performance.now() + patience_ms;
   for (;;) {
     signal.throwIfAborted();
-    const run = await findRunResult(deps.db, principal.account_id, run_id);
-    if (!run) throw new ToolError('Its run was purged.');
-    if (run.status === 'completed') return JSON.stringify(readOutput(run.output ?? '').data);
-    if (hasEnded(run.status)) throw new ToolError(run.error ?? `Its run was ${run.status}.`);
+    const [place] = await listRunPlaces(deps.db, [run_id]);
+    if (!place || hasEnded(place.status)) {
+      const run = await findRunResult(deps.db, principal.account_id, run_id);
+      if (!run) throw new ToolError('Its run was purged.');
+      if (run.status === 'completed') return JSON.stringify(readOutput(run.output ?? '').data);
+      if (hasEnded(run.status)) throw new ToolError(run.error ?? `Its run was ${run.status}.`);
+    }
     if (performance.now() > end) throw new StillAtWork(`${run_id} is still at work.`);
     await sleep(interval_ms);
   }

@@ -1,8 +1,9 @@
 import type { Db } from '../../db/index.ts';
-import { deprecationDays, type OfferedVersion } from '../../db/published-agents.ts';
+import type { OfferedVersion } from '../../db/published-agents.ts';
 import type { Engine } from '../../db/schema.ts';
 import type { Principal } from '../accounts/principal.ts';
-import { getOffer, requireUsable } from '../agents/offers.ts';
+import { getOffer, requireUsable, sunsetOf } from '../agents/offers.ts';
+import { packageOf } from '../agents/packages.ts';
 import { DomainError } from '../errors.ts';
 
 /** An agent as it is called: `org/agent@version`, at one of its endpoints. `version` is `v2` or `latest`. */
@@ -40,9 +41,9 @@ export async function findCalled(db: Db, { account_id }: Principal, as: CalledAs
   const isOwn = owner_id === account_id;
   if (found.type === 'skill') throw new DomainError('NOT_AN_AGENT', `${name} is a skill, which nobody calls.`);
   requireUsable(found, account_id);
-  const own = spec.package?.default_endpoint;
+  const { engine, default_endpoint: own } = packageOf(spec);
   if (as.endpoint !== own && !endpoints.includes(as.endpoint)) {
-    const all = [...new Set([own, ...endpoints].filter((one) => one))].join(', ');
+    const all = [...new Set([own, ...endpoints])].join(', ');
     throw new DomainError('NOT_FOUND', `${name} has no endpoint "${as.endpoint.slice(0, 100)}": it has ${all}.`);
   }
   return {
@@ -56,15 +57,10 @@ export async function findCalled(db: Db, { account_id }: Principal, as: CalledAs
     version,
     ref: `${name}@${version}`,
     endpoint: as.endpoint,
-    engine: spec.package?.engine ?? (spec.tools.length > 0 ? 'managed_loop' : 'direct_llm'),
+    engine,
     isOwn,
-    ...(deprecated_at !== null && { deprecated: deprecatedSince(deprecated_at, successor) }),
+    ...(deprecated_at !== null && {
+      deprecated: { sunset: sunsetOf(deprecated_at), successor: successor === null ? null : `v${successor}` },
+    }),
   };
-}
-
-const day_ms = 86_400_000;
-
-function deprecatedSince(deprecated_at: string, successor: number | null): NonNullable<Called['deprecated']> {
-  const sunset = new Date(Date.parse(deprecated_at) + deprecationDays * day_ms);
-  return { sunset, successor: successor === null ? null : `v${successor}` };
 }

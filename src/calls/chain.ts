@@ -1,9 +1,9 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import { findCall, findUncalled } from '../../db/agent-calls.ts';
 import type { AgentCall, DownstreamTerms, PackageManifest } from '../../db/schema.ts';
 import type { Db } from '../../db/index.ts';
 import type { Principal } from '../accounts/principal.ts';
-import { deriveKey, type KeyRing } from '../crypto.ts';
+import { deriveKey, isSameSecret, type KeyRing } from '../crypto.ts';
 import { DomainError } from '../errors.ts';
 import { uuidOf } from '../ids.ts';
 import type { Called } from './called.ts';
@@ -49,8 +49,8 @@ export const longestChain = 32;
 
 /**
  * Where a call stands after those that were before it. The key of a run's code says which run calls, and a signed chain does for other
- * keys. What that run was given holds, whatever the headers say: they may only take away. Throws `CALL_CHAIN_REFUSED`: a chain without a good signature, of another account, in a circle, too deep,
- * or at an agent that may not be called from there; and `DEADLINE_PASSED`.
+ * keys. What that run was given holds, whatever the headers say: they may only take away. Throws `CALL_CHAIN_REFUSED`: a chain without a
+ * good signature, of another account, in a circle, too deep, or at an agent that may not be called from there; and `DEADLINE_PASSED`.
  */
 export async function standingOf(
   { db, encryptionKey }: { db: Db; encryptionKey: KeyRing },
@@ -67,17 +67,14 @@ export async function standingOf(
   const parent = request.parent ?? (await callerOf(db, principal, encryptionKey, request));
   const chain = parent ? [...parent.chain, ref] : [ref];
   const name = called.name.toLowerCase();
-  if (parent?.chain.some((one) => nameOf(one) === name))
-    throw refused(`It would be a circle: ${[...parent.chain, ref].join(' → ')}.`);
+  if (parent?.chain.some((one) => nameOf(one) === name)) throw refused(`It would be a circle: ${chain.join(' → ')}.`);
   if (parent?.downstream.only && !parent.downstream.only.includes(name))
     throw refused(`${parent.agent} may call only what its manifest names, and ${name} is not among it.`);
   const deadline_at = least(request.deadline_at, parent?.deadline_at ? Date.parse(parent.deadline_at) : undefined);
   if (deadline_at !== undefined && deadline_at <= Date.now())
     throw new DomainError('DEADLINE_PASSED', 'The deadline of this call has passed.');
-  const left = least(
-    request.max_hops,
-    parent?.max_hops === undefined || parent.max_hops === null ? undefined : parent.max_hops - 1,
-  );
+  const ofParent = parent?.max_hops ?? undefined;
+  const left = least(request.max_hops, ofParent === undefined ? undefined : ofParent - 1);
   if ((left !== undefined && left < 0) || chain.length > longestChain)
     throw refused(`Agents may not call each other deeper than this: ${(parent?.chain ?? []).join(' → ')}.`);
   const max_hops = least(left, manifest.max_hops);
@@ -128,7 +125,10 @@ async function callerOf(
   return parent;
 }
 
-/** A run of the account as one that calls; what nobody has called is the first of a chain, by what its agent says. Undefined where it is gone. */
+/**
+ * A run of the account as one that calls; what nobody has called is the first of a chain, by what its agent says. Undefined where it
+ * is gone.
+ */
 export async function callerOfRun(db: Db, account_id: string, run_id: string): Promise<Caller | undefined> {
   const call = await findCall(db, account_id, run_id);
   if (call) return call;
@@ -183,10 +183,7 @@ function sign(key: Buffer, content: string): string {
 
 /** By any key of the ring: what runs while the key is changed goes on. */
 function isSigned(keys: KeyRing, content: string, signature = ''): boolean {
-  return keys.some((key) => {
-    const [given, right] = [Buffer.from(signature), Buffer.from(sign(key, content))];
-    return given.length === right.length && timingSafeEqual(given, right);
-  });
+  return keys.some((key) => isSameSecret(signature, sign(key, content)));
 }
 
 /** Another version of an agent is the same agent. */
@@ -198,7 +195,8 @@ function refused(detail: string): DomainError {
   return new DomainError('CALL_CHAIN_REFUSED', detail);
 }
 
-function least(...given: (number | null | undefined)[]): number | undefined {
+/** Of those that are known. */
+export function least(...given: (number | null | undefined)[]): number | undefined {
   const known = given.filter((one): one is number => typeof one === 'number');
   return known.length > 0 ? Math.min(...known) : undefined;
 }

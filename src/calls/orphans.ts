@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { listOrphans } from '../../db/agent-calls.ts';
 import type { Db } from '../../db/index.ts';
 import type { LiveSender } from '../../db/live.ts';
-import { allScopes } from '../accounts/scopes.ts';
+import { agentPrincipal } from '../accounts/principal.ts';
 import { DomainError } from '../errors.ts';
 import { cancelRun } from '../runs/cancel.ts';
 import type { Outbox } from '../temporal/outbox.ts';
@@ -29,14 +29,7 @@ export async function endOrphans(
 
 async function endThose(deps: Parameters<typeof endOrphans>[0]): Promise<void> {
   for (const { run_id, account_id, key_id } of await listOrphans(deps.db)) {
-    const principal = {
-      account_id,
-      key_id,
-      key_name: 'agent',
-      scopes: allScopes,
-      person_id: null,
-      mode: 'live' as const,
-    };
+    const principal = agentPrincipal({ account_id, key_id, mode: 'live' });
     await cancelRun(deps, principal, run_id, { note: 'What had called it has ended.' }).catch((error: unknown) => {
       // It may end by itself, or be purged, meanwhile.
       if (!(error instanceof DomainError))

@@ -4,8 +4,7 @@ import type { Caller } from './chain.ts';
 
 /**
  * Gives a run that another one calls what that may spend on it yet, as its `max_cost_usd`, and as what it may spend on calls
- * of its own. Throws `CALL_CHAIN_REFUSED` when there is
- * nothing left.
+ * of its own. Throws `CALL_CHAIN_REFUSED` when there is nothing left.
  */
 export async function holdDownstream(
   trx: Parameters<typeof holdSpending>[0],

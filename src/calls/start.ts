@@ -19,7 +19,7 @@ import type { GoalDeps } from '../runs/goals.ts';
 import { findAccepted, startRun, termsRow } from '../runs/start.ts';
 import type { Called } from './called.ts';
 import { deprecated, notChecked, notice } from './warnings.ts';
-import { standingOf, type ChainRequest, type Standing } from './chain.ts';
+import { least, standingOf, type ChainRequest, type Standing } from './chain.ts';
 import type { LlmCredentials } from './credentials.ts';
 import { modelOfCall } from './model.ts';
 import { withSkills, type SkillsAsked } from './skills.ts';
@@ -182,9 +182,8 @@ function callOf(
 function deadlineOf({ spec }: Called, deadline_at: number | undefined): number | undefined {
   const asksPeople = spec.require_approval || spec.tools.some((tool) => tool.require_approval);
   const { timeout_ms } = spec.package?.manifest ?? {};
-  const own = asksPeople ? [] : [Date.now() + Math.min(spec.timeout_seconds * 1_000, timeout_ms ?? Infinity)];
-  const all = [...own, ...(deadline_at === undefined ? [] : [deadline_at])];
-  return all.length > 0 ? Math.min(...all) : undefined;
+  const own = asksPeople ? undefined : Date.now() + Math.min(spec.timeout_seconds * 1_000, timeout_ms ?? Infinity);
+  return least(own, deadline_at);
 }
 
 /** Holds the input against the agent's schema. Where files come beside it, what is missing of it may be in them. */

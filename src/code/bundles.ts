@@ -15,7 +15,7 @@ import { BundleFault, bundleBounds, checkZip } from './zip.ts';
 export type Bundle = { code_hash: string; bundle_size_bytes: number; files: number };
 
 /** Its name in the store. */
-export function placeOfBundle(code_hash: string): string {
+function placeOfBundle(code_hash: string): string {
   return `bundle_${code_hash}`;
 }
 

@@ -1,6 +1,7 @@
 import type { CodeInput } from '../../db/code-runs.ts';
 import type { CodeFault, JsonSchema } from '../../db/schema.ts';
 import { checkerOf, inWords } from '../agents/schema-check.ts';
+import { isObject, revive } from '../llm/index.ts';
 import type { Limits, Outcome } from '../sandbox/index.ts';
 import { inputNames } from './inputs.ts';
 
@@ -26,7 +27,7 @@ export function stdinOf(input: string, files: CodeInput[], uploadsAt: string): s
 function objectOf(text: string): object | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined;
+    return isObject(value) ? value : undefined;
   } catch {
     return undefined;
   }
@@ -95,10 +96,4 @@ function isOfSetup(exit_code: number | null, stderr: string): boolean {
 function lastLine(stderr: string): string {
   const line = stderr.trim().split('\n').at(-1)?.trim();
   return line ? `: ${line.slice(0, 300)}` : '.';
-}
-
-/** For `JSON.parse`: without `__proto__`, and with texts that Postgres can store. */
-function revive(key: string, value: unknown): unknown {
-  if (key === '__proto__') return undefined;
-  return typeof value === 'string' ? value.replaceAll('\u0000', '').toWellFormed() : value;
 }

@@ -16,6 +16,7 @@ import {
 } from '../../db/files.ts';
 import type { Db } from '../../db/index.ts';
 import type { Principal } from '../accounts/principal.ts';
+import type { Config } from '../config.ts';
 import { DomainError, notFound } from '../errors.ts';
 import { newId } from '../ids.ts';
 import { discardIncoming, discardOldIncoming, type Incoming } from './incoming.ts';
@@ -67,6 +68,11 @@ type Trx = Parameters<typeof storeFiles>[0];
 
 /** Files that are in the store, and are the account's with all that is committed together with `keep`. */
 export type PutFiles = { files: PutFile[]; keep: (trx: Trx) => Promise<void> };
+
+/** What an account may keep, as the operator has set it. */
+export function fileQuotasOf(config: Pick<Config, 'MAX_FILES_PER_ACCOUNT' | 'MAX_FILE_BYTES_PER_ACCOUNT'>): FileQuotas {
+  return { most: config.MAX_FILES_PER_ACCOUNT, most_bytes: config.MAX_FILE_BYTES_PER_ACCOUNT };
+}
 
 type Putting = { quotas: FileQuotas; duringPut: (put: () => Promise<void>) => Promise<void> };
 

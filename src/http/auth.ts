@@ -92,12 +92,16 @@ export function requireScope(scope: Scope, forPeople: boolean) {
 /** That code calls an agent, or reads a run of the chain that its own is in: the code may be a stranger's, and the account is not. */
 async function requireOfChain(c: Context<AppEnv>, scope: Scope, own: string): Promise<void> {
   if (scope === 'agents:call') return;
-  const given = c.req.param('run_id');
-  if (scope !== 'runs:read' || given === undefined) throw new HttpError('NOT_FOUND', 'Page not found.');
+  const run_id = runOfPath(c);
+  if (scope !== 'runs:read' || run_id === undefined) throw new HttpError('NOT_FOUND', 'Page not found.');
   const { deps, principal } = c.var;
-  // One surface names runs by their UUIDs.
-  const run_id = runIdOf(given) ?? given;
   if (!(await isInChainOf(deps.db, principal.account_id, { run_id, own }))) throw notFound('Run');
+}
+
+/** The run that the path is about. One surface names runs by their UUIDs. */
+function runOfPath(c: Context<AppEnv>): string | undefined {
+  const given = c.req.param('run_id');
+  return given === undefined ? undefined : (runIdOf(given) ?? given);
 }
 
 /** Files are added for tests, and those of live runs not deleted. Each operation of a batch is held against this by itself. */
@@ -127,11 +131,9 @@ async function requireTest(c: Context<AppEnv>, scope: Scope): Promise<void> {
       'A test key reads, and starts, changes and answers tests; it changes nothing else.',
     );
   }
-  const given = c.req.param('run_id');
-  if (given === undefined) return;
+  const run_id = runOfPath(c);
+  if (run_id === undefined) return;
   const { deps, principal } = c.var;
-  // One surface names runs by their UUIDs.
-  const run_id = runIdOf(given) ?? given;
   if ((await findRunMode(deps.db, principal.account_id, run_id)) !== 'live') return;
   throw new DomainError('TEST_KEY', 'This run is live: a test key changes, answers and tries again only tests.');
 }

@@ -1,5 +1,6 @@
 import type { Context } from 'hono';
 import type { AppEnv } from './env.ts';
+import { whenLeft } from './left.ts';
 import { HttpError } from './problems.ts';
 
 const retry_after_seconds = 5;
@@ -12,15 +13,10 @@ export function keepOpen(c: Context<AppEnv>): void {
   // A batch is open itself, and its operations end one after the other.
   if (c.env.isInBatch) return;
   const { openAnswers } = c.var.deps;
-  const { incoming, outgoing } = c.env;
   const close = openAnswers.take(c.var.principal.account_id);
   if (!close) {
     const detail = `This account has ${openAnswers.most} streams and waits open here, and may have no more. Close one, or try again later.`;
     throw new HttpError('LIMIT_REACHED', detail, { retry_after_seconds });
   }
-  if (outgoing.closed || incoming.socket.destroyed) return close();
-  outgoing.once('close', close);
-  // Of requests that were sent one after another on a connection that is lost, only the first answer is closed.
-  incoming.socket.once('close', close);
-  outgoing.once('close', () => incoming.socket.off('close', close));
+  whenLeft(c.env, close);
 }

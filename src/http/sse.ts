@@ -1,4 +1,5 @@
 import type { Context } from 'hono';
+import { accepts } from 'hono/accepts';
 import { InvalidInputError } from '../errors.ts';
 import { forgetBody } from './body.ts';
 import type { AppEnv } from './env.ts';
@@ -8,6 +9,12 @@ export type ServerSentEvent = { id?: string; event?: string; data: unknown };
 
 /** How soon a reader whose connection was lost shall come back, in milliseconds. It is a line of the first event's block. */
 const retry = 1_000;
+
+/** Whoever takes both gets JSON: generated clients name all that an operation can answer. */
+export function prefersEvents(c: Context): boolean {
+  const supports = ['application/json', 'text/event-stream'];
+  return accepts(c, { header: 'Accept', supports, default: 'application/json' }) === 'text/event-stream';
+}
 
 /**
  * Answers with server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), `null` being a

@@ -16,6 +16,18 @@ const fileName = z.object({ file: line(255) });
 const mediaType = /^[a-z0-9][\w!#$&^.+-]{0,99}\/[a-z0-9][\w!#$&^.+-]{0,99}$/;
 
 /** Whether this is a request whose body is left to its handler, or to nobody where the path does not take the method. */
+/**
+ * Counts one more upload of the account. Returns the function that takes it back. Throws `LIMIT_REACHED` where there are too many at
+ * once.
+ */
+export function takeUpload(c: Context<AppEnv>, said = (most: number) => `${most} files at once`): () => void {
+  const { uploads } = c.var.deps;
+  const end = uploads.take(c.var.principal.account_id);
+  if (end) return end;
+  const detail = `This account sends ${said(uploads.most)}, and may send no more. Try again when one has come.`;
+  throw new HttpError('LIMIT_REACHED', detail, { retry_after_seconds: 5 });
+}
+
 export function isUpload(c: Context): boolean {
   const isOfFiles = c.req.path === '/api/v1/files' && c.req.method !== 'GET';
   const isOfCode = /^\/agents\/[^/]+\/upload$/.test(c.req.path) && c.req.method !== 'GET';

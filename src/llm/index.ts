@@ -8,7 +8,7 @@ import { callOllama } from './ollama.ts';
 import { serverName, toLlmError } from './failures.ts';
 import { openWire, type Wire } from './wire.ts';
 
-export { endsAmidValue, isContainer, isObject, jsonValues } from './json.ts';
+export { endsAmidValue, isContainer, isObject, jsonValues, revive } from './json.ts';
 export { mostCalls } from './finish.ts';
 export { inputText, LlmError } from './model.ts';
 export type {

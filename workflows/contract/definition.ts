@@ -39,6 +39,9 @@ export type AgentTool = {
   calls?: string;
 };
 
+/** The tool by which agents run code that they write: only workers that have a sandbox call it. */
+export const codeTool = 'run_code';
+
 /** The tool that an agent has because of its knowledge bases. */
 export const searchKnowledge = 'search_knowledge';
 

@@ -1,5 +1,4 @@
 import type { Context, Next } from 'hono';
-import { accepts } from 'hono/accepts';
 import { findCall, hearAnswer, takeLeftCall } from '../../../db/agent-calls.ts';
 import { listCodeRuns } from '../../../db/code-runs.ts';
 import { findRunResult, type RunResult } from '../../../db/run-results.ts';
@@ -9,13 +8,13 @@ import { tokenOf } from '../../calls/credentials.ts';
 import { startCall } from '../../calls/start.ts';
 import { sha256 } from '../../crypto.ts';
 import { notFound } from '../../errors.ts';
-import { keepFilesWith, longestPut_ms } from '../../files/keep.ts';
+import { fileQuotasOf, keepFilesWith, longestPut_ms } from '../../files/keep.ts';
 import { besides } from '../../http/deadline.ts';
 import type { AppEnv } from '../../http/env.ts';
 import { keepOpen } from '../../http/keep-open.ts';
 import { notAllowed } from '../../http/problems.ts';
 import { inSilence } from '../../http/silence.ts';
-import { sendEvents } from '../../http/sse.ts';
+import { prefersEvents, sendEvents } from '../../http/sse.ts';
 import { requestIdOf, uuidOf } from '../../ids.ts';
 import { findAccepted } from '../../runs/start.ts';
 import { waitForRun } from '../../runs/wait.ts';
@@ -113,12 +112,6 @@ async function callToldOf(c: Context<AppEnv>, run_id: string): Promise<Pick<Told
   return { version: call.version, known: [...call.warnings, cut] };
 }
 
-/** Who takes both gets JSON. */
-function prefersEvents(c: Context): boolean {
-  const supports = ['application/json', 'text/event-stream'];
-  return accepts(c, { header: 'Accept', supports, default: 'application/json' }) === 'text/event-stream';
-}
-
 async function begin(c: Context<AppEnv>, { waiter, listener }: Waiting): Promise<string> {
   const { deps, principal, idempotency } = c.var;
   const { called, headers, sent, fingerprint } = calls.get(c)!;
@@ -135,7 +128,7 @@ async function begin(c: Context<AppEnv>, { waiter, listener }: Waiting): Promise
   const { credentials, input, files } = sent;
   const { tenant, chain, skills } = headers;
   const duringPut = (put: () => Promise<void>) => besides(c, longestPut_ms, put);
-  const quotas = { most: config.MAX_FILES_PER_ACCOUNT, most_bytes: config.MAX_FILE_BYTES_PER_ACCOUNT };
+  const quotas = fileQuotasOf(config);
   const callDeps = { ...deps, encryptionKey: config.ENCRYPTION_KEY };
   const request = { input, credentials, tenant, chain, skills, fingerprint, waiter: waits };
   return keepFilesWith(deps, principal.account_id, files, { quotas, duringPut }, (kept) =>

@@ -2,7 +2,7 @@ import { InvalidInputError } from '../../errors.ts';
 
 /** The period that usage is asked for. */
 
-export const hour_ms = 3_600_000;
+const hour_ms = 3_600_000;
 export const day_ms = 24 * hour_ms;
 
 export type Period = { from: string; to: string };

@@ -4,11 +4,10 @@ import { takeCredentials, type LlmCredentials } from '../../calls/credentials.ts
 import type { Called } from '../../calls/called.ts';
 import { InvalidInputError } from '../../errors.ts';
 import { discardIncoming, receiveFile } from '../../files/incoming.ts';
-import type { ReceivedFile } from '../../files/keep.ts';
+import { fileQuotasOf, type ReceivedFile } from '../../files/keep.ts';
 import { requireShallow } from '../../http/body.ts';
 import type { AppEnv } from '../../http/env.ts';
-import { HttpError } from '../../http/problems.ts';
-import { readUploads, type UploadedFile } from '../../http/upload.ts';
+import { readUploads, type UploadedFile, takeUpload } from '../../http/upload.ts';
 import { newId } from '../../ids.ts';
 import { isObject } from '../../llm/index.ts';
 import { OrchagentError } from './envelope.ts';
@@ -33,14 +32,10 @@ export async function readSent(c: Context<AppEnv>, called: Called): Promise<Sent
 }
 
 async function readForm(c: Context<AppEnv>, called: Called): Promise<Sent> {
-  const { db, config, uploads } = c.var.deps;
+  const { db, config } = c.var.deps;
   const { account_id } = c.var.principal;
-  const quotas = { most: config.MAX_FILES_PER_ACCOUNT, most_bytes: config.MAX_FILE_BYTES_PER_ACCOUNT };
-  const end = uploads.take(account_id);
-  if (!end) {
-    const detail = `This account sends files in ${uploads.most} requests at once, and may send no more. Try again when one has come.`;
-    throw new HttpError('LIMIT_REACHED', detail, { retry_after_seconds: 5 });
-  }
+  const quotas = fileQuotasOf(config);
+  const end = takeUpload(c, (most) => `files in ${most} requests at once`);
   let metadata = '';
   try {
     await requireRoomForFile(db, account_id, 0, quotas);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Context } from 'hono';
 import { answerCall, leaveCall, type Waiter } from '../../../db/agent-calls.ts';
 import type { AppEnv } from '../../http/env.ts';
+import { whenLeft } from '../../http/left.ts';
 
 /** Who waits for the answer of a call, as long as their connection is there. */
 export type Waiting = Waiter & {
@@ -17,7 +18,6 @@ export type Waiting = Waiter & {
  */
 export function waitOn(c: Context<AppEnv>): Waiting {
   const { db, log, runEvents } = c.var.deps;
-  const { incoming, outgoing } = c.env;
   const waiter = randomUUID();
   let isAnswer = false;
   let hasBegun = false;
@@ -35,13 +35,8 @@ export function waitOn(c: Context<AppEnv>): Waiting {
     keep();
   }
 
-  const leave = () => end(leaveCall);
-  outgoing.once('finish', () => end(isAnswer ? answerCall : leaveCall));
-  outgoing.once('close', leave);
-  // Of requests that were sent one after another on a connection that is lost, only the first answer is closed.
-  incoming.socket.once('close', leave);
-  outgoing.once('close', () => incoming.socket.off('close', leave));
-  if (outgoing.closed || incoming.socket.destroyed) leave();
+  c.env.outgoing.once('finish', () => end(isAnswer ? answerCall : leaveCall));
+  whenLeft(c.env, () => end(leaveCall));
 
   return {
     waiter,

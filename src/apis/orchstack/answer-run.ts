@@ -1,4 +1,3 @@
-import { accepts } from 'hono/accepts';
 import type { Context } from 'hono';
 import { z } from 'zod';
 import { findRunResult } from '../../../db/run-results.ts';
@@ -8,7 +7,7 @@ import type { AppEnv } from '../../http/env.ts';
 import { keepOpen } from '../../http/keep-open.ts';
 import { json } from '../../http/openapi.ts';
 import { preferredWait } from '../../http/prefer.ts';
-import { sendEvents } from '../../http/sse.ts';
+import { prefersEvents, sendEvents } from '../../http/sse.ts';
 import { waitForRun } from '../../runs/wait.ts';
 import { goesOnOf, hasResult, resultOf } from './run-view.ts';
 import { longestWait, runAnswerSchema, usualWait } from './schemas/run.ts';
@@ -32,12 +31,6 @@ export function wayOfAnswer(c: Context<AppEnv>, given: { stream?: boolean; wait?
   const { stream = prefersEvents(c), wait = preferredWait(c, longestWait) ?? usualWait } = given;
   if (stream || wait > 0) keepOpen(c);
   return { stream, most_ms: wait * 1_000 };
-}
-
-/** Whoever takes both gets JSON: generated clients name all that an operation can answer. */
-function prefersEvents(c: Context<AppEnv>): boolean {
-  const supports = ['application/json', 'text/event-stream'];
-  return accepts(c, { header: 'Accept', supports, default: 'application/json' }) === 'text/event-stream';
 }
 
 /** Waits for the run, or streams it. A client that leaves loses nothing: the run goes on. */

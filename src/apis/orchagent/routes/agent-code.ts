@@ -1,13 +1,12 @@
 import { z } from 'zod';
 import { filesRunBy, requireCoded, setVersionCode } from '../../../agents/agent-code.ts';
+import { relativePath } from '../../../agents/package-schema.ts';
 import { getOwnVersion } from '../../../agents/publish.ts';
 import { keepBundle } from '../../../code/bundles.ts';
 import { longestPut_ms } from '../../../files/keep.ts';
-import { line } from '../../../fields.ts';
 import { besides } from '../../../http/deadline.ts';
 import { createRouter, fileBody, json } from '../../../http/openapi.ts';
-import { HttpError } from '../../../http/problems.ts';
-import { readUpload } from '../../../http/upload.ts';
+import { readUpload, takeUpload } from '../../../http/upload.ts';
 import { sendBundle } from '../bundle.ts';
 import { operation, zipContent } from '../operation.ts';
 import { uploadedSchema, versionId } from '../schemas/agent.ts';
@@ -17,12 +16,6 @@ export const agentCodeRouter = createRouter();
 
 const tags = ['orchagent agents'];
 const params = z.object({ version_id: versionId });
-
-const entrypoint = line(255).refine(
-  (path) =>
-    !path.startsWith('/') && !path.includes('\\') && path.split('/').every((part) => part !== '..' && part !== ''),
-  'must be a relative path, without ".."',
-);
 
 const upload = operation({
   method: 'post',
@@ -38,7 +31,7 @@ const upload = operation({
   request: {
     params,
     headers: z.object({
-      'x-entrypoint': entrypoint
+      'x-entrypoint': relativePath
         .optional()
         .meta({ description: 'What is run where no `runtime.command` is given.', example: 'main.py' }),
     }),
@@ -52,11 +45,7 @@ agentCodeRouter.openapi(upload, async (c) => {
   const { deps, principal } = c.var;
   const version = await getOwnVersion(deps, principal, c.req.valid('param').version_id);
   requireCoded(version);
-  const end = deps.uploads.take(principal.account_id);
-  if (!end) {
-    const detail = `This account sends ${deps.uploads.most} files at once, and may send no more. Try again when one has come.`;
-    throw new HttpError('LIMIT_REACHED', detail, { retry_after_seconds: 5 });
-  }
+  const end = takeUpload(c);
   const { 'x-entrypoint': said = null } = c.req.valid('header');
   try {
     const kept = await readUpload(

@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { countCallsOfVersion, listCallsOfVersion } from '../../../../db/called-runs.ts';
-import { findOwnVersion } from '../../../../db/published-agents.ts';
-import { notFound } from '../../../errors.ts';
+import { getOwnVersion } from '../../../agents/publish.ts';
 import { createRouter, json } from '../../../http/openapi.ts';
 import { ownLogLine } from '../call-view.ts';
 import { mostCounted } from '../called-run.ts';
@@ -29,7 +28,7 @@ agentLogsRouter.openapi(logs, async (c) => {
   const { version_id } = c.req.valid('param');
   const { db } = c.var.deps;
   const { account_id } = c.var.principal;
-  if (!(await findOwnVersion(db, account_id, version_id))) throw notFound('Agent');
+  await getOwnVersion(c.var.deps, c.var.principal, version_id);
   const found = await listCallsOfVersion(db, account_id, version_id, c.req.valid('query'));
   const total = await countCallsOfVersion(db, account_id, version_id, mostCounted);
   return c.json({ logs: found.map(ownLogLine), total }, 200);

@@ -13,7 +13,7 @@ import {
   type UsageSums,
 } from '../../../../db/usage.ts';
 import { InvalidInputError } from '../../../errors.ts';
-import { pageOf, readCursor } from '../../../http/cursor.ts';
+import { pageOf, readTimeCursor } from '../../../http/cursor.ts';
 import { createRouter, json, links } from '../../../http/openapi.ts';
 import type { Principal } from '../../../accounts/principal.ts';
 import { logLine, statesOf } from '../call-view.ts';
@@ -217,7 +217,7 @@ const logs = operation({
 
 usageRouter.openapi(logs, async (c) => {
   const { limit, cursor, status, ...filter } = c.req.valid('query');
-  const after = cursor === undefined ? undefined : readCursor(cursor);
+  const after = cursor === undefined ? undefined : readTimeCursor(cursor);
   const found = await listCalls(
     c.var.deps.db,
     c.var.principal.account_id,

@@ -4,14 +4,13 @@ import { findFile, listFiles, requireRoomForFile, type FileView } from '../../..
 import { notFound } from '../../../errors.ts';
 import { id } from '../../../fields.ts';
 import { discardIncoming, fileTooLarge, maxFileBytes, receiveFile } from '../../../files/incoming.ts';
-import { deleteOwnFile, keepFile, longestPut_ms, openFile } from '../../../files/keep.ts';
+import { deleteOwnFile, fileQuotasOf, keepFile, longestPut_ms, openFile } from '../../../files/keep.ts';
 import { pageOf, readCursor } from '../../../http/cursor.ts';
 import { besides } from '../../../http/deadline.ts';
 import type { AppEnv } from '../../../http/env.ts';
 import { createRouter, fileBody, fileContent, json, links, route } from '../../../http/openapi.ts';
 import { idempotencyKeyOf } from '../../../http/idempotency.ts';
-import { HttpError } from '../../../http/problems.ts';
-import { readUpload } from '../../../http/upload.ts';
+import { readUpload, takeUpload } from '../../../http/upload.ts';
 import { newId } from '../../../ids.ts';
 import { fileDeletedSchema, fileListQuery, fileListSchema, fileSchema } from '../schemas/file.ts';
 
@@ -36,15 +35,11 @@ const create = route({
 });
 
 filesRouter.openapi(create, async (c) => {
-  const { db, config, uploads } = c.var.deps;
+  const { db, config } = c.var.deps;
   const { account_id } = c.var.principal;
-  const quotas = { most: config.MAX_FILES_PER_ACCOUNT, most_bytes: config.MAX_FILE_BYTES_PER_ACCOUNT };
+  const quotas = fileQuotasOf(config);
   const request_id = requestIdOf(c);
-  const end = uploads.take(account_id);
-  if (!end) {
-    const detail = `This account sends ${uploads.most} files at once, and may send no more. Try again when one has come.`;
-    throw new HttpError('LIMIT_REACHED', detail, { retry_after_seconds: 5 });
-  }
+  const end = takeUpload(c);
   try {
     // Parts have some lines of their own.
     if (Number(c.req.header('content-length') ?? 0) > maxFileBytes + 65_536) throw fileTooLarge();

@@ -3,14 +3,13 @@ import { listDocuments } from '../../../../db/documents.ts';
 import { requireRoomForFile } from '../../../../db/files.ts';
 import { id } from '../../../fields.ts';
 import { discardIncoming, fileTooLarge, maxFileBytes, receiveFile } from '../../../files/incoming.ts';
-import { longestPut_ms } from '../../../files/keep.ts';
+import { fileQuotasOf, longestPut_ms } from '../../../files/keep.ts';
 import { pageByTime, pageOf } from '../../../http/cursor.ts';
 import { besides } from '../../../http/deadline.ts';
 import { idempotencyKeyOf } from '../../../http/idempotency.ts';
 import { pickFields } from '../../../http/fieldset.ts';
 import { createRouter, filesBody, json, links, route } from '../../../http/openapi.ts';
-import { HttpError } from '../../../http/problems.ts';
-import { readUploads } from '../../../http/upload.ts';
+import { readUploads, takeUpload } from '../../../http/upload.ts';
 import { newId } from '../../../ids.ts';
 import { getKnowledgeBase } from '../../../knowledge/bases.ts';
 import { maxFilesAtOnce } from '../../../knowledge/bounds.ts';
@@ -57,17 +56,13 @@ const upload = route({
 
 documentsRouter.openapi(upload, async (c) => {
   const { deps, principal } = c.var;
-  const { db, config, uploads } = deps;
+  const { db, config } = deps;
   const { account_id } = principal;
   const { knowledge_id } = c.req.valid('param');
   await getKnowledgeBase(deps, principal, knowledge_id);
   const target = { knowledge_id, most: config.MAX_DOCUMENTS_PER_KNOWLEDGE_BASE };
-  const quotas = { most: config.MAX_FILES_PER_ACCOUNT, most_bytes: config.MAX_FILE_BYTES_PER_ACCOUNT };
-  const end = uploads.take(account_id);
-  if (!end) {
-    const detail = `This account sends ${uploads.most} files at once, and may send no more. Try again when one has come.`;
-    throw new HttpError('LIMIT_REACHED', detail, { retry_after_seconds: 5 });
-  }
+  const quotas = fileQuotasOf(config);
+  const end = takeUpload(c);
   try {
     // Parts have some lines of their own.
     const most = maxFilesAtOnce * (maxFileBytes + 65_536);
