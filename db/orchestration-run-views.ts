@@ -59,13 +59,19 @@ export type OrchestrationRun = WaitOfRun & {
   gates: OpenGate[];
   /** The texts that the state refers to. */
   texts: { text_id: string; text: string }[];
+  /** There is more than is shown; `warnings` say what. */
+  is_cut: boolean;
 };
 
-/** The run of an orchestration, or undefined when this account has none of this id. */
+/**
+ * The run of an orchestration, or undefined when this account has none of this id. Of the values of its state, and of what people are
+ * asked, it has as many as come to `most` bytes.
+ */
 export async function findOrchestrationRun(
   db: Db,
   account_id: string,
   run_id: string,
+  { most = maxShown }: { most?: number } = {},
 ): Promise<OrchestrationRun | undefined> {
   const run = await db
     .selectFrom('runs')
@@ -106,7 +112,7 @@ export async function findOrchestrationRun(
           )
           .select(['open.gate_id', 'open.task_id', 'open.kind', 'open.decisions', 'open.step_id', 'open.reason'])
           .select(['open.due_at', 'open.title', 'open.form', 'open.draft'])
-          .where((where) => where.or([where('nth', '=', 1), where('bytes', '<=', maxShown)]))
+          .where((where) => where.or([where('nth', '=', 1), where('bytes', '<=', most)]))
           .orderBy('nth'),
       ).as('gates'),
       jsonArrayFrom(
@@ -123,7 +129,7 @@ export async function findOrchestrationRun(
               .as('state'),
           )
           .select(['text_id', 'text'])
-          .where('bytes', '<=', maxShown),
+          .where('bytes', '<=', most),
       ).as('texts'),
       sql<number>`(select count(*) from gates where gates.run_id = runs.run_id and gates.status = 'open')`.as('open'),
     ])
@@ -134,11 +140,12 @@ export async function findOrchestrationRun(
     .executeTakeFirst();
   if (!run) return undefined;
   const { open, ...shown } = run;
-  return { ...shown, warnings: [...run.warnings, ...leftOut(shown, open)] };
+  const missing = leftOut(shown, open);
+  return { ...shown, warnings: [...run.warnings, ...missing], is_cut: missing.length > 0 };
 }
 
 /** What is there and is not shown, in words. */
-function leftOut({ shared_state, texts, gates }: OrchestrationRun, open: number): string[] {
+function leftOut({ shared_state, texts, gates }: Omit<OrchestrationRun, 'is_cut'>, open: number): string[] {
   const shown = new Set(texts.map(({ text_id }) => text_id));
   const keys = Object.keys(shared_state).filter((key) => textIdsOf(shared_state, [key]).some((id) => !shown.has(id)));
   const state = `\`shared_state\` is shown without ${keys.join(', ')}: ${tooMuch}`;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { findOrchestrationRun, listOrchestrationRuns } from '../../../../db/orchestration-run-views.ts';
+import { listOrchestrationRuns } from '../../../../db/orchestration-run-views.ts';
 import { isOrchestrationRun } from '../../../../db/orchestration-runs.ts';
 import { notFound } from '../../../errors.ts';
 import { createRouter, json, route } from '../../../http/openapi.ts';
@@ -7,6 +7,7 @@ import { readRun } from '../../../http/read-run.ts';
 import { cancelRun } from '../../../runs/cancel.ts';
 import { remarkShape } from '../../../runs/remark-schema.ts';
 import { orchestrationRunLinks } from '../links.ts';
+import { readOrchestrationRun } from '../read-run.ts';
 import { runToWire, statusesOf, wireStatus } from '../run-view.ts';
 import {
   orchestrationRunCancelledSchema,
@@ -72,7 +73,7 @@ startedRunsRouter.openapi(get, async (c) => {
   const { wait, seen } = c.req.valid('query');
   const { db } = c.var.deps;
   const read = async () => {
-    const found = await findOrchestrationRun(db, c.var.principal.account_id, run_id);
+    const found = await readOrchestrationRun(db, c.var.principal.account_id, run_id, c.req.raw.signal);
     if (!found) throw notFound('Run');
     return c.json(runToWire(found), 200);
   };
