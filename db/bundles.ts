@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { sql, type RawBuilder } from 'kysely';
 import type { Db } from './index.ts';
 import type { Bundle } from './schema.ts';
 
@@ -16,13 +16,15 @@ export async function insertBundle(
     .execute();
 }
 
-/** Notes that it is in the store. */
-export async function finishBundle(db: Db, code_hash: string): Promise<void> {
-  await db
+/** Notes that it is in the store. Returns when, by which `forgetBundle` knows whether somebody has kept it since. */
+export async function finishBundle(db: Db, code_hash: string): Promise<string> {
+  const { kept } = await db
     .updateTable('bundles')
-    .set({ status: 'stored', kept_at: sql`now()` })
+    .set({ status: 'stored', kept_at: sql`clock_timestamp()` })
     .where('code_hash', '=', code_hash)
-    .execute();
+    .returning(sql<string>`kept_at::text`.as('kept'))
+    .executeTakeFirstOrThrow();
+  return kept;
 }
 
 /** An archive that is in the store; undefined when there is none. */
@@ -31,22 +33,32 @@ export function findBundle(db: Db, code_hash: string): Promise<Bundle | undefine
   return query.executeTakeFirst();
 }
 
-/** Nobody is about to need what was kept so long ago. */
 const needless = sql<boolean>`
-  kept_at < now() - interval '1 hour'
-  and not exists (select from agent_versions v where v.code_hash = bundles.code_hash)
+  not exists (select from agent_versions v where v.code_hash = bundles.code_hash)
   and not exists (
     select from runs
     where kind = 'agent' and completed_at is null and agent_run -> 'code' ->> 'code_hash' = bundles.code_hash)`;
 
+type Remove = (code_hash: string) => Promise<void>;
+
 /**
- * Forgets one archive that nobody needs, once `remove` has taken it out of the store; whoever keeps it again meanwhile waits, and
- * then begins anew. Returns false when there is none.
+ * Forgets one archive that nobody needs, nor is about to, as it was kept an hour ago, once `remove` has taken it out of the store;
+ * whoever keeps it again meanwhile waits, and then begins anew. Returns false when there is none.
  */
-export function forgetUnusedBundle(db: Db, remove: (code_hash: string) => Promise<void>): Promise<boolean> {
+export function forgetUnusedBundle(db: Db, remove: Remove): Promise<boolean> {
+  return forgetWhere(db, sql`kept_at < now() - interval '1 hour'`, remove);
+}
+
+/** The same of one archive, unless somebody has kept it since. */
+export function forgetBundle(db: Db, bundle: { code_hash: string; kept_at: string }, remove: Remove): Promise<boolean> {
+  const { code_hash, kept_at } = bundle;
+  return forgetWhere(db, sql`code_hash = ${code_hash} and kept_at = ${kept_at}::timestamptz`, remove);
+}
+
+function forgetWhere(db: Db, condition: RawBuilder<boolean>, remove: Remove): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
-    const unused = trx.selectFrom('bundles').select('code_hash').where(needless).orderBy('kept_at').limit(1);
-    const found = await unused.forUpdate().skipLocked().executeTakeFirst();
+    const all = trx.selectFrom('bundles').select('code_hash').where(condition).where(needless);
+    const found = await all.orderBy('kept_at').limit(1).forUpdate().skipLocked().executeTakeFirst();
     if (!found) return false;
     await remove(found.code_hash);
     await trx.deleteFrom('bundles').where('code_hash', '=', found.code_hash).execute();

@@ -1,7 +1,7 @@
 import { sql, type Transaction } from 'kysely';
 import type { Db } from './index.ts';
 import { AccountGone, holdAccount, limitReached, LimitReached } from './limits.ts';
-import type { Database, File } from './schema.ts';
+import type { Bundle, Database, File } from './schema.ts';
 
 const viewColumns = ['file_id', 'name', 'media_type', 'size', 'sha256', 'created_at'] as const;
 
@@ -21,17 +21,40 @@ export async function requireRoomForFile(
   { most, most_bytes }: FileQuotas,
   more = 1,
 ): Promise<void> {
-  const { count, bytes } = await db
-    .selectFrom('files')
-    .select([sql<number>`count(*)::integer`.as('count'), sql<number>`coalesce(sum(size), 0)::float8`.as('bytes')])
-    .where('account_id', '=', account_id)
-    .executeTakeFirstOrThrow();
+  const { count, bytes } = await kept(db, account_id);
   if (count + more > most) throw limitReached('files', most);
-  if (bytes + size > most_bytes) {
-    throw new LimitReached(
-      `The files of this account may have ${most_bytes} bytes together, and have ${bytes}: there is no room for ${size} more. Delete some.`,
-    );
-  }
+  if (bytes + size > most_bytes) throw noRoom(size, bytes, most_bytes);
+}
+
+/** Throws `LimitReached` when this code would be too much beside the files of the account and the code of its agents. */
+export async function requireRoomForCode(
+  db: Db,
+  account_id: string,
+  { code_hash, bundle_size_bytes }: Pick<Bundle, 'code_hash' | 'bundle_size_bytes'>,
+  { most_bytes }: FileQuotas,
+): Promise<void> {
+  const { bytes, code_hashes } = await kept(db, account_id);
+  if (code_hashes.includes(code_hash) || bytes + bundle_size_bytes <= most_bytes) return;
+  throw noRoom(bundle_size_bytes, bytes, most_bytes);
+}
+
+/** What an account has in the store: the code of several versions counts once. */
+async function kept(db: Db, account_id: string): Promise<{ count: number; bytes: number; code_hashes: string[] }> {
+  const { rows } = await sql<{ count: number; bytes: number; code_hashes: string[] }>`
+    with own as (
+      select distinct code_hash, bundle_size_bytes as size from agent_versions
+      where code_hash is not null and agent_id in (select agent_id from agents where account_id = ${account_id}))
+    select count(*)::integer as count,
+      (coalesce(sum(size), 0) + (select coalesce(sum(size), 0) from own))::float8 as bytes,
+      array(select code_hash from own) as code_hashes
+    from files where account_id = ${account_id}`.execute(db);
+  return rows[0]!;
+}
+
+function noRoom(more: number, bytes: number, most_bytes: number): LimitReached {
+  return new LimitReached(
+    `The files of this account, and the code of its agents, may have ${most_bytes} bytes together, and have ${bytes}: there is no room for ${more} more. Delete some.`,
+  );
 }
 
 /** Notes that a file will be in the store, before it is. Nobody finds it yet. Throws `LimitReached`. */

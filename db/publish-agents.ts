@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { maxAgentVersions } from './agents.ts';
+import { requireRoomForCode, type FileQuotas } from './files.ts';
 import type { Db } from './index.ts';
 import { holdAccount, limitReached, type Limited } from './limits.ts';
 import { findOwnVersion, type Code, type Offer, type OfferedVersion } from './published-agents.ts';
@@ -129,18 +130,34 @@ export async function updateOffer(
   return numUpdatedRows > 0n;
 }
 
-/** Sets the code of a version of the account that has none yet, or had this. Returns false when it has none of this id, or with other code. */
-export async function setCode(db: Db, account_id: string, version_id: string, code: Code): Promise<boolean> {
-  const own = db.selectFrom('agents').select('agent_id').where('account_id', '=', account_id);
-  const { numUpdatedRows } = await db
-    .updateTable('agent_versions')
-    .set(code)
-    .where('version_id', '=', version_id)
-    .where('agent_id', 'in', own)
-    .where((eb) => eb.or([eb('code_hash', 'is', null), eb('code_hash', '=', code.code_hash)]))
-    .executeTakeFirst();
-  return numUpdatedRows > 0n;
+/**
+ * Sets the code of a version of the account that has none yet, or had this. Returns false when it has none of this id, or with other
+ * code. Throws `LimitReached` when it is too much for the account.
+ */
+export function setCode(
+  db: Db,
+  account_id: string,
+  version_id: string,
+  { entrypoint, ...code }: SentCode,
+  quotas: FileQuotas,
+): Promise<boolean> {
+  return db.transaction().execute(async (trx) => {
+    await holdAccount(trx, account_id);
+    await requireRoomForCode(trx, account_id, code, quotas);
+    const own = trx.selectFrom('agents').select('agent_id').where('account_id', '=', account_id);
+    const { numUpdatedRows } = await trx
+      .updateTable('agent_versions')
+      .set({ ...code, entrypoint })
+      .where('version_id', '=', version_id)
+      .where('agent_id', 'in', own)
+      .where((eb) => eb.or([eb('code_hash', 'is', null), eb('code_hash', '=', code.code_hash)]))
+      .executeTakeFirst();
+    return numUpdatedRows > 0n;
+  });
 }
+
+/** The code of a version, as it comes. */
+export type SentCode = { code_hash: string; bundle_size_bytes: number; entrypoint: string | null };
 
 /** Deletes a version of the account, and its agent with the last of them. Its number is given to no other. False when there is none. */
 export function deleteVersion(db: Db, account_id: string, version_id: string): Promise<boolean> {

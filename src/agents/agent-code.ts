@@ -1,6 +1,7 @@
 import type { Db } from '../../db/index.ts';
-import type { Code, OfferedVersion } from '../../db/published-agents.ts';
-import { setCode } from '../../db/publish-agents.ts';
+import { requireRoomForCode, type FileQuotas } from '../../db/files.ts';
+import type { OfferedVersion } from '../../db/published-agents.ts';
+import { setCode, type SentCode } from '../../db/publish-agents.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { DomainError } from '../errors.ts';
 import { packageOf } from './packages.ts';
@@ -22,15 +23,31 @@ export function filesRunBy({ spec }: OfferedVersion, entrypoint: string | null):
   return [entrypoint, named].filter((one) => one !== null && one !== undefined);
 }
 
-/** Sets the code of a version. The same is taken again. Throws `CODE_NOT_TAKEN` when it has other code. */
+/** Throws `CODE_NOT_TAKEN` for a version that has other code, and `LimitReached` where there is no room for this. */
+export async function admitCode(
+  { db }: { db: Db },
+  { account_id }: Principal,
+  version: OfferedVersion,
+  code: Pick<SentCode, 'code_hash' | 'bundle_size_bytes'>,
+  quotas: FileQuotas,
+): Promise<void> {
+  if (version.code_hash !== null && version.code_hash !== code.code_hash) throw hasOther(version);
+  await requireRoomForCode(db, account_id, code, quotas);
+}
+
+/** Sets the code of a version. The same is taken again. Throws as `admitCode`, also where something was set meanwhile. */
 export async function setVersionCode(
   { db }: { db: Db },
   { account_id }: Principal,
-  { version_id, number }: OfferedVersion,
-  code: Code,
+  version: OfferedVersion,
+  code: SentCode,
+  quotas: FileQuotas,
 ): Promise<void> {
-  if (await setCode(db, account_id, version_id, code)) return;
-  throw new DomainError(
+  if (!(await setCode(db, account_id, version.version_id, code, quotas))) throw hasOther(version);
+}
+
+function hasOther({ number }: OfferedVersion): DomainError {
+  return new DomainError(
     'CODE_NOT_TAKEN',
     `v${number} has code, which never changes. Publish another version for other code.`,
   );

@@ -43,8 +43,9 @@ export function createDeadline() {
     late,
     worked,
     waited,
-    /** Does not count the work, up to `most_ms`. One at a time. */
+    /** Does not count the work, up to `most_ms`. Within another such work that is how long the other may take. */
     async besides<T>(most_ms: number, work: () => Promise<T>): Promise<T> {
+      if (waiting) return work();
       arm(most_ms);
       waiting = { began: performance.now(), most_ms };
       try {

@@ -217,7 +217,7 @@ describe('what is sent', () => {
         status: 429,
         code: 'LIMIT_REACHED',
         detail:
-          'The files of this account may have 1000 bytes together, and have 600: there is no room for 600 more. Delete some.',
+          'The files of this account, and the code of its agents, may have 1000 bytes together, and have 600: there is no room for 600 more. Delete some.',
       },
     );
     for (const text of ['b', 'c']) expect((await upload(orchflow.url, user.api_key, text)).status).toBe(201);

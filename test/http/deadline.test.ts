@@ -4,12 +4,15 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createEnvironment, startOrchflow, until, type Answer, type Orchflow, type User } from '../harness/orchflow.ts';
+import { createAgents } from '../harness/orchagent.ts';
 import { define } from '../harness/orchestration.ts';
 import { expectProblem } from '../harness/problem.ts';
 import { promptly } from '../harness/processes.ts';
 import { startProxy, type Proxy } from '../harness/proxy.ts';
 import { send } from '../harness/raw.ts';
 import { serverTiming } from '../harness/server-timing.ts';
+import { bytesOf } from '../harness/upload.ts';
+import { zipOf } from '../harness/zip.ts';
 
 /** The time for an answer, by the API's own clock: a client's would count what the machine does besides. */
 
@@ -77,25 +80,34 @@ test('a read that was asked to wait has that time besides', async () => {
   expect(wait).toBeLessThanOrEqual(2_500);
 });
 
-test('a client that sends its body slowly takes its own time, whether it says how long it is or not', async () => {
-  const body = JSON.stringify({ task: 'Nobody works on it.' });
-  async function* slowly() {
-    yield Buffer.from(body.slice(0, 5));
-    await sleep(3_500);
-    yield Buffer.from(body.slice(5));
-  }
-  for (const length of [{}, { 'content-length': body.length }]) {
-    const headers = { 'x-api-key': user.api_key, 'content-type': 'application/json', ...length };
-    const posting = request(`${orchflow.url}/api/v1/runs`, { method: 'POST', headers });
+test('a client that sends its body slowly takes its own time, whether it says how long it is or not, and with files', async () => {
+  const goal = Buffer.from(JSON.stringify({ task: 'Nobody works on it.' }));
+  const { agent } = await createAgents(orchflow.url, user).publish({ name: 'coder', type: 'tool' });
+  const archive = bytesOf(zipOf([{ name: 'main.py', content: 'print(1)' }]));
+  const json = { 'content-type': 'application/json' };
+  const posts: [status: number, path: string, body: Buffer, headers: Record<string, string | number>][] = [
+    [201, '/api/v1/runs', goal, json],
+    [201, '/api/v1/runs', goal, { ...json, 'content-length': goal.length }],
+    [200, `/agents/${agent.id}/upload`, Buffer.from(await archive.body.arrayBuffer()), archive.headers],
+  ];
+  const sent = posts.map(async ([status, path, body, headers]) => {
+    async function* slowly() {
+      yield body.subarray(0, 5);
+      await sleep(4_000);
+      yield body.subarray(5);
+    }
+    const all = { 'x-api-key': user.api_key, ...headers };
+    const posting = request(orchflow.url + path, { method: 'POST', headers: all });
     const answered = once(posting, 'response');
     await pipeline(slowly, posting);
     const [answer] = (await answered) as [IncomingMessage];
     answer.resume();
-    expect(answer.statusCode).toBe(201);
+    expect(answer.statusCode, path).toBe(status);
     const { wait, app } = serverTiming(new Headers(answer.headers as Record<string, string>));
     expect(wait).toBeGreaterThan(3_000);
     expect(app).toBeLessThan(3_000);
-  }
+  });
+  await Promise.all(sent);
 });
 
 test('while Postgres is silent, or slow, each answer is there in time', async () => {

@@ -1,5 +1,6 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { findBundle } from '../../db/bundles.ts';
 import { createAgents, expectError, type Agents } from '../harness/orchagent.ts';
 import { startOrchflow, type Orchflow, type User } from '../harness/orchflow.ts';
 import { expectFault, expectProblem } from '../harness/problem.ts';
@@ -14,7 +15,10 @@ let user: User;
 let agents: Agents;
 
 beforeAll(async () => {
-  orchflow = await startOrchflow({ worker: false, environment: { MAX_AGENTS_PER_ACCOUNT: '5' } });
+  orchflow = await startOrchflow({
+    worker: false,
+    environment: { MAX_AGENTS_PER_ACCOUNT: '5', MAX_FILE_BYTES_PER_ACCOUNT: '3000' },
+  });
 });
 beforeEach(async () => {
   user = await orchflow.register();
@@ -244,6 +248,7 @@ test('code is sent once to a version, and is there as it was sent for whom it is
   expect((await put(archive, { 'x-entrypoint': 'main.py' })).body).toEqual(body);
   const other = zipOf([{ name: 'main.py', content: 'print(2)' }]);
   expect(expectError(await put(other), 'CONFLICT', 409).reason).toBe('CODE_NOT_TAKEN');
+  expect(await findBundle(orchflow.db, sha256(other))).toBeUndefined();
   const code = { code_hash, entrypoint: 'main.py', bundle_size_bytes: archive.length };
   expect((await agents.get(path)).body).toMatchObject({ ...code, code_bundle_url: `${path}/bundle` });
   const bytes = async (at: string, key?: string) => {
@@ -261,6 +266,9 @@ test('code is sent once to a version, and is there as it was sent for whom it is
   expect((await agents.patch(path, { description: 'Codes.' })).body).toMatchObject({ version: 'v2', ...code });
   const { agent: third } = await agents.publish({ name: 'coder', type: 'tool' });
   expect(third.code_hash).toBeNull();
+  const large = Buffer.from(zipOf([{ name: 'main.py', content: randomBytes(3_000) }]));
+  const { message } = expectError(await put(large, {}, third.id), 'RATE_LIMITED', 429);
+  expect(message).toContain(`may have 3000 bytes together, and have ${archive.length}`);
   expect((await put(other, {}, third.id)).status).toBe(200);
   const { agent: prompt } = await agents.publish({ name: 'reader' });
   expectError(await put(archive, {}, prompt.id), 'CONFLICT', 409);

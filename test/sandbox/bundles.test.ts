@@ -7,7 +7,7 @@ import { sql } from 'kysely';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findBundle } from '../../db/bundles.ts';
-import { keepBundle, removeUnusedBundles } from '../../src/code/bundles.ts';
+import { keepBundle, removeBundle, removeUnusedBundles } from '../../src/code/bundles.ts';
 import { createBundleCache } from '../../src/code/cache.ts';
 import { bundleBounds } from '../../src/code/zip.ts';
 import { createFileStore } from '../../src/files/create-store.ts';
@@ -102,8 +102,13 @@ test('a good one is kept once by its content, unpacked when it is used, and goes
     code_hash: expect.stringMatching(/^[0-9a-f]{64}$/),
     bundle_size_bytes: archive.length,
     files: 3,
+    kept_at: expect.any(String),
   });
-  expect(await keep(archive)).toEqual(bundle);
+  const again = await keep(archive);
+  expect(again).toEqual({ ...bundle, kept_at: again.kept_at });
+  // Whoever has kept it before does not take it away from who keeps it now.
+  await removeBundle(deps(), bundle);
+  expect(await findBundle(orchflow.db, bundle.code_hash)).toBeDefined();
 
   const root = mkdtempSync(path.join(tmpdir(), 'orchflow-bundles-'));
   const handed: string[] = [];

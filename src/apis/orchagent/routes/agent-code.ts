@@ -1,10 +1,9 @@
 import { z } from 'zod';
-import { filesRunBy, requireCoded, setVersionCode } from '../../../agents/agent-code.ts';
+import { admitCode, filesRunBy, requireCoded, setVersionCode } from '../../../agents/agent-code.ts';
 import { relativePath } from '../../../agents/package-schema.ts';
 import { getOwnVersion } from '../../../agents/publish.ts';
-import { keepBundle } from '../../../code/bundles.ts';
-import { longestPut_ms } from '../../../files/keep.ts';
-import { besides } from '../../../http/deadline.ts';
+import { keepBundle, removeBundle } from '../../../code/bundles.ts';
+import { fileQuotasOf } from '../../../files/keep.ts';
 import { createRouter, fileBody, json } from '../../../http/openapi.ts';
 import { readUpload, takeUpload } from '../../../http/upload.ts';
 import { sendBundle } from '../bundle.ts';
@@ -46,16 +45,26 @@ agentCodeRouter.openapi(upload, async (c) => {
   const version = await getOwnVersion(deps, principal, c.req.valid('param').version_id);
   requireCoded(version);
   const end = takeUpload(c);
-  const { 'x-entrypoint': said = null } = c.req.valid('header');
+  const { 'x-entrypoint': entrypoint = null } = c.req.valid('header');
+  const quotas = fileQuotasOf(deps.config);
+  const wanted = {
+    needed: filesRunBy(version, entrypoint),
+    admit: (code: { code_hash: string; bundle_size_bytes: number }) =>
+      admitCode(deps, principal, version, code, quotas),
+  };
   try {
     const kept = await readUpload(
       c,
-      (content) => keepBundle(deps, content, (put) => besides(c, longestPut_ms, put), filesRunBy(version, said)),
-      // What no version has goes by itself.
-      async () => {},
+      (content) => keepBundle(deps, content, wanted),
+      (bundle) => removeBundle(deps, bundle),
     );
     const { code_hash, bundle_size_bytes } = kept;
-    await setVersionCode(deps, principal, version, { code_hash, bundle_size_bytes, entrypoint: said });
+    try {
+      await setVersionCode(deps, principal, version, { code_hash, bundle_size_bytes, entrypoint }, quotas);
+    } catch (error) {
+      await removeBundle(deps, kept);
+      throw error;
+    }
     return c.json(
       { success: true as const, code_hash, bundle_size_bytes, environment_id: null, environment_source: null },
       200,
