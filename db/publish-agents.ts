@@ -18,16 +18,29 @@ export type NewVersion = {
   version_id?: string | undefined;
   /** It is the first of a new agent: one of its name may not be there. */
   is_first?: true;
+  /** Its number, where that is said: it must be the next. */
+  number?: number | undefined;
   spec: AgentSpec;
   type: AgentVersionRow['type'];
   offer: Offer;
   code: Code;
 };
 
+/** A version was to have another number than the next of its agent. */
+export class NotNext extends Error {
+  override readonly name = 'NotNext';
+  readonly next: number;
+
+  constructor(next: number) {
+    super(`The next version is v${next}.`);
+    this.next = next;
+  }
+}
+
 /**
  * Publishes a version, under the next number of its agent. A retry finds what its first try has published (`version_id`). Null when
  * the account has another agent of its name, any where it is to be the first, or none of its `agent_id`. Throws `LimitReached` when it
- * has `most` other agents, or the agent as many versions as it may have.
+ * has `most` other agents, or the agent as many versions as it may have; and `NotNext`.
  */
 export function publishVersion(db: Db, version: NewVersion, most: number): Promise<OfferedVersion | null> {
   const { account_id, version_id, spec } = version;
@@ -83,9 +96,10 @@ async function insertAgentOf(trx: Db, { account_id, new_agent_id, spec }: NewVer
 async function insertNext(
   trx: Db,
   { agent_id, latest, last_number }: { agent_id: string; latest: number; last_number: number },
-  { version_id, spec, type, offer, code }: NewVersion,
+  { version_id, spec, type, offer, code, number: said }: NewVersion,
 ): Promise<string> {
   const number = Math.max(latest, last_number) + 1;
+  if (said !== undefined && said !== number) throw new NotNext(number);
   const inserted = await trx
     .insertInto('agent_versions')
     .values({

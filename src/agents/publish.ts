@@ -5,8 +5,8 @@ import {
   type Offer,
   type OfferedVersion,
 } from '../../db/published-agents.ts';
-import { publishVersion, updateOffer, type NewVersion, type OfferChange } from '../../db/publish-agents.ts';
-import { findNextVersion } from '../../db/agent-lists.ts';
+import { NotNext, publishVersion, updateOffer, type NewVersion, type OfferChange } from '../../db/publish-agents.ts';
+import { versionNumber } from '../../db/agents.ts';
 import type { Db } from '../../db/index.ts';
 import { LimitReached } from '../../db/limits.ts';
 import type { AgentSpec } from '../../db/schema.ts';
@@ -50,17 +50,12 @@ export async function publishAgent(
   most: number,
   idempotency: IdSeed | undefined,
 ): Promise<Published> {
-  const { account_id } = principal;
   const version_id = idempotency && uuidOf(newId('agent', idempotency));
-  if (given.version && !(version_id && (await findOwnVersion(deps.db, account_id, version_id)))) {
-    const { next } = await findNextVersion(deps.db, account_id, given.name);
-    if (given.version !== `v${next}`) {
-      throw new InvalidInputError([{ path: ['version'], detail: `is given by the server, and the next is v${next}` }]);
-    }
-  }
+  const number = given.version === undefined ? undefined : versionNumber(given.version);
   const { spec, type, warnings } = describe(given, await toolsOf(deps, principal, given));
   const offer = { ...newOffer, ...offerOf(given) };
-  const version = await insert(deps.db, principal, { spec, type, offer, code: noCode, version_id }, most, idempotency);
+  const described = { spec, type, offer, code: noCode, version_id, number };
+  const version = await insert(deps.db, principal, described, most, idempotency);
   const { key, warning } = await serviceKey(deps, principal, version, idempotency);
   const ofOthers = await remarksOnDependencies(deps, principal, { spec, ...offer });
   return { version, service_key: key, warnings: [...warnings, ...remarksOn(offer), ...ofOthers, ...warning] };
@@ -203,6 +198,10 @@ async function insert(
 ): Promise<OfferedVersion> {
   const row = { ...version, account_id, new_agent_id: newId('agent', idempotency) };
   const published = await publishVersion(db, row, tier ? tiers[tier].agents : most).catch((error: unknown) => {
+    if (error instanceof NotNext) {
+      const detail = `is given by the server, and the next is v${error.next}`;
+      throw new InvalidInputError([{ path: ['version'], detail }]);
+    }
     throw tier && error instanceof LimitReached && error.what === 'agents' ? noMoreAgents(tier) : error;
   });
   if (!published) throw nameTaken(version.spec.name);
