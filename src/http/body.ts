@@ -5,6 +5,7 @@ import { createMiddleware } from 'hono/factory';
 import { InvalidInputError, type Path } from '../errors.ts';
 import { besides } from './deadline.ts';
 import type { AppEnv } from './env.ts';
+import { requireExactNumbers } from './exact-numbers.ts';
 import { HttpError } from './problems.ts';
 
 /** What a body must be before anything parses it. */
@@ -99,7 +100,7 @@ function unsupported(detail: string, extra = {}): HttpError {
   return new HttpError('UNSUPPORTED_MEDIA_TYPE', detail, extra);
 }
 
-/** Reads the body: UTF-8, at most 32 levels. What recurses over it, now or later, meets no bottomless one. Of it the text is kept. */
+/** Reads the body: UTF-8, at most 32 levels, no number that would be rounded. What recurses over it, now or later, meets no bottomless one. Of it the text is kept. */
 export function readBody() {
   return createMiddleware<AppEnv>(async function readBody(c, next) {
     if (hasBody(c)) keepAlone(c, { text: Promise.resolve(await textOf(c)) });
@@ -112,14 +113,16 @@ async function textOf(c: Context<AppEnv>): Promise<string> {
   // A decoder puts a replacement in the place of what it cannot read, and the text would be kept damaged.
   if (!isUtf8(bytes)) throw new InvalidInputError([{ path: [], detail: 'is not UTF-8' }]);
   const text = new TextDecoder().decode(bytes);
-  requireShallow(text, []);
+  requireReadable(text, []);
   return text;
 }
 
-/** Throws `InvalidInputError` for JSON, at this place of a request, of more levels than `readBody` takes. */
-export function requireShallow(json: string, path: Path): void {
-  if (!nestsDeeper(json, maxDepth)) return;
-  throw new InvalidInputError([{ path, detail: `must not nest deeper than ${maxDepth} levels` }]);
+/** Throws `InvalidInputError` for JSON, at this place of a request, that `readBody` does not take. */
+export function requireReadable(json: string, path: Path): void {
+  if (nestsDeeper(json, maxDepth)) {
+    throw new InvalidInputError([{ path, detail: `must not nest deeper than ${maxDepth} levels` }]);
+  }
+  requireExactNumbers(json, path);
 }
 
 /** The router would copy them once more. An operation of a batch has a body of its own, and one that was counted is read. */

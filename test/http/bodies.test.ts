@@ -80,6 +80,13 @@ describe('an encoding', () => {
   });
 });
 
+test('a number that would be another one once it is read is refused, and where it stands is named', async () => {
+  const long = '{"task": "x", "labels": {"a/b": [9007199254740992, 1.5e3, 0.1, 9007199254740993], "far": 1e400}}';
+  const detail = 'must be a number that is not rounded: send it as a text';
+  const errors = ['/labels/a~1b/3', '/labels/far'].map((pointer) => ({ pointer, detail }));
+  expectProblem(await post(long), { status: 422, code: 'VALIDATION_FAILED', errors });
+});
+
 type Said = { statuses: string[]; closes: boolean };
 
 /** Writes all of it, reads nothing before that, and resolves with what was said by the end of the last answer. */

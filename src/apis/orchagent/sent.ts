@@ -5,7 +5,7 @@ import type { Called } from '../../calls/called.ts';
 import { InvalidInputError } from '../../errors.ts';
 import { discardIncoming, receiveFile } from '../../files/incoming.ts';
 import { fileQuotasOf, type ReceivedFile } from '../../files/keep.ts';
-import { requireShallow } from '../../http/body.ts';
+import { requireReadable } from '../../http/body.ts';
 import type { AppEnv } from '../../http/env.ts';
 import { readUploads, type UploadedFile, takeUpload } from '../../http/upload.ts';
 import { newId } from '../../ids.ts';
@@ -68,7 +68,7 @@ export async function discard({ files }: Pick<Sent, 'files'>): Promise<void> {
 
 function objectOf(text: string, path: string[]): Record<string, unknown> {
   if (text.trim() === '') return {};
-  requireShallow(text, path);
+  requireReadable(text, path);
   let value: unknown;
   try {
     value = JSON.parse(text);
