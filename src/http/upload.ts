@@ -15,7 +15,6 @@ export type UploadedFile = { name: string; media_type: string };
 const fileName = z.object({ file: line(255) });
 const mediaType = /^[a-z0-9][\w!#$&^.+-]{0,99}\/[a-z0-9][\w!#$&^.+-]{0,99}$/;
 
-/** Whether this is a request whose body is left to its handler, or to nobody where the path does not take the method. */
 /**
  * Counts one more upload of the account. Returns the function that takes it back. Throws `LIMIT_REACHED` where there are too many at
  * once.
@@ -28,6 +27,7 @@ export function takeUpload(c: Context<AppEnv>, said = (most: number) => `${most}
   throw new HttpError('LIMIT_REACHED', detail, { retry_after_seconds: 5 });
 }
 
+/** Whether this is a request whose body is left to its handler, or to nobody where the path does not take the method. */
 export function isUpload(c: Context): boolean {
   const isOfFiles = c.req.path === '/api/v1/files' && c.req.method !== 'GET';
   const isOfCode = /^\/agents\/[^/]+\/upload$/.test(c.req.path) && c.req.method !== 'GET';
@@ -73,10 +73,13 @@ export async function readUploads<T>(
   const broken = Promise.withResolvers<never>();
   const ended = Promise.withResolvers<void>();
   const parts: { content: Readable; file: UploadedFile; received: Promise<T> }[] = [];
+  const texts: Promise<string>[] = [];
 
   busboy.on('file', (field, content, filename, _encoding, given) => {
     // Whoever reads it hears of it; without anybody it would end the process.
     content.on('error', () => {});
+    // So browsers send a text that has a type.
+    if (field === taken.text?.field) return takeText(field, readText(content, taken.text.most_bytes));
     const fault = !taken.fields.includes(field)
       ? unknownPart(field)
       : parts.length >= taken.most
@@ -92,13 +95,19 @@ export async function readUploads<T>(
     parts.push(part);
     part.received.catch(broken.reject);
   });
-  const texts: string[] = [];
   busboy.on('field', (field, value, _isNameCut, isCut) => {
     if (field !== taken.text?.field)
       return broken.reject(taken.fields.includes(field) ? noName(named) : unknownPart(field));
-    if (texts.push(value) > 1) return broken.reject(faultIn(field, 'is given more than once'));
-    if (isCut) return broken.reject(faultIn(field, `must have at most ${taken.text.most_bytes} bytes`));
+    takeText(field, Promise.resolve(isCut ? undefined : value));
   });
+  function takeText(field: string, reading: Promise<string | undefined>): void {
+    const text = reading.then((value) => {
+      if (value === undefined) throw faultIn(field, `must have at most ${taken.text!.most_bytes} bytes`);
+      return value;
+    });
+    text.catch(broken.reject);
+    if (texts.push(text) > 1) broken.reject(faultIn(field, 'is given more than once'));
+  }
   busboy.on('error', () => broken.reject(malformed()));
   busboy.on('finish', ended.resolve);
   const hangUp = () => incoming.complete || broken.reject(new Error('The client has hung up.'));
@@ -110,7 +119,7 @@ export async function readUploads<T>(
       await Promise.race([ended.promise, broken.promise]);
       if (parts.length === 0 && texts.length === 0) throw faultIn(named, 'is required');
       const received = await Promise.race([Promise.all(parts.map((part) => part.received)), broken.promise]);
-      for (const text of texts) taken.text?.hear(text);
+      for (const text of await Promise.race([Promise.all(texts), broken.promise])) taken.text?.hear(text);
       return received.map((one, index) => ({ ...one, ...parts[index]!.file }));
     });
   } catch (error) {
@@ -122,6 +131,17 @@ export async function readUploads<T>(
     incoming.off('close', hangUp);
     incoming.unpipe(busboy);
   }
+}
+
+/** Undefined where there is more. What is beyond is read all the same, so that what comes after it is. */
+async function readText(content: Readable, most_bytes: number): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of content as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size <= most_bytes) chunks.push(chunk);
+  }
+  return size <= most_bytes ? Buffer.concat(chunks).toString() : undefined;
 }
 
 function openForm(type: string | undefined, { fields, most, text }: Taken) {

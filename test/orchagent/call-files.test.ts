@@ -94,8 +94,10 @@ test('what is too large, too many, of another type or broken is refused, and not
     { other: [file('x')] },
     { file: [file('x')], metadata: 'no json' },
     { file: [file('x')], metadata: '[]' },
+    { file: [file('x')], metadata: '{"order": 12345678901234567890}' },
     { file: [file('x')], metadata: `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}` },
-    { metadata: [file('{}', 'metadata.json')] },
+    { metadata: [file(`"${'x'.repeat(mebibyte)}"`, 'metadata.json')] },
+    { metadata: [file('{}'), file('{}')] },
   ];
   for (const parts of wrong)
     expect(await codeOf(post(any, form(parts))), Object.keys(parts).join()).toEqual([400, 'INVALID_INPUT']);
@@ -119,6 +121,9 @@ test('what is too large, too many, of another type or broken is refused, and not
   story.model.on(() => 'Fine.');
   const whole = file(new Uint8Array(25 * mebibyte), 'scan.pdf', 'application/pdf');
   expect((await post(`/${org}/pdfs/v1/run`, form({ file: [whole] }))).status).toBe(200);
-  const alone = await post(any, form({ metadata: '{"only": "metadata"}' }));
-  expect([alone.status, story.model.calls.at(-1)!.prompt.includes('"only": "metadata"')]).toEqual([200, true]);
+  // As a blob it has a type, and a filename.
+  for (const metadata of ['{"only": "metadata"}', [file('{"only": "metadata"}', 'blob', 'application/json')]]) {
+    const alone = await post(any, form({ metadata }));
+    expect([alone.status, story.model.calls.at(-1)!.prompt.includes('"only": "metadata"')]).toEqual([200, true]);
+  }
 });
