@@ -15,6 +15,7 @@ import { docsPage, docsScript, swaggerAssets } from './http/docs.ts';
 import { toPortable } from './http/document.ts';
 import { isUpload } from './http/upload.ts';
 import { problemPages } from './http/problem-pages.ts';
+import { publicOrigin } from './http/public-origin.ts';
 import { HttpError, notAllowed } from './http/problems.ts';
 import { answerError as answerOrchestrationsError } from './apis/orchestrations/envelope.ts';
 import { answerError as answerOrchagentError, OrchagentError } from './apis/orchagent/envelope.ts';
@@ -146,10 +147,12 @@ function mountDocs(app: ReturnType<typeof createRouter>, { version, config }: Ap
     name: 'X-API-Key',
   });
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
-  let document: unknown;
-  app.get('/openapi.json', (c) =>
-    c.json((document ??= toPortable(app.getOpenAPI31Document(description(version, config.PUBLIC_URL))))),
-  );
+  let document: object | undefined;
+  app.get('/openapi.json', (c) => {
+    document ??= toPortable(app.getOpenAPI31Document(description(version))) as object;
+    // Tools that import it know no address that it is relative to.
+    return c.json({ ...document, servers: [{ url: publicOrigin(c, config) }] });
+  });
   app.get('/docs', docsPage);
   app.get('/docs/start.js', docsScript);
   app.get(
@@ -185,7 +188,7 @@ function answerError(error: unknown, c: Context): Response {
   return isOrchestrations ? answerOrchestrationsError(error, c) : answerOrchflowError(error, c);
 }
 
-function description(version: string, url = '/') {
+function description(version: string) {
   return {
     openapi: '3.1.0',
     info: {
@@ -197,7 +200,6 @@ function description(version: string, url = '/') {
         'have are refused with 422; where other fields are taken, the answer names them in `warnings`.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
-    servers: [{ url }],
     tags: [
       { name: 'Auth', description: 'An account and its API keys.' },
       { name: 'Runs', description: 'Goals at work: started, followed, cancelled, done again from a task on.' },

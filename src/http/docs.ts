@@ -38,7 +38,10 @@ export function docsPage(c: Context) {
   );
 }
 
-/** What starts the page, in a file of its own: nothing that stands in a page runs there. No key outlives the page. */
+/**
+ * What starts the page, in a file of its own: nothing that stands in a page runs there. No key outlives the page. What is tried goes to
+ * where the page is from, whatever address the document has: the page may call no other.
+ */
 export function docsScript(c: Context) {
   return c.body(
     `SwaggerUIBundle({
@@ -46,6 +49,10 @@ export function docsScript(c: Context) {
   dom_id: '#docs',
   tryItOutEnabled: true,
   validatorUrl: null,
+  requestInterceptor: (request) => {
+    const { pathname, search } = new URL(request.url, location.href);
+    return Object.assign(request, { url: location.origin + pathname + search });
+  },
 });
 `,
     200,

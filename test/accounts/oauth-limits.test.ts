@@ -36,6 +36,8 @@ test('through a trusted proxy the addresses are those of the proxy, and cookies 
     issuer: 'https://orchflow.example.com',
     token_endpoint: 'https://orchflow.example.com/v1/oauth/token',
   });
+  const { servers }: any = await (await by('203.0.113.1', 'GET', '/openapi.json')).json();
+  expect(servers).toEqual([{ url: 'https://orchflow.example.com' }]);
   const client = await registerClient(orchflow.url, developer);
   const { url } = await begin(await discover(orchflow.url, client));
   const answer = await by('203.0.113.1', 'GET', url.pathname + url.search);

@@ -52,6 +52,7 @@ describe('/openapi.json', () => {
   test('is OpenAPI 3.1 with a title, a version and the two ways to send a key', () => {
     expect(document.openapi).toMatch(/^3\.1\.\d+$/);
     expect(document.info).toMatchObject({ title: 'Orchflow', version: 'test' });
+    expect(document.servers).toEqual([{ url: orchflow.url }]);
     expect(document.components.securitySchemes).toEqual({
       apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
       bearer: { type: 'http', scheme: 'bearer' },
