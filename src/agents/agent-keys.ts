@@ -3,13 +3,13 @@ import type { Db } from '../../db/index.ts';
 import type { OfferedVersion } from '../../db/published-agents.ts';
 import { makeKey } from '../accounts/keys.ts';
 import type { Principal } from '../accounts/principal.ts';
-import { hasScope, missingScope } from '../accounts/scopes.ts';
+import { hasScope, missingScope, type Scope } from '../accounts/scopes.ts';
 import { notFound } from '../errors.ts';
 import type { IdSeed } from '../ids.ts';
 
-/** What the code of an agent has to call other agents in the name of its account: a key of few scopes, which goes with the agent. */
+/** What the code of an agent has to call other agents in the name of its account: a key for that alone, which goes with the agent. */
 
-const agentKeyScopes = ['agents:read', 'agents:call', 'runs:read', 'runs:write'];
+const agentKeyScopes: Scope[] = ['agents:call'];
 const maxAgentKeys = 10;
 
 type Deps = { db: Db };

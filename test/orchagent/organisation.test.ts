@@ -58,7 +58,7 @@ test('a slug is chosen, unless it is reserved, taken, or others call agents by t
   expect((await agents.patch('/org', { slug })).status).toBe(200);
 });
 
-test('an agent has keys of its own, of few scopes, which go with it', async () => {
+test('an agent has keys of its own, which call agents and do nothing else, and go with it', async () => {
   const { agent, service_key } = await agents.publish({ name: 'coder', type: 'tool' });
   const path = `/agents/${agent.id}/keys`;
   const { body: made } = await agents.post(path);
@@ -66,8 +66,18 @@ test('an agent has keys of its own, of few scopes, which go with it', async () =
   const { keys } = (await agents.get(path)).body;
   expect(keys.map(({ prefix }: any) => prefix)).toEqual([made.key.slice(0, 7), service_key.slice(0, 7)]);
   const code = createAgents(orchflow.url, { api_key: service_key });
-  expect((await code.get(`/agents/${agent.id}`)).status).toBe(200);
+  expectError(await code.post(`/${await agents.slug()}/coder/v2/run`, {}), 'NOT_FOUND', 404);
+  expectError(await code.get(`/agents/${agent.id}`), 'FORBIDDEN', 403);
   expectError(await code.post('/agents', { name: 'other' }), 'FORBIDDEN', 403);
+  for (const [method, other] of [
+    ['GET', '/api/v1/runs'],
+    ['POST', '/api/v1/runs'],
+    ['GET', '/v1/runs'],
+    ['GET', '/usage'],
+  ]) {
+    const more = method === 'POST' ? [{ task: 'Compare.' }] : [];
+    expect((await code.call(method!, other!, ...more)).status, `${method} ${other}`).toBe(403);
+  }
   expectError(await code.post(path), 'FORBIDDEN', 403);
   expect((await agents.get('/api-keys')).body.keys).toHaveLength(1);
   expect((await agents.delete(`${path}/${made.id}`)).body).toEqual({ deleted: true });
@@ -118,11 +128,16 @@ test('what is not offered yet, and what looks like a call, is not found in the e
     '/messages/x',
     '/workspaces/w/schedules',
     '/workspaces/w/secrets/y',
+    '/webhooks/s/secret',
   ];
   for (const path of later) {
     const { message } = expectError(await agents.get(path), 'NOT_FOUND', 404);
     expect(message, path).toContain('comes later');
   }
+  const login = await send(orchflow.url, 'POST', '/auth/cli-init', { 'content-type': 'application/json' }, '{}');
+  expect(expectError(login, 'NOT_FOUND', 404).message).toContain('orch login --key');
+  const elsewhere = { 'x-workspace-id': '00000000-0000-8000-8000-000000000000' };
+  expect(expectError(await agents.post('/acme/x/v1/run', {}, elsewhere), 'NOT_FOUND', 404).message).toContain('Workspace');
   for (const path of ['/ACME/x/v1/run', '/acme/x/v1/run/', '/agents/x/y/z/v'])
     expectError(await agents.get(path), 'NOT_FOUND', 404);
 });

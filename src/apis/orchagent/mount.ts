@@ -1,5 +1,6 @@
 import type { MiddlewareHandler } from 'hono';
 import { except } from 'hono/combine';
+import { createMiddleware } from 'hono/factory';
 import { keep } from '../../http/caching.ts';
 import type { AppEnv } from '../../http/env.ts';
 import { limitBody, readBody, requireJson } from '../../http/body.ts';
@@ -13,7 +14,7 @@ import { OrchagentError } from './envelope.ts';
 import { answerToCall, readCall, takePost } from './calls.ts';
 import { callOperation } from './schemas/call.ts';
 import { isForm } from './sent.ts';
-import { isCall, isLater, keyedSegments, publicSegments } from './paths.ts';
+import { isCall, keyedSegments, publicSegments, whyNotOffered } from './paths.ts';
 import { agentCodeRouter } from './routes/agent-code.ts';
 import { agentCopiesRouter } from './routes/agent-copies.ts';
 import { agentKeysRouter } from './routes/agent-keys.ts';
@@ -72,12 +73,16 @@ export function mountOrchagent(
   app.route('/usage', usageRouter);
   app.route('/workspaces', calledRunsRouter);
   app.route('/workspaces', tracesRouter);
-  app.use(except((c) => !isLater(c), tellLater));
+  app.use(refuseNotOffered());
   mountCalls(app, limits, authenticate);
 }
 
-function tellLater(): never {
-  throw new OrchagentError('NOT_FOUND', 'This is not offered yet: it comes later.');
+function refuseNotOffered() {
+  return createMiddleware<AppEnv>(async function refuseNotOffered(c, next) {
+    const reason = whyNotOffered(c);
+    if (reason !== undefined) throw new OrchagentError('NOT_FOUND', reason);
+    await next();
+  });
 }
 
 /** Longer inputs come as files. In MiB. */
@@ -98,6 +103,7 @@ function mountCalls(
     limitAccount(limits),
     limitUnread(),
     requireScope('agents:call', false),
+    inOwnWorkspace(),
     readCall,
     idempotency({ isOfScopes: false }),
     answerToCall,

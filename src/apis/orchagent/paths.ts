@@ -6,7 +6,7 @@ export const keyedSegments = ['agents', 'api-keys', 'org', 'usage', 'users', 'wo
 export const publicSegments = ['auth', 'public'];
 
 /** Those of what is not offered yet. */
-const laterSegments = ['billing', 'messages', 'schedules', 'secrets', 'services', 'storage', 'tasks'];
+const laterSegments = ['billing', 'messages', 'schedules', 'secrets', 'services', 'storage', 'tasks', 'webhooks'];
 
 const own = new Set([...keyedSegments, ...publicSegments, ...laterSegments]);
 
@@ -16,10 +16,13 @@ export function isCall(c: Context): boolean {
   return rest.length === 3 && slugPattern.test(org!) && !reservedSlugs.has(org!);
 }
 
-/** Whether this path is of what orchagent has, and this server has not yet. */
-export function isLater(c: Context): boolean {
-  const [, first, , third] = c.req.path.split('/', 4);
-  return laterSegments.includes(first!) || (first === 'workspaces' && laterSegments.includes(third!));
+/** Why a path that orchagent has is none of this server; undefined of all others. */
+export function whyNotOffered(c: Context): string | undefined {
+  const [, first, second, third] = c.req.path.split('/', 4);
+  if (first === 'auth' && ['cli-init', 'cli-exchange'].includes(second!))
+    return 'Logging in with a browser is not offered: an account has keys and no password. Use `orch login --key`.';
+  const isLater = laterSegments.includes(first!) || (first === 'workspaces' && laterSegments.includes(third!));
+  return isLater ? 'This is not offered yet: it comes later.' : undefined;
 }
 
 /** Whether this path is one of orchagent's, or looks like a call, so that errors are put into its envelope. */

@@ -45,8 +45,8 @@ const create = operation({
   tags,
   summary: 'Make a key for an agent; it is shown this once',
   description:
-    'It calls agents, reads them and runs, and starts runs, in the name of its account: what the code of an agent needs to call others. An agent ' +
-    'has at most 10.',
+    'It calls agents in the name of its account, and does nothing else: what the code of an agent needs to call others. An agent has at ' +
+    'most 10.',
   request: { params },
   responses: { 200: json(agentKeyCreatedSchema, 'The key') },
   links: links({ key_id: '/id' }, 'deleteAgentKey'),
