@@ -35,7 +35,14 @@ export function takeCredentials(sent: Record<string, unknown>): {
     throw new InvalidInputError(read.error.issues.map(({ path }) => ({ path: [member, ...path], detail })));
   }
   const said = Object.entries(read.data).filter(([, value]) => value !== null && value !== undefined);
-  return said.length > 0 ? { rest, credentials: Object.fromEntries(said) } : { rest };
+  return said.length > 0 ? { rest, credentials: withAddress(Object.fromEntries(said)) } : { rest };
+}
+
+/** Ollama takes no keys: clients send its address (`OLLAMA_HOST`) in the place of one. */
+function withAddress(credentials: LlmCredentials): LlmCredentials {
+  const { api_key, ...given } = credentials;
+  const isAddress = given.provider === 'ollama' && given.base_url === undefined && url().safeParse(api_key).success;
+  return isAddress ? { ...given, base_url: api_key! } : credentials;
 }
 
 /** The same of the same credentials. It tells nothing of them to who has no key of the ring. */

@@ -115,6 +115,12 @@ test('credentials of a call are used for it, and are nowhere afterwards', async 
   const again = await rerun();
   expect([without.status, again.status], JSON.stringify(again.body)).toEqual([422, 201]);
   await stranger.openRun(again.body.run_id).until('completed');
+  const ollama = { api_key: model.baseUrl('ollama'), provider: 'ollama', model: 'llama3.2' };
+  const local = await call(stranger)(`/${org}/any/v1/run`, { text: 'y', llm_credentials: ollama });
+  expect([local.status, model.calls.at(-1)], JSON.stringify(local.body)).toMatchObject([
+    200,
+    { vendor: 'ollama', model: 'llama3.2' },
+  ]);
   for (const wrong of [
     { provider: 'none' },
     'sk-canary-text',
