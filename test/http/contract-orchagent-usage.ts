@@ -28,6 +28,7 @@ export async function callOrchagentUsage(call: Call): Promise<void> {
     ['GET', `${runs}/{run_id}/trace`],
     ['GET', `${runs}/{run_id}/dag`],
     ['GET', '/workspaces/{workspace_id}/traces/{trace_id}/events'],
+    ['GET', '/workspaces/{workspace_id}/metrics/dashboard'],
     ['POST', `${runs}/{run_id}/replay`, { reason: 'Once more.' }],
   ] as const;
   for (const ids of [own, { workspace_id: nowhere, run_id: nowhere, trace_id: nowhere }])

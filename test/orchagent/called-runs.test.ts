@@ -102,6 +102,22 @@ test('calls are runs of the workspace, found by a prefix, with logs, trace, chai
     400,
   );
 
+  const metrics = `/workspaces/${mine}/metrics/dashboard`;
+  const { overview, agents, daily_series, ...more } = await get(user, `${metrics}?days=7`);
+  const counted = { total_runs: 5, completed: 4, failed: 1, timeout: 0, success_rate: 80, error_rate: 20 };
+  expect(overview).toMatchObject({ ...counted, runs_per_day: 0.7, p95_latency_ms: expect.any(Number) });
+  expect(agents.map((one: any) => [one.agent_name, one.total_runs, one.top_error, one.trigger_sources])).toEqual([
+    ['finder', 3, 'LLM_ERROR', { api: 1, agent: 2, replay: 0 }],
+    ['boss', 2, null, { api: 1, agent: 0, replay: 1 }],
+  ]);
+  expect([more, daily_series.reduce((sum: number, day: any) => sum + day.total_runs, 0)]).toEqual([
+    { period: '7d', total_agents: 2 },
+    5,
+  ]);
+  expect((await get(user, `${metrics}?agent_name=boss`)).overview).toMatchObject({ total_runs: 2, success_rate: 100 });
+  expectError(await clientOf(user).get(`${metrics}?days=0`), 'INVALID_INPUT', 400);
+  expectError(await clientOf(stranger).get(metrics), 'NOT_FOUND', 404);
+
   // Page after page there is each call once, whatever is filtered.
   for (const filter of ['', `&agent=${org}/finder`, '&status=completed', '&version=v1']) {
     const whole = (await get(user, `/usage/logs?limit=200${filter}`)).logs.map((one: any) => one.id);

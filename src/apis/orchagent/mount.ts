@@ -22,6 +22,7 @@ import { agentLogsRouter } from './routes/agent-logs.ts';
 import { agentsRouter } from './routes/agents.ts';
 import { apiKeysRouter } from './routes/api-keys.ts';
 import { calledRunsRouter } from './routes/called-runs.ts';
+import { metricsRouter } from './routes/metrics.ts';
 import { organisationRouter } from './routes/organisation.ts';
 import { publicRouter } from './routes/public.ts';
 import { tracesRouter } from './routes/traces.ts';
@@ -73,6 +74,7 @@ export function mountOrchagent(
   app.route('/usage', usageRouter);
   app.route('/workspaces', calledRunsRouter);
   app.route('/workspaces', tracesRouter);
+  app.route('/workspaces', metricsRouter);
   app.use(refuseNotOffered());
   mountCalls(app, limits, authenticate);
 }
