@@ -97,6 +97,7 @@ async function runOnce(deps: CodeDeps, { call_id, task_id, code, work, before }:
   const { key_id, key: service_key } = await mintRunKey(db, { account_id, run_id, mode }, time.wall_ms + keyGrace_ms);
   const row = { call_id, try: (before?.try ?? 0) + 1, run_id, task_id, worker_id: runtime.worker_id, key_id };
   let hasBegun = false;
+  let seen = cancelled;
   const begin = async () => {
     if (!(await beginCodeRun(db, row))) throw new Error('Another worker has begun it.');
     hasBegun = true;
@@ -104,12 +105,15 @@ async function runOnce(deps: CodeDeps, { call_id, task_id, code, work, before }:
   try {
     const ended = await inSandbox(deps, { code, work, time, service_key, begin, told: deps.live.code(row) });
     if (!hasBegun) await begin();
-    return await keep(() => endCodeRun(db, row, ended));
+    if (ended.ended !== 'cancelled') return await keep(() => endCodeRun(db, row, ended));
+    seen = ended;
+    return await Context.current().cancelled;
   } catch (error) {
-    const { cancellationSignal } = Context.current();
-    // Of a worker that shuts down, or was taken for dead, another finds the row as it is.
+    const { cancellationSignal, cancellationDetails } = Context.current();
     if (hasBegun && !cancellationSignal.aborted) await keep(() => endCodeRun(db, row, unstarted));
-    if (hasBegun && cancellationSignal.aborted && (await isOver(db, run_id))) await endCodeRun(db, row, cancelled);
+    // Of a worker that shuts down, or was taken for dead, another finds the row as it is.
+    const isGivenUp = cancellationSignal.aborted && (cancellationDetails?.cancelRequested || (await isOver(db, run_id)));
+    if (hasBegun && isGivenUp) await endCodeRun(db, row, seen);
     throw error;
   }
 }

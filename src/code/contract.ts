@@ -45,6 +45,7 @@ export function readOutput(
   limits: CodeLimits,
   schema: JsonSchema | null,
 ): { output: string | null; fault: CodeFault | null } {
+  if (outcome.ended === 'cancelled') return { output: null, fault: null };
   const fault = faultOf(outcome, limits);
   if (fault) return { output: null, fault };
   let value: unknown;

@@ -78,6 +78,7 @@ async function run(deps: ToolDeps, given: z.infer<typeof parameters>, context: T
       }),
     );
     await endCodeRun(db, row, { ...outcome, output: null, fault: null });
+    signal.throwIfAborted();
     const kept = await keepOutputs(deps, outcome.files, context);
     const text = describe(outcome, kept);
     if (outcome.ended !== 'exited' || outcome.exit_code !== 0) throw new ToolError(text);
@@ -172,6 +173,7 @@ function describe({ ended, exit_code, stdout, stderr, files_fault }: Outcome, ke
     memory: 'It was stopped: it used too much memory.',
     output: 'It was stopped: it printed too much.',
     killed: 'It was ended by a signal.',
+    cancelled: 'It was cancelled.',
   };
   const files = kept.map((file) =>
     'file_id' in file

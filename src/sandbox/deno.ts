@@ -121,6 +121,6 @@ function heapMb({ memory_bytes }: Limits): number {
 
 /** V8 ends the process when its heap is full. */
 function endOf({ ended, exit_code, stderr }: Ran): Ended {
-  const isFull = (ended === 'killed' || exit_code !== 0) && /out of memory/i.test(stderr.text);
+  const isFull = ended !== 'cancelled' && (ended === 'killed' || exit_code !== 0) && /out of memory/i.test(stderr.text);
   return isFull ? 'memory' : ended;
 }

@@ -48,10 +48,10 @@ export type Job = {
 /** Of stdout its beginning, of stderr its end. */
 export type Printed = { text: string; is_cut: boolean };
 
-export type Ended = 'exited' | 'time' | 'memory' | 'output' | 'killed';
+export type Ended = 'exited' | 'time' | 'memory' | 'output' | 'killed' | 'cancelled';
 
 export type Outcome = {
-  /** `killed`: by a signal that is none of ours. */
+  /** `killed`: by a signal that is none of ours. `cancelled`: by that of its job. */
   ended: Ended;
   /** Null unless it exited. */
   exit_code: number | null;
@@ -71,7 +71,7 @@ type Language = 'python' | 'javascript';
 export type Sandbox = {
   driver: 'bubblewrap' | 'deno';
   languages: Language[];
-  /** @throws SandboxFault when it cannot be begun, and `signal.reason` when cancelled. */
+  /** @throws SandboxFault when it cannot be begun, and `signal.reason` when cancelled before that. */
   run: (job: Job) => Promise<Outcome>;
   /** Ends what is left; the folders of this process go. */
   close: () => Promise<void>;

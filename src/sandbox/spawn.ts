@@ -35,7 +35,7 @@ const closing_ms = 2_000;
 
 /**
  * Runs the process, and ends it at the limits. What `started.command` is must take all its descendants along when it is killed.
- * @throws the error of `spawn` when there is no such program, and `signal.reason` when cancelled, once all has ended.
+ * @throws the error of `spawn` when there is no such program, and `signal.reason` when cancelled before it begins.
  */
 export async function runProcess(
   { command, args, env, cwd, stdin, inputs = [], reads_bytes, measure, killRest }: Started,
@@ -67,7 +67,7 @@ export async function runProcess(
     // The exact one is dear.
     if (usage.memory_bytes > limits.memory_bytes && memoryOf(usage) > limits.memory_bytes) end('memory');
   };
-  const cancel = () => end('killed');
+  const cancel = () => end('cancelled');
   signal?.addEventListener('abort', cancel);
   const timer = setTimeout(() => end('time'), limits.wall_ms);
   const watching = setInterval(look, lookEvery_ms);
@@ -78,7 +78,6 @@ export async function runProcess(
     const { code } = await exitOf(child, end);
     const measured = measure?.();
     if (measured?.ran_out) ended ??= 'memory';
-    signal?.throwIfAborted();
     return {
       ended: ended ?? (code === null ? 'killed' : 'exited'),
       exit_code: ended === undefined ? code : null,

@@ -1,8 +1,10 @@
 import { sql } from 'kysely';
 import { describe, expect, test } from 'vitest';
+import { uuidOf } from '../../src/ids.ts';
 import { runAgent } from '../harness/agent.ts';
 import { registerCode } from '../harness/code.ts';
 import { createCaller, publish } from '../harness/calls.ts';
+import { createAgents } from '../harness/orchagent.ts';
 import { until } from '../harness/orchflow.ts';
 import { present } from '../harness/sandboxes.ts';
 import { useStory } from '../harness/story.ts';
@@ -116,14 +118,11 @@ describe.skipIf(!present.bubblewrap)('with a sandbox', () => {
     expect(failed.body.metadata.sandbox_exit_code).toBe(3);
   });
 
-  test('code that is not done in time is ended by its own time, or its call, and what it has printed is told', async () => {
+  test('code that is not done in time, or is cancelled, is ended, and what it has printed is told', async () => {
     const { orchflow, user } = story;
-    await registerCode(
-      orchflow,
-      user,
-      { 'main.py': 'import sys\nprint("So far.", file=sys.stderr)\nwhile True: pass' },
-      { name: 'sloth', timeout_seconds: 2 },
-    );
+    const sloth = { 'main.py': 'import sys\nprint("So far.", file=sys.stderr)\nwhile True: pass' };
+    await registerCode(orchflow, user, sloth, { name: 'sloth', timeout_seconds: 2 });
+    await registerCode(orchflow, user, sloth, { name: 'sleeper' });
     await sql`update accounts set slug = 'code-5' where email = ${user.email}`.execute(orchflow.db);
     const { post } = createCaller(orchflow.url, user);
     const soon = String(Date.now() + 1_800);
@@ -136,6 +135,19 @@ describe.skipIf(!present.bubblewrap)('with a sandbox', () => {
       [504, 'SANDBOX_TIMEOUT', 'So far.\n'],
       [504, 'TIMEOUT', 'So far.\n'],
     ]);
+
+    const headers = { accept: 'text/event-stream' };
+    const stream = readStream(await createCaller(orchflow.url, user).open('/code-5/sleeper/v1/run', {}, { headers }));
+    await until(() => stream.textOf('stderr') === 'So far.\n', 'it is at work');
+    const { runs } = (await user.get('/runs?limit=1')).body;
+    await user.openRun(runs[0].run_id).cancel();
+    await stream.reading;
+    expect(stream.events.at(-1)).toMatchObject(['error', { error: { code: 'CONFLICT' } }]);
+    const agents = createAgents(orchflow.url, user);
+    const { id } = (await agents.get('/org')).body;
+    const logs = async () => (await agents.get(`/workspaces/${id}/runs/${uuidOf(runs[0].run_id)}/logs`)).body;
+    await until(async () => (await logs()).stderr === 'So far.\n', 'what it has printed is kept');
+    expect(await logs()).toMatchObject({ run_status: 'cancelled', has_execution_log: true, exit_code: null });
   });
 
   test('code calls an agent by the environment that it is given, and is heard while it is at work', async () => {

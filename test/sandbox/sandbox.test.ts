@@ -124,7 +124,9 @@ for (const driver of ['bubblewrap', 'deno'] as const) {
       expect(flood.stdout.text).toHaveLength(limits.output_bytes);
       const cancelling = new AbortController();
       const cancelled = run({ command: own.endless, signal: cancelling.signal, beforeStart: cancelSoon });
-      await expect(cancelled).rejects.toThrow('Not needed any more.');
+      expect(await cancelled).toMatchObject({ ended: 'cancelled', exit_code: null });
+      const late = run({ command: own.endless, signal: cancelling.signal });
+      await expect(late).rejects.toThrow('Not needed any more.');
 
       async function cancelSoon(): Promise<void> {
         setTimeout(() => cancelling.abort(new Error('Not needed any more.')), 200);
