@@ -128,7 +128,7 @@ export function putOffWhileBlocked(model: Model, cooldowns: Cooldown[]): void {
   if (!block) return;
   throw ApplicationFailure.create({
     type: 'ProviderBlocked',
-    message: `The provider takes no calls until ${block.blocked_until}; this one waits.`,
+    message: `The provider takes no calls until ${block.blocked_until}.`,
     nextRetryDelay: retryDelay(block.ms),
     category: 'BENIGN',
   });

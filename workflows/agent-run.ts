@@ -58,11 +58,11 @@ async function attempt(run: AgentRun, task: TaskState): Promise<TaskProgress['tr
   const { work } = run;
   const loop = timed(beginAttempt(run, task, work));
   const { feedback_id } = work;
-  const { timeout_seconds, require_approval } = run.input;
+  const { timeout_seconds, deadline_at, require_approval } = run.input;
   const completes = !require_approval && mayComplete(task.attempts, run.attempt);
   const material = { feedback_id, previous_output_id: feedback_id ? loop.draft_id : null, completes };
   try {
-    const takeTurn = () => callAgent(run, task, material, loop, timeout_seconds);
+    const takeTurn = () => callAgent(run, task, material, loop, { seconds: timeout_seconds, deadline_at });
     const { output_id, calls } = await agentLoop({ run, task, loop }, takeTurn);
     if (!calls) record(run, 'agent.turn', { task_id: task.id, attempt: task.attempts, output_id });
     changeTask(run, task, { output_id });

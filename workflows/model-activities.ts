@@ -150,16 +150,28 @@ function rideOf(...states: StateRefs[]): Ride {
 
 type TurnOptions = { summary: string; scheduleToCloseTimeout: number };
 
-/** One turn of a model within these seconds, which bound its turns together; people and tools have their own time. */
+/** Behind a deadline, which has words of its own, in milliseconds. */
+const deadlineSlack = 1_000;
+
+/**
+ * One turn of a model within these seconds, which bound its turns together; people and tools have their own time. It is not tried
+ * again after the deadline of its run.
+ */
 function turnWithin<T>(
   run: RunContext,
   loop: StepLoop,
-  { seconds, label, ride }: { seconds: number; label: string; ride?: Ride },
+  {
+    seconds,
+    deadline_at = Infinity,
+    label,
+    ride,
+  }: { seconds: number; deadline_at?: number | undefined; label: string; ride?: Ride },
   take: (options: TurnOptions, progress: Progress | undefined) => Promise<T>,
 ): Promise<T> {
   const call = async (progress: Progress | undefined) => {
     const since = Date.now();
-    const scheduleToCloseTimeout = Math.max(1, seconds * 1_000 - loop.worked_ms);
+    const left = Math.min(seconds * 1_000 - loop.worked_ms, deadline_at - since + deadlineSlack);
+    const scheduleToCloseTimeout = Math.max(1, left);
     const summary = loop.turn > 1 ? `${label}, turn ${loop.turn}` : label;
     let isWork = true;
     try {
@@ -183,18 +195,18 @@ export function callStep(run: DefinedRun, step: StepOutline, task: TaskState, st
   });
 }
 
-/** One turn of the agent of a run, within the agent's own time. Where it `completes` the run, that may be done then. */
+/** One turn of the agent of a run, within the agent's own time and that of its run. Where it `completes` the run, that may be done then. */
 export function callAgent(
   run: RunContext,
   task: TaskState,
   given: Omit<Material, 'inputs'> & { completes: boolean },
   loop: StepLoop,
-  seconds: number,
+  time: { seconds: number; deadline_at?: number | undefined },
 ) {
   const { id: task_id, attempts: attempt, agent } = task;
   const label = `${task_id} ${agent}${attempt > 1 ? `, attempt ${attempt}` : ''}`;
   const ride = { endsRun: given.completes };
-  return turnWithin(run, loop, { seconds, label, ride }, async (options, progress) => {
+  return turnWithin(run, loop, { ...time, label, ride }, async (options, progress) => {
     const input = { run_id: run.state.run_id, task_id, attempt, ...given, turn: loop.turn, progress };
     const { status, ...turn } = await activities.callAgent.executeWithOptions(options, [input]);
     if (status) endedInPostgres(run, status);

@@ -1,4 +1,4 @@
-import { ActivityFailure, ApplicationFailure, CancellationScope } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, CancellationScope, patched } from '@temporalio/workflow';
 import type { RunInput } from './contract/inputs.ts';
 import { budgetTask, isBudgetTask } from './contract/plan.ts';
 import type { Progress, Spending, TaskState } from './contract/states.ts';
@@ -54,9 +54,14 @@ export async function makeCall<T>(
       const failure = error instanceof ActivityFailure ? error.cause : undefined;
       if (!(failure instanceof ApplicationFailure)) throw error;
       if (failure.type === 'BudgetExceeded') await unlessStopped(decide(run, failure));
-      else if (!heldBack.includes(failure.type!)) throw error;
+      else if (!heldBack.includes(failure.type!) || hasNoTimeLeft(error)) throw error;
     }
   }
+}
+
+/** True of an activity whose own time is over before it could be tried again: begun anew it would only be refused as soon. */
+function hasNoTimeLeft(error: unknown): boolean {
+  return error instanceof ActivityFailure && error.retryState === 'TIMEOUT' && patched('held-back-in-time');
 }
 
 /** Others may wait for the decision still. */

@@ -133,6 +133,34 @@ test('credentials of a call are used for it, and are nowhere afterwards', async 
   }
 });
 
+test('what the provider will not do in time is told at once, and the provider left alone', async () => {
+  const org = newOrg();
+  const { orchflow, model } = story;
+  const user = await orchflow.register();
+  await user.addProvider(model);
+  await publish(orchflow, user, org, { name: 'refused' });
+  await publish(orchflow, user, org, { name: 'short', timeout_seconds: 5 });
+  const post = call(user);
+  const failing = async (name: string, reply: { status: number; headers?: Record<string, string> }) => {
+    model.reset();
+    model.on(() => reply);
+    const { status, body } = await post(`/${org}/${name}/v1/run`, {});
+    return [status, body.error.code, body.error.is_retryable, model.calls.length];
+  };
+  for (const status of [401, 403, 404])
+    expect(await failing('refused', { status }), `${status}`).toEqual([502, 'LLM_ERROR', false, 1]);
+  const late = await failing('short', { status: 500 });
+  expect(late.slice(0, 3)).toEqual([502, 'LLM_ERROR', true]);
+  const blocked = { status: 429, headers: { 'retry-after': '3600' } };
+  expect(await failing('short', blocked)).toEqual([429, 'LLM_RATE_LIMITED', true, 1]);
+  expect(await failing('short', blocked)).toEqual([429, 'LLM_RATE_LIMITED', true, 0]);
+  const { runs } = (await user.get('/runs?limit=2')).body;
+  for (const { run_id } of runs) {
+    const { events } = await orchflow.client.workflow.getHandle(run_id).fetchHistory();
+    expect(events!.length).toBeLessThan(30);
+  }
+});
+
 test('without a provider, on a server that lends none, a key is required', async () => {
   const orchflow = await startOrchflow({
     environment: { ALLOW_MANAGED_RUNS_WITHOUT_PROVIDER: 'false' },

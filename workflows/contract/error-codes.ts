@@ -6,7 +6,7 @@ export type ErrorCode =
   | 'LLM_ERROR'
   /** The provider takes no calls of this key, or not for this model. */
   | 'LLM_REFUSED'
-  /** The quota or the credit at the provider is used up. */
+  /** The quota or the credit at the provider is used up, or it takes no calls for longer than there is time. */
   | 'LLM_RATE_LIMITED'
   /** The run may spend no more. */
   | 'BUDGET_REACHED'
@@ -30,6 +30,7 @@ const ofFailures: Record<string, ErrorCode> = {
   ProviderKeyUnreadable: 'LLM_REFUSED',
   LlmQuotaExhausted: 'LLM_RATE_LIMITED',
   LlmRateLimited: 'LLM_RATE_LIMITED',
+  ProviderBlocked: 'LLM_RATE_LIMITED',
   BudgetExceeded: 'BUDGET_REACHED',
   ManagedBudgetUsedUp: 'BUDGET_REACHED',
   OutputInvalid: 'INVALID_OUTPUT',
