@@ -112,7 +112,8 @@ async function runOnce(deps: CodeDeps, { call_id, task_id, code, work, before }:
     const { cancellationSignal, cancellationDetails } = Context.current();
     if (hasBegun && !cancellationSignal.aborted) await keep(() => endCodeRun(db, row, unstarted));
     // Of a worker that shuts down, or was taken for dead, another finds the row as it is.
-    const isGivenUp = cancellationSignal.aborted && (cancellationDetails?.cancelRequested || (await isOver(db, run_id)));
+    const isGivenUp =
+      cancellationSignal.aborted && (cancellationDetails?.cancelRequested || (await isOver(db, run_id)));
     if (hasBegun && isGivenUp) await endCodeRun(db, row, seen);
     throw error;
   }

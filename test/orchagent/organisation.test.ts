@@ -137,7 +137,9 @@ test('what is not offered yet, and what looks like a call, is not found in the e
   const login = await send(orchflow.url, 'POST', '/auth/cli-init', { 'content-type': 'application/json' }, '{}');
   expect(expectError(login, 'NOT_FOUND', 404).message).toContain('orch login --key');
   const elsewhere = { 'x-workspace-id': '00000000-0000-8000-8000-000000000000' };
-  expect(expectError(await agents.post('/acme/x/v1/run', {}, elsewhere), 'NOT_FOUND', 404).message).toContain('Workspace');
+  expect(expectError(await agents.post('/acme/x/v1/run', {}, elsewhere), 'NOT_FOUND', 404).message).toContain(
+    'Workspace',
+  );
   for (const path of ['/ACME/x/v1/run', '/acme/x/v1/run/', '/agents/x/y/z/v'])
     expectError(await agents.get(path), 'NOT_FOUND', 404);
 });

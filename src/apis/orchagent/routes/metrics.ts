@@ -1,4 +1,10 @@
-import { measureAgents, measureCalls, measureDays, type AgentMetrics, type CallMetrics } from '../../../../db/call-metrics.ts';
+import {
+  measureAgents,
+  measureCalls,
+  measureDays,
+  type AgentMetrics,
+  type CallMetrics,
+} from '../../../../db/call-metrics.ts';
 import type { ErrorCode as RunErrorCode } from '../../../../workflows/contract/error-codes.ts';
 import { createRouter, json } from '../../../http/openapi.ts';
 import { surfaceCode } from '../call-answer.ts';
