@@ -1,4 +1,5 @@
 import { sql, type RawBuilder } from 'kysely';
+import { duration, timedOut } from './called-runs.ts';
 import type { Db } from './index.ts';
 
 /** How the calls of an account went, by agent and by day, of runs that are not purged. */
@@ -11,7 +12,7 @@ export type MetricsFilter = {
 };
 
 /** So many of the newest calls are looked at. */
-export const mostMeasured = 10_000;
+export const mostMeasured = 5_000;
 
 /** `ended` are those that have completed or failed, in time or not; milliseconds are of these alone, and 0 where there are none. */
 export type CallMetrics = {
@@ -43,7 +44,7 @@ const ofEnded = sql`filter (where status in ('completed', 'failed'))`;
 
 const metrics = sql`
   count(*) as calls, count(*) filter (where status = 'completed') as completed,
-  count(*) filter (where status = 'failed' and not is_late) as failed, count(*) filter (where status = 'failed' and is_late) as timed_out,
+  count(*) filter (where status = 'failed' and not is_late) as failed, count(*) filter (where is_late) as timed_out,
   coalesce(percentile_disc(0.5) within group (order by ms) ${ofEnded}, 0) as p50_ms,
   coalesce(percentile_disc(0.95) within group (order by ms) ${ofEnded}, 0) as p95_ms,
   coalesce(round(avg(ms) ${ofEnded}), 0)::bigint as avg_ms`;
@@ -52,7 +53,7 @@ function measured({ account_id, days, name }: MetricsFilter): RawBuilder<unknown
   const ofName = name === undefined ? sql`` : sql`and split_part(agent, '/', 2) = ${name}`;
   return sql`(
     select agent, agent_calls.version, version_id, parent_run_id, forked_from, status, error_code, agent_calls.created_at,
-      coalesce(error_code in ('TIMEOUT', 'SANDBOX_TIMEOUT'), false) as is_late, run_duration(runs) as ms
+      ${timedOut} as is_late, coalesce(${duration}, 0) as ms
     from agent_calls join runs using (run_id)
     where agent_calls.account_id = ${account_id} and agent_calls.created_at > now() - make_interval(days => ${days}) ${ofName}
     order by agent_calls.created_at desc limit ${mostMeasured}) as measured`;

@@ -46,9 +46,11 @@ export type CallFilter = {
 export type CallPage = Pick<Page, 'limit' | 'after'> & { offset?: number | undefined };
 
 const timeouts = sql`error_code in ('TIMEOUT', 'SANDBOX_TIMEOUT')`;
-const timedOut = sql`(status = 'failed' and coalesce(${timeouts}, false))`;
+/** Whether a run has failed because it took too long. */
+export const timedOut = sql`(status = 'failed' and coalesce(${timeouts}, false))`;
 
-const duration = sql<number | null>`
+/** From the beginning of a run to its end, or until now, in milliseconds; null of one that has not begun. */
+export const duration = sql<number | null>`
   round(extract(epoch from greatest(coalesce(completed_at, now()) - started_at, '0')) * 1000)::bigint`;
 
 /** A page of the calls that the account has made, newest first. */

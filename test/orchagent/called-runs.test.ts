@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
+import { measureAgents, measureCalls, measureDays, mostMeasured } from '../../db/call-metrics.ts';
 import {
   countCalls,
   countCallsOfVersion,
@@ -234,6 +235,10 @@ test('no page and no sum of a hundred thousand calls takes a sequential scan', a
     }
     await listCallsOfVersion(trx, account_id, versions.finder, { limit: 21, offset: 500 });
     await countCallsOfVersion(trx, account_id, versions.finder, 1_000);
+    expect(await scanned()).toBe(0);
+    expect((await measureCalls(trx, { account_id, days: 365 })).calls).toBe(mostMeasured);
+    await measureAgents(trx, { account_id, days: 365, name: 'finder' });
+    await measureDays(trx, { account_id, days: 365 });
     expect(await scanned()).toBe(0);
     const usage = { account_id, side: 'caller' as const, ...period };
     expect((await sumUsage(trx, usage)).calls).toBeGreaterThan(3_500);

@@ -27,7 +27,7 @@ const dashboard = operation({
   tags: ['orchagent usage'],
   summary: 'How calls of agents went: how many, how fast, and what failed',
   description:
-    'Of the newest 10,000 calls of the period whose runs are not purged. What they have cost, exactly and of all, is in `/usage`.',
+    'Of the newest 5,000 calls of the period whose runs are not purged. What they have cost, exactly and of all, is in `/usage`.',
   request: { params: runParams.pick({ workspace_id: true }), query: metricsQuery },
   responses: { 200: json(metricsSchema, 'The figures, in all, by agent and by day') },
   problems: [404],
