@@ -39,7 +39,8 @@ export function createStarters(perl: string, groups: Groups | undefined) {
     const child = spawn(perl, [program, ...(group?.procs ?? [])], { env: {}, cwd: '/', detached: true, stdio });
     let fault: Error | undefined;
     child.on('error', (error) => (fault = error));
-    const pipe = child.stdio[told] as Writable;
+    // Node's types know five of them.
+    const pipe = (child.stdio as unknown[])[told] as Writable;
     pipe.on('error', () => {});
     const starter: Starter = {
       group,
@@ -59,7 +60,12 @@ export function createStarters(perl: string, groups: Groups | undefined) {
 
   function prepare(): void {
     timer = undefined;
-    if (!isClosed) next ??= make();
+    if (isClosed) return;
+    try {
+      next ??= make();
+    } catch {
+      // Who takes one hears of it.
+    }
   }
 
   return {
