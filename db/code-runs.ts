@@ -14,7 +14,10 @@ export function findCodeRun(db: Db, call_id: string): Promise<CodeRun | undefine
 }
 
 /** A key that code is given, for so many milliseconds from its beginning. */
-export type KeyOfCode = Omit<Insertable<Database['api_keys']>, 'expires_at'> & { run_id: string; expires_in_ms: number };
+export type KeyOfCode = Omit<Insertable<Database['api_keys']>, 'expires_at'> & {
+  run_id: string;
+  expires_in_ms: number;
+};
 
 /** Notes that a try begins, with the key that it is given. False, and neither is there, when another worker has begun it. */
 export async function beginCodeRun(
@@ -87,7 +90,9 @@ export async function endCodeRun(
   const { rows } = await sql<DoneCode & { status: RunStatus | null }>`
     select (done).ended, (done).output_id, (done).fault, (done).stderr_is_cut, status
     from end_code_run(
-      ${ending}::jsonb, ${stdout.text || null}, ${stderr.text || null}, ${output}, ${why}::json, ${end}::jsonb)`.execute(db);
+      ${ending}::jsonb, ${stdout.text || null}, ${stderr.text || null}, ${output}, ${why}::json, ${end}::jsonb)`.execute(
+    db,
+  );
   const { status, ...done } = rows[0]!;
   return completing ? { ...done, status } : done;
 }
