@@ -5,21 +5,16 @@ import {
   endCodeRun,
   findCodeRun,
   isOver,
-  listCodeInputs,
   noteErrorCode,
   unseen,
-  type CodeInput,
   type DoneCode,
   type EndedCode,
 } from '../db/code-runs.ts';
-import { findKeyOfCall } from '../db/agent-calls.ts';
 import type { LiveSender } from '../db/live.ts';
 import type { CodeRun, CodeTerms } from '../db/schema.ts';
 import type { Work } from '../db/work.ts';
 import { isForRunKeys, makeRunKey } from '../src/accounts/run-keys.ts';
-import { callerOfRun, chainForCode } from '../src/calls/chain.ts';
 import { environmentOf } from '../src/code/environment.ts';
-import { decrypt, providerKeyContext } from '../src/crypto.ts';
 import { NoSuchInput, uploadsOf } from '../src/code/inputs.ts';
 import { readOutput, stdinOf } from '../src/code/contract.ts';
 import type { CodeRuntime } from '../src/code/runtime.ts';
@@ -32,6 +27,7 @@ import type { Progress } from '../workflows/contract/states.ts';
 import type { Turn } from './agent.ts';
 import { completeAgentRun, completionBy, inputOf } from './agent-runs.ts';
 import { atWork, keep } from './at-work.ts';
+import { givenTo, type Given } from './code-given.ts';
 import type { ActivityDeps } from './deps.ts';
 import { createToolActivities } from './tools.ts';
 
@@ -82,22 +78,15 @@ async function runCode(
   const code = work.run.agent_run?.code;
   if (!code) throw ApplicationFailure.nonRetryable('it has no code.', 'CodeFailed');
   const call_id = `${run_id}/${task_id}/run_code/${attempt}`;
-  const [before, files, call] = await Promise.all([
-    findCodeRun(db, call_id),
-    listCodeInputs(db, run_id),
-    calledWith(deps, work.run),
-  ]);
+  const [before, given] = await Promise.all([findCodeRun(db, call_id), givenTo(deps, work.run)]);
   const isDone = before && before.ended !== null && before.ended !== 'interrupted' && before.ended !== 'cancelled';
-  const once = { call_id, asked, code, work, before, given: { files, call } };
+  const once = { call_id, asked, code, work, before, given };
   const done: DoneCode = isDone ? before : await runOnce(deps, once);
   const { fault, output_id, status } = done;
   if (fault || attempt > 1) await keep(() => noteErrorCode(db, run_id, fault?.code ?? null));
   if (!fault) return { turn: { output_id: output_id!, warnings: warningsOf(done) }, status };
   throw ApplicationFailure.nonRetryable(fault.message, done.ended === 'interrupted' ? 'CodeInterrupted' : 'CodeFailed');
 }
-
-/** What it finds beside its input. */
-type Given = { files: CodeInput[]; call: Awaited<ReturnType<typeof calledWith>> };
 
 type Once = {
   call_id: string;
@@ -225,18 +214,6 @@ function timeLeft({ run }: Work): { wall_ms: number; isCallers: boolean } {
   const own_ms = timeout_seconds * 1_000;
   const left_ms = deadline_at === undefined || run.attempt > 1 ? Infinity : Math.max(deadline_at - Date.now(), 1);
   return { wall_ms: Math.min(own_ms, left_ms), isCallers: deadline_is_callers && left_ms < own_ms };
-}
-
-/** What it is told of the call that it answers: the chain that it is in, and the key of a model that came with it. */
-async function calledWith(
-  { db, encryptionKey }: CodeDeps,
-  { run_id, account_id }: { run_id: string; account_id: string },
-) {
-  const [call, key] = await Promise.all([callerOfRun(db, account_id, run_id), findKeyOfCall(db, run_id)]);
-  const chain = call && chainForCode(encryptionKey, account_id, call);
-  if (!key?.api_key_encrypted) return { chain };
-  const context = providerKeyContext(account_id, key.provider_id);
-  return { chain, keys: { [key.provider]: decrypt(key.api_key_encrypted, encryptionKey, context) } };
 }
 
 /** Why code could not be begun, however often it is tried; undefined of what another try may mend. */
