@@ -14,7 +14,8 @@ const limits = { wall_ms: 20_000, memory_bytes: 256 << 20, processes: 32, disk_b
 
 describe.skipIf(!present.bubblewrap)('what waits for a job', () => {
   test('is one process, for one job, and ends with its sandbox', async () => {
-    const { sandbox, root, close } = await openSandbox('bubblewrap');
+    const open = await openSandbox('bubblewrap');
+    const { sandbox, root } = open;
     const one = () => until(() => waiting().length === 1, 'one waits').then(() => waiting()[0]!);
     const before = await one();
     const run = () => sandbox.run({ command: 'echo done', code: root, limits });
@@ -22,7 +23,7 @@ describe.skipIf(!present.bubblewrap)('what waits for a job', () => {
     expect([first.stdout.text, second.stdout.text]).toEqual(['done\n', 'done\n']);
     expect(await one()).not.toBe(before);
     expect(readFileSync(`/proc/${await one()}/environ`, 'latin1')).toBe('');
-    await close();
+    await open.close();
     await until(() => waiting().length === 0, 'none waits');
   });
 
