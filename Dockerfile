@@ -10,7 +10,7 @@ RUN npm ci --omit=dev --ignore-scripts \
   && rm -r node_modules/@temporalio/core-bridge/sdk-core
 
 FROM ${NODE_IMAGE}
-# What code of people runs in, and what runs it beside Node; setpriv and prlimit come with Debian (docs/code.md).
+# What code of people runs in, and what runs it beside Node; setpriv, prlimit and perl come with Debian (docs/code.md).
 RUN apt-get update \
   && apt-get install --yes --no-install-recommends bubblewrap python3 tar util-linux \
   && rm -rf /var/lib/apt/lists/*

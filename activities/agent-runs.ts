@@ -61,12 +61,13 @@ export async function completeAgentRun(
   const completing = written === undefined && !turn.calls ? completionBy(input, turn) : undefined;
   const status = completing ? (await keep(() => saveProgress(deps.db, run_id, completing))).status : written;
   if (status === undefined) return turn;
-  deps.live.changed(run_id);
+  deps.live.ended(run_id);
   deps.outbox.ended(run_id);
   return { ...turn, status };
 }
 
-function completionBy(input: Completing, written: Pick<Turn, 'output_id' | 'warnings'>): Along['completing'] {
+/** The end of the run with this output, as the activity writes it that has made it; undefined where its workflow does. */
+export function completionBy(input: Completing, written: Pick<Turn, 'output_id' | 'warnings'>): Along['completing'] {
   const completing = completingAgentTask(input, written);
   return completing && signed(completing);
 }

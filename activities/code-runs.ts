@@ -1,22 +1,20 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import {
   beginCodeRun,
+  codeOutputId,
   endCodeRun,
   findCodeRun,
   isOver,
-  listCodeInputs,
   noteErrorCode,
   unseen,
+  type DoneCode,
   type EndedCode,
 } from '../db/code-runs.ts';
-import { findKeyOfCall } from '../db/agent-calls.ts';
 import type { LiveSender } from '../db/live.ts';
 import type { CodeRun, CodeTerms } from '../db/schema.ts';
 import type { Work } from '../db/work.ts';
-import { isForRunKeys, mintRunKey } from '../src/accounts/run-keys.ts';
-import { callerOfRun, chainForCode } from '../src/calls/chain.ts';
+import { isForRunKeys, makeRunKey } from '../src/accounts/run-keys.ts';
 import { environmentOf } from '../src/code/environment.ts';
-import { decrypt, providerKeyContext } from '../src/crypto.ts';
 import { NoSuchInput, uploadsOf } from '../src/code/inputs.ts';
 import { readOutput, stdinOf } from '../src/code/contract.ts';
 import type { CodeRuntime } from '../src/code/runtime.ts';
@@ -27,8 +25,9 @@ import { longInputId } from '../workflows/contract/agent-task.ts';
 import { asTried } from '../workflows/contract/completion.ts';
 import type { Progress } from '../workflows/contract/states.ts';
 import type { Turn } from './agent.ts';
-import { completeAgentRun, inputOf } from './agent-runs.ts';
+import { completeAgentRun, completionBy, inputOf } from './agent-runs.ts';
 import { atWork, keep } from './at-work.ts';
+import { givenTo, type Given } from './code-given.ts';
 import type { ActivityDeps } from './deps.ts';
 import { createToolActivities } from './tools.ts';
 
@@ -58,34 +57,47 @@ export function createCodeActivities(deps: CodeDeps) {
       const progress = input.progress && asTried(input.progress, Context.current().info.attempt);
       const asked = { ...input, progress };
       return atWork(deps, asked, [longInputId(input.run_id)], async (work) =>
-        completeAgentRun(deps, asked, { turn: await runCode(deps, asked, work) }),
+        completeAgentRun(deps, asked, await runCode(deps, asked, work)),
       );
     },
   };
 }
 
 /**
- * Runs the code of an agent once, and keeps its output, and what it has printed, before anything else. After a crash of its worker
- * it is run again only where it says that it may be.
+ * Runs the code of an agent once, and keeps its output, and what it has printed, before anything else; with that the end of the run,
+ * where it is its end. After a crash of its worker it is run again only where it says that it may be.
  * @throws `CodeFailed` when it gave no output, `CodeInterrupted` when it may not be run again.
  */
-async function runCode(deps: CodeDeps, { run_id, task_id, attempt }: RunCode, work: Work): Promise<Turn> {
+async function runCode(
+  deps: CodeDeps,
+  asked: RunCode,
+  work: Work,
+): Promise<{ turn: Turn; status?: DoneCode['status'] }> {
   const { db } = deps;
+  const { run_id, task_id, attempt } = asked;
   const code = work.run.agent_run?.code;
   if (!code) throw ApplicationFailure.nonRetryable('it has no code.', 'CodeFailed');
   const call_id = `${run_id}/${task_id}/run_code/${attempt}`;
-  const before = await findCodeRun(db, call_id);
+  const [before, given] = await Promise.all([findCodeRun(db, call_id), givenTo(deps, work.run)]);
   const isDone = before && before.ended !== null && before.ended !== 'interrupted' && before.ended !== 'cancelled';
-  const done = isDone ? before : await runOnce(deps, { call_id, task_id, code, work, before });
-  const { fault, output_id } = done;
+  const once = { call_id, asked, code, work, before, given };
+  const done: DoneCode = isDone ? before : await runOnce(deps, once);
+  const { fault, output_id, status } = done;
   if (fault || attempt > 1) await keep(() => noteErrorCode(db, run_id, fault?.code ?? null));
-  if (!fault) return { output_id: output_id!, warnings: warningsOf(done) };
+  if (!fault) return { turn: { output_id: output_id!, warnings: warningsOf(done) }, status };
   throw ApplicationFailure.nonRetryable(fault.message, done.ended === 'interrupted' ? 'CodeInterrupted' : 'CodeFailed');
 }
 
-type Once = { call_id: string; task_id: string; code: CodeTerms; work: Work; before: CodeRun | undefined };
+type Once = {
+  call_id: string;
+  asked: RunCode;
+  code: CodeTerms;
+  work: Work;
+  before: CodeRun | undefined;
+  given: Given;
+};
 
-async function runOnce(deps: CodeDeps, { call_id, task_id, code, work, before }: Once): Promise<CodeRun> {
+async function runOnce(deps: CodeDeps, { call_id, asked, code, work, before, given }: Once): Promise<DoneCode> {
   const { db, code: runtime } = deps;
   const { run_id, account_id, mode } = work.run;
   if (before) {
@@ -94,20 +106,26 @@ async function runOnce(deps: CodeDeps, { call_id, task_id, code, work, before }:
     if (!code.idempotent || before.try >= mostTries) return { ...ended, ended: 'interrupted', fault };
   }
   const time = timeLeft(work);
-  const { key_id, key: service_key } = await mintRunKey(db, { account_id, run_id, mode }, time.wall_ms + keyGrace_ms);
-  const row = { call_id, try: (before?.try ?? 0) + 1, run_id, task_id, worker_id: runtime.worker_id, key_id };
+  const { key: service_key, row: key } = makeRunKey({ account_id, run_id, mode }, time.wall_ms + keyGrace_ms);
+  const { worker_id } = runtime;
+  const row = { call_id, try: (before?.try ?? 0) + 1, run_id, task_id: asked.task_id, worker_id };
   let hasBegun = false;
   let seen = cancelled;
   const begin = async () => {
-    if (!(await beginCodeRun(db, row))) throw new Error('Another worker has begun it.');
+    if (!(await beginCodeRun(db, row, key))) throw new Error('Another worker has begun it.');
     hasBegun = true;
   };
   try {
-    const ended = await inSandbox(deps, { code, work, time, service_key, begin, told: deps.live.code(row) });
+    const told = deps.live.code(row);
+    const ended = await inSandbox(deps, { code, work, time, service_key, given, begin, told });
     if (!hasBegun) await begin();
-    if (ended.ended !== 'cancelled') return await keep(() => endCodeRun(db, row, ended));
-    seen = ended;
-    return await Context.current().cancelled;
+    if (ended.ended === 'cancelled') {
+      seen = ended;
+      return await Context.current().cancelled;
+    }
+    const written = { output_id: codeOutputId(row), warnings: warningsOf({ stderr_is_cut: ended.stderr.is_cut }) };
+    const completing = ended.fault ? undefined : completionBy(asked, written);
+    return await keep(() => endCodeRun(db, row, ended, completing));
   } catch (error) {
     const { cancellationSignal, cancellationDetails } = Context.current();
     if (hasBegun && !cancellationSignal.aborted) await keep(() => endCodeRun(db, row, unstarted));
@@ -124,20 +142,19 @@ type InSandbox = {
   work: Work;
   time: ReturnType<typeof timeLeft>;
   service_key: string;
+  given: Given;
   begin: () => Promise<void>;
   told: ReturnType<LiveSender['code']>;
 };
 
 async function inSandbox(
   deps: CodeDeps,
-  { code, work, time, service_key, begin, told }: InSandbox,
+  { code, work, time, service_key, given: { files, call }, begin, told }: InSandbox,
 ): Promise<EndedCode> {
   const { sandbox, bundles, limits } = deps.code;
   const { run_id, agents, agent_run } = work.run;
   const { wall_ms } = time;
   const input = inputOf(work);
-  const call = await calledWith(deps, work.run);
-  const files = await listCodeInputs(deps.db, run_id);
   const deadline_ms = Date.now() + wall_ms;
   const setup = tellSetup(told);
   try {
@@ -206,18 +223,6 @@ function timeLeft({ run }: Work): { wall_ms: number; isCallers: boolean } {
   return { wall_ms: Math.min(own_ms, left_ms), isCallers: deadline_is_callers && left_ms < own_ms };
 }
 
-/** What it is told of the call that it answers: the chain that it is in, and the key of a model that came with it. */
-async function calledWith(
-  { db, encryptionKey }: CodeDeps,
-  { run_id, account_id }: { run_id: string; account_id: string },
-) {
-  const [call, key] = await Promise.all([callerOfRun(db, account_id, run_id), findKeyOfCall(db, run_id)]);
-  const chain = call && chainForCode(encryptionKey, account_id, call);
-  if (!key?.api_key_encrypted) return { chain };
-  const context = providerKeyContext(account_id, key.provider_id);
-  return { chain, keys: { [key.provider]: decrypt(key.api_key_encrypted, encryptionKey, context) } };
-}
-
 /** Why code could not be begun, however often it is tried; undefined of what another try may mend. */
 function setupFault(error: unknown): string | undefined {
   if (error instanceof NoSuchFile) return 'its bundle is not there any more. Send it again.';
@@ -245,6 +250,6 @@ const unstarted: EndedCode = {
   fault: { code: 'SANDBOX_ERROR', category: 'setup_error', message: 'its sandbox could not be started.' },
 };
 
-function warningsOf({ stderr_is_cut }: CodeRun): string[] {
+function warningsOf({ stderr_is_cut }: Pick<CodeRun, 'stderr_is_cut'>): string[] {
   return stderr_is_cut ? ['What its code wrote to stderr was cut: only the end of it is kept.'] : [];
 }

@@ -23,8 +23,10 @@ export function createProgressActivities(deps: ActivityDeps) {
       if (progress.run.status === 'completed' && !hasEnded(saved.status)) {
         await sendSteeringsAgain(db, run_id, progress.run.steered ?? 0);
       }
-      live.changed(run_id);
-      if (hasEnded(saved.status)) outbox.ended(run_id);
+      if (hasEnded(saved.status)) {
+        live.ended(run_id);
+        outbox.ended(run_id);
+      } else live.changed(run_id);
       const isTooLate = saved.status === 'completed' && progress.run.status === 'failed';
       return isTooLate ? { ...saved, final_output_id: await findFinalOutputId(db, run_id) } : saved;
     },

@@ -157,7 +157,7 @@ function finalizeRun(deps: ActivityDeps, input: FinalizeRun): Promise<Finalized>
     const completing = answer.status === undefined ? completionBy(answer) : undefined;
     const status = completing ? (await keep(() => saveProgress(db, run_id, completing))).status : answer.status;
     if (status !== undefined) {
-      deps.live.changed(run_id);
+      deps.live.ended(run_id);
       deps.outbox.ended(run_id);
     }
     return status === undefined ? writtenBy(answer) : { ...writtenBy(answer), status };

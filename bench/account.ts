@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Answer, User } from '../test/harness/client.ts';
+import type { Servers } from './servers.ts';
 
 /** What accounts do, the honest ones and the others. All of it fails when it is refused, but streams. */
 
@@ -92,4 +93,23 @@ export function knock({ streams, url, user }: { streams: number; url: string; us
   const knocking = { open: 0, stop: () => void child.kill('SIGKILL') };
   createInterface({ input: child.stdout }).on('line', (line) => (knocking.open = Number(line)));
   return knocking;
+}
+
+/** Where the first version of an agent of the account is called. */
+export async function pathOf({ db, user }: Pick<Servers, 'db' | 'user'>, agent: string): Promise<string> {
+  const account = db.selectFrom('accounts').select('slug').where('email', '=', user.email);
+  return `/${(await account.executeTakeFirstOrThrow()).slug}/${agent}/v1/run`;
+}
+
+/** Calls an agent, with JSON or a form, and reads its answer. */
+export async function callAgent(
+  url: string,
+  { user }: Pick<Servers, 'user'>,
+  path: string,
+  body: string | FormData,
+): Promise<void> {
+  const type = typeof body === 'string' ? { 'content-type': 'application/json' } : undefined;
+  const answer = await fetch(url + path, { method: 'POST', headers: { 'x-api-key': user.api_key, ...type }, body });
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(`${answer.status}: ${text}`);
 }

@@ -1,14 +1,9 @@
-import { sql, type Insertable, type Transaction } from 'kysely';
+import { sql, type Transaction } from 'kysely';
 import type { Db } from './index.ts';
 import { listenerIsAlive } from './live.ts';
 import type { AgentCall, Database, PackageManifest, Provider } from './schema.ts';
 
 /** Calls of agents as `org/agent@version`, and whose answer somebody waits for. */
-
-/** Keeps what a run was called as, with the run. */
-export async function insertCall(trx: Transaction<Database>, call: Insertable<Database['agent_calls']>): Promise<void> {
-  await trx.insertInto('agent_calls').values(call).execute();
-}
 
 /**
  * Keeps that a run does another one again that was a call, with what that may call and spend: nobody waits for its answer, nobody

@@ -156,19 +156,6 @@ export function insertKey(
   });
 }
 
-/** Adds a key of a run, which is none of those that an account counts. */
-export async function insertRunKey(
-  db: Db,
-  key: Omit<Insertable<Database['api_keys']>, 'expires_at'> & { run_id: string },
-  expires_in_ms: number,
-): Promise<void> {
-  const expires_at = sql<string>`now() + ${expires_in_ms}::float8 * interval '1 millisecond'`;
-  await db
-    .insertInto('api_keys')
-    .values({ ...key, expires_at })
-    .execute();
-}
-
 /** Deletes a key, unless it is the last live one of its account that may do everything. Says what became of it. */
 export function deleteKey(
   db: Db,

@@ -1,7 +1,9 @@
-import { sql } from 'kysely';
-import { hasEnded } from '../workflows/contract/states.ts';
+import { sql, type Insertable } from 'kysely';
+import type { FollowingProgress } from '../workflows/contract/completion.ts';
+import { hasEnded, type RunStatus } from '../workflows/contract/states.ts';
 import type { Db } from './index.ts';
-import type { CodeEnd, CodeFault, CodeRun } from './schema.ts';
+import type { Signed } from './progress.ts';
+import type { CodeEnd, CodeFault, CodeRun, Database } from './schema.ts';
 
 /** The journal of code that was run: a row is there before its process, so that nobody runs it twice unawares. */
 
@@ -11,16 +13,34 @@ export function findCodeRun(db: Db, call_id: string): Promise<CodeRun | undefine
   return tries.orderBy('try', 'desc').limit(1).executeTakeFirst();
 }
 
-/** Notes that a try begins. False when another worker has begun it. */
+/** A key that code is given, for so many milliseconds from its beginning. */
+export type KeyOfCode = Omit<Insertable<Database['api_keys']>, 'expires_at'> & {
+  run_id: string;
+  expires_in_ms: number;
+};
+
+/** Notes that a try begins, with the key that it is given. False, and neither is there, when another worker has begun it. */
 export async function beginCodeRun(
   db: Db,
-  row: Pick<CodeRun, 'call_id' | 'try' | 'run_id' | 'task_id' | 'worker_id' | 'key_id'>,
+  row: Pick<CodeRun, 'call_id' | 'try' | 'run_id' | 'task_id' | 'worker_id'>,
+  key?: KeyOfCode,
 ): Promise<boolean> {
-  const begun = db
-    .insertInto('code_runs')
-    .values(row)
-    .onConflict((conflict) => conflict.doNothing());
-  return (await begun.executeTakeFirst()).numInsertedOrUpdatedRows! > 0n;
+  const { rows } = await sql`
+    with begun as (
+      insert into code_runs (call_id, try, run_id, task_id, worker_id, key_id)
+      values (${row.call_id}, ${row.try}, ${row.run_id}, ${row.task_id}, ${row.worker_id}, ${key?.key_id ?? null})
+      on conflict do nothing returning key_id
+    )${key ? sql`, key as (${insertKey(key)})` : sql``}
+    select from begun`.execute(db);
+  return rows.length > 0;
+}
+
+/** Once `begun` has it. */
+function insertKey({ expires_in_ms, ...key }: KeyOfCode) {
+  const names = Object.keys(key).map((name) => sql.ref(name));
+  return sql`
+    insert into api_keys (${sql.join(names)}, expires_at)
+    select ${sql.join(Object.values(key))}, now() + ${expires_in_ms}::float8 * interval '1 millisecond' from begun`;
 }
 
 /** What became of a try. */
@@ -46,52 +66,35 @@ export const unseen = {
   output: null,
 };
 
+/** How a try has ended, for its run. `status` is what `saveProgress` returns, where the run was completed along with it. */
+export type DoneCode = Pick<CodeRun, 'ended' | 'output_id' | 'fault' | 'stderr_is_cut'> & { status?: RunStatus | null };
+
+/** The id of the output that a try gives. */
+export function codeOutputId({ call_id, try: number }: Pick<CodeRun, 'call_id' | 'try'>): string {
+  return `${call_id}/${number}/output`;
+}
+
 /**
- * Writes down how a try ended, with what it has printed, and takes back the key that it was given. Of one that has ended, what was
- * written first stands. Returns what does.
+ * Writes down how a try ended, with what it has printed, takes back the key that it was given, and completes its run with the output,
+ * where that is given. Of one that has ended, what was written first stands. Returns what does.
  */
-export function endCodeRun(
+export async function endCodeRun(
   db: Db,
   { call_id, try: number, run_id }: Pick<CodeRun, 'call_id' | 'try' | 'run_id'>,
   { ended, exit_code, wall_ms, cpu_ms, stdout, stderr, output, fault }: EndedCode,
-): Promise<CodeRun> {
-  return db.transaction().execute(async (trx) => {
-    const own = trx.selectFrom('code_runs').selectAll().where('call_id', '=', call_id).where('try', '=', number);
-    const row = await own.forUpdate().executeTakeFirstOrThrow();
-    if (row.ended !== null) return row;
-    const place = `${call_id}/${number}`;
-    const texts = [
-      ...(stdout.text ? [{ text_id: `${place}/stdout`, run_id, text: stdout.text }] : []),
-      ...(stderr.text ? [{ text_id: `${place}/stderr`, run_id, text: stderr.text }] : []),
-      ...(output === null ? [] : [{ text_id: `${place}/output`, run_id, text: output }]),
-    ];
-    if (texts.length > 0)
-      await trx
-        .insertInto('texts')
-        .values(texts)
-        .onConflict((conflict) => conflict.doNothing())
-        .execute();
-    if (row.key_id) await trx.deleteFrom('api_keys').where('key_id', '=', row.key_id).execute();
-    return trx
-      .updateTable('code_runs')
-      .set({
-        ended,
-        exit_code,
-        wall_ms,
-        cpu_ms,
-        ended_at: sql`now()`,
-        stdout_id: stdout.text ? `${place}/stdout` : null,
-        stderr_id: stderr.text ? `${place}/stderr` : null,
-        stdout_is_cut: stdout.is_cut,
-        stderr_is_cut: stderr.is_cut,
-        output_id: output === null ? null : `${place}/output`,
-        fault: fault && JSON.stringify(fault),
-      })
-      .where('call_id', '=', call_id)
-      .where('try', '=', number)
-      .returningAll()
-      .executeTakeFirstOrThrow();
-  });
+  completing?: Signed<FollowingProgress>,
+): Promise<DoneCode> {
+  const cut = { stdout_is_cut: stdout.is_cut, stderr_is_cut: stderr.is_cut };
+  const ending = JSON.stringify({ call_id, try: number, run_id, ended, exit_code, wall_ms, cpu_ms, ...cut });
+  const [why, end] = [fault, completing].map((value) => (value ? JSON.stringify(value) : null));
+  const { rows } = await sql<DoneCode & { status: RunStatus | null }>`
+    select (done).ended, (done).output_id, (done).fault, (done).stderr_is_cut, status
+    from end_code_run(
+      ${ending}::jsonb, ${stdout.text || null}, ${stderr.text || null}, ${output}, ${why}::json, ${end}::jsonb)`.execute(
+    db,
+  );
+  const { status, ...done } = rows[0]!;
+  return completing ? { ...done, status } : done;
 }
 
 /** Whether nothing more is to happen in a run. */

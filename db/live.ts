@@ -28,7 +28,7 @@ export type CodeStep =
 const channel = 'orchflow_live';
 /**
  * NOTIFY takes a lock that all of them share, so a process gathers for so long, in milliseconds, what it sends at once. The first
- * word of an answer, which comes once in a model call, goes at once.
+ * word of an answer, which comes once in a model call, and the end of a run go at once.
  */
 const interval = 25;
 /** In UTF-16 code units; what comes beyond it while Postgres is slow is dropped. */
@@ -48,7 +48,7 @@ export function createLiveSender(db: Db) {
   let timer: NodeJS.Timeout | undefined;
   /** One at a time. */
   let isSending = false;
-  /** Somebody waits for the first word of an answer: what is gathered goes with it, as soon as nothing is being sent. */
+  /** Somebody waits for the first word of an answer, or for the end of a run: what is gathered goes with it, as soon as nothing is being sent. */
   let isUrgent = false;
 
   function push(key: string, message: LiveMessage): void {
@@ -77,7 +77,10 @@ export function createLiveSender(db: Db) {
     const payloads = payloadsOf(pending.values());
     pending = new Map();
     pendingText = 0;
-    await sql`select pg_notify(${channel}, payload) from unnest(${payloads}::text[]) as payload`
+    // A transaction that notifies is written down, and holds the lock until it is: nobody need wait for the disk, since all of it may get lost.
+    await sql`
+      select pg_notify(${channel}, payload), set_config('synchronous_commit', 'off', true)
+      from unnest(${payloads}::text[]) as payload`
       .execute(db)
       .catch(() => {});
     isSending = false;
@@ -87,6 +90,12 @@ export function createLiveSender(db: Db) {
   return {
     /** There is something new to read of this run. Told after it was committed. */
     changed: (run_id: string) => push(run_id, { run_id }),
+
+    /** The same of what those wait for who wait for a run: it has ended. */
+    ended(run_id: string): void {
+      isUrgent = true;
+      push(run_id, { run_id });
+    },
 
     /** A function that takes the text of one answer, bit by bit. */
     answer({ run_id, task_id, attempt }: { run_id: string; task_id: string | null; attempt: number }) {

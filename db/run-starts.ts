@@ -4,7 +4,7 @@ import { accountWithRoom, asLimitReached } from './limits.ts';
 import { claimedEntry, outboxColumns, type OutboxEntry } from './outbox.ts';
 import { startColumns, type StartTime } from './run-queue.ts';
 import type { Doing } from './runs.ts';
-import type { Database, NewRun } from './schema.ts';
+import type { Database, NewAgentCall, NewRun } from './schema.ts';
 
 /** How runs are accepted, within what their account may have. */
 
@@ -28,8 +28,9 @@ type KeyedRequest = { idempotency_key: string; isRetry: boolean };
 /** What a rerun does again, and the names of what it was given in place of what was there. */
 export type Redoing = { from_task: string; edited: string[] };
 
-/** A run as it is accepted. `redoing`: of a rerun. `agent_version`: of the run of an agent. */
-type AcceptedRun = NewRun & Doing & { start?: StartTime; redoing?: Redoing; agent_version?: string };
+/** A run as it is accepted. `redoing`: of a rerun. `agent_version`: of the run of an agent. `call`: what it was called as. */
+type AcceptedRun = NewRun &
+  Doing & { start?: StartTime; redoing?: Redoing; agent_version?: string; call?: NewAgentCall };
 
 /**
  * Accepts a run: its row, its first event and the outbox entry that starts it; one that is to begin later, or where places
@@ -45,12 +46,13 @@ export function insertRun(
   keyed?: KeyedRequest,
   insertMore?: (trx: Transaction<Database>) => Promise<void>,
 ): Promise<Acceptance> {
+  const isCounted = quota.monthly > 0 || quota.trial !== undefined;
   const accepted: Promise<Acceptance> =
-    !keyed?.isRetry && !quota.monthly && quota.trial === undefined && !insertMore
+    !keyed?.isRetry && !isCounted && !insertMore
       ? acceptRun(db, run, quota, keyed)
       : db.transaction().execute(async (trx) => {
           if (keyed?.isRetry && (await hasRun(trx, run.account_id, run.run_id))) return { entry: undefined };
-          const refused = await takeQuota(trx, run.account_id, quota);
+          const refused = isCounted ? await takeQuota(trx, run.account_id, quota) : undefined;
           if (refused) return { refused };
           const { entry } = await acceptRun(trx, run, quota, keyed);
           await insertMore?.(trx);
@@ -65,10 +67,10 @@ export function insertRun(
 
 const uniqueViolation = '23505';
 
-/** The run, its first event and the entry that starts it, unless it waits, in one statement. */
+/** The run, what it was called as, its first event and the entry that starts it, unless it waits, in one statement. */
 async function acceptRun(
   db: Kysely<Database>,
-  { by, note, start, redoing, agent_version, ...run }: AcceptedRun,
+  { by, note, start, redoing, agent_version, call, ...run }: AcceptedRun,
   { unfinished, active }: RunQuota,
   keyed?: KeyedRequest,
 ): Promise<{ entry: OutboxEntry | undefined }> {
@@ -90,6 +92,7 @@ async function acceptRun(
         .values({ ...run, ...(waits && times), account_id: accountWithRoom(account_id, unfinished), event_seq: 1 }),
     )
     .with('event', (cte) => cte.insertInto('run_events').values(created))
+    .with('call', (cte) => (call ? cte.insertInto('agent_calls').values(call) : cte.selectNoFrom(sql`null`.as('none'))))
     .with('key', (cte) =>
       cte
         .updateTable('idempotency_keys')

@@ -1,8 +1,12 @@
-import { created } from '../account.ts';
+import { callAgent, created, pathOf } from '../account.ts';
 import { ended, repeat, startBareCall, time } from '../load.ts';
 import { comparable } from '../measure.ts';
 import type { Servers } from '../servers.ts';
 import { ms, type Unit } from '../table.ts';
+
+const name = 'bench';
+/** What it is called with. */
+const clause = JSON.stringify({ clause: 'Read this clause.' });
 
 /** The run of one agent without tools: one model call, beside a bare workflow of the same call. Its start over HTTP counts. */
 export const agentRun = comparable({
@@ -28,7 +32,8 @@ export const agentRun = comparable({
 /** A round may find that of the round before. */
 async function agentOf({ user }: Servers): Promise<string> {
   const { agents } = await created(user.get('/agents'));
-  return agents[0]?.agent_id ?? (await created(user.post('/agents', { name: 'bench' }))).agent_id;
+  const known = agents.find((agent: { name: string }) => agent.name === name);
+  return known?.agent_id ?? (await created(user.post('/agents', { name }))).agent_id;
 }
 
 async function runAgent(servers: Servers, agent_id: string): Promise<void> {
@@ -50,8 +55,9 @@ export const agentCall = comparable({
     },
   },
   async round(servers) {
-    const path = await pathOf(servers);
-    return { run: await repeat(10, () => time(() => callAgent(servers.url, servers, path))) };
+    await agentOf(servers);
+    const path = await pathOf(servers, name);
+    return { run: await repeat(10, () => time(() => callAgent(servers.url, servers, path, clause))) };
   },
   bare: async (servers) => ({
     run: await repeat(10, () => time(async () => (await startBareCall(servers)).result())),
@@ -72,9 +78,10 @@ export const callWithFiles = comparable({
     took: { what: 'call of an agent with 2 x 25 MiB', unit: ms },
   },
   async round(servers) {
-    const path = await pathOf(servers);
+    await agentOf(servers);
+    const path = await pathOf(servers, name);
     const api = await servers.startApi();
-    await callAgent(api.url, servers, path);
+    await callAgent(api.url, servers, path, clause);
     const before = await api.memory();
     let most = before;
     const watch = setInterval(() => void api.memory().then((now) => (most = Math.max(most, now))), watched_ms);
@@ -86,26 +93,3 @@ export const callWithFiles = comparable({
     return { growth: [most - before], took: [took] };
   },
 });
-
-/** Where the agent of the bench is called. */
-async function pathOf(servers: Servers): Promise<string> {
-  await agentOf(servers);
-  const { db, user } = servers;
-  const { slug } = await db
-    .selectFrom('accounts')
-    .select('slug')
-    .where('email', '=', user.email)
-    .executeTakeFirstOrThrow();
-  return `/${slug}/bench/v1/run`;
-}
-
-async function callAgent(url: string, { user }: Servers, path: string, form?: FormData): Promise<void> {
-  const type = form ? undefined : { 'content-type': 'application/json' };
-  const answer = await fetch(url + path, {
-    method: 'POST',
-    headers: { 'x-api-key': user.api_key, ...type },
-    body: form ?? JSON.stringify({ clause: 'Read this clause.' }),
-  });
-  const text = await answer.text();
-  if (!answer.ok) throw new Error(`${answer.status}: ${text}`);
-}

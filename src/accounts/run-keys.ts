@@ -1,5 +1,4 @@
-import { insertRunKey } from '../../db/api-keys.ts';
-import type { Db } from '../../db/index.ts';
+import type { KeyOfCode } from '../../db/code-runs.ts';
 import type { Mode } from '../../db/schema.ts';
 import { makeKey } from './keys.ts';
 import type { Scope } from './scopes.ts';
@@ -23,15 +22,13 @@ export function isForRunKeys(method: string, path: string): boolean {
 }
 
 /**
- * A key for one run of code, which is shown to nobody else and counts for nothing among the account's keys. It expires by itself;
- * who ends the run takes it back (`endCodeRun`).
+ * A key for one run of code, which is shown to nobody else and counts for nothing among the account's keys. It is there once the code
+ * has begun (`beginCodeRun`) and expires by itself; who ends the run takes it back (`endCodeRun`).
  */
-export async function mintRunKey(
-  db: Db,
+export function makeRunKey(
   { account_id, run_id, mode }: { account_id: string; run_id: string; mode: Mode },
   expires_in_ms: number,
-): Promise<{ key_id: string; key: string }> {
-  const { api_key, row } = makeKey(`run ${run_id}`, scopesOfCode, { mode });
-  await insertRunKey(db, { ...row, account_id, run_id }, expires_in_ms);
-  return { key_id: row.key_id, key: api_key };
+): { key: string; row: KeyOfCode } {
+  const { api_key: key, row } = makeKey(`run ${run_id}`, scopesOfCode, { mode });
+  return { key, row: { ...row, account_id, run_id, expires_in_ms } };
 }

@@ -1,4 +1,4 @@
-import { insertCall, type Waiter } from '../../db/agent-calls.ts';
+import type { Waiter } from '../../db/agent-calls.ts';
 import { insertRunFiles } from '../../db/run-files.ts';
 import type { AgentTerms, CallWarning, NewAgentCall, RunAgent } from '../../db/schema.ts';
 import { insertText } from '../../db/texts.ts';
@@ -106,22 +106,23 @@ export async function startCall(
     }),
   };
   const call = callOf(principal, called, request, { ...standing, run_id, deadline_at, warnings });
-  const alongside = async (trx: Parameters<typeof insertCall>[0]) => {
-    await insertCall(trx, call);
+  const alongside = async (trx: Parameters<typeof insertRunFiles>[0]) => {
     if (parent) await holdDownstream(trx, parent, run_id);
     if (isLong) await insertText(trx, { text_id: longInputId(run_id), run_id, text: whole });
     if (model.own) await trx.insertInto('providers').values(model.own).execute();
     await request.files?.keep(trx);
     await insertRunFiles(trx, { run_id }, files);
   };
+  const hasMore = parent || isLong || model.own || files.length > 0;
   const accepting = {
     ...row,
+    call,
     agent_version: called.version,
     start: undefined,
     asks_no_model: code !== undefined,
     takes_no_place: parent !== undefined,
   };
-  await startRun(deps, principal, accepting, idempotency, alongside);
+  await startRun(deps, principal, accepting, idempotency, hasMore ? alongside : undefined);
   return run_id;
 }
 

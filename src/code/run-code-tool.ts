@@ -63,7 +63,7 @@ async function run(deps: ToolDeps, given: z.infer<typeof parameters>, context: T
   const files = await listCodeInputs(db, run_id);
   const before = await findCodeRun(db, call_id);
   if (before) await endCodeRun(db, before, { ...unseen, ended: 'interrupted', fault: null });
-  const row = { call_id, try: (before?.try ?? 0) + 1, run_id, task_id, worker_id: runtime.worker_id, key_id: null };
+  const row = { call_id, try: (before?.try ?? 0) + 1, run_id, task_id, worker_id: runtime.worker_id };
   const begin = async () => void (await beginCodeRun(db, row));
   try {
     const outcome = await inFolder(deps, given, (code, command) =>

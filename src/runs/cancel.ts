@@ -21,5 +21,5 @@ export async function cancelRun(
   if (before === 'completed' || before === 'failed') throw runFinished(before);
   outbox.send(cancelled.entry);
   outbox.ended(run_id);
-  live.changed(run_id);
+  live.ended(run_id);
 }

@@ -1,7 +1,7 @@
 import { insertRunFiles } from '../../db/run-files.ts';
 import type { StartTime } from '../../db/run-queue.ts';
 import { hasRun, insertRun, type Redoing } from '../../db/run-starts.ts';
-import type { NewRun, RunOrigin } from '../../db/schema.ts';
+import type { NewAgentCall, NewRun, RunOrigin } from '../../db/schema.ts';
 import type { Db } from '../../db/index.ts';
 import type { GateTerms } from '../../workflows/contract/gate-terms.ts';
 import { doingOf, type Principal, type Remark } from '../accounts/principal.ts';
@@ -100,6 +100,7 @@ export async function startRun(
       start: StartTime | undefined;
       redoing?: Redoing;
       agent_version?: string;
+      call?: NewAgentCall;
       asks_no_model?: boolean;
       takes_no_place?: boolean;
     },

@@ -1,12 +1,13 @@
 import { existsSync, lstatSync, readlinkSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { findGroups, makeGroup, sweepGroups, type Group } from './cgroups.ts';
+import { findGroups, sweepGroups } from './cgroups.ts';
 import { exitEnvironment, insidePorts, openExits, type Exit, type Network } from './exits.ts';
 import { SandboxFault, type Job, type Outcome, type Sandbox } from './job.ts';
 import { collecting, readArchive } from './outputs.ts';
 import { findIn } from './programs.ts';
 import { runProcess, type Started } from './spawn.ts';
+import { createStarters, type Starter } from './starters.ts';
 import { createCleaning, isRoot, nobody, readable, type Workspace } from './workspace.ts';
 
 /**
@@ -14,7 +15,7 @@ import { createCleaning, isRoot, nobody, readable, type Workspace } from './work
  * no network, no other process and no privilege. A worker that is root gives that up first (setpriv).
  */
 
-type Programs = { bwrap: string; prlimit: string; setpriv: string; sh: string; node: string; python: string };
+type Programs = Record<'bwrap' | 'prlimit' | 'setpriv' | 'sh' | 'node' | 'perl' | 'python', string>;
 
 export type BubblewrapSettings = { workspace: Workspace; cgroup: string | undefined; network: Network };
 
@@ -27,23 +28,27 @@ const ownPlace = '/opt/orchflow';
 export async function createBubblewrap({ workspace, cgroup, network }: BubblewrapSettings): Promise<Sandbox> {
   const programs = findPrograms();
   const node = await readable(programs.node, workspace.folder);
-  const forward = await readable(path.join(import.meta.dirname, 'forward.py'), workspace.folder);
-  const system = systemArgs({ ...programs, node }, forward, await writeEtc(workspace.folder));
+  const ways = await Promise.all(
+    ['lead.pl', 'forward.py'].map((name) => readable(path.join(import.meta.dirname, name), workspace.folder)),
+  );
+  const system = systemArgs({ ...programs, node }, ways, await writeEtc(workspace.folder));
   const groups = findGroups(cgroup);
   if (cgroup && !groups) throw new Error(`SANDBOX_CGROUP, ${cgroup}, is no folder in which groups can be made.`);
   if (groups) sweepGroups(groups);
 
+  const starters = createStarters(programs.perl, groups);
   // Nobody waits for it.
   const cleaning = createCleaning();
 
   async function run(job: Job): Promise<Outcome> {
     const place = await workspace.makeJob(job.uploads ?? []);
-    let group: Group | undefined;
+    let starter: Starter | undefined;
     let open: Awaited<ReturnType<typeof openExits>> | undefined;
     try {
-      group = groups && makeGroup(groups, place.id, job.limits);
+      starter = starters.take();
+      starter.group?.limit(job.limits);
       open = await openExits(network, job, place.folder);
-      const started = startOf(job, { programs, system, group, place, exits: open.exits });
+      const started = startOf(job, { programs, starter, system, place, exits: open.exits });
       const { read, ...outcome } = await runProcess(started, job);
       requireMade(outcome);
       const left = job.outputs_bytes === undefined ? { files: [] } : readArchive(read, outcome.ended);
@@ -51,7 +56,7 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
     } finally {
       cleaning.add(async () => {
         await open?.close();
-        await group?.remove();
+        await starter?.end();
         await workspace.removeJob(place.folder);
       });
     }
@@ -62,6 +67,7 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
     languages: ['python', 'javascript'],
     run,
     async close() {
+      await starters.close();
       await cleaning.ended();
       await workspace.close();
     },
@@ -76,16 +82,16 @@ function requireMade({ exit_code, stderr, stdout }: Pick<Outcome, 'exit_code' | 
 
 type Jail = {
   programs: Programs;
+  starter: Starter;
   /** What all jails have of this machine. */
   system: string[];
-  group: Group | undefined;
   place: { uploads: string };
   exits: Exit[];
 };
 
 /** The job as a process: what it joins and gives up, one program after another, until it is in its jail. */
-function startOf(job: Job, { programs, system, group, place, exits }: Jail): Started {
-  const { bwrap, prlimit, python, setpriv, sh } = programs;
+function startOf(job: Job, { programs, starter, system, place, exits }: Jail): Started {
+  const { bwrap, perl, prlimit, python, setpriv, sh } = programs;
   const variables = { ...environment, ...exitEnvironment(exits.map(inside)), ...job.env };
   const jail = [
     namespaces,
@@ -97,28 +103,24 @@ function startOf(job: Job, { programs, system, group, place, exits }: Jail): Sta
     Object.entries(variables).flatMap(([name, value]) => ['--setenv', name, value]),
   ].flat();
   if (jail.some((arg) => arg.includes('\0'))) throw new SandboxFault('The environment holds a NUL character.');
-  const forwarding = [python, '-I', '-S', `${ownPlace}/forward.py`, ...exits.map(forwarded), '--'];
+  if (job.command.includes('\0')) throw new SandboxFault('The command holds a NUL character.');
+  const leading = [perl, `${ownPlace}/lead.pl`, python, `${ownPlace}/forward.py`, ...exits.map(led), '--'];
   const collects = job.outputs_bytes !== undefined;
   const line = [
-    group ? [sh, '-c', joining, sh, ...group.procs, '--'] : [],
     isRoot ? [setpriv, `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups', '--inh-caps=-all', '--'] : [],
     [prlimit, ...limitsOf(job), '--', bwrap, '--args', '3', '--'],
     [prlimit, `--nproc=${job.limits.processes}`, '--'],
-    exits.length > 0 ? forwarding : [],
+    exits.length > 0 ? leading : [],
     [sh, '-c', ...(collects ? [collecting, job.command] : [job.command])],
-  ];
-  const [command, ...args] = line.flat();
+  ].flat();
   return {
-    command: command!,
-    args,
-    env: {},
-    cwd: '/',
+    begin: () => starter.become(line, collects ? undefined : 4),
     stdin: job.stdin?.('/tmp/uploads') ?? '',
     // Each ends with NUL: an empty one at the end would be none.
     inputs: [jail.map((arg) => `${arg}\0`).join('')],
     reads_bytes: job.outputs_bytes,
-    measure: group?.measure,
-    killRest: group?.kill,
+    measure: starter.group?.measure,
+    killRest: starter.group?.kill,
   };
 }
 
@@ -126,12 +128,9 @@ function inside({ name }: Exit) {
   return { name, port: insidePorts[name] };
 }
 
-function forwarded({ name }: Exit): string {
+function led({ name }: Exit): string {
   return `${insidePorts[name]}=${ownPlace}/${name}`;
 }
-
-/** Joins control groups, and becomes the program that follows. */
-const joining = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 125; shift; done; shift; exec "$@"';
 
 const namespaces = [
   '--unshare-all --unshare-user --disable-userns --die-with-parent --new-session --cap-drop ALL',
@@ -152,8 +151,15 @@ const environment = {
 
 function findPrograms(): Programs {
   const find = (name: string) => findIn(places, name);
-  const [bwrap, prlimit, setpriv] = [find('bwrap'), find('prlimit'), find('setpriv')];
-  return { bwrap, prlimit, setpriv, sh: find('sh'), python: find('python3'), node: process.execPath };
+  return {
+    bwrap: find('bwrap'),
+    prlimit: find('prlimit'),
+    setpriv: find('setpriv'),
+    sh: find('sh'),
+    perl: find('perl'),
+    python: find('python3'),
+    node: process.execPath,
+  };
 }
 
 /** Enough of /etc for programs that look who they are and what localhost is; nothing in it is this machine's. */
@@ -167,7 +173,7 @@ async function writeEtc(folder: string): Promise<string> {
 }
 
 /** What all jails have of this machine. */
-function systemArgs({ node, python }: Programs, forward: string, etc: string): string[] {
+function systemArgs({ node, python }: Programs, ways: string[], etc: string): string[] {
   const links = ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32'].flatMap((name) => {
     if (!existsSync(`/${name}`)) return [];
     const isLink = lstatSync(`/${name}`).isSymbolicLink();
@@ -179,7 +185,7 @@ function systemArgs({ node, python }: Programs, forward: string, etc: string): s
     // The certificates by which others are known, and where libraries and alternatives are found.
     ['ssl/certs', 'ld.so.cache', 'alternatives'].flatMap((name) => ['--ro-bind-try', `/etc/${name}`, `/etc/${name}`]),
     ['--ro-bind', node, '/opt/node/bin/node', '--symlink', python, '/opt/bin/python'],
-    ['--ro-bind', forward, `${ownPlace}/forward.py`],
+    ways.flatMap((file) => ['--ro-bind', file, `${ownPlace}/${path.basename(file)}`]),
   ].flat();
 }
 

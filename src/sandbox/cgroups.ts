@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,6 +20,8 @@ export type Groups = {
 export type Group = {
   /** The files into which a process writes its pid to be counted. */
   procs: string[];
+  /** From now on its processes have together at most so much. */
+  limit: (limits: Limits) => void;
   measure: () => { cpu_ms: number; ran_out: boolean };
   kill: () => void;
   remove: () => Promise<void>;
@@ -84,12 +87,11 @@ function limit({ version, memory, pids }: Groups, name: string, limits: Pick<Lim
   if (existsSync(swap)) writeFileSync(swap, version === 2 ? '0' : bytes);
 }
 
-/** Makes a group for a job, whose name nobody else has. */
-export function makeGroup(groups: Groups, id: string, limits: Limits): Group {
-  const name = `${prefix}${id}`;
+/** Makes a group for a job. */
+export function makeGroup(groups: Groups): Group {
+  const name = `${prefix}${process.pid}-${randomBytes(5).toString('hex')}`;
   const folders = foldersOf(groups, name);
   for (const folder of folders) mkdirSync(folder);
-  limit(groups, name, limits);
   const procs = folders.map((folder) => path.join(folder, 'cgroup.procs'));
   const kill = () => {
     for (const pid of readOr(procs[0]!).split('\n').filter(Boolean)) endProcess(Number(pid));
@@ -103,7 +105,7 @@ export function makeGroup(groups: Groups, id: string, limits: Limits): Group {
     }
   }
 
-  return { procs, measure: () => measure(groups, name), kill, remove };
+  return { procs, limit: (limits) => limit(groups, name, limits), measure: () => measure(groups, name), kill, remove };
 }
 
 function measure({ version, memory, cpu }: Groups, name: string): { cpu_ms: number; ran_out: boolean } {

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { copyFile, mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { exitEnvironment, openExits, type Exit, type Network } from './exits.ts';
@@ -56,10 +57,8 @@ export async function createDeno({ workspace, program, network, environment }: D
         [`--v8-flags=--max-old-space-size=${heapMb(job.limits)}`, start, path.join(job.code, file), ...args],
       ].flat();
       const env = { ...quiet, DENO_DIR: path.join(own, 'cache'), ...environmentOf(exits), ...job.env };
-      const ran = await runProcess(
-        { command: command!, args: rest, env, cwd: job.code, stdin: job.stdin?.(place.uploads) ?? '' },
-        job,
-      );
+      const begin = () => spawn(command!, rest, { env, cwd: job.code, detached: true });
+      const ran = await runProcess({ begin, stdin: job.stdin?.(place.uploads) ?? '' }, job);
       const { read: _, ...outcome } = ran;
       const ended = endOf(ran);
       return { ...outcome, ended, exit_code: ended === 'exited' ? ran.exit_code : null, files: [] };

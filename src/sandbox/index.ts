@@ -5,7 +5,7 @@ import { createBubblewrap } from './bubblewrap.ts';
 import { createDeno } from './deno.ts';
 import { findEscapes } from './escapes.ts';
 import type { Sandbox } from './job.ts';
-import { takeWorkspace } from './workspace.ts';
+import { takeWorkspace, type Workspace } from './workspace.ts';
 
 /** Where code of people is run. */
 
@@ -41,7 +41,6 @@ export async function findSandbox(settings: SandboxSettings): Promise<Found> {
   const { SANDBOX_DRIVER: wanted } = settings;
   if (wanted === 'none') return { reason: 'SANDBOX_DRIVER is none' };
   const root = settings.SANDBOX_DIR ?? path.join(tmpdir(), `orchflow-sandbox-${process.getuid?.() ?? 0}`);
-  const workspace = await takeWorkspace(root);
   const gateway = new URL(settings.SANDBOX_GATEWAY_URL ?? `http://127.0.0.1:${settings.PORT}`);
   const network = {
     gateway: { host: gateway.hostname.replace(/^\[|\]$/g, ''), port: Number(gateway.port || 80) },
@@ -49,13 +48,16 @@ export async function findSandbox(settings: SandboxSettings): Promise<Found> {
     connect: createGuardedConnect(settings.ORCHFLOW_ALLOWED_PRIVATE_CIDRS, 'ORCHFLOW_ALLOWED_PRIVATE_CIDRS'),
   };
   const drivers = {
-    bubblewrap: () => createBubblewrap({ workspace, cgroup: settings.SANDBOX_CGROUP, network }),
-    deno: () => createDeno({ workspace, program: settings.SANDBOX_DENO, network, environment: settings.inherited }),
+    bubblewrap: (workspace: Workspace) => createBubblewrap({ workspace, cgroup: settings.SANDBOX_CGROUP, network }),
+    deno: (workspace: Workspace) =>
+      createDeno({ workspace, program: settings.SANDBOX_DENO, network, environment: settings.inherited }),
   };
   const reasons: string[] = [];
   for (const driver of wanted === 'auto' ? (['bubblewrap', 'deno'] as const) : [wanted]) {
+    const workspace = await takeWorkspace(root);
+    let sandbox: Sandbox | undefined;
     try {
-      const sandbox = await drivers[driver]();
+      sandbox = await drivers[driver](workspace);
       const escapes = await findEscapes(sandbox, path.join(workspace.folder, 'escapes'), settings.inherited);
       if (escapes.length === 0) return { sandbox, folder: workspace.folder };
       reasons.push(`${driver} does not contain what was tried: ${escapes.join(', ')}`);
@@ -63,7 +65,7 @@ export async function findSandbox(settings: SandboxSettings): Promise<Found> {
       const { message, cause } = error as Error;
       reasons.push(`${driver}: ${cause instanceof Error ? cause.message : message}`);
     }
+    await (sandbox ?? workspace).close();
   }
-  await workspace.close();
   return { reason: reasons.join('; ') };
 }

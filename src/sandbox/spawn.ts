@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { getPriority, setPriority } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import type { Ended, Job, Limits, Outcome } from './job.ts';
@@ -8,11 +8,8 @@ import { memoryOf, usageOf } from './processes.ts';
 /** A job as a process of the host: fed, listened to, watched, and ended with all that came of it. */
 
 export type Started = {
-  command: string;
-  args: string[];
-  /** The whole of it. */
-  env: Record<string, string>;
-  cwd: string;
+  /** Its process, in a group of its own, with a pipe for each descriptor that is written or read. It must take all its descendants along when it is killed. */
+  begin: () => ChildProcess;
   stdin: string;
   /** Written to the descriptors from 3 on. */
   inputs?: string[];
@@ -34,18 +31,17 @@ const lookEvery_ms = 50;
 const closing_ms = 2_000;
 
 /**
- * Runs the process, and ends it at the limits. What `started.command` is must take all its descendants along when it is killed.
+ * Runs the process, and ends it at the limits.
  * @throws the error of `spawn` when there is no such program, and `signal.reason` when cancelled before it begins.
  */
 export async function runProcess(
-  { command, args, env, cwd, stdin, inputs = [], reads_bytes, measure, killRest }: Started,
+  { begin, stdin, inputs = [], reads_bytes, measure, killRest }: Started,
   { limits, signal, beforeStart, ...heard }: Pick<Job, 'limits' | 'signal' | 'beforeStart' | 'onOutput' | 'onCut'>,
 ): Promise<Ran> {
   await beforeStart?.();
   signal?.throwIfAborted();
   const began = performance.now();
-  const extra = [...inputs, ...(reads_bytes === undefined ? [] : [''])].map(() => 'pipe' as const);
-  const child = spawn(command, args, { env, cwd, detached: true, stdio: ['pipe', 'pipe', 'pipe', ...extra] });
+  const child = begin();
   stepBack(child);
   let ended: Ended | undefined;
   let cpu_ms = 0;

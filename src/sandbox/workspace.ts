@@ -15,7 +15,7 @@ export type Workspace = {
   /** This worker's own. */
   folder: string;
   /** A folder for a job, with its uploads in `uploads`. */
-  makeJob: (uploads: Upload[]) => Promise<{ id: string; folder: string; uploads: string }>;
+  makeJob: (uploads: Upload[]) => Promise<{ folder: string; uploads: string }>;
   removeJob: (folder: string) => Promise<void>;
   close: () => Promise<void>;
 };
@@ -37,8 +37,7 @@ export async function takeWorkspace(root: string): Promise<Workspace> {
   await mkdir(folder, { recursive: true, mode: 0o711 });
 
   async function makeJob(uploads: Upload[]) {
-    const id = `${process.pid}-${randomBytes(5).toString('hex')}`;
-    const job = path.join(folder, 'jobs', id);
+    const job = path.join(folder, 'jobs', `${process.pid}-${randomBytes(5).toString('hex')}`);
     const into = path.join(job, 'uploads');
     await mkdir(path.join(folder, 'jobs'), { recursive: true, mode: 0o711 });
     await mkdir(job, { mode: 0o700 });
@@ -50,7 +49,7 @@ export async function takeWorkspace(root: string): Promise<Workspace> {
       await removeJob(job);
       throw error;
     }
-    return { id, folder: job, uploads: into };
+    return { folder: job, uploads: into };
   }
 
   const removeJob = (job: string) => rm(job, { recursive: true, force: true });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { mintRunKey } from '../../src/accounts/run-keys.ts';
+import { beginCodeRun } from '../../db/code-runs.ts';
+import { makeRunKey } from '../../src/accounts/run-keys.ts';
 import { allScopes, scopes } from '../../src/accounts/scopes.ts';
 import { uuidOf } from '../../src/ids.ts';
 import { startOrchflow, type Orchflow, type User } from '../harness/orchflow.ts';
@@ -90,7 +91,8 @@ test('the key of code that is run calls agents, and reads runs of its own chain:
     .select('account_id')
     .where('email', '=', owner.email)
     .executeTakeFirstOrThrow();
-  const { key } = await mintRunKey(db, { account_id, run_id: own, mode: 'live' }, 60_000);
+  const { key, row } = makeRunKey({ account_id, run_id: own, mode: 'live' }, 60_000);
+  await beginCodeRun(db, { call_id: own, try: 1, run_id: own, task_id: null, worker_id: 'w1' }, row);
   const at = (operation: (typeof operations)[number], run_id: string) =>
     ask(
       {

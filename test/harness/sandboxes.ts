@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, chmodSync, constants, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -83,7 +83,7 @@ export const noSandbox: Pick<Sandbox, 'run' | 'languages'> = {
   async run(job: Job): Promise<Outcome> {
     const env = process.env as Record<string, string>;
     const args = ['-c', job.command];
-    const started = { command: '/bin/sh', args, env, cwd: job.code, stdin: job.stdin?.('') ?? '' };
-    return { ...(await runProcess(started, job)), files: [] };
+    const begin = () => spawn('/bin/sh', args, { env, cwd: job.code, detached: true });
+    return { ...(await runProcess({ begin, stdin: job.stdin?.('') ?? '' }, job)), files: [] };
   },
 };
