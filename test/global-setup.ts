@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { sql } from 'kysely';
 import type { TestProject } from 'vitest/node';
 import { createDb } from '../db/index.ts';
 import { migrateToLatest } from '../db/migrate.ts';
@@ -18,6 +19,18 @@ declare module 'vitest' {
   }
 }
 
+/**
+ * Nothing here outlives the machine, and no test stops this server. Hundreds of databases are not looked through again and
+ * again for what a test of some seconds leaves to clean up.
+ */
+const settings = {
+  fsync: 'off',
+  full_page_writes: 'off',
+  synchronous_commit: 'off',
+  autovacuum_naptime: '10min',
+  max_connections: '300',
+};
+
 /** One real Postgres with a migrated template database, one real Temporal, and the bundle of the workflows, for all tests. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const dir = await mkdtemp(path.join(tmpdir(), 'orchflow-test-'));
@@ -31,7 +44,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
       dataDir: path.join(dir, 'postgres'),
       pidFile: pidFiles[0],
       report,
-      settings: { fsync: 'off', max_connections: '300' },
+      settings,
     }),
     findTemporal({ report }).then((binary) =>
       startTemporal({ binary, headless: true, report, logFile: path.join(dir, 'temporal.log'), pidFile: pidFiles[1] }),
@@ -39,6 +52,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     workflowBundle({ encrypts: false }),
   ]);
 
+  await hashOnce(postgres.url);
   const db = createDb(await createDatabase(postgres.url, 'template'), 1);
   await migrateToLatest(db).finally(() => db.destroy());
 
@@ -54,9 +68,18 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
+/** Sessions are opened by the thousand: for each, both ends would hash the password 4096 times. */
+async function hashOnce(postgresUrl: string): Promise<void> {
+  const { username, password } = new URL(postgresUrl);
+  const admin = createDb(postgresUrl, 1);
+  await sql`set scram_iterations = 1`.execute(admin);
+  await sql`alter role ${sql.ref(username)} password ${sql.lit(password)}`
+    .execute(admin)
+    .finally(() => admin.destroy());
+}
+
 async function createDatabase(postgresUrl: string, name: string): Promise<string> {
   const admin = createDb(postgresUrl, 1);
-  const { sql } = await import('kysely');
   await sql`create database ${sql.ref(name)}`.execute(admin).finally(() => admin.destroy());
   return Object.assign(new URL(postgresUrl), { pathname: `/${name}` }).href;
 }

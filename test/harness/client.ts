@@ -131,16 +131,17 @@ function describe(run: RunView): string {
   return `${run.status} ${run.phase} error=${run.error} warnings=${JSON.stringify(run.warnings)} [${tasks}]`;
 }
 
-/** Looks again and again, some milliseconds apart, until the condition holds. */
+/** Looks again and again until the condition holds: after some milliseconds at first, later after a tenth of a second. */
 export async function until(
   holds: () => boolean | Promise<boolean>,
   what: string | (() => string),
   deadline_ms = patience,
 ): Promise<void> {
-  const end = performance.now() + deadline_ms;
+  const begun = performance.now();
   while (!(await holds())) {
-    if (performance.now() > end)
+    const waited = performance.now() - begun;
+    if (waited > deadline_ms)
       throw new Error(`Not within ${deadline_ms} ms: ${typeof what === 'string' ? what : what()}`);
-    await sleep(20);
+    await sleep(Math.min(Math.max(waited / 10, 20), 100));
   }
 }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { assertNoSecret } from './canaries.ts';
 import { register, until, type Answer } from './client.ts';
 import type { FakeModel } from '../fakes/model.ts';
+import { startOptions } from '../../src/node/start.ts';
 import { serverTiming } from './server-timing.ts';
 
 /** The api and worker processes as they are deployed. None outlives its test, however that ends. */
@@ -37,12 +38,12 @@ export async function endProcesses(model: FakeModel): Promise<void> {
 
 /** Starts `src/worker.ts`. Resolves when it takes work. */
 export function startWorkerProcess(env: Environment) {
-  return start('src/worker.ts', env, 'worker started');
+  return start('worker', env, 'worker started');
 }
 
 /** Starts `src/api.ts`. Resolves when it listens. Its users live on when another API takes its port. */
 export async function startApiProcess(env: Environment) {
-  const api = await start('src/api.ts', env, 'listening');
+  const api = await start('api', env, 'listening');
   const { port } = JSON.parse(
     api
       .log()
@@ -74,9 +75,20 @@ export async function promptly(answer: Promise<Answer>): Promise<Answer> {
   return given;
 }
 
-async function start(script: string, env: Environment, readyMessage: string) {
-  const child = spawn(process.execPath, ['--import', dieWithTests, path.join(root, script)], {
-    env: { ...env, LOG_LEVEL: env.LOG_LEVEL === 'debug' ? 'debug' : 'info' },
+/**
+ * As `npm start` gives them, so that the process need not start itself again: that is a fifth of what its start costs.
+ * With settings that change them it does so itself.
+ */
+function optionsOf(name: 'api' | 'worker', { API_HEAP_MB, WORKER_HEAP_MB, WORKFLOW_STACKS }: Environment) {
+  if (API_HEAP_MB ?? WORKER_HEAP_MB ?? WORKFLOW_STACKS) return { flags: [], env: {} };
+  return startOptions(name, { API_HEAP_MB: undefined, WORKER_HEAP_MB: undefined, WORKFLOW_STACKS: false });
+}
+
+async function start(name: 'api' | 'worker', env: Environment, readyMessage: string) {
+  const script = `src/${name}.ts`;
+  const options = optionsOf(name, env);
+  const child = spawn(process.execPath, [...options.flags, '--import', dieWithTests, path.join(root, script)], {
+    env: { ...options.env, ...env, LOG_LEVEL: env.LOG_LEVEL === 'debug' ? 'debug' : 'info' },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   running.add(child);
