@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileS
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Limits } from './job.ts';
+import { startOf } from './processes.ts';
 
 /**
  * Control groups, by which Linux counts the memory and the processes of a job together. Of version 1 they are made where the
@@ -60,7 +61,7 @@ function ofVersion1(): Groups | undefined {
 }
 
 function mayMake(groups: Groups): boolean {
-  const probe = `${prefix}probe-${process.pid}`;
+  const probe = nameOf('probe');
   const folders = foldersOf(groups, probe);
   try {
     for (const folder of folders) mkdirSync(folder, { recursive: true });
@@ -71,6 +72,11 @@ function mayMake(groups: Groups): boolean {
   } finally {
     folders.forEach(removeIfEmpty);
   }
+}
+
+/** Of a group of this process. */
+function nameOf(id: string): string {
+  return `${prefix}${process.pid}_${startOf(process.pid)}-${id}`;
 }
 
 function foldersOf({ memory, pids, cpu }: Groups, name: string): string[] {
@@ -89,7 +95,7 @@ function limit({ version, memory, pids }: Groups, name: string, limits: Pick<Lim
 
 /** Makes a group for a job. */
 export function makeGroup(groups: Groups): Group {
-  const name = `${prefix}${process.pid}-${randomBytes(5).toString('hex')}`;
+  const name = nameOf(randomBytes(5).toString('hex'));
   const folders = foldersOf(groups, name);
   for (const folder of folders) mkdirSync(folder);
   const procs = folders.map((folder) => path.join(folder, 'cgroup.procs'));
@@ -116,10 +122,15 @@ function measure({ version, memory, cpu }: Groups, name: string): { cpu_ms: numb
   return { cpu_ms, ran_out };
 }
 
-/** Removes groups that workers have left that died: those in which nothing is. */
+/** Removes groups that workers have left that died: those in which nothing is. One that lives may have made a group that nothing has joined yet. */
 export function sweepGroups(groups: Groups): void {
   for (const folder of foldersOf(groups, '')) {
-    for (const name of readdirSync(folder)) if (name.startsWith(prefix)) removeIfEmpty(path.join(folder, name));
+    for (const name of readdirSync(folder)) {
+      const [, pid, start] = /^orchflow-job-(\d+)(?:_(\d+))?-/.exec(name) ?? [];
+      const living = pid === undefined ? undefined : startOf(Number(pid));
+      const isOfLiving = living !== undefined && (start === undefined || living === start);
+      if (name.startsWith(prefix) && !isOfLiving) removeIfEmpty(path.join(folder, name));
+    }
   }
 }
 
