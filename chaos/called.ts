@@ -1,13 +1,17 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/index.ts';
+import { listenerIsAlive } from '../db/live.ts';
 import type { AgentCall } from '../db/schema.ts';
 import type { Account } from './accounts.ts';
 import type { Requests } from './requests.ts';
 
 /** What is known of calls of agents in the end. */
 
-/** A call, with what its run has cost as it was added up; null where it has cost nothing. */
-export type Called = AgentCall & { cost_usd: string | null };
+/**
+ * A call, with what its run has cost as it was added up; null where it has cost nothing. `is_waited`: somebody is said to wait for its answer,
+ * at an API that is there.
+ */
+export type Called = AgentCall & { cost_usd: string | null; is_waited: boolean };
 
 export async function readCalled(db: Db) {
   const called = await db
@@ -15,6 +19,7 @@ export async function readCalled(db: Db) {
     .leftJoin('run_costs', 'run_costs.run_id', 'agent_calls.run_id')
     .selectAll('agent_calls')
     .select('cost_usd')
+    .select(sql<boolean>`waiter is not null and ${listenerIsAlive(sql.ref('listener'))}`.as('is_waited'))
     .orderBy('agent_calls.created_at')
     .execute();
   const code_runs = await db.selectFrom('code_runs').selectAll().orderBy('started_at').orderBy('try').execute();

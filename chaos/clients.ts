@@ -65,8 +65,8 @@ export function createClients({ apis, journal, random, web }: Given) {
   };
 }
 
-/** Who does what is due, another one, those who come in crowds, and a name for it. */
-type Whose = [account: Account, other: Account, crowded: Account, name: string];
+/** Who does what is due, who calls agents, those who come in crowds, and a name for it. */
+type Whose = [account: Account, caller: Account, crowded: Account, name: string];
 
 type Does = Record<'startMany' | 'shelve' | 'followAgent', (account: Account, name: string) => Promise<void>> &
   Pick<ReturnType<typeof createDriver>, 'drive'> &
@@ -75,7 +75,7 @@ type Does = Record<'startMany' | 'shelve' | 'followAgent', (account: Account, na
 /** What clients do in every run of this program and nobody has done yet: once, and in calm weather. */
 async function doWhatIsDue(
   { firsts, drive, startMany, shelve, followAgent, call }: Does & { firsts: Firsts },
-  ...[account, other, crowded, name]: Whose
+  ...[account, caller, crowded, name]: Whose
 ): Promise<void> {
   const due = new Set(firsts.due().map((first) => shapesOfFirsts[first]));
   const doing = [...due].map((one) => {
@@ -93,7 +93,7 @@ async function doWhatIsDue(
       case 'call too late':
       case 'call code':
       case 'call code that calls':
-        return call(one.slice('call '.length) as CallKind, account, other, `${name}-${one.replaceAll(' ', '-')}`);
+        return call(one.slice('call '.length) as CallKind, caller, account, `${name}-${one.replaceAll(' ', '-')}`);
       case undefined:
         return undefined;
       default:

@@ -13,7 +13,10 @@ import { entries, time, type Invariant } from './runs.ts';
 /** An API takes so long at most to begin what it was asked, and sees so soon that another process is gone, in milliseconds. */
 const beginning_ms = 4_000;
 
-/** 43. A call that its client has left is taken up by who asks for the same again: it has one run. With a key it has one in any case. */
+/**
+ * 43. A call that its client has left is taken up by who asks for the same again: it has one run. With a key it has one in any case. What was left is known
+ * to be, whatever was down then.
+ */
 export const leftCallsAreTakenUp: Invariant = (e) => {
   const faults: string[] = [];
   for (const [run, tries] of Map.groupBy(entries(e, 'call'), (entry) => entry.run)) {
@@ -24,6 +27,8 @@ export const leftCallsAreTakenUp: Invariant = (e) => {
     const most = key ? 1 : tries.length;
     if (own.length > most) faults.push(`${run} was called ${tries.length} times, and has ${own.length} runs`);
   }
+  const waited = e.called.filter(({ is_waited }) => is_waited);
+  for (const { run_id } of waited) faults.push(`${run_id} is said to be waited for, and nobody does`);
   return [...faults, ...e.missed.flatMap((missed) => missedFaults(e, missed))];
 };
 

@@ -99,10 +99,15 @@ function callingFaults(e: Evidence, { run_id, status }: Evidence['runs'][number]
 
 const isOfAgent = ({ source }: { source?: string }) => /^[^/]+\/[^/@]+@v\d+$/.test(source ?? '');
 
-/** What a call of an agent by a model has come to, as the model was told it; undefined of other tools. */
-export function toldByAgent(e: Evidence, call_id: string, text: string, is_error: boolean): boolean | undefined {
+/** Whether a result is what a call of an agent has come to, or why it was not made; undefined of other tools. */
+export function isToldByAgent(e: Evidence, result: Evidence['tool_calls'][number], text: string): boolean | undefined {
+  const { call_id, run_id, is_error, created_at } = result;
   const run = e.runs.find((row) => row.run_id === runOfToolCall(call_id));
-  if (!run) return undefined;
+  if (!run) {
+    const { deadline_at = null } = e.called.find((call) => call.run_id === run_id) ?? {};
+    const isLate = deadline_at !== null && time(deadline_at) <= time(created_at) + 50;
+    return is_error && isLate && text.includes('deadline of this call has passed') ? true : undefined;
+  }
   if (is_error) return isEnded(run.status) && run.status !== 'completed' && text.includes(run.error ?? run.status);
   return run.status === 'completed' && text === JSON.stringify(dataOf(e, run.run_id));
 }

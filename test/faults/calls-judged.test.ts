@@ -158,6 +158,7 @@ describe.for([
     [
       ['left, and begun anew', { missed: [missed] }, 'was left at'],
       ['of an API that is gone, and begun anew', { missed: [{ ...missed, left_at: null }] }, 'was left at null'],
+      ['that nobody waits for any more', child({ is_waited: true }), 'is said to be waited for'],
       [
         'with a key, begun twice',
         { ...ofEntry({ key: 'k' }), runs: [run(lead_id), run('run_b')], called: [lead, called('run_b', 'lead')] },
