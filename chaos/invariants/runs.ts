@@ -79,9 +79,14 @@ export const runsEndOrWait: Invariant = (e) =>
       return waits && workflow.status === 'RUNNING' ? [] : [told];
     }
     if (!isEnded(status)) return [told];
-    if (workflow.status !== statusInTemporal[status as keyof typeof statusInTemporal]) return [told];
+    // What an agent has called is cancelled with it, also while it fails by itself.
+    const isTooLate = status === 'cancelled' && workflow.status === 'FAILED' && isCalled(e, run_id);
+    if (workflow.status !== statusInTemporal[status as keyof typeof statusInTemporal] && !isTooLate) return [told];
     return status === 'failed' && !mayFail(e, run) ? [`${told}, for no good reason: ${error}`] : [];
   });
+
+const isCalled = ({ called }: Evidence, run_id: string) =>
+  called.some((call) => call.run_id === run_id && call.parent_run_id !== null);
 
 /** Planning was refused, nobody answered in time, no more money was granted; for an orchestration, any step may fail, and an agent alone. */
 function mayFail(e: Evidence, run: Run): boolean {
