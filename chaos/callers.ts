@@ -24,6 +24,7 @@ const kinds: CallKind[] = [
   ...(hasSandbox ? (['code that calls', 'code'] as const) : []),
   'again',
   'too late',
+  ...(hasSandbox ? (['code'] as const) : []),
   'once',
   'as events',
 ];

@@ -34,7 +34,9 @@ export function coverage(e: Evidence): Record<string, number> {
     'worker killed inside a model call': workerKills.filter(({ open_calls }) => open_calls > 0).length,
     'worker killed while it indexes': workerKills.filter(({ open_embeddings }) => open_embeddings > 0).length,
     'worker killed inside a call of another agent': workerKills.filter(({ open_below }) => open_below > 0).length,
-    ...(hasSandbox && { 'worker killed inside code': codeKills.filter(({ open_code }) => open_code > 0).length }),
+    ...(hasSandbox && {
+      'worker killed inside code of both sorts': codeKills.filter(({ open_code }) => open_code > 0).length,
+    }),
     'worker killed inside a tool call': workerKills.filter(({ open_tools }) => open_tools > 0).length,
     'API killed between commit and signal': kills.filter(({ unsent = 0 }) => unsent > 0).length,
     'worker killed during a webhook': workerKills.filter(({ open_deliveries }) => open_deliveries > 0).length,

@@ -10,7 +10,7 @@ export type Fault =
   | { kind: 'webhook'; weather: WebhookFault; lasts: number }
   | { kind: 'web'; weather: WebFault; lasts: number }
   // Aimed: each waits for its moment, and falls again when it has met nothing, so that no run of this program goes without. The
-  // first one in a call is also one in the middle of indexing.
+  // first one in a call is also one in the middle of indexing, and that in code meets code of both sorts.
   | { kind: (typeof aimed)[number]; lasts: number; isFirst?: true };
 
 export const aimed = [
@@ -31,6 +31,7 @@ export type Fallen = Fault & {
   /** Of them those of an agent that another has called. */
   open_below: number;
   open_tools: number;
+  /** Code that is at work, of the sort of which there is less: that may be begun again, or may not. */
   open_code: number;
   open_embeddings: number;
   open_deliveries: number;

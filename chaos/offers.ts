@@ -25,7 +25,7 @@ given = json.load(sys.stdin)
 def begin():
     way = urllib.parse.urlsplit(os.environ["HTTP_PROXY"])
     line = http.client.HTTPConnection(way.hostname, way.port)
-    line.request("POST", "$WEB", os.environ["ORCHAGENT_REQUEST_ID"])
+    line.request("POST", "$WEB", "$NAME " + os.environ["ORCHAGENT_REQUEST_ID"])
     return line.getresponse().read().decode()
 told = {"begin": begin()}
 `;
@@ -77,7 +77,10 @@ export async function publishAgents(api: string, user: User, web: string): Promi
   async function publishCode(name: AgentName, code: string, more: object): Promise<void> {
     const hosts = [new URL(web).host];
     const id = await publish(name, { type: 'tool', manifest: { hosts, max_hops: caps.hops }, ...more });
-    const content = (code + answering).replace('$WEB', web + beginPath).replace('$ORG', org);
+    const content = (code + answering)
+      .replace('$WEB', web + beginPath)
+      .replace('$ORG', org)
+      .replace('$NAME', name);
     const { body, headers } = bytesOf(zipOf([{ name: 'main.py', content }]));
     const more_headers = { authorization: `Bearer ${user.api_key}`, 'x-entrypoint': 'main.py', ...headers };
     const sent = await send(api, 'POST', `/agents/${id}/upload`, more_headers, body);

@@ -12,12 +12,15 @@ type Setting = { servers: Servers; outside: Outside; signal: AbortSignal };
 export function createStrikes({ servers, outside, signal }: Setting, onFall: (record: Fallen) => void) {
   const { model, web, embedder } = outside;
 
+  /** Of code that may be begun again, and of code that may not, what there is less of. */
+  const openCode = () => Math.min(web.openBegins('teller'), web.openBegins('courier'));
+
   function mark(fault: Fault): Fallen {
     const under = {
       open_calls: model.openCalls,
       open_below: outside.openBelow(),
       open_tools: web.openOrders(),
-      open_code: web.openBegins(),
+      open_code: openCode(),
       open_embeddings: embedder.openCalls(),
       open_deliveries: outside.openDeliveries(),
     };
@@ -139,7 +142,7 @@ export function createStrikes({ servers, outside, signal }: Setting, onFall: (re
         return killWorkers(fault, outside.openBelow).finally(() => outside.holdBelow(false));
       case 'kill in code':
         web.holdCode(true);
-        return killWorkers(fault, web.openBegins, ['coder']).finally(() => web.holdCode(false));
+        return killWorkers(fault, openCode, ['coder']).finally(() => web.holdCode(false));
       case 'kill in a tool':
         web.hold(true);
         return killWorkers(fault, web.openOrders).finally(() => web.hold(false));

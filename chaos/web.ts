@@ -26,7 +26,8 @@ export type OrderEntry = {
 
 /** Code that has begun, as it says itself: once in each process. Times are milliseconds since 1970. */
 export type BeginEntry = {
-  /** Of its run: the beginning of the UUID. */
+  /** The name of its agent, and of its run the beginning of the UUID. */
+  agent: string;
   request_id: string;
   at: number;
   /** When it was told `receipt`, which is to be in its output. */
@@ -44,8 +45,9 @@ export async function startWeb(random: Random) {
   let held: PromiseWithResolvers<void> | undefined;
   let heldCode: PromiseWithResolvers<void> | undefined;
 
-  async function begin(request_id: string) {
-    const entry: BeginEntry = { request_id, at: Date.now(), receipt: `begin-${begins.length + 1}` };
+  async function begin(body: string) {
+    const [agent, request_id] = body.split(' ') as [string, string];
+    const entry: BeginEntry = { agent, request_id, at: Date.now(), receipt: `begin-${begins.length + 1}` };
     begins.push(entry);
     await sleep(random.between(100, 1_500));
     await heldCode?.promise;
@@ -69,7 +71,8 @@ export async function startWeb(random: Random) {
     ...web,
     orders,
     begins,
-    openBegins: () => begins.filter(({ answered_at }) => answered_at === undefined).length,
+    openBegins: (of?: string) =>
+      begins.filter(({ agent, answered_at }) => answered_at === undefined && agent === (of ?? agent)).length,
     /** Tells code nothing meanwhile. */
     holdCode(hold: boolean) {
       heldCode?.resolve();

@@ -36,7 +36,7 @@ def after_call(context, case, response):
     """So that it is known whether calls have come to anything."""
     if case.operation.path == "/{org}/{agent}/{version}/{endpoint}":
         with open(os.environ["CALLED"], "a") as file:
-            file.write(f"{case.path_parameters['agent']} {response.status_code}\n".encode("ascii", "replace").decode())
+            file.write(f"{(case.path_parameters or {}).get('agent')} {response.status_code}\n".encode("ascii", "replace").decode())
 
 
 @schemathesis.hook
