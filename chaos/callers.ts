@@ -33,9 +33,16 @@ type Given = Pick<Requests, 'attempt'> & { random: Random; firsts: Firsts; isOve
 /** Who calls, whose agent it may be besides, and a name for it. */
 type Whose = [account: Account, other: Account, run: string];
 
-export function createCallers({ attempt, random, firsts, isOver }: Given) {
-  let turn = 0;
+/** What is done where an answer has come. */
+const done: Partial<Record<CallKind, First>> = {
+  once: 'calls answered',
+  'as events': 'calls answered by events',
+  'in a chain': 'agents that called others',
+  code: 'code called',
+  'code that calls': 'agents called by code',
+};
 
+function createCalls(random: Random) {
   /** What is asked, the same each time. */
   function requestOf(kind: CallKind, [account, other, run]: Whose) {
     const name = agentFor(kind);
@@ -74,6 +81,13 @@ export function createCallers({ attempt, random, firsts, isOver }: Given) {
     return { leave_ms: isToLeave ? Math.round(random.between(200, 3_000)) : wait * 1_000 };
   }
 
+  return { requestOf, leaving };
+}
+
+export function createCallers({ attempt, random, firsts, isOver }: Given) {
+  const { requestOf, leaving } = createCalls(random);
+  let turn = 0;
+
   async function call(kind: CallKind, ...whose: Whose): Promise<void> {
     const { operation, request } = requestOf(kind, whose);
     const begun = new Set<string>();
@@ -102,16 +116,8 @@ export function createCallers({ attempt, random, firsts, isOver }: Given) {
     const { run_id, data, error, isOfRun } = answerOf(entry);
     if (!run_id) return;
     if (data && begun.has(run_id)) firsts.note('calls taken up again', run_id);
-    if (data && (kind !== 'code that calls' || data.run)) {
-      const done: Partial<Record<CallKind, First>> = {
-        once: 'calls answered',
-        'as events': 'calls answered by events',
-        'in a chain': 'agents that called others',
-        code: 'code called',
-        'code that calls': 'agents called by code',
-      };
-      if (done[kind]) firsts.note(done[kind], run_id);
-    }
+    const first = data && (kind !== 'code that calls' || data.run) && done[kind];
+    if (first) firsts.note(first, run_id);
     if (entry.deadline_at && error?.code === 'TIMEOUT' && isOfRun) firsts.note('calls ended by their deadline', run_id);
   }
 
