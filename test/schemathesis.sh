@@ -57,7 +57,7 @@ export CALLED="$work/called"
 touch "$CALLED"
 cd "$work" # it keeps its examples beside it
 code=0
-schemathesis --config-file "$config" run "$url/openapi.json" -H "X-API-Key: $key" "$@" || code=$?
+FUZZ_KEY="$key" schemathesis --config-file "$config" run "$url/openapi.json" "$@" || code=$?
 curl -sf "$url/api/v1/runs" -H "X-API-Key: $key" >/dev/null || { echo 'Its key was taken away meanwhile: little was tried.'; exit 1; }
 # Little was tried where no agent has answered: of each, with its engine.
 for agent in scanner reader lead coder; do

@@ -12,7 +12,7 @@ export function runOfToolCall(call_id: string): string {
 }
 
 /** What has become of a chain when what called it has ended is seen so late, in milliseconds. */
-const orphaned_ms = 20_000;
+const orphaned_ms = 30_000;
 
 /**
  * 45. An agent that calls others calls each as often as its model has asked, whatever crashes, and is told what that has come to. Each stands
@@ -115,7 +115,8 @@ export function isToldByAgent(e: Evidence, result: Evidence['tool_calls'][number
 /** What code was told by the agent that it has called. */
 function tellingFaults(e: Evidence, { run_id }: Called): string[] {
   const told = e.code_runs.some((row) => row.run_id === run_id) ? dataOf(e, run_id) : undefined;
-  if (!told || told.run === undefined) return [];
+  // What it has called may have been refused.
+  if (!told || !told.run) return [];
   const child = runIdOf(String(told.run));
   const isBelow = e.called.some((call) => call.run_id === child && call.parent_run_id === run_id);
   if (!isBelow) return [`${run_id} was told of ${told.run}, which it has not called`];
