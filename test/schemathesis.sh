@@ -50,6 +50,10 @@ code=$(publish "$key" '"name": "coder", "type": "tool"' | sed 's/.*"agent":{"id"
 echo 'import sys; print("{\"read\": %d}" % len(sys.stdin.read()))' >"$work/main.py"
 (cd "$work" && python3 -m zipfile -c bundle.zip main.py)
 curl -sf "$url/agents/$code/upload" -H "X-API-Key: $key" -H 'X-Entrypoint: main.py' -F "file=@$work/bundle.zip;type=application/zip" >>"$work/published"
+# One that is asked about by its id, and changed.
+SPARE=$(publish "$key" '"name": "spare", "type": "prompt"' | sed 's/.*"agent":{"id":"\([^"]*\)".*/\1/')
+WORKSPACE=$(curl -sf "$url/org" -H "X-API-Key: $key" | sed 's/.*"id":"\([^"]*\)".*/\1/')
+export SPARE WORKSPACE
 
 config="$PWD/test/schemathesis.toml"
 export SCHEMATHESIS_HOOKS="$PWD/test/schemathesis_hooks.py"

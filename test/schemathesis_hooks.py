@@ -26,6 +26,10 @@ def before_call(context, case, kwargs):
         given["org"], given["agent"], given["version"] = agents[turn % len(agents)]
         if "endpoint" in given:
             given["endpoint"] = "run" if turn % 2 else "analyze"
+    if "version_id" in given and case.method != "DELETE" and turn % 3 > 0:
+        given["version_id"] = os.environ["SPARE"]
+    if "workspace_id" in given and turn % 3 > 0:
+        given["workspace_id"] = os.environ["WORKSPACE"]
     headers = case.headers or {}
     if headers.get("x-orchagent-deadline-ms", "").isdecimal():
         headers["x-orchagent-deadline-ms"] = str(int(time.time() * 1000) + 60_000)
