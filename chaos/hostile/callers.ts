@@ -29,7 +29,7 @@ const badCalls: Attack = async ({ post, spy }) => {
   if (!offer) return;
   const { org, workspace_id } = offer;
   const call = (body: unknown, due: number, headers: Record<string, string> = {}) =>
-    post(`/${org}/reader/v1/run`, body, [due], { headers, ...root });
+    post(`/${org}/reader/v1/run`, body, [due, 429], { headers, ...root });
   await call('[]', 400);
   await call('{"text": ', 400);
   await call({ text: 1 }, 400);
