@@ -95,7 +95,7 @@ async function doWhatIsDue(
       case 'call code that calls':
         return call(one.slice('call '.length) as CallKind, caller, account, `${name}-${one.replaceAll(' ', '-')}`);
       case undefined:
-        return undefined;
+        return Promise.resolve();
       default:
         return drive(account, `${name}-${one.replace(' ', '-')}`, { due: one });
     }

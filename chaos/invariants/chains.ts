@@ -116,8 +116,8 @@ export function isToldByAgent(e: Evidence, result: Evidence['tool_calls'][number
 function tellingFaults(e: Evidence, { run_id }: Called): string[] {
   const told = e.code_runs.some((row) => row.run_id === run_id) ? dataOf(e, run_id) : undefined;
   // What it has called may have been refused.
-  if (!told || !told.run) return [];
-  const child = runIdOf(String(told.run));
+  if (typeof told?.run !== 'string') return [];
+  const child = runIdOf(told.run);
   const isBelow = e.called.some((call) => call.run_id === child && call.parent_run_id === run_id);
   if (!isBelow) return [`${run_id} was told of ${told.run}, which it has not called`];
   const { status } = runOf(e, child!);
