@@ -14,6 +14,7 @@ import {
 import { keep, requireNotHeld } from './at-work.ts';
 import { release, reserve, warnOfSpending } from './budget.ts';
 import { callIdOf, type Answer, type Call } from './call.ts';
+import { timeLeft } from './deadline.ts';
 import type { ActivityDeps } from './deps.ts';
 import { refusalOf, refusedByAll } from './failures.ts';
 import { reserveOfOperator } from './managed-budget.ts';
@@ -85,8 +86,9 @@ type JournalKeys = { call_id: string; spent_id?: string };
 
 /** Finds the model, and asks it within what the operator and the run may spend. */
 async function askCandidate(deps: ActivityDeps, call: Call, keys: JournalKeys, candidate: Candidate): Promise<Answer> {
-  const { account_id, known, offered } = call;
+  const { account_id, known, offered, run } = call;
   const { call_id, spent_id } = keys;
+  timeLeft(run);
   const tools = offered && { tools: offered.map(({ definition }) => definition) };
   // One key, one body: the second time it is another request.
   const request = { ...call.request, ...tools, idempotency_key: spent_id ? call_id : `${call_id}/again` };

@@ -39,6 +39,8 @@ export type Call = {
   candidates: Candidate[];
   budget: BudgetOfRun;
   key: CallKey;
+  /** Of which run: it is not asked after the deadline of that. */
+  run: Pick<Work['run'], 'agent_run' | 'attempt'>;
   /** What is written with an answer that calls no tools, in the moment in which it is journalled. */
   alongOf?: (answer: Answer) => Along;
   /** Why the wanted provider has not taken it. */
@@ -67,6 +69,7 @@ export function callOf(
     mode,
     candidates: candidatesOf(run, agent),
     budget: run,
+    run,
     key: { run_id, ...key },
     known: work,
   };

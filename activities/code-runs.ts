@@ -28,6 +28,7 @@ import type { Turn } from './agent.ts';
 import { completeAgentRun, completionBy, inputOf } from './agent-runs.ts';
 import { atWork, keep } from './at-work.ts';
 import { givenTo, type Given } from './code-given.ts';
+import { timeLeft } from './deadline.ts';
 import type { ActivityDeps } from './deps.ts';
 import { createToolActivities } from './tools.ts';
 
@@ -105,7 +106,7 @@ async function runOnce(deps: CodeDeps, { call_id, asked, code, work, before, giv
     const ended = await keep(() => endCodeRun(db, before, interrupted));
     if (!code.idempotent || before.try >= mostTries) return { ...ended, ended: 'interrupted', fault };
   }
-  const time = timeLeft(work);
+  const time = timeOf(work);
   const { key: service_key, row: key } = makeRunKey({ account_id, run_id, mode }, time.wall_ms + keyGrace_ms);
   const { worker_id } = runtime;
   const row = { call_id, try: (before?.try ?? 0) + 1, run_id, task_id: asked.task_id, worker_id };
@@ -140,7 +141,7 @@ async function runOnce(deps: CodeDeps, { call_id, asked, code, work, before, giv
 type InSandbox = {
   code: CodeTerms;
   work: Work;
-  time: ReturnType<typeof timeLeft>;
+  time: ReturnType<typeof timeOf>;
   service_key: string;
   given: Given;
   begin: () => Promise<void>;
@@ -216,10 +217,10 @@ function tellSetup(told: InSandbox['told']) {
 }
 
 /** Its own time, or until the deadline of its call, which its workflow sees to as well, but later. */
-function timeLeft({ run }: Work): { wall_ms: number; isCallers: boolean } {
-  const { timeout_seconds, deadline_at, deadline_is_callers = false } = run.agent_run!;
+function timeOf({ run }: Work): { wall_ms: number; isCallers: boolean } {
+  const { timeout_seconds, deadline_is_callers = false } = run.agent_run!;
   const own_ms = timeout_seconds * 1_000;
-  const left_ms = deadline_at === undefined || run.attempt > 1 ? Infinity : Math.max(deadline_at - Date.now(), 1);
+  const left_ms = timeLeft(run);
   return { wall_ms: Math.min(own_ms, left_ms), isCallers: deadline_is_callers && left_ms < own_ms };
 }
 

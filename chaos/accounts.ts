@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { registerAgent } from '../test/harness/agent.ts';
 import { register, type User } from '../test/harness/client.ts';
 import { knowledgeOf } from '../test/harness/knowledge.ts';
+import { publishAgents } from './offers.ts';
 import { definition } from './orchestration.ts';
 import { expiredMark, type Outside } from './outside.ts';
 
@@ -30,6 +31,8 @@ export type Account = {
   people: Person[];
   /** Whose documents a provider of the account embeds. */
   knowledge_id: string;
+  /** Under whose name its agents are called. */
+  org: string;
   /** Registered: one whose calls and output people approve, and one without tools. */
   agents: [careful: string, plain: string];
 };
@@ -49,10 +52,6 @@ export async function openAccount(...given: Parameters<typeof open>): Promise<Ac
 async function open(api: string, name: string, outside: Outside): Promise<Account> {
   const user = await register(api);
   const provider_key = `sk-canary${name}0123456789`;
-  const providers: [string, string] = [
-    await user.addProvider(outside.model, 'openai', { api_key: provider_key }),
-    await user.addProvider(outside.model, 'anthropic', { api_key: provider_key }),
-  ];
   const expired = await user.addProvider(outside.model, 'openai', { api_key: `${provider_key}${expiredMark}` });
   const embeds = await user.post('/providers', {
     provider: 'openai',
@@ -60,6 +59,11 @@ async function open(api: string, name: string, outside: Outside): Promise<Accoun
     base_url: outside.embedder.url,
   });
   assert.equal(embeds.status, 201, JSON.stringify(embeds.body));
+  // The newest of each vendor answers where an agent is called.
+  const providers: [string, string] = [
+    await user.addProvider(outside.model, 'openai', { api_key: provider_key }),
+    await user.addProvider(outside.model, 'anthropic', { api_key: provider_key }),
+  ];
   const saved = await user.post('/orchestrations', definition);
   assert.equal(saved.status, 201, JSON.stringify(saved.body));
   const url = outside.endpoint(`${name}-events`, user.webhook_secret);
@@ -79,6 +83,7 @@ async function open(api: string, name: string, outside: Outside): Promise<Accoun
     subscription_secret: subscribed.body.secret,
     people: [await addPerson(user, { notify_url, max_open: 1 }), await addPerson(user, { max_open: 3 })],
     knowledge_id: await knowledgeOf(api, user).create({ embedding: { provider_id: embeds.body.provider_id } }),
+    org: await publishAgents(api, user, outside.web.url),
     agents: [
       await registerAgent(user, {
         name: carefulAgent,

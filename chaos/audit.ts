@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/index.ts';
+import { listenerIsAlive } from '../db/live.ts';
 
 /** A status as a trigger saw it change. `task_id` is null for the run itself. */
 export type Change = {
@@ -31,10 +32,18 @@ export type Begun = {
   at: string;
   /** When it was noted, after all that was seen had happened. */
   noted_at: string;
+  /** An agent has called it that has a place itself: it takes none, and does not wait for one. */
+  is_called: boolean;
 };
 
 /** How many open gates a person had when one of them became theirs, and how many they may have. */
 export type Given = { gate_id: string; person_id: string; open: number; max_open: number | null };
+
+/**
+ * A call that began a run of its own although another of the same key that asked for the same, `left_run_id`, could be taken up: its client
+ * had left at `left_at`; null where the process of the API that they waited at was gone.
+ */
+export type Missed = { run_id: string; left_run_id: string; left_at: string | null; at: string };
 
 /** How many files an account had, and how many bytes they had together, when one came to them. */
 export type Filed = { file_id: string; account_id: string; files: number; bytes: number };
@@ -75,6 +84,23 @@ export async function startAudit(db: Db): Promise<void> {
   await startQueueAudit(db);
   await startFileAudit(db);
   await startPeopleAudit(db);
+  await startCallAudit(db);
+}
+
+async function startCallAudit(db: Db): Promise<void> {
+  await sql`
+    create table missed (run_id text, left_run_id text, left_at timestamptz, at timestamptz default clock_timestamp());
+    create function look_for_left() returns trigger language plpgsql as $$
+    begin
+      insert into missed (run_id, left_run_id, left_at)
+      select new.run_id, other.run_id, left_at from agent_calls as other join runs using (run_id)
+      where other.key_id = new.key_id and other.fingerprint = new.fingerprint and other.run_id <> new.run_id
+        and answered_at is null and status not in ('failed', 'cancelled')
+        and (left_at is not null or not ${listenerIsAlive(sql.ref('listener'))});
+      return null;
+    end
+    $$;
+    create trigger missed after insert on agent_calls for each row execute function look_for_left();`.execute(db);
 }
 
 async function startPeopleAudit(db: Db): Promise<void> {
@@ -100,15 +126,24 @@ async function startQueueAudit(db: Db): Promise<void> {
     create table begun (
       begun_id integer generated always as identity primary key, txid text default pg_current_xact_id()::text,
       run_id text, account_id text, active int, queued_at timestamptz, start_at timestamptz, at timestamptz default now(),
-      noted_at timestamptz default clock_timestamp());
+      noted_at timestamptz default clock_timestamp(), is_called boolean default false);
     create function count_begun() returns trigger language plpgsql as $$
     begin
       insert into begun (run_id, account_id, active, queued_at, start_at)
       select new.run_id, new.account_id, count(*), old.queued_at, new.start_at from runs
-      where account_id = new.account_id and queued_at is null and status in ('pending', 'running', 'waiting_human');
+      where account_id = new.account_id and queued_at is null and status in ('pending', 'running', 'waiting_human')
+        and not exists (select from begun where begun.run_id = runs.run_id and is_called);
       return null;
     end
     $$;
+    create function note_called() returns trigger language plpgsql as $$
+    begin
+      insert into begun (run_id, account_id, active, queued_at, is_called)
+      values (new.run_id, new.account_id, 0, new.created_at, true);
+      return null;
+    end
+    $$;
+    create trigger begun_called after insert on runs for each row when (new.queued_at is null) execute function note_called();
     create trigger begun after update on runs for each row
       when (old.queued_at is not null and new.queued_at is null and new.status = 'pending') execute function count_begun();`.execute(
     db,

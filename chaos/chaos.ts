@@ -3,22 +3,25 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { serialize } from 'node:v8';
-import { check, coverage, deedsOf, seen } from './checker.ts';
+import { check } from './checker.ts';
 import { openAccount, type Account } from './accounts.ts';
 import { createClients } from './clients.ts';
 import { startAudit } from './audit.ts';
-import { gatherEvidence, readHoldings } from './evidence.ts';
+import { coverage, deedsOf, seen } from './counts.ts';
+import { gatherEvidence } from './evidence.ts';
 import { figures } from './figures.ts';
+import { readHoldings } from './holdings.ts';
 import { letHostileIn } from './hostile/index.ts';
 import { openJournal } from './journal.ts';
 import { lookAsOperator } from './operator.ts';
 import { limitsFor } from './limits.ts';
-import { describe, unleash } from './nemesis.ts';
+import { describe } from './faults.ts';
+import { unleash } from './nemesis.ts';
 import { startOutside } from './outside.ts';
 import { honestPart } from './parts.ts';
 import { untilQuiet } from './quiet.ts';
 import { createRandom } from './random.ts';
-import { startServers, workerNames } from './servers.ts';
+import { serviceNames, startServers } from './servers.ts';
 
 /**
  * `npm run chaos -- --seed N --runs 50 --minutes M`: clients drive runs while a nemesis, drawn from the seed, breaks one
@@ -62,14 +65,15 @@ const report = (line: string) =>
 print(`seed ${seed}`);
 
 const limits = limitsFor(Number(values.runs));
-const servers = await startServers(report, limits);
 const outside = await startOutside(random.fork('outside'));
+const servers = await startServers(report, limits, outside.web.url);
 await startAudit(servers.db);
 const journal = openJournal(path.join(servers.dir, 'journal.jsonl'));
 const clients = createClients({ apis: servers.apis, journal, random: random.fork('clients'), web: outside.web.url });
 await untilUp(servers.apis[0]!.url);
-const accounts = await Promise.all(['a', 'b', 'crowd'].map((name) => openAccount(servers.apis[0]!.url, name, outside)));
-const [first, second, crowded] = accounts as [Account, Account, Account];
+const names = ['a', 'b', 'crowd', 'caller'];
+const accounts = await Promise.all(names.map((name) => openAccount(servers.apis[0]!.url, name, outside)));
+const [first, second, crowded, caller] = accounts as [Account, Account, Account, Account];
 
 const holdings = await readHoldings(servers.db);
 const hostile = await letHostileIn({ apis: servers.apis, databaseUrl: servers.databaseUrl, seed });
@@ -99,6 +103,7 @@ for (let n = 0; n < Math.ceil(Number(values.runs) / runsForAShelf); n += 1) {
   driven.push(sleep(arrivals.between(0, within)).then(() => clients.shelve(account, `s${n}`)));
   driven.push(sleep(arrivals.between(0, duration - 7_000)).then(() => clients.followAgent(account, `r${n}`)));
 }
+for (let n = 0; n < Number(values.runs); n += 1) callAgent(n);
 await untilStruck();
 over.abort();
 const fallen = await falling;
@@ -111,7 +116,7 @@ clients.hurry();
 await Promise.race([Promise.all(driven), sleep(patience)]);
 const recovery_ms = Date.now() - healed_at;
 for (let round = 1; clients.isAnythingDue() && round <= maxRounds; round += 1) {
-  driven.push(clients.doWhatIsDue(first, crowded, `due${round}`));
+  driven.push(clients.doWhatIsDue(first, caller, crowded, `due${round}`));
   await Promise.race([driven.at(-1), sleep(patience)]);
 }
 const left = await hostile.leave();
@@ -122,11 +127,13 @@ await Promise.all(servers.apis.map(({ url }) => untilUp(url)));
 looking.abort();
 const queries = await queried;
 const lists = await Promise.all(accounts.map((account) => clients.walk(account)));
+const usage = await Promise.all(accounts.map((account) => clients.usage(account)));
 const audits = await clients.audits();
 await clients.lookForPurged();
 await clients.lookForFiles();
 // A delivery whose endpoint was away comes when it comes: none while one looks.
-await Promise.all(workerNames.map((name) => servers.get(name).kill()));
+const workers = serviceNames.filter((name) => !name.startsWith('api'));
+await Promise.all(workers.map((name) => servers.get(name).kill()));
 const evidence = await gatherEvidence({
   servers,
   outside,
@@ -136,6 +143,7 @@ const evidence = await gatherEvidence({
   hostile: left,
   lists,
   audits,
+  usage,
   queries,
   holdings,
   limits,
@@ -174,6 +182,12 @@ function printCounts(counts: Record<string, number>): void {
   for (const [what, times] of Object.entries(counts)) print(`${String(times).padStart(8)}  ${what}`);
 }
 
+/** The first ones are there for the faults that fall first; some wait for a place of an account that has other runs besides. */
+function callAgent(n: number, within = n < 3 ? 0 : duration - 7_000): void {
+  const [account, other] = n % 4 === 3 ? [second, caller] : [caller, first];
+  driven.push(sleep(arrivals.between(0, within)).then(() => clients.callNext(account, other, `a${n}`)));
+}
+
 async function untilUp(url: string): Promise<void> {
   while (
     !(await fetch(`${url}/health`).then(
@@ -196,6 +210,8 @@ async function untilStruck(): Promise<void> {
     if (underway > 2) continue;
     late += 1;
     driven.push(drive(Number(values.runs) + late, true), clients.shelve(first, `late${late}`));
+    // As many kinds of calls as aimed faults wait for.
+    for (let n = 0; n < 3; n += 1) callAgent(1_000 * late + n, 0);
   }
   await others;
 }

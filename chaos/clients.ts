@@ -1,12 +1,15 @@
 import type { AuditedRun, AuditEvent } from '../db/audit.ts';
 import type { Account } from './accounts.ts';
 import { createAttendance, createEnds } from './attendance.ts';
+import { readUsage } from './called.ts';
+import { createCallers } from './callers.ts';
 import { createCourses } from './course.ts';
 import { createCrowd } from './crowd.ts';
 import { createDriver } from './driver.ts';
 import { createFiles } from './files.ts';
 import { createFirsts, shapesOfFirsts, type Firsts } from './firsts.ts';
 import { createForgetting } from './forgetting.ts';
+import type { CallKind } from './journal.ts';
 import { createPeople } from './people.ts';
 import { createReaders } from './readers.ts';
 import { createRequests, type Asking, type Requests } from './requests.ts';
@@ -37,6 +40,7 @@ export function createClients({ apis, journal, random, web }: Given) {
   const isOver = () => stopping.signal.aborted;
   const shelve = createShelf({ insist, attempt, read, random, firsts, isOver });
   const followAgent = createReaders({ attempt, random, firsts, attend, setCourse, isOver });
+  const { call, callNext } = createCallers({ attempt, random, firsts, isOver });
   const given = { attempt, insist, cancel, random, firsts, files, attend, setCourse, forgetting };
   const { drive, steered } = createDriver({ ...given, isHurried: () => isHurried });
 
@@ -45,9 +49,11 @@ export function createClients({ apis, journal, random, web }: Given) {
     startMany,
     shelve,
     followAgent,
-    doWhatIsDue: (...whose: Whose) => doWhatIsDue({ firsts, drive, startMany, shelve, followAgent }, ...whose),
+    callNext,
+    doWhatIsDue: (...whose: Whose) => doWhatIsDue({ firsts, drive, startMany, shelve, followAgent, call }, ...whose),
     isAnythingDue: () => firsts.due().length > 0,
     walk: (account: Account) => walk(read, account),
+    usage: (account: Account) => readUsage(requests, account),
     /** Of all runs whose tasks were steered. */
     audits: async () => new Map(await Promise.all([...steered].map((each) => audit(read, ...each)))),
     lookForPurged: forgetting.look,
@@ -59,16 +65,17 @@ export function createClients({ apis, journal, random, web }: Given) {
   };
 }
 
-/** Who does what is due, those who come in crowds, and a name for it. */
-type Whose = [account: Account, crowded: Account, name: string];
+/** Who does what is due, who calls agents, those who come in crowds, and a name for it. */
+type Whose = [account: Account, caller: Account, crowded: Account, name: string];
 
-type Drive = ReturnType<typeof createDriver>['drive'];
-type Does = Record<'startMany' | 'shelve' | 'followAgent', (account: Account, name: string) => Promise<void>>;
+type Does = Record<'startMany' | 'shelve' | 'followAgent', (account: Account, name: string) => Promise<void>> &
+  Pick<ReturnType<typeof createDriver>, 'drive'> &
+  Pick<ReturnType<typeof createCallers>, 'call'>;
 
 /** What clients do in every run of this program and nobody has done yet: once, and in calm weather. */
 async function doWhatIsDue(
-  { firsts, drive, startMany, shelve, followAgent }: Does & { firsts: Firsts; drive: Drive },
-  ...[account, crowded, name]: Whose
+  { firsts, drive, startMany, shelve, followAgent, call }: Does & { firsts: Firsts },
+  ...[account, caller, crowded, name]: Whose
 ): Promise<void> {
   const due = new Set(firsts.due().map((first) => shapesOfFirsts[first]));
   const doing = [...due].map((one) => {
@@ -79,6 +86,16 @@ async function doWhatIsDue(
         return shelve(account, name);
       case 'reader':
         return followAgent(account, `${name}-read`);
+      case 'call once':
+      case 'call as events':
+      case 'call again':
+      case 'call in a chain':
+      case 'call too late':
+      case 'call code':
+      case 'call code that calls':
+        return call(one.slice('call '.length) as CallKind, caller, account, `${name}-${one.replaceAll(' ', '-')}`);
+      case undefined:
+        return Promise.resolve();
       default:
         return drive(account, `${name}-${one.replace(' ', '-')}`, { due: one });
     }

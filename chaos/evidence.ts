@@ -5,10 +5,12 @@ import { sql } from 'kysely';
 import type { Db } from '../db/index.ts';
 import { findRunView, type RunView } from '../db/run-views.ts';
 import type { Account } from './accounts.ts';
-import type { Accepted, Begun, Change, Filed, Given as GivenGate } from './audit.ts';
+import type { Accepted, Begun, Change, Filed, Given as GivenGate, Missed } from './audit.ts';
 import type { HostileReport } from './hostile/index.ts';
 import type { Audit } from './clients.ts';
+import { readCalled, type UsageTold } from './called.ts';
 import { joinChains, readExecutions, replay, type Execution } from './executions.ts';
+import { readHoldings, type Holding } from './holdings.ts';
 import type { Entry, Journal } from './journal.ts';
 import { readLibrary } from './library.ts';
 import { readPurged } from './purged.ts';
@@ -33,6 +35,8 @@ type Given = {
   lists: (string[] | undefined)[];
   /** Of the runs whose tasks were steered, as their clients read it. */
   audits: Map<string, Audit | undefined>;
+  /** What each account is told that its calls have come to, in the order of `accounts`. */
+  usage: (UsageTold | undefined)[];
   /** How many an operator had answered. */
   queries: number;
   /** What accounts had before anything fell, and may have at most. */
@@ -45,7 +49,7 @@ type Given = {
 /** All that is known after a run of chaos, read past the proxies. */
 export async function gatherEvidence(given: Given) {
   const { servers, outside, fallen, accounts, hostile, lists, audits, queries, holdings, limits, healed_at } = given;
-  const { journal } = given;
+  const { journal, usage } = given;
   const { db } = servers;
   const connection = await Connection.connect({ address: servers.temporalAddress });
   const executions = await readExecutions(new Client({ connection })).finally(() => connection.close());
@@ -80,6 +84,7 @@ export async function gatherEvidence(given: Given) {
     purged,
     purgedCounts: await db.selectFrom('purged_run_counts').selectAll().execute(),
     audits,
+    usage,
     queries,
     fallen,
     accounts,
@@ -101,6 +106,8 @@ export async function gatherEvidence(given: Given) {
     outbox,
     ...(await readAudits(db)),
     store,
+    ...(await readCalled(db)),
+    begins: outside.web.begins,
     library: await readLibrary(db, { calls: outside.embedder.calls, received, accounts, executions }),
     files: await db.selectFrom('files').selectAll().execute(),
     run_files: await db.selectFrom('run_files').selectAll().execute(),
@@ -120,17 +127,17 @@ export async function gatherEvidence(given: Given) {
 
 /** What the database has noted by itself. */
 async function readAudits(db: Db) {
-  const [changes, accepted, begun, filed, given] = await Promise.all([
+  const [changes, accepted, begun, filed, given, missed] = await Promise.all([
     sql<Change>`select * from audit order by audit_id`.execute(db),
     sql<Accepted>`select * from accepted order by at`.execute(db),
     sql<Begun>`select * from begun order by begun_id`.execute(db),
     sql<Filed>`select * from filed`.execute(db),
     sql<GivenGate>`select * from given`.execute(db),
+    sql<Missed>`select * from missed`.execute(db),
   ]);
-  return { changes: changes.rows, accepted: accepted.rows, begun: begun.rows, filed: filed.rows, given: given.rows };
+  const noted = { changes: changes.rows, accepted: accepted.rows, begun: begun.rows, filed: filed.rows };
+  return { ...noted, given: given.rows, missed: missed.rows };
 }
-
-export type Holding = Awaited<ReturnType<typeof readHoldings>>[number];
 
 /** Where a secret would be seen, as text, and all that are secret. */
 async function readPlaces({ servers, outside, journal, accounts, hostile }: Given, executions: Execution[]) {
@@ -155,53 +162,6 @@ async function readPlaces({ servers, outside, journal, accounts, hostile }: Give
       ...[...accounts, hostile.account].flatMap(secretsOf),
     ],
   };
-}
-
-/** What each account has, by name, besides its runs: of its providers those that are active. */
-export async function readHoldings(db: Db) {
-  const [providers, keys, servers, orchestrations, subscriptions, files, agents, people, bases] = await Promise.all([
-    db
-      .selectFrom('providers')
-      .select(['account_id', 'provider_id as id', 'label as name', 'status as state'])
-      .execute(),
-    db.selectFrom('api_keys').select(['account_id', 'key_id as id', 'name', 'scopes']).execute(),
-    db.selectFrom('mcp_servers').select(['account_id', 'name as id', 'name', 'url as state']).execute(),
-    db.selectFrom('orchestrations').select(['account_id', 'id', 'id as name', 'hash as state']).execute(),
-    db
-      .selectFrom('webhook_subscriptions')
-      .select(['account_id', 'subscription_id as id', 'description as name', 'url as state'])
-      .execute(),
-    db
-      .selectFrom('files')
-      .select(['account_id', 'file_id as id', 'name', 'sha256 as state'])
-      .where('account_id', 'is not', null)
-      .$narrowType<{ account_id: string }>()
-      .execute(),
-    db
-      .selectFrom('agents')
-      .select(['account_id', 'agent_id as id', 'name', sql<string>`latest::text`.as('state')])
-      .execute(),
-    db.selectFrom('people').select(['account_id', 'person_id as id', 'name', 'status as state']).execute(),
-    db
-      .selectFrom('knowledge_bases')
-      .select(['account_id', 'knowledge_id as id', 'name', sql<string>`version::text`.as('state')])
-      .execute(),
-  ]);
-  const rowsOf = (
-    kind: string,
-    rows: { account_id: string; id: string; name: string | null; state?: string | null }[],
-  ) => rows.map((row) => ({ kind, ...row }));
-  return [
-    ...rowsOf('provider', providers),
-    ...rowsOf('key', keys),
-    ...rowsOf('MCP server', servers),
-    ...rowsOf('orchestration', orchestrations),
-    ...rowsOf('subscription', subscriptions),
-    ...rowsOf('file', files),
-    ...rowsOf('agent', agents),
-    ...rowsOf('person', people),
-    ...rowsOf('knowledge base', bases),
-  ];
 }
 
 /** The runs that an entry is about; a start is about those that any of its tries began. */

@@ -1,3 +1,5 @@
+import type { CallKind } from './journal.ts';
+import { hasSandbox } from './sandbox.ts';
 import type { Shape } from './shapes.ts';
 
 /**
@@ -20,7 +22,13 @@ export const shapesOfFirsts = {
   'passages found': 'shelf',
   'agents read token by token': 'reader',
   'streams cut': 'reader',
-} as const satisfies Record<string, Shape | 'crowd' | 'shelf' | 'reader'>;
+  'calls answered': 'call once',
+  'calls answered by events': 'call as events',
+  'calls taken up again': 'call again',
+  'agents that called others': 'call in a chain',
+  'calls ended by their deadline': 'call too late',
+  ...(hasSandbox && { 'code called': 'call code', 'agents called by code': 'call code that calls' }),
+} as const satisfies Record<string, Shape | 'crowd' | 'shelf' | 'reader' | `call ${CallKind}`>;
 
 export type First = keyof typeof shapesOfFirsts;
 

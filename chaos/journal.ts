@@ -12,8 +12,11 @@ export type Change = { metadata?: Record<string, string>; tags?: string[]; max_t
 /** What can be done to a task of a run that is under way, beside answering its gate. */
 export type SteeringAction = Steering['action'];
 
+/** How an agent is called, and what its client looks for. */
+export type CallKind = 'once' | 'as events' | 'again' | 'in a chain' | 'too late' | 'code' | 'code that calls';
+
 /**
- * What a client did: start a run, answer a gate, give it to a person, cancel, try a failed one again, hold it and let it go on, steer its tasks,
+ * What a client did: start a run, call an agent, answer a gate, give it to a person, cancel, try a failed one again, hold it and let it go on, steer its tasks,
  * change it, put it off, forget it, read one, keep files, read and delete them, add documents to a knowledge base, index one again,
  * search and delete, walk the list. `n` counts what one client asked of one run; `note` tells it from all others.
  */
@@ -30,6 +33,21 @@ export type Operation =
       attachments?: string[];
       /** It is to begin so long after it is accepted, in milliseconds. */
       start_in_ms?: number;
+    }
+  | {
+      op: 'call';
+      /** All tries of a client say the same, and this in it. */
+      run: string;
+      kind: CallKind;
+      account: string;
+      /** `org/name`. */
+      agent: string;
+      tenant: string;
+      key?: string;
+      /** From when on an answer is of no use, in milliseconds since 1970. */
+      deadline_at?: number;
+      /** Seconds that its client waits at most. */
+      wait: number;
     }
   | {
       op: 'complete';
@@ -79,6 +97,7 @@ export type Operation =
   | { op: 'search'; account: string; word: string; document_id: string; due: 'found' | 'gone' }
   /** Reading what must be gone. */
   | { op: 'gone'; run_id: string; path: string }
+  | { op: 'usage'; account: string }
   | { op: 'get'; run_id: string }
   | { op: 'list' };
 

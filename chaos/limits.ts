@@ -22,6 +22,9 @@ export const limits = {
   runText: 32 * 1024 * 1024,
 };
 
+/** What an agent that calls others may spend on one call, and on all of them, in US cents; and how many calls may follow each other below it. */
+export const caps = { per_call: 20, all: 50, hops: 4 };
+
 /** How long a busy disk may take to keep a file, in seconds: that is no part of the time of an answer. */
 export const keepingSeconds = 20;
 

@@ -4,7 +4,8 @@ import type { Random } from './random.ts';
 import { webFaults, type WebFault } from './web.ts';
 import type { Servers } from './servers.ts';
 import { serviceNames } from './servers.ts';
-import { aimed, hitsOf, type Fallen, type Fault } from './faults.ts';
+import { aimed, describe, hitsOf, type Fallen, type Fault } from './faults.ts';
+import { hasSandbox } from './sandbox.ts';
 import { createStrikes } from './strikes.ts';
 
 const weighted: [number, (random: Random) => Omit<Fault, 'lasts'>][] = [
@@ -24,6 +25,8 @@ const weighted: [number, (random: Random) => Omit<Fault, 'lasts'>][] = [
   [1, (random) => ({ kind: 'web', weather: random.pick(Object.keys(webFaults) as WebFault[]) })],
   [2, () => ({ kind: 'kill in a call' })],
   [2, () => ({ kind: 'kill in a tool' })],
+  [1, () => ({ kind: 'kill in a chain' })],
+  ...(hasSandbox ? [[2, () => ({ kind: 'kill in code' })] as [number, () => Omit<Fault, 'lasts'>]] : []),
   [1, () => ({ kind: 'kill before the signal' })],
   [1, () => ({ kind: 'kill in a delivery' })],
 ];
@@ -46,6 +49,7 @@ function* schedule(random: Random): Generator<{ pause: number; fault: Fault; alo
   };
   const pause = () => random.between(500, 4_000);
   for (const kind of aimed) {
+    if (kind === 'kill in code' && !hasSandbox) continue;
     yield { pause: pause(), fault: { kind, lasts: lasts(), isFirst: true }, alone: true };
   }
   for (;;) yield { pause: pause(), fault: drawn() };
@@ -85,13 +89,4 @@ export function unleash({ servers, outside, random, report }: Setting, signal: A
   }
 
   return { aimed: aimed.promise, fallen: fall() };
-}
-
-/** Such as "freeze postgres 2.1 s". */
-export function describe(fault: Fallen): string {
-  const { kind, lasts, began: _, ended: __, open_calls, open_tools, ...more } = fault;
-  const { open_embeddings, open_deliveries, unsent, isFirst: ___, ...what } = { isFirst: undefined, ...more };
-  const open = `calls=${open_calls} tools=${open_tools} embeddings=${open_embeddings} deliveries=${open_deliveries}`;
-  const under = unsent === undefined ? open : `${open} unsent=${unsent}`;
-  return `${kind} ${Object.values(what).join(' ')} ${(lasts / 1000).toFixed(1)} s [${under}]`;
 }

@@ -4,7 +4,7 @@ import { startFakeModel, type ModelCall, type Purpose, type Reply } from '../tes
 import { fakeTokens, type FakeVendor } from '../test/fakes/wire.ts';
 import { startFakeWebhook, type WebhookReply } from '../test/fakes/webhook.ts';
 import { scriptRun } from '../test/harness/script.ts';
-import { agentReply } from './agent.ts';
+import { agentReply, below_mark, late_mark } from './agent.ts';
 import { startEmbedder } from './embedder.ts';
 import type { Random } from './random.ts';
 import { startWeb } from './web.ts';
@@ -94,6 +94,7 @@ export async function startOutside(random: Random) {
   ]);
   const faults = new Map<ModelCall, ModelFault>();
   let modelWeather: ModelFault | undefined;
+  let below: PromiseWithResolvers<void> | undefined;
   scriptRun(model, {
     plan,
     execute: (call) => agentReply(call, web.url, random) ?? `A text about the goal. ${outputMark(callId(call))}`,
@@ -103,10 +104,12 @@ export async function startOutside(random: Random) {
   });
   model.on(async (call) => {
     await sleep(random.chance(0.3) ? random.between(300, 1_500) : random.between(20, 150));
+    if (isOf(call, below_mark)) await below?.promise;
     const isExpired = call.api_key?.includes(expiredMark) && random.chance(0.7);
     // Whether a key is good is a matter of one provider: runs that name the other as their fallback go on.
     const isSpared = modelWeather === 'key refused' && call.vendor !== 'openai';
-    const fault = isExpired ? 'key refused' : isSpared || random.chance(0.3) ? undefined : modelWeather;
+    const inWeather = isSpared || random.chance(0.3) ? undefined : modelWeather;
+    const fault = isOf(call, late_mark) ? 'hang before headers' : isExpired ? 'key refused' : inWeather;
     if (!fault) return undefined;
     faults.set(call, fault);
     return modelFaults[fault]();
@@ -133,6 +136,13 @@ export async function startOutside(random: Random) {
     embedder,
     openDeliveries: () =>
       deliveries.filter(({ status, at }) => status === undefined && at > Date.now() - 10_000).length,
+    /** Calls of agents that another agent has called. */
+    openBelow: () => model.calls.filter((call) => isOf(call, below_mark) && call.closed_at === undefined).length,
+    /** Answers none of those meanwhile. */
+    holdBelow(hold: boolean) {
+      below?.resolve();
+      below = hold ? Promise.withResolvers() : undefined;
+    },
     setModel(weather: ModelFault | undefined) {
       modelWeather = weather;
       embedder.setWeather(weather);
@@ -176,6 +186,8 @@ export function entryOf(call: ModelCall, fault?: ModelFault): CallEntry {
     fault,
   };
 }
+
+const isOf = ({ prompt }: ModelCall, mark: string) => prompt.includes(mark);
 
 function shifted(by: number) {
   const shift = (id: string) => `T${Number(id.slice(1)) + by}`;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { serverTiming } from '../test/harness/server-timing.ts';
 import type { Account } from './accounts.ts';
+import { outcomeOf, readCallAnswer } from './call-answers.ts';
 import { sha256Of } from './files.ts';
 import { askedToWait, type Entry, type Journal, type Operation } from './journal.ts';
 import type { Random } from './random.ts';
@@ -21,6 +22,8 @@ type Request = {
   file?: File;
   files?: File[];
   key?: string;
+  /** A call of an agent, whose path begins at the root, and what it says in headers. */
+  call?: Record<string, string>;
   /** Its client leaves after so many milliseconds, or events of a stream. */
   leave_ms?: number;
   leave_after?: number;
@@ -32,22 +35,28 @@ export function createRequests({ apis, journal, random }: Asking, signal: AbortS
 
   async function attempt(account: Account, operation: Operation, request: Request): Promise<Entry> {
     const api = apis[turn++ % apis.length]!;
-    const { method, path, body, file, files = file && [file], key, leave_ms, leave_after } = request;
+    const { method, path, body, file, files = file && [file], key, call, leave_ms, leave_after } = request;
     const entry: Entry = { ...operation, api: api.name, invoked: Date.now(), ended: 0, outcome: 'unknown' };
     try {
-      const response = await fetch(`${api.url}${path.startsWith('/v1/') ? path : `/api/v1${path}`}`, {
+      const isWhole = call || /^\/(v1|usage)\b/.test(path);
+      const response = await fetch(`${api.url}${isWhole ? path : `/api/v1${path}`}`, {
         method,
         headers: {
           'x-api-key': account.api_key,
           ...(body && { 'content-type': 'application/json' }),
           ...(key && { 'idempotency-key': key }),
+          ...call,
         },
         body: files ? formOf(file ? 'file' : 'files', files) : body && JSON.stringify(body),
         signal: AbortSignal.timeout(leave_ms ?? patience + askedToWait(entry)),
       });
       entry.status = response.status;
       entry.app_ms = serverTiming(response.headers).app;
-      if (isStream(response)) {
+      if (call) {
+        const answer = await readCallAnswer(response, leave_after);
+        entry.body = answer;
+        entry.outcome = outcomeOf(answer, response.status);
+      } else if (isStream(response)) {
         const began = Date.now();
         entry.body = await readTokens(response, leave_after);
         if ('wait' in entry) entry.wait = (Date.now() - began) / 1_000;

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Fallen, Fault } from './faults.ts';
 import type { Outside } from './outside.ts';
-import type { ServerName, Servers } from './servers.ts';
+import { workerNames, type ServerName, type Servers } from './servers.ts';
 
 type Setting = { servers: Servers; outside: Outside; signal: AbortSignal };
 
@@ -12,10 +12,15 @@ type Setting = { servers: Servers; outside: Outside; signal: AbortSignal };
 export function createStrikes({ servers, outside, signal }: Setting, onFall: (record: Fallen) => void) {
   const { model, web, embedder } = outside;
 
+  /** Of code that may be begun again, and of code that may not, what there is less of. */
+  const openCode = () => Math.min(web.openBegins('teller'), web.openBegins('courier'));
+
   function mark(fault: Fault): Fallen {
     const under = {
       open_calls: model.openCalls,
+      open_below: outside.openBelow(),
       open_tools: web.openOrders(),
+      open_code: openCode(),
       open_embeddings: embedder.openCalls(),
       open_deliveries: outside.openDeliveries(),
     };
@@ -47,11 +52,15 @@ export function createStrikes({ servers, outside, signal }: Setting, onFall: (re
     void Promise.all(killed.map((server) => server.ready())).then(() => over(record));
   }
 
-  /** Kills all workers when there is something that their death can hit. */
-  async function killWorkers(fault: Fault, openNow: () => number): Promise<Fallen> {
+  /** Kills all workers, or those of these names, when there is something that their death can hit. */
+  async function killWorkers(
+    fault: Fault,
+    openNow: () => number,
+    names: ServerName[] = [...workerNames],
+  ): Promise<Fallen> {
     await awaitMoment(() => openNow() > 0);
     const record = mark(fault);
-    await killFor(record, ['worker1', 'worker2']);
+    await killFor(record, names);
     return record;
   }
 
@@ -128,6 +137,12 @@ export function createStrikes({ servers, outside, signal }: Setting, onFall: (re
         return killWorkers(fault, () => Math.min(model.openCalls, embedder.openCalls())).finally(() =>
           embedder.hold(false),
         );
+      case 'kill in a chain':
+        outside.holdBelow(true);
+        return killWorkers(fault, outside.openBelow).finally(() => outside.holdBelow(false));
+      case 'kill in code':
+        web.holdCode(true);
+        return killWorkers(fault, openCode, ['coder']).finally(() => web.holdCode(false));
       case 'kill in a tool':
         web.hold(true);
         return killWorkers(fault, web.openOrders).finally(() => web.hold(false));

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startFakeWeb, type WebAnswer } from '../test/fakes/web.ts';
 import type { Random } from './random.ts';
 
-/** A service on the web that agents order from with `http_request`. */
+/** A service on the web that agents order from with `http_request`, and that the code of agents tells when it begins. */
 
 export const webFaults = {
   'error 500': (): WebAnswer => ({ status: 500, body: 'Out of order.' }),
@@ -24,11 +24,39 @@ export type OrderEntry = {
   fault?: WebFault;
 };
 
+/** Code that has begun, as it says itself: once in each process. Times are milliseconds since 1970. */
+export type BeginEntry = {
+  /** The name of its agent, and of its run the beginning of the UUID. */
+  agent: string;
+  request_id: string;
+  at: number;
+  /** When it was told `receipt`, which is to be in its output. */
+  answered_at?: number;
+  receipt: string;
+};
+
+/** Where code says that it begins. */
+export const beginPath = '/begins';
+
 export async function startWeb(random: Random) {
   const orders: OrderEntry[] = [];
+  const begins: BeginEntry[] = [];
   let weather: WebFault | undefined;
   let held: PromiseWithResolvers<void> | undefined;
+  let heldCode: PromiseWithResolvers<void> | undefined;
+
+  async function begin(body: string) {
+    const [agent, request_id] = body.split(' ') as [string, string];
+    const entry: BeginEntry = { agent, request_id, at: Date.now(), receipt: `begin-${begins.length + 1}` };
+    begins.push(entry);
+    await sleep(random.between(100, 1_500));
+    await heldCode?.promise;
+    entry.answered_at = Date.now();
+    return { body: entry.receipt };
+  }
+
   const web = await startFakeWeb(async ({ path, headers, body }) => {
+    if (path === beginPath) return begin(body);
     const receipt = `receipt-${orders.length + 1}`;
     const order: OrderEntry = { call_id: String(headers['idempotency-key']), path, body, at: Date.now(), receipt };
     orders.push(order);
@@ -42,6 +70,14 @@ export async function startWeb(random: Random) {
   return {
     ...web,
     orders,
+    begins,
+    openBegins: (of?: string) =>
+      begins.filter(({ agent, answered_at }) => answered_at === undefined && agent === (of ?? agent)).length,
+    /** Tells code nothing meanwhile. */
+    holdCode(hold: boolean) {
+      heldCode?.resolve();
+      heldCode = hold ? Promise.withResolvers() : undefined;
+    },
     openOrders: () => orders.filter(({ answered_at }) => answered_at === undefined).length,
     setWeather: (next: WebFault | undefined) => (weather = next),
     /** Answers nothing meanwhile. */

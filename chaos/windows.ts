@@ -11,17 +11,33 @@ export function hurtsWorkers(fault: Fallen): boolean {
   switch (fault.kind) {
     case 'kill':
     case 'freeze':
-      return !fault.target.startsWith('api');
+      return !fault.target.startsWith('api') && fault.target !== 'coder';
     case 'cut':
     case 'silence':
     case 'slow':
       return fault.from.startsWith('worker');
     case 'kill in a call':
+    case 'kill in a chain':
     case 'kill in a tool':
     case 'kill in a delivery':
       return true;
     default:
       return false;
+  }
+}
+
+/** The same of what stands between code of people and its end: the worker that runs it, both servers and its lines. */
+export function hurtsCoder(fault: Fallen): boolean {
+  switch (fault.kind) {
+    case 'kill':
+    case 'freeze':
+      return ['coder', 'postgres', 'temporal'].includes(fault.target);
+    case 'cut':
+    case 'silence':
+    case 'slow':
+      return fault.from === 'coder';
+    default:
+      return fault.kind === 'kill in code';
   }
 }
 

@@ -28,10 +28,43 @@ key=$(curl -sf "$url/api/v1/auth/register" -H 'Content-Type: application/json' \
 OWN_KEY_ID=$(curl -sf "$url/api/v1/keys" -H "X-API-Key: $key" | sed 's/.*"key_id":"\([^"]*\)".*/\1/')
 export OWN_KEY_ID
 
+# What is called, and asked about, is there: agents of two organisations, one of them in two versions, one that is code, and one that
+# calls others. They are public, so that nothing takes them away in passing.
+text='{"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}'
+publish() {
+  curl -sf "$url/agents" -H "X-API-Key: $1" -H 'Content-Type: application/json' -d "{\"is_public\": true, \"prompt\": \"You read.\", $2}"
+}
+org_of() { curl -sf "$url/org" -H "X-API-Key: $1" | sed 's/.*"slug":"\([^"]*\)".*/\1/'; }
+other=$(curl -sf "$url/api/v1/auth/register" -H 'Content-Type: application/json' \
+  -d '{"name": "Other", "email": "other@example.com"}' | sed 's/.*"api_key":"\([^"]*\)".*/\1/')
+ORG=$(org_of "$key") OTHER_ORG=$(org_of "$other")
+export ORG OTHER_ORG
+{
+  publish "$other" '"name": "scanner", "type": "prompt"'
+  publish "$key" '"name": "scanner", "type": "prompt"'
+  publish "$key" '"name": "scanner", "type": "prompt", "description": "Reads."'
+  publish "$key" "\"name\": \"reader\", \"type\": \"prompt\", \"input_schema\": $text"
+  publish "$key" "\"name\": \"lead\", \"type\": \"agent\", \"manifest\": {\"dependencies\": [{\"id\": \"$ORG/scanner\", \"version\": \"v1\"}]}"
+} >"$work/published"
+code=$(publish "$key" '"name": "coder", "type": "tool"' | sed 's/.*"agent":{"id":"\([^"]*\)".*/\1/')
+echo 'import sys; print("{\"read\": %d}" % len(sys.stdin.read()))' >"$work/main.py"
+(cd "$work" && python3 -m zipfile -c bundle.zip main.py)
+curl -sf "$url/agents/$code/upload" -H "X-API-Key: $key" -H 'X-Entrypoint: main.py' -F "file=@$work/bundle.zip;type=application/zip" >>"$work/published"
+# One that is asked about by its id, and changed.
+SPARE=$(publish "$key" '"name": "spare", "type": "prompt"' | sed 's/.*"agent":{"id":"\([^"]*\)".*/\1/')
+WORKSPACE=$(curl -sf "$url/org" -H "X-API-Key: $key" | sed 's/.*"id":"\([^"]*\)".*/\1/')
+export SPARE WORKSPACE
+
 config="$PWD/test/schemathesis.toml"
 export SCHEMATHESIS_HOOKS="$PWD/test/schemathesis_hooks.py"
+export CALLED="$work/called"
+touch "$CALLED"
 cd "$work" # it keeps its examples beside it
 code=0
-schemathesis --config-file "$config" run "$url/openapi.json" -H "X-API-Key: $key" "$@" || code=$?
+FUZZ_KEY="$key" schemathesis --config-file "$config" run "$url/openapi.json" "$@" || code=$?
 curl -sf "$url/api/v1/runs" -H "X-API-Key: $key" >/dev/null || { echo 'Its key was taken away meanwhile: little was tried.'; exit 1; }
+# Little was tried where no agent has answered: of each, with its engine.
+for agent in scanner reader lead coder; do
+  grep -q "^$agent 200$" "$CALLED" || { echo "No call of $agent has come to anything: $(sort "$CALLED" | uniq -c)"; code=1; }
+done
 exit "$code"

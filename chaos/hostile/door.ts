@@ -9,13 +9,14 @@ const shownLength = 500;
 
 /** What honest accounts have in their texts, and no other: an answer with one of these shows what is another's. */
 const marksOfOthers =
-  /\[run:(c|many)\d+|made-by-run_|\b(ann|bob)-says-|\breceipt-\d|sk-canary(a|b|crowd)\d|file-says-/g;
+  /\[run:(a|c|many)\d+|made-by-run_|\b(ann|bob)-says-|\breceipt-\d|sk-canary(a|b|crowd|caller)\d|file-says-/g;
 
 /** What is asked of an API. */
 export type Request = {
   method?: string;
-  /** Below `/api/v1`, or `/codec/…`. */
+  /** Below `/api/v1`, or `/codec/…`; or as it is. */
   path: string;
+  isOfRoot?: true;
   /** A text is sent as it is, and so is what a function makes to be read; anything else as JSON. */
   body?: unknown;
   headers?: Record<string, string>;
@@ -51,6 +52,9 @@ export type Exchange = Omit<Request, 'body' | 'headers' | 'key' | 'signal'> & {
   seen: string[];
 };
 
+/** A refusal in the house's words, or in orchagent's. */
+type Refusal = { code?: string; detail?: string; error?: { code: string; reason?: string; message: string } };
+
 /** An answer that was kept open, from its headers on. */
 export type Held = { api: string; from: number; to: number };
 
@@ -77,7 +81,7 @@ export function createDoor({ apis, api_key, random }: { apis: Api[]; api_key: st
     exchange.app_ms = serverTiming(response.headers).app;
     exchange.seen = [...new Set(text.match(marksOfOthers))];
     if (response.ok) return;
-    const { code, detail } = (parse(text) ?? {}) as { code?: string; detail?: string };
+    const { error, code = error?.reason ?? error?.code, detail = error?.message } = (parse(text) ?? {}) as Refusal;
     exchange.body = { code, detail: detail?.slice(0, shownLength) };
   }
 
@@ -128,8 +132,8 @@ export function createDoor({ apis, api_key, random }: { apis: Api[]; api_key: st
   return { ask, hold, exchanges, held };
 }
 
-function send({ method = 'GET', path, body, headers, key }: Request, api: Api, signal: AbortSignal) {
-  return fetch(`${api.url}${path.startsWith('/codec') ? '' : '/api/v1'}${path}`, {
+function send({ method = 'GET', path, isOfRoot, body, headers, key }: Request, api: Api, signal: AbortSignal) {
+  return fetch(`${api.url}${isOfRoot || path.startsWith('/codec') ? '' : '/api/v1'}${path}`, {
     method,
     headers: {
       ...(typeof key === 'string' && { 'x-api-key': key }),

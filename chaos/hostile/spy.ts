@@ -1,4 +1,5 @@
 import type { Db } from '../../db/index.ts';
+import { uuidOf } from '../../src/ids.ts';
 
 /** What a tenant could know of another only if something told it: here it simply reads it, past the API. */
 
@@ -78,5 +79,23 @@ export function createSpy(db: Db, account_id: string) {
     return found?.file_id;
   }
 
-  return { others: () => others().catch(() => undefined), file: () => file().catch(() => undefined) };
+  /** The organisation of another account, and a version of an agent of it that is private. */
+  async function offer(): Promise<{ org: string; workspace_id: string; version_id: string } | undefined> {
+    const found = await db
+      .selectFrom('agent_versions')
+      .innerJoin('agents', 'agents.agent_id', 'agent_versions.agent_id')
+      .innerJoin('accounts', 'accounts.account_id', 'agents.account_id')
+      .select(['slug as org', 'accounts.account_id', 'version_id'])
+      .where('accounts.account_id', '!=', account_id)
+      .where('agents.name', '=', 'lead')
+      .limit(1)
+      .executeTakeFirst();
+    return found && { ...found, workspace_id: uuidOf(found.account_id) };
+  }
+
+  return {
+    offer: () => offer().catch(() => undefined),
+    others: () => others().catch(() => undefined),
+    file: () => file().catch(() => undefined),
+  };
 }

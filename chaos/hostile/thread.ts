@@ -5,6 +5,7 @@ import { register } from '../../test/harness/client.ts';
 import type { Api } from '../requests.ts';
 import { createRandom, type Random } from '../random.ts';
 import { agents } from './agents.ts';
+import { callers } from './callers.ts';
 import { createDoor } from './door.ts';
 import { doors } from './doors.ts';
 import { files } from './files.ts';
@@ -34,6 +35,7 @@ const attacks: Record<string, Attack> = {
   ...keys,
   ...files,
   ...agents,
+  ...callers,
   ...others,
 };
 /** They come more often than the others: it takes luck to swap a server in the right moment. */

@@ -3,6 +3,7 @@ import { productOf } from '../agent.ts';
 import type { Evidence } from '../evidence.ts';
 import { isSuperseded } from '../steerings.ts';
 import { excusedUntil, workersWereHurt } from '../windows.ts';
+import { isToldByAgent } from './chains.ts';
 import { isEnded, time, type Invariant } from './runs.ts';
 
 /** 4. A model call is accepted once, and made again only when a fault fell into it: never after its answer was kept. */
@@ -95,9 +96,12 @@ function argumentsOf({ llm_calls }: Evidence, call_id: string): Record<string, s
 }
 
 /** True when this is what the tool has returned, or what its failure is told as. */
-function wasGiven(e: Evidence, { call_id, tool, is_error, created_at }: ToolCall, text: string): boolean {
+function wasGiven(e: Evidence, row: ToolCall, text: string): boolean {
+  const { call_id, tool, is_error, created_at } = row;
   if (is_error && text.startsWith('A person refused this call'))
     return !e.orders.some((order) => order.call_id === call_id);
+  const isTold = isToldByAgent(e, row, text);
+  if (isTold !== undefined) return isTold;
   if (tool === 'run_javascript') return text.includes(`"product": ${productOf(argumentsOf(e, call_id)!.code!)}`);
   const orders = e.orders.filter((order) => order.call_id === call_id);
   return orders.some((order) => order.at <= time(created_at) + 100 && saysSo(e, order, text, created_at));

@@ -1,7 +1,7 @@
 import type { Evidence } from '../evidence.ts';
 import type { Change } from '../audit.ts';
 import { askedToWait, type Entry } from '../journal.ts';
-import { describe } from '../nemesis.ts';
+import { describe } from '../faults.ts';
 import { renewalsOf } from '../steerings.ts';
 import { during, excusedUntil, hurtsApi } from '../windows.ts';
 import { entries, isEnded, time, waitedInVain, type Invariant } from './runs.ts';
@@ -164,7 +164,9 @@ export function lateAnswers(e: Evidence, answered: Answered[]): string[] {
     const took = `${status ?? 'no answer'} after ${app_ms ?? '?'} ms, ${ended - invoked} ms by its client`;
     const under = during(e, invoked - 1_000, ended, () => true).map(describe);
     const what = `${op} at ${new Date(invoked).toISOString()} by ${api}: ${took}, during ${under.join('; ') || 'nothing'}`;
-    if (status === 500) return [`${what}: ${JSON.stringify(body)}`];
+    // Its code has failed, and not what answers.
+    if (status === 500 && !(op === 'call' && body?.error?.code === 'SANDBOX_ERROR'))
+      return [`${what}: ${JSON.stringify(body)}`];
     if (status !== undefined && app_ms === undefined) return [`${what}: it does not say how long it took`];
     const time = app_ms ?? ended - invoked - askedToWait(entry);
     if (time <= promised_ms) return [];

@@ -30,7 +30,8 @@ export const filesAreKept: Invariant = (e) => {
   return faults;
 };
 
-function storeFaults({ store, files }: Evidence): string[] {
+function storeFaults({ store, files: ofAccounts, bundles }: Evidence): string[] {
+  const files = [...ofAccounts, ...bundles.map(asFile)];
   const faults = store.incoming.map((name) => `${name} is left of what came in`);
   for (const { file_id, sha256, size } of store.stored) {
     const row = files.find((one) => one.file_id === file_id);
@@ -43,6 +44,11 @@ function storeFaults({ store, files }: Evidence): string[] {
     else if (!stored.has(file_id)) faults.push(`${file_id} is not in the store`);
   }
   return faults;
+}
+
+/** Code lies there too, under its hash. */
+function asFile({ code_hash, bundle_size_bytes: size, status }: Evidence['bundles'][number]) {
+  return { file_id: `bundle_${code_hash}`, sha256: code_hash, size, status };
 }
 
 function uploadFaults(e: Evidence, name: string, tries: Tries): string[] {

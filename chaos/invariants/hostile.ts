@@ -30,7 +30,9 @@ export const nothingIsTaken: Invariant = (e) => {
       ({ run_id, outcome }) => run_id === run.run_id && outcome !== 'fail',
     );
     const isDue = honest.gates.some((gate) => gate.run_id === run.run_id && endOf(honest, run, gate) === 'cancel');
-    if (!isMeant && !isDue) faults.push(`${run.run_id} is another's, and was cancelled`);
+    const above = honest.called.find(({ run_id }) => run_id === run.run_id)?.parent_run_id;
+    const isOrphaned = honest.runs.some(({ run_id, status }) => run_id === above && /failed|cancelled/.test(status));
+    if (!isMeant && !isDue && !isOrphaned) faults.push(`${run.run_id} is another's, and was cancelled`);
   }
   const { runs } = hostilePart(e);
   for (const { run_id, provider_id } of runs) {

@@ -5,10 +5,11 @@ import { entries, isEnded, time, timesBegun, type Invariant, type Run } from './
 
 /** 34. However many runs an account starts, no more are active at once than may be: as they begin, and by the time of each. */
 export const placesAreKept: Invariant = (e) => {
-  const faults = e.begun
+  const inPlaces = e.begun.filter(({ is_called }) => !is_called);
+  const faults = inPlaces
     .filter(({ active }) => active > limits.activeRuns)
     .map(({ run_id, account_id, active }) => `${run_id} began as the ${active}th of ${account_id} at once`);
-  for (const [account_id, begun] of Map.groupBy(e.begun, (row) => row.account_id)) {
+  for (const [account_id, begun] of Map.groupBy(inPlaces, (row) => row.account_id)) {
     const most = mostAtOnce(begun.map((row) => ({ from: time(row.noted_at), to: endAfter(e, row) })));
     if (most > limits.activeRuns) faults.push(`${account_id} had ${most} active runs at once`);
   }
@@ -27,7 +28,12 @@ function endAfter({ changes, gathered_at }: Evidence, { run_id, noted_at }: Evid
 export const runsBeginInTurn: Invariant = (e) => [
   ...e.runs.flatMap((run) => countFaults(e, run)),
   ...e.begun.flatMap((begun) => earlyFaults(e, begun)),
-  ...[...Map.groupBy(e.begun, (row) => row.account_id).values()].flatMap((begun) => turnFaults(e, begun)),
+  ...[...Map.groupBy(e.begun, (row) => row.account_id).values()].flatMap((begun) =>
+    turnFaults(
+      e,
+      begun.filter(({ is_called }) => !is_called),
+    ),
+  ),
 ];
 
 function countFaults(e: Evidence, { run_id, status, attempt }: Run): string[] {

@@ -24,9 +24,11 @@ export function standstills(e: Evidence): { run_id: string; from: number; ms: nu
   });
 }
 
+const runOf = (e: Evidence, run_id: string) => e.runs.find((run) => run.run_id === run_id)!;
+
 /**
- * When something was done for the run: it began, a status changed, a model or a tool was called or has answered, a person has. As
- * long as it waits for a place, it goes on with the others of its account.
+ * When something was done for the run: it began, a status changed, a model or a tool was called or has answered, a person has, or something of
+ * what it has called. As long as it waits for a place, it goes on with the others of its account.
  */
 function signsOf(e: Evidence, { run_id, account_id }: Run): number[] {
   const isIts = (row: { run_id: string | null }) => row.run_id === run_id;
@@ -45,6 +47,10 @@ function signsOf(e: Evidence, { run_id, account_id }: Run): number[] {
     ...e.orders.filter(({ call_id }) => call_id.startsWith(prefix)).map(({ at }) => at),
     ...e.llm_calls.filter(isIts).map(({ created_at }) => time(created_at)),
     ...e.tool_calls.filter(({ call_id }) => call_id.startsWith(prefix)).map(({ created_at }) => time(created_at)),
+    ...e.code_runs
+      .filter(isIts)
+      .flatMap(({ started_at, ended_at }) => [time(started_at), time(ended_at ?? started_at)]),
+    ...e.called.filter((call) => call.parent_run_id === run_id).flatMap((call) => signsOf(e, runOf(e, call.run_id))),
     ...e.gates.filter(isIts).flatMap(({ opened_at, answered_at }) => [time(opened_at), time(answered_at ?? opened_at)]),
   ];
 }

@@ -1,6 +1,7 @@
 import type { Evidence } from '../evidence.ts';
 import type { Entry } from '../journal.ts';
 import { attemptOf, isGiven, steeringsOf, touchesOf } from '../steerings.ts';
+import { isCode } from './code.ts';
 import { ancestors, topologicalOrder } from '../../workflows/contract/graph.ts';
 
 /** What must hold after any run of chaos: each function returns the violations, with their evidence. */
@@ -78,9 +79,14 @@ export const runsEndOrWait: Invariant = (e) =>
       return waits && workflow.status === 'RUNNING' ? [] : [told];
     }
     if (!isEnded(status)) return [told];
-    if (workflow.status !== statusInTemporal[status as keyof typeof statusInTemporal]) return [told];
+    // What an agent has called is cancelled with it, also while it fails by itself.
+    const isTooLate = status === 'cancelled' && workflow.status === 'FAILED' && isCalled(e, run_id);
+    if (workflow.status !== statusInTemporal[status as keyof typeof statusInTemporal] && !isTooLate) return [told];
     return status === 'failed' && !mayFail(e, run) ? [`${told}, for no good reason: ${error}`] : [];
   });
+
+const isCalled = ({ called }: Evidence, run_id: string) =>
+  called.some((call) => call.run_id === run_id && call.parent_run_id !== null);
 
 /** Planning was refused, nobody answered in time, no more money was granted; for an orchestration, any step may fail, and an agent alone. */
 function mayFail(e: Evidence, run: Run): boolean {
@@ -92,7 +98,8 @@ function mayFail(e: Evidence, run: Run): boolean {
     const hasFaults = calls.length > 0 || e.orders.some((order) => order.fault && order.call_id.startsWith(run_id));
     return isRefused || hasFaults;
   }
-  if (kind === 'agent') return calls.length > 0;
+  // Of code, and of deadlines, more is asked by others.
+  if (kind === 'agent') return calls.length > 0 || isCode(run) || run.error_code === 'TIMEOUT';
   const mayExpire = [on_timeout, ...human_gates.map((gate) => (typeof gate === 'string' ? '' : gate.on_timeout))];
   return (
     calls.some(({ purpose }) => /split|infer/.test(purpose)) ||
@@ -132,7 +139,8 @@ export const answersCountOnce: Invariant = (e) => {
 /** 5. The plan is a graph, the one in the history; no task began before all before it were done, and each saw them. */
 export const orderIsKept: Invariant = (e) => {
   const faults: string[] = [];
-  for (const { run_id, status, phase, plan, attempt } of e.runs) {
+  for (const run of e.runs) {
+    const { run_id, status, phase, plan, attempt } = run;
     const tasks = e.tasks.filter((task) => task.run_id === run_id);
     // It was cancelled while its graph was inferred: the activity has shown the tasks, and never told its workflow.
     const isHalfPlanned = status === 'cancelled' && phase === 'infer_deps';
@@ -150,7 +158,12 @@ export const orderIsKept: Invariant = (e) => {
       const calls = isSteered ? made.filter((call) => stands(task, call)) : made;
       const [first] = calls;
       if (!first) {
-        const isDone = wasAnswered(e, run_id, task.id) || isReused(plan, task.id) || isTakenOver(task) || isGiven(task);
+        const isDone =
+          isCode(run) ||
+          wasAnswered(e, run_id, task.id) ||
+          isReused(plan, task.id) ||
+          isTakenOver(task) ||
+          isGiven(task);
         if (task.kind === 'ai' && task.status === 'completed' && !isDone) {
           faults.push(`${run_id} ${task.id} is completed, and nobody did it`);
         }

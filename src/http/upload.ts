@@ -30,7 +30,7 @@ export function takeUpload(c: Context<AppEnv>, said = (most: number) => `${most}
 /** Whether this is a request whose body is left to its handler, or to nobody where the path does not take the method. */
 export function isUpload(c: Context): boolean {
   const isOfFiles = c.req.path === '/api/v1/files' && c.req.method !== 'GET';
-  const isOfCode = /^\/agents\/[^/]+\/upload$/.test(c.req.path) && c.req.method !== 'GET';
+  const isOfCode = /^\/agents\/[^/]+\/upload$/.test(c.req.path);
   return isOfFiles || isOfCode || /^\/v1\/knowledge\/[^/]+\/upload$/.test(c.req.path);
 }
 

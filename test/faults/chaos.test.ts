@@ -25,7 +25,9 @@ describe('every request is answered within 3 s', () => {
     ended: 103_000,
     lasts: 4_000,
     open_calls: 0,
+    open_below: 0,
     open_tools: 0,
+    open_code: 0,
     open_embeddings: 0,
     open_deliveries: 0,
   };
@@ -76,7 +78,16 @@ describe('no run stands still for a minute once all is there again', () => {
       completed_at: ended && at(healed_at + ended * 1_000),
     };
     const calls = signs.map((seconds) => ({ run_id: 'run_1', received_at: healed_at + seconds * 1_000 }));
-    const nothing = { begun: [], changes: [], orders: [], llm_calls: [], tool_calls: [], gates: [] };
+    const nothing = {
+      begun: [],
+      changes: [],
+      orders: [],
+      llm_calls: [],
+      tool_calls: [],
+      gates: [],
+      called: [],
+      code_runs: [],
+    };
     const given = { ...nothing, healed_at, gathered_at: healed_at + gathered * 1_000, runs: [run], calls };
     return runsGoOn({ ...given, ...more } as unknown as Evidence);
   }

@@ -20,7 +20,7 @@ describe('a kept file is there byte for byte until it is deleted, and then gone'
   const row = { file_id, name, status: 'stored', ...is };
   const lies = { file_id, ...is };
   function judge(journal: object[], { files = [row], stored = [lies], incoming = [] as string[], ...given } = {}) {
-    const more = { purged: new Map(), run_files: [], asked: journal, ...given };
+    const more = { bundles: [], purged: new Map(), run_files: [], asked: journal, ...given };
     return filesAreKept({ journal, files, store: { stored, incoming }, ...more } as unknown as Evidence);
   }
   const none = { files: [], stored: [] };

@@ -120,6 +120,19 @@ test('a parent that is cancelled, or out of time, cancels what it has called', a
   }, 'what it has called is over too');
 });
 
+test('a deadline that passes while no worker is there: nothing is asked, and nothing is paid', async () => {
+  const org = 'chain-7';
+  await publishChain(org);
+  story.model.on(() => 'Late.');
+  const soon = String(Date.now() + 1_000);
+  const answer = post(`/${org}/finder/v1/run`, {}, { 'x-orchagent-deadline-ms': soon });
+  await until(async () => Date.now() > Number(soon), 'it is over');
+  await story.startWorkerProcess();
+  const { status, body } = await answer;
+  expect([status, body.error.code], JSON.stringify(body)).toEqual([504, 'TIMEOUT']);
+  expect(story.model.calls).toHaveLength(0);
+});
+
 test('circles, depth and signatures are looked at', async () => {
   const org = 'chain-3';
   await publishChain(org);

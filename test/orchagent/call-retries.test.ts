@@ -105,6 +105,34 @@ test('who was not there when the run ended gets its answer when asking again, on
   expect([model.calls.length, (await runsOf()).length]).toEqual([2, 2]);
 });
 
+test('that a client has hung up is known however late the database can be told', async () => {
+  const { orchflow, user } = story;
+  const { db } = orchflow;
+  await publish(orchflow, user, 'slow-6', { name: 'slow' });
+  const release = heldModel();
+  await sql`
+    create sequence refused;
+    create function refuse() returns trigger language plpgsql as
+      'begin perform nextval(''refused''); raise exception ''away''; end';
+    create trigger refuse before update on agent_calls for each row execute function refuse()`.execute(db);
+  const { open, post } = createCaller(orchflow.url, user);
+  const path = '/slow-6/slow/v1/run';
+  const hangUp = new AbortController();
+  const left = open(path, {}, { signal: hangUp.signal }).catch(() => 'hung up');
+  await story.model.until(() => story.model.calls.length === 1);
+  hangUp.abort();
+  expect(await left).toBe('hung up');
+  await until(async () => {
+    const { rows } = await sql<{ is_called: boolean }>`select is_called from refused`.execute(db);
+    return rows[0]!.is_called;
+  }, 'it was tried to be kept');
+  await sql`drop trigger refuse on agent_calls`.execute(db);
+  await untilNobodyListens();
+  release();
+  expect((await post(path, {})).body.data).toEqual({ result: 'Slow.' });
+  expect(await runsOf()).toHaveLength(1);
+});
+
 test('an answer that nobody got is given to who asks for the very same, soon, and where there is one', async () => {
   const { orchflow, user, model } = story;
   const { db } = orchflow;

@@ -37,6 +37,7 @@ const ofFailures: Record<string, ErrorCode> = {
   MaxTurnsReached: 'INVALID_OUTPUT',
   LlmEmptyAnswer: 'INVALID_OUTPUT',
   NoSandbox: 'SANDBOX_ERROR',
+  DeadlineOver: 'TIMEOUT',
 };
 
 /** The code of a failure that ends a run, by its type; undefined where who has failed has said it. */

@@ -12,6 +12,9 @@ export type Waiting = Waiter & {
   isAnswer: () => void;
 };
 
+/** What has become of who waits is tried to be kept so often, a second after the other: longer than Postgres is away, mostly. */
+const mostTries = 60;
+
 /**
  * Somebody waits on this connection, until all that they are sent has left, or the connection is closed. Where that was no answer,
  * or not all of it, they have left without one. Comes before anything is begun for them.
@@ -23,10 +26,13 @@ export function waitOn(c: Context<AppEnv>): Waiting {
   let hasBegun = false;
   let ended: typeof answerCall | undefined;
 
-  function keep(): void {
+  function keep(tries = 1): void {
     if (!hasBegun) return;
-    // Not said, it is seen when this process is gone.
-    ended?.(db, waiter).catch((err: unknown) => log.warn({ err }, 'what has become of a call is not kept'));
+    ended?.(db, waiter).catch((err: unknown) => {
+      if (tries < mostTries) return void setTimeout(() => keep(tries + 1), 1_000).unref();
+      // Not said, it is seen when this process is gone.
+      log.warn({ err }, 'what has become of a call is not kept');
+    });
   }
 
   function end(how: typeof answerCall): void {

@@ -1,0 +1,93 @@
+import { readOutput } from '../../src/calls/output.ts';
+import { requestIdOf } from '../../src/ids.ts';
+import type { Evidence } from '../evidence.ts';
+import { during, excusedUntil, hurtsCoder, hurtsWorkers } from '../windows.ts';
+import { isEnded, time, type Invariant, type Run } from './runs.ts';
+
+/** Whether what makes the output of a run is code. */
+export const isCode = ({ agent_run }: Pick<Run, 'agent_run'>) => Boolean(agent_run?.code);
+
+/** A worker that is lost is noticed so late, and one that comes back takes work so late, in milliseconds. */
+const aftermath = 30_000;
+
+/**
+ * 46. Code that does not say so is never begun twice; other code only after the one that ran it was lost, and each time there is a row before
+ * its process. Its output is what it was told in one of its processes.
+ */
+export const codeIsBegunOnce: Invariant = (e) => {
+  const faults: string[] = [];
+  const known = new Set(e.runs.filter(isCode).map(({ run_id }) => requestIdOf(run_id)));
+  for (const { request_id, at } of e.begins)
+    if (!known.has(request_id)) faults.push(`${request_id} has begun at ${at}, and there is no such run`);
+  for (const run of e.runs.filter(isCode)) {
+    const { run_id, status, final_output_id, error_code, error } = run;
+    const { idempotent } = run.agent_run!.code!;
+    const begins = e.begins.filter(({ request_id }) => request_id === requestIdOf(run_id));
+    const tries = e.code_runs.filter((row) => row.run_id === run_id);
+    const told = `${run_id} has ${tries.length} tries, and has begun ${begins.length} times`;
+    if (begins.length > tries.length || (!idempotent && tries.length > 1)) faults.push(told);
+    const starts = tries.map(({ started_at }) => time(started_at));
+    for (const [index, at] of starts.slice(1).entries()) {
+      if (during(e, starts[index]!, at, hurtsCoder, aftermath).length === 0)
+        faults.push(`${told}, again at ${at}, with no fault since ${starts[index]}`);
+    }
+    if (tries.some(({ ended }) => ended === null) && !isCutShort(run)) faults.push(`${told}, and is ${status}`);
+    if (status === 'completed') {
+      const { data } = readOutput(e.texts.get(final_output_id ?? '') ?? '');
+      if (!begins.some(({ receipt }) => receipt === data.begin))
+        faults.push(`${run_id} has come to ${JSON.stringify(data)}, of ${begins.map(({ receipt }) => receipt).join()}`);
+    }
+    if (error_code === 'SANDBOX_ERROR' && !mayBeInterrupted(e, run)) faults.push(`${told}, with no fault: ${error}`);
+  }
+  return faults;
+};
+
+/** By its deadline, or by somebody, while what ran it was lost. */
+const isCutShort = ({ status, error_code }: Run) => status === 'cancelled' || error_code === 'TIMEOUT';
+
+function mayBeInterrupted(e: Evidence, { created_at, completed_at }: Run): boolean {
+  return during(e, time(created_at), time(completed_at!), hurtsCoder, aftermath).length > 0;
+}
+
+/** When a run has had its time, a worker has to see it; as after a cancellation. */
+const late_ms = 11_000;
+
+/**
+ * 47. A deadline ends a call as TIMEOUT, not before it and in time, whatever is down meanwhile; then its model is not asked any more,
+ * nothing is paid, and no code is begun.
+ */
+export const deadlinesAreKept: Invariant = (e) =>
+  e.called.flatMap(({ run_id, deadline_at }) => {
+    const run = e.runs.find((one) => one.run_id === run_id)!;
+    if (deadline_at === null) return [];
+    // It had no place yet.
+    const begun = e.begun.filter((row) => row.run_id === run_id).map(({ noted_at }) => time(noted_at));
+    const due = Math.max(time(deadline_at), ...begun);
+    const until = untilSeen(e, due);
+    const told = `${run_id}, due at ${deadline_at}, is ${run.status} ${run.error_code} at ${run.completed_at}`;
+    const faults: string[] = [];
+    const isLate = run.completed_at === null || time(run.completed_at) > until;
+    if (isLate && e.gathered_at > until) faults.push(told);
+    if (run.error_code === 'TIMEOUT' && time(run.completed_at!) < time(deadline_at) - 50) faults.push(`${told}, early`);
+    const own = <R extends { run_id: string | null }>(rows: R[]) => rows.filter((row) => row.run_id === run_id);
+    const asked = own(e.calls).filter(({ received_at }) => received_at > until);
+    const paid = own(e.llm_calls).filter(({ created_at }) => time(created_at) > until);
+    for (const { call_id } of [...asked, ...paid]) faults.push(`${told}, and ${call_id} was asked, or paid, after it`);
+    for (const row of own(e.code_runs).filter(({ started_at }) => time(started_at) > until))
+      faults.push(`${told}, and its code was begun at ${row.started_at}`);
+    const isHeld = own(e.calls).length > 0 && own(e.calls).every(({ prompt }) => prompt.includes('[late]'));
+    if (isHeld && isEnded(run.status) && run.status === 'completed') faults.push(`${told}, and no model has answered`);
+    return faults;
+  });
+
+/** Code is ended by its own time, on the worker that runs it. */
+function untilSeen(e: Evidence, due: number): number {
+  const until = excusedUntil(e, due, late_ms);
+  const hurt = e.fallen.filter((fault) => hurtsCoder(fault) || hurtsWorkers(fault));
+  return Math.max(
+    until,
+    ...hurt
+      .filter(({ began, ended }) => began <= until && ended + aftermath >= due)
+      .map(({ ended }) => ended + aftermath),
+  );
+}
