@@ -116,6 +116,34 @@ export async function isInChainOf(
   return rows[0]!.is_in;
 }
 
+/**
+ * Whether a run is of another account's agent, or has been led to by one: then it is a stranger who says what it asks for, in the name
+ * of the account.
+ */
+export async function isLedByOthers(db: Db, run_id: string): Promise<boolean> {
+  const { rows } = await sql<{ is_led: boolean }>`
+    with recursive above as (
+      select parent_run_id, owner_id <> account_id as is_others from agent_calls where run_id = ${run_id}
+      union all
+      select call.parent_run_id, call.owner_id <> call.account_id
+      from agent_calls as call join above on call.run_id = above.parent_run_id
+    )
+    select coalesce(bool_or(is_others), false) as is_led from above`.execute(db);
+  return rows[0]!.is_led;
+}
+
+/** Whether a run is this one, or one that this has led to. */
+export async function isBelow(db: Db, { run_id, own }: { run_id: string; own: string }): Promise<boolean> {
+  const { rows } = await sql<{ is_below: boolean }>`
+    with recursive above as (
+      select ${run_id}::text as run_id
+      union all
+      select call.parent_run_id from agent_calls as call join above using (run_id) where call.parent_run_id is not null
+    )
+    select exists (select from above where run_id = ${own}) as is_below`.execute(db);
+  return rows[0]!.is_below;
+}
+
 /** A run that was not called: its agent as that is called now, with what its version says of calls, and until when it has. */
 export async function findUncalled(
   db: Db,

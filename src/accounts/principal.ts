@@ -5,7 +5,7 @@ import { allScopes } from './scopes.ts';
  * Who asks: the account that a key belongs to, the key with its name, what it may do, and the person whose key it is, who gives
  * it their name. `person_id` is null for a key of the account itself. With an access token it is the key that has consented, the
  * client has given it its name, and `client_id` is whose it is. `mode`: what a test key starts are tests. `tier` is how much
- * the account may ask for and have; null is no limit of that kind. `run_id` is the run whose code asks, by the key that it was given.
+ * the account may ask for and have; null is no limit of that kind. `run_id` is the run that asks: its code, by the key that it was given, or its model.
  */
 export type Principal = Pick<ApiKey, 'account_id' | 'key_id' | 'scopes' | 'person_id' | 'mode'> & {
   key_name: string;
@@ -15,7 +15,7 @@ export type Principal = Pick<ApiKey, 'account_id' | 'key_id' | 'scopes' | 'perso
 };
 
 /** Who acts for an agent whose run calls: what its key may do was seen when that was started. */
-export function agentPrincipal(of: Pick<Principal, 'account_id' | 'key_id' | 'mode'>): Principal {
+export function agentPrincipal(of: Pick<Principal, 'account_id' | 'key_id' | 'mode' | 'run_id'>): Principal {
   return { ...of, key_name: 'agent', scopes: allScopes, person_id: null };
 }
 

@@ -4,7 +4,7 @@ import { makeKey } from './keys.ts';
 import type { Scope } from './scopes.ts';
 import { reservedSlugs } from './slugs.ts';
 
-/** What code that is run may do in the name of its account: call other agents, and read the runs of the chain that it is in (`requireScope`). */
+/** What code that is run may do in the name of its account: call other agents, and read runs of the chain that it is in (`requireScope`). */
 const scopesOfCode: Scope[] = ['agents:call', 'runs:read'];
 
 const callPath =

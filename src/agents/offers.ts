@@ -71,10 +71,10 @@ function gone({ org, agent, version }: OfferRef, successor: number | null): Doma
   return new DomainError('NOT_FOUND', `${org}/${agent}/${version} was deprecated and is gone.${instead}`);
 }
 
-/** That an account may call an agent, or use a skill package, which may be another's. Throws `AGENT_NOT_CALLABLE` and `CREDITS_REQUIRED`. */
+/** That an account, or anybody (null), may call an agent, or use a skill package, which may be another's. Throws `AGENT_NOT_CALLABLE` and `CREDITS_REQUIRED`. */
 export function requireUsable(
   { account_id: owner_id, org_slug, name, callable, price_cents }: Omit<OfferedVersion, 'spec'>,
-  account_id: string,
+  account_id: string | null,
 ): void {
   if (owner_id === account_id) return;
   const ref = `${org_slug}/${name}`;

@@ -1,6 +1,5 @@
 import type { Db } from '../../db/index.ts';
 import { listVersions } from '../../db/published-agents.ts';
-import type { Principal } from '../accounts/principal.ts';
 import { DomainError, InvalidInputError, type FieldFault } from '../errors.ts';
 import { findOffer, readRef, requireUsable } from './offers.ts';
 
@@ -19,13 +18,13 @@ export type SkillPackage = {
 export const maxSkillPackages = 20;
 
 /**
- * The skill packages of these references (`org/skill@v1`), in their order, each once: those of the account, and public ones. Throws
+ * The skill packages of these references (`org/skill@v1`), in their order, each once: those of the account (null is anybody), and public ones. Throws
  * `InvalidInputError` for what is no reference, and for too many; `NOT_FOUND`, naming them, for those that it does not see; and of
  * others' what calling an agent of theirs throws: `AGENT_NOT_CALLABLE`, and `CREDITS_REQUIRED` for one that costs.
  */
 export async function resolveSkills(
   { db }: { db: Db },
-  { account_id }: Pick<Principal, 'account_id'>,
+  { account_id }: { account_id: string | null },
   refs: string[],
 ): Promise<SkillPackage[]> {
   const wanted = [...new Set(refs.map((ref) => ref.trim()).filter((ref) => ref !== ''))];

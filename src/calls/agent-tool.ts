@@ -33,7 +33,7 @@ const interval_ms = 100;
 export async function agentTool(deps: CallDeps, ref: string, caller: Caller): Promise<Tool | undefined> {
   const as = readRef(ref);
   if (!as) return undefined;
-  const principal = agentPrincipal({ account_id: caller.account_id, mode: caller.mode, key_id: '' });
+  const principal = agentPrincipal({ ...caller, key_id: '' });
   const called = await findCalled(deps.db, principal, { ...as, endpoint: 'run' }).catch(unlessRefused);
   if (!called && !caller.run_id) return undefined;
   return {

@@ -1,5 +1,4 @@
 import type { Db } from '../../db/index.ts';
-import type { Principal } from '../accounts/principal.ts';
 import { resolveSkills, type SkillPackage } from '../agents/skill-packages.ts';
 import { DomainError, InvalidInputError } from '../errors.ts';
 import type { Called } from './called.ts';
@@ -18,8 +17,7 @@ const mostText = 200_000;
  */
 export async function withSkills(
   db: Db,
-  { account_id }: Principal,
-  { spec, name, owner_id }: Pick<Called, 'spec' | 'name' | 'owner_id'>,
+  { spec, name, owner_id, seer }: Pick<Called, 'spec' | 'name' | 'owner_id' | 'seer'>,
   asked: SkillsAsked,
 ): Promise<{ system_prompt: string | null; is_closed: boolean }> {
   const { default_skills = [], skills_locked = false } = spec.package ?? {};
@@ -29,7 +27,7 @@ export async function withSkills(
   const unchanged = { system_prompt: spec.system_prompt, is_closed: false };
   if (asked.none) return unchanged;
   const own = asked.only ? [] : await resolveSkills({ db }, { account_id: owner_id }, default_skills);
-  const others = await resolveSkills({ db }, { account_id }, [...(asked.only ?? []), ...asked.add]);
+  const others = await resolveSkills({ db }, { account_id: seer }, [...(asked.only ?? []), ...asked.add]);
   const all = new Map([...own, ...others].map((skill) => [skill.ref.toLowerCase(), skill]));
   if (all.size === 0) return unchanged;
   const texts = [...all.values()].map(textOf).join('\n\n');

@@ -74,7 +74,7 @@ export async function startCall(
     run_id,
     parent_run_id: standing.parent_run_id,
   });
-  const prompt = code ? noPrompt : await withSkills(deps.db, principal, called, request.skills);
+  const prompt = code ? noPrompt : await withSkills(deps.db, called, request.skills);
   const agent = await agentOf(deps, principal, called, { model: model.model, ...prompt });
   warnings.push(...[...agent.warnings, ...model.warnings].map(notice));
   const files = await withTexts(deps, request.files?.files ?? []);

@@ -1,6 +1,6 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
-import { isInChainOf } from '../../db/agent-calls.ts';
+import { isBelow, isInChainOf, isLedByOthers } from '../../db/agent-calls.ts';
 import { findPrincipalByKey, noteUse } from '../../db/api-keys.ts';
 import { findRunMode } from '../../db/runs.ts';
 import { hasScope, missingScope, ownGates, type Scope } from '../accounts/scopes.ts';
@@ -75,7 +75,7 @@ export function requireApiKey({ db, log, limits, config }: AppEnv['Variables']['
 /**
  * Lets in requests whose key has this scope. To a person's own key there is nothing but what is `forPeople`: to it all else is
  * a page that is not there. So it is to the key of a run's code with all but calls of agents, and reading a run of the chain that it
- * is in. A test key reads, does what is `doneByTests`, and changes and answers only tests: what is live costs.
+ * is in; of that only those below it where others lead it. A test key reads, does what is `doneByTests`, and changes and answers only tests: what is live costs.
  */
 export function requireScope(scope: Scope, forPeople: boolean) {
   return createMiddleware<AppEnv>(async function requireScope(c, next) {
@@ -95,7 +95,10 @@ async function requireOfChain(c: Context<AppEnv>, scope: Scope, own: string): Pr
   const run_id = runOfPath(c);
   if (scope !== 'runs:read' || run_id === undefined) throw new HttpError('NOT_FOUND', 'Page not found.');
   const { deps, principal } = c.var;
-  if (!(await isInChainOf(deps.db, principal.account_id, { run_id, own }))) throw notFound('Run');
+  const isSeen = (await isLedByOthers(deps.db, own))
+    ? await isBelow(deps.db, { run_id, own })
+    : await isInChainOf(deps.db, principal.account_id, { run_id, own });
+  if (!isSeen) throw notFound('Run');
 }
 
 /** The run that the path is about. One surface names runs by their UUIDs. */

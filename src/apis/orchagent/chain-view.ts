@@ -33,6 +33,13 @@ export type ChainNode = {
 
 const money = (amount: number) => Math.round(amount * 1e9) / 1e9;
 
+/** Of a chain, in the order in which it was called, a call and those that it has led to. */
+export function fromOn(calls: ChainedRun[], run_id: string): ChainedRun[] {
+  const part = new Set([run_id]);
+  for (const call of calls) if (call.parent_run_id && part.has(call.parent_run_id)) part.add(call.run_id);
+  return calls.filter((call) => part.has(call.run_id));
+}
+
 /** The chain of calls below the one that began it; where that is purged, below `run_id`. */
 export function chainToWire(calls: ChainedRun[], run_id: string) {
   const top = (id: string) => calls.find((call) => call.run_id === id);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isLedByOthers } from '../../../../db/agent-calls.ts';
 import { listChain } from '../../../../db/called-runs.ts';
 import { pageOfTrace } from '../../../../db/run-traces.ts';
 import { notFound } from '../../../errors.ts';
@@ -6,7 +7,7 @@ import { createRouter, json, links } from '../../../http/openapi.ts';
 import { uuidOf } from '../../../ids.ts';
 import { statusOf } from '../call-view.ts';
 import { getCall } from '../called-run.ts';
-import { chainToWire } from '../chain-view.ts';
+import { chainToWire, fromOn } from '../chain-view.ts';
 import { operation } from '../operation.ts';
 import { dagSchema, runParams, traceEventsQuery, traceEventsSchema, traceSchema } from '../schemas/called-run.ts';
 import { eventOfTrace } from '../trace-view.ts';
@@ -90,7 +91,10 @@ const dag = operation({
 
 tracesRouter.openapi(dag, async (c) => {
   const call = await getCall(c.var, c.req.valid('param'));
-  const calls = await listChain(c.var.deps.db, c.var.principal.account_id, call.root_run_id);
+  const { deps, principal } = c.var;
+  const all = await listChain(deps.db, principal.account_id, call.root_run_id);
+  const own = principal.run_id;
+  const calls = own && (await isLedByOthers(deps.db, own)) ? fromOn(all, own) : all;
   if (calls.length === 0) throw notFound('Run');
   return c.json(chainToWire(calls, call.run_id) as z.infer<typeof dagSchema>, 200);
 });
