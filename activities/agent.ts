@@ -3,6 +3,7 @@ import type { RequestedCall } from '../db/schema.ts';
 import { insertText } from '../db/texts.ts';
 import { findToolResult, listTurns } from '../db/tool-calls.ts';
 import { lengthForModels, parseToolArguments, type ToolTurn } from '../src/llm/index.ts';
+import { readableJson } from '../src/runs/readable-json.ts';
 import type { AgentTool } from '../workflows/contract/definition.ts';
 import type { ToolRequest } from '../workflows/contract/states.ts';
 import { askForText, callIdsOf } from './ask-text.ts';
@@ -132,7 +133,7 @@ async function describe(
 /** Undefined for arguments that are no JSON: such a call is not made, so nobody need be asked. */
 function pretty(given: string): string | undefined {
   try {
-    return JSON.stringify(parseToolArguments(given), null, 2);
+    return readableJson(parseToolArguments(given));
   } catch {
     return undefined;
   }

@@ -16,6 +16,7 @@ import type { PutFiles } from '../files/keep.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import { agentOfCode, agentRunRow } from '../runs/agent-runs.ts';
 import type { GoalDeps } from '../runs/goals.ts';
+import { readableJson } from '../runs/readable-json.ts';
 import { findAccepted, startRun, termsRow } from '../runs/start.ts';
 import type { Called } from './called.ts';
 import { deprecated, notChecked, notice } from './warnings.ts';
@@ -79,7 +80,7 @@ export async function startCall(
   warnings.push(...[...agent.warnings, ...model.warnings].map(notice));
   const files = await withTexts(deps, request.files?.files ?? []);
 
-  const whole = JSON.stringify(input, null, 2);
+  const whole = readableJson(input);
   const isLong = whole.length > longestInList;
   const deadline_at = deadlineOf(called, standing.deadline_at);
   const row = {

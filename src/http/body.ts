@@ -12,6 +12,8 @@ import { HttpError } from './problems.ts';
 
 const mebibyte = 1024 * 1024;
 const maxDepth = 32;
+/** Each costs as much as many of its bytes, wherever it is looked at. */
+const maxValues = 100_000;
 
 /** Whether a body comes, by the headers. Node reads none that they do not announce, and no more than they say. */
 export function hasBody(c: Context): boolean {
@@ -100,7 +102,7 @@ function unsupported(detail: string, extra = {}): HttpError {
   return new HttpError('UNSUPPORTED_MEDIA_TYPE', detail, extra);
 }
 
-/** Reads the body: UTF-8, at most 32 levels, no number that would be rounded. What recurses over it, now or later, meets no bottomless one. Of it the text is kept. */
+/** Reads the body: UTF-8, at most 32 levels and 100,000 values, no number that would be rounded. What recurses over it, now or later, meets no bottomless one. Of it the text is kept. */
 export function readBody() {
   return createMiddleware<AppEnv>(async function readBody(c, next) {
     if (hasBody(c)) keepAlone(c, { text: Promise.resolve(await textOf(c)) });
@@ -119,9 +121,8 @@ async function textOf(c: Context<AppEnv>): Promise<string> {
 
 /** Throws `InvalidInputError` for JSON, at this place of a request, that `readBody` does not take. */
 export function requireReadable(json: string, path: Path): void {
-  if (nestsDeeper(json, maxDepth)) {
-    throw new InvalidInputError([{ path, detail: `must not nest deeper than ${maxDepth} levels` }]);
-  }
+  const detail = whyTooMuch(json);
+  if (detail !== undefined) throw new InvalidInputError([{ path, detail }]);
   requireExactNumbers(json, path);
 }
 
@@ -145,17 +146,27 @@ function keepAlone(c: Context<AppEnv>, body: { text?: Promise<string> }): void {
   Object.assign(c.req.bodyCache, body);
 }
 
-/** Counts the brackets outside of strings. Of text that is no JSON it says nothing of use; the parser refuses that. */
-function nestsDeeper(json: string, levels: number): boolean {
+/** Counts what is outside of strings. Of text that is no JSON it says nothing of use; the parser refuses that. */
+function whyTooMuch(json: string): string | undefined {
   let depth = 0;
+  let values = 1;
   let isString = false;
+  let isEmpty = false;
   for (let index = 0; index < json.length; index += 1) {
     const character = json[index];
+    const isOpening = !isString && (character === '[' || character === '{');
     if (character === '"') isString = !isString;
     else if (isString) index += character === '\\' ? 1 : 0;
-    else if (character === '[' || character === '{') depth += 1;
-    else if (character === ']' || character === '}') depth -= 1;
-    if (depth > levels) return true;
+    else if (isOpening) depth += 1;
+    else if (character === ']' || character === '}') {
+      depth -= 1;
+      values -= isEmpty ? 1 : 0;
+    }
+    // What opens has one value, unless it closes at once, and one more after each comma.
+    if (isOpening || (!isString && character === ',')) values += 1;
+    if (character! > ' ') isEmpty = isOpening;
+    if (depth > maxDepth) return `must not nest deeper than ${maxDepth} levels`;
+    if (values > maxValues) return `must have at most ${maxValues} values`;
   }
-  return false;
+  return undefined;
 }

@@ -9,6 +9,7 @@ import { requireCallable } from '../fetch/index.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import { addressesOf, checkGateTerms } from './gate-terms.ts';
 import type { GoalDeps } from './goals.ts';
+import { readableJson } from './readable-json.ts';
 import { startTimeOf, type StartTimeRequest } from './start-time.ts';
 import { findAccepted, startRun, termsRow, withFiles, type RunTerms } from './start.ts';
 
@@ -65,7 +66,7 @@ export async function startAgentRun(
   const row = {
     run_id,
     origin: request.origin,
-    task: typeof input === 'string' ? input : JSON.stringify(input, null, 2),
+    task: typeof input === 'string' ? input : readableJson(input),
     fallback_provider_ids: JSON.stringify(request.fallback_provider_ids),
     ...agentRunRow({
       agent_id,

@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createCaller, publish } from '../harness/calls.ts';
 import { startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
 import { expectFault } from '../harness/problem.ts';
 import { send } from '../harness/raw.ts';
@@ -45,6 +46,35 @@ describe('deep JSON', () => {
     const answer = await send(orchflow.url, 'POST', '/api/v1/auth/register', headers, nested(40));
     expect(answer.body.detail).toBe('body: must not nest deeper than 32 levels');
   });
+});
+
+test('JSON of many values is refused by their number, and no indents are made of what nests deep', async () => {
+  const call = createCaller(orchflow.url, user);
+  await publish(orchflow, user, 'hostile-1', { name: 'reader' });
+  const path = '/hostile-1/reader/v1/run';
+  const zeros = (count: number, levels = 1) =>
+    `{"task": "x", "a": ${'['.repeat(levels)}0${', 0'.repeat(count - 1)}${']'.repeat(levels)}}`;
+  const detail = 'body: must have at most 100000 values';
+  const many = await user.post('/runs', JSON.parse(zeros(99_998)));
+  expectFault(many, '');
+  expect(many.body.detail).toBe(detail);
+  expect((await user.post('/runs', JSON.parse(zeros(99_997)))).body.detail).not.toContain('values');
+  const form = new FormData();
+  form.append('metadata', zeros(99_968, 31));
+  for (const body of [zeros(1_500_000), form]) {
+    const refused = await call.post(path, body, typeof body === 'string' ? { 'content-type': 'application/json' } : {});
+    expect([refused.status, refused.body.error.errors[0].detail]).toEqual([400, 'must have at most 100000 values']);
+  }
+
+  const left = new AbortController();
+  const answer = call.open(path, JSON.parse(zeros(90_000, 30)), { signal: left.signal }).catch(() => {});
+  const { db } = orchflow;
+  const kept = async () =>
+    (await db.selectFrom('texts').select('text').where('text_id', 'like', '%input%').execute())[0];
+  await until(async () => (await kept()) !== undefined, 'it is accepted');
+  left.abort();
+  await answer;
+  expect((await kept())!.text.length).toBeLessThan(200_000);
 });
 
 /** Sends this and nothing more. Resolves, once the server has hung up, with what it said. */
