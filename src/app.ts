@@ -28,6 +28,7 @@ import { mountOrchstack } from './apis/orchstack/mount.ts';
 import { isOAuth } from './apis/orchstack/oauth/paths.ts';
 import { oauthRouter } from './apis/orchstack/oauth/routes.ts';
 import { limitUnread } from './http/limit-unread.ts';
+import { refuseNul } from './http/nul.ts';
 import { newId } from './ids.ts';
 import { addressOf, limit, limitAccount } from './http/limit.ts';
 import { createRouter } from './http/openapi.ts';
@@ -77,6 +78,7 @@ export function createApp(deps: AppDeps) {
     logRequests(),
     readRest(),
     answerInTime(),
+    refuseNul(),
     methodNotAllowed({ app, onMethodNotAllowed: answerOtherMethod }),
   );
   // The codec has origins of its own.

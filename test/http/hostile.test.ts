@@ -191,6 +191,34 @@ describe('what Postgres cannot store is refused where it stands', () => {
       expect((await user.get(`/webhooks/deliveries?${query}`)).status).toBe(422);
     }
     expect((await user.get('/orchestrations/runs?orchestration_id=%00')).status).toBe(422);
+    const key = { 'x-api-key': user.api_key };
+    const open = await send(orchflow.url, 'GET', '/public/agents?tags=a,%00b');
+    expect([open.status, open.body.error.errors]).toEqual([
+      400,
+      [{ pointer: '/tags', detail: 'must be Unicode text without NUL' }],
+    ]);
+    for (const path of ['/org/a%00b/v1/run', '/org/a/v%001/run', '/org/a/v1/r%00n']) {
+      const { status, body } = await send(orchflow.url, 'POST', path, key);
+      expect([status, body.error.code], path).toEqual([404, 'NOT_FOUND']);
+    }
+    expect((await send(orchflow.url, 'GET', '/agents/preview?name=a%00b', key)).status).toBe(400);
+  });
+
+  test('a number in a header that is too large for it is refused, and told how large it may be', async () => {
+    await publish(orchflow, user, 'hostile-2', {
+      name: 'careful',
+      tools: [{ name: 'http_request', require_approval: true }],
+    });
+    const call = createCaller(orchflow.url, user);
+    for (const [name, value, most] of [
+      ['Max-Hops', '2147483648', 1_000],
+      ['Deadline-Ms', '300000000000000', 253_402_300_799_999],
+      ['Downstream-Remaining', '999999999999999', 1_000_000_000],
+    ] as const) {
+      const { status, body } = await call.post('/hostile-2/careful/v1/run', {}, { [`x-orchagent-${name}`]: value });
+      const detail = `must be a whole number from ${name === 'Max-Hops' ? -1 : 0} to ${most}`;
+      expect([status, body.error?.errors]).toEqual([400, [{ pointer: `/X-Orchagent-${name}`, detail }]]);
+    }
   });
 });
 

@@ -9,6 +9,8 @@ import { InvalidInputError } from '../../errors.ts';
 export type CallHeaders = { tenant?: string; skills: SkillsAsked; chain: ChainRequest };
 
 const mostSkills = 20;
+/** Later times are written in a way that Postgres does not read. */
+const endOfYear9999 = Date.parse('9999-12-31T23:59:59.999Z');
 
 /** Whether what the code of the agent has printed is wanted too. Throws `InvalidInputError`, naming the parameter. */
 export function readVerbose(c: Context): boolean {
@@ -26,11 +28,12 @@ export function readHeaders(c: Context): CallHeaders {
   const given = (name: string) => c.req.header(`x-orchagent-${name}`)?.trim() || undefined;
   const faultAt = (name: string, detail: string) => new InvalidInputError([{ path: [`X-Orchagent-${name}`], detail }]);
 
-  const number = (name: string, least: number) => {
+  const number = (name: string, least: number, most: number) => {
     const text = given(name);
     if (text === undefined) return undefined;
     const value = Number(text);
-    if (!/^-?\d{1,15}$/.test(text) || value < least) throw faultAt(name, `must be a whole number from ${least} on`);
+    if (!/^-?\d{1,15}$/.test(text) || value < least || value > most)
+      throw faultAt(name, `must be a whole number from ${least} to ${most}`);
     return value;
   };
   const flag = (name: string) => {
@@ -60,13 +63,13 @@ export function readHeaders(c: Context): CallHeaders {
   const add = skills('Skills') ?? [];
   if (add.length + (only?.length ?? 0) > mostSkills)
     throw faultAt('Skills', `and X-Orchagent-Skills-Only must name at most ${mostSkills} together`);
-  const max_hops = number('Max-Hops', -1);
+  const max_hops = number('Max-Hops', -1, 1_000);
   const chain = {
     chain: refs('Call-Chain', longestChain),
     signature: given('Call-Chain-Sig'),
     max_hops,
-    deadline_at: number('Deadline-Ms', 0),
-    downstream_remaining: number('Downstream-Remaining', 0),
+    deadline_at: number('Deadline-Ms', 0, endOfYear9999),
+    downstream_remaining: number('Downstream-Remaining', 0, 1_000_000_000),
     billing: org_id === undefined ? undefined : { org_id, signature: given('Billing-Org-Sig') },
     is_strict: given('Orchestration-Mode')?.toLowerCase() === 'strict',
   };
