@@ -32,9 +32,9 @@ export function idempotency({ isOfScopes, longest_seconds }: { isOfScopes: boole
     const idempotency_key = idempotencyKeyOf(c);
     if (idempotency_key === undefined) return next();
     const { db, config } = c.var.deps;
-    const { account_id, scopes, person_id, client_id, mode } = c.var.principal;
-    // People and clients do not meet each other's keys, nor those of their account.
-    const owner = person_id ?? client_id;
+    const { account_id, scopes, person_id, client_id, run_id, mode } = c.var.principal;
+    // People, clients and runs do not meet each other's keys, nor those of their account.
+    const owner = person_id ?? client_id ?? run_id;
     const ownKey = owner ? `${owner} ${idempotency_key}` : idempotency_key;
     const name = { account_id, idempotency_key: ownKey };
     const context = `orchflow:idempotency:${name.account_id}:${ownKey}`;
