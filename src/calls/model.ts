@@ -4,7 +4,7 @@ import type { Principal } from '../accounts/principal.ts';
 import { isManagedModel } from '../agents/managed.ts';
 import { servingProvider, usableProvider, wayToModel, type ModelDeps } from '../agents/models.ts';
 import { encrypt, providerKeyContext, type KeyRing } from '../crypto.ts';
-import { DomainError, InvalidInputError } from '../errors.ts';
+import { DomainError, InvalidInputError, requireNone } from '../errors.ts';
 import { requireCallable, type CheckAddress } from '../fetch/index.ts';
 import { newId } from '../ids.ts';
 import { DEFAULT_MODELS, vendorOfModel } from '../llm/index.ts';
@@ -25,14 +25,14 @@ export type ModelOfCall = {
 type Deps = ModelDeps & { checkAddress: CheckAddress; encryptionKey: KeyRing };
 
 /**
- * What an agent calls that was called with a key is called with that too. Throws `PROVIDER_REQUIRED` when who calls has none that serves
- * this agent and may not use the server's, and `InvalidInputError` for credentials of which nobody knows whose they are, and addresses
- * that may not be called: any, where code calls.
+ * What an agent calls that was called with a key is called with that too, unless it brings another. Throws `PROVIDER_REQUIRED` when who calls has none that serves
+ * this agent and may not use the server's, and `InvalidInputError` for credentials of which nobody knows whose they are, addresses
+ * that may not be called: any, where code calls, and a model or a provider of the account that others choose.
  */
 export async function modelOfCall(
   deps: Deps,
   principal: Principal,
-  called: Pick<Called, 'spec' | 'isOwn' | 'engine'>,
+  called: Pick<Called, 'spec' | 'isOwn' | 'engine' | 'seer'>,
   {
     credentials,
     run_id,
@@ -40,23 +40,23 @@ export async function modelOfCall(
   }: { credentials?: LlmCredentials | undefined; run_id: string; parent_run_id: string | null },
 ): Promise<ModelOfCall> {
   const { spec } = called;
-  if (principal.run_id && credentials?.base_url !== undefined) {
-    const detail = 'cannot be given by code: it would be a way out of its sandbox';
-    throw new InvalidInputError([{ path: ['llm_credentials', 'base_url'], detail }]);
-  }
+  requireNone(principal.run_id && credentials ? faultsOfRun(called, credentials) : []);
   if (principal.mode === 'test') return { provider_id: null, model: spec.model, warnings: [] };
   if (credentials?.api_key !== undefined || credentials?.base_url !== undefined) {
     return fromCredentials(deps, principal, spec, credentials, run_id);
   }
   const wanted = credentials?.model ?? spec.model;
   const asker = credentials?.model === undefined ? 'The agent' : 'The call, by its llm_credentials,';
-  const inherited = parent_run_id && !credentials ? await findKeyOfCall(deps.db, parent_run_id) : undefined;
+  const inherited = parent_run_id ? await findKeyOfCall(deps.db, parent_run_id) : undefined;
   const provider = inherited ?? (await providerFor(deps, principal, called, credentials?.provider, wanted));
   if (provider) {
     const serves = provider.gateway || !wanted || vendorOfModel(wanted) === provider.provider;
     const model = serves ? wanted : (spec.package?.default_models[provider.provider] ?? null);
     const other = `${asker} asks for ${wanted}; ${model ?? provider.model} of your provider answers.`;
-    return { provider_id: provider.provider_id, model, warnings: serves ? [] : [other] };
+    const named = credentials?.provider ?? provider.provider;
+    const stands = `${asker} asks for ${named}; the llm_credentials that its chain came with answer.`;
+    const warnings = [...(serves ? [] : [other]), ...(named === provider.provider ? [] : [stands])];
+    return { provider_id: provider.provider_id, model, warnings };
   }
   const { offersManaged, managed } = deps;
   if (!offersManaged || managed.length === 0) {
@@ -68,6 +68,19 @@ export async function modelOfCall(
   const serves = !wanted || (isManagedModel(deps, wanted) && managed.some((target) => target.vendor === vendor));
   const other = `${asker} asks for ${wanted}; ${managed[0]!.model} of this server answers.`;
   return { provider_id: null, model: serves ? wanted : null, warnings: serves ? [] : [other] };
+}
+
+/** What a run may not say of who answers what it calls. */
+function faultsOfRun({ seer }: Pick<Called, 'seer'>, { api_key, base_url, provider, model }: LlmCredentials) {
+  const faultAt = (field: string, detail: string) => ({ path: ['llm_credentials', field], detail });
+  if (base_url !== undefined)
+    return [faultAt('base_url', 'cannot be given by code: it would be a way out of its sandbox')];
+  if (seer !== null || api_key !== undefined) return [];
+  const detail = 'cannot be chosen by an agent of another account, without an api_key of its own';
+  return [
+    ...(provider === undefined ? [] : [faultAt('provider', detail)]),
+    ...(model === undefined ? [] : [faultAt('model', detail)]),
+  ];
 }
 
 /** That of the agent, where it is its own account's; or the newest that serves its model, or else that it is said to work with. */

@@ -104,4 +104,52 @@ describe.skipIf(!present.bubblewrap)('with a sandbox', () => {
     expect(model.calls.some(({ system }) => system.includes('Salaries'))).toBe(false);
     expect((await post('/deep-a/payroll/v1/run', {})).status).toBe(200);
   });
+
+  test('what came with the first call answers what it leads to, and code has Idempotency-Keys of its own', async () => {
+    const { orchflow, user: alice, model } = story;
+    const mallory = await orchflow.register();
+    await publish(orchflow, alice, 'deep-b', { name: 'helper' }, { is_public: true });
+    await registerCode(orchflow, alice, { 'main.py': asker }, { name: 'front' });
+    const probe_id = await registerCode(orchflow, mallory, { 'main.py': asker }, { name: 'probe' });
+    const public_too = orchflow.db.updateTable('agent_versions').set({ is_public: true });
+    await public_too.where('agent_id', '=', probe_id).execute();
+    await slug(mallory, 'deep-n');
+    model.on(() => '{"said": "Fine."}');
+    const { post } = createCaller(orchflow.url, alice);
+    const helper = '/deep-b/helper/v1/run';
+    const wishes: object[] = [{ model: 'gpt-5-pro' }, { provider: 'openai' }, { provider: 'openai', model: 'gpt-4o' }];
+    const ask = wishes.map((llm_credentials) => [helper, { llm_credentials }]);
+    const llm_credentials = { api_key: 'sk-of-the-chain', provider: 'openai', base_url: model.baseUrl('openai') };
+
+    const byOthers = await post('/deep-n/probe/v1/run', { ask, llm_credentials });
+    expect(byOthers.body.data.seen.map(codeOf), JSON.stringify(byOthers.body)).toEqual(
+      wishes.map(() => [400, 'INVALID_INPUT']),
+    );
+    expect(byOthers.body.data.seen[2][1].error.errors.map((one: any) => one.pointer)).toEqual([
+      '/llm_credentials/provider',
+      '/llm_credentials/model',
+    ]);
+    const plain = await post('/deep-n/probe/v1/run', {
+      ask: [[helper, {}, { 'idempotency-key': 'order-2' }]],
+      llm_credentials,
+    });
+    expect(
+      plain.body.data.seen.map(([status]: any) => status),
+      JSON.stringify(plain.body),
+    ).toEqual([200]);
+    const byOwn = await post('/deep-b/front/v1/run', { ask: ask.slice(2), llm_credentials });
+    expect(
+      byOwn.body.data.seen.map(([status]: any) => status),
+      JSON.stringify(byOwn.body),
+    ).toEqual([200]);
+    expect(model.calls.map(({ headers, model: name }) => [headers.authorization, name])).toEqual([
+      ['Bearer sk-of-the-chain', expect.any(String)],
+      ['Bearer sk-of-the-chain', 'gpt-4o'],
+    ]);
+    const own = await post(helper, { mine: true }, { 'idempotency-key': 'order-2' });
+    expect([own.status, model.calls.at(-1)!.headers.authorization], JSON.stringify(own.body)).toEqual([
+      200,
+      'Bearer sk-canary',
+    ]);
+  });
 });
