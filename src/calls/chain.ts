@@ -19,7 +19,7 @@ export type ChainRequest = {
   max_hops?: number;
   /** In milliseconds since 1970. */
   deadline_at?: number;
-  /** In US cents. */
+  /** What it may spend on what it calls itself, in US cents. */
   downstream_remaining?: number;
   billing?: { org_id: string; signature?: string };
   /** What it calls may call only what its manifest names, and so on. */
@@ -95,7 +95,7 @@ function downstreamOf(
   parent: Caller | undefined,
 ): DownstreamTerms {
   const { per_call_downstream_cap: per_call_cap, downstream_spend_cap } = manifest;
-  const spend_cap = least(downstream_spend_cap, parent ? downstream_remaining : undefined);
+  const spend_cap = least(downstream_spend_cap, downstream_remaining);
   const isStrict = is_strict || manifest.orchestration_mode === 'strict' || parent?.downstream.only !== undefined;
   const only = isStrict ? (manifest.dependencies ?? []).map(({ id }) => id.toLowerCase()) : undefined;
   return {

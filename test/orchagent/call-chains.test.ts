@@ -133,6 +133,30 @@ test('a deadline that passes while no worker is there: nothing is asked, and not
   expect(story.model.calls).toHaveLength(0);
 });
 
+test('who calls first says too what may be spent below, and an agent with nothing to spend calls none', async () => {
+  const org = 'chain-4';
+  await publishChain(org, { downstream_spend_cap: 50 });
+  scriptChain(org);
+  await story.startWorkerProcess();
+  const answers = [];
+  for (const cents of ['0', '20'])
+    answers.push(await post(`/${org}/boss/v1/run`, { cents }, { 'x-orchagent-downstream-remaining': cents }));
+  expect(
+    answers.map(({ body }) => body.data?.said),
+    JSON.stringify(answers),
+  ).toEqual([
+    expect.stringContaining(`${org}/boss has spent what it may on calls of others: 0 US cents.`),
+    '{"found":"a needle"}',
+  ]);
+  const called = await story.orchflow.db
+    .selectFrom('agent_calls')
+    .innerJoin('runs', 'runs.run_id', 'agent_calls.run_id')
+    .select(['max_cost_usd', 'downstream'])
+    .where('agent', '=', `${org}/finder`)
+    .execute();
+  expect(called).toEqual([{ max_cost_usd: 0.2, downstream: { spend_cap: 20 } }]);
+});
+
 test('circles, depth and signatures are looked at', async () => {
   const org = 'chain-3';
   await publishChain(org);
