@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
+import { uuidOf } from '../../src/ids.ts';
 import { createCaller, publish } from '../harness/calls.ts';
 import { until } from '../harness/orchflow.ts';
 import { startApiProcess } from '../harness/processes.ts';
@@ -147,9 +148,19 @@ test('an answer that nobody got is given to who asks for the very same, soon, an
   await user.openRun(run_id).until('completed');
   const other = await post(path, { llm_credentials: { model: 'gpt-4o-mini' } });
   expect([other.status, (await runsOf()).length]).toEqual([200, 2]);
+  // Who bounds what it calls asks for something else.
+  for (const [name, value] of [
+    ['orchestration-mode', 'strict'],
+    ['max-hops', '0'],
+    ['downstream-remaining', '0'],
+  ])
+    expect((await post(path, body, { [`x-orchagent-${name}`]: value! })).headers.get('x-run-id')).not.toBe(
+      uuidOf(run_id),
+    );
+  const runs = (await runsOf()).length;
   await sql`update agent_calls set left_at = now() - interval '16 minutes' where run_id = ${run_id}`.execute(db);
   await sql`update runs set completed_at = now() - interval '16 minutes' where run_id = ${run_id}`.execute(db);
-  expect([(await post(path, body)).status, (await runsOf()).length]).toEqual([200, 3]);
+  expect([(await post(path, body)).status, (await runsOf()).length]).toEqual([200, runs + 1]);
 
   // What has failed is tried again.
   const { promise: refused, resolve: refuse } = Promise.withResolvers<{ status: number }>();

@@ -69,9 +69,9 @@ export async function readCall(c: Context<AppEnv>, next: Next) {
   for (const [name, value] of deprecationOf(called)) c.header(name, value);
   const sent = await readSent(c, called);
   try {
-    const { tenant, skills } = headers;
+    const { tenant, skills, chain } = headers;
     const files = sent.files.map(({ name, media_type, sha256: hash }) => [name, media_type, hash]);
-    const said = JSON.stringify({ input: sent.input, files, tenant, skills });
+    const said = JSON.stringify({ input: sent.input, files, tenant, skills, ...boundsOf(chain) });
     Object.assign(c.req.bodyCache, { text: Promise.resolve(said) });
     const credentials = sent.credentials && tokenOf(c.var.deps.config.ENCRYPTION_KEY, sent.credentials);
     const fingerprint = sha256([c.req.path, said, credentials].join('\n'));
@@ -80,6 +80,12 @@ export async function readCall(c: Context<AppEnv>, next: Next) {
   } finally {
     await discard(sent);
   }
+}
+
+/** What a call must keep to below: who asks with others asks for something else. Its deadline is another one each time. */
+function boundsOf({ max_hops, downstream_remaining, is_strict }: CallHeaders['chain']) {
+  // Without any, calls are the same as those that were left before these were looked at.
+  return { max_hops, downstream_remaining, is_strict: is_strict || undefined };
 }
 
 function decoded(segment: string): string {
