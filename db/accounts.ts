@@ -17,6 +17,7 @@ export function insertAccount(
 ): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
     for (const slug of slugs) {
+      if (await isKeptFromOthers(trx, slug)) continue;
       const inserted = await trx
         .insertInto('accounts')
         .values({ ...account, slug })
@@ -35,6 +36,12 @@ export function insertAccount(
   });
 }
 
+/** By which others call agents, or have called them. */
+async function isKeptFromOthers(trx: Pick<Db, 'selectFrom'>, slug: string, account_id?: string): Promise<boolean> {
+  const kept = await trx.selectFrom('kept_slugs').selectAll().where('slug', '=', slug).executeTakeFirst();
+  return kept !== undefined && kept.account_id !== account_id;
+}
+
 /** An account as an organisation. */
 export type Organisation = { account_id: string; name: string; email: string; slug: string; created_at: string };
 
@@ -46,14 +53,18 @@ export function findOrganisation(db: Db, account_id: string): Promise<Organisati
     .executeTakeFirst();
 }
 
+/** An account that goes from slug to slug would keep all of them from others. */
+export const mostKeptSlugs = 10;
+
 /**
- * Changes the name and the slug of an account. Says why not: another has the slug, or others find agents by the one that it has.
+ * Changes the name and the slug of an account. Says why not: another has the slug, or had public agents under it; others find agents
+ * by the one that it has; or it keeps as many as it may.
  */
 export function updateOrganisation(
   db: Db,
   account_id: string,
   { name, slug }: { name?: string | undefined; slug?: string | undefined },
-): Promise<'changed' | 'slug_taken' | 'slug_in_use'> {
+): Promise<'changed' | 'slug_taken' | 'slug_in_use' | 'too_many_slugs'> {
   return db.transaction().execute(async (trx) => {
     await holdAccount(trx, account_id);
     const before = await findOrganisation(trx, account_id);
@@ -66,6 +77,9 @@ export function updateOrganisation(
         .where('is_public', '=', true)
         .executeTakeFirst();
       if (offered) return 'slug_in_use';
+      if (await isKeptFromOthers(trx, slug, account_id)) return 'slug_taken';
+      const kept = await trx.selectFrom('kept_slugs').select('slug').where('account_id', '=', account_id).execute();
+      if (kept.length >= mostKeptSlugs && !kept.some((one) => one.slug === slug)) return 'too_many_slugs';
       const free = sql<boolean>`not exists (select from accounts other where other.slug = ${slug})`;
       const { numUpdatedRows } = await trx
         .updateTable('accounts')

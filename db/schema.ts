@@ -46,6 +46,7 @@ export interface Database {
   retired_subscription_secrets: RetiredSubscriptionSecretTable;
   retired_webhook_secrets: RetiredWebhookSecretTable;
   idempotency_keys: IdempotencyKeyTable;
+  kept_slugs: KeptSlugTable;
   rate_limits: RateLimitTable;
   definitions: DefinitionTable;
   orchestrations: OrchestrationTable;
@@ -76,6 +77,12 @@ export interface Database {
 type Json<T> = ColumnType<T, string, string>;
 type OptionalJson<T> = ColumnType<T, string | undefined, string>;
 type NullableJson<T> = ColumnType<T | null, string | null | undefined, string | null>;
+
+/** A slug under which agents of an account were public, whatever has become of them. Null: the account is deleted. */
+interface KeptSlugTable {
+  slug: string;
+  account_id: string | null;
+}
 
 interface AccountTable {
   account_id: string;

@@ -1,4 +1,4 @@
-import { findOrganisation, updateOrganisation, type Organisation } from '../../db/accounts.ts';
+import { findOrganisation, mostKeptSlugs, updateOrganisation, type Organisation } from '../../db/accounts.ts';
 import type { Db } from '../../db/index.ts';
 import { DomainError } from '../errors.ts';
 import type { Principal } from './principal.ts';
@@ -10,7 +10,7 @@ export async function getOrganisation({ db }: { db: Db }, { account_id }: Princi
   return (await findOrganisation(db, account_id))!;
 }
 
-/** Changes name and slug. Throws `SLUG_TAKEN`, and `SLUG_IN_USE` while others find agents by the one that it has. */
+/** Changes name and slug. Throws `SLUG_TAKEN`, and `SLUG_IN_USE` while others find agents by the one that it has, or where it keeps too many. */
 export async function changeOrganisation(
   { db }: { db: Db },
   principal: Principal,
@@ -30,10 +30,14 @@ export async function changeOrganisation(
       'Public agents are called by the slug of this account: make them private first.',
     );
   }
+  if (outcome === 'too_many_slugs') {
+    const message = `An account keeps the slugs under which it had public agents, and this one has ${mostKeptSlugs} of them: take one of those.`;
+    throw new DomainError('SLUG_IN_USE', message);
+  }
   return getOrganisation({ db }, principal);
 }
 
 function slugTaken(slug: string): DomainError {
-  const faults = [{ path: ['slug'], detail: 'is reserved, or that of another organisation' }];
+  const faults = [{ path: ['slug'], detail: 'is reserved, or is or was that of another organisation' }];
   return new DomainError('SLUG_TAKEN', `The slug "${slug}" cannot be had.`, { faults });
 }

@@ -30,12 +30,13 @@ test('every table with a run_id has its rows deleted with the run', async () => 
 });
 
 test('every table with an account_id has its rows deleted with the account', async () => {
-  const { managed_spending, purged_runs, files, runs, gates, assignment_looks, usage_deltas, ...fates } =
+  const { managed_spending, kept_slugs, purged_runs, files, runs, gates, assignment_looks, usage_deltas, ...fates } =
     await listFates('account_id', 'accounts');
-  // Stays, under no name; goes when it is over; goes when it is out of the store; there is none any more; each goes with its
+  // Both stay, under no name; goes when it is over; goes when it is out of the store; there is none any more; each goes with its
   // run; goes when it is looked at; goes when it is added up.
-  expect({ managed_spending, purged_runs, files, runs, gates, assignment_looks, usage_deltas }).toEqual({
+  expect({ managed_spending, kept_slugs, purged_runs, files, runs, gates, assignment_looks, usage_deltas }).toEqual({
     managed_spending: null,
+    kept_slugs: 'set null',
     purged_runs: 'set null',
     files: 'set null',
     runs: 'deleted',

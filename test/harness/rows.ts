@@ -56,6 +56,7 @@ const tables: Record<
   bundles: true,
   code_runs: true,
   code_files: true,
+  kept_slugs: true,
 };
 
 /** How many rows each table has: equal before and after a request that must leave nothing. */

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { closeAccount, deleteClosedAccount, findAccountByEmail } from '../../db/accounts.ts';
 import { createAgents, expectError, type Agents } from '../harness/orchagent.ts';
 import { startOrchflow, type Orchflow, type User } from '../harness/orchflow.ts';
 import { send } from '../harness/raw.ts';
@@ -56,6 +57,42 @@ test('a slug is chosen, unless it is reserved, taken, or others call agents by t
   await agents.publish({ name: 'reader', is_public: true });
   expect(expectError(await agents.patch('/org', { slug: `${slug}-2` }), 'CONFLICT', 409).reason).toBe('SLUG_IN_USE');
   expect((await agents.patch('/org', { slug })).status).toBe(200);
+});
+
+test("a slug under which agents were public is nobody else's, whatever becomes of its account", async () => {
+  const { db } = orchflow;
+  const slug = `tools-${user.email.slice(0, 8)}`;
+  await agents.patch('/org', { slug });
+  const { agent } = await agents.publish({ name: 'scan', is_public: true });
+  await agents.patch(`/agents/${agent.id}`, { is_public: false });
+  expect((await agents.patch('/org', { slug: `${slug}-2` })).status).toBe(200);
+  const registered = await send(
+    orchflow.url,
+    'POST',
+    '/api/v1/auth/register',
+    { 'content-type': 'application/json' },
+    JSON.stringify({ name: slug, email: `dave-${user.email}` }),
+  );
+  const dave = createAgents(orchflow.url, registered.body);
+  expect(await dave.slug()).not.toBe(slug);
+  const isRefused = async () =>
+    expectError(await dave.patch('/org', { slug }), 'CONFLICT', 409).reason === 'SLUG_TAKEN';
+  expect(await isRefused()).toBe(true);
+  // Only what was public is kept.
+  expect((await agents.patch('/org', { slug })).body.slug).toBe(slug);
+  expect((await dave.patch('/org', { slug: `${slug}-2` })).status).toBe(200);
+
+  const { account_id } = (await findAccountByEmail(db, user.email))!;
+  for (let n = 1; n < 10; n += 1)
+    await db
+      .insertInto('kept_slugs')
+      .values({ account_id, slug: `${slug}-kept-${n}` })
+      .execute();
+  expect(expectError(await agents.patch('/org', { slug: `${slug}-3` }), 'CONFLICT', 409).reason).toBe('SLUG_IN_USE');
+  expect((await agents.patch('/org', { slug: `${slug}-kept-1` })).status).toBe(200);
+  await closeAccount(db, account_id);
+  expect(await deleteClosedAccount(db, account_id)).toBe(true);
+  expect(await isRefused()).toBe(true);
 });
 
 test('an agent has keys of its own, which call agents and do nothing else, and go with it', async () => {
