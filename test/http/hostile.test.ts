@@ -61,7 +61,7 @@ test('JSON of many values is refused by their number, and no indents are made of
   expect((await user.post('/runs', JSON.parse(zeros(99_997)))).body.detail).not.toContain('values');
   const form = new FormData();
   form.append('metadata', zeros(99_968, 31));
-  for (const body of [zeros(1_500_000), form]) {
+  for (const body of [zeros(120_000), form]) {
     const refused = await call.post(path, body, typeof body === 'string' ? { 'content-type': 'application/json' } : {});
     expect([refused.status, refused.body.error.errors[0].detail]).toEqual([400, 'must have at most 100000 values']);
   }
