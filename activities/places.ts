@@ -4,21 +4,18 @@ import { heldPause } from '../workflows/contract/steering.ts';
 /**
  * Places for work that tenants can make slow, in a worker. An account may have `weight` times as many as are free: one
  * that is alone gets most of them, several get equal shares, and who comes next finds one (dynamic thresholds: Choudhury
- * and Hahne, 1998).
+ * and Hahne, 1998). Only the first place of an account may be the last that is free.
  */
 export function createPlaces(all: number, weight: number) {
   const taken = new Map<string, number>();
-  /** How often an account has found none since it last took one. */
+  /** How often an account was put off since it last took one. */
   const inVain = new Map<string, number>();
   let free = all;
 
   /** Takes a place for the account. Returns the function that gives it back; undefined when there is none for it. */
   function take(account_id: string): (() => void) | undefined {
     const own = taken.get(account_id) ?? 0;
-    if (free === 0 || own >= weight * free) {
-      inVain.set(account_id, (inVain.get(account_id) ?? 0) + 1);
-      return undefined;
-    }
+    if (free === 0 || (own > 0 && own + 1 > weight * (free - 1))) return undefined;
     inVain.delete(account_id);
     taken.set(account_id, own + 1);
     free -= 1;
@@ -34,11 +31,13 @@ export function createPlaces(all: number, weight: number) {
   }
 
   /**
-   * How long, in milliseconds and on average, work of the account that found no place is to wait before it looks again:
-   * seconds while places come free, and up to a minute where none does, for each look costs more than it does here.
+   * How long, in milliseconds and on average, work of the account that found no place, and is put off now, is to wait before it
+   * looks again: seconds while places come free, and up to a minute where none does, for each look costs more than it does here.
    */
   function pause(account_id: string): number {
-    return meanPause_ms * Math.min(Math.max((inVain.get(account_id) ?? 0) / all, 1), mostPauses);
+    const times = (inVain.get(account_id) ?? 0) + 1;
+    inVain.set(account_id, times);
+    return meanPause_ms * Math.min(Math.max(times / all, 1), mostPauses);
   }
 
   return { take, pause };
