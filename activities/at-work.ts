@@ -59,8 +59,10 @@ async function takePlace(
 ): Promise<() => void> {
   const leave = deps.places.take(account_id);
   if (leave) return leave;
+  const lent = await deps.lend?.(input.run_id, account_id);
+  if (lent?.leave) return lent.leave;
   const message = 'Much work of this account is under way; this waits until there is room.';
-  const failure = putOff('WorkQueued', message, deps.places.pause(account_id));
+  const failure = putOff('WorkQueued', message, lent?.pause_ms ?? deps.places.pause(account_id));
   await tellOfFailure(deps, input, failure);
   throw failure;
 }

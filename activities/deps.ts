@@ -5,6 +5,7 @@ import type { VectorCache } from '../src/knowledge/vectors.ts';
 import type { Operators } from '../src/temporal/operators.ts';
 import type { GoalDeps } from '../src/runs/goals.ts';
 import type { Courier } from '../src/webhooks/courier.ts';
+import type { Lend } from './lent-places.ts';
 import type { Places } from './places.ts';
 
 /** What activities work with; what starts runs is among it. */
@@ -22,6 +23,8 @@ export type ActivityDeps = GoalDeps & {
   managedLimits: ManagedLimits;
   /** For all that calls a model or a tool, or computes. */
   places: Places;
+  /** Where work that has a place may wait for other work, which must not wait for it. */
+  lend?: Lend;
   /** Of a value of the state that a step makes, in characters. */
   max_value_length: number;
   /** Of all texts of a run. */

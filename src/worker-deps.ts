@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { CodeDeps } from '../activities/code-runs.ts';
 import type { ActivityDeps } from '../activities/deps.ts';
+import { createLentPlaces } from '../activities/lent-places.ts';
 import { createPlaces } from '../activities/places.ts';
 import { createDb } from '../db/index.ts';
 import { createLiveSender } from '../db/live.ts';
@@ -100,5 +101,6 @@ export function codeDepsOf(
 ): CodeDeps {
   const fileQuotas = fileQuotasOf(config);
   const tools = [runCodeTool({ ...deps, fileQuotas, runtime: code })];
-  return { ...deps, code, tools, places: createPlaces(config.SANDBOX_PLACES, 4) };
+  const places = createPlaces(config.SANDBOX_PLACES, 4);
+  return { ...deps, code, tools, places, lend: createLentPlaces(deps.db) };
 }

@@ -1,0 +1,64 @@
+import { sql } from 'kysely';
+import { describe, expect, test } from 'vitest';
+import { createPlaces } from '../../activities/places.ts';
+import { registerCode } from '../harness/code.ts';
+import { createCaller, publish } from '../harness/calls.ts';
+import { present } from '../harness/sandboxes.ts';
+import { inTurn } from '../harness/script.ts';
+import { useStory } from '../harness/story.ts';
+
+/** Places for code: who gets them, and code that waits for other code. */
+
+/** Calls the first of `next` with the rest of them, and waits for its answer. */
+const caller = `
+import json, os, sys, urllib.request
+env = os.environ
+given = json.load(sys.stdin)
+headers = {"authorization": "Bearer " + env["ORCHAGENT_SERVICE_KEY"], "content-type": "application/json"}
+body = json.dumps({"next": given["next"][1:]}).encode()
+request = urllib.request.Request(env["ORCHAGENT_GATEWAY_URL"] + given["next"][0], body, headers)
+print(json.dumps({"got": json.load(urllib.request.urlopen(request))["data"]}))
+`;
+
+test('one place stays free for another account, where there is more than one', () => {
+  const { take } = createPlaces(4, 4);
+  const leave = [take('alice'), take('alice'), take('alice')];
+  expect(leave.map((one) => typeof one)).toEqual(['function', 'function', 'function']);
+  expect(take('alice')).toBeUndefined();
+  expect(take('bob')).toBeDefined();
+  expect(take('carol')).toBeUndefined();
+  leave[0]!();
+  expect(take('alice')).toBeUndefined();
+  expect(take('carol')).toBeDefined();
+  expect(createPlaces(1, 4).take('alice')).toBeDefined();
+});
+
+describe.skipIf(!present.bubblewrap)('with one place in each of two workers', () => {
+  const story = useStory({ SANDBOX_DRIVER: 'bubblewrap', SANDBOX_PLACES: '1' });
+
+  test('code that waits for code, over agents of models too, is not in its way', async () => {
+    const { orchflow, user, model } = story;
+    for (const name of ['first', 'second', 'third'])
+      await registerCode(orchflow, user, { 'main.py': caller }, { name, manifest: {}, timeout_seconds: 25 });
+    await publish(orchflow, user, 'places-1', {
+      name: 'thinker',
+      provider_id: story.provider_id,
+      tools: ['run_code'] as never,
+    });
+    const program = { language: 'python', code: 'print(6 * 7)' };
+    // Whichever of the two is asked first, each gets to an end.
+    const call = { call: [{ name: 'run_code', arguments: program }] };
+    model.on(inTurn(call, call, 'It is 42.', 'It is 42.'));
+    await story.startWorkerProcess();
+    const { post } = createCaller(orchflow.url, user);
+    const next = ['second', 'third', 'thinker'].map((name) => `/places-1/${name}/v1/run`);
+    const answers = await Promise.all([1, 2].map((i) => post('/places-1/first/v1/run', { next, i })));
+    const got = { got: { got: { got: expect.anything() } } };
+    expect(answers.map(({ status, body }) => [status, body.data ?? body])).toEqual([
+      [200, got],
+      [200, got],
+    ]);
+    const open = await sql`select from code_runs where ended is null`.execute(orchflow.db);
+    expect(open.rows).toEqual([]);
+  });
+});
