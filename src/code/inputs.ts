@@ -7,6 +7,9 @@ import type { Upload } from '../sandbox/index.ts';
 
 /** The files of a run, as code is given them. */
 
+/** With the number before it, where there are several, it is still one that a file system takes. */
+const longestName_bytes = 200;
+
 /** A file that the run was given is not in the store any more. */
 export class NoSuchInput extends Error {
   override readonly name = 'NoSuchInput';
@@ -16,18 +19,23 @@ export class NoSuchInput extends Error {
 export function inputNames(files: Pick<CodeInput, 'name'>[]): string[] {
   const taken = new Set<string>();
   return files.map(({ name }) => {
-    const plain =
-      name
-        .split(/[/\\]/)
-        .at(-1)!
-        .replaceAll(/\p{Cc}/gu, '_')
-        .slice(-120)
-        .replace(/^\.{1,2}$/, '_') || '_';
+    const last = name
+      .split(/[/\\]/)
+      .at(-1)!
+      .replaceAll(/\p{Cc}/gu, '_');
+    const plain = endOf(last.toWellFormed(), longestName_bytes).replace(/^\.{1,2}$/, '_') || '_';
     let own = plain;
     for (let number = 2; taken.has(own); number += 1) own = `${number}_${plain}`;
     taken.add(own);
     return own;
   });
+}
+
+/** As much of the end of a text as has at most so many bytes, as file systems count. */
+function endOf(text: string, most_bytes: number): string {
+  let bytes = 0;
+  const kept = [...text].toReversed().findIndex((character) => (bytes += Buffer.byteLength(character)) > most_bytes);
+  return kept === -1 ? text : [...text].slice(-kept).join('');
 }
 
 /** @throws from `write`: NoSuchInput, and what the store throws. */

@@ -20,7 +20,8 @@ export const bundleBounds = {
 
 /** Of what is small anything may be made. */
 const littleBytes = 1024 * 1024;
-const longestName = 500;
+/** Of the parts of a name and of all of it, in bytes: as file systems count. */
+const longest = { part: 255, name: 1_000 };
 const deepest = 20;
 
 /** Why an archive is none that can be used, in words for who sent it. */
@@ -118,9 +119,17 @@ function kindOf(entry: Entry): 'file' | 'folder' {
 function take(taken: Map<string, 'file' | 'folder'>, fileName: string, kind: 'file' | 'folder'): void {
   const name = fileName.replace(/\/$/, '').normalize('NFC');
   const parts = name.split('/');
-  const isOdd = parts.some((part) => part === '' || part === '.' || part === '..' || part.length > 255);
+  const isOdd = parts.some(
+    (part) => part === '' || part === '.' || part === '..' || Buffer.byteLength(part) > longest.part,
+  );
   // yauzl refuses absolute names, backslashes and `..` too; this is what stands where it did not.
-  if (isOdd || hasControl(name) || name.includes('\\') || name.length > longestName || parts.length > deepest) {
+  if (
+    isOdd ||
+    hasControl(name) ||
+    name.includes('\\') ||
+    Buffer.byteLength(name) > longest.name ||
+    parts.length > deepest
+  ) {
     throw new BundleFault(`${shown(fileName)} is no name that a file may have.`);
   }
   for (const [index] of parts.entries()) {

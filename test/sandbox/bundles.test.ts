@@ -62,6 +62,7 @@ const hostile: [what: string, archive: () => Uint8Array, message: RegExp][] = [
     /more than 209715200 bytes/,
   ],
   ['a lie about a size', () => zipOf([file('liar', { content: zeros, size: 10 })]), /no ZIP archive/],
+  ['a name of too many bytes', () => zipOf([file(`${'\u4e00'.repeat(90)}.txt`)]), /no name that a file may have/],
   ['a broken one', () => zipOf([file('a', { content: 'long enough to be cut' })]).slice(10), /no ZIP archive/],
 ];
 
