@@ -2,7 +2,7 @@ import type { CodeInput } from '../../db/code-runs.ts';
 import type { CodeFault, JsonSchema } from '../../db/schema.ts';
 import { checkerOf, inWords } from '../agents/schema-check.ts';
 import { isObject, revive } from '../llm/index.ts';
-import type { Limits, Outcome } from '../sandbox/index.ts';
+import { withoutSecrets, type Limits, type Outcome } from '../sandbox/index.ts';
 import { inputNames } from './inputs.ts';
 
 /** What code is given, and what it must give: JSON on stdin, JSON on stdout. */
@@ -36,14 +36,18 @@ function objectOf(text: string): object | undefined {
 /** `isCallers`: its time is what whoever called it has left. */
 type CodeLimits = Limits & { isCallers: boolean };
 
-/** Of a message that is shown: the rest is in stderr. */
+/** Of a message that is shown. */
 const longestWords = 500;
 
-/** The output that code has given, as JSON; or why it has given none. */
+/**
+ * The output that code has given, as JSON without the secrets that it was given; or why it has given none. That is told in Temporal, so
+ * it has nothing of what code has printed, but for names of members in which the output does not fit its schema.
+ */
 export function readOutput(
   outcome: Outcome,
   limits: CodeLimits,
   schema: JsonSchema | null,
+  secrets: string[],
 ): { output: string | null; fault: CodeFault | null } {
   if (outcome.ended === 'cancelled') return { output: null, fault: null };
   const fault = faultOf(outcome, limits);
@@ -51,16 +55,16 @@ export function readOutput(
   let value: unknown;
   try {
     value = JSON.parse(outcome.stdout.text.trim(), revive);
-  } catch (error) {
-    const seen = outcome.stdout.text.trim() ? `: ${(error as Error).message}` : ', but nothing.';
-    return failed(`what its code printed to stdout is no JSON${seen}`);
+  } catch {
+    return failed(`what its code printed to stdout is no JSON${outcome.stdout.text.trim() ? '.' : ', but nothing.'}`);
   }
   const faults = schema ? checkerOf(schema)(value) : [];
   if (faults.length > 0) {
-    const words = faults.slice(0, 10).map(inWords).join('; ');
+    const words = withoutSecrets(faults.slice(0, 10).map(inWords).join('; '), secrets);
     return failed(`the output of its code does not fit the output schema: ${words}`, { code: 'INVALID_OUTPUT' });
   }
-  return { output: JSON.stringify(value), fault: null };
+  // Another spelling of one is the same in JSON.
+  return { output: withoutSecrets(JSON.stringify(value), secrets), fault: null };
 }
 
 function failed(message: string, more: Partial<CodeFault> = {}): { output: null; fault: CodeFault } {
@@ -82,7 +86,8 @@ function faultOf({ ended, exit_code, stdout, stderr }: Outcome, limits: CodeLimi
   if (ended === 'killed') return fail('its code was ended by a signal.');
   if (exit_code !== 0) {
     const category = isOfSetup(exit_code, stderr.text) ? 'setup_error' : 'code_error';
-    return fail(`its code ended with exit code ${exit_code}${lastLine(stderr.text)}`, { category });
+    const end = stderr.text.trim() ? '. What it says of that is in its stderr.' : '.';
+    return fail(`its code ended with exit code ${exit_code}${end}`, { category });
   }
   if (stdout.is_cut) return fail(`its code printed more than ${limits.output_bytes} bytes to stdout.`);
   return undefined;
@@ -92,9 +97,4 @@ function faultOf({ ended, exit_code, stdout, stderr }: Outcome, limits: CodeLimi
 function isOfSetup(exit_code: number | null, stderr: string): boolean {
   if (exit_code === 126 || exit_code === 127) return true;
   return /ModuleNotFoundError|ERR_MODULE_NOT_FOUND|Cannot find module|can't open file/.test(stderr);
-}
-
-function lastLine(stderr: string): string {
-  const line = stderr.trim().split('\n').at(-1)?.trim();
-  return line ? `: ${line.slice(0, 300)}` : '.';
 }

@@ -20,6 +20,7 @@ export {
 } from './job.ts';
 export { handOver } from './workspace.ts';
 export { findEscapes } from './escapes.ts';
+export { withoutSecrets } from './printed.ts';
 
 export type SandboxSettings = {
   SANDBOX_DRIVER: 'auto' | 'bubblewrap' | 'deno' | 'none';

@@ -29,6 +29,8 @@ export type Job = {
   /** Made of the folder in which the job finds its uploads. */
   stdin?: (uploadsAt: string) => string;
   env?: Record<string, string>;
+  /** Of what it is given: what it must not say. Wherever it prints one, as it is, stars are heard and kept in its place. */
+  secrets?: string[];
   limits: Limits;
   /** Hosts, perhaps with a port, that it may call beside the house's own API. */
   hosts?: string[];

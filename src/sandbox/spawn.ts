@@ -21,6 +21,9 @@ export type Started = {
   killRest?: () => void;
 };
 
+/** How a job is heard. */
+type Heard = Pick<Job, 'onOutput' | 'onCut' | 'secrets'>;
+
 export type Ran = Omit<Outcome, 'files' | 'files_fault'> & {
   /** Undefined when there was more than may be read. */
   read: Buffer | undefined;
@@ -36,7 +39,7 @@ const closing_ms = 2_000;
  */
 export async function runProcess(
   { begin, stdin, inputs = [], reads_bytes, measure, killRest }: Started,
-  { limits, signal, beforeStart, ...heard }: Pick<Job, 'limits' | 'signal' | 'beforeStart' | 'onOutput' | 'onCut'>,
+  { limits, signal, beforeStart, ...heard }: Pick<Job, 'limits' | 'signal' | 'beforeStart'> & Heard,
 ): Promise<Ran> {
   await beforeStart?.();
   signal?.throwIfAborted();
@@ -110,16 +113,12 @@ function killGroup({ pid }: ChildProcess): void {
   }
 }
 
-function listen(
-  child: ChildProcess,
-  limits: Limits,
-  { onOutput, onCut }: Pick<Job, 'onOutput' | 'onCut'>,
-  flooded: () => void,
-) {
+function listen(child: ChildProcess, limits: Limits, { onOutput, onCut, secrets }: Heard, flooded: () => void) {
   const keep = (stream: 'stdout' | 'stderr', keeps: 'beginning' | 'end') => {
     const kept = keepPrinted({
       kept_bytes: limits.output_bytes,
       keeps,
+      secrets,
       onText: onOutput && ((text) => onOutput(stream, text)),
       onCut: () => onCut?.(stream),
     });

@@ -16,10 +16,12 @@ import json, os, sys
 given = json.load(sys.stdin)
 print("Reading.", file=sys.stderr)
 texts = [open(one["path"]).read() for one in given.get("files", [])]
+key = os.environ.get("OPENAI_API_KEY", "")
 if given.get("metadata", {}).get("fail"):
+    print(key, os.environ["ORCHAGENT_SERVICE_KEY"], file=sys.stderr)
     sys.exit(3)
 print(json.dumps({"texts": texts, "names": [one["original_name"] for one in given.get("files", [])],
-  "given": given.get("metadata", given), "key": os.environ.get("OPENAI_API_KEY", "")[:3]}))
+  "given": given.get("metadata", given), "key": key, "begins": key[:3]}).replace("canary", "\\\\u0063anary" if "metadata" in given else "canary"))
 `;
 
 const boss = `
@@ -96,7 +98,7 @@ describe.skipIf(!present.bubblewrap)('with a sandbox', () => {
     const { status, body } = await post('/code-1/reader/v1/run?verbose=true', form);
     expect([status, body.data], JSON.stringify(body)).toEqual([
       200,
-      { texts: ['First.'], names: ['a.txt'], given: { format: 'short' }, key: 'sk-' },
+      { texts: ['First.'], names: ['a.txt'], given: { format: 'short' }, key: '********', begins: 'sk-' },
     ]);
     expect(body.metadata).toMatchObject({ stderr: 'Reading.\n', execution_time_ms: expect.any(Number) });
     const long = 'word '.repeat(10_000);
@@ -106,7 +108,10 @@ describe.skipIf(!present.bubblewrap)('with a sandbox', () => {
     expect(plain.body.warnings).toEqual([{ code: 'NOTICE', message }]);
 
     const failing = new FormData();
-    failing.append('metadata', '{"fail": true}');
+    failing.append(
+      'metadata',
+      JSON.stringify({ fail: true, llm_credentials: { api_key: 'sk-canary-fail', provider: 'openai' } }),
+    );
     failing.append('file', new File(['x'], 'a.txt'));
     const failed = await post('/code-1/reader/v1/run', failing);
     expect([failed.status, failed.body.error.code, failed.body.error.category], JSON.stringify(failed.body)).toEqual([
@@ -114,7 +119,9 @@ describe.skipIf(!present.bubblewrap)('with a sandbox', () => {
       'SANDBOX_ERROR',
       'code_error',
     ]);
-    expect(failed.body.error).toMatchObject({ stderr_tail: 'Reading.\n', user_message: expect.any(String) });
+    // What it has printed is nothing that Temporal is told, and has none of its keys.
+    const user_message = 'its code ended with exit code 3. What it says of that is in its stderr.';
+    expect(failed.body.error).toMatchObject({ stderr_tail: 'Reading.\n******** ********\n', user_message });
     expect(failed.body.metadata.sandbox_exit_code).toBe(3);
   });
 
