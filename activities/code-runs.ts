@@ -106,7 +106,7 @@ async function runOnce(deps: CodeDeps, { call_id, asked, code, work, before, giv
     const ended = await keep(() => endCodeRun(db, before, interrupted));
     if (!code.idempotent || before.try >= mostTries) return { ...ended, ended: 'interrupted', fault };
   }
-  const time = timeOf(work);
+  const time = timeOf(work, runtime.most_ms);
   const { key: service_key, row: key } = makeRunKey({ account_id, run_id, mode }, time.wall_ms + keyGrace_ms);
   const { worker_id } = runtime;
   const row = { call_id, try: (before?.try ?? 0) + 1, run_id, task_id: asked.task_id, worker_id };
@@ -157,6 +157,7 @@ async function inSandbox(
   const { wall_ms } = time;
   const input = inputOf(work);
   const deadline_ms = Date.now() + wall_ms;
+  const secrets = [service_key, ...Object.values(call.keys ?? {})];
   const setup = tellSetup(told);
   try {
     setup.begin('bundle');
@@ -175,6 +176,7 @@ async function inSandbox(
           model: agents[0]?.model ?? null,
           ...call,
         }),
+        secrets,
         limits: { ...limits, wall_ms },
         hosts: code.hosts,
         gateway: { key: service_key, passes: isForRunKeys },
@@ -187,7 +189,7 @@ async function inSandbox(
         onCut: () => told.step({ type: 'output_truncated' }),
       });
     });
-    return { ...outcome, ...readOutput(outcome, { ...limits, ...time }, agent_run?.output_schema ?? null) };
+    return { ...outcome, ...readOutput(outcome, { ...limits, ...time }, agent_run?.output_schema ?? null, secrets) };
   } catch (error) {
     setup.end('failed');
     const why = setupFault(error);
@@ -216,10 +218,10 @@ function tellSetup(told: InSandbox['told']) {
   };
 }
 
-/** Its own time, or until the deadline of its call, which its workflow sees to as well, but later. */
-function timeOf({ run }: Work): { wall_ms: number; isCallers: boolean } {
+/** Its own time, the longest that this server gives it, or until the deadline of its call, which its workflow sees to as well, but later. */
+function timeOf({ run }: Work, most_ms: number): { wall_ms: number; isCallers: boolean } {
   const { timeout_seconds, deadline_is_callers = false } = run.agent_run!;
-  const own_ms = timeout_seconds * 1_000;
+  const own_ms = Math.min(timeout_seconds * 1_000, most_ms);
   const left_ms = timeLeft(run);
   return { wall_ms: Math.min(own_ms, left_ms), isCallers: deadline_is_callers && left_ms < own_ms };
 }

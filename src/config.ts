@@ -144,6 +144,7 @@ const environment = z.object({
   SANDBOX_HOSTS: csv.default([]),
   SANDBOX_GATEWAY_URL: z.url({ protocol: /^http$/, error: 'must be an http URL' }).optional(),
   SANDBOX_PLACES: count.default(4),
+  SANDBOX_MAX_SECONDS: count.optional(),
   SANDBOX_MEMORY_MB: whole(64).default(512),
   SANDBOX_DISK_MB: count.default(128),
   SANDBOX_PROCESSES: whole(8).default(64),
@@ -239,6 +240,8 @@ export function loadConfig(env: Environment = process.env) {
     MANAGED_MAX_COST_USD_PER_RUN: settings.MANAGED_MAX_COST_USD_PER_RUN ?? (hosted ? 1 : null),
     MANAGED_MAX_COST_USD_PER_ACCOUNT: settings.MANAGED_MAX_COST_USD_PER_ACCOUNT ?? (hosted ? 3 : null),
     MANAGED_MAX_COST_USD: settings.MANAGED_MAX_COST_USD ?? (hosted ? 100 : null),
+    /** The longest that code of an agent may take, in seconds, whatever its agent says; null is no limit. */
+    SANDBOX_MAX_SECONDS: settings.SANDBOX_MAX_SECONDS ?? (hosted ? 900 : null),
     /** Where the operator's own settings point to: callable for what they are set for, wherever it is. */
     ownOrigins: [settings.OPENAI_BASE_URL, settings.OLLAMA_BASE_URL, settings.SEARXNG_URL]
       .filter((url) => url !== undefined)

@@ -12,6 +12,7 @@ const [
   { pino, stdSerializers },
   { createActivities },
   { createCodeActivities },
+  { mostWaiting },
   { startCodeRuntime },
   { requireEncryptionKey },
   { connectionOptions, dataConverter },
@@ -23,6 +24,7 @@ const [
   import('pino'),
   import('../activities/index.ts'),
   import('../activities/code-runs.ts'),
+  import('../activities/lent-places.ts'),
   import('./code/runtime.ts'),
   import('./accounts/encryption-key.ts'),
   import('./temporal/client.ts'),
@@ -99,7 +101,7 @@ const code = tasks === 'no_code' ? undefined : await startCodeRuntime(config, de
 if (code?.runtime && !stopping.signal.aborted) {
   const worker = await Worker.create({
     ...common,
-    ...workerOptions(config.SANDBOX_PLACES),
+    ...workerOptions(config.SANDBOX_PLACES * (1 + mostWaiting)),
     taskQueue: `${config.TEMPORAL_TASK_QUEUE}-code`,
     activities: createCodeActivities(codeDepsOf(config, deps, code.runtime)),
   });

@@ -19,6 +19,8 @@ export type CodeRuntime = {
   folder: string;
   /** Of each job, beside its time. */
   limits: Omit<Limits, 'wall_ms'>;
+  /** The longest that code of an agent may take. */
+  most_ms: number;
 };
 
 export type CodeSettings = SandboxSettings & {
@@ -27,6 +29,7 @@ export type CodeSettings = SandboxSettings & {
   SANDBOX_PROCESSES: number;
   SANDBOX_OUTPUT_BYTES: number;
   SANDBOX_CACHE_MB: number;
+  SANDBOX_MAX_SECONDS: number | null;
 };
 
 const mib = 1024 * 1024;
@@ -71,6 +74,7 @@ export async function startCodeRuntime(
     bundles: createBundleCache({ files }, cache),
     folder: found.folder,
     limits,
+    most_ms: (settings.SANDBOX_MAX_SECONDS ?? Infinity) * 1_000,
   };
   return { runtime, close };
 }

@@ -9,6 +9,7 @@ import { pino } from 'pino';
 import { inject } from 'vitest';
 import { createCodeActivities } from '../../activities/code-runs.ts';
 import { createActivities } from '../../activities/index.ts';
+import { mostWaiting } from '../../activities/lent-places.ts';
 import { createDb } from '../../db/index.ts';
 import { createApp } from '../../src/app.ts';
 import { startAppDeps } from '../../src/deps.ts';
@@ -146,7 +147,7 @@ async function startWorker(env: Environment) {
   const codeWorker =
     code?.runtime &&
     (await Worker.create({
-      ...workerOptions(config.SANDBOX_PLACES),
+      ...workerOptions(config.SANDBOX_PLACES * (1 + mostWaiting)),
       shutdownGraceTime: 0,
       dataConverter: dataConverter(config),
       connection,

@@ -14,7 +14,7 @@ import { errorCodeOf } from '../../workflows/contract/error-codes.ts';
 /** Runs of agents whose output code makes, and of code that agents write. */
 
 describe.skipIf(!present.bubblewrap)('with a sandbox', () => {
-  const story = useStory({ SANDBOX_DRIVER: 'bubblewrap' });
+  const story = useStory({ SANDBOX_DRIVER: 'bubblewrap', SANDBOX_MAX_SECONDS: '5' });
   const register = (files: Record<string, string>, more?: object) =>
     registerCode(story.orchflow, story.user, files, more);
   const start = (agent_id: string, request?: object) => runAgent(story.user, agent_id, request);
@@ -47,30 +47,33 @@ console.log(JSON.stringify({ files, metadata, texts }));`,
     });
     const one = await upload(orchflow.url, user.api_key, 'one', { name: 'a.txt' });
     const two = await upload(orchflow.url, user.api_key, 'two', { name: 'a.txt' });
-    const attachments = [one.body.file_id, two.body.file_id];
+    const long = await upload(orchflow.url, user.api_key, 'long', { name: `${'\u4e00'.repeat(100)}.txt` });
+    const attachments = [one, two, long].map(({ body }) => body.file_id);
     const done = await (await start(agent_id, { input: { format: 'short' }, attachments })).until('completed');
     expect(JSON.parse(done.final_output!)).toEqual({
       files: [
         { path: '/tmp/uploads/a.txt', original_name: 'a.txt', content_type: expect.any(String), size_bytes: 3 },
         { path: '/tmp/uploads/2_a.txt', original_name: 'a.txt', content_type: expect.any(String), size_bytes: 3 },
+        expect.objectContaining({ path: `/tmp/uploads/${'\u4e00'.repeat(65)}.txt`, size_bytes: 4 }),
       ],
       metadata: { format: 'short' },
-      texts: ['one', 'two'],
+      texts: ['one', 'two', 'long'],
     });
   });
 
   test('it fails in words, and with a word for programs', async () => {
     const output_schema = { type: 'object', properties: { n: { type: 'number' } }, required: ['n'] };
     const cases: [code: string, error: RegExp, error_code: string, category: string | null, more?: object][] = [
-      ['print("hello")', /printed to stdout is no JSON/, 'SANDBOX_ERROR', 'code_error'],
+      ['print("hello")', /printed to stdout is no JSON\.$/, 'SANDBOX_ERROR', 'code_error'],
       [
         'raise ValueError("no such invoice")',
-        /exit code 1: ValueError: no such invoice$/,
+        /exit code 1\. What it says of that is in its stderr\.$/,
         'SANDBOX_ERROR',
         'code_error',
       ],
-      ['import numpy_of_mine', /No module named 'numpy_of_mine'/, 'SANDBOX_ERROR', 'setup_error'],
+      ['import numpy_of_mine', /exit code 1\. What it says/, 'SANDBOX_ERROR', 'setup_error'],
       ['while True: pass', /timed out after 1 seconds/, 'SANDBOX_TIMEOUT', null, { timeout_seconds: 1 }],
+      ['while True: pass', /timed out after 5 seconds/, 'SANDBOX_TIMEOUT', null, { timeout_seconds: 30 }],
       [
         'print(\'{"n": "x"}\')',
         /does not fit the output schema: .*n/,
@@ -86,7 +89,8 @@ console.log(JSON.stringify({ files, metadata, texts }));`,
         expect((await run.until('failed')).error).toMatch(error);
         const row = story.orchflow.db.selectFrom('runs').select('error_code').where('run_id', '=', run.run_id);
         expect(await row.executeTakeFirst()).toEqual({ error_code });
-        const [{ fault } = {}] = await codeRuns(run.run_id);
+        const [{ fault, stderr } = {}] = await codeRuns(run.run_id);
+        if (/exit code/.test(fault!.message)) expect(stderr).toMatch(/no such invoice\n$|'numpy_of_mine'\n$/);
         expect(fault).toMatchObject({ code: error_code, category });
       }),
     );
