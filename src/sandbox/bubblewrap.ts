@@ -6,6 +6,7 @@ import { exitEnvironment, insidePorts, openExits, type Exit, type Network } from
 import { SandboxFault, type Job, type Outcome, type Sandbox } from './job.ts';
 import { collecting, readArchive } from './outputs.ts';
 import { findIn } from './programs.ts';
+import { seccompFilter } from './seccomp.ts';
 import { runProcess, type Started } from './spawn.ts';
 import { createStarters, type Starter } from './starters.ts';
 import { createCleaning, isRoot, nobody, readable, type Workspace } from './workspace.ts';
@@ -23,6 +24,8 @@ const places = '/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin';
 /** Node does not start with less address space for data, whatever it uses of it. */
 const leastData_bytes = 1024 * 1024 * 1024;
 const ownPlace = '/opt/orchflow';
+/** Of what the log keeps of it, in characters. */
+const longestCause = 300;
 
 /** @throws Error that says which program is missing. */
 export async function createBubblewrap({ workspace, cgroup, network }: BubblewrapSettings): Promise<Sandbox> {
@@ -31,12 +34,16 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
   const ways = await Promise.all(
     ['lead.pl', 'forward.py'].map((name) => readable(path.join(import.meta.dirname, name), workspace.folder)),
   );
-  const system = systemArgs({ ...programs, node }, ways, await writeEtc(workspace.folder));
   const groups = findGroups(cgroup);
+  const system = [
+    systemArgs({ ...programs, node }, ways, await writeEtc(workspace.folder)),
+    // It is read as /dev/zero is; that can be mapped as memory that no process is seen to use.
+    groups ? [] : ['--dev-bind', '/dev/full', '/dev/zero'],
+  ].flat();
   if (cgroup && !groups) throw new Error(`SANDBOX_CGROUP, ${cgroup}, is no folder in which groups can be made.`);
   if (groups) sweepGroups(groups);
 
-  const starters = createStarters(programs.perl, groups);
+  const starters = createStarters(programs.perl, { groups, filter: await writeFilter(workspace.folder, !groups) });
   // Nobody waits for it.
   const cleaning = createCleaning();
 
@@ -77,7 +84,10 @@ export async function createBubblewrap({ workspace, cgroup, network }: Bubblewra
 /** What bubblewrap itself says, before the job has begun. @throws SandboxFault, of which the operator reads the cause */
 function requireMade({ exit_code, stderr, stdout }: Pick<Outcome, 'exit_code' | 'stderr' | 'stdout'>): void {
   if (exit_code !== 1 || stdout.text !== '' || !/^bwrap: [^\n]*\n$/.test(stderr.text)) return;
-  throw new SandboxFault('its sandbox could not be made.', { cause: new Error(stderr.text.trim()) });
+  // It may be the job that says so.
+  throw new SandboxFault('its sandbox could not be made.', {
+    cause: new Error(stderr.text.trim().slice(0, longestCause)),
+  });
 }
 
 type Jail = {
@@ -96,7 +106,9 @@ function startOf(job: Job, { programs, starter, system, place, exits }: Jail): S
   const jail = [
     namespaces,
     system,
+    starter.filters === undefined ? [] : ['--seccomp', String(starter.filters)],
     ['--size', String(job.limits.disk_bytes), '--tmpfs', '/tmp', '--dir', '/tmp/outputs'],
+    ['--size', String(Math.ceil(job.limits.disk_bytes / 4)), '--tmpfs', '/dev/shm', '--remount-ro', '/dev'],
     ['--ro-bind', place.uploads, '/tmp/uploads', '--ro-bind', job.code, '/app', '--chdir', '/app'],
     exits.flatMap(({ name, at }) => ['--bind', String(at), `${ownPlace}/${name}`]),
     ['--remount-ro', '/'],
@@ -160,6 +172,15 @@ function findPrograms(): Programs {
     python: find('python3'),
     node: process.execPath,
   };
+}
+
+/** What the kernel is to refuse, in a file; undefined on a machine of another kind than are known. */
+async function writeFilter(folder: string, isWatched: boolean): Promise<string | undefined> {
+  const filter = seccompFilter(process.arch, { isWatched });
+  if (!filter) return undefined;
+  const file = path.join(folder, 'seccomp');
+  await writeFile(file, filter);
+  return file;
 }
 
 /** Enough of /etc for programs that look who they are and what localhost is; nothing in it is this machine's. */

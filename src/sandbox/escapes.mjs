@@ -4,7 +4,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import process from 'node:process';
 
-const given = JSON.parse(readFileSync(0, 'utf8'));
+const given = JSON.parse((await process.stdin.toArray()).join(''));
 const found = [];
 
 async function attempt(name, way) {

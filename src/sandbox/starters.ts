@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import path from 'node:path';
 import type { Writable } from 'node:stream';
 import { makeGroup, type Group, type Groups } from './cgroups.ts';
@@ -11,6 +12,8 @@ import { makeGroup, type Group, type Groups } from './cgroups.ts';
 
 export type Starter = {
   group: Group | undefined;
+  /** The descriptor at which bubblewrap finds its filter of system calls. */
+  filters: number | undefined;
   /**
    * Has it become a program, without the descriptor `unneeded`, and returns it, with pipes for stdin, stdout, stderr, and the
    * descriptors 3 and 4. No word of the line may hold NUL. @throws Error when there is none.
@@ -28,15 +31,22 @@ const program = path.join(import.meta.dirname, 'start.pl');
 /** A job that is short has ended by then, and is not made longer by what is done for the next one. */
 const pause_ms = 60;
 
-export function createStarters(perl: string, groups: Groups | undefined) {
+export function createStarters(
+  perl: string,
+  { groups, filter }: { groups?: Groups | undefined; filter?: string | undefined },
+) {
   let next: { starter: Starter; child: ChildProcess } | undefined;
   let timer: NodeJS.Timeout | undefined;
   let isClosed = false;
 
   function make() {
     const group = groups && makeGroup(groups);
-    const stdio = Array.from({ length: told + 1 }, () => 'pipe' as const);
+    // One for each, since it is read from where it stands.
+    const opened = filter === undefined ? undefined : openSync(filter, 'r');
+    const pipes = Array.from({ length: told + 1 }, () => 'pipe' as const);
+    const stdio = opened === undefined ? pipes : [...pipes, opened];
     const child = spawn(perl, [program, ...(group?.procs ?? [])], { env: {}, cwd: '/', detached: true, stdio });
+    if (opened !== undefined) closeSync(opened);
     let fault: Error | undefined;
     child.on('error', (error) => (fault = error));
     // Node's types know five of them.
@@ -44,6 +54,7 @@ export function createStarters(perl: string, groups: Groups | undefined) {
     pipe.on('error', () => {});
     const starter: Starter = {
       group,
+      filters: opened === undefined ? undefined : told + 1,
       become(line, unneeded) {
         if (child.pid === undefined) throw fault ?? new Error('No process could be begun.');
         const words = [unneeded ?? '', ...line];

@@ -51,7 +51,7 @@ test('what lets everything out is found to do so, way by way', async () => {
   const inPython = await findEscapes(noSandbox, path.join(folder, 'one'), process.env);
   const ofPython =
     'host files, symlinks, writing to its code, network, sockets of the host, other processes, signals to other processes, ' +
-    'environment, user namespaces, disk, processes without end, processes left behind';
+    'environment, user namespaces, disk, disk of /dev/shm, system calls, memory that no process has, processes without end, processes left behind';
   // Where this machine lets nobody make them, that is no way out.
   const open = ofPython.split(', ').filter((way) => present.bubblewrap || way !== 'user namespaces');
   expect(inPython).toEqual(expect.arrayContaining(open));
@@ -245,9 +245,23 @@ except Exception as error: print(repr(error))"`;
     expect(asked).toEqual([]);
   });
 
+  test('what it must not say is never told, nor kept, in however many parts it is printed', async () => {
+    const heard: string[] = [];
+    const secret = 'sk-ä-0123456789';
+    const printing = `printf 'a ${secret} sk-\\303'; sleep 0.1; printf '\\244-0123'; sleep 0.1; printf '456789 b sk-ä-0'`;
+    const job = { secrets: [secret, 'a'], onOutput: (_: string, text: string) => void heard.push(text) };
+    const { stdout } = await run(printing, job);
+    expect(stdout.text).toBe('a ******** ******** b sk-ä-0');
+    expect(heard.join('')).toBe(stdout.text);
+  });
+
   test('what cannot be run is no fault of the sandbox', async () => {
     expect(await run('no-such-program')).toMatchObject({ ended: 'exited', exit_code: 127 });
     await expect(run('true', { env: { A: 'a\0--bind\0/\0/host' } })).rejects.toThrow(SandboxFault);
+    // It says so itself, at length.
+    const forged: Error = await run('printf "bwrap: %09000d\n" 1 >&2; exit 1').then(String, (error) => error);
+    expect(forged).toBeInstanceOf(SandboxFault);
+    expect((forged.cause as Error).message).toHaveLength(300);
   });
 });
 

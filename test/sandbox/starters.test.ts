@@ -27,16 +27,19 @@ describe.skipIf(!present.bubblewrap)('what waits for a job', () => {
     await until(() => waiting().length === 0, 'none waits');
   });
 
-  test('becomes what it is told, and nothing where it is told only a part', async () => {
+  test('becomes what it is told without what it was not given, and nothing where it is told only a part', async () => {
     const words = ['/bin/sh', '-c', 'printf "%s|" "$@"', 'sh', 'a\nb', "it's ä€\u{1f600}", '', ' '];
     expect(await told([words.length + 1, '', ...words])).toEqual({ code: 0, said: "a\nb|it's ä€\u{1f600}|| |" });
     expect(await told([words.length + 2, '', ...words])).toEqual({ code: 125, said: '' });
     expect(await told([])).toEqual({ code: 125, said: '' });
+    const open = ['/bin/sh', '-c', 'for n in 3 5 6 7 8; do [ ! -e /proc/self/fd/$n ] || printf $n; done'];
+    expect(await told([open.length + 1, '', ...open])).toEqual({ code: 0, said: '36' });
   });
 });
 
 async function told(words: (string | number)[]): Promise<{ code: unknown; said: string }> {
-  const stdio = ['ignore', 'pipe', 'inherit', 'ignore', 'ignore', 'pipe'] as const;
+  // The last are those that a worker was given, and knows nothing of.
+  const stdio = ['ignore', 'pipe', 'inherit', 'pipe', 'ignore', 'pipe', 'pipe', 'pipe', 'pipe'] as const;
   const child = spawn('/usr/bin/perl', [program], { env: {}, stdio: [...stdio] });
   const closed = new Promise((resolve) => child.once('close', resolve));
   (child.stdio as unknown[] as Writable[])[5]!.end(words.map((word) => `${word}\0`).join(''));
