@@ -88,7 +88,7 @@ const hoarding =
   "import os, time; [os.fork() for _ in range(2)]; a = bytearray(150 << 20); a[::4096] = b'x' * len(a[::4096]); time.sleep(15)";
 
 /** Memory that is in none of its processes. Where there is no filter of system calls, only a control group counts it. */
-const hiding = `import mmap, os, sys
+const hiding = `import ctypes, mmap, os, sys
 size, part = 300 << 20, 1 << 20
 def file():
     some = os.memfd_create("some")
@@ -100,8 +100,13 @@ def mapped(descriptor):
         some[at : at + part] = b"x" * part
         some.madvise(mmap.MADV_DONTNEED, at, part)
     some.close()
+def segment():
+    libc = ctypes.CDLL(None)
+    some = libc.shmget(0, part, 0o1600)
+    if some < 0: raise OSError()
+    libc.shmctl(some, 0, None)
 if os.uname().machine not in ("x86_64", "aarch64"): sys.exit(1)
-for way in [file, lambda: mapped(-1), lambda: mapped(os.open("/dev/zero", os.O_RDWR))]:
+for way in [file, lambda: mapped(-1), lambda: mapped(os.open("/dev/zero", os.O_RDWR)), segment]:
     try: way()
     except OSError: continue
     sys.exit(0)

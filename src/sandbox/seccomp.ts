@@ -10,6 +10,8 @@ type Numbers = Record<
   | 'socket'
   | 'mmap'
   | 'shmget'
+  | 'semget'
+  | 'msgget'
   | 'add_key'
   | 'request_key'
   | 'keyctl'
@@ -28,6 +30,8 @@ const machines: Partial<Record<NodeJS.Architecture, { audit: number; numbers: Nu
       socket: 41,
       mmap: 9,
       shmget: 29,
+      semget: 64,
+      msgget: 68,
       add_key: 248,
       request_key: 249,
       keyctl: 250,
@@ -43,6 +47,8 @@ const machines: Partial<Record<NodeJS.Architecture, { audit: number; numbers: Nu
       socket: 198,
       mmap: 222,
       shmget: 194,
+      semget: 190,
+      msgget: 186,
       add_key: 217,
       request_key: 218,
       keyctl: 219,
@@ -89,7 +95,7 @@ export function seccompFilter(machine: NodeJS.Architecture, { isWatched }: { isW
     [[io_uring_setup, io_uring_enter, io_uring_register], 'ENOSYS'],
     [[numbers.add_key, numbers.request_key, numbers.keyctl], 'ENOSYS'],
     [[numbers.bpf, numbers.perf_event_open, numbers.userfaultfd], 'EPERM'],
-    [isWatched ? [numbers.memfd_create, memfd_secret, numbers.shmget] : [], 'ENOSYS'],
+    [isWatched ? [numbers.memfd_create, memfd_secret, numbers.shmget, numbers.semget, numbers.msgget] : [], 'ENOSYS'],
   ];
   return assembled(
     [
