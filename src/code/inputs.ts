@@ -33,9 +33,10 @@ export function inputNames(files: Pick<CodeInput, 'name'>[]): string[] {
 
 /** As much of the end of a text as has at most so many bytes, as file systems count. */
 function endOf(text: string, most_bytes: number): string {
-  let bytes = 0;
-  const kept = [...text].toReversed().findIndex((character) => (bytes += Buffer.byteLength(character)) > most_bytes);
-  return kept === -1 ? text : [...text].slice(-kept).join('');
+  const bytes = Buffer.from(text);
+  if (bytes.length <= most_bytes) return text;
+  // A character that was cut in two is none.
+  return bytes.subarray(-most_bytes).toString('utf8').replace(/^\ufffd+/, '');
 }
 
 /** @throws from `write`: NoSuchInput, and what the store throws. */
