@@ -36,7 +36,10 @@ function endOf(text: string, most_bytes: number): string {
   const bytes = Buffer.from(text);
   if (bytes.length <= most_bytes) return text;
   // A character that was cut in two is none.
-  return bytes.subarray(-most_bytes).toString('utf8').replace(/^\ufffd+/, '');
+  return bytes
+    .subarray(-most_bytes)
+    .toString('utf8')
+    .replace(/^\ufffd+/, '');
 }
 
 /** @throws from `write`: NoSuchInput, and what the store throws. */
