@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 /** Processes as Linux shows them in /proc. */
 
 /** Of a process and all that came of it. Memory that several share is counted for each. */
-export type Usage = { memory_bytes: number; cpu_ms: number; pids: number[] };
+export type Usage = { memory_bytes: number; cpu_ms: number; processes: { pid: number; memory_bytes: number }[] };
 
 const page_bytes = 4_096;
 /** Of a clock tick, which is the same on every Linux that there is. */
@@ -11,7 +11,7 @@ const tick_ms = 10;
 
 /** What a process and its descendants use now. Nothing on other systems, and of what has ended. */
 export function usageOf(pid: number): Usage {
-  const usage: Usage = { memory_bytes: 0, cpu_ms: 0, pids: [] };
+  const usage: Usage = { memory_bytes: 0, cpu_ms: 0, processes: [] };
   const pids = [pid];
   for (let next = pids.pop(); next !== undefined; next = pids.pop()) {
     try {
@@ -22,8 +22,9 @@ export function usageOf(pid: number): Usage {
         .split(' ')
         .map(Number);
       usage.cpu_ms += (fields[11]! + fields[12]! + fields[13]! + fields[14]!) * tick_ms;
-      usage.memory_bytes += fields[21]! * page_bytes;
-      usage.pids.push(next);
+      const memory_bytes = fields[21]! * page_bytes;
+      usage.memory_bytes += memory_bytes;
+      usage.processes.push({ pid: next, memory_bytes });
       for (const thread of readdirSync(`/proc/${next}/task`)) {
         const children = readFileSync(`/proc/${next}/task/${thread}/children`, 'latin1');
         pids.push(...children.split(' ').filter(Boolean).map(Number));
@@ -36,13 +37,17 @@ export function usageOf(pid: number): Usage {
 }
 
 /** The memory of processes, each with its share of what it shares: exact, and dear. */
-export function memoryOf({ pids, memory_bytes }: Usage): number {
+export function memoryOf({ processes }: Usage): number {
+  return processes.reduce((sum, process) => sum + shareOf(process), 0);
+}
+
+function shareOf({ pid, memory_bytes }: Usage['processes'][number]): number {
   try {
-    const kilobytes = pids.map((pid) => /^Pss: +(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'))?.[1]);
-    return kilobytes.reduce((sum, one) => sum + Number(one ?? 0) * 1024, 0);
-  } catch {
-    // One has ended meanwhile, or may not be looked into.
-    return memory_bytes;
+    return Number(/^Pss: +(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'))?.[1] ?? 0) * 1024;
+  } catch (error) {
+    // What has ended meanwhile has none; one that may not be looked into has all that it is seen with.
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'ENOENT' || code === 'ESRCH' ? 0 : memory_bytes;
   }
 }
 
