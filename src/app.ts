@@ -103,8 +103,8 @@ export function createApp(deps: AppDeps) {
   mountCodec(app, deps);
 
   const authenticate = requireApiKey(deps);
-  for (const path of ['/api/v1/*', '/v1/*'])
-    app.use(path, authenticate, except(isUpload, readBody()), limitAccount(deps.limits), limitUnread());
+  const keyed = [authenticate, except(isUpload, readBody()), limitAccount(deps.limits), limitUnread()] as const;
+  for (const path of ['/api/v1/*', '/v1/*']) app.use(path, except('/api/v1/auth/*', ...keyed));
 
   app.route('/api/v1/runs', runStartsRouter);
   app.route('/api/v1/runs', runsRouter);

@@ -104,6 +104,8 @@ describe('requests', () => {
     const replaced = await send(orchflow.url, 'PUT', '/api/v1/files', { 'x-api-key': user.api_key, ...headers }, body);
     expectProblem(replaced, { status: 405, code: 'METHOD_NOT_ALLOWED' });
     expectProblem(await send(orchflow.url, 'PATCH', '/api/v1/runs'), { status: 401, code: 'UNAUTHORIZED' });
+    const open = await send(orchflow.url, 'PUT', '/api/v1/auth/register');
+    expectProblem(open, { status: 405, code: 'METHOD_NOT_ALLOWED' });
   });
 
   test.each([

@@ -104,6 +104,8 @@ test('an agent has keys of its own, which call agents and do nothing else, and g
   expect(keys.map(({ prefix }: any) => prefix)).toEqual([made.key.slice(0, 7), service_key.slice(0, 7)]);
   const code = createAgents(orchflow.url, { api_key: service_key });
   expectError(await code.post(`/${await agents.slug()}/coder/v2/run`, {}), 'NOT_FOUND', 404);
+  // No organisation can have this one, and the answer is of a call all the same.
+  expectError(await code.post('/%C2%8D/coder/v2/run', {}), 'NOT_FOUND', 404);
   expectError(await code.get(`/agents/${agent.id}`), 'FORBIDDEN', 403);
   expectError(await code.post('/agents', { name: 'other' }), 'FORBIDDEN', 403);
   for (const [method, other] of [

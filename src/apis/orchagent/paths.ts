@@ -28,5 +28,5 @@ export function whyNotOffered(c: Context): string | undefined {
 /** Whether this path is one of orchagent's, or looks like a call, so that errors are put into its envelope. */
 export function isOrchagent(c: Context): boolean {
   const [first, ...rest] = c.req.path.slice(1).replace(/\/+$/, '').split('/');
-  return own.has(first!) || (rest.length === 3 && /^[a-z\d]/i.test(first!) && !reservedSlugs.has(first!));
+  return own.has(first!) || (rest.length === 3 && /^[^.]/.test(first!) && !reservedSlugs.has(first!));
 }
