@@ -103,8 +103,9 @@ export const nothingGoesBack: Invariant = (e) => {
         rounds: [round, newRound],
       } = change;
       const isEnd = task_id === null ? isEnded(before) : taskEnds.includes(before);
-      // An orchestration that is tried again.
-      if (task_id === null && before === 'failed' && after === 'pending') return !retried.has(run_id);
+      // A run that is tried again, with that of its tasks which had failed.
+      const isTriedAgain = before === 'failed' && after === 'pending' && (task_id === null || round === newRound);
+      if (isTriedAgain) return to < from || !retried.has(run_id);
       if (to < from) return true;
       if (task_id !== null && round !== newRound) return !isRenewed(e, change);
       return (isEnd && before !== after) || (after === 'pending' && before !== after);

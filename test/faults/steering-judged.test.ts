@@ -237,6 +237,12 @@ describe('a task goes back when a person has it done again, and only then', () =
     ['twice', {}, { rounds: [1, 2] }],
     ['within its round', {}, { rounds: [1, 1] }],
   ] as [string, object, object][])('%s it is told', ([, given, how]) => expect(judge(given, how)).toHaveLength(1));
+
+  test('one that had failed also when its run is tried again', () => {
+    const again = { before: 'failed', versions: [10_000, 1_010_000], rounds: [0, 0] };
+    expect(judge({ journal: [{ op: 'retry', run_id }] }, again)).toEqual([]);
+    expect(judge({}, again)).toHaveLength(1);
+  });
 });
 
 describe('the order of tasks, and gates, of a run that was steered', () => {
