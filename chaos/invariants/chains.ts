@@ -1,5 +1,7 @@
+import { cut } from '../../activities/prompts/blocks.ts';
 import { newId, runIdOf } from '../../src/ids.ts';
 import { readOutput } from '../../src/calls/output.ts';
+import { maxResultLength } from '../../src/tools/index.ts';
 import type { Called } from '../called.ts';
 import type { Evidence } from '../evidence.ts';
 import { caps } from '../limits.ts';
@@ -109,7 +111,7 @@ export function isToldByAgent(e: Evidence, result: Evidence['tool_calls'][number
     return is_error && isLate && text.includes('deadline of this call has passed') ? true : undefined;
   }
   if (is_error) return isEnded(run.status) && run.status !== 'completed' && text.includes(run.error ?? run.status);
-  return run.status === 'completed' && text === JSON.stringify(dataOf(e, run.run_id));
+  return run.status === 'completed' && text === cut(JSON.stringify(dataOf(e, run.run_id)), maxResultLength);
 }
 
 /** What code was told by the agent that it has called. */
