@@ -23,6 +23,9 @@ export type EmbeddingEntry = {
   fault?: ModelFault;
 };
 
+/** Of documents a call may have one passage too, which is as the shelf writes it (`textOf`); a query is a word. */
+export const isOfDocument = ({ texts }: EmbeddingEntry): boolean => texts.length > 1 || texts[0]!.startsWith('Item ');
+
 /** The model of embeddings that documents are indexed by. */
 export async function startEmbedder(random: Random) {
   const fake = await startFakeEmbeddings();
@@ -42,8 +45,8 @@ export async function startEmbedder(random: Random) {
   return {
     url: fake.baseUrl('openai'),
     calls,
-    /** Calls for documents: a query is of one text. */
-    openCalls: () => calls.filter(({ texts, answered_at }) => texts.length > 1 && answered_at === undefined).length,
+    /** Calls for documents. */
+    openCalls: () => calls.filter((call) => isOfDocument(call) && call.answered_at === undefined).length,
     setWeather: (next: ModelFault | undefined) => (weather = next),
     /** Answers nothing meanwhile. */
     hold(hold: boolean) {

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Db } from '../db/index.ts';
 import { indexingWorkflowType } from '../workflows/contract/knowledge.ts';
 import type { Account } from './accounts.ts';
-import type { EmbeddingEntry } from './embedder.ts';
+import { isOfDocument, type EmbeddingEntry } from './embedder.ts';
 import type { Execution } from './executions.ts';
 import type { DeliveryEntry } from './outside.ts';
 
@@ -41,7 +41,7 @@ export async function readLibrary(db: Db, { calls, received, accounts, execution
     /** The calls for documents that were paid, as the journal has them. */
     paid,
     /** The same as they reached the model. */
-    asked: calls.filter(({ texts }) => texts.length > 1),
+    asked: calls.filter(isOfDocument),
     /** What subscribers were told of documents. */
     told: received.filter(({ payload: { type } }) => type?.startsWith('knowledge.')),
     deliveries: await db
