@@ -1,5 +1,6 @@
 import { runIdOf } from '../src/ids.ts';
 import type { Entry } from './journal.ts';
+import { hearEvents } from './tokens.ts';
 
 /** How calls of agents are answered: at once when they have ended, or as events until then. */
 
@@ -12,7 +13,7 @@ export type CallAnswer = {
   /** Of its run, and not of the request. */
   isOfRun: boolean;
   /** It broke off before its end, or its client has left. */
-  broke?: string;
+  broke?: string | undefined;
 };
 
 /** Reads an answer to its end, or until so many events are read and its client leaves. */
@@ -23,24 +24,11 @@ export async function readCallAnswer(response: Response, leave_after = Infinity)
     hear(answer, (await response.json()) as Record<string, any>);
     return answer;
   }
-  let left = '';
-  let events = 0;
-  try {
-    for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
-      const blocks = `${left}${chunk}`.split('\n\n');
-      left = blocks.pop()!;
-      for (const block of blocks) {
-        const [, event, data] = /^event: (.*)\ndata: (.*)$/m.exec(block) ?? [];
-        if (event === 'result' || event === 'error') hear(answer, JSON.parse(data!));
-        events += 1;
-        if (events < leave_after || answer.data || answer.error) continue;
-        answer.broke = 'Its client has left.';
-        return answer;
-      }
-    }
-  } catch (error) {
-    answer.broke = String(error);
-  }
+  answer.broke = await hearEvents(response, leave_after, (block) => {
+    const [, event, data] = /^event: (.*)\ndata: (.*)$/m.exec(block) ?? [];
+    if (event === 'result' || event === 'error') hear(answer, JSON.parse(data!));
+    return Boolean(answer.data ?? answer.error);
+  });
   return answer;
 }
 

@@ -6,12 +6,28 @@ export type ReadTokens = {
   gaps: number;
   result?: { status: string; output: string | null };
   /** It broke off before its result, or its client has left. */
-  broke?: string;
+  broke?: string | undefined;
 };
 
 /** Reads the events of a run until they end, whatever ends them, or until so many are read and its client leaves. */
 export async function readTokens(response: Response, leave_after = Infinity): Promise<ReadTokens> {
   const read: ReadTokens = { text: '', gaps: 0 };
+  read.broke = await hearEvents(response, leave_after, (block) => {
+    hear(read, block);
+    return read.result !== undefined;
+  });
+  return read;
+}
+
+/**
+ * Hears the events of a stream until they end, whatever ends them, or until so many are heard and its client leaves. `listen` says
+ * whether the last of them is heard. Returns how it broke off.
+ */
+export async function hearEvents(
+  response: Response,
+  leave_after: number,
+  listen: (block: string) => boolean,
+): Promise<string | undefined> {
   let left = '';
   let events = 0;
   try {
@@ -19,17 +35,15 @@ export async function readTokens(response: Response, leave_after = Infinity): Pr
       const blocks = `${left}${chunk}`.split('\n\n');
       left = blocks.pop()!;
       for (const block of blocks) {
-        hear(read, block);
+        const isAll = listen(block);
         events += 1;
-        if (events < leave_after || read.result) continue;
-        read.broke = 'Its client has left.';
-        return read;
+        if (events >= leave_after && !isAll) return 'Its client has left.';
       }
     }
   } catch (error) {
-    read.broke = String(error);
+    return String(error);
   }
-  return read;
+  return undefined;
 }
 
 function hear(read: ReadTokens, block: string): void {

@@ -71,8 +71,8 @@ export async function startWeb(random: Random) {
     ...web,
     orders,
     begins,
-    openBegins: (of?: string) =>
-      begins.filter(({ agent, answered_at }) => answered_at === undefined && agent === (of ?? agent)).length,
+    openBegins: (of: string) =>
+      begins.filter(({ agent, answered_at }) => answered_at === undefined && agent === of).length,
     /** Tells code nothing meanwhile. */
     holdCode(hold: boolean) {
       heldCode?.resolve();

@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { surfaceCode } from '../../src/apis/orchagent/call-answer.ts';
-import { readOutput } from '../../src/calls/output.ts';
 import type { ErrorCode } from '../../workflows/contract/error-codes.ts';
 import { answerOf, type CallEntry } from '../call-answers.ts';
 import type { Evidence } from '../evidence.ts';
 import type { Fallen } from '../faults.ts';
 import { during } from '../windows.ts';
+import { dataOf } from './chains.ts';
 import { entries, time, type Invariant } from './runs.ts';
 
 /** What must hold of agents that are called at `/{org}/{agent}/{version}/{endpoint}`. */
@@ -63,7 +63,7 @@ function faultsOf(e: Evidence, entry: CallEntry): string[] {
     faults.push(`${run}, a call of ${agent} for ${tenant}, is ${run_id}: ${call.agent} for ${call.tenant}`);
   if (e.organisations.get(owner.org) !== row.account_id) faults.push(`${run_id} of ${account} is ${row.account_id}'s`);
   if (data) {
-    const stands = readOutput(e.texts.get(row.final_output_id ?? '') ?? '').data;
+    const stands = dataOf(e, run_id);
     if (row.status !== 'completed' || !isDeepStrictEqual(data, stands) || version !== call.version)
       faults.push(`${told}; ${run_id} is ${row.status}: ${JSON.stringify(stands)}`);
   }

@@ -6,7 +6,7 @@ import type { Called } from '../called.ts';
 import type { Evidence } from '../evidence.ts';
 import { caps } from '../limits.ts';
 import { excusedUntil } from '../windows.ts';
-import { isEnded, time, type Invariant } from './runs.ts';
+import { isEnded, runOf, time, type Invariant } from './runs.ts';
 
 /** A call of an agent that a model has asked for, by the key of that call: it has the same run whatever crashes. */
 export function runOfToolCall(call_id: string): string {
@@ -24,8 +24,6 @@ export const chainsAreKept: Invariant = (e) => [
   ...e.called.flatMap((call) => [...standingFaults(e, call), ...spendingFaults(e, call), ...tellingFaults(e, call)]),
   ...e.runs.flatMap((run) => callingFaults(e, run)),
 ];
-
-const runOf = (e: Evidence, run_id: string) => e.runs.find((run) => run.run_id === run_id)!;
 
 function standingFaults(e: Evidence, call: Called): string[] {
   const { run_id, agent, version, parent_run_id, root_run_id, chain, tenant, max_hops, deadline_at, account_id } = call;
@@ -129,7 +127,8 @@ function tellingFaults(e: Evidence, { run_id }: Called): string[] {
   return isSame ? [] : [`${run_id} was told ${JSON.stringify(told)} by ${child}, which is ${status}`];
 }
 
-function dataOf(e: Evidence, run_id: string): Record<string, unknown> | undefined {
+/** What a run has come to, as its caller is given it. */
+export function dataOf(e: Evidence, run_id: string): Record<string, unknown> | undefined {
   const text = e.texts.get(runOf(e, run_id).final_output_id ?? '');
   return text === undefined ? undefined : readOutput(text).data;
 }

@@ -1,11 +1,9 @@
-import { readOutput } from '../../src/calls/output.ts';
 import { requestIdOf } from '../../src/ids.ts';
+import { late_mark } from '../agent.ts';
 import type { Evidence } from '../evidence.ts';
 import { during, excusedUntil, hurtsCoder, hurtsWorkers } from '../windows.ts';
-import { isEnded, time, type Invariant, type Run } from './runs.ts';
-
-/** Whether what makes the output of a run is code. */
-export const isCode = ({ agent_run }: Pick<Run, 'agent_run'>) => Boolean(agent_run?.code);
+import { dataOf } from './chains.ts';
+import { isCode, runOf, time, type Invariant, type Run } from './runs.ts';
 
 /** A worker that is lost is noticed so late, and one that comes back takes work so late, in milliseconds. */
 const aftermath = 30_000;
@@ -20,7 +18,7 @@ export const codeIsBegunOnce: Invariant = (e) => {
   for (const { request_id, at } of e.begins)
     if (!known.has(request_id)) faults.push(`${request_id} has begun at ${at}, and there is no such run`);
   for (const run of e.runs.filter(isCode)) {
-    const { run_id, status, final_output_id, error_code, error } = run;
+    const { run_id, status, error_code, error } = run;
     const { idempotent } = run.agent_run!.code!;
     const begins = e.begins.filter(({ request_id }) => request_id === requestIdOf(run_id));
     const tries = e.code_runs.filter((row) => row.run_id === run_id);
@@ -33,8 +31,8 @@ export const codeIsBegunOnce: Invariant = (e) => {
     }
     if (tries.some(({ ended }) => ended === null) && !isCutShort(run)) faults.push(`${told}, and is ${status}`);
     if (status === 'completed') {
-      const { data } = readOutput(e.texts.get(final_output_id ?? '') ?? '');
-      if (!begins.some(({ receipt }) => receipt === data.begin))
+      const data = dataOf(e, run_id);
+      if (!data || !begins.some(({ receipt }) => receipt === data.begin))
         faults.push(`${run_id} has come to ${JSON.stringify(data)}, of ${begins.map(({ receipt }) => receipt).join()}`);
     }
     if (error_code === 'SANDBOX_ERROR' && !mayBeInterrupted(e, run)) faults.push(`${told}, with no fault: ${error}`);
@@ -58,7 +56,7 @@ const late_ms = 11_000;
  */
 export const deadlinesAreKept: Invariant = (e) =>
   e.called.flatMap(({ run_id, deadline_at }) => {
-    const run = e.runs.find((one) => one.run_id === run_id)!;
+    const run = runOf(e, run_id);
     if (deadline_at === null) return [];
     // It had no place yet.
     const begun = e.begun.filter((row) => row.run_id === run_id).map(({ noted_at }) => time(noted_at));
@@ -75,8 +73,8 @@ export const deadlinesAreKept: Invariant = (e) =>
     for (const { call_id } of [...asked, ...paid]) faults.push(`${told}, and ${call_id} was asked, or paid, after it`);
     for (const row of own(e.code_runs).filter(({ started_at }) => time(started_at) > until))
       faults.push(`${told}, and its code was begun at ${row.started_at}`);
-    const isHeld = own(e.calls).length > 0 && own(e.calls).every(({ prompt }) => prompt.includes('[late]'));
-    if (isHeld && isEnded(run.status) && run.status === 'completed') faults.push(`${told}, and no model has answered`);
+    const isHeld = own(e.calls).length > 0 && own(e.calls).every(({ prompt }) => prompt.includes(late_mark));
+    if (isHeld && run.status === 'completed') faults.push(`${told}, and no model has answered`);
     return faults;
   });
 

@@ -84,6 +84,8 @@ export const eventsAreDelivered: Invariant = (e) => {
   return faults;
 };
 
+/** Each try of a run has its own. */
+const versionsPerTry = 1_000_000;
 const taskEnds = ['completed', 'skipped', 'cancelled'];
 
 /**
@@ -105,7 +107,8 @@ export const nothingGoesBack: Invariant = (e) => {
       const isEnd = task_id === null ? isEnded(before) : taskEnds.includes(before);
       // A run that is tried again, with that of its tasks which had failed.
       const isTriedAgain = before === 'failed' && after === 'pending' && (task_id === null || round === newRound);
-      if (isTriedAgain) return to < from || !retried.has(run_id);
+      const isNextTry = Math.floor(to / versionsPerTry) > Math.floor(from / versionsPerTry);
+      if (isTriedAgain) return !isNextTry || !retried.has(run_id);
       if (to < from) return true;
       if (task_id !== null && round !== newRound) return !isRenewed(e, change);
       return (isEnd && before !== after) || (after === 'pending' && before !== after);
@@ -166,7 +169,7 @@ export function lateAnswers(e: Evidence, answered: Answered[]): string[] {
     const under = during(e, invoked - 1_000, ended, () => true).map(describe);
     const what = `${op} at ${new Date(invoked).toISOString()} by ${api}: ${took}, during ${under.join('; ') || 'nothing'}`;
     // Its code has failed, and not what answers.
-    if (status === 500 && !(op === 'call' && body?.error?.code === 'SANDBOX_ERROR'))
+    if (status === 500 && !(op === 'call' && body?.isOfRun && body.error?.code === 'SANDBOX_ERROR'))
       return [`${what}: ${JSON.stringify(body)}`];
     if (status !== undefined && app_ms === undefined) return [`${what}: it does not say how long it took`];
     const time = app_ms ?? ended - invoked - askedToWait(entry);

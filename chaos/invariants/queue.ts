@@ -1,7 +1,7 @@
 import type { Evidence } from '../evidence.ts';
 import { limits } from '../limits.ts';
 import { mostAtOnce } from './hostile.ts';
-import { entries, isEnded, time, timesBegun, type Invariant, type Run } from './runs.ts';
+import { entries, isCalled, isEnded, time, timesBegun, type Invariant, type Run } from './runs.ts';
 
 /** 34. However many runs an account starts, no more are active at once than may be: as they begin, and by the time of each. */
 export const placesAreKept: Invariant = (e) => {
@@ -37,6 +37,8 @@ export const runsBeginInTurn: Invariant = (e) => [
 ];
 
 function countFaults(e: Evidence, { run_id, status, attempt }: Run): string[] {
+  if (e.begun.some((row) => row.run_id === run_id && row.is_called) && !isCalled(e, run_id))
+    return [`${run_id} has begun beside the queue, and no agent has called it`];
   const times = timesBegun(e, run_id);
   const isDue = status === 'cancelled' ? times <= attempt : times === attempt;
   return isDue ? [] : [`${run_id} is ${status} at attempt ${attempt}, and has begun ${times} times`];

@@ -1,5 +1,5 @@
 import type { Evidence } from '../evidence.ts';
-import { time, type Invariant, type Run } from './runs.ts';
+import { runOf, time, type Invariant, type Run } from './runs.ts';
 
 /** A failed call is tried again after half a minute at most, and a lost worker is noticed within seconds. */
 const longest_ms = 60_000;
@@ -23,8 +23,6 @@ export function standstills(e: Evidence): { run_id: string; from: number; ms: nu
     return [pauses.reduce((longest, pause) => (pause.ms > longest.ms ? pause : longest))];
   });
 }
-
-const runOf = (e: Evidence, run_id: string) => e.runs.find((run) => run.run_id === run_id)!;
 
 /**
  * When something was done for the run: it began, a status changed, a model or a tool was called or has answered, a person has, or something of

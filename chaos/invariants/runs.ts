@@ -1,7 +1,6 @@
 import type { Evidence } from '../evidence.ts';
 import type { Entry } from '../journal.ts';
 import { attemptOf, isGiven, steeringsOf, touchesOf } from '../steerings.ts';
-import { isCode } from './code.ts';
 import { ancestors, topologicalOrder } from '../../workflows/contract/graph.ts';
 
 /** What must hold after any run of chaos: each function returns the violations, with their evidence. */
@@ -12,6 +11,11 @@ type Of<O extends Entry['op']> = Extract<Entry, { op: O }>;
 export function entries<O extends Entry['op']>({ journal }: Evidence, op: O): Of<O>[] {
   return journal.filter((entry): entry is Of<O> => entry.op === op);
 }
+
+export const runOf = (e: Evidence, run_id: string) => e.runs.find((run) => run.run_id === run_id)!;
+
+/** Whether what makes the output of a run is code. */
+export const isCode = ({ agent_run }: Pick<Run, 'agent_run'>) => Boolean(agent_run?.code);
 
 export const isEnded = (status: string) => ['completed', 'failed', 'cancelled'].includes(status);
 export const time = (timestamp: string) => new Date(timestamp).getTime();
@@ -85,7 +89,7 @@ export const runsEndOrWait: Invariant = (e) =>
     return status === 'failed' && !mayFail(e, run) ? [`${told}, for no good reason: ${error}`] : [];
   });
 
-const isCalled = ({ called }: Evidence, run_id: string) =>
+export const isCalled = ({ called }: Evidence, run_id: string) =>
   called.some((call) => call.run_id === run_id && call.parent_run_id !== null);
 
 /** Planning was refused, nobody answered in time, no more money was granted; for an orchestration, any step may fail, and an agent alone. */
@@ -98,8 +102,11 @@ function mayFail(e: Evidence, run: Run): boolean {
     const hasFaults = calls.length > 0 || e.orders.some((order) => order.fault && order.call_id.startsWith(run_id));
     return isRefused || hasFaults;
   }
-  // Of code, and of deadlines, more is asked by others.
-  if (kind === 'agent') return calls.length > 0 || isCode(run) || run.error_code === 'TIMEOUT';
+  // Of these more is asked by others.
+  const isOfCode = isCode(run) && ['SANDBOX_ERROR', 'SANDBOX_TIMEOUT'].includes(run.error_code ?? '');
+  const hasDeadline = e.called.some((call) => call.run_id === run_id && call.deadline_at !== null);
+  const isLate = run.error_code === 'TIMEOUT' && hasDeadline;
+  if (kind === 'agent') return calls.length > 0 || isOfCode || isLate;
   const mayExpire = [on_timeout, ...human_gates.map((gate) => (typeof gate === 'string' ? '' : gate.on_timeout))];
   return (
     calls.some(({ purpose }) => /split|infer/.test(purpose)) ||

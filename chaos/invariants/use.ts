@@ -1,6 +1,6 @@
 import type { UsageTold } from '../called.ts';
 import type { Evidence } from '../evidence.ts';
-import type { Invariant } from './runs.ts';
+import { runOf, type Invariant } from './runs.ts';
 
 /** 48. What accounts are told of the use of their calls, and authors of calls by others, is exact to the journal, in all and in each part. */
 export const useIsExact: Invariant = (e) =>
@@ -55,7 +55,7 @@ const paid = (told: Told) => ({
 const computed = ({ runs, wall_seconds }: Told) => ({ runs, wall_ms: Math.round(wall_seconds * 1_000) });
 
 function countsOf(e: Evidence, calls: Call[]) {
-  const runs = calls.map(({ run_id }) => e.runs.find((run) => run.run_id === run_id)!);
+  const runs = calls.map(({ run_id }) => runOf(e, run_id));
   const [succeeded, failed, cancelled] = ['completed', 'failed', 'cancelled'].map(
     (status) => runs.filter((run) => run.status === status).length,
   ) as [number, number, number];

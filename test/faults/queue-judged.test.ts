@@ -81,6 +81,7 @@ describe('runs begin in turn, and none before its time', () => {
     ['one that is passed by', turned, undefined, {}, 'and run_2 began before it'],
     ['one that never began', [inTurn[0]], undefined, {}, 'has begun 0 times'],
     ['one that began twice', [...inTurn, began(3, 4_000, { run_id: 'run_2' })], undefined, {}, 'has begun 2 times'],
+    ['one that took no place', [began(1, 2_000, { is_called: true }), inTurn[1]!], undefined, { called: [] }, 'beside'],
     ['one before its time', [inTurn[0], began(2, 3_000, later)], undefined, {}, 'was due at'],
     ['one before the time of its client', inTurn, [start(1), start(2, { start_in_ms: 3_000 })], {}, 'asked for 3900'],
     ['one that was put off in vain', inTurn, [start(1), start(2), putOff], {}, 'asked for 4500'],

@@ -242,6 +242,7 @@ describe('a task goes back when a person has it done again, and only then', () =
     const again = { before: 'failed', versions: [10_000, 1_010_000], rounds: [0, 0] };
     expect(judge({ journal: [{ op: 'retry', run_id }] }, again)).toEqual([]);
     expect(judge({}, again)).toHaveLength(1);
+    expect(judge({ journal: [{ op: 'retry', run_id }] }, { ...again, versions: [10_000, 10_001] })).toHaveLength(1);
   });
 });
 
