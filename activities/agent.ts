@@ -45,7 +45,8 @@ export async function takeTurn(
     const { call_id: output_id, text, status } = answer;
     return { turn: { output_id, warnings: warningsOf(answer, what) }, text, status };
   }
-  const { offered, missing } = await offerTools(deps, call, tools);
+  const { account_id, mode, key } = call;
+  const { offered, missing } = await offerTools(deps, { account_id, mode, run_id: key.run_id }, tools);
   const before = Array.from({ length: turn - 1 }, (_, index) => callIdsOf(call.key, index + 1)).flat();
   const turns = fitResults(await listTurns(deps.db, before));
   const forced = offered.find(({ name }) => name === forced_tool);

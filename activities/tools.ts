@@ -66,7 +66,7 @@ export function withdrawn(tool: AgentTool): OfferedTool {
   return { ...tool, definition, is_withdrawn: true };
 }
 
-type RunOfTool = Pick<OwnRun, 'account_id' | 'mode'>;
+type RunOfTool = Pick<OwnRun, 'account_id' | 'mode' | 'run_id'>;
 
 type CallTool = Pick<ToolRequest, 'answer_id' | 'position'> & {
   run_id: string;
@@ -154,7 +154,7 @@ async function resultOf(
 /** Makes the call. Whatever goes wrong with it is a result; only a cancellation, and what is our own trouble, is thrown. */
 async function runTool(
   deps: ActivityDeps,
-  run: RunOfTool & Pick<OwnRun, 'run_id'>,
+  run: RunOfTool,
   { tool: name, name: called, source, is_withdrawn, call_id, task_id, require_approval, approved_at }: DecidedCall,
   given: string,
 ): Promise<ToolResult> {
@@ -197,7 +197,7 @@ async function runTool(
  */
 async function findTool(
   deps: ActivityDeps,
-  { account_id, mode }: RunOfTool,
+  { account_id, mode, run_id }: RunOfTool,
   name: string,
   source: string | undefined,
   of?: { run_id: string; task_id: string | null },
@@ -208,7 +208,7 @@ async function findTool(
     return { ...(await searchKnowledgeTool(deps, account_id, source.split(','), { isTest, of })), source };
   }
   if (isRefOfAgent(source)) {
-    const called = await agentTool(deps, source, { account_id, mode, run_id: of?.run_id });
+    const called = await agentTool(deps, source, { account_id, mode, run_id }, { isOffer: of === undefined });
     return called && { ...called, source };
   }
   const dot = name.indexOf('.');

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { findCall } from '../../db/agent-calls.ts';
+import { findCall, isLedByOthers } from '../../db/agent-calls.ts';
 import { listRunPlaces } from '../../db/run-events.ts';
 import { findRunResult } from '../../db/run-results.ts';
 import type { Mode } from '../../db/schema.ts';
@@ -17,7 +17,7 @@ import { startCall, type CallDeps } from './start.ts';
 /** Agents that another agent calls, as tools of its model. */
 
 /** The run that calls. */
-type Caller = { account_id: string; mode: Mode; run_id?: string | undefined };
+type Caller = { account_id: string; mode: Mode; run_id: string };
 
 /** The agent that was called is still at work. Whoever waits looks again, by the same key. */
 export class StillAtWork extends Error {}
@@ -27,26 +27,34 @@ const patience_ms = 2_000;
 const interval_ms = 100;
 
 /**
- * An agent (`org/agent@v1`) as a tool of another's model. A call of it is a run of its own, once for each key, whatever crashes: who
- * calls by the same key again finds it. Undefined where it cannot be called any more; to a run that calls it, that says so.
+ * An agent (`org/agent@v1`) as a tool of another's model, to be offered to it or to be called. A call of it is a run of its own, once for each key,
+ * whatever crashes: who calls by the same key again finds it. Undefined where it cannot be offered; a call says so.
  */
-export async function agentTool(deps: CallDeps, ref: string, caller: Caller): Promise<Tool | undefined> {
+export async function agentTool(
+  deps: CallDeps,
+  ref: string,
+  caller: Caller,
+  { isOffer }: { isOffer: boolean },
+): Promise<Tool | undefined> {
   const as = readRef(ref);
   if (!as) return undefined;
   const principal = agentPrincipal({ ...caller, key_id: '' });
-  const called = await findCalled(deps.db, principal, { ...as, endpoint: 'run' }).catch(unlessRefused);
-  if (!called && !caller.run_id) return undefined;
+  const find = () => findCalled(deps.db, principal, { ...as, endpoint: 'run' }).catch(unlessRefused);
+  const shown = isOffer ? await find() : undefined;
+  // What strangers lead to is not told what is private and what is not there: both are named, and neither can be called.
+  if (isOffer && !shown && !(await isLedByOthers(deps.db, caller.run_id))) return undefined;
   return {
-    name: called?.name ?? `${as.org}/${as.agent}`,
-    description: called?.spec.description || `Calls the agent ${ref}, and answers with what it has found, as JSON.`,
-    json_schema: called?.spec.input_schema ?? { type: 'object', properties: {} },
+    name: shown?.name ?? `${as.org}/${as.agent}`,
+    description: shown?.spec.description || `Calls the agent ${ref}, and answers with what it has found, as JSON.`,
+    json_schema: shown?.spec.input_schema ?? { type: 'object', properties: {} },
     async run(input, { signal, idempotency_key }) {
       const seed = { seed: `orchflow:call:${idempotency_key}`, isRetry: true, idempotency_key };
       // What was called once is paid for, whatever has become of the agent since.
       const accepted = await findAccepted(deps.db, principal, seed);
       if (accepted) return answerOf(deps, principal, accepted, signal);
+      const called = await find();
       if (!called) throw new ToolError(`The agent ${ref} cannot be called any more.`);
-      const parent = caller.run_id ? await findCall(deps.db, caller.account_id, caller.run_id) : undefined;
+      const parent = await findCall(deps.db, caller.account_id, caller.run_id);
       if (!parent) throw new ToolError('It is called by agents that were called themselves.');
       const request = {
         input,

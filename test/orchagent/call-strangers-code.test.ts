@@ -39,7 +39,7 @@ describe.skipIf(!present.bubblewrap)('with a sandbox', () => {
     const { db } = orchflow;
     const mallory = await orchflow.register();
     const own = { provider_id, system_prompt: 'Salaries.' };
-    await publish(orchflow, alice, 'deep-a', { name: 'payroll', ...own });
+    await publish(orchflow, alice, 'deep-a', { name: 'payroll', description: 'Pays salaries.', ...own });
     await publish(
       orchflow,
       alice,
@@ -102,6 +102,7 @@ describe.skipIf(!present.bubblewrap)('with a sandbox', () => {
       '{"said":"Fine."}',
     ]);
     expect(model.calls.some(({ system }) => system.includes('Salaries'))).toBe(false);
+    expect(JSON.stringify(model.calls)).not.toContain('Pays salaries.');
     expect((await post('/deep-a/payroll/v1/run', {})).status).toBe(200);
   });
 
