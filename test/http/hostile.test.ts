@@ -197,7 +197,7 @@ describe('what Postgres cannot store is refused where it stands', () => {
       400,
       [{ pointer: '/tags', detail: 'must be Unicode text without NUL' }],
     ]);
-    for (const path of ['/org/a%00b/v1/run', '/org/a/v%001/run', '/org/a/v1/r%00n']) {
+    for (const path of ['/acme/a%00b/v1/run', '/acme/a/v%001/run', '/acme/a/v1/r%00n']) {
       const { status, body } = await send(orchflow.url, 'POST', path, key);
       expect([status, body.error.code], path).toEqual([404, 'NOT_FOUND']);
     }

@@ -2,6 +2,7 @@ import type { Context, Next } from 'hono';
 import { findCall, hearAnswer, takeLeftCall } from '../../../db/agent-calls.ts';
 import { listCodeRuns } from '../../../db/code-runs.ts';
 import { findRunResult, type RunResult } from '../../../db/run-results.ts';
+import { isStorable } from '../../../workflows/contract/form.ts';
 import { cutAtLimit } from '../../../workflows/contract/warnings.ts';
 import { findCalled, type Called } from '../../calls/called.ts';
 import { tokenOf } from '../../calls/credentials.ts';
@@ -90,7 +91,9 @@ function boundsOf({ max_hops, downstream_remaining, is_strict }: CallHeaders['ch
 
 function decoded(segment: string): string {
   try {
-    return decodeURIComponent(segment);
+    const text = decodeURIComponent(segment);
+    // Postgres finds nothing by a NUL, and fails.
+    return isStorable(text) ? text : '';
   } catch {
     return '';
   }
