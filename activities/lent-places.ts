@@ -10,7 +10,7 @@ import type { Db } from '../db/index.ts';
 /** `leave` gives the place back; undefined where it is taken, to be looked for again after so many milliseconds on average. */
 type Lent = { leave: (() => void) | undefined; pause_ms: number };
 
-/** A place for work of a run that found none. Undefined where no code waits for it. @throws `CodeFailed` where too much does. */
+/** A place for work of a run that found none. Undefined where no code waits for it. @throws `NoSandbox` where too much does. */
 export type Lend = (run_id: string, account_id: string) => Promise<Lent | undefined>;
 
 /** So much code may wait above other code and that still be lent a place: each has memory of its own. */
@@ -28,7 +28,7 @@ export function createLentPlaces(db: Db): Lend {
     if (waiting === 0) return undefined;
     if (waiting > mostWaiting) {
       const message = `this server has no place for code that more than ${mostWaiting} others wait for, each for the next.`;
-      throw ApplicationFailure.nonRetryable(message, 'CodeFailed');
+      throw ApplicationFailure.nonRetryable(message, 'NoSandbox');
     }
     const key = `${account_id}/${depth}`;
     if (taken.has(key)) return { leave: undefined, pause_ms };
