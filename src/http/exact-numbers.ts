@@ -2,12 +2,11 @@ import { InvalidInputError, type FieldFault, type Path } from '../errors.ts';
 
 /** Numbers of JSON that would be others once they are read: JavaScript has whole ones up to 2^53, and none beyond about 1.8e308. */
 
-/** Such a number may be in a text only where this is. */
-const isSuspect = /\d{16}|\d[eE]/;
+/** Such a number may be in a text only where this is: long before its point, or with an exponent. Ids have the like, but in strings. */
+const isSuspect = /(?:^|[[,:])\s*-?(?:\d{16}|[\d.]+[eE])/;
 const mostNamed = 20;
 
-class Inexact {}
-const inexact = new Inexact();
+const inexact = Symbol('inexact');
 
 /** Throws `InvalidInputError`, naming each number of this JSON that would not be kept as it was sent. Of text that is no JSON it says nothing. */
 export function requireExactNumbers(json: string, path: Path): void {

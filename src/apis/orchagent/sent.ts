@@ -50,6 +50,7 @@ async function readForm(c: Context<AppEnv>, called: Called): Promise<Sent> {
       ({ path }) => discardIncoming(path),
     );
     try {
+      requireReadable(metadata, ['metadata']);
       const { rest, credentials } = takeCredentials(objectOf(metadata, ['metadata']));
       return { input: rest, files, ...(credentials && { credentials }) };
     } catch (error) {
@@ -68,7 +69,6 @@ export async function discard({ files }: Pick<Sent, 'files'>): Promise<void> {
 
 function objectOf(text: string, path: string[]): Record<string, unknown> {
   if (text.trim() === '') return {};
-  requireReadable(text, path);
   let value: unknown;
   try {
     value = JSON.parse(text);
