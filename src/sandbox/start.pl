@@ -1,14 +1,15 @@
 # Outside the sandbox: joins control groups, waits until it is told what to become, and becomes that.
 #
-#   start.pl GROUP...
+#   start.pl LAST GROUP...
 #
 # A group is the file into which it writes its pid. From descriptor 5 it reads, up to the end, words that each end with NUL: how many
 # follow, a descriptor that it closes, or none, and a program with its arguments. Told nothing, or not all of it, it ends: the worker has.
-# What the worker was given when it began, and knows nothing of, is closed: all beyond the filter at descriptor 6.
+# What the worker was given when it began, and knows nothing of, is closed: all beyond the descriptor LAST.
 use strict;
 
+my $last = shift @ARGV;
 opendir my $open, '/proc/self/fd' or die "/proc/self/fd: $!";
-for my $descriptor (grep { /^\d+$/ && $_ > 6 && $_ != fileno $open } readdir $open) {
+for my $descriptor (grep { /^\d+$/ && $_ > $last && $_ != fileno $open } readdir $open) {
     if (open my $other, '<&=', $descriptor) { close $other }
 }
 closedir $open;

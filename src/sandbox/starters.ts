@@ -23,8 +23,6 @@ export type Starter = {
   end: () => Promise<void>;
 };
 
-export type Starters = ReturnType<typeof createStarters>;
-
 /** Where it is told what to become. */
 const told = 5;
 const program = path.join(import.meta.dirname, 'start.pl');
@@ -45,7 +43,8 @@ export function createStarters(
     const opened = filter === undefined ? undefined : openSync(filter, 'r');
     const pipes = Array.from({ length: told + 1 }, () => 'pipe' as const);
     const stdio = opened === undefined ? pipes : [...pipes, opened];
-    const child = spawn(perl, [program, ...(group?.procs ?? [])], { env: {}, cwd: '/', detached: true, stdio });
+    const args = [program, String(stdio.length - 1), ...(group?.procs ?? [])];
+    const child = spawn(perl, args, { env: {}, cwd: '/', detached: true, stdio });
     if (opened !== undefined) closeSync(opened);
     let fault: Error | undefined;
     child.on('error', (error) => (fault = error));
