@@ -113,8 +113,8 @@ async function askWithinBudget(
   model: Model,
   request: ModelRequest,
 ): Promise<Answer> {
-  const { budget, offered } = call;
-  const isReserved = await reserve(deps, budget, call_id, model.target, request);
+  const { run, offered } = call;
+  const isReserved = await reserve(deps, run, call_id, model.target, request);
   const began = performance.now();
   try {
     const answer = await callModel(model.target, request, {
@@ -127,7 +127,7 @@ async function askWithinBudget(
     const warnings = [...failoverWarnings(call.candidates, model, call.refused), ...leftOut(answer, offered)];
     const made = { ...answer, duration_ms: Math.round(performance.now() - began) };
     const journalled = await journal(deps, call, call_id, model, made, warnings);
-    if (isReserved) await warnOfSpending(deps, budget);
+    if (isReserved) await warnOfSpending(deps, run);
     return { ...journalled, warnings };
   } catch (error) {
     const duration_ms = Math.round(performance.now() - began);

@@ -37,10 +37,9 @@ export type Call = {
   account_id: string;
   mode: Mode;
   candidates: Candidate[];
-  budget: BudgetOfRun;
   key: CallKey;
-  /** Of which run: it is not asked after the deadline of that. */
-  run: Pick<Work['run'], 'agent_run' | 'attempt'>;
+  /** Which run pays for it; it is not asked after the deadline of that. */
+  run: BudgetOfRun & Pick<Work['run'], 'agent_run' | 'attempt'>;
   /** What is written with an answer that calls no tools, in the moment in which it is journalled. */
   alongOf?: (answer: Answer) => Along;
   /** Why the wanted provider has not taken it. */
@@ -68,7 +67,6 @@ export function callOf(
     account_id,
     mode,
     candidates: candidatesOf(run, agent),
-    budget: run,
     run,
     key: { run_id, ...key },
     known: work,

@@ -152,7 +152,7 @@ export function setCode(
   db: Db,
   account_id: string,
   version_id: string,
-  { entrypoint, ...code }: SentCode,
+  code: SentCode,
   quotas: FileQuotas,
 ): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
@@ -161,7 +161,7 @@ export function setCode(
     const own = trx.selectFrom('agents').select('agent_id').where('account_id', '=', account_id);
     const { numUpdatedRows } = await trx
       .updateTable('agent_versions')
-      .set({ ...code, entrypoint })
+      .set(code)
       .where('version_id', '=', version_id)
       .where('agent_id', 'in', own)
       .where((eb) => eb.or([eb('code_hash', 'is', null), eb('code_hash', '=', code.code_hash)]))

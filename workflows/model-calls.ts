@@ -51,8 +51,8 @@ export async function makeCall<T>(
     try {
       return await runWithProgress(run, activity, ride);
     } catch (error) {
-      const failure = error instanceof ActivityFailure ? error.cause : undefined;
-      if (!(failure instanceof ApplicationFailure)) throw error;
+      if (!(error instanceof ActivityFailure && error.cause instanceof ApplicationFailure)) throw error;
+      const failure = error.cause;
       if (failure.type === 'BudgetExceeded') await unlessStopped(decide(run, failure));
       else if (!heldBack.includes(failure.type!) || hasNoTimeLeft(error)) throw error;
     }
@@ -60,8 +60,8 @@ export async function makeCall<T>(
 }
 
 /** True of an activity whose own time is over before it could be tried again: begun anew it would only be refused as soon. */
-function hasNoTimeLeft(error: unknown): boolean {
-  return error instanceof ActivityFailure && error.retryState === 'TIMEOUT' && patched('held-back-in-time');
+function hasNoTimeLeft({ retryState }: ActivityFailure): boolean {
+  return retryState === 'TIMEOUT' && patched('held-back-in-time');
 }
 
 /** Others may wait for the decision still. */
