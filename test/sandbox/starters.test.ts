@@ -40,7 +40,7 @@ describe.skipIf(!present.bubblewrap)('what waits for a job', () => {
 async function told(words: (string | number)[]): Promise<{ code: unknown; said: string }> {
   // The last are those that a worker was given, and knows nothing of.
   const stdio = ['ignore', 'pipe', 'inherit', 'pipe', 'ignore', 'pipe', 'pipe', 'pipe', 'pipe'] as const;
-  const child = spawn('/usr/bin/perl', [program, String(stdio.length - 1)], { env: {}, stdio: [...stdio] });
+  const child = spawn('/usr/bin/perl', [program, '6'], { env: {}, stdio: [...stdio] });
   const closed = new Promise((resolve) => child.once('close', resolve));
   (child.stdio as unknown[] as Writable[])[5]!.end(words.map((word) => `${word}\0`).join(''));
   const said = await text(child.stdout as Readable);
