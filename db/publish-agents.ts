@@ -24,6 +24,8 @@ export type NewVersion = {
   type: AgentVersionRow['type'];
   offer: Offer;
   code: Code;
+  /** Where its code is not known to be the account's already: what that may have. */
+  quotas?: FileQuotas;
 };
 
 /** A version was to have another number than the next of its agent. */
@@ -40,7 +42,7 @@ export class NotNext extends Error {
 /**
  * Publishes a version, under the next number of its agent. A retry finds what its first try has published (`version_id`). Null when
  * the account has another agent of its name, any where it is to be the first, or none of its `agent_id`. Throws `LimitReached` when it
- * has `most` other agents, or the agent as many versions as it may have; and `NotNext`.
+ * has `most` other agents, or the agent as many versions as it may have, or its code is too much; and `NotNext`.
  */
 export function publishVersion(db: Db, version: NewVersion, most: number): Promise<OfferedVersion | null> {
   const { account_id, version_id, spec } = version;
@@ -66,6 +68,9 @@ export function publishVersion(db: Db, version: NewVersion, most: number): Promi
       : await insertAgentOf(trx, version, most);
     if (!agent) return null;
     await requireRoom('versions of this agent', maxAgentVersions, countVersions(trx, agent.agent_id));
+    const { code_hash, bundle_size_bytes } = version.code;
+    if (version.quotas && code_hash !== null && bundle_size_bytes !== null)
+      await requireRoomForCode(trx, account_id, { code_hash, bundle_size_bytes }, version.quotas);
     return findOwnVersion(trx, account_id, await insertNext(trx, agent, version)).then((found) => found!);
   });
 }

@@ -7,11 +7,13 @@ import {
 } from '../../db/published-agents.ts';
 import { NotNext, publishVersion, updateOffer, type NewVersion, type OfferChange } from '../../db/publish-agents.ts';
 import { versionNumber } from '../../db/agents.ts';
+import type { FileQuotas } from '../../db/files.ts';
 import type { Db } from '../../db/index.ts';
 import { LimitReached } from '../../db/limits.ts';
 import type { AgentSpec } from '../../db/schema.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { noMoreAgents, tiers } from '../accounts/tiers.ts';
+import type { Config } from '../config.ts';
 import { InvalidInputError, notFound } from '../errors.ts';
 import { newId, uuidOf, type IdSeed } from '../ids.ts';
 import type { Tool } from '../tools/index.ts';
@@ -24,7 +26,7 @@ import { chooseTools } from './tools.ts';
 
 /** Agents as they are published: each time it is, a version that says all of it. */
 
-type Deps = { db: Db; tools: Tool[] };
+type Deps = { db: Db; tools: Tool[]; config: Pick<Config, 'SANDBOX_MAX_SECONDS'> };
 
 export type Published = { version: OfferedVersion; service_key: string | null; warnings: string[] };
 
@@ -57,15 +59,18 @@ export async function publishAgent(
   const described = { spec, type, offer, code: noCode, version_id, number };
   const version = await insert(deps.db, principal, described, most, idempotency);
   const { key, warning } = await serviceKey(deps, principal, version, idempotency);
-  const ofOthers = await remarksOnDependencies(deps, principal, { spec, ...offer });
-  return { version, service_key: key, warnings: [...warnings, ...remarksOn(offer), ...ofOthers, ...warning] };
+  return {
+    version,
+    service_key: key,
+    warnings: [...warnings, ...(await remarksOn(deps, principal, version)), ...warning],
+  };
 }
 
 /** Whether what is given could be published; nothing is. Throws as `publishAgent`, but for what the account has. */
 export async function tryPublishing(deps: Deps, principal: Principal, given: PackageRequest & { name: string }) {
   const { spec, warnings } = describe(given, await toolsOf(deps, principal, given));
   const offer = { ...newOffer, ...offerOf(given) };
-  return [...warnings, ...remarksOn(offer), ...(await remarksOnDependencies(deps, principal, { spec, ...offer }))];
+  return [...warnings, ...(await remarksOn(deps, principal, { spec, ...offer }))];
 }
 
 /**
@@ -93,7 +98,7 @@ export async function changePackage(
   if (same) {
     if (!(await updateOffer(db, account_id, same.version_id, change))) throw notFound('Agent');
     const version = await getOwnVersion(deps, principal, same.version_id);
-    return { version, warnings: [...remarksOn(version), ...(await remarksOnDependencies(deps, principal, version))] };
+    return { version, warnings: await remarksOn(deps, principal, version) };
   }
   const { is_public, callable, allow_local_download, price_cents, tags } = before;
   const offer = {
@@ -112,21 +117,23 @@ export async function changePackage(
     await updateOffer(db, account_id, version.version_id, { deprecated });
     version = await getOwnVersion(deps, principal, version.version_id);
   }
-  const ofOthers = await remarksOnDependencies(deps, principal, version);
-  return { version, warnings: [...warnings, ...remarksOn(offer), ...ofOthers] };
+  return { version, warnings: [...warnings, ...(await remarksOn(deps, principal, version))] };
 }
 
 function saysWhatItDoes(given: PackageRequest): boolean {
   return Object.entries(given).some(([name, value]) => value !== undefined && !offerFields.includes(name as 'tags'));
 }
 
-/** Takes an agent of others, or an own one, as the first version of a new agent: one that is free and may be downloaded. */
+/**
+ * Takes an agent of others, or an own one, as the first version of a new agent: one that is free and may be downloaded. Throws as
+ * `publishAgent`, also where there is no room for its code.
+ */
 export async function forkAgent(
   deps: Deps,
   principal: Principal,
   source: OfferedVersion,
   name: string,
-  most: number,
+  { most, quotas }: { most: number; quotas: FileQuotas },
   idempotency: IdSeed | undefined,
 ): Promise<Published> {
   const { code_hash, bundle_size_bytes, entrypoint, type, tags } = source;
@@ -140,7 +147,7 @@ export async function forkAgent(
     package: packageOf(source.spec),
   };
   const code = { code_hash, bundle_size_bytes, entrypoint };
-  const fork = { spec, type, offer: { ...newOffer, tags }, code, version_id, is_first: true as const };
+  const fork = { spec, type, offer: { ...newOffer, tags }, code, quotas, version_id, is_first: true as const };
   const version = await insert(deps.db, principal, fork, most, idempotency);
   const { key, warning } = await serviceKey(deps, principal, version, idempotency);
   return { version, service_key: key, warnings: warning };
@@ -185,8 +192,18 @@ function offerOf(given: PackageRequest): Omit<OfferChange, 'deprecated'> {
   return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined)) as typeof newOffer;
 }
 
-function remarksOn({ price_cents }: { price_cents?: number | null }): string[] {
-  return price_cents ? ['price_cents is kept; a paid agent is called by nobody but its own account yet.'] : [];
+/** What whoever publishes a version is to know of it. */
+async function remarksOn(
+  deps: Deps,
+  principal: Principal,
+  version: { spec: AgentSpec } & Pick<Offer, 'is_public' | 'price_cents'>,
+): Promise<string[]> {
+  const { price_cents, spec } = version;
+  const remarks = price_cents ? ['price_cents is kept; a paid agent is called by nobody but its own account yet.'] : [];
+  const most = deps.config.SANDBOX_MAX_SECONDS ?? Infinity;
+  if (packageOf(spec).engine === 'code_runtime' && spec.timeout_seconds > most)
+    remarks.push(`timeout_seconds is ${spec.timeout_seconds}, and this server ends code after ${most} seconds.`);
+  return [...remarks, ...(await remarksOnDependencies(deps, principal, version))];
 }
 
 async function insert(

@@ -17,7 +17,7 @@ let agents: Agents;
 beforeAll(async () => {
   orchflow = await startOrchflow({
     worker: false,
-    environment: { MAX_AGENTS_PER_ACCOUNT: '5', MAX_FILE_BYTES_PER_ACCOUNT: '3000' },
+    environment: { MAX_AGENTS_PER_ACCOUNT: '5', MAX_FILE_BYTES_PER_ACCOUNT: '3000', SANDBOX_MAX_SECONDS: '900' },
   });
 });
 beforeEach(async () => {
@@ -278,6 +278,35 @@ test('code is sent once to a version, and is there as it was sent for whom it is
   expect((await put(other, {}, third.id)).status).toBe(200);
   const { agent: prompt } = await agents.publish({ name: 'reader' });
   expectError(await put(archive, {}, prompt.id), 'CONFLICT', 409);
+});
+
+test('whoever publishes code is told when this server gives it less time', async () => {
+  const slow = { name: 'slow', timeout_seconds: 901 };
+  const told = ['timeout_seconds is 901, and this server ends code after 900 seconds.'];
+  expect((await agents.post('/agents/validate', { ...slow, type: 'tool' })).body.warnings).toEqual(told);
+  const { agent, warnings } = await agents.publish({ ...slow, type: 'tool' });
+  expect(warnings).toEqual(told);
+  expect((await agents.patch(`/agents/${agent.id}`, { timeout_seconds: 900 })).body.warnings ?? []).toEqual([]);
+  // No code of it runs.
+  expect((await agents.publish({ ...slow, name: 'prompt' })).warnings).toEqual([]);
+});
+
+test('the code of a fork counts with whoever takes it over, and there must be room for it', async () => {
+  const { agent } = await agents.publish({ name: 'coder', type: 'tool', is_public: true, allow_local_download: true });
+  const large = { code_hash: 'b'.repeat(64), bundle_size_bytes: 2_000, entrypoint: 'main.py' };
+  await orchflow.db.updateTable('agent_versions').set(large).where('version_id', '=', agent.id).execute();
+  const stranger = createAgents(orchflow.url, await orchflow.register());
+  const { agent: own } = await stranger.publish({ name: 'own', type: 'tool' });
+  const before = { ...large, code_hash: 'c'.repeat(64) };
+  await orchflow.db.updateTable('agent_versions').set(before).where('version_id', '=', own.id).execute();
+  const path = `/agents/${agent.id}/fork`;
+  const { message } = expectError(await stranger.post(path), 'RATE_LIMITED', 429);
+  expect(message).toContain('may have 3000 bytes together, and have 2000');
+  expect((await stranger.get('/agents')).body).toHaveLength(1);
+  // What is there already takes no more room.
+  expect((await agents.post(path, { new_name: 'again' })).status).toBe(200);
+  expect((await stranger.delete(`/agents/${own.id}`)).status).toBe(200);
+  expect((await stranger.post(path)).body.agent).toMatchObject({ name: 'coder', ...large });
 });
 
 function sha256(bytes: Uint8Array): string {

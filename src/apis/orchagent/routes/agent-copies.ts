@@ -3,6 +3,7 @@ import { getOffer } from '../../../agents/offers.ts';
 import { forkAgent, getOwnVersion, getSeenVersion } from '../../../agents/publish.ts';
 import { dependencyTree } from '../../../agents/tree.ts';
 import { apiKeyPrefix } from '../../../crypto.ts';
+import { fileQuotasOf } from '../../../files/keep.ts';
 import { createRouter, json, links, optionalBody } from '../../../http/openapi.ts';
 import { metadataOf, ownAgent, refuseClosed } from '../agent-view.ts';
 import { OrchagentError } from '../envelope.ts';
@@ -39,15 +40,9 @@ agentCopiesRouter.openapi(fork, async (c) => {
   if (workspace_id) requireWorkspace(principal, workspace_id);
   const source = await getSeenVersion(deps, principal, c.req.valid('param').version_id);
   if (source.account_id !== principal.account_id) refuseClosed(source);
-  const most = deps.config.MAX_AGENTS_PER_ACCOUNT;
-  const { version, service_key, warnings } = await forkAgent(
-    deps,
-    principal,
-    source,
-    new_name ?? source.name,
-    most,
-    idempotency,
-  );
+  const limits = { most: deps.config.MAX_AGENTS_PER_ACCOUNT, quotas: fileQuotasOf(deps.config) };
+  const name = new_name ?? source.name;
+  const { version, service_key, warnings } = await forkAgent(deps, principal, source, name, limits, idempotency);
   const keys = service_key && {
     service_key,
     service_key_prefix: apiKeyPrefix(service_key),
