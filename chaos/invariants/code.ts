@@ -7,6 +7,8 @@ import { isCode, runOf, time, type Invariant, type Run } from './runs.ts';
 
 /** A worker that is lost is noticed so late, and one that comes back takes work so late, in milliseconds. */
 const aftermath = 30_000;
+/** As Temporal waits at most between two tries of an activity (`workflows/model-activities.ts`). */
+const longestPause_ms = 30_000;
 
 /**
  * 46. Code that does not say so is never begun twice; other code only after the one that ran it was lost, and each time there is a row before
@@ -51,8 +53,8 @@ function mayBeInterrupted(e: Evidence, { created_at, completed_at }: Run): boole
 const late_ms = 11_000;
 
 /**
- * 47. A deadline ends a call as TIMEOUT, not before it and in time, whatever is down meanwhile; then its model is not asked any more,
- * nothing is paid, and no code is begun.
+ * 47. A deadline ends a call as TIMEOUT in time, whatever is down meanwhile, and before it only what was lost and could not be begun again
+ * in time; then its model is not asked any more, nothing is paid, and no code is begun.
  */
 export const deadlinesAreKept: Invariant = (e) =>
   e.called.flatMap(({ run_id, deadline_at }) => {
@@ -66,7 +68,8 @@ export const deadlinesAreKept: Invariant = (e) =>
     const faults: string[] = [];
     const isLate = run.completed_at === null || time(run.completed_at) > until;
     if (isLate && e.gathered_at > until) faults.push(told);
-    if (run.error_code === 'TIMEOUT' && time(run.completed_at!) < time(deadline_at) - 50) faults.push(`${told}, early`);
+    if (run.error_code === 'TIMEOUT' && time(run.completed_at!) < time(deadline_at) - mayBeEarly(e, run))
+      faults.push(`${told}, early`);
     const own = <R extends { run_id: string | null }>(rows: R[]) => rows.filter((row) => row.run_id === run_id);
     const asked = own(e.calls).filter(({ received_at }) => received_at > until);
     const paid = own(e.llm_calls).filter(({ created_at }) => time(created_at) > until);
@@ -77,6 +80,12 @@ export const deadlinesAreKept: Invariant = (e) =>
     if (isHeld && run.status === 'completed') faults.push(`${told}, and no model has answered`);
     return faults;
   });
+
+/** A turn whose worker was lost is not begun again where that would be after its time: it ends then. */
+function mayBeEarly(e: Evidence, { completed_at }: Run): number {
+  const at = time(completed_at!);
+  return during(e, at, at, hurtsWorkers, aftermath).length > 0 ? longestPause_ms : 50;
+}
 
 /** Code is ended by its own time, on the worker that runs it. */
 function untilSeen(e: Evidence, due: number): number {
