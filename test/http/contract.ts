@@ -23,13 +23,15 @@ export function createContract(document: Json) {
     keywords: ['example', 'components', 'discriminator'],
   });
   const { schemas } = withoutExtras(document.components) as { schemas: Json };
+  // Known by a name, they are gone through once, and not for each answer.
+  ajv.addSchema({ components: { schemas } }, components);
   const compiled = new Map<string, ValidateFunction>();
   const followed = new Set<string>();
 
   function validatorOf(name: string, schema: Json): ValidateFunction {
     const known = compiled.get(name);
     if (known) return known;
-    const validate = ajv.compile({ components: { schemas }, ...(withoutExtras(schema) as Json) });
+    const validate = ajv.compile(withoutExtras(schema) as Json);
     compiled.set(name, validate);
     return validate;
   }
@@ -77,11 +79,15 @@ function findIn(body: Json, expression: string): unknown {
   return members.reduce<Json | undefined>((value, member) => value?.[member], body);
 }
 
-/** The schema with every object closed, so that a member that is not documented is an error. */
+/** The name under which the schemas of the document are known. */
+const components = 'document';
+
+/** The schema with every object closed, so that a member that is not documented is an error, and its references to the document. */
 function withoutExtras(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(withoutExtras);
   if (typeof schema !== 'object' || schema === null) return schema;
   const closed: Json = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, withoutExtras(value)]));
   if (closed.type === 'object' && closed.properties) closed.additionalProperties ??= false;
+  if (typeof closed.$ref === 'string') closed.$ref = closed.$ref.replace(/^#/, `${components}#`);
   return closed;
 }

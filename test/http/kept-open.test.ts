@@ -50,7 +50,9 @@ test.each(['streamOrchestration', 'runOrchestration', 'orchstackRunAgent'])(
   async (name) => {
     await openOne(name).then((socket) => socket.destroy());
     const before = await held();
-    const sockets = await Promise.all(Array.from({ length: count }, () => openOne(name)));
+    const sockets: Socket[] = [];
+    // One after another: all at once, a busy machine refuses some of them again and again.
+    for (let n = 0; n < count; n += 1) sockets.push(await openOne(name));
     const each = ((await held()) - before) / count;
     for (const socket of sockets) socket.destroy();
     expect(each / mebibyte).toBeLessThan(0.3);
