@@ -10,7 +10,8 @@ import { goal, useStory } from '../harness/story.ts';
 
 /** Many requests about one run at once, and a Postgres that undoes what it cannot order. */
 
-const story = useStory();
+// As many connections as by default: they come at once.
+const story = useStory({ DATABASE_POOL_SIZE: '10' });
 let rivals: Db;
 beforeAll(() => {
   rivals = createDb(story.orchflow.env.DATABASE_URL!, 4);
