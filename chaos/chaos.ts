@@ -22,6 +22,7 @@ import { honestPart } from './parts.ts';
 import { untilQuiet } from './quiet.ts';
 import { createRandom } from './random.ts';
 import { serviceNames, startServers } from './servers.ts';
+import { watchForStarved } from './starved.ts';
 
 /**
  * `npm run chaos -- --seed N --runs 50 --minutes M`: clients drive runs while a nemesis, drawn from the seed, breaks one
@@ -80,6 +81,7 @@ const hostile = await letHostileIn({ apis: servers.apis, databaseUrl: servers.da
 
 const looking = new AbortController();
 const queried = lookAsOperator(servers, random.fork('operator'), looking.signal);
+const watched = watchForStarved(servers, looking.signal);
 
 const over = new AbortController();
 const { aimed, fallen: falling } = unleash({ servers, outside, random: random.fork('nemesis'), report }, over.signal);
@@ -125,7 +127,7 @@ clients.stop();
 await Promise.all(driven);
 await Promise.all(servers.apis.map(({ url }) => untilUp(url)));
 looking.abort();
-const queries = await queried;
+const [queries, starved] = await Promise.all([queried, watched]);
 const lists = await Promise.all(accounts.map((account) => clients.walk(account)));
 const usage = await Promise.all(accounts.map((account) => clients.usage(account)));
 const audits = await clients.audits();
@@ -145,6 +147,7 @@ const evidence = await gatherEvidence({
   audits,
   usage,
   queries,
+  starved,
   holdings,
   limits,
   healed_at,

@@ -18,6 +18,7 @@ import type { Fallen } from './faults.ts';
 import type { RunLimits } from './limits.ts';
 import type { Outside } from './outside.ts';
 import type { Servers } from './servers.ts';
+import type { Starved } from './starved.ts';
 import { readStore } from './store.ts';
 
 export type Evidence = Awaited<ReturnType<typeof gatherEvidence>>;
@@ -39,6 +40,7 @@ type Given = {
   usage: (UsageTold | undefined)[];
   /** How many an operator had answered. */
   queries: number;
+  starved: Starved[];
   /** What accounts had before anything fell, and may have at most. */
   holdings: Holding[];
   limits: RunLimits;
@@ -49,7 +51,7 @@ type Given = {
 /** All that is known after a run of chaos, read past the proxies. */
 export async function gatherEvidence(given: Given) {
   const { servers, outside, fallen, accounts, hostile, lists, audits, queries, holdings, limits, healed_at } = given;
-  const { journal, usage } = given;
+  const { journal, usage, starved } = given;
   const { db } = servers;
   const connection = await Connection.connect({ address: servers.temporalAddress });
   const executions = await readExecutions(new Client({ connection })).finally(() => connection.close());
@@ -86,6 +88,7 @@ export async function gatherEvidence(given: Given) {
     audits,
     usage,
     queries,
+    starved,
     fallen,
     accounts,
     hostile,

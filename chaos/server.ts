@@ -75,7 +75,7 @@ export function createServer(
     frozen = false;
   }
 
-  return { name, crashes, start, ready, kill, freeze, thaw };
+  return { name, crashes, start, ready, kill, freeze, thaw, pid: () => running?.pid };
 }
 
 /** PostgreSQL is a process for each connection. */

@@ -2,6 +2,7 @@ import type { Evidence } from '../evidence.ts';
 import type { Change } from '../audit.ts';
 import { askedToWait, type Entry } from '../journal.ts';
 import { describe } from '../faults.ts';
+import { starvedFor } from '../starved.ts';
 import { renewalsOf } from '../steerings.ts';
 import { during, excusedUntil, hurtsApi } from '../windows.ts';
 import { entries, isEnded, time, waitedInVain, type Invariant } from './runs.ts';
@@ -158,7 +159,8 @@ type Answered = Pick<Entry, 'api' | 'invoked' | 'ended' | 'app_ms' | 'status' | 
 
 /**
  * Every request is answered within 3 s, whatever is down, unless its own API was killed or frozen; none is a 500. An
- * answer says itself how long its API has worked on it, for the client's clock also counts what the machine does besides.
+ * answer says itself how long its API has worked on it, for the client's clock also counts what the machine does besides; that its
+ * machine gave it no CPU meanwhile is what its kernel says.
  * No answer at all is a hang, unless its client has left.
  */
 export function lateAnswers(e: Evidence, answered: Answered[]): string[] {
@@ -172,7 +174,7 @@ export function lateAnswers(e: Evidence, answered: Answered[]): string[] {
     if (status === 500 && !(op === 'call' && body?.isOfRun && body.error?.code === 'SANDBOX_ERROR'))
       return [`${what}: ${JSON.stringify(body)}`];
     if (status !== undefined && app_ms === undefined) return [`${what}: it does not say how long it took`];
-    const time = app_ms ?? ended - invoked - askedToWait(entry);
+    const time = (app_ms ?? ended - invoked - askedToWait(entry)) - starvedFor(e, api, invoked, ended);
     if (time <= promised_ms) return [];
     return during(e, invoked, ended, (fault) => hurtsApi(fault, api), 5_000).length > 0 ? [] : [what];
   });

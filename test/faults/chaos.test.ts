@@ -4,6 +4,7 @@ import { answersArePrompt } from '../../chaos/invariants/effects.ts';
 import { runsGoOn } from '../../chaos/invariants/recovery.ts';
 import type { Entry } from '../../chaos/journal.ts';
 import type { Fallen } from '../../chaos/faults.ts';
+import type { Starved } from '../../chaos/starved.ts';
 
 /** What chaos judges of time: a busy machine violates none of it, and what is broken does. Moments are in milliseconds. */
 
@@ -34,8 +35,8 @@ describe('every request is answered within 3 s', () => {
   const frozen: Fallen = { ...fault, kind: 'freeze', target: 'api1' };
   const slow: Fallen = { ...fault, kind: 'slow', from: 'api1', to: 'postgres' };
   const hung = { status: undefined, app_ms: undefined, ended: 108_000, outcome: 'unknown' as const };
-  const judge = (change: object, fallen: Fallen[] = []) =>
-    answersArePrompt({ asked: [{ ...read, ...change }], fallen } as unknown as Evidence);
+  const judge = (change: object, fallen: Fallen[] = [], starved: Starved[] = []) =>
+    answersArePrompt({ asked: [{ ...read, ...change }], fallen, starved } as unknown as Evidence);
 
   test.for([
     ['an answer', {}],
@@ -64,6 +65,16 @@ describe('every request is answered within 3 s', () => {
     ['a 500', { status: 500 }, '500'],
   ] as [string, object, string, Fallen[]?][])('%s is not', ([, change, told, fallen]) => {
     expect(judge(change, fallen)).toEqual([expect.stringContaining(told)]);
+  });
+
+  test('that its API had no CPU is no work of it, in so far as it was then', () => {
+    const late = { app_ms: 3_900, ended: 104_000 };
+    const starved = { api: 'api1', from: 101_000, to: 103_000, waited_ms: 1_000 };
+    expect(judge(late, [], [starved])).toEqual([]);
+    expect(judge({ ...late, app_ms: 4_001 }, [], [starved])).toHaveLength(1);
+    expect(judge(late, [], [{ ...starved, api: 'api2' }])).toHaveLength(1);
+    // Half of it was before.
+    expect(judge(late, [], [{ ...starved, from: 99_000, to: 101_000 }])).toHaveLength(1);
   });
 });
 

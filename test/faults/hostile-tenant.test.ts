@@ -26,6 +26,7 @@ const nothing = {
   workflows: [],
   journal: [],
   fallen: [],
+  starved: [],
   begun: [],
   accepted: [],
   filed: [],
