@@ -1,4 +1,4 @@
-import { findKeyOfCall } from '../db/agent-calls.ts';
+import { findKeyOfCall } from '../db/call-chains.ts';
 import { listCodeInputs, type CodeInput } from '../db/code-runs.ts';
 import { callerOfRun, chainForCode } from '../src/calls/chain.ts';
 import { decrypt, providerKeyContext } from '../src/crypto.ts';

@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/activity';
-import { findCodeAbove } from '../db/code-runs.ts';
+import { findCodeAbove } from '../db/call-chains.ts';
 import type { Db } from '../db/index.ts';
 
 /**

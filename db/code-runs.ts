@@ -97,22 +97,6 @@ export async function endCodeRun(
   return completing ? { ...done, status } : done;
 }
 
-/**
- * How deep a run is in its chain of calls, and of how many runs above it code is at work, and waits for it, in whichever workers. It is
- * 0 and 0 for what nobody has called.
- */
-export async function findCodeAbove(db: Db, run_id: string): Promise<{ depth: number; waiting: number }> {
-  const { rows } = await sql<{ depth: number; waiting: number }>`
-    with recursive above as (
-      select parent_run_id, cardinality(chain) as depth from agent_calls where run_id = ${run_id}
-      union
-      select call.parent_run_id, above.depth from above join agent_calls as call on call.run_id = above.parent_run_id
-    )
-    select coalesce(max(depth), 0)::integer as depth, count(distinct code_runs.run_id)::integer as waiting
-    from above left join code_runs on code_runs.run_id = above.parent_run_id and code_runs.ended is null`.execute(db);
-  return rows[0]!;
-}
-
 /** Whether nothing more is to happen in a run. */
 export async function isOver(db: Db, run_id: string): Promise<boolean> {
   const run = await db.selectFrom('runs').select('status').where('run_id', '=', run_id).executeTakeFirst();

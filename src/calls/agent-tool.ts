@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { findCall, isLedByOthers } from '../../db/agent-calls.ts';
+import { findCall } from '../../db/agent-calls.ts';
+import { isLedByOthers } from '../../db/call-chains.ts';
 import { listRunPlaces } from '../../db/run-events.ts';
 import { findRunResult } from '../../db/run-results.ts';
 import type { Mode } from '../../db/schema.ts';

@@ -1,4 +1,4 @@
-import { isLedByOthers } from '../../db/agent-calls.ts';
+import { isLedByOthers } from '../../db/call-chains.ts';
 import type { Db } from '../../db/index.ts';
 import type { OfferedVersion } from '../../db/published-agents.ts';
 import type { Engine } from '../../db/schema.ts';

@@ -1,4 +1,4 @@
-import { findKeyOfCall } from '../../db/agent-calls.ts';
+import { findKeyOfCall } from '../../db/call-chains.ts';
 import type { AgentSpec, NewProvider, Provider, Vendor } from '../../db/schema.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { isManagedModel } from '../agents/managed.ts';

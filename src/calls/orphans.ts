@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { listOrphans } from '../../db/agent-calls.ts';
+import { listOrphans } from '../../db/call-chains.ts';
 import type { Db } from '../../db/index.ts';
 import type { LiveSender } from '../../db/live.ts';
 import { agentPrincipal } from '../accounts/principal.ts';

@@ -1,4 +1,4 @@
-import { holdSpending } from '../../db/agent-calls.ts';
+import { holdSpending } from '../../db/call-chains.ts';
 import { DomainError } from '../errors.ts';
 import type { Caller } from './chain.ts';
 

@@ -1,6 +1,6 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
-import { isBelow, isInChainOf, isLedByOthers } from '../../db/agent-calls.ts';
+import { isBelow, isInChainOf, isLedByOthers } from '../../db/call-chains.ts';
 import { findPrincipalByKey, noteUse } from '../../db/api-keys.ts';
 import { findRunMode } from '../../db/runs.ts';
 import { hasScope, missingScope, ownGates, type Scope } from '../accounts/scopes.ts';

@@ -85,6 +85,9 @@ describe('a deadline', () => {
   test('as promised', () => {
     expect(judge(deadlinesAreKept, { ...due, runs: [ended] })).toEqual([]);
     expect(judge(deadlinesAreKept, { ...due, runs: [late], fallen: [killed] })).toEqual([]);
+    // What was lost could not be begun again in time.
+    const early = { ...ended, completed_at: at(3_500) };
+    expect(judge(deadlinesAreKept, { ...due, runs: [early], fallen: [killed] })).toEqual([]);
   });
   test.for([
     ['that nobody keeps', { ...due, runs: [late] }, 'TIMEOUT at'],

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isLedByOthers } from '../../../../db/agent-calls.ts';
+import { isLedByOthers } from '../../../../db/call-chains.ts';
 import { listChain } from '../../../../db/called-runs.ts';
 import { pageOfTrace } from '../../../../db/run-traces.ts';
 import { notFound } from '../../../errors.ts';
