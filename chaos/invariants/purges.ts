@@ -39,7 +39,7 @@ function faultsOf(e: Evidence, purged: Purged): string[] {
   const tooMany = pending > 0 ? left.filter((table) => !frame.includes(table)) : left;
   if (isLate && tooMany.length > 0) faults.push(`${run_id} was purged, and is in ${tooMany.join()}`);
   if (isLate && told.length > 0) faults.push(`${run_id} was purged, and its words are in ${told.join()}`);
-  const ways = ['', '-events', '-escalation'].map((end) => `/hook/${account}${end}`);
+  const ways = ['', '-events', '-escalation', '-people'].map((end) => `/hook/${account}${end}`);
   for (const { id, path, verified } of received) {
     if (!ways.includes(path)) faults.push(`${id} of ${run_id} came to ${path}`);
     if (!verified) faults.push(`${id} was not signed as its endpoint expects`);

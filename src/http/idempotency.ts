@@ -19,6 +19,8 @@ import { HttpError } from './problems.ts';
 type Kept = { body: string; headers: [string, string][] };
 
 const keptHeaders = ['content-type', 'etag', 'location', 'retry-after'];
+/** Of an answer that names its run in headers, whose request has the id of that too. */
+const keptOfRun = ['x-run-id', 'x-orchagent-run-id', 'x-request-id'];
 
 /**
  * `Idempotency-Key` on POST (draft-ietf-httpapi-idempotency-key-header): the same key and request get the same answer
@@ -91,7 +93,8 @@ export function idempotency({ isOfScopes, longest_seconds }: { isOfScopes: boole
     // In a batch it may have failed only since something before it did, which is done when the batch is sent again.
     const isUndone = c.env.isInBatch && !answer.ok;
     if (isNotYet || isStream || isLeft || isUndone) return release();
-    const headers = [...answer.headers].filter(([header]) => keptHeaders.includes(header));
+    const known = answer.headers.has('x-run-id') ? [...keptHeaders, ...keptOfRun] : keptHeaders;
+    const headers = [...answer.headers].filter(([header]) => known.includes(header));
     const keep = async (body: string) => {
       const answer_encrypted = encrypt(
         JSON.stringify({ body, headers } satisfies Kept),

@@ -61,7 +61,12 @@ test('files and metadata come together, and are kept with the run', async () => 
     await post(path, form({ file: [file('Once.')] }), once),
     await post(path, form({ file: [file('Once.')] }), once),
   ];
-  expect(second.headers.get('x-run-id') ?? second.body.metadata.run_id).toBe(first.body.metadata.run_id);
+  expect(second.body).toEqual(first.body);
+  const { metadata: told } = first.body;
+  for (const { headers } of [first, second]) {
+    const names = ['x-run-id', 'x-orchagent-run-id', 'x-request-id'].map((name) => headers.get(name));
+    expect(names).toEqual([told.run_id, told.run_id, told.request_id]);
+  }
   const other = await post(path, form({ file: [file('Twice.')] }), once);
   expect([other.status, other.body.error.reason]).toEqual([422, 'IDEMPOTENCY_KEY_REUSED']);
   expect((await story.user.get('/runs')).body.runs).toHaveLength(3);
