@@ -1,4 +1,5 @@
 import type { Evidence } from './evidence.ts';
+import { starvedAnswers } from './invariants/effects.ts';
 import { standstills } from './invariants/recovery.ts';
 import type { AnswerTimes } from './journal.ts';
 
@@ -8,6 +9,7 @@ export function figures(e: Evidence, { by_api, by_client }: AnswerTimes, recover
   return [
     `${by_api.length} answers, by the clock of their API: ${distribution(by_api)}`,
     `${by_client.length} answers, by the clock of their client: ${distribution(by_client)}`,
+    `${seconds(e.starved.reduce((sum, { waited_ms }) => sum + waited_ms, 0))} in which an API had no CPU, and ${starvedAnswers(e).length} answers in time but for that`,
     `${seconds(recovery_ms)} from healing until all had ended; one run stood still for ${seconds(longest)} of it`,
   ];
 }

@@ -9,12 +9,14 @@ import type { Servers } from './servers.ts';
  */
 export type Starved = { api: string; from: number; to: number; waited_ms: number };
 
+type Look = { at: number; waited_ms: number };
+
 const lookEvery_ms = 250;
 
 /** Looks at the APIs until the signal is aborted. Only Linux tells: elsewhere none has ever waited. */
 export async function watchForStarved({ apis, get }: Servers, signal: AbortSignal): Promise<Starved[]> {
   const starved: Starved[] = [];
-  const before = new Map<string, { pid: number; at: number; waited_ms: number }>();
+  const before = new Map<string, Look & { pid: number }>();
   while (!signal.aborted) {
     for (const { name: api } of apis) {
       const pid = get(api).pid();
@@ -22,13 +24,18 @@ export async function watchForStarved({ apis, get }: Servers, signal: AbortSigna
       if (pid === undefined || waited_ms === undefined) continue;
       const last = before.get(api);
       const at = Date.now();
-      if (last?.pid === pid && waited_ms > last.waited_ms)
-        starved.push({ api, from: last.at, to: at, waited_ms: waited_ms - last.waited_ms });
+      if (last?.pid === pid && waited_ms > last.waited_ms) starved.push(between(api, last, { at, waited_ms }));
       before.set(api, { pid, at, waited_ms });
     }
     await sleep(lookEvery_ms);
   }
   return starved;
+}
+
+/** A wait is counted when it is over, so it may have begun before the last look. */
+function between(api: string, last: Look, { at, waited_ms }: Look): Starved {
+  const more_ms = waited_ms - last.waited_ms;
+  return { api, from: Math.min(last.at, at - more_ms), to: at, waited_ms: more_ms };
 }
 
 /** How long the main thread of a process has waited for a CPU since it began: the second number of its `schedstat`, in nanoseconds. */

@@ -24,8 +24,6 @@ export type NewVersion = {
   type: AgentVersionRow['type'];
   offer: Offer;
   code: Code;
-  /** Where its code is not known to be the account's already: what that may have. */
-  quotas?: FileQuotas;
 };
 
 /** A version was to have another number than the next of its agent. */
@@ -44,7 +42,11 @@ export class NotNext extends Error {
  * the account has another agent of its name, any where it is to be the first, or none of its `agent_id`. Throws `LimitReached` when it
  * has `most` other agents, or the agent as many versions as it may have, or its code is too much; and `NotNext`.
  */
-export function publishVersion(db: Db, version: NewVersion, most: number): Promise<OfferedVersion | null> {
+export function publishVersion(
+  db: Db,
+  version: NewVersion,
+  { most, quotas }: { most: number; quotas: FileQuotas },
+): Promise<OfferedVersion | null> {
   const { account_id, version_id, spec } = version;
   return db.transaction().execute(async (trx) => {
     await holdAccount(trx, account_id);
@@ -69,8 +71,8 @@ export function publishVersion(db: Db, version: NewVersion, most: number): Promi
     if (!agent) return null;
     await requireRoom('versions of this agent', maxAgentVersions, countVersions(trx, agent.agent_id));
     const { code_hash, bundle_size_bytes } = version.code;
-    if (version.quotas && code_hash !== null && bundle_size_bytes !== null)
-      await requireRoomForCode(trx, account_id, { code_hash, bundle_size_bytes }, version.quotas);
+    if (code_hash !== null && bundle_size_bytes !== null)
+      await requireRoomForCode(trx, account_id, { code_hash, bundle_size_bytes }, quotas);
     return findOwnVersion(trx, account_id, await insertNext(trx, agent, version)).then((found) => found!);
   });
 }

@@ -110,8 +110,11 @@ function timed(loop: AgentLoop & { worked_ms?: number }): StepLoop {
 /** Ends the task as failed. Where the answer is at fault, it is said as its evaluation: another try asks anew. */
 function failed(run: AgentRun, task: TaskState, { cause, message }: ActivityFailure): ApplicationFailure {
   const isLate = cause instanceof TimeoutFailure && cause.timeoutType === 'SCHEDULE_TO_CLOSE';
-  const reason = isLate ? `it timed out after ${run.input.timeout_seconds}s.` : (cause?.message ?? message);
-  const error = `The agent "${run.input.agent.name}" failed: ${reason}`;
+  const { agent, timeout_seconds, deadline_at } = run.input;
+  // A deadline may be that of who has called.
+  const late = deadline_at === undefined ? `it timed out after ${timeout_seconds}s.` : 'it was not done in time.';
+  const reason = isLate ? late : (cause?.message ?? message);
+  const error = `The agent "${agent.name}" failed: ${reason}`;
   const type = cause instanceof ApplicationFailure ? cause.type : undefined;
   const evaluation = isFaultOfAnswer(type) ? { passed: false, score: null, feedback: reason } : null;
   changeRun(run, { error_code: isLate ? 'TIMEOUT' : errorCodeOf(type) });

@@ -81,10 +81,14 @@ export const deadlinesAreKept: Invariant = (e) =>
     return faults;
   });
 
-/** A turn whose worker was lost is not begun again where that would be after its time: it ends then. */
-function mayBeEarly(e: Evidence, { completed_at }: Run): number {
-  const at = time(completed_at!);
-  return during(e, at, at, hurtsWorkers, aftermath).length > 0 ? longestPause_ms : 50;
+/**
+ * A turn whose worker was lost is not begun again where that would be after its time: it ends then. Pauses between tries double from one
+ * second on, so none is longer than what has gone before it, but for that second.
+ */
+function mayBeEarly(e: Evidence, run: Run): number {
+  const [since, at] = [time(run.created_at), time(run.completed_at!)];
+  const lost = during(e, at, at, hurtsWorkers, aftermath).filter(({ ended }) => ended > since);
+  return isCode(run) || lost.length === 0 ? 50 : Math.min(longestPause_ms, at - since + 1_000);
 }
 
 /** Code is ended by its own time, on the worker that runs it. */

@@ -150,6 +150,20 @@ const promised_ms = 3_000;
 /** 20. Every request is answered in time, and none with a 500. */
 export const answersArePrompt: Invariant = (e) => lateAnswers(e, e.asked);
 
+/** What an answer says of its API's work, without what that has waited for a CPU: of a wait or a stream, its part. */
+function workOf(e: Evidence, { api, invoked, ended }: Answered, app_ms: number): number {
+  const part = Math.min(1, app_ms / Math.max(ended - invoked, 1));
+  return app_ms - part * starvedFor(e, api, invoked, ended);
+}
+
+/** The answers that would be too late, were it not for that. */
+export function starvedAnswers(e: Evidence): Answered[] {
+  return e.asked.filter((entry) => {
+    const { app_ms = 0 } = entry;
+    return app_ms > promised_ms && workOf(e, entry, app_ms) <= promised_ms;
+  });
+}
+
 /** A request with its answer, of whatever journal. */
 type Answered = Pick<Entry, 'api' | 'invoked' | 'ended' | 'app_ms' | 'status' | 'body'> & {
   op: string;
@@ -174,7 +188,7 @@ export function lateAnswers(e: Evidence, answered: Answered[]): string[] {
     if (status === 500 && !(op === 'call' && body?.isOfRun && body.error?.code === 'SANDBOX_ERROR'))
       return [`${what}: ${JSON.stringify(body)}`];
     if (status !== undefined && app_ms === undefined) return [`${what}: it does not say how long it took`];
-    const time = (app_ms ?? ended - invoked - askedToWait(entry)) - starvedFor(e, api, invoked, ended);
+    const time = app_ms === undefined ? ended - invoked - askedToWait(entry) : workOf(e, entry, app_ms);
     if (time <= promised_ms) return [];
     return during(e, invoked, ended, (fault) => hurtsApi(fault, api), 5_000).length > 0 ? [] : [what];
   });

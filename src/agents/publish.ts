@@ -7,7 +7,6 @@ import {
 } from '../../db/published-agents.ts';
 import { NotNext, publishVersion, updateOffer, type NewVersion, type OfferChange } from '../../db/publish-agents.ts';
 import { versionNumber } from '../../db/agents.ts';
-import type { FileQuotas } from '../../db/files.ts';
 import type { Db } from '../../db/index.ts';
 import { LimitReached } from '../../db/limits.ts';
 import type { AgentSpec } from '../../db/schema.ts';
@@ -15,6 +14,7 @@ import type { Principal } from '../accounts/principal.ts';
 import { noMoreAgents, tiers } from '../accounts/tiers.ts';
 import type { Config } from '../config.ts';
 import { InvalidInputError, notFound } from '../errors.ts';
+import { fileQuotasOf } from '../files/keep.ts';
 import { newId, uuidOf, type IdSeed } from '../ids.ts';
 import type { Tool } from '../tools/index.ts';
 import { agentKeys, createAgentKey, lackingForAgentKey } from './agent-keys.ts';
@@ -26,7 +26,8 @@ import { chooseTools } from './tools.ts';
 
 /** Agents as they are published: each time it is, a version that says all of it. */
 
-type Deps = { db: Db; tools: Tool[]; config: Pick<Config, 'SANDBOX_MAX_SECONDS'> };
+type Settings = Pick<Config, 'SANDBOX_MAX_SECONDS' | 'MAX_FILES_PER_ACCOUNT' | 'MAX_FILE_BYTES_PER_ACCOUNT'>;
+type Deps = { db: Db; tools: Tool[]; config: Settings };
 
 export type Published = { version: OfferedVersion; service_key: string | null; warnings: string[] };
 
@@ -57,7 +58,7 @@ export async function publishAgent(
   const { spec, type, warnings } = describe(given, await toolsOf(deps, principal, given));
   const offer = { ...newOffer, ...offerOf(given) };
   const described = { spec, type, offer, code: noCode, version_id, number };
-  const version = await insert(deps.db, principal, described, most, idempotency);
+  const version = await insert(deps, principal, described, most, idempotency);
   const { key, warning } = await serviceKey(deps, principal, version, idempotency);
   return {
     version,
@@ -68,9 +69,9 @@ export async function publishAgent(
 
 /** Whether what is given could be published; nothing is. Throws as `publishAgent`, but for what the account has. */
 export async function tryPublishing(deps: Deps, principal: Principal, given: PackageRequest & { name: string }) {
-  const { spec, warnings } = describe(given, await toolsOf(deps, principal, given));
+  const { spec, type, warnings } = describe(given, await toolsOf(deps, principal, given));
   const offer = { ...newOffer, ...offerOf(given) };
-  return [...warnings, ...(await remarksOn(deps, principal, { spec, ...offer }))];
+  return [...warnings, ...(await remarksOn(deps, principal, { spec, type, ...offer }))];
 }
 
 /**
@@ -112,7 +113,7 @@ export async function changePackage(
   };
   const { code_hash, bundle_size_bytes, entrypoint, agent_id } = before;
   const code = { code_hash, bundle_size_bytes, entrypoint };
-  let version = await insert(db, principal, { agent_id, spec, type, offer, code }, Infinity, undefined);
+  let version = await insert(deps, principal, { agent_id, spec, type, offer, code }, Infinity, undefined);
   if (deprecated) {
     await updateOffer(db, account_id, version.version_id, { deprecated });
     version = await getOwnVersion(deps, principal, version.version_id);
@@ -133,7 +134,7 @@ export async function forkAgent(
   principal: Principal,
   source: OfferedVersion,
   name: string,
-  { most, quotas }: { most: number; quotas: FileQuotas },
+  most: number,
   idempotency: IdSeed | undefined,
 ): Promise<Published> {
   const { code_hash, bundle_size_bytes, entrypoint, type, tags } = source;
@@ -147,10 +148,10 @@ export async function forkAgent(
     package: packageOf(source.spec),
   };
   const code = { code_hash, bundle_size_bytes, entrypoint };
-  const fork = { spec, type, offer: { ...newOffer, tags }, code, quotas, version_id, is_first: true as const };
-  const version = await insert(deps.db, principal, fork, most, idempotency);
+  const fork = { spec, type, offer: { ...newOffer, tags }, code, version_id, is_first: true as const };
+  const version = await insert(deps, principal, fork, most, idempotency);
   const { key, warning } = await serviceKey(deps, principal, version, idempotency);
-  return { version, service_key: key, warnings: warning };
+  return { version, service_key: key, warnings: [...(await remarksOn(deps, principal, version)), ...warning] };
 }
 
 /** A version of the account. Throws `NOT_FOUND`. */
@@ -196,25 +197,26 @@ function offerOf(given: PackageRequest): Omit<OfferChange, 'deprecated'> {
 async function remarksOn(
   deps: Deps,
   principal: Principal,
-  version: { spec: AgentSpec } & Pick<Offer, 'is_public' | 'price_cents'>,
+  version: Pick<OfferedVersion, 'spec' | 'type' | 'is_public' | 'price_cents'>,
 ): Promise<string[]> {
-  const { price_cents, spec } = version;
+  const { price_cents, spec, type } = version;
   const remarks = price_cents ? ['price_cents is kept; a paid agent is called by nobody but its own account yet.'] : [];
   const most = deps.config.SANDBOX_MAX_SECONDS ?? Infinity;
-  if (packageOf(spec).engine === 'code_runtime' && spec.timeout_seconds > most)
+  if (type !== 'skill' && packageOf(spec).engine === 'code_runtime' && spec.timeout_seconds > most)
     remarks.push(`timeout_seconds is ${spec.timeout_seconds}, and this server ends code after ${most} seconds.`);
   return [...remarks, ...(await remarksOnDependencies(deps, principal, version))];
 }
 
 async function insert(
-  db: Db,
+  { db, config }: Deps,
   { account_id, tier }: Principal,
   version: Omit<NewVersion, 'account_id' | 'new_agent_id'>,
   most: number,
   idempotency: IdSeed | undefined,
 ): Promise<OfferedVersion> {
   const row = { ...version, account_id, new_agent_id: newId('agent', idempotency) };
-  const published = await publishVersion(db, row, tier ? tiers[tier].agents : most).catch((error: unknown) => {
+  const limits = { most: tier ? tiers[tier].agents : most, quotas: fileQuotasOf(config) };
+  const published = await publishVersion(db, row, limits).catch((error: unknown) => {
     if (error instanceof NotNext) {
       const detail = `is given by the server, and the next is v${error.next}`;
       throw new InvalidInputError([{ path: ['version'], detail }]);

@@ -19,7 +19,7 @@ import { HttpError } from './problems.ts';
 type Kept = { body: string; headers: [string, string][] };
 
 const keptHeaders = ['content-type', 'etag', 'location', 'retry-after'];
-/** Of an answer that names its run in headers, whose request has the id of that too. */
+/** An answer that names its run in headers has these too: its `X-Request-Id` is made of the id of the run. */
 const keptOfRun = ['x-run-id', 'x-orchagent-run-id', 'x-request-id'];
 
 /**

@@ -73,6 +73,11 @@ describe('every request is answered within 3 s', () => {
     expect(judge(late, [], [starved])).toEqual([]);
     expect(judge({ ...late, app_ms: 4_001 }, [], [starved])).toHaveLength(1);
     expect(judge(late, [], [{ ...starved, api: 'api2' }])).toHaveLength(1);
+    expect(judge(hung, [], [{ ...starved, to: 108_000, waited_ms: 6_000 }])).toHaveLength(1);
+    // Of a stream, what came after its beginning is none of it.
+    expect(judge({ app_ms: 3_900, ended: 130_000 }, [], [{ ...starved, to: 130_000, waited_ms: 3_000 }])).toHaveLength(
+      1,
+    );
     // Half of it was before.
     expect(judge(late, [], [{ ...starved, from: 99_000, to: 101_000 }])).toHaveLength(1);
   });

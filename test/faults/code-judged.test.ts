@@ -82,16 +82,20 @@ describe('a deadline', () => {
   const late = run(lead_id, { status: 'failed', error_code: 'TIMEOUT', completed_at: at(25_000) });
   const call = { run_id: lead_id, call_id: 'c', received_at: 30_000, prompt: '[late]' };
 
+  const early = { ...ended, completed_at: at(3_000) };
+  const far = { called: [called(lead_id, 'reader', { deadline_at: at(10_000) })], llm_calls: [] };
+
   test('as promised', () => {
     expect(judge(deadlinesAreKept, { ...due, runs: [ended] })).toEqual([]);
     expect(judge(deadlinesAreKept, { ...due, runs: [late], fallen: [killed] })).toEqual([]);
     // What was lost could not be begun again in time.
-    const early = { ...ended, completed_at: at(3_500) };
-    expect(judge(deadlinesAreKept, { ...due, runs: [early], fallen: [killed] })).toEqual([]);
+    expect(judge(deadlinesAreKept, { ...due, runs: [early], fallen: [{ ...killed, began: 2_000 }] })).toEqual([]);
   });
   test.for([
     ['that nobody keeps', { ...due, runs: [late] }, 'TIMEOUT at'],
-    ['that comes early', { ...due, runs: [{ ...ended, completed_at: at(3_000) }] }, 'early'],
+    ['that comes early', { ...due, runs: [early] }, 'early'],
+    ['that comes earlier than another try could have', { ...far, runs: [early], fallen: [killed] }, 'early'],
+    ['that comes early, of code', { ...due, runs: [{ ...early, agent_run: { code: {} } }], fallen: [killed] }, 'early'],
     ['after which a model is asked', { ...due, runs: [ended], calls: [call] }, 'was asked, or paid'],
     [
       'after which something is paid',

@@ -9,6 +9,7 @@ const run_id = 'run_a';
 
 describe('a purged run is gone, and stays counted', () => {
   const ended = { id: 'msg_1', path: '/hook/a-events', body: '{"seq":3,"type":"run.completed"}', verified: true };
+  const notice = '{"seq":2,"type":"gate.assigned"}';
   const purged = {
     run_id,
     account: 'a',
@@ -39,6 +40,7 @@ describe('a purged run is gone, and stays counted', () => {
   test.for([
     ['nothing', {}],
     ['a webhook on its way', { left: frame, pending: 1, received: [], due_at: at(50_000) }],
+    ['a notice to people', { received: [{ ...ended, id: 'msg_0', path: '/hook/a-people', body: notice }, ended] }],
     ['what is to be looked at yet', { left: ['runs', 'texts'], told: ['texts'], due_at: at(110_000) }],
   ] as [string, object][])('%s is as promised', ([, change]) => expect(judge(change)).toEqual([]));
   test.for([
@@ -56,6 +58,12 @@ describe('a purged run is gone, and stays counted', () => {
     ],
     ['an end that is told to nobody', { received: [] }, {}, 'has not heard of its end'],
     ['one that is worked on', { calls: [500, 20_000] }, {}, 'a model asked for it at 20000'],
+    [
+      'its end, told to people',
+      { received: [ended, { ...ended, path: '/hook/a-people' }] },
+      {},
+      'came to /hook/a-people',
+    ],
     ['one that is told to another', { received: [ended, { ...ended, path: '/hook/b' }] }, {}, 'came to /hook/b'],
     [
       'one that counts no more',

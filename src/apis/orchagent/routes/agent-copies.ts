@@ -3,7 +3,6 @@ import { getOffer } from '../../../agents/offers.ts';
 import { forkAgent, getOwnVersion, getSeenVersion } from '../../../agents/publish.ts';
 import { dependencyTree } from '../../../agents/tree.ts';
 import { apiKeyPrefix } from '../../../crypto.ts';
-import { fileQuotasOf } from '../../../files/keep.ts';
 import { createRouter, json, links, optionalBody } from '../../../http/openapi.ts';
 import { metadataOf, ownAgent, refuseClosed } from '../agent-view.ts';
 import { OrchagentError } from '../envelope.ts';
@@ -27,7 +26,7 @@ const fork = operation({
   summary: 'Take a version as the first one of an agent of your own',
   description:
     'One of your own, or a public one that may be downloaded. It is private, has its code, and the name of the other unless `new_name` is ' +
-    'given. Providers and tools of its author are not taken over.',
+    'given. Providers and tools of its author are not taken over. Its code counts in what the files of your account may have.',
   request: { params, body: optionalBody(forkSchema) },
   responses: { 200: json(forkedSchema, 'The first version of the new agent') },
   links: links({ version_id: '/agent/id' }, 'getPublishedAgent'),
@@ -40,9 +39,9 @@ agentCopiesRouter.openapi(fork, async (c) => {
   if (workspace_id) requireWorkspace(principal, workspace_id);
   const source = await getSeenVersion(deps, principal, c.req.valid('param').version_id);
   if (source.account_id !== principal.account_id) refuseClosed(source);
-  const limits = { most: deps.config.MAX_AGENTS_PER_ACCOUNT, quotas: fileQuotasOf(deps.config) };
+  const most = deps.config.MAX_AGENTS_PER_ACCOUNT;
   const name = new_name ?? source.name;
-  const { version, service_key, warnings } = await forkAgent(deps, principal, source, name, limits, idempotency);
+  const { version, service_key, warnings } = await forkAgent(deps, principal, source, name, most, idempotency);
   const keys = service_key && {
     service_key,
     service_key_prefix: apiKeyPrefix(service_key),
