@@ -10,8 +10,7 @@ import { goal, useStory } from '../harness/story.ts';
 
 /** Many requests about one run at once, and a Postgres that undoes what it cannot order. */
 
-// As many connections as by default: they come at once.
-const story = useStory({ DATABASE_POOL_SIZE: '10' });
+const story = useStory();
 let rivals: Db;
 beforeAll(() => {
   rivals = createDb(story.orchflow.env.DATABASE_URL!, 4);

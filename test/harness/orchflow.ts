@@ -57,8 +57,6 @@ export async function createEnvironment(overrides: Environment = {}): Promise<En
     REMIND_EVERY_MIN_SECONDS: '1',
     // What is tried of it takes a second of each worker.
     SANDBOX_DRIVER: 'none',
-    // What a connection does at first is most of what it costs, and most tests ask for one thing after another.
-    DATABASE_POOL_SIZE: '4',
     FILES_DIR: path.join(tmpdir(), `orchflow-files-${new URL(DATABASE_URL).pathname.slice(1)}`),
     ...overrides,
   };
