@@ -94,7 +94,7 @@ export type Operation =
   | { op: 'index again'; document_id: string; n: number }
   | { op: 'delete document'; document_id: string }
   /** `due`: what is known of the document in which the word is, and in no other, when it is looked for. */
-  | { op: 'search'; account: string; word: string; document_id: string; due: 'found' | 'gone' }
+  | { op: 'search'; account: string; word: string; document_id: string; due: 'found' | 'gone'; wait: number }
   /** Reading what must be gone. */
   | { op: 'gone'; run_id: string; path: string }
   | { op: 'usage'; account: string }

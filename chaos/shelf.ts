@@ -8,6 +8,9 @@ import type { Requests } from './requests.ts';
 
 /** Those who put documents into the knowledge base of their account, search in it, and take some out again. */
 
+/** In seconds: so long a search waits for the embedder, besides its own time (`src/apis/orchstack/routes/knowledge.ts`). */
+const longestEmbedding = 15;
+
 /** Of one document that fails, since the key of its model is refused. */
 const mostAgain = 5;
 
@@ -48,7 +51,7 @@ export function createShelf({ insist, read, random, firsts, isOver }: Given) {
 
   async function search(account: Account, { document_id, name }: DocumentView, due: 'found' | 'gone'): Promise<void> {
     const word = wordOf(name);
-    const operation = { op: 'search' as const, account: account.name, word, document_id, due };
+    const operation = { op: 'search' as const, account: account.name, word, document_id, due, wait: longestEmbedding };
     const path = `/v1/knowledge/${account.knowledge_id}/search`;
     const { outcome } = await insist(account, operation, { method: 'POST', path, body: { query: word, limit: 5 } });
     if (outcome === 'ok' && due === 'found') firsts.note('passages found', document_id);
