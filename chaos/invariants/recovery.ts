@@ -15,13 +15,19 @@ export function standstills(e: Evidence): { run_id: string; from: number; ms: nu
   return e.runs.flatMap((run) => {
     const { run_id, created_at, completed_at } = run;
     const begun = Math.max(e.healed_at, time(created_at));
-    const ended = completed_at === null ? e.gathered_at : time(completed_at);
+    const signs = signsOf(e, run);
+    const ended = completed_at !== null ? time(completed_at) : isForNobody(e, run) ? Math.max(...signs) : e.gathered_at;
     if (ended <= begun) return [];
-    const moments = [begun, ...signsOf(e, run).filter((at) => at > begun && at < ended), ended];
+    const moments = [begun, ...signs.filter((at) => at > begun && at < ended), ended];
     const inOrder = moments.toSorted((a, b) => a - b);
     const pauses = inOrder.slice(1).map((at, index) => ({ run_id, from: inOrder[index]!, ms: at - inOrder[index]! }));
     return [pauses.reduce((longest, pause) => (pause.ms > longest.ms ? pause : longest))];
   });
+}
+
+/** Whether it waits for a person, and its client has never heard of it: one without a key, whose start was not answered in time. */
+function isForNobody(e: Evidence, { run_id, status }: Run): boolean {
+  return status === 'waiting_human' && !e.asked.some((entry) => 'run_id' in entry && entry.run_id === run_id);
 }
 
 /**

@@ -121,6 +121,18 @@ describe('no run stands still for a minute once all is there again', () => {
     expect(judge([], null, 300, { runs: [before, after], changes: [ended], begun })).toEqual([]);
     expect(judge([], null, 300, { runs: [after], changes: [], begun })).toHaveLength(1);
   });
+  test('one that waits for a person, of which its client never heard', () => {
+    const waiting = {
+      run_id: 'run_1',
+      account_id: 'acc_a',
+      created_at: at(0),
+      completed_at: null,
+      status: 'waiting_human',
+    };
+    const known = { op: 'get', run_id: 'run_1' };
+    expect(judge([20], null, 300, { runs: [waiting], asked: [] })).toEqual([]);
+    expect(judge([20], null, 300, { runs: [waiting], asked: [known] })).toHaveLength(1);
+  });
   test('one that had ended before', () => expect(judge([-100], -50)).toEqual([]));
 
   test.for([
