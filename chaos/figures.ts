@@ -6,10 +6,11 @@ import type { AnswerTimes } from './journal.ts';
 /** What was measured, and says as much of the machine as of Orchflow: printed, and never judged. */
 export function figures(e: Evidence, { by_api, by_client }: AnswerTimes, recovery_ms: number): string[] {
   const longest = Math.max(0, ...standstills(e).map(({ ms }) => ms));
+  const starved_ms = e.starved.reduce((sum, { waited_ms }) => sum + waited_ms, 0);
   return [
     `${by_api.length} answers, by the clock of their API: ${distribution(by_api)}`,
     `${by_client.length} answers, by the clock of their client: ${distribution(by_client)}`,
-    `${seconds(e.starved.reduce((sum, { waited_ms }) => sum + waited_ms, 0))} in which an API had no CPU, and ${starvedAnswers(e).length} answers in time but for that`,
+    `${seconds(starved_ms)} in which an API had no CPU, and ${starvedAnswers(e).length} answers in time but for that`,
     `${seconds(recovery_ms)} from healing until all had ended; one run stood still for ${seconds(longest)} of it`,
   ];
 }

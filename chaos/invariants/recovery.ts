@@ -1,4 +1,5 @@
 import type { Evidence } from '../evidence.ts';
+import type { Entry } from '../journal.ts';
 import { runOf, time, type Invariant, type Run } from './runs.ts';
 
 /** A failed call is tried again after half a minute at most, and a lost worker is noticed within seconds. */
@@ -15,6 +16,7 @@ export function standstills(e: Evidence): { run_id: string; from: number; ms: nu
   return e.runs.flatMap((run) => {
     const { run_id, created_at, completed_at } = run;
     const begun = Math.max(e.healed_at, time(created_at));
+    if (completed_at !== null && time(completed_at) <= begun) return [];
     const signs = signsOf(e, run);
     const ended = completed_at !== null ? time(completed_at) : isForNobody(e, run) ? Math.max(...signs) : e.gathered_at;
     if (ended <= begun) return [];
@@ -27,7 +29,8 @@ export function standstills(e: Evidence): { run_id: string; from: number; ms: nu
 
 /** Whether it waits for a person, and its client has never heard of it: one without a key, whose start was not answered in time. */
 function isForNobody(e: Evidence, { run_id, status }: Run): boolean {
-  return status === 'waiting_human' && !e.asked.some((entry) => 'run_id' in entry && entry.run_id === run_id);
+  const names = (entry: Entry) => ('run_id' in entry && entry.run_id === run_id) || entry.body?.run_id === run_id;
+  return status === 'waiting_human' && !e.asked.some(names);
 }
 
 /**

@@ -130,8 +130,10 @@ describe('no run stands still for a minute once all is there again', () => {
       status: 'waiting_human',
     };
     const known = { op: 'get', run_id: 'run_1' };
+    const started = { op: 'start', run: 'c1', body: { run_id: 'run_1' } };
     expect(judge([20], null, 300, { runs: [waiting], asked: [] })).toEqual([]);
     expect(judge([20], null, 300, { runs: [waiting], asked: [known] })).toHaveLength(1);
+    expect(judge([20], null, 300, { runs: [waiting], asked: [started] })).toHaveLength(1);
   });
   test('one that had ended before', () => expect(judge([-100], -50)).toEqual([]));
 
