@@ -5,6 +5,7 @@ import { outcomeOf, readCallAnswer } from './call-answers.ts';
 import { sha256Of } from './files.ts';
 import { askedToWait, type Entry, type Journal, type Operation } from './journal.ts';
 import type { Random } from './random.ts';
+import { untilReached } from './reached.ts';
 import { readTokens } from './tokens.ts';
 
 /** Longer than the API may take, by more than a busy machine is late: so that a hang is seen as one. */
@@ -39,7 +40,7 @@ export function createRequests({ apis, journal, random }: Asking, signal: AbortS
     const entry: Entry = { ...operation, api: api.name, invoked: Date.now(), ended: 0, outcome: 'unknown' };
     try {
       const isWhole = call || /^\/(v1|usage)\b/.test(path);
-      const response = await fetch(`${api.url}${isWhole ? path : `/api/v1${path}`}`, {
+      const sent: RequestInit = {
         method,
         headers: {
           'x-api-key': account.api_key,
@@ -49,7 +50,8 @@ export function createRequests({ apis, journal, random }: Asking, signal: AbortS
         },
         body: files ? formOf(file ? 'file' : 'files', files) : body && JSON.stringify(body),
         signal: AbortSignal.timeout(leave_ms ?? patience + askedToWait(entry)),
-      });
+      };
+      const response = await untilReached(() => fetch(`${api.url}${isWhole ? path : `/api/v1${path}`}`, sent));
       entry.status = response.status;
       entry.app_ms = serverTiming(response.headers).app;
       if (call) {

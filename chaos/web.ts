@@ -35,6 +35,9 @@ export type BeginEntry = {
   receipt: string;
 };
 
+/** So long code may be held: less than it has. */
+const longestHold_ms = 20_000;
+
 /** Where code says that it begins. */
 export const beginPath = '/begins';
 
@@ -44,13 +47,22 @@ export async function startWeb(random: Random) {
   let weather: WebFault | undefined;
   let held: PromiseWithResolvers<void> | undefined;
   let heldCode: PromiseWithResolvers<void> | undefined;
+  const heldAgents = new Set<string>();
+
+  /** One of each agent at a time: code that is held keeps its place, and all of them would be its like. */
+  async function holdOne(agent: string, released: Promise<void>) {
+    if (heldAgents.has(agent)) return;
+    heldAgents.add(agent);
+    await Promise.race([released, sleep(longestHold_ms)]);
+    heldAgents.delete(agent);
+  }
 
   async function begin(body: string) {
     const [agent, request_id] = body.split(' ') as [string, string];
     const entry: BeginEntry = { agent, request_id, at: Date.now(), receipt: `begin-${begins.length + 1}` };
     begins.push(entry);
     await sleep(random.between(100, 1_500));
-    await heldCode?.promise;
+    if (heldCode) await holdOne(agent, heldCode.promise);
     entry.answered_at = Date.now();
     return { body: entry.receipt };
   }

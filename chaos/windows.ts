@@ -51,11 +51,19 @@ export function during({ fallen }: Evidence, from: number, to: number, is: (faul
   return fallen.filter((fault) => is(fault) && fault.began <= to && fault.ended + after >= from);
 }
 
-/** Until when something begun at `moment` may still go on, `bound` ms later unless workers were hurt meanwhile. */
-export function excusedUntil(evidence: Evidence, moment: number, bound: number): number {
+/**
+ * Until when something begun at `moment` may still go on, `bound` ms later unless workers were hurt meanwhile, or what else counts. Each
+ * such fault may put it off until `after` ms after its end, and so into the next one.
+ */
+export function excusedUntil(
+  evidence: Evidence,
+  moment: number,
+  bound: number,
+  { is = hurtsWorkers, after = aftermath }: { is?: (fault: Fallen) => boolean; after?: number } = {},
+): number {
   let until = moment + bound;
-  for (const fault of evidence.fallen.filter(hurtsWorkers).toSorted((a, b) => a.began - b.began)) {
-    if (fault.began <= until && fault.ended + aftermath >= moment) until = Math.max(until, fault.ended + aftermath);
+  for (const fault of evidence.fallen.filter(is).toSorted((a, b) => a.began - b.began)) {
+    if (fault.began <= until && fault.ended + after >= moment) until = Math.max(until, fault.ended + after);
   }
   return until;
 }

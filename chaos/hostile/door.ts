@@ -1,5 +1,6 @@
 import { serverTiming } from '../../test/harness/server-timing.ts';
 import type { Api } from '../requests.ts';
+import { untilReached } from '../reached.ts';
 import type { Entry, Operation } from '../journal.ts';
 import type { Random } from '../random.ts';
 
@@ -92,11 +93,7 @@ export function createDoor({ apis, api_key, random }: { apis: Api[]; api_key: st
     const deadline = AbortSignal.timeout(patience + (request.wait ?? 0) * 1_000);
     const signal = request.signal ? AbortSignal.any([request.signal, deadline]) : deadline;
     try {
-      let response = await open(request, api, signal);
-      // After a request that was aborted, fetch opens a connection and does not use it; the server closes it in the end. What is
-      // sent in that moment has not come to an API, and is sent again.
-      while (response.status === 408 && !response.headers.has('server-timing'))
-        response = await open(request, api, signal);
+      const response = await untilReached(() => open(request, api, signal));
       const text = await response.text();
       finish(exchange, response, text);
       return { status: response.status, body: response.ok ? parse(text) : undefined };
@@ -116,7 +113,7 @@ export function createDoor({ apis, api_key, random }: { apis: Api[]; api_key: st
     let text = '';
     const place = { api: api.name, from: 0, to: 0 };
     try {
-      response = await open(request, api, request.signal);
+      response = await untilReached(() => open(request, api, request.signal));
       if (response.ok) place.from = Date.now();
       const decoder = new TextDecoder();
       for await (const chunk of response.body ?? []) text += decoder.decode(chunk as Uint8Array, { stream: true });

@@ -5,7 +5,10 @@ import { during, excusedUntil, hurtsCoder, hurtsWorkers } from '../windows.ts';
 import { dataOf } from './chains.ts';
 import { isCode, runOf, time, type Invariant, type Run } from './runs.ts';
 
-/** A worker that is lost is noticed so late, and one that comes back takes work so late, in milliseconds. */
+/**
+ * A worker that is lost is noticed so late, and one that comes back takes work so late, in milliseconds: ten seconds after it began a
+ * workflow task that is lost with it, and ten more where that had been lost before.
+ */
 const aftermath = 30_000;
 /** As Temporal waits at most between two tries of an activity (`workflows/model-activities.ts`). */
 const longestPause_ms = 30_000;
@@ -63,11 +66,12 @@ export const deadlinesAreKept: Invariant = (e) =>
     // It had no place yet.
     const begun = e.begun.filter((row) => row.run_id === run_id).map(({ noted_at }) => time(noted_at));
     const due = Math.max(time(deadline_at), ...begun);
-    const until = untilSeen(e, due);
+    const until = excusedUntil(e, due, late_ms);
     const told = `${run_id}, due at ${deadline_at}, is ${run.status} ${run.error_code} at ${run.completed_at}`;
     const faults: string[] = [];
-    const isLate = run.completed_at === null || time(run.completed_at) > until;
-    if (isLate && e.gathered_at > until) faults.push(told);
+    const end = untilEnded(e, due);
+    const isLate = run.completed_at === null || time(run.completed_at) > end;
+    if (isLate && e.gathered_at > end) faults.push(told);
     if (run.error_code === 'TIMEOUT' && time(run.completed_at!) < time(deadline_at) - mayBeEarly(e, run))
       faults.push(`${told}, early`);
     const own = <R extends { run_id: string | null }>(rows: R[]) => rows.filter((row) => row.run_id === run_id);
@@ -92,13 +96,6 @@ function mayBeEarly(e: Evidence, run: Run): number {
 }
 
 /** Code is ended by its own time, on the worker that runs it. */
-function untilSeen(e: Evidence, due: number): number {
-  const until = excusedUntil(e, due, late_ms);
-  const hurt = e.fallen.filter((fault) => hurtsCoder(fault) || hurtsWorkers(fault));
-  return Math.max(
-    until,
-    ...hurt
-      .filter(({ began, ended }) => began <= until && ended + aftermath >= due)
-      .map(({ ended }) => ended + aftermath),
-  );
+function untilEnded(e: Evidence, due: number): number {
+  return excusedUntil(e, due, late_ms, { is: (fault) => hurtsCoder(fault) || hurtsWorkers(fault), after: aftermath });
 }

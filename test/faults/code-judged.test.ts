@@ -80,6 +80,10 @@ describe('a deadline', () => {
   const ended = run(lead_id, { status: 'failed', error_code: 'TIMEOUT', completed_at: at(4_050) });
   const killed = { kind: 'kill', target: 'worker1', began: 3_000, ended: 20_000 };
   const late = run(lead_id, { status: 'failed', error_code: 'TIMEOUT', completed_at: at(25_000) });
+  const inTurn = [
+    { kind: 'kill in code', began: 3_000, ended: 5_000 },
+    { ...killed, began: 34_000, ended: 36_000 },
+  ];
   const call = { run_id: lead_id, call_id: 'c', received_at: 30_000, prompt: '[late]' };
 
   const early = { ...ended, completed_at: at(3_000) };
@@ -88,11 +92,14 @@ describe('a deadline', () => {
   test('as promised', () => {
     expect(judge(deadlinesAreKept, { ...due, runs: [ended] })).toEqual([]);
     expect(judge(deadlinesAreKept, { ...due, runs: [late], fallen: [killed] })).toEqual([]);
+    const lateAgain = { ...late, completed_at: at(60_000) };
+    expect(judge(deadlinesAreKept, { ...due, runs: [lateAgain], fallen: inTurn })).toEqual([]);
     // What was lost could not be begun again in time.
     expect(judge(deadlinesAreKept, { ...due, runs: [early], fallen: [{ ...killed, began: 2_000 }] })).toEqual([]);
   });
   test.for([
     ['that nobody keeps', { ...due, runs: [late] }, 'TIMEOUT at'],
+    ['that nobody keeps after that', { ...due, runs: [{ ...late, completed_at: at(70_000) }], fallen: inTurn }, 'at'],
     ['that comes early', { ...due, runs: [early] }, 'early'],
     ['that comes earlier than another try could have', { ...far, runs: [early], fallen: [killed] }, 'early'],
     ['that comes early, of code', { ...due, runs: [{ ...early, agent_run: { code: {} } }], fallen: [killed] }, 'early'],
