@@ -1,8 +1,6 @@
-import { execFile, spawn } from 'node:child_process';
-import path from 'node:path';
-import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { startFakeWebhook } from '../fakes/webhook.ts';
+import { startCommand, tryCommand } from '../harness/command.ts';
 import { knowledgeOf } from '../harness/knowledge.ts';
 import { until } from '../harness/orchflow.ts';
 import { define } from '../harness/orchestration.ts';
@@ -14,15 +12,9 @@ import { upload } from '../harness/upload.ts';
 /** `npm run account -- EMAIL --delete`: an operator deletes an account, and all that it has. */
 
 const story = useStory();
-const script = path.join(import.meta.dirname, '../../src/account.ts');
 const env = () => ({ DATABASE_URL: story.orchflow.env.DATABASE_URL });
 
-function account(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  return promisify(execFile)(process.execPath, [script, ...args], { env: env() }).then(
-    ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
-    ({ code, stdout, stderr }) => ({ code, stdout, stderr }),
-  );
-}
+const account = (...args: string[]) => tryCommand('account', env(), ...args);
 
 async function accountIdOf(email: string): Promise<string> {
   const { account_id } = await story.orchflow.db
@@ -131,7 +123,7 @@ test('killed in the middle, it has let nobody in any more, and goes on when it i
     // It comes to this run, and no further.
     const run = lock.selectFrom('runs').select('run_id').where('run_id', '=', live[2]!);
     await run.forUpdate().executeTakeFirstOrThrow();
-    const deletion = spawn(process.execPath, [script, user.email, '--delete', '--yes'], { env: env() });
+    const deletion = startCommand('account', env(), user.email, '--delete', '--yes');
     const purged = db.selectFrom('purged_runs').select('run_id').where('account_id', '=', account_id);
     await until(async () => (await purged.execute()).length === 3, 'three of four are purged');
     const ended = new Promise((resolve) => deletion.once('exit', resolve));

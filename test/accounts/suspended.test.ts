@@ -1,9 +1,7 @@
-import { execFile } from 'node:child_process';
-import path from 'node:path';
-import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { sql } from 'kysely';
 import { startFakeWebhook } from '../fakes/webhook.ts';
+import { tryCommand } from '../harness/command.ts';
 import { createUser, until } from '../harness/orchflow.ts';
 import { define, runSteps } from '../harness/orchestration.ts';
 import { expectProblem } from '../harness/problem.ts';
@@ -14,14 +12,8 @@ import { useStory } from '../harness/story.ts';
 
 const story = useStory();
 
-function account(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const script = path.join(import.meta.dirname, '../../src/account.ts');
-  const { DATABASE_URL = '' } = story.orchflow.env;
-  return promisify(execFile)(process.execPath, [script, ...args], { env: { DATABASE_URL } }).then(
-    ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
-    ({ code, stdout, stderr }) => ({ code, stdout, stderr }),
-  );
-}
+const account = (...args: string[]) =>
+  tryCommand('account', { DATABASE_URL: story.orchflow.env.DATABASE_URL }, ...args);
 
 /** Suspends the account of the story, or ends that, and waits until the API knows it. */
 async function set(how: '--suspend' | '--resume', status: number): Promise<void> {

@@ -1,8 +1,6 @@
-import { execFile } from 'node:child_process';
-import path from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { sql } from 'kysely';
+import { runCommand } from '../harness/command.ts';
 import { startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
 import { expectProblem } from '../harness/problem.ts';
 import { send } from '../harness/raw.ts';
@@ -22,10 +20,7 @@ beforeAll(async () => {
 afterAll(() => Promise.all([...apis, own].map((api) => api.stop())));
 
 function setTier({ env }: Orchflow, { email }: User, tier: string) {
-  const script = path.join(import.meta.dirname, '../../src/account.ts');
-  return promisify(execFile)(process.execPath, [script, email, '--tier', tier], {
-    env: { DATABASE_URL: env.DATABASE_URL },
-  });
+  return runCommand('account', { DATABASE_URL: env.DATABASE_URL }, email, '--tier', tier);
 }
 
 const read = ({ url }: Orchflow, { api_key }: User, at = '/api/v1/providers') =>

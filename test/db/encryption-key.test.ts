@@ -1,9 +1,7 @@
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import path from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { startFakeWebhook } from '../fakes/webhook.ts';
+import { runCommand } from '../harness/command.ts';
 import { createDatabase, createEnvironment, startOrchflow, until, type Orchflow } from '../harness/orchflow.ts';
 import { killProcesses, startApiProcess, startWorkerProcess } from '../harness/processes.ts';
 import { send } from '../harness/raw.ts';
@@ -20,17 +18,11 @@ beforeAll(async () => {
 afterAll(() => orchflow.stop());
 afterEach(killProcesses);
 
-async function script(name: string, env: Record<string, string>, ...args: string[]): Promise<string> {
-  const file = path.join(import.meta.dirname, `../../src/${name}.ts`);
-  const { stdout } = await promisify(execFile)(process.execPath, [file, ...args], { env });
-  return stdout;
-}
-
 const programs: [string, (env: Record<string, string>) => Promise<unknown>][] = [
   ['api', startApiProcess],
   ['worker', startWorkerProcess],
-  ['migrate', (env) => script('migrate', env)],
-  ['reencrypt', (env) => script('reencrypt', env)],
+  ['migrate', (env) => runCommand('migrate', env)],
+  ['reencrypt', (env) => runCommand('reencrypt', env)],
 ];
 
 test.each(programs)('%s does not start, and says what to do', async (_, start) => {
@@ -103,6 +95,6 @@ test('of a key that is lost, what it encrypted is replaced on demand', async () 
   await before.register();
   await before.kill();
   const after = { ...env, ENCRYPTION_KEY: wrong! };
-  expect(await script('reencrypt', after, '--lost')).toContain('1 of them were lost');
+  expect((await runCommand('reencrypt', after, '--lost')).stdout).toContain('1 of them were lost');
   await startApiProcess(after);
 });

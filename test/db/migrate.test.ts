@@ -1,19 +1,17 @@
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
 import { sql } from 'kysely';
 import { createDb, type Db } from '../../db/index.ts';
 import { migrateToLatest } from '../../db/migrate.ts';
+import { runCommand } from '../harness/command.ts';
 import { createDatabase, createEnvironment } from '../harness/orchflow.ts';
 import { untilBlocked } from '../harness/rows.ts';
 import { killProcesses, startApiProcess, startWorkerProcess } from '../harness/processes.ts';
 import { restoreDatabase } from '../upgrade/release.ts';
 
-const migrate = (env: Record<string, string>) =>
-  promisify(execFile)(process.execPath, [path.join(import.meta.dirname, '../../src/migrate.ts')], { env });
+const migrate = (env: Record<string, string>) => runCommand('migrate', env);
 
 afterEach(killProcesses);
 

@@ -1,25 +1,20 @@
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import path from 'node:path';
-import { promisify } from 'node:util';
 import { Webhook } from 'standardwebhooks';
 import { expect, test } from 'vitest';
 import { mcpKey, startFakeMcp } from '../fakes/mcp.ts';
 import { startFakeModel } from '../fakes/model.ts';
 import { startFakeWebhook } from '../fakes/webhook.ts';
+import { runCommand } from '../harness/command.ts';
 import { startOrchflow, until } from '../harness/orchflow.ts';
 import { scriptRun } from '../harness/script.ts';
 import { subscribe } from '../harness/subscription.ts';
-
-const run = promisify(execFile);
-const script = path.join(import.meta.dirname, '../../src/reencrypt.ts');
 
 test('the key is changed without a pause: both read, reencrypt, and the new one alone reads what the old one wrote', async () => {
   const [oldKey, newKey] = [randomBytes(32), randomBytes(32)].map((key) => key.toString('base64'));
   const orchflow = await startOrchflow({ environment: { ENCRYPTION_KEY: `${newKey},${oldKey}` } });
   const { DATABASE_URL } = orchflow.env as { DATABASE_URL: string };
   const reencrypt = (ENCRYPTION_KEY: string) =>
-    run(process.execPath, [script], { env: { DATABASE_URL, ENCRYPTION_KEY } }).then(({ stdout }) => stdout);
+    runCommand('reencrypt', { DATABASE_URL, ENCRYPTION_KEY }).then(({ stdout }) => stdout);
   const [user, model] = await Promise.all([orchflow.register(), startFakeModel()]);
   scriptRun(model);
   const provider_id = await user.addProvider(model, 'openai', { api_key: 'sk-canary-rotated' });

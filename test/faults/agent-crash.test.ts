@@ -24,7 +24,7 @@ test('a worker killed in the middle of the call: it is made again, and the run g
   const run = await start();
   await model.until(() => model.openCalls === 1);
   await worker.kill();
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   const done = await run.until('completed');
   expect(done).toMatchObject({ final_output: 'A fair clause.', tasks: [{ attempts: 1 }], usage: { llm_calls: 1 } });
   expect(model.calls).toHaveLength(2);
@@ -43,7 +43,7 @@ test('a worker killed when the answer is in the journal, before it could report 
     await worker.kill();
     return started;
   });
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   const done = await run.until('completed');
   expect(JSON.parse(done.final_output!)).toEqual(verdict);
   expect(model.calls).toHaveLength(1);
@@ -56,7 +56,7 @@ test('with no worker there an answer is taken, and the next worker goes on with 
   await run.untilWaiting('T1');
   await worker.kill();
   expect((await run.complete('T1', { decision: 'approve' })).status).toBe(200);
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   expect(await run.until('completed')).toMatchObject({ final_output: 'A fair clause.' });
   expect(story.model.calls).toHaveLength(1);
 });
@@ -64,7 +64,7 @@ test('with no worker there an answer is taken, and the next worker goes on with 
 test('one that is sent back again and again continues as new, and keeps its draft, its feedback and its numbers', async () => {
   const { model, orchflow } = story;
   model.on(() => `Draft ${model.calls.length}.`);
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   const run = await start({ require_approval: true });
   const attempts = 12;
   for (let attempt = 1; attempt < attempts; attempt += 1) {

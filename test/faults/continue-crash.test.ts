@@ -3,7 +3,7 @@ import { afterAll, expect, test } from 'vitest';
 import type { Db } from '../../db/index.ts';
 import { startFakeModel, type Purpose } from '../fakes/model.ts';
 import { startOrchflow, until, type Orchflow, type TestRun } from '../harness/orchflow.ts';
-import { killProcesses, startWorkerProcess } from '../harness/processes.ts';
+import { killProcesses, startWorkerHere, startWorkerProcess } from '../harness/processes.ts';
 import { startTemporalLine } from '../harness/proxy.ts';
 import { fetchHistories, replayHistories } from '../harness/replay.ts';
 import { scriptRun } from '../harness/script.ts';
@@ -75,7 +75,7 @@ test.concurrent.for(['before', 'after'] as const)(
     await worker.kill();
     line.close();
 
-    const next = await startWorker(orchflow);
+    await startWorkerHere(orchflow.env);
     await until(async () => (await describe()).runId !== first.runId, 'it continues as new');
     const { gate } = (await untilAsked(attempts)).tasks[0]!;
     await run.complete('T1', { decision: 'reject', output: 'The last remark.', gate_id: gate!.gate_id });
@@ -97,8 +97,6 @@ test.concurrent.for(['before', 'after'] as const)(
     const { identity } = last!.workflowTaskCompletedEventAttributes!;
     expect(identity!.startsWith(`${worker.pid}@`)).toBe(moment === 'after');
 
-    await next.worker.kill();
-    next.line.close();
     await model.close();
     model.assertNothingUnscripted();
     await replayHistories(orchflow);

@@ -32,7 +32,7 @@ test('a worker killed in the middle of model calls: another goes on, and only th
   await story.model.until(() => story.model.openCalls === 2);
   await first.kill();
 
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   const done = await run.until('completed');
   expect(askedAgain(story.model).toSorted()).toEqual(['evaluate T1', 'execute T2']);
   expect(done.tasks.map(({ output, attempts }) => [output, attempts])).toEqual([
@@ -57,7 +57,7 @@ test('a worker killed after an answer was accepted, before it could report it: t
     await first.kill();
   });
 
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   await run.until('completed');
   expect(askedAgain(story.model)).toEqual([]);
 });
@@ -77,7 +77,7 @@ test('a worker killed when it had completed the run for its readers, and Tempora
   await first.kill();
   line.close();
 
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   expect(await handle.result()).toMatchObject({ status: 'completed' });
   expect(await run.get()).toEqual(done);
   expect(done.completed_at! > done.tasks.at(-1)!.completed_at!).toBe(true);
@@ -94,7 +94,7 @@ test('a worker that was cut off, and writes the final output when a person is as
   const run = await story.user.startRun({ task, provider_id: story.provider_id });
   await story.model.waitForCall(({ purpose }) => purpose === 'finalize');
   // The SDK itself gives up an activity five seconds after the server did: the other worker must be there by then.
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   line.cut();
   await run.untilWaiting('T4');
 
@@ -126,7 +126,7 @@ test('a run that waits for a person needs no worker to be answered, and goes on 
   expect(await run.complete('T1', { output: 'Loud.' })).toMatchObject({ status: 409 });
   expect((await run.get()).waiting_tasks).toEqual([]);
 
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   const done = await run.until('completed');
   expect(done.tasks[0]).toMatchObject({ status: 'completed', output: 'Dry and friendly.' });
   for (const call of story.model.callsFor('execute')) expect(call.prompt).toContain('Dry and friendly.');
@@ -150,7 +150,7 @@ test('an answer is not lost when the worker that opened its gate was killed befo
   await run.untilWaiting('T1');
   expect(await run.complete('T1', { output: 'Dry and friendly.' })).toMatchObject({ status: 200 });
 
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   const done = await run.until('completed');
   expect(done.tasks[0]).toMatchObject({ output: 'Dry and friendly.', gate: { status: 'answered' } });
 });
@@ -171,7 +171,7 @@ test('a worker that is asked to end lets its calls end for a while, and hands ov
   answer.resolve(undefined);
   expect(await ending).toBe('exit code 0');
 
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   const done = await run.until('completed');
   expect(askedAgain(story.model)).toEqual(['execute T2']);
   expect(done.tasks.map(({ attempts, error }) => [attempts, error])).toEqual(Array(3).fill([1, null]));
@@ -227,7 +227,7 @@ test(
       await worker.kill();
       lives.push({ calls: story.model.calls.length, accepted: await journal(run.run_id) });
     }
-    await story.startWorkerProcess();
+    await story.startWorkerHere();
     await until(approve, 'the run completes');
 
     const done = await run.get();

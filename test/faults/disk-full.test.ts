@@ -11,7 +11,7 @@ import { findTemporal, startTemporal } from '../../src/embedded/temporal.ts';
 import type { Answer, TestRun, User } from '../harness/client.ts';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
 import { createEnvironment, until } from '../harness/orchflow.ts';
-import { endProcesses, killProcesses, promptly, startApiProcess, startWorkerProcess } from '../harness/processes.ts';
+import { endProcesses, killProcesses, promptly, startApiProcess, startWorkerHere } from '../harness/processes.ts';
 import { scriptRun } from '../harness/script.ts';
 import { canMount, startSmallDisk } from '../harness/small-disk.ts';
 
@@ -88,7 +88,7 @@ test.skipIf(!canMount())(
     port = temporal.server.port;
     const env = await createEnvironment({ TEMPORAL_ADDRESS: address });
     const db = createDb(env.DATABASE_URL!, 2);
-    const [api] = await Promise.all([startApiProcess(env), startWorkerProcess(env)]);
+    const [api] = await Promise.all([startApiProcess(env), startWorkerHere(env)]);
     const user = await api.register();
     const provider_id = await user.addProvider(model);
     const [waiting, cancelled] = await Promise.all([startWaiting(user, provider_id), startWaiting(user, provider_id)]);
@@ -154,7 +154,7 @@ test.skipIf(!canMount())(
     const db = createDb(url, 1);
     await migrateToLatest(db).finally(() => db.destroy());
     const env = await createEnvironment({ DATABASE_URL: url });
-    const [api] = await Promise.all([startApiProcess(env), startWorkerProcess(env)]);
+    const [api] = await Promise.all([startApiProcess(env), startWorkerHere(env)]);
     const user = await api.register();
     const provider_id = await user.addProvider(model);
     const waiting = await startWaiting(user, provider_id);

@@ -1,14 +1,12 @@
-import { execFile } from 'node:child_process';
-import path from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { sql } from 'kysely';
 import { startFakeEmbeddings, type FakeEmbeddings } from '../fakes/embeddings.ts';
 import { startFakeModel } from '../fakes/model.ts';
+import { tryCommand } from '../harness/command.ts';
 import { registerAgent, runAgent } from '../harness/agent.ts';
 import { knowledgeOf, type KnowledgeClient } from '../harness/knowledge.ts';
 import { startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
-import { killProcesses, startWorkerProcess } from '../harness/processes.ts';
+import { killProcesses, startWorkerHere, startWorkerProcess } from '../harness/processes.ts';
 import { replayHistories } from '../harness/replay.ts';
 import { untilBlocked } from '../harness/rows.ts';
 
@@ -53,7 +51,7 @@ test('killed in a call: this batch is asked for again, and no other', async () =
   const { body } = await knowledge.upload(knowledge_id, [{ content: content('calls') }]);
   await until(() => models.calls.length === 2, 'the second batch is asked for');
   await worker.kill();
-  await startWorkerProcess(orchflow.env);
+  await startWorkerHere(orchflow.env);
   const document = await knowledge.untilDone(knowledge_id, body.documents[0].document_id);
   expect(document).toMatchObject({ status: 'indexed' });
   const [first, hanging, ...rest] = models.calls.map(({ texts }) => texts);
@@ -72,7 +70,7 @@ test('killed while the vectors are written: they are there with the call, or nei
     await worker.kill();
     return body.documents[0].document_id as string;
   });
-  await startWorkerProcess(orchflow.env);
+  await startWorkerHere(orchflow.env);
   const document = await knowledge.untilDone(knowledge_id, document_id);
   expect(document).toMatchObject({ status: 'indexed' });
   expect(new Set(embedded()).size).toBe(document.chunks);
@@ -91,7 +89,7 @@ test('accepted while there is no worker, and while it is being read: the next on
     return (await knowledge.call('GET', path)).body.status !== 'pending';
   }, 'it is being indexed');
   await worker.kill();
-  await startWorkerProcess(orchflow.env);
+  await startWorkerHere(orchflow.env);
   const document = await knowledge.untilDone(knowledge_id, body.documents[0].document_id);
   expect(document).toMatchObject({ status: 'indexed', chunks_done: document.chunks });
 });
@@ -113,7 +111,7 @@ test('killed after a search of an agent was embedded: its query is not paid agai
     await worker.kill();
     return begun;
   });
-  await startWorkerProcess(orchflow.env);
+  await startWorkerHere(orchflow.env);
   await run.until('completed');
   expect(embedded().filter((text) => text === query)).toHaveLength(1);
   // Its readers hear of its end before its workflow has ended.
@@ -123,9 +121,7 @@ test('killed after a search of an agent was embedded: its query is not paid agai
 
 test('after a restore: an indexing that Temporal has lost is begun anew, one that has ended there is done once more', async () => {
   const reconcile = async (...args: string[]) => {
-    const script = path.join(import.meta.dirname, '../../src/reconcile.ts');
-    const ended = promisify(execFile)(process.execPath, [script, ...args], { env: orchflow.env });
-    const { stdout } = await ended.catch((failed: { stdout: string }) => failed);
+    const { stdout } = await tryCommand('reconcile', orchflow.env, ...args);
     return stdout.trimEnd().split('\n');
   };
   const worker = await startWorkerProcess(orchflow.env);
@@ -160,7 +156,7 @@ test('after a restore: an indexing that Temporal has lost is begun anew, one tha
   );
   expect(lines.at(-1)).toBe('0 runs and 2 documents compared, 2 differ. Say it again with --mend, and it is done.');
   expect((await reconcile('--mend')).at(-1)).toBe('0 runs and 2 documents compared, 2 differ; mended: 2.');
-  await startWorkerProcess(orchflow.env);
+  await startWorkerHere(orchflow.env);
   for (const document_id of [ended!.document_id, lost]) {
     expect(await knowledge.untilDone(knowledge_id, document_id)).toMatchObject({ status: 'indexed' });
   }

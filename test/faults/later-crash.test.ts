@@ -6,7 +6,7 @@ import { beginRunsBeside } from '../../db/run-queue.ts';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
 import { askedAgain } from '../harness/asked.ts';
 import { createEnvironment, createUser, until, type TestRun, type User } from '../harness/orchflow.ts';
-import { endProcesses, startApiProcess, startWorkerProcess } from '../harness/processes.ts';
+import { endProcesses, startApiProcess, startWorkerHere, startWorkerProcess } from '../harness/processes.ts';
 import { startTemporalLine } from '../harness/proxy.ts';
 import { scriptRun } from '../harness/script.ts';
 
@@ -64,7 +64,7 @@ test('all is killed before the time of a run has come: it begins once, as soon a
   await api.kill();
   await until(() => isDue(run), 'its time has come');
   expect((await rowOf(run)).queued_at).not.toBeNull();
-  await startWorkerProcess(env);
+  await startWorkerHere(env);
   await ends(run);
   await expectOnce([run]);
 });
@@ -82,7 +82,7 @@ test('a process killed right after it has begun a run: another one brings that t
   expect(await beginRunsBeside(db, run.run_id, 1)).toHaveLength(0);
   await startApi();
   const next = await start('next');
-  await startWorkerProcess(env);
+  await startWorkerHere(env);
   await Promise.all([ends(run), ends(next)]);
   await expectOnce([run, next]);
 });
@@ -119,7 +119,7 @@ test('while Temporal is away runs are begun when they are due, and it hears of t
   await waiting.until(({ pending_for }) => pending_for === 'place');
   expect(await run.get()).toMatchObject({ status: 'pending', started_at: null });
   line.heal();
-  await startWorkerProcess(env);
+  await startWorkerHere(env);
   await Promise.all([ends(run), ends(waiting)]);
   await expectOnce([run, waiting]);
   line.close();
@@ -136,7 +136,7 @@ test('API and worker killed again and again: what waits begins in its order, one
   await ends(runs[1]!);
   await second.kill();
   await startApi();
-  await startWorkerProcess(env);
+  await startWorkerHere(env);
   await Promise.all(runs.map(ends));
   const rows = await Promise.all(runs.map(rowOf));
   const began = rows.map(({ started_at }) => Date.parse(started_at!));
@@ -165,7 +165,7 @@ test('a worker killed when it had completed a run for its readers, and had begun
   await first.until('completed');
   await worker.kill();
   line.close();
-  await startWorkerProcess(env);
+  await startWorkerHere(env);
   await next.until('completed');
   await expectOnce([first, next]);
 });

@@ -24,7 +24,7 @@ const task = 'Launch a newsletter';
 
 test('readers at two APIs see the same, over a restart of one and the death of the other', async () => {
   scriptRun(story.model);
-  const [first, second] = await Promise.all([startApi(), startApi(), story.startWorkerProcess()]);
+  const [first, second] = await Promise.all([startApi(), startApi(), story.startWorkerHere()]);
   const run = await story.user.startRun({ task, provider_id: story.provider_id, require_approval: true });
   const [one, other] = [follow(first.url, run.run_id), follow(second.url, run.run_id)];
   await one.until(() => one.told().includes('gate.opened T1'));
@@ -66,7 +66,7 @@ test('a worker killed amid a stream: another begins the text anew, and the answe
   const reader = follow(story.orchflow.url, run.run_id);
   await reader.until(() => reader.streamed('T1') === 'The worker dies here, ');
   await worker.kill();
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   await reader.untilDone();
 
   expect(calls).toBe(2);

@@ -14,7 +14,7 @@ import { startFakeModel, type FakeModel } from '../fakes/model.ts';
 import { startFakeWebhook } from '../fakes/webhook.ts';
 import { createEnvironment, until } from '../harness/orchflow.ts';
 import { define } from '../harness/orchestration.ts';
-import { endProcesses, promptly, startApiProcess, startWorkerProcess } from '../harness/processes.ts';
+import { endProcesses, promptly, startApiProcess, startWorkerHere, startWorkerProcess } from '../harness/processes.ts';
 import { scriptRun } from '../harness/script.ts';
 
 /** Temporal goes away and comes back. It is this file's own, and so are all processes. */
@@ -124,7 +124,7 @@ test('while Temporal and every worker are down, reads answer, and starts, answer
   expect(await cancelled.get()).toMatchObject({ status: 'cancelled', waiting_tasks: [] });
 
   await startTemporalAgain();
-  await startWorkerProcess(env);
+  await startWorkerHere(env);
   await expectAllDone({ started, answered, cancelled });
   expect(await api.health()).toMatchObject({ body: { status: 'ok' } });
 });
@@ -169,7 +169,7 @@ test('an orchestration that is cancelled before Temporal has heard of it ends th
   await until(async () => (await listOutbox()).some(({ attempts }) => attempts > 0), 'the start was tried in vain');
 
   await startTemporalAgain();
-  await startWorkerProcess(env);
+  await startWorkerHere(env);
   await webhook.untilReceived('cancelled');
   await webhook.close();
 });
@@ -204,7 +204,7 @@ test('a worker killed after it kept an answer that Temporal could not take: the 
   await worker.kill();
   process.kill(temporal.pid, 'SIGCONT');
 
-  await startWorkerProcess(env);
+  await startWorkerHere(env);
   await run.until('completed');
   expect(askedAgain(model)).toEqual([]);
 });

@@ -12,7 +12,7 @@ import { assertNothingLeaked } from '../harness/canaries.ts';
 import type { Answer } from '../harness/client.ts';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
 import { createEnvironment, until } from '../harness/orchflow.ts';
-import { endProcesses, promptly, startApiProcess, startWorkerProcess } from '../harness/processes.ts';
+import { endProcesses, promptly, startApiProcess, startWorkerHere, startWorkerProcess } from '../harness/processes.ts';
 import { startProxy } from '../harness/proxy.ts';
 import { send } from '../harness/raw.ts';
 import { scriptRun } from '../harness/script.ts';
@@ -55,7 +55,7 @@ async function killPostgres() {
 
 test('while Postgres is down every request is a 503 that says when to come back, and then all is as it was', async () => {
   scriptRun(model);
-  const [api] = await Promise.all([startApiProcess(env), startWorkerProcess(env)]);
+  const [api] = await Promise.all([startApiProcess(env), startWorkerHere(env)]);
   const user = await api.register();
   const provider_id = await user.addProvider(model);
   const run = await user.startRun({ task: 'Launch a newsletter', ask_me_about: ['brand voice'], provider_id });
@@ -102,7 +102,7 @@ test('a worker outlives Postgres: an answer that comes meanwhile is held, and th
 
 test('Postgres ends in the middle of a transaction: the API lives, nothing was changed, and the answer can be given again', async () => {
   scriptRun(model);
-  const [api] = await Promise.all([startApiProcess(env), startWorkerProcess(env)]);
+  const [api] = await Promise.all([startApiProcess(env), startWorkerHere(env)]);
   const user = await api.register();
   const provider_id = await user.addProvider(model);
   const run = await user.startRun({ task: 'Launch a newsletter', ask_me_about: ['brand voice'], provider_id });
@@ -157,7 +157,7 @@ test('while Postgres is silent no request hangs; what was sent into the silence 
   scriptRun(model);
   const proxy = await startProxy(postgres.port);
   const through = Object.assign(new URL(postgres.url), { port: String(proxy.port) }).href;
-  const [api] = await Promise.all([startApiProcess({ ...env, DATABASE_URL: through }), startWorkerProcess(env)]);
+  const [api] = await Promise.all([startApiProcess({ ...env, DATABASE_URL: through }), startWorkerHere(env)]);
   const user = await api.register();
   const provider_id = await user.addProvider(model);
   const goal = JSON.stringify({ task: 'Launch a newsletter', provider_id });

@@ -3,7 +3,7 @@ import { startFakeModel, type FakeModel } from '../fakes/model.ts';
 import { startFakeWebhook, type FakeWebhook } from '../fakes/webhook.ts';
 import { askedAgain } from '../harness/asked.ts';
 import { startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
-import { endProcesses, startApiProcess, startWorkerProcess } from '../harness/processes.ts';
+import { endProcesses, startApiProcess, startWorkerHere, startWorkerProcess } from '../harness/processes.ts';
 import { startTemporalLine } from '../harness/proxy.ts';
 import { untilGone } from '../harness/purged.ts';
 import { tablesWith } from '../harness/rows.ts';
@@ -81,7 +81,7 @@ test('a worker killed when it had completed the run for its readers, and Tempora
   expect((await handleOf(run.run_id).describe()).status.name).toBe('RUNNING');
   expect((await purge(run.run_id)).status).toBe(200);
 
-  await startWorker();
+  await startWorkerHere(orchflow.env);
   await untilGone(orchflow.db, run.run_id);
   await expectEnded(run.run_id, 'completed');
   // Nobody has written the final output anew, which Temporal waits for: it was told to stop.
@@ -98,7 +98,7 @@ test('a worker killed before it could send the webhook of the end: the next one 
   await purge(run.run_id);
   endpoint.answer({ status: 204 });
   endpoint.requests.splice(0);
-  await startWorker();
+  await startWorkerHere(orchflow.env);
   await untilGone(orchflow.db, run.run_id);
   await expectEnded(run.run_id, 'completed');
 });
@@ -113,7 +113,7 @@ test('an API killed between the purge and the end: another one takes the rest aw
     expect((await fetch(url, { method: 'DELETE', headers })).status).toBe(200);
   }
   await own.kill();
-  await startWorker();
+  await startWorkerHere(orchflow.env);
   await untilGone(orchflow.db, run.run_id);
   await expectEnded(run.run_id, 'cancelled');
   expect(model.calls).toEqual([]);

@@ -35,7 +35,7 @@ test('it is tried again before Temporal knows of its end: the worker died with t
   await run.until('failed');
 
   expect((await retry(run, { gate_due_in: '1d' })).body).toMatchObject({ attempt: 2 });
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   await run.untilWaiting('T3');
   await run.complete('T3', { output: 'By hand.' });
   const done = await run.until('completed');
@@ -58,7 +58,7 @@ test('a worker killed in a call of the second try: another goes on, and only tha
   await story.model.until(() => story.model.openCalls === 1, 'the last call');
   await worker.kill();
   isDown = true;
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   const done = await run.until('completed');
   expect(done).toMatchObject({ attempt: 2, final_output: 'The final output.' });
   expect(askedAgain(story.model)).toEqual(['finalize']);
@@ -82,7 +82,7 @@ test('an API killed when it has accepted a retry that Temporal has not heard of:
   line.close();
   expect(await (await fetch(story.orchflow.url + path, request)).json()).toMatchObject({ attempt: 2 });
 
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   await run.untilWaiting('T3');
   await run.complete('T3', { output: 'By hand.' });
   expect(await run.until('completed')).toMatchObject({ attempt: 2 });

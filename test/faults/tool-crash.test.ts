@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
 import { startFakeWeb, type FakeWeb } from '../fakes/web.ts';
 import { startOrchflow, until, type Orchflow } from '../harness/orchflow.ts';
-import { killProcesses, startWorkerProcess } from '../harness/processes.ts';
+import { killProcesses, startWorkerHere, startWorkerProcess } from '../harness/processes.ts';
 import { replayHistories } from '../harness/replay.ts';
 import { scriptRun } from '../harness/script.ts';
 import { untilBlocked } from '../harness/rows.ts';
@@ -52,7 +52,7 @@ test('a worker killed in the middle of a tool loop: that one call is made again,
   await until(() => web.requests.length === 2, 'the second call');
   await first.kill();
 
-  await startWorkerProcess(orchflow.env);
+  await startWorkerHere(orchflow.env);
   const done = await run.until('completed');
   expect(done.tasks[0]).toMatchObject({ attempts: 1, output: 'Done /one. Done /two. Done /three.' });
   expect(web.requests.map(({ path }) => path)).toEqual(['/one', '/two', '/two', '/three']);
@@ -84,7 +84,7 @@ test('a worker killed after a result is in the journal, before it could report i
     return started;
   });
 
-  await startWorkerProcess(orchflow.env);
+  await startWorkerHere(orchflow.env);
   await run.until('completed');
   expect(web.requests).toHaveLength(1);
 });

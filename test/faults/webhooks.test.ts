@@ -5,7 +5,7 @@ import { startFakeModel, type FakeModel } from '../fakes/model.ts';
 import { startFakeWebhook, type FakeWebhook } from '../fakes/webhook.ts';
 import { assertNothingLeaked } from '../harness/canaries.ts';
 import { createEnvironment, until, type User } from '../harness/orchflow.ts';
-import { endProcesses, startApiProcess, startWorkerProcess } from '../harness/processes.ts';
+import { endProcesses, startApiProcess, startWorkerHere, startWorkerProcess } from '../harness/processes.ts';
 import { startProxy, startTemporalLine } from '../harness/proxy.ts';
 import { scriptRun } from '../harness/script.ts';
 import { eventsOf, requestsOf, subscribe, toldOf, untilTold } from '../harness/subscription.ts';
@@ -76,7 +76,7 @@ test('a worker that is killed while it sends: another sends it again, and all th
   await untilTold(endpoint, run_id, 'run.created');
   await worker.kill();
   endpoint.answer({ status: 204 });
-  await Promise.all([startWorkerProcess(env), passClaims()]);
+  await Promise.all([startWorkerHere(env), passClaims()]);
   await expectWhole(user, api.url, run_id);
   expect(firstSeqs(run_id)).toEqual([1, 1, 2]);
 });
@@ -96,7 +96,7 @@ test('a worker that is killed before it has noted that an event arrived: it is s
   await worker.kill();
   const [row] = await db.selectFrom('webhook_deliveries').selectAll().where('run_id', '=', run_id).execute();
   expect(row).toMatchObject({ event: 'run.created', status: 'pending', attempts: 1 });
-  await Promise.all([startWorkerProcess(env), passClaims()]);
+  await Promise.all([startWorkerHere(env), passClaims()]);
   await expectWhole(user, api.url, run_id);
   expect(firstSeqs(run_id)).toEqual([1, 1, 2]);
 });
@@ -114,7 +114,7 @@ test('an API that is killed right after it took a start and an answer: workers t
   const next = await startApiProcess({ ...env, PORT: api.port });
   expect((await user.openRun(run_id).complete('T1', { output: 'Dry.' })).status).toBe(200);
   await next.kill();
-  await Promise.all([startWorkerProcess(env), passClaims()]);
+  await Promise.all([startWorkerHere(env), passClaims()]);
   await untilTold(endpoint, run_id, 'run.completed');
   // The worker may have been killed while it sent the last one.
   const seqs = [...new Set(toldOf(endpoint, run_id).map(({ seq }) => seq))];
@@ -123,7 +123,7 @@ test('an API that is killed right after it took a start and an answer: workers t
 
 test('while Temporal is away, what was taken is told all the same', async () => {
   const { line, env: cut } = await startTemporalLine(env);
-  const [api] = await Promise.all([startApiProcess(cut), startWorkerProcess(cut)]);
+  const [api] = await Promise.all([startApiProcess(cut), startWorkerHere(cut)]);
   const user = await api.register();
   await subscribe(user, endpoint);
   const { run_id } = await startRun(user);

@@ -64,7 +64,7 @@ test('PDFs, DOCX and HTML are read once for their run, whichever worker dies; wh
   await first.kill();
   expect(model.calls).toHaveLength(0);
   await obstruction.clear();
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
 
   await run.untilWaiting('T1');
   for (const file_id of attachments) expect((await user.delete(`/files/${file_id}`)).status).toBe(200);

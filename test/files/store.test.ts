@@ -1,9 +1,8 @@
-import { execFile } from 'node:child_process';
 import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { runCommand } from '../harness/command.ts';
 import { createEnvironment, startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
 import { killProcesses, startApiProcess } from '../harness/processes.ts';
 import { expectProblem } from '../harness/problem.ts';
@@ -76,9 +75,8 @@ test('an account that is deleted leaves nothing in the store', async () => {
   const other = await orchflow.register();
   const { file_id } = (await upload(orchflow.url, other.api_key, 'Theirs.')).body;
   expect(await listed('stored')).toContain(file_id);
-  const script = path.join(import.meta.dirname, '../../src/account.ts');
-  const env = { DATABASE_URL: orchflow.env.DATABASE_URL };
-  await promisify(execFile)(process.execPath, [script, other.email, '--delete', '--yes'], { env });
+  const { DATABASE_URL } = orchflow.env;
+  await runCommand('account', { DATABASE_URL }, other.email, '--delete', '--yes');
   await keepHouse(async () => !(await listed('stored')).includes(file_id));
   await until(async () => !(await rows()).some((row) => row.file_id === file_id), 'its row is gone');
 });

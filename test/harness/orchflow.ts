@@ -2,26 +2,17 @@ import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { inspect } from 'node:util';
-import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { sql } from 'kysely';
 import { pino } from 'pino';
 import { inject } from 'vitest';
-import { createCodeActivities } from '../../activities/code-runs.ts';
-import { createActivities } from '../../activities/index.ts';
-import { mostWaiting } from '../../activities/lent-places.ts';
 import { createDb } from '../../db/index.ts';
 import { createApp } from '../../src/app.ts';
 import { startAppDeps } from '../../src/deps.ts';
 import { loadConfig } from '../../src/config.ts';
 import { listen } from '../../src/http/listen.ts';
-import { dataConverter } from '../../src/temporal/client.ts';
-import { startCodeRuntime } from '../../src/code/runtime.ts';
-import { codeDepsOf, startWorkerDeps } from '../../src/worker-deps.ts';
-import { workerOptions } from '../../src/temporal/worker-options.ts';
-import { workflowBundle } from '../../src/temporal/workflow-bundle.ts';
 import { assertNothingLeaked } from './canaries.ts';
 import { register } from './client.ts';
+import { startWorker, workerLines } from './worker.ts';
 
 export { createUser, until, type Answer, type TestRun, type User } from './client.ts';
 
@@ -118,51 +109,3 @@ export async function startOrchflow({
 
 /** Of this process, in which one test file follows another. */
 let underway = 0;
-// Once in a process, before its first worker.
-const workerLines: string[] = [];
-const errors = new DefaultLogger('ERROR');
-Runtime.install({
-  logger: new DefaultLogger('DEBUG', ({ level, message, meta }) => {
-    workerLines.push(`${message} ${inspect(meta, { depth: 8 })}`);
-    errors.log(level, message, meta);
-  }),
-});
-
-async function startWorker(env: Environment) {
-  const config = loadConfig(env);
-  const connection = await NativeConnection.connect({ address: config.TEMPORAL_ADDRESS });
-  const log = pino({ level: 'error' });
-  const { deps, close } = startWorkerDeps({ config, log });
-  const worker = await Worker.create({
-    ...workerOptions(config.WORKER_PLACES),
-    shutdownGraceTime: 0,
-    workflowBundle: await workflowBundle({ encrypts: config.PAYLOAD_ENCRYPTION }),
-    dataConverter: dataConverter(config),
-    connection,
-    taskQueue: config.TEMPORAL_TASK_QUEUE,
-    activities: createActivities(deps),
-  });
-  const running = [worker.run()];
-  const code = config.SANDBOX_DRIVER === 'none' ? undefined : await startCodeRuntime(config, { ...deps, log });
-  const codeWorker =
-    code?.runtime &&
-    (await Worker.create({
-      ...workerOptions(config.SANDBOX_PLACES * (1 + mostWaiting)),
-      shutdownGraceTime: 0,
-      dataConverter: dataConverter(config),
-      connection,
-      taskQueue: `${config.TEMPORAL_TASK_QUEUE}-code`,
-      activities: createCodeActivities(codeDepsOf(config, deps, code.runtime)),
-    }));
-  if (codeWorker) running.push(codeWorker.run());
-  return {
-    async stop() {
-      worker.shutdown();
-      codeWorker?.shutdown();
-      await Promise.all(running);
-      await code?.close();
-      await close();
-      await connection.close();
-    },
-  };
-}

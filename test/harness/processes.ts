@@ -5,14 +5,16 @@ import { register, until, type Answer } from './client.ts';
 import type { FakeModel } from '../fakes/model.ts';
 import { startOptions } from '../../src/node/start.ts';
 import { serverTiming } from './server-timing.ts';
+import { startWorker } from './worker.ts';
 
-/** The api and worker processes as they are deployed. None outlives its test, however that ends. */
+/** The api and worker processes as they are deployed, and workers that stand in for one. None outlives its test, however that ends. */
 
 type Environment = Record<string, string>;
 export type TestProcess = Awaited<ReturnType<typeof startWorkerProcess>>;
 
 const root = path.join(import.meta.dirname, '../..');
 const running = new Set<ChildProcess>();
+const here: Awaited<ReturnType<typeof startWorker>>[] = [];
 /** Of all processes of the test, also of those that have ended. */
 const logs: { script: string; env: Environment; log: () => string }[] = [];
 process.once('exit', () => running.forEach((child) => child.kill('SIGKILL')));
@@ -25,7 +27,10 @@ const dieWithTests = `data:text/javascript,${encodeURIComponent(
 
 /** For afterEach. Resolves when every process that the test started has ended. Fails when one has logged a secret. */
 export async function killProcesses(): Promise<void> {
-  await Promise.all([...running].map((child) => kill(child, 'SIGKILL')));
+  await Promise.all([
+    ...[...running].map((child) => kill(child, 'SIGKILL')),
+    ...here.splice(0).map((worker) => worker.stop()),
+  ]);
   for (const { script, env, log } of logs.splice(0)) assertNoSecret(log(), `the log of ${script}`, env);
 }
 
@@ -39,6 +44,11 @@ export async function endProcesses(model: FakeModel): Promise<void> {
 /** Starts `src/worker.ts`. Resolves when it takes work. */
 export function startWorkerProcess(env: Environment) {
   return start('worker', env, 'worker started');
+}
+
+/** A worker in this process, for what only goes on with it: it cannot be killed, and costs a third. It ends with the test. */
+export async function startWorkerHere(env: Environment): Promise<void> {
+  here.push(await startWorker(env));
 }
 
 /** Starts `src/api.ts`. Resolves when it listens. Its users live on when another API takes its port. */

@@ -1,14 +1,13 @@
-import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { Client, Connection } from '@temporalio/client';
 import { sql } from 'kysely';
 import { createDb } from '../../db/index.ts';
 import { killRecorded } from '../../src/embedded/processes.ts';
 import { findTemporal, startTemporal, type Temporal } from '../../src/embedded/temporal.ts';
+import { startCommand, tryCommand } from './command.ts';
 import {
   createDatabase,
   createEnvironment,
@@ -22,7 +21,6 @@ import {
 /** Both sides as they are at a moment: a database, and the files of a Temporal. */
 export type Backup = { database: string; files: string };
 
-const reconcileScript = path.join(import.meta.dirname, '../../src/reconcile.ts');
 const nameOf = (url: string) => new URL(url).pathname.slice(1);
 
 /** An Orchflow with a Temporal of its own, of both of which backups are made, and restored each by itself. */
@@ -92,12 +90,7 @@ export async function startRestorable(environment: Record<string, string> = {}) 
     },
     /** `npm run reconcile`. */
     async reconcile(...args: string[]): Promise<{ code: number; lines: string[]; stderr: string }> {
-      const { code, stdout, stderr } = await promisify(execFile)(process.execPath, [reconcileScript, ...args], {
-        env,
-      }).then(
-        (ended) => ({ code: 0, ...ended }),
-        (ended: { code: number; stdout: string; stderr: string }) => ended,
-      );
+      const { code, stdout, stderr } = await tryCommand('reconcile', env, ...args);
       return { code, lines: stdout.trimEnd().split('\n'), stderr };
     },
     /** `npm run reconcile -- --mend`, killed as soon as it has changed something. */
@@ -106,7 +99,7 @@ export async function startRestorable(environment: Record<string, string> = {}) 
       const outbox = sql`(select count(*) from outbox)`;
       const changes = sql<{ at: number }>`select ${outbox} + sum(version_base) as at from runs`;
       const before = (await changes.execute(db)).rows[0]!.at;
-      const child = spawn(process.execPath, [reconcileScript, '--mend'], { env, stdio: 'ignore' });
+      const child = startCommand('reconcile', env, '--mend');
       const ended = once(child, 'close');
       await until(async () => (await changes.execute(db)).rows[0]!.at !== before, 'something is mended');
       child.kill('SIGKILL');

@@ -76,12 +76,13 @@ export async function tablesWith(db: Db, column: 'run_id' | 'account_id', value:
   const { rows: columns } = await sql<{ name: string }>`
     select table_name as name from information_schema.columns
     where table_schema = 'public' and column_name = ${column} order by 1`.execute(db);
-  const found: string[] = [];
-  for (const { name } of columns) {
-    const { rows } = await sql`select from ${sql.table(name)} where ${sql.ref(column)} = ${value} limit 1`.execute(db);
-    if (rows.length > 0) found.push(name);
-  }
-  return found;
+  // In one statement: it is asked again and again.
+  const found = columns.map(
+    ({ name }) => sql`select ${name} as name where exists (
+      select from ${sql.table(name)} where ${sql.ref(column)} = ${value})`,
+  );
+  const { rows } = await sql<{ name: string }>`${sql.join(found, sql` union all `)} order by name`.execute(db);
+  return rows.map(({ name }) => name);
 }
 
 /** The tables in the text of which this word is. */

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
 import { startOrchflow, type Orchflow, type User } from './orchflow.ts';
-import { endProcesses, startWorkerProcess } from './processes.ts';
+import { endProcesses, startWorkerHere, startWorkerProcess } from './processes.ts';
 import { replayHistories } from './replay.ts';
 import { scriptRun, type Script } from './script.ts';
 
@@ -15,7 +15,7 @@ export const modes: [mode: string, environment: Record<string, string>][] = [
 
 /**
  * What a test file of run stories stands on: one Orchflow for the file, and a new user with a fake model for each test.
- * Without a worker, tests start theirs as processes, which end with the test. At the end every run of the file is replayed.
+ * Without a worker, tests start theirs, which end with the test. At the end every run of the file is replayed.
  */
 export function useStory(
   environment: Record<string, string> | (() => Promise<Record<string, string>>) = {},
@@ -41,6 +41,7 @@ export function useStory(
       return story.user.startRun({ task: goal, provider_id: story.provider_id, ...run });
     },
     startWorkerProcess: () => startWorkerProcess(story.orchflow.env),
+    startWorkerHere: () => startWorkerHere(story.orchflow.env),
     /** The prompts of a task's executions, in the order of its attempts. */
     prompts: (task_id: string) =>
       story.model

@@ -57,7 +57,7 @@ test('an agent calls another as a tool: a run of its own, in the chain, and once
   await sql`
     update agent_versions set deprecated_at = now() - interval '70 days'
     where agent_id in (select agent_id from agents where name = 'finder')`.execute(story.orchflow.db);
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   release();
   const { status, body } = await answer;
   expect([status, body.data], JSON.stringify(body)).toEqual([200, { said: '{"found":"a needle"}' }]);
@@ -91,7 +91,7 @@ test('a parent that is cancelled, or out of time, cancels what it has called', a
   await publishChain(org);
   scriptChain(org);
   story.model.on(({ system }) => (system.includes('You look up.') ? { hang: 'before_headers' } : undefined));
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   const answer = post(`/${org}/boss/v1/run`, { wish: 'needle' });
   const isFound = ({ system }: { system: string }) => system.includes('You look up.');
   await story.model.until(() => story.model.calls.some(isFound));
@@ -127,7 +127,7 @@ test('a deadline that passes while no worker is there: nothing is asked, and not
   const soon = String(Date.now() + 1_000);
   const answer = post(`/${org}/finder/v1/run`, {}, { 'x-orchagent-deadline-ms': soon });
   await until(async () => Date.now() > Number(soon), 'it is over');
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   const { status, body } = await answer;
   expect([status, body.error.code], JSON.stringify(body)).toEqual([504, 'TIMEOUT']);
   expect(story.model.calls).toHaveLength(0);
@@ -137,7 +137,7 @@ test('who calls first says too what may be spent below, and an agent with nothin
   const org = 'chain-4';
   await publishChain(org, { downstream_spend_cap: 50 });
   scriptChain(org);
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   const answers = [];
   for (const cents of ['0', '20'])
     answers.push(await post(`/${org}/boss/v1/run`, { cents }, { 'x-orchagent-downstream-remaining': cents }));
@@ -161,7 +161,7 @@ test('circles, depth and signatures are looked at', async () => {
   const org = 'chain-3';
   await publishChain(org);
   const keys = loadConfig(story.orchflow.env).ENCRYPTION_KEY;
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   story.model.on(() => 'Done.');
   const first = await post(`/${org}/boss/v1/run`, {}, { 'x-orchagent-max-hops': '1' });
   expect(first.status).toBe(200);

@@ -44,7 +44,7 @@ test('a worker killed in the middle of parallel branches: another goes on, and o
   // Nobody is there to go on, and the answer is taken all the same.
   expect(await story.user.post(`${path}/resume?wait=0`, { response: 'Yes.' })).toMatchObject({ status: 202 });
   expect(await story.user.post(`${path}/resume?wait=0`, { response: 'No.' })).toMatchObject({ status: 409 });
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   await story.user.openRun(body.run_id).until('completed');
   const done = (await story.user.get(path)).body;
   expect(done.shared_state).toMatchObject({
@@ -71,7 +71,7 @@ test('a worker killed while a gate waits: the next one tells, at once, that it i
   await until(() => Date.now() > due + 500, 'the time is over');
   expect(await story.user.openRun(body.run_id).get()).toMatchObject({ status: 'waiting_human' });
 
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   const done = await story.user.openRun(body.run_id).until('completed');
   expect(done.final_output).toBe('Said {}');
   await endpoint.untilReceived('completed');
@@ -101,7 +101,7 @@ test('a failed run that is tried again before Temporal knows of its end: the wor
   await until(async () => (await story.user.get(path)).body.status === 'failed', 'readers see the failure');
 
   expect(await story.user.post(`${path}/retry?wait=0`, undefined)).toMatchObject({ status: 202 });
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   await story.user.openRun(body.run_id).until('completed');
   expect((await story.user.get(path)).body).toMatchObject({ attempt: 2, shared_state: { only: 'Yes.' } });
 });

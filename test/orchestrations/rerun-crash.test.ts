@@ -64,7 +64,7 @@ test('a worker killed in the middle of a rerun: another goes on, and nothing tha
   const { again, letGo } = await startRerun();
   await worker.kill();
   letGo();
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   expect(await again.until('completed')).toMatchObject({ final_output: result, usage: { llm_calls: 2 } });
   expect(asked()).toEqual([
     ['left', 'Left witty'],
@@ -75,7 +75,7 @@ test('a worker killed in the middle of a rerun: another goes on, and nothing tha
 
 test('a rerun that is begun anew, as `npm run reconcile` does, has its edits and all that stands', async () => {
   const { orchflow, model } = story;
-  await story.startWorkerProcess();
+  await story.startWorkerHere();
   const { again, letGo } = await startRerun();
   letGo();
   const isTaken = async () => startAgain(orchflow.db, (await findStoredRun(orchflow.db, again.run_id))!);

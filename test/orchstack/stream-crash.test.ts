@@ -43,7 +43,7 @@ test('the worker: another one begins the text anew, and the stream goes on to th
     { input: 'Go.', stream: true },
     {
       onEvent({ event }) {
-        if (event === 'token') restarted ??= worker.kill().then(() => story.startWorkerProcess());
+        if (event === 'token') restarted ??= worker.kill().then(() => story.startWorkerHere());
       },
     },
   );
@@ -60,7 +60,7 @@ test('the API: the same request with the same key finds the run at another one, 
     yield await rest.promise;
   }
   story.model.on(() => ({ say: words() }));
-  const [api] = await Promise.all([startApiProcess({ ...story.orchflow.env, PORT: '0' }), story.startWorkerProcess()]);
+  const [api] = await Promise.all([startApiProcess({ ...story.orchflow.env, PORT: '0' }), story.startWorkerHere()]);
   const agent_id = await createStack(api.url, story.user).createAgent({ provider_id: story.provider_id });
   const request = [`/agents/${agent_id}/run`, { input: 'Go.', stream: true }] as const;
   const headers = { 'idempotency-key': 'mine' };

@@ -5,7 +5,7 @@ import { startFakeWebhook, type FakeWebhook } from '../fakes/webhook.ts';
 import { createEnvironment, createUser, until, type User } from '../harness/orchflow.ts';
 import { startSteps } from '../harness/orchestration.ts';
 import { addPerson, untilAssigned } from '../harness/people.ts';
-import { endProcesses, startApiProcess, startWorkerProcess } from '../harness/processes.ts';
+import { endProcesses, startApiProcess, startWorkerHere, startWorkerProcess } from '../harness/processes.ts';
 
 /** API and worker are killed while gates are assigned, and people told. */
 
@@ -63,7 +63,7 @@ test('a worker killed after it has assigned a gate, and before anybody is told: 
   expect(hook.requests).toEqual([]);
   // What was under way is due again at once.
   await db.updateTable('webhook_deliveries').set({ next_attempt_at: new Date().toISOString() }).execute();
-  await startWorkerProcess(env);
+  await startWorkerHere(env);
   await until(() => hook.requests.length > 0, 'Anna is told');
   expect(JSON.parse(hook.requests[0]!.body)).toMatchObject({ type: 'gate.assigned', gate_id: gate.gate_id });
   expect((await anna.post(`/runs/${run_id}/tasks/ask/complete`, { output: 'Yes.' })).status).toBe(200);
@@ -73,7 +73,7 @@ test('a worker killed after it has assigned a gate, and before anybody is told: 
 });
 
 test('an API killed after somebody was removed, or a person was added, and before it has looked: another one does', async () => {
-  await startWorkerProcess(env);
+  await startWorkerHere(env);
   const anna = await addPerson(user, api.url, { skills: ['legal'] });
   const run_id = await ask();
   await untilAssigned(user, run_id, 'ask', anna.person_id);
@@ -93,7 +93,7 @@ test('an API killed after somebody was removed, or a person was added, and befor
 });
 
 test('several APIs that look at the same time give each gate once, and nobody more than they may have', async () => {
-  await startWorkerProcess(env);
+  await startWorkerHere(env);
   await Promise.all([startApiProcess(env), startApiProcess(env)]);
   const run_ids: string[] = [];
   for (let asked = 0; asked < 4; asked += 1) run_ids.push(await ask());

@@ -9,7 +9,7 @@ import { startGoal } from '../../src/runs/goals.ts';
 import { startWorkerDeps } from '../../src/worker-deps.ts';
 import { actor } from '../harness/actor.ts';
 import { createEnvironment, until } from '../harness/orchflow.ts';
-import { killProcesses, startApiProcess, startWorkerProcess } from '../harness/processes.ts';
+import { killProcesses, startApiProcess, startWorkerHere } from '../harness/processes.ts';
 
 /** Runs are started by what an activity has: no API is there. */
 
@@ -51,7 +51,7 @@ function untilCompleted(find: (run_id: string) => Promise<Run>, run_id: string):
 
 test('a run that a worker starts is brought to Temporal by it, and says of what kind it is and who started it', async () => {
   const { env, deps, principal, find, stop } = await setUp();
-  await startWorkerProcess(env);
+  await startWorkerHere(env);
   const run_id = await startGoal(deps, principal, goal, undefined);
   await untilCompleted(find, run_id);
   const { account_id, key_id } = principal;
@@ -81,7 +81,7 @@ test('a run whose starter died right after its commit is brought to Temporal by 
   };
   // Whoever commits an entry has ten seconds for it; nobody here ever sends this one.
   await insertRun(deps.db, run, { monthly: 0, unfinished: 10 });
-  await startWorkerProcess(env);
+  await startWorkerHere(env);
   await untilCompleted(find, run.run_id);
   await stop();
 });

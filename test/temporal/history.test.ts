@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { textsOf } from '../harness/canaries.ts';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
 import { startOrchflow, type Orchflow } from '../harness/orchflow.ts';
-import { killProcesses, startApiProcess, startWorkerProcess } from '../harness/processes.ts';
+import { killProcesses, startApiProcess, startWorkerHere, startWorkerProcess } from '../harness/processes.ts';
 import { inTurn, scriptRun } from '../harness/script.ts';
 
 /** What a run leaves in Temporal and in the logs. Both are read by people who may not read what the run is about. */
@@ -62,7 +62,7 @@ test('histories and logs hold no long text', async () => {
 
 test('no step of a run is lost by being late: a server that is switched off over a weekend goes on', async () => {
   scriptRun(model);
-  const [api] = await Promise.all([startApiProcess(orchflow.env), startWorkerProcess(orchflow.env)]);
+  const [api] = await Promise.all([startApiProcess(orchflow.env), startWorkerHere(orchflow.env)]);
   const user = await api.register();
   const run = await user.startRun({ task: 'Launch a newsletter', provider_id: await user.addProvider(model) });
   await run.until('completed');

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { startFakeModel, type FakeModel } from '../fakes/model.ts';
 import { startOrchflow, until, type Orchflow } from '../harness/orchflow.ts';
-import { killProcesses, startWorkerProcess } from '../harness/processes.ts';
+import { killProcesses, startWorkerHere, startWorkerProcess } from '../harness/processes.ts';
 import { replayHistories } from '../harness/replay.ts';
 import { scriptRun } from '../harness/script.ts';
 import { untilBlocked } from '../harness/rows.ts';
@@ -43,7 +43,7 @@ test('a worker that dies with a write that has outlasted its workflow task: the 
 
   // It reaches the next worker in the workflow task in which the write is made again.
   expect(await run.complete('T1', { output: 'Dry.' })).toMatchObject({ status: 200 });
-  await startWorkerProcess(orchflow.env);
+  await startWorkerHere(orchflow.env);
   await run.until('completed');
   await replayHistories(orchflow);
 });
@@ -71,7 +71,7 @@ describe('a write of a run that comes late', () => {
       dependencies: {},
       execute: ({ task_id }) => (task_id === 'T1' ? undefined : first.promise),
     });
-    await startWorkerProcess(orchflow.env);
+    await startWorkerHere(orchflow.env);
     const run = await user.startRun({ task: 'Launch a newsletter', provider_id: await user.addProvider(model) });
     await until(async () => (await isLate.execute(orchflow.db)).rows.length > 0, 'the end of T1 is being written');
     first.resolve(undefined);
@@ -88,7 +88,7 @@ describe('a write of a run that comes late', () => {
       dependencies: {},
       execute: () => others.promise,
     });
-    await startWorkerProcess(orchflow.env);
+    await startWorkerHere(orchflow.env);
     const run = await user.startRun({
       task: 'Launch a newsletter',
       human_gates: ['legal approval'],

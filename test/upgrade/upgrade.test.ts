@@ -1,11 +1,10 @@
-import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { killRecorded } from '../../src/embedded/processes.ts';
 import { findTemporal, startTemporal, type Temporal } from '../../src/embedded/temporal.ts';
+import { runCommand } from '../harness/command.ts';
 import { assertNothingLeaked } from '../harness/canaries.ts';
 import { createUser, type TestRun, type User } from '../harness/client.ts';
 import { createEnvironment } from '../harness/orchflow.ts';
@@ -34,7 +33,7 @@ beforeAll(async () => {
     TEMPORAL_TASK_QUEUE: 'orchflow',
     ENCRYPTION_KEY: encryption_key,
   });
-  await promisify(execFile)(process.execPath, [path.join(import.meta.dirname, '../../src/migrate.ts')], { env });
+  await runCommand('migrate', env);
   const [api] = await Promise.all([startApiProcess(env), startWorkerProcess(env)]);
   url = api.url;
   user = createUser(url, api_key, '', email);
