@@ -8,11 +8,11 @@ type EngineDeps = Pick<Parameters<typeof createEngine>[0], 'client' | 'db'> & { 
 
 /** The engine of runs of every kind, on the task queue of the settings. */
 export function createRunEngine({ config, db, client }: EngineDeps): Engine {
-  const { TEMPORAL_TASK_QUEUE: taskQueue, RUN_HISTORY_LIMIT: historyLimit } = config;
+  const { TEMPORAL_TASK_QUEUE: taskQueue, RUN_HISTORY_LIMIT: mostEvents } = config;
   const workflows = {
-    goal: goalWorkflow({ db, historyLimit }),
-    orchestration: orchestrationWorkflow({ db, historyLimit }),
-    agent: agentWorkflow({ db, historyLimit }),
+    goal: goalWorkflow({ db, mostEvents }),
+    orchestration: orchestrationWorkflow({ db, mostEvents }),
+    agent: agentWorkflow({ db, mostEvents }),
   };
   return createEngine({ client, db, taskQueue, workflows });
 }

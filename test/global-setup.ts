@@ -20,14 +20,14 @@ declare module 'vitest' {
 }
 
 /**
- * Nothing here outlives the machine, and no test stops this server. Hundreds of databases are not looked through again and
- * again for what a test of some seconds leaves to clean up.
+ * Nothing here outlives the machine, and no test stops this server. Hundreds of databases are not looked through for what a test of
+ * some seconds leaves to clean up.
  */
 const settings = {
   fsync: 'off',
   full_page_writes: 'off',
   synchronous_commit: 'off',
-  autovacuum_naptime: '10min',
+  autovacuum: 'off',
   max_connections: '300',
 };
 

@@ -14,6 +14,7 @@ import { agentTask, outline } from './contract/plan.ts';
 import type { AgentLoop, StepLoop, TaskProgress, TaskState } from './contract/states.ts';
 import { withinDeadline } from './deadline.ts';
 import { completeRun, runToEnd } from './ending.ts';
+import { nextLimit } from './history.ts';
 import { runCode } from './code-activities.ts';
 import { callAgent, waitForSandbox } from './model-activities.ts';
 import { openRun, whichTry, type RunContext } from './run-context.ts';
@@ -34,7 +35,7 @@ export async function agentRun(input: AgentRunInput): Promise<RunResult> {
   return runToEnd(
     run,
     (telling) => withinDeadline(telling, input, () => story(telling)),
-    (carried) => continueAsNew<typeof agentRun>({ ...input, carried: { ...carried, work: run.work } }),
+    (carried) => continueAsNew<typeof agentRun>({ ...input, ...nextLimit(run), carried: { ...carried, work: run.work } }),
   );
 }
 

@@ -1,12 +1,23 @@
 import { condition, workflowInfo } from '@temporalio/workflow';
+import type { RunInput } from './contract/inputs.ts';
+import { growth } from './growth.ts';
 
 /**
- * A run whose history has grown long continues as new: Temporal ends a workflow with 51,200 events or 50 MB, and suggests
- * it long before. That needs the whole run at rest, so that all that is to be known of it is its state.
+ * A run whose history has grown long continues as new: Temporal ends a workflow with 51,200 events or 50 MB. That needs the whole
+ * run at rest, so that all that is to be known of it is its state.
  */
 
-/** `history_limit` is a number of events that counts as long already. */
-export type LongLivedRun = { readonly history_limit: number | undefined };
+/** Begins to be long with so many events, or so many bytes. */
+export type LongLivedRun = Readonly<Pick<RunInput, 'most_events' | 'history_limit'>>;
+
+/** As Temporal suggests it itself, or a little earlier. */
+const mostEvents = 4_000;
+const mostBytes = 3_000_000;
+
+/** What a run that continues as new is given: one of a release before counts itself from then on. */
+export function nextLimit({ most_events, history_limit = mostEvents }: LongLivedRun) {
+  return { most_events: most_events ?? history_limit };
+}
 
 /**
  * Thrown at a place where a run can be taken up again, when its history is long. It unwinds what has come there: what
@@ -61,7 +72,10 @@ export function othersAreDone(): Promise<void> {
   return condition(() => looks++ > 0);
 }
 
-function isLong({ history_limit }: LongLivedRun): boolean {
+function isLong({ most_events, history_limit }: LongLivedRun): boolean {
+  const { events, bytes } = growth();
+  if (most_events !== undefined) return events >= most_events || bytes >= mostBytes;
+  // Of a run that began before runs counted for themselves.
   const { continueAsNewSuggested, historyLength } = workflowInfo();
   return continueAsNewSuggested || (history_limit !== undefined && historyLength >= history_limit);
 }

@@ -6,7 +6,7 @@ import type { Outcome, Writes } from './contract/outcome.ts';
 import type { TaskState } from './contract/states.ts';
 import { completeRun, runToEnd } from './ending.ts';
 import { createGuards } from './guards.ts';
-import { allBranches, restWhenLong } from './history.ts';
+import { allBranches, nextLimit, restWhenLong } from './history.ts';
 import { collectLoop, computeStep, routeStep } from './model-activities.ts';
 import {
   askPerson,
@@ -39,7 +39,7 @@ export async function orchestrationRun(input: OrchestrationInput): Promise<RunRe
   const run = openOrchestration(input);
   return runToEnd(run, story, (carried) => {
     restartClockAfterWaiting(run);
-    return continueAsNew<typeof orchestrationRun>({ ...input, carried, spent: run.guards.spent() });
+    return continueAsNew<typeof orchestrationRun>({ ...input, ...nextLimit(run), carried, spent: run.guards.spent() });
   });
 }
 

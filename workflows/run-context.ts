@@ -23,7 +23,7 @@ export type RunContext = PayingRun &
   };
 
 type Opening = RunPolicies &
-  Pick<RunInput, 'run_id' | 'has_webhook' | 'on_budget' | 'history_limit' | 'webhooks'> & {
+  Pick<RunInput, 'run_id' | 'has_webhook' | 'on_budget' | 'most_events' | 'history_limit' | 'webhooks'> & {
     attempt?: number;
     carried?: Carried;
   };
@@ -43,6 +43,7 @@ export function openRun(input: Opening): RunContext {
     webhooks: createWebhooks(run_id, input.has_webhook, Math.max(carried?.webhooks ?? 0, input.webhooks ?? 0)),
     attempt: input.attempt ?? 1,
     scope: new CancellationScope(),
+    most_events: input.most_events,
     history_limit: input.history_limit,
   };
   if (carried) showToOperators(run);

@@ -14,7 +14,7 @@ import { hasEnded, type Phase, type TaskProgress, type TaskState } from './contr
 import { completeRun, runToEnd } from './ending.ts';
 import { awaitAnswer } from './gate.ts';
 import { withoutApproval } from './gate-policy.ts';
-import { restWhenLong } from './history.ts';
+import { nextLimit, restWhenLong } from './history.ts';
 import { accepted, inferDependencies, refusal, splitTasks, writeFinalOutput } from './model-activities.ts';
 import { openRun, whichTry } from './run-context.ts';
 import { addTask, changeRun, changeTask, complete, record, warn } from './state.ts';
@@ -40,7 +40,7 @@ type GoalRun = SteeredRun & { readonly input: RunInput };
 export async function orchflowRun(input: RunInput): Promise<RunResult> {
   const run = openGoalRun(input);
   return runToEnd(run, story, (carried) =>
-    continueAsNew<typeof orchflowRun>({ ...input, carried: { ...carried, ...planCarriedOver(run) } }),
+    continueAsNew<typeof orchflowRun>({ ...input, ...nextLimit(run), carried: { ...carried, ...planCarriedOver(run) } }),
   );
 }
 

@@ -11,7 +11,7 @@ import { triedAgain } from '../runs/tried-again.ts';
 import type { RunWorkflow } from '../temporal/starts.ts';
 
 /** How the run of an orchestration is a workflow. One that is tried again, or is a rerun, gets what is done so far. */
-export function orchestrationWorkflow({ db, historyLimit }: { db: Db; historyLimit?: number }): RunWorkflow {
+export function orchestrationWorkflow({ db, mostEvents }: { db: Db; mostEvents: number }): RunWorkflow {
   async function inputOf(run: Run, isAgain = false): Promise<OrchestrationInput> {
     const { run_id, attempt, rerun_from } = run;
     const definition_hash = run.definition_hash!;
@@ -27,7 +27,7 @@ export function orchestrationWorkflow({ db, historyLimit }: { db: Db; historyLim
       gate_policy,
       step_policies,
       attempt,
-      history_limit: historyLimit,
+      most_events: mostEvents,
       webhooks: isAgain ? await countRunDeliveries(db, run_id) : undefined,
       ...((attempt > 1 || isAgain || rerun_from) && { carried: await carriedOver(db, run) }),
       ...(rerun_from && { rerun_from }),

@@ -12,7 +12,7 @@ import { triedAgain } from './tried-again.ts';
 import { describeAgent } from './workflow.ts';
 
 /** How the run of one agent is a workflow. One that is tried again gets what it has done so far. */
-export function agentWorkflow({ db, historyLimit }: { db: Db; historyLimit?: number }): RunWorkflow {
+export function agentWorkflow({ db, mostEvents }: { db: Db; mostEvents: number }): RunWorkflow {
   async function inputOf(run: Run, isAgain = false): Promise<AgentRunInput> {
     const { run_id, attempt, agent_run } = run;
     // One that is purged has none, and is cancelled as soon as it begins.
@@ -29,7 +29,7 @@ export function agentWorkflow({ db, historyLimit }: { db: Db; historyLimit?: num
       on_budget: run.on_budget,
       gate_policy: gatePolicies(run).gate_policy,
       attempt,
-      history_limit: historyLimit,
+      most_events: mostEvents,
       webhooks: isAgain ? await countRunDeliveries(db, run_id) : undefined,
       ...(attempt > 1 && { carried: await carriedOver(db, run) }),
     };

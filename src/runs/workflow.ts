@@ -12,10 +12,10 @@ import { plannedTask } from './planned-task.ts';
 import { triedAgain } from './tried-again.ts';
 
 /**
- * How the run of a goal is a workflow. One that is tried again gets what it has done so far. `historyLimit`: events after which
+ * How the run of a goal is a workflow. One that is tried again gets what it has done so far. `mostEvents`: events after which
  * it continues as new, if Temporal does not suggest it before.
  */
-export function goalWorkflow({ db, historyLimit }: { db: Db; historyLimit?: number }): RunWorkflow {
+export function goalWorkflow({ db, mostEvents }: { db: Db; mostEvents: number }): RunWorkflow {
   async function inputOf(run: Run, isAgain = false): Promise<RunInput> {
     const { run_id, attempt } = run;
     return {
@@ -30,7 +30,7 @@ export function goalWorkflow({ db, historyLimit }: { db: Db; historyLimit?: numb
       on_budget: run.on_budget,
       plan: run.plan ?? undefined,
       ...gatePolicies(run),
-      history_limit: historyLimit,
+      most_events: mostEvents,
       webhooks: isAgain ? await countRunDeliveries(db, run_id) : undefined,
       ...(attempt > 1 && { attempt, carried: await carriedOver(db, run) }),
     };

@@ -25,7 +25,9 @@ export type RunInput = Omit<RunPolicies, 'step_policies' | 'task_policies'> & {
   has_webhook: boolean;
   /** What happens when the limits that Postgres holds are reached; `gate` unless given. */
   on_budget?: 'gate' | 'fail';
-  /** The run continues as new when its history has so many events, or earlier when Temporal suggests it. */
+  /** The run continues as new when its history has about so many events, as it counts them itself. */
+  most_events?: number;
+  /** In place of it, of runs of an earlier release: by Temporal's own count, or when Temporal suggests it. */
   history_limit?: number;
   /** What the run was when it continued as new, or failed. */
   carried?: CarriedRun;
@@ -48,6 +50,7 @@ export type OrchestrationInput = Omit<RunPolicies, 'human_gate_policies' | 'task
   on_budget?: 'gate' | 'fail';
   /** 1, and one more each time that the run is tried again. */
   attempt: number;
+  most_events?: number;
   history_limit?: number;
   /** What was done before: the run is tried again, or continues as new. */
   carried?: Carried;
@@ -74,6 +77,7 @@ export type AgentRunInput = Pick<RunPolicies, 'gate_policy'> & {
   on_budget?: 'gate' | 'fail';
   /** 1, and one more each time that the run is tried again. */
   attempt: number;
+  most_events?: number;
   history_limit?: number;
   /** What was done before: the run is tried again, or continues as new. */
   carried?: CarriedAgentRun;

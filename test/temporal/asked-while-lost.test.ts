@@ -1,0 +1,66 @@
+import { expect, test } from 'vitest';
+import type { RunState } from '../../workflows/contract/states.ts';
+import { registerAgent, runAgent } from '../harness/agent.ts';
+import { createUser, startOrchflow, until, type TestRun, type User } from '../harness/orchflow.ts';
+import { useStory } from '../harness/story.ts';
+
+/**
+ * A query that is answered while a workflow task is on its way to a worker that is gone: the SDK has the workflow hear what came before
+ * the task begins, and tells it of a shorter history than a replay does.
+ */
+
+const story = useStory({}, { worker: false });
+/** An answer adds so many events until its workflow task begins, of which three are not there when it is heard. */
+const events = 5;
+
+/** A run that has been sent back so often that its history has more than a hundred events, and waits. */
+async function sendBack(user: User, agent_id: string): Promise<TestRun> {
+  const run = await runAgent(user, agent_id);
+  for (let attempt = 1; attempt < 8; attempt += 1) {
+    await untilAsked(run, attempt);
+    await run.complete('T1', { decision: 'reject', output: 'Once more.' });
+  }
+  await untilAsked(run, 8);
+  return run;
+}
+
+const untilAsked = (run: TestRun, attempt: number) =>
+  run.until(({ tasks, waiting_tasks }) => tasks[0]?.attempts === attempt && waiting_tasks.length === 1);
+
+/** Once the workflow task that follows the opening of the gate is done. */
+async function lengthAtRest({ run_id }: TestRun): Promise<number> {
+  const handle = story.orchflow.client.workflow.getHandle(run_id);
+  let length = 0;
+  await until(async () => {
+    const { raw, historyLength } = await handle.describe();
+    const rests = !raw.pendingWorkflowTask && !raw.pendingActivities?.length && historyLength === length;
+    length = historyLength;
+    return rests;
+  }, 'the run rests');
+  return length;
+}
+
+test('it continues as new, or does not, where it does so when it is replayed', async () => {
+  story.model.on(() => 'A fair clause.');
+  const worker = await story.startWorkerProcess();
+  const agent_id = await registerAgent(story.user, { provider_id: story.provider_id, require_approval: true });
+  const length = await lengthAtRest(await sendBack(story.user, agent_id));
+  expect(length).toBeGreaterThan(100);
+
+  const RUN_HISTORY_LIMIT = String(length + events - 1);
+  const api = await startOrchflow({ environment: { ...story.orchflow.env, RUN_HISTORY_LIMIT }, worker: false });
+  const { api_key, webhook_secret, email } = story.user;
+  const run = await sendBack(createUser(api.url, api_key, webhook_secret, email), agent_id);
+  expect(await lengthAtRest(run)).toBe(length);
+  await worker.kill();
+  await story.startWorkerProcess();
+  const handle = story.orchflow.client.workflow.getHandle(run.run_id);
+  // It waits for the worker that is gone, for a second.
+  const state = handle.query<RunState>('runState');
+  await run.complete('T1', { decision: 'reject', output: 'Once more.' });
+  expect((await state).tasks[0]).toMatchObject({ attempts: 9 });
+  await untilAsked(run, 9);
+  await run.complete('T1', {});
+  await run.until('completed');
+  await api.stop();
+});
