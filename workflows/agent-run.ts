@@ -35,7 +35,8 @@ export async function agentRun(input: AgentRunInput): Promise<RunResult> {
   return runToEnd(
     run,
     (telling) => withinDeadline(telling, input, () => story(telling)),
-    (carried) => continueAsNew<typeof agentRun>({ ...input, ...nextLimit(run), carried: { ...carried, work: run.work } }),
+    (carried) =>
+      continueAsNew<typeof agentRun>({ ...input, ...nextLimit(run), carried: { ...carried, work: run.work } }),
   );
 }
 

@@ -1,4 +1,5 @@
 import { ApplicationFailure, CancellationScope, sleep } from '@temporalio/workflow';
+import { timeNow } from './clock.ts';
 import type { AgentRunInput } from './contract/inputs.ts';
 import { changeRun, type ChangingRun } from './state.ts';
 
@@ -15,7 +16,7 @@ export async function withinDeadline<T>(
   if (deadline_at === undefined) return tell();
   const timing = new CancellationScope();
   const late = timing.run(async (): Promise<never> => {
-    await sleep(Math.max(deadline_at - Date.now(), 1));
+    await sleep(Math.max(deadline_at - timeNow(), 1));
     changeRun(run, { error_code: 'TIMEOUT' });
     throw ApplicationFailure.nonRetryable(`The agent "${agent.name}" was not done in time.`, 'DeadlineOver');
   });

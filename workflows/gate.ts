@@ -1,5 +1,6 @@
 import { ApplicationFailure, condition } from '@temporalio/workflow';
 import { cancellationFromPostgres, stopHere } from './cancellation.ts';
+import { hearTime, timeNow } from './clock.ts';
 import type { HumanField } from './contract/field-values.ts';
 import { decisionsOf, type GatePolicy, type TaskAnswer } from './contract/gate-rules.ts';
 import type { Decision, GateKind, GateState, RunState, Spending, TaskState } from './contract/states.ts';
@@ -52,7 +53,7 @@ export async function awaitAnswer(run: AskingRun, task: TaskState, question: Que
     answer = await awaitSettled(run, task, gate, policy);
   }
   stopHere(run);
-  run.projection.waitedUntil = Date.now();
+  run.projection.waitedUntil = timeNow();
   if (answer === 'expired') return timeOut(run, task, gate, policy());
   run.inbox.delete(gate.gate_id);
   gate.status = 'answered';
@@ -82,8 +83,8 @@ async function open(run: AskingRun, task: TaskState, question: Question): Promis
     status: 'open',
     reason: reason?.slice(0, 500).toWellFormed() ?? null,
     decisions,
-    opened_at: new Date().toISOString(),
-    due_at: due_in === null ? null : new Date(Date.now() + due_in).toISOString(),
+    opened_at: new Date(timeNow()).toISOString(),
+    due_at: due_in === null ? null : new Date(timeNow() + due_in).toISOString(),
     reminders: 0,
     overdue_at: null,
     fields,
@@ -120,7 +121,7 @@ async function awaitSettled(
     const { n } = run.terms;
     const isAwake = () => isAnswered() || run.terms.n > n;
     const moment = nextMoment(gate, policy);
-    if (moment) await condition(isAwake, moment.at - Date.now(), { summary: labelOf(task, moment) });
+    if (moment) await condition(isAwake, moment.at - timeNow(), { summary: labelOf(task, moment) });
     else await condition(isAwake);
     const answer = run.inbox.get(gate_id);
     if (answer) return settle(run, gate, answer);
@@ -129,6 +130,7 @@ async function awaitSettled(
       continue;
     }
 
+    hearTime(moment!.at);
     if (moment!.reminder !== null) remind(run, task, gate, policy);
     else if (!decides(policy)) tellOverdue(run, task, gate, policy);
     else {
@@ -157,7 +159,7 @@ async function decidedInPostgres(
 }
 
 function remind(run: AskingRun, task: TaskState, gate: GateState, policy: GatePolicy): void {
-  gate.reminders = currentReminder(gate, policy, Date.now());
+  gate.reminders = currentReminder(gate, policy, timeNow());
   record(run, 'gate.reminder', {
     task_id: task.id,
     gate_id: gate.gate_id,
@@ -169,7 +171,7 @@ function remind(run: AskingRun, task: TaskState, gate: GateState, policy: GatePo
 
 function tellOverdue(run: AskingRun, task: TaskState, gate: GateState, policy: GatePolicy): void {
   const { on_timeout, human_gate, escalates = on_timeout === 'escalate' ? [human_gate] : [] } = policy;
-  gate.overdue_at = new Date().toISOString();
+  gate.overdue_at = new Date(timeNow()).toISOString();
   record(run, 'gate.overdue', { task_id: task.id, gate_id: gate.gate_id, on_timeout, ...whichTerms(run) });
   run.webhooks.send('gate.overdue', [task.id]);
   for (const escalated of escalates) run.webhooks.escalate('gate.overdue', [task.id], escalated);

@@ -1,9 +1,7 @@
-import type { WorkflowInterceptors } from '@temporalio/workflow';
-
 /**
  * How long its history has grown, as a workflow counts it itself. What `workflowInfo()` says of that may be another number when the
  * history is replayed, where a query was answered while a workflow task was on its way to a worker that is gone: what is decided by
- * it is then not what stands in the history (docs/surprises.md). The bundler registers `interceptors`.
+ * it is then not what stands in the history (docs/surprises.md).
  */
 
 /** Where each thing comes by itself, the history has so many events of it, with those of the workflow task that hears it. */
@@ -16,38 +14,11 @@ export function growth(): Readonly<typeof grown> {
   return grown;
 }
 
-function grow(kind: keyof typeof eventsOf, args: unknown[] = []): void {
+export function grow(kind: keyof typeof eventsOf, args: unknown[] = []): void {
   grown.events += eventsOf[kind];
   if (args.length > 0) grown.bytes += JSON.stringify(args).length;
 }
 
-/** They only count, and hand on the same promise: one more in between would change the order in which things have their effect. */
-export function interceptors(): WorkflowInterceptors {
+export function forgetGrowth(): void {
   grown = { events: 0, bytes: 0 };
-  return {
-    inbound: [
-      {
-        handleSignal(input, next) {
-          grow('signal');
-          return next(input);
-        },
-      },
-    ],
-    outbound: [
-      {
-        scheduleActivity(input, next) {
-          grow('activity', input.args);
-          return next(input);
-        },
-        scheduleLocalActivity(input, next) {
-          grow('localActivity', input.args);
-          return next(input);
-        },
-        startTimer(input, next) {
-          grow('timer');
-          return next(input);
-        },
-      },
-    ],
-  };
 }

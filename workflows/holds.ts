@@ -1,5 +1,6 @@
 import { condition, patched, setHandler } from '@temporalio/workflow';
 import { stopHere } from './cancellation.ts';
+import { timeNow } from './clock.ts';
 import { holdSignal, releaseSignal } from './messages.ts';
 import { oneByOne, type ProjectedRun } from './projection.ts';
 
@@ -36,6 +37,6 @@ export async function released(run: ProjectedRun): Promise<void> {
     const isHeld = !isHeard && (await oneByOne(run, (writes) => writes.isHeld(state.run_id)));
     if (projection.releases === releases) projection.isHeld = isHeld;
   }
-  projection.waitedUntil = Date.now();
+  projection.waitedUntil = timeNow();
   stopHere(run);
 }

@@ -1,5 +1,6 @@
 import { ActivityFailure, isCancellation, proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
+import { timeNow } from './clock.ts';
 import { callCodeTool } from './code-activities.ts';
 import { mayComplete } from './contract/completion.ts';
 import { codeTool, type StepOutline } from './contract/definition.ts';
@@ -169,7 +170,7 @@ function turnWithin<T>(
   take: (options: TurnOptions, progress: Progress | undefined) => Promise<T>,
 ): Promise<T> {
   const call = async (progress: Progress | undefined) => {
-    const since = Date.now();
+    const since = timeNow();
     const left = Math.min(seconds * 1_000 - loop.worked_ms, deadline_at - since + deadlineSlack);
     const scheduleToCloseTimeout = Math.max(1, left);
     const summary = loop.turn > 1 ? `${label}, turn ${loop.turn}` : label;
@@ -180,7 +181,7 @@ function turnWithin<T>(
       isWork = !wasPutOff(error);
       throw error;
     } finally {
-      if (isWork) loop.worked_ms += Date.now() - since;
+      if (isWork) loop.worked_ms += timeNow() - since;
     }
   };
   return makeCall(run, call, ride);

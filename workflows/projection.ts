@@ -1,4 +1,5 @@
 import { CancellationScope, condition, patched, workflowInfo } from '@temporalio/workflow';
+import { timeNow } from './clock.ts';
 import { completed, completedEvent } from './contract/completion.ts';
 import { isBesidePlan } from './contract/plan.ts';
 import { hasEnded, versionsPerWorkflowTask, type Progress, type RunStatus, type TaskState } from './contract/states.ts';
@@ -174,7 +175,7 @@ function snapshot(run: ProjectedRun): Progress {
   const { status, phase, warnings, error, error_code, final_output_id, shared_state, steered = 0 } = state;
   const progress: Progress = {
     version: projection.version,
-    at: Date.now(),
+    at: timeNow(),
     run: { status, phase, warnings, error, error_code, final_output_id, shared_state, steered },
     tasks: [...changes.tasks].map(({ gate: _gate, ...task }) => ({ ...task, position: positionOf(state.tasks, task) })),
     gates: [...changes.gates].map((gate) => ({ ...gate })),

@@ -1,5 +1,6 @@
 import { ActivityFailure, ApplicationFailure, condition, patched, sleep, workflowInfo } from '@temporalio/workflow';
 import { stopHere } from './cancellation.ts';
+import { timeNow } from './clock.ts';
 import { heldPause } from './contract/steering.ts';
 import type { Progress } from './contract/states.ts';
 import { giveBack, markSaved, saved, take, type ProjectedRun } from './projection.ts';
@@ -68,7 +69,7 @@ export async function runWithProgress<T>(
       await condition(() => run.projection.releases > releases, pause.ms, { summary: 'Held; looks again' });
     } else if (pause.ms > 0) await sleep(pause.ms);
     else continue;
-    if (pause.type !== 'WorkQueued') run.projection.waitedUntil = Date.now();
+    if (pause.type !== 'WorkQueued') run.projection.waitedUntil = timeNow();
   }
 }
 

@@ -40,7 +40,11 @@ type GoalRun = SteeredRun & { readonly input: RunInput };
 export async function orchflowRun(input: RunInput): Promise<RunResult> {
   const run = openGoalRun(input);
   return runToEnd(run, story, (carried) =>
-    continueAsNew<typeof orchflowRun>({ ...input, ...nextLimit(run), carried: { ...carried, ...planCarriedOver(run) } }),
+    continueAsNew<typeof orchflowRun>({
+      ...input,
+      ...nextLimit(run),
+      carried: { ...carried, ...planCarriedOver(run) },
+    }),
   );
 }
 

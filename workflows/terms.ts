@@ -1,5 +1,6 @@
 import { patched, setHandler } from '@temporalio/workflow';
 import { HandlerUnfinishedPolicy } from '@temporalio/common';
+import { timeNow } from './clock.ts';
 import type { Carried, PlannedTask, RunPolicies } from './contract/inputs.ts';
 import type { GateState, TaskState } from './contract/states.ts';
 import { noGatePolicy, type GatePolicy } from './contract/gate-rules.ts';
@@ -86,7 +87,7 @@ export function changeGate(
   if (due_at !== gate.due_at || isDecidedAnew) gate.overdue_at = null;
   gate.due_at = due_at;
   if (now.remind_every && now.remind_every !== before.remind_every) {
-    gate.reminders = Math.floor((Date.now() - opened_at) / now.remind_every);
+    gate.reminders = Math.floor((timeNow() - opened_at) / now.remind_every);
   }
   changeTask(run, task, {});
 }

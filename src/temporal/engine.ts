@@ -90,16 +90,16 @@ async function send(deps: EngineDeps, { run_id: of, message }: OutboxEntry): Pro
     }
     case 'complete_task': {
       const { kind: _, ...answer } = message;
-      return client.workflow.getHandle(run_id).signal(completeTaskSignal, answer);
+      return client.workflow.getHandle(run_id).signal(completeTaskSignal, answer, Date.now());
     }
     case 'hold':
-      return client.workflow.getHandle(run_id).signal(holdSignal);
+      return client.workflow.getHandle(run_id).signal(holdSignal, null, Date.now());
     case 'release':
-      return client.workflow.getHandle(run_id).signal(releaseSignal);
+      return client.workflow.getHandle(run_id).signal(releaseSignal, null, Date.now());
     case 'terms':
-      return client.workflow.getHandle(run_id).signal(changeTermsSignal, message.n);
+      return client.workflow.getHandle(run_id).signal(changeTermsSignal, message.n, Date.now());
     case 'steer':
-      return client.workflow.getHandle(run_id).signal(steerSignal, message.steering);
+      return client.workflow.getHandle(run_id).signal(steerSignal, message.steering, Date.now());
     case 'cancel':
       return void (await client.workflow.getHandle(run_id).cancel());
     case 'index_document':

@@ -18,7 +18,7 @@ const keptMs = 7 * 24 * 3600 * 1000;
 export function bundleOptions({ encrypts, root = ownRoot }: { encrypts: boolean; root?: string }) {
   return {
     workflowsPath: path.join(root, 'workflows/index.ts'),
-    workflowInterceptorModules: [path.join(root, 'workflows/growth.ts')],
+    workflowInterceptorModules: [path.join(root, 'workflows/interceptors.ts')],
     ...(encrypts && { failureConverterPath: path.join(root, 'workflows/failure-converter.ts') }),
   };
 }

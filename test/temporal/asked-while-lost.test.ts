@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { RunState } from '../../workflows/contract/states.ts';
 import { registerAgent, runAgent } from '../harness/agent.ts';
+import { startSteps } from '../harness/orchestration.ts';
 import { createUser, startOrchflow, until, type TestRun, type User } from '../harness/orchflow.ts';
 import { useStory } from '../harness/story.ts';
 
@@ -40,6 +41,13 @@ async function lengthAtRest({ run_id }: TestRun): Promise<number> {
   return length;
 }
 
+/** The query waits for the worker that is gone, for a second. */
+async function askWhile({ run_id }: TestRun, answer: () => Promise<unknown>): Promise<RunState> {
+  const asked = story.orchflow.client.workflow.getHandle(run_id).query<RunState>('runState');
+  await answer();
+  return asked;
+}
+
 test('it continues as new, or does not, where it does so when it is replayed', async () => {
   story.model.on(() => 'A fair clause.');
   const worker = await story.startWorkerProcess();
@@ -54,13 +62,28 @@ test('it continues as new, or does not, where it does so when it is replayed', a
   expect(await lengthAtRest(run)).toBe(length);
   await worker.kill();
   await story.startWorkerProcess();
-  const handle = story.orchflow.client.workflow.getHandle(run.run_id);
-  // It waits for the worker that is gone, for a second.
-  const state = handle.query<RunState>('runState');
-  await run.complete('T1', { decision: 'reject', output: 'Once more.' });
-  expect((await state).tasks[0]).toMatchObject({ attempts: 9 });
+  const { tasks } = await askWhile(run, () => run.complete('T1', { decision: 'reject', output: 'Once more.' }));
+  expect(tasks[0]).toMatchObject({ attempts: 9 });
   await untilAsked(run, 9);
   await run.complete('T1', {});
   await run.until('completed');
   await api.stop();
+});
+
+test('what it does then it does at that time, and not at that of its workflow task before', async () => {
+  const worker = await story.startWorkerProcess();
+  const steps = ['first', 'second'].map((id) => ({ id, type: 'human', human_prompt: 'Is it legal?' }));
+  const { body } = await startSteps(story.user, steps, {});
+  const run = story.user.openRun(body.run_id);
+  await run.untilWaiting('first');
+  await lengthAtRest(run);
+  await worker.kill();
+  await story.startWorkerProcess();
+  const since = Date.now();
+  const { tasks } = await askWhile(run, () => run.complete('first', { output: 'Yes.' }));
+  expect(tasks.find(({ id }) => id === 'first')).toMatchObject({ status: 'completed' });
+  const { tasks: kept } = await run.untilWaiting('second');
+  expect(Date.parse(kept.find(({ id }) => id === 'first')!.completed_at!)).toBeGreaterThanOrEqual(since);
+  await run.complete('second', { output: 'Yes.' });
+  await run.until('completed');
 });
