@@ -210,3 +210,12 @@ test('files are small', () => {
   const long = all.filter((file) => readFileSync(path.join(root, file), 'utf8').split('\n').length > 301);
   expect(long).toEqual(Object.keys(longFiles));
 });
+
+test('a workflow looks at its own clock, and at the length of its history where that decides nothing that is not rare', () => {
+  const using = (what: RegExp) =>
+    files.filter((file) => file.startsWith('workflows/') && what.test(readFileSync(path.join(root, file), 'utf8')));
+  expect(using(/\bDate\.now\(\)|\bnew Date\(\)/)).toEqual(['workflows/clock.ts']);
+  // Old runs; versions, which only grow; and what fits into one message.
+  const lengths = ['workflows/history.ts', 'workflows/projection.ts', 'workflows/rides.ts'];
+  expect(using(/\b(continueAsNewSuggested|historyLength)\b/).toSorted()).toEqual(lengths);
+});

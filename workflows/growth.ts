@@ -5,7 +5,7 @@
  */
 
 /** Where each thing comes by itself, the history has so many events of it, with those of the workflow task that hears it. */
-const eventsOf = { signal: 4, timer: 5, activity: 6, localActivity: 4 };
+const eventsOf = { signal: 4, timer: 5, activity: 6, localActivity: 4, child: 9 };
 
 let grown = { events: 0, bytes: 0 };
 

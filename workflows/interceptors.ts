@@ -30,6 +30,10 @@ export function interceptors(): WorkflowInterceptors {
           grow('localActivity', input.args);
           return next(input);
         },
+        startChildWorkflowExecution(input, next) {
+          grow('child', input.options.args);
+          return next(input);
+        },
         startTimer(input, next) {
           grow('timer');
           return next(input);

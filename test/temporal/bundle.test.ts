@@ -31,6 +31,7 @@ beforeEach(() => {
   mkdirSync(path.join(root, 'workflows'));
   write('index.ts', `export { greet } from './greet.ts';`);
   write('greet.ts', greeting('Hello'));
+  write('interceptors.ts', `export const interceptors = () => ({});`);
   write('failure-converter.ts', `export { DefaultFailureConverter as failureConverter } from '@temporalio/common';`);
 });
 afterEach(() => rmSync(root, { recursive: true }));
