@@ -121,7 +121,9 @@ test('the contract imports itself only', () => {
 test('workflows are deterministic: at run time they import themselves and the SDK, of activities only the types', () => {
   expect(strangers(/^workflows\//, /^(workflows\/|@temporalio\/(workflow|common)$)/)).toEqual([]);
   const types = imports.filter(({ from, isTypeOnly }) => from.startsWith('workflows/') && isTypeOnly);
-  expect(lines(types.filter(({ to }) => !/^(workflows\/|activities\/index\.ts$|@temporalio\/workflow$)/.test(to)))).toEqual([]);
+  expect(
+    lines(types.filter(({ to }) => !/^(workflows\/|activities\/index\.ts$|@temporalio\/workflow$)/.test(to))),
+  ).toEqual([]);
 });
 
 test('activities know the nouns, the database, the models and the contract, and nothing of the API', () => {
