@@ -93,7 +93,8 @@ async function startCallAudit(db: Db): Promise<void> {
     create function look_for_left() returns trigger language plpgsql as $$
     begin
       insert into missed (run_id, left_run_id, left_at)
-      select new.run_id, other.run_id, left_at from agent_calls as other join runs using (run_id)
+      select new.run_id, other.run_id, case when left_at is not null then pg_xact_commit_timestamp(other.xmin) end
+      from agent_calls as other join runs using (run_id)
       where other.key_id = new.key_id and other.fingerprint = new.fingerprint and other.run_id <> new.run_id
         and answered_at is null and status not in ('failed', 'cancelled')
         and (left_at is not null or not ${listenerIsAlive(sql.ref('listener'))});

@@ -26,7 +26,8 @@ export type Servers = Awaited<ReturnType<typeof startServers>>;
  * Between each API or worker and each of the two stands a line of its own. Model calls time out after seconds. `web` is what code may reach.
  */
 export async function startServers(report: (line: string) => void, run: RunLimits, web: string) {
-  const backends = await startBackends('chaos', report);
+  // The audit asks when what it sees was committed (`audit.ts`).
+  const backends = await startBackends('chaos', report, { track_commit_timestamp: 'on' });
   const db = createDb(backends.postgres.url, 4);
   await migrateToLatest(db);
   const secrets: Secrets = {

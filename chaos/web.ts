@@ -49,7 +49,7 @@ export async function startWeb(random: Random) {
   let heldCode: PromiseWithResolvers<void> | undefined;
   const heldAgents = new Set<string>();
 
-  /** One of each agent at a time: code that is held keeps its place, and all of them would be its like. */
+  /** One of each agent at a time: code that is held keeps its place, and the other kind needs one too. */
   async function holdOne(agent: string, released: Promise<void>) {
     if (heldAgents.has(agent)) return;
     heldAgents.add(agent);

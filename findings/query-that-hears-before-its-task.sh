@@ -46,6 +46,7 @@ const workflowsPath = new URL('workflows.js', import.meta.url).pathname;
 const connection = await NativeConnection.connect({ address: process.argv[2] });
 const stickyQueueScheduleToStartTimeout = '2 seconds';
 const worker = await Worker.create({ connection, taskQueue: 'queue', workflowsPath, stickyQueueScheduleToStartTimeout });
+process.once('disconnect', () => process.exit());
 process.send('polls');
 await worker.run();
 JS

@@ -1,6 +1,6 @@
 import { ApplicationFailure, condition } from '@temporalio/workflow';
 import { cancellationFromPostgres, stopHere } from './cancellation.ts';
-import { hearTime, timeNow } from './clock.ts';
+import { timeNow } from './clock.ts';
 import type { HumanField } from './contract/field-values.ts';
 import { decisionsOf, type GatePolicy, type TaskAnswer } from './contract/gate-rules.ts';
 import type { Decision, GateKind, GateState, RunState, Spending, TaskState } from './contract/states.ts';
@@ -121,7 +121,7 @@ async function awaitSettled(
     const { n } = run.terms;
     const isAwake = () => isAnswered() || run.terms.n > n;
     const moment = nextMoment(gate, policy);
-    if (moment) await condition(isAwake, moment.at - timeNow(), { summary: labelOf(task, moment) });
+    if (moment) await condition(isAwake, Math.max(moment.at - timeNow(), 1), { summary: labelOf(task, moment) });
     else await condition(isAwake);
     const answer = run.inbox.get(gate_id);
     if (answer) return settle(run, gate, answer);
@@ -130,7 +130,6 @@ async function awaitSettled(
       continue;
     }
 
-    hearTime(moment!.at);
     if (moment!.reminder !== null) remind(run, task, gate, policy);
     else if (!decides(policy)) tellOverdue(run, task, gate, policy);
     else {

@@ -16,7 +16,7 @@ const mostBytes = 3_000_000;
 
 /** What a run that continues as new is given: one of a release before counts itself from then on. */
 export function nextLimit({ most_events, history_limit = mostEvents }: LongLivedRun) {
-  return { most_events: most_events ?? history_limit };
+  return { most_events: most_events ?? Math.min(history_limit, mostEvents) };
 }
 
 /**

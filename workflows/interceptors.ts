@@ -1,21 +1,18 @@
 import type { WorkflowInterceptors } from '@temporalio/workflow';
-import { forgetTime, hearTime } from './clock.ts';
-import { forgetGrowth, grow } from './growth.ts';
+import { hearTime, timerFires, timerStarts } from './clock.ts';
+import { grow } from './growth.ts';
 
 /**
  * What the bundler has each workflow begin with. They only look, and hand on the same promise: one more in between would change the order in
  * which things have their effect.
  */
 export function interceptors(): WorkflowInterceptors {
-  forgetTime();
-  forgetGrowth();
   return {
     inbound: [
       {
         handleSignal(input, next) {
-          grow('signal');
-          const [, sent_at] = input.args;
-          if (typeof sent_at === 'number') hearTime(sent_at);
+          grow('signal', input.args);
+          hearTime(input.args[1]);
           return next(input);
         },
       },
@@ -36,7 +33,20 @@ export function interceptors(): WorkflowInterceptors {
         },
         startTimer(input, next) {
           grow('timer');
+          timerStarts(input.seq, input.durationMs);
           return next(input);
+        },
+      },
+    ],
+    internals: [
+      {
+        activate(input, next) {
+          for (const { fireTimer } of input.activation.jobs ?? []) {
+            if (!fireTimer) continue;
+            grow('firedTimer');
+            timerFires(fireTimer.seq!);
+          }
+          next(input);
         },
       },
     ],

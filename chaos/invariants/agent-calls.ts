@@ -12,8 +12,6 @@ import { entries, time, type Invariant } from './runs.ts';
 
 /** An API takes so long at most to begin what it was asked, and sees so soon that another process is gone, in milliseconds. */
 const beginning_ms = 4_000;
-/** What is noted at a moment is there for others when its transaction has ended: on a machine with too few CPUs up to so much later. */
-const noting_ms = 1_000;
 
 /**
  * 43. A call that its client has left is taken up by who asks for the same again: it has one run. With a key it has one in any case. What was left is known
@@ -40,7 +38,7 @@ function missedFaults(e: Evidence, { run_id, left_run_id, left_at, at }: Evidenc
   // What an API has in its hands that is frozen takes it up, and leaves it, later than its client.
   const isFrozen = (fault: Fallen) => fault.kind === 'freeze' && fault.target.startsWith('api');
   if (during(e, invoked - beginning_ms, time(at), left_at ? isFrozen : () => true, beginning_ms).length > 0) return [];
-  if (left_at && time(left_at) > invoked - noting_ms) return [];
+  if (left_at && time(left_at) > invoked - 50) return [];
   return [`${run_id} was begun at ${at}, asked for at ${invoked}, though ${left_run_id} was left at ${left_at}`];
 }
 

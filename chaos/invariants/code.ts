@@ -1,6 +1,7 @@
 import { requestIdOf } from '../../src/ids.ts';
 import { late_mark } from '../agent.ts';
 import type { Evidence } from '../evidence.ts';
+import type { Fallen } from '../faults.ts';
 import { during, excusedUntil, hurtsCoder, hurtsWorkers } from '../windows.ts';
 import { dataOf } from './chains.ts';
 import { isCode, runOf, time, type Invariant, type Run } from './runs.ts';
@@ -69,7 +70,7 @@ export const deadlinesAreKept: Invariant = (e) =>
     const until = excusedUntil(e, due, late_ms);
     const told = `${run_id}, due at ${deadline_at}, is ${run.status} ${run.error_code} at ${run.completed_at}`;
     const faults: string[] = [];
-    const end = untilEnded(e, due);
+    const end = untilEnded(e, run, due);
     const isLate = run.completed_at === null || time(run.completed_at) > end;
     if (isLate && e.gathered_at > end) faults.push(told);
     if (run.error_code === 'TIMEOUT' && time(run.completed_at!) < time(deadline_at) - mayBeEarly(e, run))
@@ -96,6 +97,7 @@ function mayBeEarly(e: Evidence, run: Run): number {
 }
 
 /** Code is ended by its own time, on the worker that runs it. */
-function untilEnded(e: Evidence, due: number): number {
-  return excusedUntil(e, due, late_ms, { is: (fault) => hurtsCoder(fault) || hurtsWorkers(fault), after: aftermath });
+function untilEnded(e: Evidence, run: Run, due: number): number {
+  const is = (fault: Fallen) => hurtsWorkers(fault) || (isCode(run) && hurtsCoder(fault));
+  return excusedUntil(e, due, late_ms, { is, after: aftermath });
 }

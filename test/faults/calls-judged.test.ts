@@ -28,7 +28,7 @@ test.for(Object.entries({ ...all, toolsAreCalledOnce, useIsExact }))('%s: a chai
   expect(judge(invariant)).toEqual([]),
 );
 
-const missed = { run_id: lead_id, left_run_id: 'run_left', left_at: at(-500), at: at(1_000) };
+const missed = { run_id: lead_id, left_run_id: 'run_left', left_at: at(500), at: at(1_000) };
 const freeze = { kind: 'freeze', target: 'api1', began: 0, ended: 800 };
 test('a call whose client leaves while it is asked for again, or that is in a frozen API, may begin anew', () => {
   expect(judge(leftCallsAreTakenUp, { missed: [{ ...missed, left_at: at(950) }] })).toEqual([]);

@@ -92,7 +92,7 @@ describe('a deadline', () => {
   test('as promised', () => {
     expect(judge(deadlinesAreKept, { ...due, runs: [ended] })).toEqual([]);
     expect(judge(deadlinesAreKept, { ...due, runs: [late], fallen: [killed] })).toEqual([]);
-    const lateAgain = { ...late, completed_at: at(60_000) };
+    const lateAgain = { ...late, agent_run: { code: {} }, completed_at: at(60_000) };
     expect(judge(deadlinesAreKept, { ...due, runs: [lateAgain], fallen: inTurn })).toEqual([]);
     // What was lost could not be begun again in time.
     expect(judge(deadlinesAreKept, { ...due, runs: [early], fallen: [{ ...killed, began: 2_000 }] })).toEqual([]);

@@ -9,9 +9,13 @@ export type Backends = Awaited<ReturnType<typeof startBackends>>;
 
 /**
  * A PostgreSQL and a Temporal with their files in a directory of their own, for benches and chaos. Each can be started
- * again, on its files and its port. None outlives this process, and `stop` removes the directory.
+ * again, on its files and its port. `settings` are those of PostgreSQL. None outlives this process, and `stop` removes the directory.
  */
-export async function startBackends(name: string, report: (line: string) => void) {
+export async function startBackends(
+  name: string,
+  report: (line: string) => void,
+  settings: Record<string, string> = {},
+) {
   const dir = await mkdtemp(path.join(tmpdir(), `orchflow-${name}-`));
   const pidFile = (server: string) => path.join(dir, `${server}.json`);
   process.once('exit', () => ['postgres', 'temporal'].forEach((server) => killRecorded(pidFile(server))));
@@ -20,7 +24,7 @@ export async function startBackends(name: string, report: (line: string) => void
   const temporalFile = path.join(dir, 'temporal.db');
   const binary = await findTemporal({ report });
   const postgresAt = (port?: number) =>
-    startPostgres({ dataDir: path.join(dir, 'postgres'), port, pidFile: pidFile('postgres'), report });
+    startPostgres({ dataDir: path.join(dir, 'postgres'), port, pidFile: pidFile('postgres'), report, settings });
   const temporalAt = (port?: number) =>
     startTemporal({
       binary,

@@ -5,7 +5,7 @@ import { register, until, type Answer } from './client.ts';
 import type { FakeModel } from '../fakes/model.ts';
 import { startOptions } from '../../src/node/start.ts';
 import { serverTiming } from './server-timing.ts';
-import { startWorker } from './worker.ts';
+import { startWorker, workerLines } from './worker.ts';
 
 /** The api and worker processes as they are deployed, and workers that stand in for one. None outlives its test, however that ends. */
 
@@ -14,7 +14,7 @@ export type TestProcess = Awaited<ReturnType<typeof startWorkerProcess>>;
 
 const root = path.join(import.meta.dirname, '../..');
 const running = new Set<ChildProcess>();
-const here: Awaited<ReturnType<typeof startWorker>>[] = [];
+const here: { env: Environment; worker: Awaited<ReturnType<typeof startWorker>> }[] = [];
 /** Of all processes of the test, also of those that have ended. */
 const logs: { script: string; env: Environment; log: () => string }[] = [];
 process.once('exit', () => running.forEach((child) => child.kill('SIGKILL')));
@@ -29,8 +29,9 @@ const dieWithTests = `data:text/javascript,${encodeURIComponent(
 export async function killProcesses(): Promise<void> {
   await Promise.all([
     ...[...running].map((child) => kill(child, 'SIGKILL')),
-    ...here.splice(0).map((worker) => worker.stop()),
+    ...here.map(({ worker }) => worker.stop()),
   ]);
+  for (const { env } of here.splice(0)) assertNoSecret(workerLines.join('\n'), 'the log of a worker', env);
   for (const { script, env, log } of logs.splice(0)) assertNoSecret(log(), `the log of ${script}`, env);
 }
 
@@ -48,7 +49,7 @@ export function startWorkerProcess(env: Environment) {
 
 /** A worker in this process, for what only goes on with it: it cannot be killed, and costs a third. It ends with the test. */
 export async function startWorkerHere(env: Environment): Promise<void> {
-  here.push(await startWorker(env));
+  here.push({ env, worker: await startWorker(env) });
 }
 
 /** Starts `src/api.ts`. Resolves when it listens. Its users live on when another API takes its port. */

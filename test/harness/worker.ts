@@ -28,7 +28,8 @@ Runtime.install({
 export async function startWorker(env: Record<string, string>) {
   const config = loadConfig(env);
   const connection = await NativeConnection.connect({ address: config.TEMPORAL_ADDRESS });
-  const log = pino({ level: 'error' });
+  const kept = { level: 'debug', stream: { write: (line: string) => void workerLines.push(line) } };
+  const log = pino({ level: 'debug' }, pino.multistream([kept, { level: 'error', stream: process.stdout }]));
   const { deps, close } = startWorkerDeps({ config, log });
   const worker = await Worker.create({
     ...workerOptions(config.WORKER_PLACES),
