@@ -107,18 +107,21 @@ async function answerGate(
 ): Promise<{ won: boolean; gate: Gate; entry: OutboxEntry | undefined }> {
   const { run_id, task_id, gate_id, decision, request_id } = answer;
   const message = JSON.stringify({ kind: 'complete_task', task_id, gate_id, decision });
-  const { rows } = await sql<Gate & { won: boolean; waits: boolean; outbox_id: string; message: OutboxMessage }>`
+  const { rows } = await sql<
+    Gate & { won: boolean; waits: boolean; outbox_id: string; message: OutboxMessage; said_at: string }
+  >`
     with settled as materialized (
       select won, (gate).* from ${settled(answer, request_id)}
     ), entry as (
       insert into outbox (run_id, message, next_attempt_at)
       select run_id, ${message}::jsonb || jsonb_build_object('output_id', answer_id), ${nextAttempt(run_id)}
       from settled where won
-      returning outbox_id, message, next_attempt_at <= now() as waits
+      returning outbox_id, message, next_attempt_at <= now() as waits, created_at as said_at
     )
     select settled.*, entry.* from settled left join entry on true`.execute(db);
-  const { won, waits, outbox_id, message: stored, ...gate } = rows[0]!;
-  return { won, gate, entry: won && !waits ? { outbox_id, run_id, message: stored, attempts: 0 } : undefined };
+  const { won, waits, outbox_id, message: stored, said_at: created_at, ...gate } = rows[0]!;
+  const entry = { outbox_id, run_id, message: stored, attempts: 0, created_at };
+  return { won, gate, entry: won && !waits ? entry : undefined };
 }
 
 /** The gate that this request has answered, or undefined when it has answered none. */

@@ -2,14 +2,20 @@ import { sql, type Transaction } from 'kysely';
 import type { Db } from './index.ts';
 import type { Database, OutboxMessage } from './schema.ts';
 
-/** `run_id` is null of what is of an account alone. */
-export type OutboxEntry = { outbox_id: string; run_id: string | null; message: OutboxMessage; attempts: number };
+/** `run_id` is null of what is of an account alone. `created_at` is by the clock of PostgreSQL. */
+export type OutboxEntry = {
+  outbox_id: string;
+  run_id: string | null;
+  message: OutboxMessage;
+  attempts: number;
+  created_at: string;
+};
 
 /** Whose an entry is. Those of one run are told in their order. */
 export type EntryOwner = { run_id: string } | { run_id: null; account_id: string };
 
 const claimedUntil = sql<string>`now() + interval '10 seconds'`;
-export const outboxColumns = ['outbox_id', 'run_id', 'message', 'attempts'] as const;
+export const outboxColumns = ['outbox_id', 'run_id', 'message', 'attempts', 'created_at'] as const;
 
 /** When a new entry is due: at once for the sweep when an older one of the run must go first, else when the claim ends. */
 export function nextAttempt(run_id: string | null) {

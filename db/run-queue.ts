@@ -67,7 +67,8 @@ export function beginRuns(db: Db, account_id: string, most: number | null): Prom
 }
 
 async function begin(db: Db, account_id: RawBuilder<unknown>, most: number | null): Promise<OutboxEntry[]> {
-  const { rows } = await sql<OutboxEntry>`select * from begin_runs(${account_id}, ${most}::integer)`.execute(db);
+  const { rows } =
+    await sql<OutboxEntry>`select *, now() as created_at from begin_runs(${account_id}, ${most}::integer)`.execute(db);
   return rows;
 }
 

@@ -75,10 +75,11 @@ async function deliver(deps: EngineDeps, entry: OutboxEntry): Promise<boolean> {
   }
 }
 
-async function send(deps: EngineDeps, { run_id: of, message }: OutboxEntry): Promise<void> {
+async function send(deps: EngineDeps, { run_id: of, message, created_at }: OutboxEntry): Promise<void> {
   const { client, db, workflows } = deps;
   // All but deliveries and documents are of a run.
   const run_id = of!;
+  const said_at = Date.parse(created_at);
   switch (message.kind) {
     case 'start': {
       const run = await getRun(db, run_id);
@@ -90,16 +91,16 @@ async function send(deps: EngineDeps, { run_id: of, message }: OutboxEntry): Pro
     }
     case 'complete_task': {
       const { kind: _, ...answer } = message;
-      return client.workflow.getHandle(run_id).signal(completeTaskSignal, answer, Date.now());
+      return client.workflow.getHandle(run_id).signal(completeTaskSignal, answer, said_at);
     }
     case 'hold':
-      return client.workflow.getHandle(run_id).signal(holdSignal, null, Date.now());
+      return client.workflow.getHandle(run_id).signal(holdSignal, null, said_at);
     case 'release':
-      return client.workflow.getHandle(run_id).signal(releaseSignal, null, Date.now());
+      return client.workflow.getHandle(run_id).signal(releaseSignal, null, said_at);
     case 'terms':
-      return client.workflow.getHandle(run_id).signal(changeTermsSignal, message.n, Date.now());
+      return client.workflow.getHandle(run_id).signal(changeTermsSignal, message.n, said_at);
     case 'steer':
-      return client.workflow.getHandle(run_id).signal(steerSignal, message.steering, Date.now());
+      return client.workflow.getHandle(run_id).signal(steerSignal, message.steering, said_at);
     case 'cancel':
       return void (await client.workflow.getHandle(run_id).cancel());
     case 'index_document':

@@ -45,7 +45,7 @@ describe('an answer', () => {
     const missing = body.warnings[0].match(/made\d/g);
     expect(shown).toContain('small');
     expect([...shown, ...missing].filter((key) => key.startsWith('made'))).toHaveLength(10);
-    const read = () => story.user.get(`/orchestrations/runs/${body.run_id}`);
+    const read = () => story.user.insist('GET', `/orchestrations/runs/${body.run_id}`);
     for (const again of await Promise.all([read(), read(), read()])) {
       expect(again.body.shared_state).toEqual(body.shared_state);
       expect(again.body.warnings).toEqual(body.warnings);
@@ -54,8 +54,8 @@ describe('an answer', () => {
 
   test('of a run and its tasks cuts the outputs, and says so', async () => {
     const { body } = await runSteps(story.user, many(10));
-    const run = await story.user.get(`/runs/${body.run_id}`);
-    const list = await story.user.get(`/runs/${body.run_id}/tasks`);
+    const run = await story.user.insist('GET', `/runs/${body.run_id}`);
+    const list = await story.user.insist('GET', `/runs/${body.run_id}/tasks`);
     for (const { tasks } of [run.body, list.body]) {
       expect(tasks).toHaveLength(10);
       for (const { output } of tasks) expect(output).toMatch(/^x{209715}… \(cut: it has 1000000 bytes\)$/);
@@ -65,7 +65,7 @@ describe('an answer', () => {
   test('leaves what is not too much as it is', async () => {
     const { body } = await runSteps(story.user, many(8));
     expect(body.warnings).toEqual([]);
-    const { tasks } = (await story.user.get(`/runs/${body.run_id}/tasks`)).body;
+    const { tasks } = (await story.user.insist('GET', `/runs/${body.run_id}/tasks`)).body;
     for (const { output } of tasks) expect(output).toBe('x'.repeat(1_000_000));
   });
 
@@ -75,7 +75,7 @@ describe('an answer', () => {
     const all = { id: 'all', type: 'parallel', parallel_branches: asks.map(({ id }) => [id]), next_step_id: null };
     const id = await define(story.user, [{ ...make(0), next_step_id: 'all' }, all, ...asks]);
     const started = await story.user.post(`/orchestrations/${id}/run?wait=0`, { message: 'Go.' });
-    const read = async () => (await story.user.get(`/orchestrations/runs/${started.body.run_id}`)).body;
+    const read = async () => (await story.user.insist('GET', `/orchestrations/runs/${started.body.run_id}`)).body;
     const gates = story.orchflow.db.selectFrom('gates').select('gate_id').where('run_id', '=', started.body.run_id);
     await until(async () => (await gates.execute()).length === asks.length, 'all wait');
     const { waiting, warnings } = await read();
