@@ -46,7 +46,7 @@ test('190 people at once, with the longest ids and names', async () => {
   expect(writes.length).toBeGreaterThan(0);
   expect(writes.length, 'what comes together is written together').toBeLessThan(people.length / 3);
 
-  const { waiting } = (await story.user.get(`/orchestrations/runs/${run_id}`)).body;
+  const { waiting } = (await story.user.insist('GET', `/orchestrations/runs/${run_id}`)).body;
   expect(waiting).toHaveLength(people.length);
   const { gate_id, step_id } = waiting[70];
   await resume(story.user, started, 'Yes.', { gate_id, step_id });
