@@ -44,12 +44,13 @@ const counted = ({ calls, succeeded, failed, cancelled, unfinished }: Told) => (
   unfinished,
 });
 
+/** In billionths of a dollar, as costs are kept: half a millionth more or less is the rounding of a sum. */
 const paid = (told: Told) => ({
   ...counted(told),
   llm_calls: told.llm_calls,
   input: told.tokens.input,
   output: told.tokens.output,
-  micros: Math.round(told.cost_usd * 1e6),
+  nanos: Math.round(told.cost_usd * 1e9),
 });
 
 const computed = ({ runs, wall_seconds }: Told) => ({ runs, wall_ms: Math.round(wall_seconds * 1_000) });
@@ -72,7 +73,7 @@ function sumsOf(e: Evidence, calls: Call[]) {
     llm_calls: rows.length,
     input: sum(({ input_tokens }) => input_tokens),
     output: sum(({ output_tokens }) => output_tokens),
-    micros: Math.round(sum(({ cost_usd }) => cost_usd) * 1e6),
+    nanos: Math.round(sum(({ cost_usd }) => cost_usd) * 1e9),
   };
 }
 
