@@ -16,6 +16,9 @@ export const counts = ({ calls, succeeded, failed, cancelled, unfinished }: any)
   unfinished,
 ];
 
+/** Without the time that they are of, which is another from the next full hour on. */
+export const untimed = ({ from: _from, to: _to, ...sums }: any) => sums;
+
 /** The sums of these, as of one. */
 export function total(parts: any[]) {
   const sum = (of: (part: any) => number) => parts.reduce((all, part) => all + of(part), 0);
