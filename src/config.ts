@@ -123,7 +123,7 @@ const environment = z.object({
   MAX_WEBHOOK_SUBSCRIPTIONS_PER_ACCOUNT: count.default(20),
   MAX_RUN_TEXT_BYTES: count.default(256 * 1024 * 1024),
   MAX_STATE_VALUE_CHARACTERS: z.coerce.number().int().min(1_000).default(1_048_576),
-  RUN_HISTORY_LIMIT: z.coerce.number().int().min(100).max(10_000).default(4_000),
+  RUN_HISTORY_LIMIT: whole(100, 10_000).default(4_000),
   RUN_RETENTION_DAYS: count.max(36_500).optional(),
 
   FILES_DIR: z.string().default('.orchflow/files'),

@@ -10,7 +10,7 @@ import { growth } from './growth.ts';
 /** Begins to be long with so many events, or so many bytes. */
 export type LongLivedRun = Readonly<Pick<RunInput, 'most_events' | 'history_limit'>>;
 
-/** As Temporal suggests it itself, or a little earlier. */
+/** A little before Temporal suggests it; so many events unless `RUN_HISTORY_LIMIT` has said otherwise. */
 const mostEvents = 4_000;
 const mostBytes = 3_000_000;
 

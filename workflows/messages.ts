@@ -3,8 +3,10 @@ import type { SentAnswer } from './contract/gate-rules.ts';
 import type { GateState, RunState } from './contract/states.ts';
 import type { Steering } from './contract/steering.ts';
 
-/** What can be said to, and asked of, the workflow of a run. Signals have as their second argument when it was
- * said, in milliseconds since 1970 by the clock of PostgreSQL. */
+/**
+ * What can be said to, and asked of, the workflow of a run. Signals have as their second argument when it was said, in milliseconds
+ * since 1970 by the clock of PostgreSQL.
+ */
 
 export const completeTaskSignal = defineSignal<[SentAnswer, number?]>('completeTask');
 /** A run is held: no task of it begins. */

@@ -12,8 +12,8 @@ import { plannedTask } from './planned-task.ts';
 import { triedAgain } from './tried-again.ts';
 
 /**
- * How the run of a goal is a workflow. One that is tried again gets what it has done so far. `mostEvents`: events after which
- * it continues as new, if Temporal does not suggest it before.
+ * How the run of a goal is a workflow. One that is tried again gets what it has done so far. `mostEvents`: about so many
+ * events after which it continues as new.
  */
 export function goalWorkflow({ db, mostEvents }: { db: Db; mostEvents: number }): RunWorkflow {
   async function inputOf(run: Run, isAgain = false): Promise<RunInput> {

@@ -1,7 +1,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { startOptions } from '../../src/node/start.ts';
+import { compileCache } from '../../src/node/start.ts';
 
 /** What operators run: `npm run NAME -- ARGS`. */
 
@@ -10,15 +10,11 @@ type Environment = Record<string, string | undefined>;
 
 const root = path.join(import.meta.dirname, '../..');
 const scriptOf = (name: Name) => path.join(root, `src/${name}.ts`);
-const { NODE_COMPILE_CACHE } = startOptions('migrate', {
-  API_HEAP_MB: undefined,
-  WORKER_HEAP_MB: undefined,
-  WORKFLOW_STACKS: false,
-}).env;
+const environmentOf = (env: Environment) => ({ NODE_COMPILE_CACHE: compileCache, ...env });
 
 /** Resolves with what it has said. Rejects, with what it has said and its `code`, when that is not 0. */
 export function runCommand(name: Name, env: Environment, ...args: string[]) {
-  return promisify(execFile)(process.execPath, [scriptOf(name), ...args], { env: { NODE_COMPILE_CACHE, ...env } });
+  return promisify(execFile)(process.execPath, [scriptOf(name), ...args], { env: environmentOf(env) });
 }
 
 /** Resolves when it has ended, however it did. */
@@ -32,5 +28,5 @@ export function tryCommand(...command: Parameters<typeof runCommand>) {
 
 /** One that is to be killed. Nobody reads what it says. */
 export function startCommand(name: Name, env: Environment, ...args: string[]): ChildProcess {
-  return spawn(process.execPath, [scriptOf(name), ...args], { env: { NODE_COMPILE_CACHE, ...env }, stdio: 'ignore' });
+  return spawn(process.execPath, [scriptOf(name), ...args], { env: environmentOf(env), stdio: 'ignore' });
 }

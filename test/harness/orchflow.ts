@@ -3,7 +3,6 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { sql } from 'kysely';
-import { pino } from 'pino';
 import { inject } from 'vitest';
 import { createDb } from '../../db/index.ts';
 import { createApp } from '../../src/app.ts';
@@ -12,7 +11,7 @@ import { loadConfig } from '../../src/config.ts';
 import { listen } from '../../src/http/listen.ts';
 import { assertNothingLeaked } from './canaries.ts';
 import { register } from './client.ts';
-import { startWorker, workerLines } from './worker.ts';
+import { keepLog, startWorker, workerLines } from './worker.ts';
 
 export { createUser, until, type Answer, type TestRun, type User } from './client.ts';
 
@@ -64,8 +63,7 @@ export async function startOrchflow({
   const env = await createEnvironment(environment);
   const config = loadConfig(env);
   const lines: string[] = [];
-  const kept = { level: 'debug', stream: { write: (line: string) => void lines.push(line) } };
-  const log = pino({ level: 'debug' }, pino.multistream([kept, { level: 'error', stream: process.stdout }]));
+  const log = keepLog(lines);
   const { deps, client, close } = startAppDeps({ config, log, version: 'test' });
   const { db, outbox, runEvents } = deps;
   const app = createApp(deps);

@@ -14,7 +14,8 @@ export type TestProcess = Awaited<ReturnType<typeof startWorkerProcess>>;
 
 const root = path.join(import.meta.dirname, '../..');
 const running = new Set<ChildProcess>();
-const here: { env: Environment; worker: Awaited<ReturnType<typeof startWorker>> }[] = [];
+/** `since`: how many lines had been logged when it began. */
+const here: { env: Environment; since: number; worker: Awaited<ReturnType<typeof startWorker>> }[] = [];
 /** Of all processes of the test, also of those that have ended. */
 const logs: { script: string; env: Environment; log: () => string }[] = [];
 process.once('exit', () => running.forEach((child) => child.kill('SIGKILL')));
@@ -31,7 +32,8 @@ export async function killProcesses(): Promise<void> {
     ...[...running].map((child) => kill(child, 'SIGKILL')),
     ...here.map(({ worker }) => worker.stop()),
   ]);
-  for (const { env } of here.splice(0)) assertNoSecret(workerLines.join('\n'), 'the log of a worker', env);
+  for (const { env, since } of here.splice(0))
+    assertNoSecret(workerLines.slice(since).join('\n'), 'the log of a worker', env);
   for (const { script, env, log } of logs.splice(0)) assertNoSecret(log(), `the log of ${script}`, env);
 }
 
@@ -49,7 +51,8 @@ export function startWorkerProcess(env: Environment) {
 
 /** A worker in this process, for what only goes on with it: it cannot be killed, and costs a third. It ends with the test. */
 export async function startWorkerHere(env: Environment): Promise<void> {
-  here.push({ env, worker: await startWorker(env) });
+  const since = workerLines.length;
+  here.push({ env, since, worker: await startWorker(env) });
 }
 
 /** Starts `src/api.ts`. Resolves when it listens. Its users live on when another API takes its port. */

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import { pino } from 'pino';
+import { pino, type Logger } from 'pino';
 import { createCodeActivities } from '../../activities/code-runs.ts';
 import { createActivities } from '../../activities/index.ts';
 import { mostWaiting } from '../../activities/lent-places.ts';
@@ -24,12 +24,17 @@ Runtime.install({
   }),
 });
 
+/** A log all of which is kept in `lines`. Errors are shown too. */
+export function keepLog(lines: string[]): Logger {
+  const kept = { level: 'debug', stream: { write: (line: string) => void lines.push(line) } };
+  return pino({ level: 'debug' }, pino.multistream([kept, { level: 'error', stream: process.stdout }]));
+}
+
 /** Resolves when it takes work. A call that is under way when it stops is given up at once. */
 export async function startWorker(env: Record<string, string>) {
   const config = loadConfig(env);
   const connection = await NativeConnection.connect({ address: config.TEMPORAL_ADDRESS });
-  const kept = { level: 'debug', stream: { write: (line: string) => void workerLines.push(line) } };
-  const log = pino({ level: 'debug' }, pino.multistream([kept, { level: 'error', stream: process.stdout }]));
+  const log = keepLog(workerLines);
   const { deps, close } = startWorkerDeps({ config, log });
   const worker = await Worker.create({
     ...workerOptions(config.WORKER_PLACES),

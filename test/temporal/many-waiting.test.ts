@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { until } from '../harness/orchflow.ts';
 import { define, resume } from '../harness/orchestration.ts';
+import { fetchHistories } from '../harness/replay.ts';
 import { useStory } from '../harness/story.ts';
 
 /** However many people are waited for, and whatever they are shown: no bound of Temporal's ends a run. */
@@ -58,18 +59,20 @@ test('forms of almost a mebibyte, filled in again and again', async () => {
   const options = Array.from({ length: 100 }, (_unused, n) => long(`${n}`, 180));
   const human_fields = Array.from({ length: 45 }, (_unused, n) => ({ name: `field${n}`, type: 'select', options }));
   const ask = { id: 'ask', type: 'human', human_fields, next_step_id: null };
-  const loop = { id: 'loop', type: 'loop', loop_count: 4, loop_step_ids: ['ask'], next_step_id: null };
+  const loop = { id: 'loop', type: 'loop', loop_count: 6, loop_step_ids: ['ask'], next_step_id: null };
   const id = await define(story.user, [loop, ask]);
   const started = await story.user.post(`/orchestrations/${id}/run?wait=0`, { message: 'Go.' });
   const { run_id } = started.body;
   const response = Object.fromEntries(human_fields.map(({ name }) => [name, options[0]!.trim()]));
-  for (let round = 1; round <= 4; round += 1) {
+  for (let round = 1; round <= 6; round += 1) {
     const answered = story.orchflow.db.selectFrom('gates').select('gate_id').where('run_id', '=', run_id);
     await until(async () => (await answered.where('status', '=', 'open').execute()).length === 1, `round ${round}`);
     expect((await resume(story.user, started, response, {})).status).toBe(200);
   }
   const read = async () => (await story.user.get(`/orchestrations/runs/${run_id}`)).body.status;
   await until(async () => (await read()) === 'completed', 'the run is completed');
+  // Long before its events are many.
+  expect((await fetchHistories(story.orchflow.client, run_id)).length).toBeGreaterThan(1);
 });
 
 test('120 steps at once, each of which is given a state of as many keys as there may be', async () => {
