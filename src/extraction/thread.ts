@@ -1,13 +1,13 @@
-import { getPriority, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
+import { giveWay } from '../javascript/thread-priority.ts';
 import { readBeginning, readPassages, type Beginning, type Reading, type Told } from './read.ts';
 import { Unreadable } from './unreadable.ts';
 
 /** What the thread says: a part of the document, that it was the last, or why it cannot be read. */
 export type Said = { told: Told | Beginning } | { end: true } | { fault: string };
 
-/** The thread of one extraction, which gives way to whatever answers, as those of scripts do (src/javascript/thread.ts). */
-if (process.platform === 'linux') setPriority(Math.min(getPriority() + 9, 19));
+/** The thread of one extraction. */
+giveWay();
 const say = (said: Said) => parentPort!.postMessage(said);
 try {
   const reading = workerData as Reading;

@@ -3,6 +3,7 @@ import { HTTPException } from 'hono/http-exception';
 import { isUnavailable } from '../../db/index.ts';
 import { AccountGone, LimitReached } from '../../db/limits.ts';
 import { DomainError, InvalidInputError, type FieldFault, type ProblemMembers, type WayOut } from '../errors.ts';
+import { NoThreadError } from '../javascript/threads.ts';
 import { pointer } from './pointer.ts';
 import { problems, type HttpErrorCode, type ProblemCode } from './problem-codes.ts';
 
@@ -62,6 +63,10 @@ export function problemOf(error: unknown, waysOut: WaysOut): Problem {
     return { code: 'VALIDATION_FAILED', detail: said.join('; '), errors };
   }
   if (error instanceof LimitReached) return { code: 'LIMIT_REACHED', detail: error.message, retry_after_seconds: 60 };
+  if (error instanceof NoThreadError) {
+    const detail = 'This account has more code read at once than is waited for. Try again.';
+    return { code: 'LIMIT_REACHED', detail, retry_after_seconds: 2 };
+  }
   if (error instanceof AccountGone) return { code: 'UNAUTHORIZED', detail: error.message };
   if (error instanceof HttpError) return { code: error.code, detail: error.message, ...error.extra };
   if (error instanceof HTTPException && error.status === 400) {

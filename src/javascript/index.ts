@@ -1,6 +1,5 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { syntaxFault } from './sandbox.ts';
 import type { Evaluation, Outcome } from './sandbox.ts';
 import { createThreads } from './threads.ts';
 
@@ -11,7 +10,8 @@ import { createThreads } from './threads.ts';
  */
 
 export { NoThreadError } from './threads.ts';
-export { syntaxFault };
+export { syntaxFaults } from './syntax.ts';
+export type { Source } from './sandbox.ts';
 
 /** `owner` is who shares the threads with others: an account. */
 export type JavaScriptOptions = { owner: string; timeout_ms: number; signal?: AbortSignal; memory_bytes?: number };

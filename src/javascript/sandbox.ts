@@ -12,6 +12,8 @@ export type Evaluation = {
   timeout_ms: number;
   memory_bytes: number;
 };
+/** Code that is read and not run; `statements` allows more than one expression. */
+export type Source = { code: string; allowed: 'expression' | 'statements' };
 export type Outcome = { value: unknown; logs: string[] } | { fault: string };
 
 const maxResultLength = 1024 * 1024;
@@ -34,8 +36,9 @@ function asStatements(code: string): string {
   return `(function () {\n${code}\n})`;
 }
 
-/** What is wrong with the syntax of this code, or undefined. Runs nothing. `statements` allows more than one expression. */
-export async function syntaxFault(code: string, allowed: 'expression' | 'statements'): Promise<string | undefined> {
+/** What is wrong with the syntax of this code, or undefined. Runs nothing; nothing interrupts it either. */
+export async function syntaxFault({ code, allowed }: Source): Promise<string | undefined> {
+  if (code.trim() === '') return 'is empty';
   const quickjs = await load();
   const runtime = quickjs.newRuntime({ maxStackSizeBytes: maxStackSize, memoryLimitBytes: 32 * 1024 * 1024 });
   const context = runtime.newContext();

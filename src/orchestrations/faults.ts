@@ -9,7 +9,7 @@ import {
 import { optionsOf, boundsOf, fieldBounds, type HumanField } from '../../workflows/contract/field-values.ts';
 import type { FieldFault } from '../errors.ts';
 import { maxAttachments } from '../files/attach.ts';
-import { syntaxFault } from '../javascript/index.ts';
+import { syntaxFaults, type Source } from '../javascript/index.ts';
 import { findTemplate } from '../agents/templates.ts';
 import { keysOfRun } from './first-state.ts';
 import { requiredFields } from '../runs/form-terms.ts';
@@ -17,9 +17,12 @@ import { ownTerms } from './terms.ts';
 
 /**
  * All that is wrong with a definition beyond the shape of its fields: where it leads nowhere, names what is not there,
- * never ends, or has code that does not parse. Each fault names its place, and its step by id.
+ * never ends, or has code that does not parse. Each fault names its place, and its step by id. `owner` is the account that
+ * defines it.
+ *
+ * @throws NoThreadError when the owner has too much code read at once.
  */
-export async function definitionFaults(definition: Definition): Promise<FieldFault[]> {
+export async function definitionFaults(owner: string, definition: Definition): Promise<FieldFault[]> {
   const graph = readGraph(definition);
   const faults = [
     ...entryFaults(definition, graph),
@@ -27,7 +30,7 @@ export async function definitionFaults(definition: Definition): Promise<FieldFau
   ];
   // Where steps are missing or twice there, what follows would say the same again in other words.
   if (faults.length === 0) faults.push(...lineFaults(definition, graph));
-  return [...faults, ...keyFaults(definition), ...(await codeFaults(definition))];
+  return [...faults, ...keyFaults(definition), ...(await codeFaults(owner, definition))];
 }
 
 type Graph = { byId: Map<string, Step>; firstOf: Map<string, number> };
@@ -209,16 +212,20 @@ function routingKeys(type: Step['type']): string[] {
   return type === 'switch' ? ['_switch_decision_'] : [];
 }
 
-async function codeFaults({ steps }: Definition): Promise<FieldFault[]> {
-  const faults: FieldFault[] = [];
-  for (const [at, step] of steps.entries()) {
+async function codeFaults(owner: string, { steps }: Definition): Promise<FieldFault[]> {
+  const sources = steps.flatMap((step, at): (Source & { at: number; step: Step; field: string })[] => {
     const [field, code] = codeOf(step);
-    if (field === undefined) continue;
-    const allowed = step.type === 'transform' ? 'statements' : 'expression';
-    const detail = code.trim() ? await syntaxFault(code, allowed) : 'is empty';
-    if (detail) faults.push(fault(at, step, [field], detail));
-  }
-  return faults;
+    if (field === undefined) return [];
+    return [{ at, step, field, code, allowed: step.type === 'transform' ? 'statements' : 'expression' }];
+  });
+  const details = await syntaxFaults(
+    owner,
+    sources.map(({ code, allowed }) => ({ code, allowed })),
+  );
+  return sources.flatMap(({ at, step, field }, index) => {
+    const detail = details[index];
+    return detail === undefined ? [] : [fault(at, step, [field], detail)];
+  });
 }
 
 function codeOf(step: Step): [field: string, code: string] | [undefined] {

@@ -34,7 +34,7 @@ export async function faultsOf(deps: ModelDeps, principal: Principal, definition
  * agents that the account does not have.
  */
 async function requireSound(deps: ModelDeps, principal: Principal, definition: Definition): Promise<void> {
-  requireNone(await definitionFaults(definition));
+  requireNone(await definitionFaults(principal.account_id, definition));
   await checkTools(deps, principal, definition);
   await agentsOfSteps(deps.db, principal, definition);
 }

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { expect, test } from 'vitest';
-import { NoThreadError, runJavaScript, syntaxFault } from '../../src/javascript/index.ts';
+import { NoThreadError, runJavaScript, syntaxFaults, type Source } from '../../src/javascript/index.ts';
 import { until } from '../harness/client.ts';
 
 /** Code that users and models write. */
@@ -98,11 +98,39 @@ test.runIf(process.platform === 'linux')('a script gives way to everything else,
   });
 });
 
-test('syntax is checked without running anything', async () => {
-  expect(await syntaxFault('state.a > 1', 'expression')).toBeUndefined();
-  expect(await syntaxFault('while (true) {}', 'statements')).toBeUndefined();
-  expect(await syntaxFault('return 1', 'expression')).toMatch(/SyntaxError/);
-  expect(await syntaxFault('const = 1', 'statements')).toMatch(/SyntaxError/);
-  expect(await syntaxFault('('.repeat(10_000), 'expression')).toMatch(/nested too deeply/);
-  expect(await syntaxFault('1', 'expression')).toBeUndefined();
+test.each([1, 1_000])(
+  "syntax is checked without running anything, and so that what is long is in nobody's way (%i)",
+  async (times) => {
+    const padding = ' '.repeat(times);
+    const sources: [code: string, allowed: Source['allowed'], fault: RegExp | undefined][] = [
+      ['state.a > 1', 'expression', undefined],
+      ['while (true) {}', 'statements', undefined],
+      ['return 1', 'expression', /SyntaxError/],
+      ['const = 1', 'statements', /SyntaxError/],
+      ['', 'expression', /is empty/],
+      ['1', 'expression', undefined],
+    ];
+    const faults = await syntaxFaults(
+      owner,
+      sources.map(([code, allowed]) => ({ code: code + padding, allowed })),
+    );
+    for (const [index, [, , fault]] of sources.entries()) {
+      if (fault) expect(faults[index]).toMatch(fault);
+      else expect(faults[index]).toBeUndefined();
+    }
+  },
+);
+
+test('what takes too long to read is a fault, and what comes after it is not read', async () => {
+  const heavy = `/${String.raw`\p{L}`.repeat(1_999)}/iu`;
+  const sources = Array.from({ length: 60 }, (): Source => ({ code: heavy, allowed: 'expression' }));
+  const faults = await syntaxFaults(owner, [...sources, { code: '(', allowed: 'expression' }]);
+  expect(faults.at(-1)).toMatch(/too long to read/);
+  expect(faults.slice(0, -1).every((fault) => fault === undefined)).toBe(true);
+  expect(faults.length).toBeLessThan(60);
+});
+
+test('syntax that is nested too deeply is a fault, and what comes after it is read', async () => {
+  const sources = ['('.repeat(10_000), '1'].map((code): Source => ({ code, allowed: 'expression' }));
+  expect(await syntaxFaults(owner, sources)).toEqual([expect.stringMatching(/nested too deeply/), undefined]);
 });
