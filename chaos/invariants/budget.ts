@@ -22,7 +22,9 @@ export const budgetsHold: Invariant = (e) => {
       const grants = gates.filter(
         (gate) => gate.decision === 'approve' && time(gate.answered_at!) <= call.received_at + 50,
       );
-      const [granted, needed] = [max_tokens * (1 + grants.length), neededFor(e, call)];
+      const times = max_tokens * (1 + grants.length);
+      const granted = Math.max(times, ...grants.map(({ asked }) => 2 * (asked?.tokens ?? 0)));
+      const needed = neededFor(e, call, granted > times);
       if (needed > granted)
         faults.push(`${call.call_id} was asked, may need ${needed} in all, and ${granted} were granted`);
     }
@@ -30,13 +32,15 @@ export const budgetsHold: Invariant = (e) => {
   return faults;
 };
 
-/** What the run may use with this call: what it has used by then, what others under way may use, and what this one may. */
-function neededFor(e: Evidence, { run_id, call_id, received_at, most_tokens }: CallEntry): number {
+/**
+ * What the run may use with this call: what it has used by then, what others under way may use, and what this one may. No reservation
+ * covers a model that writes more than it was allowed: that is left out, unless a person has granted more for it (`isGranted`).
+ */
+function neededFor(e: Evidence, { run_id, call_id, received_at, most_tokens }: CallEntry, isGranted: boolean): number {
   const others = e.llm_calls.filter((row) => row.run_id === run_id && row.call_id !== call_id);
   const needs = others.map((row) => {
     const asked = e.calls.filter((call) => call.call_id === row.call_id);
-    // No reservation covers a model that writes more than it was allowed.
-    if (asked.some(({ fault }) => fault === '5 MB')) return 0;
+    if (!isGranted && asked.some(({ fault }) => fault === '5 MB')) return 0;
     if (time(row.created_at) <= received_at) return row.input_tokens + row.output_tokens;
     const last = asked.at(-1);
     return last && last.received_at < received_at ? last.most_tokens : 0;
