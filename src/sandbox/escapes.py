@@ -78,17 +78,25 @@ def _():
         return True
 
 
+def is_worker(pid):
+    """By its command: where the worker is the first process of a container, the first of a job has its number."""
+    try:
+        with open(f"/proc/{pid}/cmdline", encoding="latin-1") as file:
+            return file.read() == given["command"]
+    except OSError:
+        return False
+
+
 @attempt("other processes")
 def _():
-    return any(name == str(given["pid"]) for name in os.listdir("/proc")) or len(
-        [name for name in os.listdir("/proc") if name.isdigit()]
-    ) > 12
+    pids = [name for name in os.listdir("/proc") if name.isdigit()]
+    return any(is_worker(pid) for pid in pids) or len(pids) > 12
 
 
 @attempt("signals to other processes")
 def _():
     os.kill(given["pid"], 0)
-    return True
+    return is_worker(given["pid"]) or not os.path.exists(f"/proc/{given['pid']}")
 
 
 @attempt("environment")

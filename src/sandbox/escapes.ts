@@ -61,6 +61,7 @@ export async function findEscapes(
       abstract,
       port: (web.address() as AddressInfo).port,
       pid: process.pid,
+      command: await readFile('/proc/self/cmdline', 'latin1').catch(() => ''),
       disk_bytes: limits.disk_bytes,
       processes: limits.processes,
     };
