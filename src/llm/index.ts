@@ -75,10 +75,10 @@ export async function callModel(
     );
   } catch (error) {
     const failure = toLlmError(target, wire.failure ?? error);
-    const isStopped = signal.aborted || timeout.aborted;
-    if (isStopped || !failure.spent) await tellOfBroken(wire, failure, on_broken);
+    const isLate = timeout.aborted;
+    if (signal.aborted || isLate || !failure.spent) await tellOfBroken(wire, failure, on_broken);
     signal.throwIfAborted();
-    if (timeout.aborted) {
+    if (isLate) {
       throw new LlmError('LlmTimeout', `${target.model} did not answer within ${timeout_ms / 1000} seconds.`);
     }
     throw failure;

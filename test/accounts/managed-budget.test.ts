@@ -124,9 +124,10 @@ test.each(limits)('%s: counts answers that are read as they come and never let e
   const { all, answered, broken } = await spentAt(orchflow);
   expect(broken.length).toBeGreaterThanOrEqual(3);
   // All that a call may write was written: as much as was reserved, and no more.
-  for (const cost of broken) expect(cost).toBeCloseTo(0.005, 4);
+  for (const cost of broken) expect(cost).toBeGreaterThan(0.0049);
+  for (const cost of broken) expect(cost).toBeLessThan(0.005);
   expect(all).toBeCloseTo(answered + broken.reduce((sum, one) => sum + one, 0), 9);
-  expect(all).toBeLessThan(0.0201);
+  expect(all).toBeLessThan(0.02);
   expect((await run.get()).usage.cost_usd).toBeCloseTo(answered, 9);
   await run.cancel();
 });

@@ -19,6 +19,7 @@ async function tokensOf(
   fake.on(() => reply);
   const told: (number | null)[] = [];
   const cancellation = new AbortController();
+  const before = fake.calls.length;
   let heard = 0;
   const on_delta = (bit: string) => {
     heard += bit.length;
@@ -27,8 +28,12 @@ async function tokensOf(
   const on_broken = async (tokens?: number) => void told.push(tokens ?? null);
   const asked = { fetch, base_url, on_broken, signal: cancellation.signal };
   const call = ask(fake, vendor, { ...asked, ...(streamed && { on_delta }) });
-  if (stopAt === 0) await fake.waitForCall().then(() => cancellation.abort(new Error('cancelled')));
+  if (stopAt === 0) {
+    await fake.until(() => fake.calls.length > before, 'it is asked');
+    cancellation.abort(new Error('cancelled'));
+  }
   await call.catch(() => {});
+  await fake.untilHungUp();
   return told;
 }
 
@@ -53,7 +58,7 @@ test.each(VENDORS)(
       // It is told with what it has cost.
       expect(await tokensOf(vendor, ' ', { streamed })).toEqual([]);
       for (const status of [400, 429, 500]) expect(await tokensOf(vendor, { status }, { streamed })).toEqual([]);
-      for (const base_url of ['http://127.0.0.1:1', 'http://10.0.0.1', 'http://no-such-host.invalid']) {
+      for (const base_url of ['http://127.0.0.1:2', 'http://10.0.0.1', 'http://no-such-host.invalid']) {
         expect(await tokensOf(vendor, text, { streamed, base_url }), base_url).toEqual([]);
       }
     }
