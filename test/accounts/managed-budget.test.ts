@@ -108,6 +108,7 @@ test.each(limits)('%s: counts answers that are read as they come and never let e
   const user = await orchflow.register();
   const run = await user.startRun({ task });
   const reader = readEvents(user, orchflow.url, run.run_id);
+  onTestFinished(reader.close);
   const read = () => reader.deltas.filter(({ offset, text }) => offset + text.length === longText.length).length;
   let waiting = (await run.get()).waiting_tasks;
   for (let answers = 1; ; answers += 1) {
@@ -119,7 +120,6 @@ test.each(limits)('%s: counts answers that are read as they come and never let e
     expect(answers).toBeLessThanOrEqual(4);
     expect((await user.post(`/runs/${run.run_id}/tasks/T1/retry`, {})).status).toBe(200);
   }
-  reader.close();
   expect((await run.task('T1')).gate!.reason).toContain(words);
   const { all, answered, broken } = await spentAt(orchflow);
   expect(broken.length).toBeGreaterThanOrEqual(3);
