@@ -17,7 +17,7 @@ import { callIdOf, type Answer, type Call } from './call.ts';
 import { timeLeft } from './deadline.ts';
 import type { ActivityDeps } from './deps.ts';
 import { refusalOf, refusedByAll } from './failures.ts';
-import { reserveOfOperator } from './managed-budget.ts';
+import { countBroken, reserveOfOperator } from './managed-budget.ts';
 import { cut } from './prompts/blocks.ts';
 import { failoverWarnings, findModel, holdBack, putOffWhileBlocked, type Candidate, type Model } from './providers.ts';
 import type { OfferedTool } from './tools.ts';
@@ -123,6 +123,8 @@ async function askWithinBudget(
       timeout_ms: deps.llm_timeout_ms,
       // Readers see texts while they are written; JSON is for us.
       on_delta: request.schema ? undefined : deps.live.answer(call.key),
+      on_broken: (streamed_tokens) =>
+        countBroken(deps, { run_id: call.key.run_id, call_id }, model, request, streamed_tokens),
     });
     const warnings = [...failoverWarnings(call.candidates, model, call.refused), ...leftOut(answer, offered)];
     const made = { ...answer, duration_ms: Math.round(performance.now() - began) };

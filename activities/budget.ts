@@ -64,12 +64,15 @@ export async function warnOfSpending({ db, live }: ActivityDeps, { run_id }: Bud
   live.changed(run_id);
 }
 
-/** The most that a call can use. */
-export function atMost({ vendor, model }: ModelTarget, request: ModelRequest) {
-  const { max_output_tokens } = request;
+/** The most that a call can use, with so many tokens of output. */
+export function atMost(
+  { vendor, model }: ModelTarget,
+  request: ModelRequest,
+  output_tokens = request.max_output_tokens,
+) {
   const input_tokens = mostTokensOf(inputText(request));
-  const cost_usd = costUsd({ vendor, model, input_tokens, output_tokens: max_output_tokens }) ?? 0;
-  return { tokens: input_tokens + max_output_tokens, cost_usd };
+  const cost_usd = costUsd({ vendor, model, input_tokens, output_tokens }) ?? 0;
+  return { tokens: input_tokens + output_tokens, cost_usd };
 }
 
 function exceeded(budget: Budget, most: { tokens: number; cost_usd: number }): ApplicationFailure {

@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { ApplicationFailure } from '@temporalio/activity';
-import { releaseManaged, reserveManaged, type ManagedLimits } from '../db/managed-budget.ts';
+import { countBrokenCall, releaseManaged, reserveManaged, type ManagedLimits } from '../db/managed-budget.ts';
 import type { ModelRequest } from '../src/llm/index.ts';
+import { keep } from './at-work.ts';
 import { atMost, reserveWhenFree, usd } from './budget.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { Model } from './providers.ts';
@@ -39,4 +41,24 @@ export async function reserveOfOperator(
   });
   // What cannot be given back ends by itself.
   return () => releaseManaged(db, call.call_id).catch(() => {});
+}
+
+/**
+ * Counts what a request to one of the operator's models may have cost that gave no answer: what it has the model read, and
+ * of the output what was streamed, or, where nothing of it is known, all that it may have. Never more than was reserved. Each
+ * request is counted once, and the next try is another request.
+ */
+export async function countBroken(
+  { db }: ActivityDeps,
+  { run_id, call_id }: { run_id: string; call_id: string },
+  { provider_id, target }: Model,
+  request: ModelRequest,
+  streamed_tokens = request.max_output_tokens,
+): Promise<void> {
+  if (provider_id !== null) return;
+  const { cost_usd } = atMost(target, request, Math.min(streamed_tokens, request.max_output_tokens));
+  if (cost_usd === 0) return;
+  const broken = { broken_id: `${call_id}/${randomUUID()}`, run_id, cost_usd };
+  // How the call failed matters more to who asked for it.
+  await keep(() => countBrokenCall(db, broken)).catch(() => {});
 }

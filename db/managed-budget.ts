@@ -23,7 +23,18 @@ export async function reserveManaged(
   return rows[0]!.outcome;
 }
 
-/** Gives back what was reserved, once what was paid is in the journal. */
+/**
+ * Counts what a call may have cost that gave no answer, for its run and for the month. `broken_id` is of one request to a
+ * vendor: told again, it counts nothing more.
+ */
+export async function countBrokenCall(
+  db: Db,
+  { broken_id, run_id, cost_usd }: { broken_id: string; run_id: string; cost_usd: number },
+): Promise<void> {
+  await sql`select count_broken_call(${broken_id}, ${run_id}, ${cost_usd})`.execute(db);
+}
+
+/** Gives back what was reserved, once what was paid is in the journal, or counted as broken. */
 export async function releaseManaged(db: Db, call_id: string): Promise<void> {
   await db.deleteFrom('managed_reservations').where('call_id', '=', call_id).execute();
 }

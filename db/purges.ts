@@ -81,6 +81,7 @@ const contents = {
   run_events: 5_000,
   tool_calls: 5_000,
   llm_calls: 5_000,
+  broken_calls: 5_000,
   failed_tries: 5_000,
   run_files: 5_000,
   code_runs: 5_000,

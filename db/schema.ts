@@ -53,6 +53,7 @@ export interface Database {
   budget_reservations: BudgetReservationTable;
   managed_reservations: ManagedReservationTable;
   managed_spending: ManagedSpendingTable;
+  broken_calls: BrokenCallTable;
   model_cooldowns: ModelCooldownTable;
   files: FileTable;
   run_files: RunFileTable;
@@ -567,6 +568,14 @@ interface ManagedReservationTable {
   account_id: string;
   cost_usd: number;
   expires_at: string;
+}
+
+/** What a request to one of the operator's models may have cost that gave no answer. */
+interface BrokenCallTable {
+  broken_id: string;
+  run_id: string;
+  cost_usd: number;
+  created_at: Generated<string>;
 }
 
 /** What a call in flight may cost at most; settled by its row in `llm_calls`. */

@@ -27,12 +27,7 @@ begin
   is_first := found;
   delete from budget_reservations where call_id = for_call;
   if is_first and call ->> 'provider_id' is null and call ->> 'cost_usd' is not null then
-    insert into managed_spending (month, account_id, cost_usd)
-    select date_trunc('month', now() at time zone 'UTC'),
-      -- Held, so that it cannot be deleted meanwhile. What was spent for one that is deleted has no name.
-      coalesce((select account_id from accounts where account_id = owner_of(for_run) for key share), ''),
-      usd((call ->> 'cost_usd')::double precision)
-    on conflict (month, account_id) do update set cost_usd = managed_spending.cost_usd + excluded.cost_usd;
+    perform spend_managed(for_run, usd((call ->> 'cost_usd')::double precision));
   end if;
   -- Until the run's progress says the same. Nothing happens to a task that is not at this attempt any more.
   if is_first and draft is not null and run_status not in ('completed', 'failed', 'cancelled') then

@@ -23,7 +23,8 @@ begin
   from managed_reservations
   where call_id <> for_call and expires_at > clock_timestamp();
   select
-    (select coalesce(sum(usd(cost_usd)), 0) from llm_calls where run_id = for_run and provider_id is null) as run,
+    (select coalesce(sum(usd(cost_usd)), 0) from llm_calls where run_id = for_run and provider_id is null)
+      + (select coalesce(sum(usd(cost_usd)), 0) from broken_calls where run_id = for_run) as run,
     coalesce(sum(cost_usd) filter (where account_id = for_account), 0) as account,
     coalesce(sum(cost_usd), 0) as server
   into used

@@ -153,6 +153,15 @@ const FAILURES: [RegExp, string][] = [
   [/^(ERR_SSL_|ERR_TLS_|EPROTO)/, 'no agreement on TLS'],
 ];
 
+/** Those before anything is sent: no connection came about. */
+const noConnection =
+  /^(ECONNREFUSED|ENOTFOUND|EAI_|EHOST|ENET|EADDRNOTAVAIL|ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT|UNABLE_TO_|.*CERT|INVALID_CA|PATH_LENGTH|.*SELF_SIGNED|ERR_SSL_|ERR_TLS_|EPROTO|ERR_INVALID_URL)/;
+
+/** Whether a request surely reached no server. */
+export function wasNotSent(error: unknown): boolean {
+  return codesOf(error).some((code) => noConnection.test(code));
+}
+
 /** Why a request had no answer, which may have taken so long: in words, with the code, and without any address. */
 export function describeNoAnswer(error: unknown, timeout_ms?: number): string {
   const code = codesOf(error).at(-1);

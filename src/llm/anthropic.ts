@@ -155,6 +155,7 @@ async function readMessage(
     for (const given of begun.content ?? []) gathered.begin(given);
     if (value.content_block) gathered.begin(value.content_block, value.index);
     if (value.delta) gathered.add(value.delta, value.index);
+    wire.hear(value.content_block?.text, value.delta?.text, value.delta?.partial_json, value.delta?.thinking);
     model = begun.model || model;
     stop = [value.delta, begun].find((said) => said?.stop_reason) ?? stop;
     // At the start the output is counted as far as it is then, which is nowhere.

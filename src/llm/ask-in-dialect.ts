@@ -45,6 +45,7 @@ export async function askInDialect(
       const change = refusals < mostRefusals ? otherwise(refusal, wire.failure ?? error) : undefined;
       if (!change) throw error;
       changed = { ...changed, ...change };
+      wire.asked = undefined;
     } finally {
       wire.on_delta = on_delta;
     }

@@ -157,6 +157,7 @@ async function readContent(
     const [candidate] = chunk.candidates ?? [];
     for (const said of candidate?.content?.parts ?? []) {
       if (said.text && !said.thought) wire.on_delta?.(said.text);
+      wire.hear(said.text, said.functionCall?.args);
       parts.push(said);
     }
     finishReason = candidate?.finishReason || finishReason;

@@ -6,6 +6,7 @@ import { withFitTools } from './fit-tools.ts';
 import { LlmError, type ModelAnswer, type ModelRequest, type ModelTarget } from './model.ts';
 import { callOllama } from './ollama.ts';
 import { serverName, toLlmError } from './failures.ts';
+import { tokensOfLength } from './usage.ts';
 import { openWire, type Wire } from './wire.ts';
 
 export { endsAmidValue, isContainer, isObject, jsonValues, revive } from './json.ts';
@@ -47,6 +48,11 @@ export type CallOptions = {
   fetch: typeof fetch;
   timeout_ms: number;
   on_delta?: (text: string) => void;
+  /**
+   * Called, and waited for, before it throws what says nothing of the cost (`spent`), when the vendor may have taken the request
+   * and want it paid: with about how many tokens were streamed, or nothing where it was not to stream.
+   */
+  on_broken?: (streamed_tokens?: number) => Promise<void>;
 };
 
 /**
@@ -57,7 +63,7 @@ export type CallOptions = {
 export async function callModel(
   target: ModelTarget,
   request: ModelRequest,
-  { signal, fetch, timeout_ms, on_delta }: CallOptions,
+  { signal, fetch, timeout_ms, on_delta, on_broken }: CallOptions,
 ): Promise<ModelAnswer> {
   signal.throwIfAborted();
   if (needsKey(target)) throw new LlmError('LlmAuth', `${serverName(target)} needs an API key, and there is none.`);
@@ -68,12 +74,21 @@ export async function callModel(
       askInDialect(target, fit, wire, (asked, dialect) => ask(target, asked, dialect, wire)),
     );
   } catch (error) {
+    const failure = toLlmError(target, wire.failure ?? error);
+    const isLate = timeout.aborted;
+    if (signal.aborted || isLate || !failure.spent) await tellOfBroken(wire, failure, on_broken);
     signal.throwIfAborted();
-    if (timeout.aborted) {
+    if (isLate) {
       throw new LlmError('LlmTimeout', `${target.model} did not answer within ${timeout_ms / 1000} seconds.`);
     }
-    throw toLlmError(target, wire.failure ?? error);
+    throw failure;
   }
+}
+
+/** A vendor that answers with an error, before it has written anything, wants nothing for it. */
+async function tellOfBroken({ asked }: Wire, { status }: LlmError, on_broken: CallOptions['on_broken']): Promise<void> {
+  if (!asked || (status !== undefined && asked.length === 0)) return;
+  await on_broken?.(asked.streams ? tokensOfLength(asked.length) : undefined);
 }
 
 /** Servers at a base_url may do without. */

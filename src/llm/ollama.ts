@@ -89,6 +89,7 @@ async function readChat(
   for await (const line of readAnswer(target, chat, response)) {
     const { content, tool_calls } = line.message ?? {};
     if (content) wire.on_delta?.(content);
+    wire.hear(content, ...(tool_calls ?? []).map((call) => call.function.arguments));
     text += content ?? '';
     called.push(...(tool_calls ?? []));
     last = line;

@@ -140,7 +140,7 @@ async function readCompletion(
   target: ModelTarget,
   request: ModelRequest,
   response: Response,
-  { on_delta }: Wire,
+  wire: Wire,
 ): Promise<ModelAnswer> {
   let text = '';
   let refusal = '';
@@ -157,10 +157,14 @@ async function readCompletion(
     const said = choice?.delta ?? (hasBegun ? undefined : choice?.message);
     hasBegun ||= choice !== undefined;
     const piece = textIn(said?.content);
-    if (piece) on_delta?.(piece);
+    if (piece) wire.on_delta?.(piece);
+    wire.hear(piece, said?.refusal, said?.reasoning_content ?? said?.reasoning);
     text += piece;
     refusal += said?.refusal ?? refusalIn(said?.content);
-    for (const call of said?.tool_calls ?? []) gathered.add(pieceOf(call), !choice?.delta);
+    for (const call of said?.tool_calls ?? []) {
+      wire.hear(call.function?.arguments);
+      gathered.add(pieceOf(call), !choice?.delta);
+    }
     beside.add(said ?? {});
     finish_reason = choice?.finish_reason || finish_reason;
     model = chunk.model || model;

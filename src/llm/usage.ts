@@ -63,7 +63,12 @@ export function usageOf(
 
 /** About how many tokens a text is: four letters of English each; of other scripts fewer, down to one of Chinese. */
 export function estimateTokens(text: string): number {
-  return Math.ceil(lengthForModels(text) / 4);
+  return tokensOfLength(lengthForModels(text));
+}
+
+/** The same of a text that is so long for a model. */
+export function tokensOfLength(length: number): number {
+  return Math.ceil(length / 4);
 }
 
 /** The most tokens that a text may be, with a third to spare: tokenizers differ by that much. */

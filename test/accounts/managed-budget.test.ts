@@ -1,7 +1,9 @@
 import { expect, onTestFinished, test } from 'vitest';
+import { countBrokenCall } from '../../db/managed-budget.ts';
 import { startFakeModel } from '../fakes/model.ts';
-import { startOrchflow } from '../harness/orchflow.ts';
-import { scriptRun } from '../harness/script.ts';
+import { readEvents } from '../harness/event-stream.ts';
+import { startOrchflow, until, type Orchflow } from '../harness/orchflow.ts';
+import { inTurn, scriptRun, type Script } from '../harness/script.ts';
 
 /** What tenants may spend of the operator's money. */
 
@@ -9,9 +11,9 @@ const task = 'Compare three note apps.';
 /** 9,500 tokens of the fake: $0.0057 of gpt-4o-mini. A call for a task may cost $0.005 at most. */
 const longText = 'x'.repeat(38_000);
 
-/** An Orchflow whose own model is the fake, and writes long texts. */
-async function start(environment: Record<string, string>) {
-  const model = scriptRun(await startFakeModel(), { execute: () => longText });
+/** An Orchflow whose own model is the fake, and writes long texts unless the script has others. */
+async function start(environment: Record<string, string>, script: Script = {}) {
+  const model = scriptRun(await startFakeModel(), { execute: () => longText, ...script });
   const own = { OPENAI_API_KEY: 'sk-operator', OPENAI_BASE_URL: model.baseUrl('openai') };
   const orchflow = await startOrchflow({ environment: { ...own, ...environment } });
   onTestFinished(() => orchflow.stop().then(() => model.close()));
@@ -87,4 +89,83 @@ test('what a run has spent stays counted when it is purged', async () => {
     'An account may spend $0.02 a month',
   );
   await next.cancel();
+});
+
+/** What was spent of the operator's models: of all months, by answers, and by calls that gave none, each of them. */
+async function spentAt({ db }: Orchflow) {
+  const cost = async (table: 'managed_spending' | 'llm_calls' | 'broken_calls') =>
+    (await db.selectFrom(table).select('cost_usd').execute()).map(({ cost_usd }) => Number(cost_usd));
+  const [all, answered, broken] = [await cost('managed_spending'), await cost('llm_calls'), await cost('broken_calls')];
+  const sum = (costs: number[]) => costs.reduce((total, one) => total + one, 0);
+  return { all: sum(all), answered: sum(answered), broken };
+}
+
+const oneAfterTheOther = { T2: ['T1'], T3: ['T2'] };
+
+test.each(limits)('%s: counts answers that are read as they come and never let end', async (name, words) => {
+  const script = { dependencies: oneAfterTheOther, execute: () => ({ say: longText, ending: 'hang' as const }) };
+  const { orchflow } = await start({ [name]: '0.02' }, script);
+  const user = await orchflow.register();
+  const run = await user.startRun({ task });
+  const reader = readEvents(user, orchflow.url, run.run_id);
+  onTestFinished(reader.close);
+  const read = () => reader.deltas.filter(({ offset, text }) => offset + text.length === longText.length).length;
+  let waiting = (await run.get()).waiting_tasks;
+  for (let answers = 1; ; answers += 1) {
+    await until(async () => {
+      waiting = (await run.get()).waiting_tasks;
+      return read() === answers || waiting.length > 0;
+    }, `answer ${answers} is read`);
+    if (waiting.length > 0) break;
+    expect(answers).toBeLessThanOrEqual(4);
+    expect((await user.post(`/runs/${run.run_id}/tasks/T1/retry`, {})).status).toBe(200);
+  }
+  expect((await run.task('T1')).gate!.reason).toContain(words);
+  const { all, answered, broken } = await spentAt(orchflow);
+  expect(broken.length).toBeGreaterThanOrEqual(3);
+  // All that a call may write was written: as much as was reserved, and no more.
+  for (const cost of broken) expect(cost).toBeGreaterThan(0.0049);
+  for (const cost of broken) expect(cost).toBeLessThan(0.005);
+  expect(all).toBeCloseTo(answered + broken.reduce((sum, one) => sum + one, 0), 9);
+  expect(all).toBeLessThan(0.02);
+  expect((await run.get()).usage.cost_usd).toBeCloseTo(answered, 9);
+  await run.cancel();
+});
+
+test('a cancelled call that is not streamed counts as all that was reserved for it', async () => {
+  const { orchflow, model } = await start(
+    { MANAGED_MAX_COST_USD: '100' },
+    { split: () => ({ hang: 'before_headers' as const }) },
+  );
+  const { db } = orchflow;
+  const run = await (await orchflow.register()).startRun({ task });
+  await model.waitForCall();
+  const { cost_usd } = await db.selectFrom('managed_reservations').select('cost_usd').executeTakeFirstOrThrow();
+  expect(cost_usd).toBeGreaterThan(0.001);
+  await run.cancel();
+  const isSettled = async () => (await db.selectFrom('managed_reservations').selectAll().execute()).length === 0;
+  await until(isSettled, 'what was reserved is given back');
+  expect(await spentAt(orchflow)).toEqual({ all: cost_usd, answered: 0, broken: [cost_usd] });
+});
+
+test('each try that broke off counts once, and one that the vendor refused does not', async () => {
+  const replies = inTurn(
+    { status: 500 },
+    { say: 'Not all', ending: 'reset' },
+    { status: 429 },
+    { say: 'Nor', ending: 'end' },
+  );
+  const { orchflow } = await start({}, { dependencies: oneAfterTheOther, execute: () => replies() ?? 'An output.' });
+  const run = await (await orchflow.register()).startRun({ task });
+  await run.until('completed');
+  const { all, answered, broken } = await spentAt(orchflow);
+  expect(broken).toHaveLength(2);
+  for (const cost of broken) expect(cost).toBeLessThan(0.001);
+  expect(all).toBeCloseTo(answered + broken[0]! + broken[1]!, 9);
+  expect((await run.get()).usage.cost_usd).toBeCloseTo(answered, 9);
+
+  const again = { broken_id: `${run.run_id}/again`, run_id: run.run_id, cost_usd: 0.5 };
+  await Promise.all([countBrokenCall(orchflow.db, again), countBrokenCall(orchflow.db, again)]);
+  await countBrokenCall(orchflow.db, again);
+  expect((await spentAt(orchflow)).all).toBeCloseTo(all + 0.5, 9);
 });

@@ -44,13 +44,14 @@ export function ask(
     signal?: AbortSignal;
     timeout_ms?: number;
     on_delta?: (text: string) => void;
+    on_broken?: (streamed_tokens?: number) => Promise<void>;
   },
 ) {
   const { model = 'a-model', api_key = API_KEY, base_url = fake.baseUrl(vendor), is_operators, fetch, ...rest } = given;
-  const { signal = new AbortController().signal, timeout_ms = 60_000, on_delta, ...request } = rest;
+  const { signal = new AbortController().signal, timeout_ms = 60_000, on_delta, on_broken, ...request } = rest;
   return callModel(
     { vendor, model, api_key, base_url, is_operators },
     { system: 'You are a test.', prompt: 'Say something.', max_output_tokens: 100, ...request },
-    { signal, fetch, timeout_ms, on_delta },
+    { signal, fetch, timeout_ms, on_delta, on_broken },
   );
 }

@@ -41,6 +41,7 @@ const tables: Record<
   budget_reservations: true,
   managed_reservations: true,
   managed_spending: true,
+  broken_calls: true,
   model_cooldowns: true,
   files: true,
   run_files: true,
