@@ -1,5 +1,6 @@
 import type { ManagedLimits } from '../db/managed-budget.ts';
 import type { LiveSender } from '../db/live.ts';
+import type { AccountRate } from '../db/rate-limits.ts';
 import type { KeyRing } from '../src/crypto.ts';
 import type { VectorCache } from '../src/knowledge/vectors.ts';
 import type { Operators } from '../src/temporal/operators.ts';
@@ -21,6 +22,8 @@ export type ActivityDeps = GoalDeps & {
   operatorFetch: typeof fetch;
   llm_timeout_ms: number;
   managedLimits: ManagedLimits;
+  reminderRate: AccountRate;
+  searchRate: AccountRate;
   /** For all that calls a model or a tool, or computes. */
   places: Places;
   /** Where work that has a place may wait for other work, which must not wait for it. */

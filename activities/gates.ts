@@ -1,4 +1,5 @@
 import { expireGate, filesNamedAt, findGate, settleGate } from '../db/gates.ts';
+import { takeOfRate } from '../db/rate-limits.ts';
 import { insertRunFiles } from '../db/run-files.ts';
 import { findRun, getAccountOf } from '../db/runs.ts';
 import type { Gate } from '../db/schema.ts';
@@ -13,12 +14,14 @@ import { operatorOf } from './operator.ts';
 /** What has decided at a gate: an answer, or that nobody gave one in time. Undefined: the run is being cancelled. */
 type Decided = { decision: Decision; output_id: string | null } | 'expired' | undefined;
 
+type Reminders = { taken: number; warning?: string };
+
 /** `terms`: the newest change of its terms that the run knows; missing from workers of 0.1.0, which know none. */
 type LateGate = { run_id: string; gate_id: string; on_timeout: OnTimeout; terms?: number };
 
 /** Postgres decides between all that may end the wait at a gate. Each is an activity of its own. */
 export function createGateActivities(deps: ActivityDeps) {
-  const { db, live, log, operators } = deps;
+  const { db, live, log, operators, reminderRate } = deps;
   return {
     /** Takes an answer that an operator signalled by hand, unless one that came by REST has decided before it. */
     async recordAnswer(answer: {
@@ -50,6 +53,16 @@ export function createGateActivities(deps: ActivityDeps) {
     async readTerms({ run_id, gates }: { run_id: string; gates: Record<string, number[]> }) {
       const run = await findRun(db, run_id);
       return run && { n: run.event_seq, ...policiesOf(run, gates) };
+    },
+
+    /**
+     * How many of so many reminders of a run may be told now, and where its account has too many, a warning that says so. None
+     * of an account that is suspended.
+     */
+    async takeReminders({ run_id, wanted }: { run_id: string; wanted: number }): Promise<Reminders> {
+      const taken = await takeOfRate(db, { run_id }, reminderRate, wanted);
+      if (taken === undefined || taken === wanted) return { taken: taken ?? 0 };
+      return { taken, warning: `Reminders were left out: an account has ${reminderRate.most} in an hour at most.` };
     },
 
     /** Expires a gate that nobody answered in time, unless an answer has decided before it, or the run has other terms by now. */

@@ -2,6 +2,7 @@ import { Context } from '@temporalio/activity';
 import { isUnavailable } from '../db/index.ts';
 import { findLlmCall } from '../db/llm-calls.ts';
 import { findMcpServer } from '../db/mcp-servers.ts';
+import { takeOfRate } from '../db/rate-limits.ts';
 import type { McpServer, OwnRun, RequestedCall } from '../db/schema.ts';
 import { findApproval, findToolResult, insertToolResult, type ToolResult } from '../db/tool-calls.ts';
 import type { Work } from '../db/work.ts';
@@ -65,6 +66,9 @@ export function withdrawn(tool: AgentTool): OfferedTool {
   };
   return { ...tool, definition, is_withdrawn: true };
 }
+
+/** The operator pays for what searches the web. */
+const webSearch = 'web_search';
 
 type RunOfTool = Pick<OwnRun, 'account_id' | 'mode' | 'run_id'>;
 
@@ -172,6 +176,7 @@ async function runTool(
     }
     const args = argumentsOf(given);
     if (require_approval && !approved_at) throw new ToolError('Nobody has approved this call, and it was not made.');
+    if (name === webSearch) await requireSearch(deps, run.account_id);
     const text = await tool.run(args, {
       account_id: run.account_id,
       run_id,
@@ -189,6 +194,12 @@ async function runTool(
     const tooSlow = `The tool did not answer within ${timeout_ms / 1_000} seconds.`;
     return { text: resultText(deadline.aborted ? tooSlow : messageOf(error)), is_error: true };
   }
+}
+
+/** Counts a search of the account. @throws ToolError when it has made as many as it may. */
+async function requireSearch({ db, searchRate }: ActivityDeps, account_id: string): Promise<void> {
+  if (await takeOfRate(db, { account_id }, searchRate)) return;
+  throw new ToolError(`The agents of this account may search the web ${searchRate.most} times in a day, and have.`);
 }
 
 /**
@@ -212,8 +223,7 @@ async function findTool(
     return called && { ...called, source };
   }
   const dot = name.indexOf('.');
-  // The operator pays for what searches the web.
-  if (mode === 'test' && name === 'web_search') return undefined;
+  if (mode === 'test' && name === webSearch) return undefined;
   if (dot < 0) return deps.tools.find((tool) => tool.name === name);
   const server = await findMcpServer(db, account_id, name.slice(0, dot));
   const tool = server?.tools.find((candidate) => candidate.name === name.slice(dot + 1));

@@ -697,7 +697,7 @@ interface IdempotencyKeyTable {
   created_at: Generated<string>;
 }
 
-/** Read and written by rate-limiter-flexible alone (src/http/rate-limits.ts). */
+/** As rate-limiter-flexible has it (`src/http/rate-limits.ts`), which also takes away what is over; `db/rate-limits.ts` counts here too. */
 interface RateLimitTable {
   key: string;
   points: Generated<number>;

@@ -11,12 +11,7 @@ const count = whole(1);
 /** Below it, they cannot even start. */
 const heap = whole(128, 1024 * 1024);
 const usd = z.coerce.number().min(0);
-const csv = z.string().transform((text) =>
-  text
-    .split(',')
-    .map((part) => part.trim())
-    .filter(Boolean),
-);
+const csv = z.string().transform((text): string[] => text.match(/[^\s,]([^,]*[^\s,])?/g) ?? []);
 /** `none` for those who mean it: an empty value is one that is not set. */
 const cidrs = csv
   .transform((list) => (list.join() === 'none' ? [] : list))
@@ -94,6 +89,7 @@ const environment = z.object({
   SEARXNG_URL: z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }).optional(),
   BRAVE_SEARCH_API_KEY: z.string().min(1).optional(),
   TAVILY_API_KEY: z.string().min(1).optional(),
+  WEB_SEARCH_LIMIT_PER_DAY: z.coerce.number().int().min(0).optional(),
   MCP_STDIO_ENABLED: flag.default(false),
 
   RATE_LIMIT_PER_MINUTE: z.coerce.number().int().min(0).optional(),
@@ -109,6 +105,7 @@ const environment = z.object({
   CORS_ORIGINS: origins.default([]),
   HSTS_SECONDS: z.coerce.number().int().min(0).default(0),
   REMIND_EVERY_MIN_SECONDS: seconds.default(60),
+  REMINDER_LIMIT_PER_HOUR: z.coerce.number().int().min(0).optional(),
   MAX_OPEN_ANSWERS_PER_ACCOUNT: count.default(200),
   MAX_UNFINISHED_RUNS_PER_ACCOUNT: count.default(10_000),
   MAX_ACTIVE_RUNS_PER_ACCOUNT: count.optional(),
@@ -247,8 +244,10 @@ export function loadConfig(env: Environment = process.env) {
       .filter((url) => url !== undefined)
       .map((url) => new URL(url).origin),
     temporalEnvironment: temporalEnvironment({ ...env, TEMPORAL_ADDRESS: settings.TEMPORAL_ADDRESS }),
-    /** Runs an account may start in a calendar month (UTC); 0 is no limit. */
+    /** Runs that an account may start in a calendar month (UTC), reminders of its gates, searches of its agents; 0 is no limit. */
     MONTHLY_RUN_LIMIT: settings.MONTHLY_RUN_LIMIT ?? (hosted ? 100 : 0),
+    REMINDER_LIMIT_PER_HOUR: settings.REMINDER_LIMIT_PER_HOUR ?? (hosted ? 1_000 : 10_000),
+    WEB_SEARCH_LIMIT_PER_DAY: settings.WEB_SEARCH_LIMIT_PER_DAY ?? (hosted ? 200 : 0),
     /** Where files are kept in place of `FILES_DIR`. */
     filesS3: bucket && {
       endpoint: bucket.FILES_S3_ENDPOINT,

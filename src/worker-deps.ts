@@ -77,6 +77,8 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
       account: config.MANAGED_MAX_COST_USD_PER_ACCOUNT,
       server: config.MANAGED_MAX_COST_USD,
     },
+    reminderRate: { name: 'reminders', most: config.REMINDER_LIMIT_PER_HOUR, seconds: 3_600 },
+    searchRate: { name: 'web searches', most: config.WEB_SEARCH_LIMIT_PER_DAY, seconds: 24 * 3_600 },
     llm_timeout_ms: config.LLM_TIMEOUT_SECONDS * 1000,
     // Of one account that is alone, at most four in five.
     places: createPlaces(config.WORKER_PLACES, 4),

@@ -5,11 +5,17 @@ import type { GateState, TaskState } from './contract/states.ts';
 
 export type Moment = { at: number; reminder: number | null };
 
+/** A gate reminds so often: whom that has not moved, no more would. */
+export const mostReminders = 1_000;
+/** Of a gate whose account has used up its reminders, the next is thought of so much later. */
+export const remindersPause_ms = 60 * 60_000;
+
 /** When an open gate calls for people next: with a reminder, or because it is due. Undefined when it only waits. */
 export function nextMoment(gate: GateState, { remind_every }: GatePolicy): Moment | undefined {
   const due = gate.due_at && !gate.overdue_at ? Date.parse(gate.due_at) : Infinity;
   const reminder = gate.reminders + 1;
-  const reminded = remind_every ? Date.parse(gate.opened_at) + remind_every * reminder : Infinity;
+  const reminds = remind_every && (gate.reminded ?? 0) < mostReminders;
+  const reminded = reminds ? Date.parse(gate.opened_at) + remind_every * reminder : Infinity;
   if (due <= reminded) return due === Infinity ? undefined : { at: due, reminder: null };
   return { at: reminded, reminder };
 }

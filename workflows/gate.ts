@@ -1,13 +1,22 @@
-import { ApplicationFailure, condition } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, condition, patched } from '@temporalio/workflow';
 import { cancellationFromPostgres, stopHere } from './cancellation.ts';
 import { timeNow } from './clock.ts';
 import type { HumanField } from './contract/field-values.ts';
 import { decisionsOf, type GatePolicy, type TaskAnswer } from './contract/gate-rules.ts';
 import type { Decision, GateKind, GateState, RunState, Spending, TaskState } from './contract/states.ts';
-import { currentReminder, decides, labelOf, nextMoment, timeoutError, timeoutWarning } from './gate-policy.ts';
+import {
+  currentReminder,
+  decides,
+  labelOf,
+  nextMoment,
+  remindersPause_ms,
+  timeoutError,
+  timeoutWarning,
+} from './gate-policy.ts';
 import type { HearingRun } from './inbox.ts';
 import type { OwnWrites } from './own-writes.ts';
 import { oneByOne, saved } from './projection.ts';
+import { takeReminder, type RemindingRun } from './reminders.ts';
 import { changeTask, record, warn } from './state.ts';
 import { changeGate, readTerms, type TermedRun } from './terms.ts';
 import type { Webhooks } from './webhook.ts';
@@ -18,7 +27,9 @@ import type { Webhooks } from './webhook.ts';
 export type Openings = Map<string, number>;
 
 /** A run that can ask people. */
-export type AskingRun = TermedRun & HearingRun & { readonly openings: Openings; readonly webhooks: Webhooks };
+export type AskingRun = TermedRun &
+  HearingRun &
+  RemindingRun & { readonly openings: Openings; readonly webhooks: Webhooks };
 
 type Question = {
   kind: GateKind;
@@ -130,8 +141,11 @@ async function awaitSettled(
       continue;
     }
 
-    if (moment!.reminder !== null) remind(run, task, gate, policy);
-    else if (!decides(policy)) tellOverdue(run, task, gate, policy);
+    if (moment!.reminder !== null) {
+      gate.reminders = currentReminder(gate, policy, timeNow());
+      if (patched('reminders-are-bounded')) await remindWithinBounds(run, task, gate, policy);
+      else remind(run, task, gate);
+    } else if (!decides(policy)) tellOverdue(run, task, gate, policy);
     else {
       const { on_timeout } = policy;
       return decidedInPostgres(run, ({ expireGate }) => expireGate({ run_id, gate_id, on_timeout, terms: n }));
@@ -157,8 +171,19 @@ async function decidedInPostgres(
   return (await oneByOne(run, decide)) ?? cancellationFromPostgres();
 }
 
-function remind(run: AskingRun, task: TaskState, gate: GateState, policy: GatePolicy): void {
-  gate.reminders = currentReminder(gate, policy, timeNow());
+/** Tells it while the account has reminders left, and else comes back to it later. */
+async function remindWithinBounds(run: AskingRun, task: TaskState, gate: GateState, policy: GatePolicy): Promise<void> {
+  const isTaken = await takeReminder(run);
+  // It may have been answered meanwhile, or stopped with its task or run.
+  if (run.inbox.has(gate.gate_id) || CancellationScope.current().consideredCancelled) return;
+  if (!isTaken) gate.reminders = currentReminder(gate, policy, timeNow() + remindersPause_ms);
+  else {
+    gate.reminded = (gate.reminded ?? 0) + 1;
+    remind(run, task, gate);
+  }
+}
+
+function remind(run: AskingRun, task: TaskState, gate: GateState): void {
   record(run, 'gate.reminder', {
     task_id: task.id,
     gate_id: gate.gate_id,

@@ -38,6 +38,7 @@ export function openRun(input: Opening): RunContext {
     shown: nothingShown(),
     inbox: new Map(carried?.answers),
     openings: new Map(carried?.openings),
+    reminders: {},
     terms: openTerms(input, carried?.terms),
     budget: { on_budget: input.on_budget, approvals: 0 },
     webhooks: createWebhooks(run_id, input.has_webhook, Math.max(carried?.webhooks ?? 0, input.webhooks ?? 0)),

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { sql } from 'kysely';
+import type { GateState } from '../../workflows/contract/states.ts';
 import { startFakeWebhook } from '../fakes/webhook.ts';
 import { tryCommand } from '../harness/command.ts';
 import { createUser, until } from '../harness/orchflow.ts';
@@ -115,6 +116,28 @@ test('a call of a tool waits where no clock runs', async () => {
   await until(() => hasPaused(run_id), 'the workflow waits, and not Temporal');
   await set('--resume', 200);
   await until(async () => (await user.get(`/orchestrations/runs/${run_id}`)).body.status === 'completed', 'it ends');
+});
+
+test('nobody is reminded for an account that is suspended', async () => {
+  const { orchflow } = story;
+  const run = await story.start({}, { ask_me_about: ['the budget'], remind_every: '1s' });
+  const reminders = orchflow.db
+    .selectFrom('run_events')
+    .where('run_id', '=', run.run_id)
+    .where('type', '=', 'gate.reminder');
+  const count = async () => (await reminders.select('seq').execute()).length;
+  await until(async () => (await count()) > 0, 'a reminder');
+  await set('--suspend', 403);
+  const handle = orchflow.client.workflow.getHandle(run.run_id);
+  const [asked] = await handle.query<GateState[]>('waitingTasks');
+  const gates = () => handle.query<GateState[]>('waitingTasks');
+  await until(async () => (await gates())[0]!.reminders > asked!.reminders + 1_800, 'the next is left out');
+  const before = await count();
+  await set('--resume', 200);
+  await run.complete('T1', { output: 'Ten euros.' });
+  const { warnings } = await run.until('completed');
+  expect(warnings).toEqual([]);
+  expect(await count()).toBe(before);
 });
 
 test('readers of a run that waits are told, when it has lasted', async () => {

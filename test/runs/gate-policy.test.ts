@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { GateState } from '../../workflows/contract/states.ts';
+import { nextMoment } from '../../workflows/gate-policy.ts';
 import { startFakeWebhook, type FakeWebhook } from '../fakes/webhook.ts';
 import { until, type TestRun } from '../harness/orchflow.ts';
 import { useStory } from '../harness/story.ts';
@@ -72,6 +74,19 @@ test('wait: people are reminded until they answer, and told once that they are l
     ...reminders.map(() => 'gate.reminder T1'),
     'waiting_human T1',
   ]);
+});
+
+test('a gate that has reminded a thousand times reminds no more, and is due all the same', () => {
+  const opened_at = '2026-01-01T00:00:00Z';
+  const [minute, hour] = [60_000, 3_600_000];
+  const policy = { due_in: null, remind_every: minute, on_timeout: 'wait', human_gate: null } as const;
+  const gate = { opened_at, due_at: null, overdue_at: null, reminders: 5_000 } as GateState;
+  const at = Date.parse(opened_at) + 5_001 * minute;
+  expect(nextMoment({ ...gate, reminded: 999 }, policy)).toEqual({ at, reminder: 5_001 });
+  expect(nextMoment({ ...gate, reminded: 1_000 }, policy)).toBeUndefined();
+  const due = at + hour;
+  const late = { ...gate, reminded: 1_000, due_at: new Date(due).toISOString() };
+  expect(nextMoment(late, policy)).toEqual({ at: due, reminder: null });
 });
 
 test('a run whose gates may wait for ever sets no timer', async () => {

@@ -14,7 +14,11 @@ let web: FakeWeb;
 const found = { title: 'Otters', url: 'https://example.com/otters', content: 'They hold hands.' };
 const story = useStory(async () => {
   web = await startFakeWeb(page);
-  return { HTTP_REQUEST_ALLOWED_PRIVATE_CIDRS: '127.0.0.0/8', SEARXNG_URL: `${web.url}/searx` };
+  return {
+    HTTP_REQUEST_ALLOWED_PRIVATE_CIDRS: '127.0.0.0/8',
+    SEARXNG_URL: `${web.url}/searx`,
+    WEB_SEARCH_LIMIT_PER_DAY: '2',
+  };
 });
 beforeEach(() => void web.requests.splice(0));
 afterAll(() => web.down());
@@ -143,6 +147,16 @@ test('web_search asks the engine of the operator', async () => {
   await run.until('completed');
   expect(lastCalls()).toMatchObject([{ result: 'Otters\nhttps://example.com/otters\nThey hold hands.' }]);
   expect(web.requests[0]!.path).toBe('/searx/search?q=do+otters+hold+hands%3F&format=json');
+});
+
+test('an account searches so often in a day; a call beyond that is not made, and its agent is told', async () => {
+  const search = { name: 'web_search', arguments: { query: 'otters' } };
+  await (await startCalling([[search, search, search]], ['web_search'])).until('completed');
+  const refused = 'The agents of this account may search the web 2 times in a day, and have.';
+  const results = lastCalls().map(({ result = '' }) => result);
+  expect(results.filter((result) => result.startsWith('Otters'))).toHaveLength(2);
+  expect(results.filter((result) => result.includes(refused))).toHaveLength(1);
+  expect(web.requests).toHaveLength(2);
 });
 
 test('a run that is cancelled hangs up on the calls of its tools', async () => {

@@ -50,8 +50,10 @@ export type GateState = {
   decisions: Decision[];
   opened_at: string;
   due_at: string | null;
-  /** How many have been sent. */
+  /** The number of the newest whose time has come. */
   reminders: number;
+  /** How many were told; missing before the first, and of workers that did not count them. */
+  reminded?: number;
   /** When it was due and the world was told. */
   overdue_at: string | null;
   /** What a person fills in at a human step. */
