@@ -18,7 +18,7 @@ export type KeyRequest = { name: string; scopes: string[]; expires_in?: string; 
 /** How a key begins that is said to: one for tests always does as such. */
 type KeyForm = { mode: Mode; live_prefix?: Exclude<KeyPrefix, 'os_test_'> };
 
-/** Who asks for a key that is told no end of its own has one that ends when theirs does. */
+/** A key that is told no end of its own ends when that of who asks does. */
 export function endOf({ expires_at = null }: Principal): { expires_at: string | null } {
   return { expires_at };
 }
