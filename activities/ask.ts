@@ -20,6 +20,7 @@ import { refusalOf, refusedByAll } from './failures.ts';
 import { countBroken, reserveOfOperator } from './managed-budget.ts';
 import { cut } from './prompts/blocks.ts';
 import { failoverWarnings, findModel, holdBack, putOffWhileBlocked, type Candidate, type Model } from './providers.ts';
+import { inRoom } from './room.ts';
 import type { OfferedTool } from './tools.ts';
 
 /** Longer answers are cut: a model that rambles must not fill the database. In characters. */
@@ -36,7 +37,13 @@ export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise
   // What the work was loaded with may be old by the second ask: another worker may have taken this over meanwhile.
   const paid = isLater || known.paid_calls.has(call_id) ? await findLlmCall(deps.db, call_id) : undefined;
   if (paid) return { ...paid, warnings: failoverWarnings(candidates, paid) };
+  const tools = call.offered?.map(({ definition }) => definition);
+  return inRoom(known.room, { ...call.request, tools }, () => askCandidates(deps, call, call_id, isLater));
+}
 
+/** One after another, until one takes it. */
+async function askCandidates(deps: ActivityDeps, call: Call, call_id: string, isLater: boolean): Promise<Answer> {
+  const { key, candidates } = call;
   const refusals: ApplicationFailure[] = [];
   for (const candidate of candidates) {
     if (isLater || refusals.length > 0) await requireNotHeld(deps, key.run_id);

@@ -11,13 +11,14 @@ import type { ActivityDeps } from './deps.ts';
 import { paidInVain } from './failures.ts';
 import { putOff, whileHeld, whileSuspended } from './places.ts';
 import { tellOfFailure, tellOfSuccess } from './retrying.ts';
+import { loadTexts } from './room.ts';
 
 const heartbeatInterval = 2_000;
 
 /**
  * An activity at work: writes the progress that rides with it, loads what it works from, and heartbeats, which keeps the
  * activity alive for the server and brings the cancellation. It takes one of the places of its account, or is put off;
- * so is all work of a run that is held, or of an account that is suspended.
+ * so is all work of a run that is held, or of an account that is suspended, and what reads more than there is room for.
  */
 export async function atWork<T>(
   deps: ActivityDeps,
@@ -44,7 +45,7 @@ export async function atWork<T>(
     // Completed, it is by an attempt of this activity that could not report it.
     if (!work || (hasEnded(work.run.status) && work.run.status !== 'completed')) return await context.cancelled;
     leave ??= await takePlace(deps, input, work.run.account_id);
-    return await telling(deps, input, work, doIt);
+    return await telling(deps, input, { work, text_ids: ids }, doIt);
   } finally {
     leave?.();
     clearInterval(timer);
@@ -75,19 +76,23 @@ export function signed<P extends Progress | FollowingProgress>(progress: P): Sig
 async function telling<T>(
   deps: ActivityDeps,
   input: { run_id: string; task_id?: string },
-  work: Work,
+  { work, text_ids }: { work: Work; text_ids: string[] },
   doIt: (work: Work) => Promise<T>,
 ): Promise<T> {
+  work.room = deps.places.roomFor(work.run.account_id);
   try {
     // The run of an orchestration has a clock, and so have most of its steps, and agents that run alone.
     if (work.suspended_ms !== null) throw whileSuspended(work.suspended_ms, work.run.kind !== 'goal');
     if (work.run.held_at) throw whileHeld(work.run.held_at);
+    await loadTexts(deps.db, work, text_ids);
     const result = await doIt(work);
     await tellOfSuccess(deps, input, work.run.retrying);
     return result;
   } catch (error) {
     await tellOfFailure(deps, input, error, work);
     throw error;
+  } finally {
+    work.room.leave();
   }
 }
 

@@ -44,8 +44,8 @@ export type Call = {
   alongOf?: (answer: Answer) => Along;
   /** Why the wanted provider has not taken it. */
   refused?: ApplicationFailure;
-  /** As they were when the work was loaded, so that a call need not look for them. */
-  known: Pick<Work, 'paid_calls' | 'cooldowns' | 'providers'>;
+  /** As they were when the work was loaded, so that a call need not look for them, and the room that it has. */
+  known: Pick<Work, 'paid_calls' | 'cooldowns' | 'providers' | 'room'>;
 };
 
 /**

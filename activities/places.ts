@@ -1,15 +1,19 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
+import type { Room } from '../db/work.ts';
 import { heldPause } from '../workflows/contract/steering.ts';
 
 /**
  * Places for work that tenants can make slow, in a worker. An account may have `weight` times as many as are free: one
  * that is alone gets most of them, several get equal shares, and who comes next finds one (dynamic thresholds: Choudhury
- * and Hahne, 1998). Only the first place of an account may be the last that is free.
+ * and Hahne, 1998). Only the first place of an account may be the last that is free. What all work of an account holds in memory at
+ * once has a bound besides, in bytes.
  */
-export function createPlaces(all: number, weight: number) {
+export function createPlaces(all: number, weight: number, most_bytes = Infinity) {
   const taken = new Map<string, number>();
   /** How often an account was put off since it last took one. */
   const inVain = new Map<string, number>();
+  /** In bytes. */
+  const held = new Map<string, number>();
   let free = all;
 
   /** Takes a place for the account. Returns the function that gives it back; undefined when there is none for it. */
@@ -40,7 +44,28 @@ export function createPlaces(all: number, weight: number) {
     return meanPause_ms * Math.min(Math.max(times / all, 1), mostPauses);
   }
 
-  return { take, pause };
+  /** Room for one work of the account. The only one that holds anything is never refused more, however much that is. */
+  function roomFor(account_id: string): Room {
+    let own = 0;
+    const hold = (bytes: number) => {
+      own += bytes;
+      const all_bytes = (held.get(account_id) ?? 0) + bytes;
+      if (all_bytes > 0) held.set(account_id, all_bytes);
+      else held.delete(account_id);
+    };
+    return {
+      take(bytes) {
+        const others = (held.get(account_id) ?? 0) - own;
+        if (others > 0 && others + own + bytes > most_bytes) return false;
+        hold(bytes);
+        return true;
+      },
+      give: (bytes) => hold(-bytes),
+      leave: () => hold(-own),
+    };
+  }
+
+  return { take, pause, roomFor };
 }
 
 const meanPause_ms = 5_500;
@@ -49,7 +74,11 @@ const mostPauses = 10;
 export type Places = ReturnType<typeof createPlaces>;
 
 /** For what is done in a moment, whoever it is of. */
-export const enoughPlaces: Places = { take: () => () => {}, pause: () => 0 };
+export const enoughPlaces: Places = {
+  take: () => () => {},
+  pause: () => 0,
+  roomFor: () => ({ take: () => true, give: () => {}, leave: () => {} }),
+};
 
 /**
  * Tried again after such a time, and not all at the same time. What has waited for a quarter of its time ends, and what has
@@ -61,6 +90,15 @@ export function putOff(type: 'WorkQueued', message: string, pause_ms = meanPause
   const nextRetryDelay = Math.round(pause_ms * (0.2 + Math.random() * 1.6));
   const details = [nextRetryDelay];
   return ApplicationFailure.create({ type, message, nonRetryable, nextRetryDelay, details, category: 'BENIGN' });
+}
+
+/** On average, in milliseconds: what is in the way is mostly a call to a model. */
+const noRoomPause_ms = 10_000;
+
+/** For work that reads, or asks, more than there is room for now. It holds nothing while it waits. */
+export function noRoom(): ApplicationFailure {
+  const message = 'Work of this account holds much at once; this waits until there is room.';
+  return putOff('WorkQueued', message, noRoomPause_ms);
 }
 
 /** For a script that has not begun. */

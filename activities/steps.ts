@@ -8,7 +8,7 @@ import type { ValueRef } from '../workflows/contract/shared-state.ts';
 import type { Progress } from '../workflows/contract/states.ts';
 import { takeTurn, type Turn } from './agent.ts';
 import { askForJson, type Understood } from './ask-json.ts';
-import { callOf } from './call.ts';
+import { callOf, type Call } from './call.ts';
 import { atWork } from './at-work.ts';
 import { collect, compute, type Computed } from './compute.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -18,6 +18,7 @@ import { stepPrompt } from './prompts/step.ts';
 import { usualOutputTokens as max_output_tokens } from './output-tokens.ts';
 import { asText, render, requireShort } from './state.ts';
 import { enoughPlaces } from './places.ts';
+import { letGo } from './room.ts';
 import {
   agentOf,
   keysOfComputation,
@@ -91,17 +92,30 @@ function createDefinitions({ db }: ActivityDeps) {
 
 /** An agent's turn, the one call of an `llm` step, or the turn in which the tool of a `tool` step must be called. */
 async function callStep(deps: ActivityDeps, { task_id, turn }: CallStep, loaded: LoadedStep): Promise<Turn> {
-  const { work, step } = loaded;
+  const { step } = loaded;
+  const call = await callAt(deps, task_id, loaded);
+  letGoOf(loaded);
+  const taken = await takeTurn(deps, call, step.name, toolsOf(loaded), turn);
+  return taken.turn;
+}
+
+/** A function of its own, which holds nothing of what it has read once the model is asked. */
+async function callAt(deps: ActivityDeps, task_id: string, loaded: LoadedStep): Promise<Call> {
+  const { work } = loaded;
   const asked = promptOf(loaded, task_id, deps.max_value_length);
   const material = [...(await filesFor(deps, work)), ...asked.material];
   const prompt = stepPrompt({ ...asked, material, agent: agentOf(loaded) });
-  const call = callOf(
+  return callOf(
     work,
     { agent: modelOf(loaded), task_id, purpose: 'run_step', attempt: 1 },
     { ...prompt, max_output_tokens },
   );
-  const taken = await takeTurn(deps, call, step.name, toolsOf(loaded), turn);
-  return taken.turn;
+}
+
+/** A model takes its time: the state that its prompt was made of is not held meanwhile. */
+function letGoOf(loaded: LoadedStep): void {
+  loaded.values = {};
+  letGo(loaded.work);
 }
 
 /** Lets the model choose a route. An answer that cannot be read takes the first one, with a warning. */
@@ -110,26 +124,10 @@ async function routeStep(
   { run_id, task_id }: StepCall,
   loaded: LoadedStep,
 ): Promise<{ label: string; reasoning: { text_id: string; preview: string }; warnings: string[] }> {
-  const { work, values } = loaded;
   const step = loaded.step as StepOf<'evaluator'>;
   const labels = Object.keys(step.route_map);
-  const prompt = chooseRoutePrompt({
-    task_id,
-    name: step.name,
-    instructions: render(
-      step.evaluator_prompt ?? 'Choose the route that fits best.',
-      values,
-      deps.max_value_length,
-      'prompt',
-    ),
-    routes: labels.map((label) => ({ label, description: step.route_descriptions[label] })),
-    material: materialOf(loaded, step.input_keys),
-  });
-  const call = callOf(
-    work,
-    { agent: modelOf(loaded), task_id, purpose: 'choose_route', attempt: 1 },
-    { ...prompt, max_output_tokens: 1_024 },
-  );
+  const call = routeCallAt(deps, task_id, loaded);
+  letGoOf(loaded);
   const answer = await askForJson(deps, call, chooseRouteAnswer, (choice) => withRoute(labels, choice));
   const label = answer?.value.label ?? labels[0]!;
   const reasoning = answer?.value.reasoning ?? 'The model gave no usable choice, so the first route was taken.';
@@ -137,6 +135,28 @@ async function routeStep(
   await insertText(deps.db, { text_id, run_id, text: reasoning });
   const preview = reasoning.slice(0, previewLength).toWellFormed();
   return { label, reasoning: { text_id, preview }, warnings: answer ? [] : [`${step.name}: ${reasoning}`] };
+}
+
+function routeCallAt({ max_value_length }: ActivityDeps, task_id: string, loaded: LoadedStep): Call {
+  const { work, values } = loaded;
+  const step = loaded.step as StepOf<'evaluator'>;
+  const prompt = chooseRoutePrompt({
+    task_id,
+    name: step.name,
+    instructions: render(
+      step.evaluator_prompt ?? 'Choose the route that fits best.',
+      values,
+      max_value_length,
+      'prompt',
+    ),
+    routes: Object.keys(step.route_map).map((label) => ({ label, description: step.route_descriptions[label] })),
+    material: materialOf(loaded, step.input_keys),
+  });
+  return callOf(
+    work,
+    { agent: modelOf(loaded), task_id, purpose: 'choose_route', attempt: 1 },
+    { ...prompt, max_output_tokens: 1_024 },
+  );
 }
 
 function withRoute(

@@ -1,20 +1,28 @@
 import type { Insertable } from 'kysely';
+import { isGood } from './api-keys.ts';
 import type { Db } from './index.ts';
 import { holdAccount, limitReached } from './limits.ts';
 import type { ApiKey, Database } from './schema.ts';
 
 /** The keys that agents' own code has, to call other agents. They go with their agent. */
 
-export type AgentKeyView = Pick<ApiKey, 'key_id' | 'key_prefix' | 'created_at' | 'last_used_at'>;
-const viewColumns = ['key_id', 'key_prefix', 'created_at', 'last_used_at'] as const satisfies (keyof AgentKeyView)[];
+export type AgentKeyView = Pick<ApiKey, 'key_id' | 'key_prefix' | 'created_at' | 'expires_at' | 'last_used_at'>;
+const viewColumns = [
+  'key_id',
+  'key_prefix',
+  'created_at',
+  'expires_at',
+  'last_used_at',
+] as const satisfies (keyof AgentKeyView)[];
 
-/** The keys of an agent of the account, newest first. */
+/** The keys of an agent of the account that have not expired, newest first. */
 export function listAgentKeys(db: Db, account_id: string, agent_id: string): Promise<AgentKeyView[]> {
   return db
     .selectFrom('api_keys')
     .select(viewColumns)
     .where('account_id', '=', account_id)
     .where('agent_id', '=', agent_id)
+    .where(isGood)
     .orderBy('created_at', 'desc')
     .orderBy('key_id')
     .execute();

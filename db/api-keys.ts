@@ -20,7 +20,7 @@ const viewColumns = [
   'last_used_at',
 ] as const satisfies (keyof KeyView)[];
 
-const isGood = sql<boolean>`(api_keys.expires_at is null or api_keys.expires_at > now())`;
+export const isGood = sql<boolean>`(api_keys.expires_at is null or api_keys.expires_at > now())`;
 const isUseOld = sql<boolean>`coalesce(last_used_at < now() - interval '1 minute', true)`;
 
 /**
@@ -44,6 +44,7 @@ export function findPrincipalByKey(db: Db, key_sha256: string) {
     .leftJoin('oauth_clients', 'oauth_clients.client_id', 'oauth_grants.client_id')
     .leftJoin('accounts as developers', 'developers.account_id', 'oauth_clients.account_id')
     .select(['api_keys.account_id', 'api_keys.scopes', 'api_keys.person_id', 'api_keys.run_id', 'mode'])
+    .select('api_keys.expires_at')
     .select(['accounts.suspended_at', 'accounts.tier', 'oauth_grants.client_id'])
     .select((eb) => eb.fn.coalesce('oauth_grants.key_id', 'api_keys.key_id').as('key_id'))
     .select((eb) => eb.fn.coalesce('people.name', 'api_keys.name').as('key_name'))
@@ -121,8 +122,9 @@ export function findKey(db: Db, account_id: string, key_id: string): Promise<Key
 }
 
 /**
- * Adds a key. Returns undefined when the key that asks is gone by now; null is the operator. Throws `LimitReached` when its
- * account has `most` others. One of the same id, which a first try made whose answer nobody got, is replaced.
+ * Adds a key, which ends with the key that asks unless before. Returns undefined when that is gone by now; null is the operator.
+ * Throws `LimitReached` when its account has `most` others. One of the same id, which a first try made whose answer nobody got, is
+ * replaced.
  */
 export function insertKey(
   db: Db,
@@ -132,7 +134,8 @@ export function insertKey(
   const { account_id, key_sha256, key_prefix } = key;
   return db.transaction().execute(async (trx) => {
     await holdAccount(trx, account_id);
-    if (asking_key_id !== null && !(await findKey(trx, account_id, asking_key_id))) return undefined;
+    const asking = asking_key_id === null ? undefined : await findKey(trx, account_id, asking_key_id);
+    if (asking_key_id !== null && !asking) return undefined;
     await trx
       .deleteFrom('api_keys')
       .where('account_id', '=', account_id)
@@ -146,7 +149,8 @@ export function insertKey(
       .where(isOfAccount)
       .executeTakeFirstOrThrow();
     if (Number(others) >= most) throw limitReached('API keys', most);
-    const expires_at = sql<string | null>`now() + ${expires_in_ms}::float8 * interval '1 millisecond'`;
+    const expires_at = sql<string | null>`
+      least(now() + ${expires_in_ms}::float8 * interval '1 millisecond', ${asking?.expires_at ?? null}::timestamptz)`;
     return trx
       .insertInto('api_keys')
       .values({ ...key, expires_at })

@@ -51,13 +51,23 @@ const ownColumns = sql.join(columns.map((column) => sql.ref(`runs.${column}`)));
 
 type WorkRun = Pick<OwnRun, (typeof columns)[number]>;
 
+/** Room in the memory of a worker for what a work holds, in bytes. */
+export type Room = {
+  /** Takes so much more. False when there is none. */
+  take: (bytes: number) => boolean;
+  give: (bytes: number) => void;
+  /** Gives all back that was taken. */
+  leave: () => void;
+};
+
 /** What an activity works from. */
 export type Work = {
   run: WorkRun;
   /** In the order of the plan. */
   tasks: Pick<Task, 'id' | 'title' | 'description' | 'kind'>[];
-  /** The texts that were asked for, by id. Ids without a text are missing. */
+  /** The texts that were asked for, by id. Ids without a text are missing; so are all where they are `text_bytes` of more than `mostAtOnce`. */
   texts: Map<string, string>;
+  text_bytes: number;
   /** What the run was given with its goal, and then with its newest answers; at most `mostFiles`. */
   files: WorkFile[];
   /** The journalled model calls of the run. */
@@ -70,11 +80,13 @@ export type Work = {
   suspended_ms: number | null;
   /** When the second call of the activity began, in milliseconds since 1970; undefined while it makes its first. */
   second_call_at?: number;
+  /** For what it holds; it is at work where this is. */
+  room?: Room;
 };
 
 type Row = WorkRun &
-  Pick<Work, 'tasks' | 'files' | 'providers' | 'cooldowns' | 'suspended_ms'> & {
-    texts: Record<string, string> | null;
+  Pick<Work, 'tasks' | 'files' | 'text_bytes' | 'providers' | 'cooldowns' | 'suspended_ms'> & {
+    texts: Record<string, string>;
     stored: number;
     paid_calls: string[];
   };
@@ -87,6 +99,8 @@ const whatIsKnown = sql`
 
 /** Of the texts of one activity together, in bytes. */
 const maxTexts = 16 * 1024 * 1024;
+/** More is loaded only when there is room for it. */
+export const mostAtOnce = 128 * 1024;
 
 /** What was asked for is more than a process may hold, or what a run has is more than it may keep. */
 export class TextsTooLong extends Error {
@@ -110,7 +124,7 @@ export async function refreshWork(db: Db, work: Work): Promise<Work> {
 
 /**
  * Saves the progress that came with an activity, and loads the run with what the activity needs of it, in one round trip.
- * `run.status` is the one that stands after that. Undefined when the run is purged. Throws when there is no such run, and
+ * `run.status` is the one that stands after that. Texts of more than `mostAtOnce` are left to be loaded. Undefined when the run is purged. Throws when there is no such run, and
  * `TextsTooLong`, also when all texts of the run are more than `max_run_bytes`: it stops before it makes more of them.
  */
 export async function loadWork(
@@ -134,26 +148,29 @@ export async function loadWork(
         left join gates on gates.gate_id = run_files.gate_id
         where run_files.run_id = runs.run_id
         order by run_files.gate_id <> '', opened_at desc, run_files.position limit ${mostFiles}) as given) as files,
-      (select case when coalesce(sum(octet_length(text)), 0) <= ${maxTexts}
-              then (select coalesce(json_object_agg(text_id, text), '{}') from texts where text_id = any(${text_ids})) end
-       from texts where text_id = any(${text_ids})) as texts,
+      wanted.bytes as text_bytes,
+      (select coalesce(json_object_agg(text_id, text), '{}') from texts
+       where text_id = any(${text_ids}) and wanted.bytes <= ${mostAtOnce}) as texts,
       (select coalesce(sum(octet_length(text)), 0) from texts where texts.run_id = runs.run_id) as stored,
       ${whatIsKnown}
-    from runs where runs.run_id = ${run_id}`.execute(db);
+    from runs, lateral (
+      select coalesce(sum(octet_length(text)), 0)::float8 as bytes from texts where text_id = any(${text_ids})) as wanted
+    where runs.run_id = ${run_id}`.execute(db);
   const [row] = rows;
   if (!row) throw new NoSuchRun(`There is no run ${run_id}.`);
   if (row.account_id === null) return undefined;
-  const { tasks, files, texts, stored, paid_calls, providers, cooldowns, suspended_ms, ...run } = row;
+  const { tasks, files, texts, text_bytes, stored, paid_calls, providers, cooldowns, suspended_ms, ...run } = row;
   if (stored > max_run_bytes) {
     const bytes = new Intl.NumberFormat('en').format(max_run_bytes);
     throw new TextsTooLong(`its run has more than ${bytes} bytes of texts together.`);
   }
-  if (!texts) throw new TextsTooLong(`it reads more than ${maxTexts / 1024 / 1024} MiB at once.`);
+  if (text_bytes > maxTexts) throw new TextsTooLong(`it reads more than ${maxTexts / 1024 / 1024} MiB at once.`);
   return {
     run,
     tasks,
     files,
     texts: new Map(Object.entries(texts)),
+    text_bytes,
     paid_calls: new Set(paid_calls),
     providers,
     cooldowns,

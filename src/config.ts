@@ -107,6 +107,7 @@ const environment = z.object({
   REMIND_EVERY_MIN_SECONDS: seconds.default(60),
   REMINDER_LIMIT_PER_HOUR: z.coerce.number().int().min(0).optional(),
   MAX_OPEN_ANSWERS_PER_ACCOUNT: count.default(200),
+  MAX_WORK_MB_PER_ACCOUNT: count.optional(),
   MAX_UNFINISHED_RUNS_PER_ACCOUNT: count.default(10_000),
   MAX_ACTIVE_RUNS_PER_ACCOUNT: count.optional(),
   MAX_PROVIDERS_PER_ACCOUNT: count.default(100),
@@ -147,7 +148,6 @@ const environment = z.object({
   SANDBOX_PROCESSES: whole(8).default(64),
   SANDBOX_OUTPUT_BYTES: whole(1_024).default(1_048_576),
   SANDBOX_CACHE_MB: count.default(2_048),
-
   ORCHFLOW_EMBEDDED: flag.default(false),
 });
 

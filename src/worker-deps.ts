@@ -81,7 +81,7 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
     searchRate: { name: 'web searches', most: config.WEB_SEARCH_LIMIT_PER_DAY, seconds: 24 * 3_600 },
     llm_timeout_ms: config.LLM_TIMEOUT_SECONDS * 1000,
     // Of one account that is alone, at most four in five.
-    places: createPlaces(config.WORKER_PLACES, 4),
+    places: createPlaces(config.WORKER_PLACES, 4, mostHeld(config) * 1024 * 1024),
     max_value_length: config.MAX_STATE_VALUE_CHARACTERS,
     max_run_bytes: config.MAX_RUN_TEXT_BYTES,
     tools: [...builtInTools(config, operators.fetch), runCodeTool()],
@@ -93,6 +93,11 @@ export function startWorkerDeps({ config, log }: { config: Config; log: Logger }
   }
 
   return { deps, close };
+}
+
+/** Of what the work of an account holds at once, in MiB. */
+function mostHeld({ MAX_WORK_MB_PER_ACCOUNT, WORKER_HEAP_MB = 1_024 }: Config): number {
+  return MAX_WORK_MB_PER_ACCOUNT ?? WORKER_HEAP_MB / 4;
 }
 
 /** The same for what runs code, with places of its own. */

@@ -22,9 +22,11 @@ export const newKeyShape = {
       description: 'What it may do: of the scopes of the key that asks.',
       example: ['runs:read', 'gates:answer'],
     }),
-  expires_in: duration()
-    .optional()
-    .meta({ description: 'After that time it is not taken any more. Not given: it does not expire.', example: '90d' }),
+  expires_in: duration().optional().meta({
+    description:
+      'After that time it is not taken any more: not later than the key that asks. Not given: it ends with that, or does not expire.',
+    example: '90d',
+  }),
 };
 
 /** What is read of a key, which begins so. */

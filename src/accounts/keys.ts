@@ -4,7 +4,7 @@ import { deleteKey, findKey, insertKey, type KeyView } from '../../db/api-keys.t
 import type { Db } from '../../db/index.ts';
 import type { Mode } from '../../db/schema.ts';
 import { apiKeyPrefix, newKey, sha256, type KeyPrefix } from '../crypto.ts';
-import { DomainError, notFound } from '../errors.ts';
+import { DomainError, InvalidInputError, notFound } from '../errors.ts';
 import { newId, type IdSeed } from '../ids.ts';
 import type { Principal } from './principal.ts';
 import { hasScope, missingScope } from './scopes.ts';
@@ -17,6 +17,11 @@ export type KeyRequest = { name: string; scopes: string[]; expires_in?: string; 
 
 /** How a key begins that is said to: one for tests always does as such. */
 type KeyForm = { mode: Mode; live_prefix?: Exclude<KeyPrefix, 'os_test_'> };
+
+/** A key that is told no end of its own ends when that of who asks does. */
+export function endOf({ expires_at = null }: Principal): { expires_at: string | null } {
+  return { expires_at };
+}
 
 /** What is kept of a new key, and the key itself, which is kept nowhere. */
 export function makeKey(name: string, scopes: string[], { mode, live_prefix = 'orch_' }: KeyForm, seed?: IdSeed) {
@@ -32,10 +37,10 @@ export function makeKey(name: string, scopes: string[], { mode, live_prefix = 'o
   return { api_key, row };
 }
 
-/** A new key, with scopes that the one who asks has too. A test key makes only such. */
+/** A new key, with scopes that the one who asks has too, and no longer than that one. A test key makes only such. */
 export async function createKey(
   { db }: { db: Db },
-  { account_id, key_id: asking_key_id, person_id, scopes: own, mode: ownMode }: Principal,
+  { account_id, key_id: asking_key_id, person_id, scopes: own, mode: ownMode, expires_at }: Principal,
   { name, scopes, expires_in, mode = ownMode }: KeyRequest,
   seed?: IdSeed,
   live_prefix?: KeyForm['live_prefix'],
@@ -45,6 +50,10 @@ export async function createKey(
   if (lacking >= 0) throw missingScope(scopes[lacking]!, ['scopes', lacking]);
   const { api_key, row } = makeKey(name, [...new Set(scopes)], { mode, live_prefix }, seed);
   const expires_in_ms = expires_in === undefined ? null : msToNumber(expires_in as Duration);
+  if (expires_at && expires_in_ms !== null && Date.now() + expires_in_ms > Date.parse(expires_at)) {
+    const detail = `must end with the key that asks at the latest, which does at ${expires_at}`;
+    throw new InvalidInputError([{ path: ['expires_in'], detail }]);
+  }
   const created = await insertKey(
     db,
     { ...row, account_id, person_id },

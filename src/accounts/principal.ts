@@ -12,6 +12,8 @@ export type Principal = Pick<ApiKey, 'account_id' | 'key_id' | 'scopes' | 'perso
   client_id?: string | null;
   run_id?: string | null;
   tier?: Tier | null;
+  /** When the key that asks ends, and with it at the latest what it makes; null is never. */
+  expires_at?: string | null;
 };
 
 /** Who acts for an agent whose run calls: what its key may do was seen when that was started. */

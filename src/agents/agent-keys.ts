@@ -1,7 +1,7 @@
 import { deleteAgentKey, insertAgentKey, listAgentKeys, type AgentKeyView } from '../../db/agent-keys.ts';
 import type { Db } from '../../db/index.ts';
 import type { OfferedVersion } from '../../db/published-agents.ts';
-import { makeKey } from '../accounts/keys.ts';
+import { endOf, makeKey } from '../accounts/keys.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { hasScope, missingScope, type Scope } from '../accounts/scopes.ts';
 import { notFound } from '../errors.ts';
@@ -20,7 +20,7 @@ export function lackingForAgentKey({ scopes }: Principal): string | undefined {
   return ['keys:write', ...agentKeyScopes].find((scope) => !hasScope(scopes, scope));
 }
 
-/** Makes a key for an agent of the account. Who asks has its scopes too. Throws `MISSING_SCOPE` and `LimitReached`. */
+/** Makes a key for an agent of the account, which ends with that of who asks. Who asks has its scopes too. Throws `MISSING_SCOPE` and `LimitReached`. */
 export async function createAgentKey(
   { db }: Deps,
   principal: Principal,
@@ -31,7 +31,7 @@ export async function createAgentKey(
   if (lacking) throw missingScope(lacking);
   const { account_id, mode } = principal;
   const { api_key, row } = makeKey(`Agent ${name}`, agentKeyScopes, { mode, live_prefix: 'sk_' }, seed);
-  const created = await insertAgentKey(db, { ...row, account_id, agent_id }, maxAgentKeys);
+  const created = await insertAgentKey(db, { ...row, ...endOf(principal), account_id, agent_id }, maxAgentKeys);
   return { ...created, api_key };
 }
 

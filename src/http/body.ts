@@ -32,18 +32,28 @@ async function readUpTo(incoming: IncomingMessage, maxSize: number): Promise<Buf
   return Buffer.concat(chunks);
 }
 
-/** At most so many MiB, also when it does not say how long it is. */
+/**
+ * At most so many MiB. What says that it is longer is refused; what does not say how long it is, is counted when it is read, which is
+ * once it is known whose it is: nobody has us hold what they send without a key.
+ */
 export function limitBody(mebibytes: number) {
-  const maxSize = mebibytes * mebibyte;
   return createMiddleware<AppEnv>(async function limitBody(c, next) {
-    const isCounted = c.req.header('transfer-encoding') !== undefined;
-    const body = isCounted ? await besides(c, Infinity, () => readUpTo(c.env.incoming, maxSize)) : undefined;
-    if (isCounted ? !body : Number(c.req.header('content-length') ?? 0) > maxSize) {
-      throw new HttpError('BODY_TOO_LARGE', `The body is larger than ${mebibytes} MiB.`);
-    }
-    if (body) Object.assign(c.req.bodyCache, { arrayBuffer: Promise.resolve(body) });
+    if (Number(c.req.header('content-length') ?? 0) > mebibytes * mebibyte) throw tooLarge(mebibytes);
+    c.set('mostMebibytes', mebibytes);
     await next();
   });
+}
+
+function tooLarge(mebibytes: number): HttpError {
+  return new HttpError('BODY_TOO_LARGE', `The body is larger than ${mebibytes} MiB.`);
+}
+
+/** Reads the body, which is no more than its path takes, as long as its client sends it. The router would copy it, and not count. */
+export async function countedBody(c: Context<AppEnv>): Promise<Buffer> {
+  const { mostMebibytes = 1 } = c.var;
+  const body = await besides(c, Infinity, () => readUpTo(c.env.incoming, mostMebibytes * mebibyte));
+  if (!body) throw tooLarge(mostMebibytes);
+  return body;
 }
 
 /** What of a refused body is read all the same, and for how long, in milliseconds. */
@@ -111,7 +121,8 @@ export function readBody() {
 }
 
 async function textOf(c: Context<AppEnv>): Promise<string> {
-  const bytes = await besides(c, Infinity, () => bytesOf(c));
+  // An operation of a batch has a body of its own.
+  const bytes = c.env.isInBatch ? await c.req.arrayBuffer() : await countedBody(c);
   // A decoder puts a replacement in the place of what it cannot read, and the text would be kept damaged.
   if (!isUtf8(bytes)) throw new InvalidInputError([{ path: [], detail: 'is not UTF-8' }]);
   const text = new TextDecoder().decode(bytes);
@@ -124,12 +135,6 @@ export function requireReadable(json: string, path: Path): void {
   const detail = whyTooMuch(json);
   if (detail !== undefined) throw new InvalidInputError([{ path, detail }]);
   requireExactNumbers(json, path);
-}
-
-/** The router would copy them once more. An operation of a batch has a body of its own, and one that was counted is read. */
-async function bytesOf(c: Context<AppEnv>): Promise<ArrayBuffer | Buffer> {
-  if (c.env.isInBatch || c.req.bodyCache.arrayBuffer) return c.req.arrayBuffer();
-  return (await readUpTo(c.env.incoming, Infinity))!;
 }
 
 /**

@@ -14,6 +14,8 @@ export type AppEnv = {
     deps: AppDeps;
     requestId: string;
     principal: Principal;
+    /** The most that its body may have; 1 where nothing is said (`limitBody`). */
+    mostMebibytes?: number;
     /** Whether the key is still good, for answers that last; what needs no key has none. */
     isLetIn?: () => Promise<boolean>;
     deadline: Deadline;

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { sql } from 'kysely';
 import { createUser, startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
 import { expectFault, expectProblem } from '../harness/problem.ts';
+import { createAgents } from '../harness/orchagent.ts';
 import { send } from '../harness/raw.ts';
 
 /** Keys are made, listed and taken back by those who may. Two API processes on one database. */
@@ -92,6 +93,60 @@ test('a key makes, and takes back, only keys whose scopes it has itself', async 
     expectProblem(await maker.delete(`/keys/${key_id}`), { status: 403, code: 'MISSING_SCOPE', scope: '*' });
   }
   expect((await maker.delete(`/keys/${mine.key_id}`)).status).toBe(200);
+});
+
+describe('a key that expires', () => {
+  const day_ms = 86_400_000;
+  let maker: { key_id: string; api_key: string; expires_at: string };
+  beforeEach(async () => {
+    maker = (await make({ scopes: ['*'], expires_in: '1d' })) as typeof maker;
+  });
+
+  test.each([
+    ['/api/v1/keys', 422],
+    ['/v1/api-keys', 422],
+    ['/api-keys', 400],
+  ])('makes only keys that end with it or before: %s', async (path, status) => {
+    const ask = (more: object) => {
+      const headers = { 'x-api-key': maker.api_key, 'content-type': 'application/json' };
+      return send(apis[0].url, 'POST', path, headers, JSON.stringify({ name: 'More', scopes: ['runs:read'], ...more }));
+    };
+    const longer = await ask({ expires_in: '2d' });
+    expect(longer.status).toBe(status);
+    expect(JSON.stringify(longer.body)).toContain('expires_in');
+    expect(JSON.stringify(longer.body)).toContain(maker.expires_at);
+    expect((await ask({})).body.expires_at).toBe(maker.expires_at);
+    const shorter = (await ask({ expires_in: '1h' })).body;
+    expect(Date.parse(shorter.expires_at) - Date.parse(shorter.created_at)).toBe(day_ms / 24);
+    expect(await list()).toHaveLength(4);
+  });
+
+  test('lends its end to the keys of people and of agents too', async () => {
+    const ends = async () => {
+      const rows = await apis[0].db
+        .selectFrom('api_keys')
+        .select('expires_at')
+        .where('account_id', '=', account_id)
+        .execute();
+      return rows.map(({ expires_at }) => expires_at);
+    };
+    const { account_id } = await apis[0].db
+      .selectFrom('api_keys')
+      .select('account_id')
+      .where('key_id', '=', maker.key_id)
+      .executeTakeFirstOrThrow();
+    const asking = userOf(maker.api_key);
+    const person = (await asking.post('/people', { name: 'Grace' })).body;
+    expect((await ends()).filter((end) => end === null)).toHaveLength(1);
+    expect((await owner.post(`/people/${person.person_id}/key`, {})).status).toBe(200);
+    expect((await ends()).filter((end) => end === null)).toHaveLength(2);
+    expect((await asking.post(`/people/${person.person_id}/key`, {})).status).toBe(200);
+    expect((await ends()).filter((end) => end === null)).toHaveLength(1);
+    const { agent } = await createAgents(apis[0].url, owner).publish({ name: 'reader' });
+    const made = await createAgents(apis[0].url, maker).post(`/agents/${agent.id}/keys`);
+    expect(made.body).toMatchObject({ expires_at: maker.expires_at });
+    expect((await ends()).filter((end) => end === null)).toHaveLength(1);
+  });
 });
 
 test('a key is changed without a pause: another is made, and the first taken back by every API soon', async () => {

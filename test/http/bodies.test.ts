@@ -149,6 +149,26 @@ describe('a client that sends all before it reads', () => {
   });
 });
 
+describe('a body that does not say how long it is, and is too long', () => {
+  const headers = { 'content-type': json };
+  const stream = () => new Blob([new Uint8Array(8 * mebibyte)]).stream();
+  const keyed = ['/api/v1/runs', '/v1/agents', '/agents', '/acme/agent/v1/run'];
+  test.each(keyed)('is counted only once it is known whose it is: %s', async (path) => {
+    expect((await send(orchflow.url, 'POST', path, headers, stream())).status).toBe(401);
+    const own = { ...headers, 'x-api-key': user.api_key };
+    expect((await send(orchflow.url, 'POST', path, own, stream())).status).toBe(413);
+  });
+
+  const form = { 'content-type': 'application/x-www-form-urlencoded' };
+  test.each([
+    ['/api/v1/auth/register', headers],
+    ['/v1/oauth/token', form],
+    ['/v1/oauth/revoke', form],
+  ])('is refused where no key is needed: %s', async (path, sent) => {
+    expect((await send(orchflow.url, 'POST', path, sent, stream())).status).toBe(413);
+  });
+});
+
 /** The beginning of the answer to a GET with a body, which `fetch` does not send. */
 async function getWithBody(path: string, type: string): Promise<string> {
   const socket = connect(Number(new URL(orchflow.url).port), '127.0.0.1');

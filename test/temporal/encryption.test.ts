@@ -122,6 +122,12 @@ test('the codec wants the token, as Bearer or as the password of Basic, and tell
       expect(answer.headers.get('www-authenticate')).toBe('Basic realm="Orchflow codec", charset="UTF-8"');
     }
   }
+  // Nothing of a body is looked at before.
+  const large = new Blob([new Uint8Array(17 * 1024 * 1024)]);
+  const asked = (more: Record<string, string>, body: Blob | ReadableStream) =>
+    send(orchflow.url, 'POST', '/codec/decode', { 'content-type': 'application/json', ...more }, body);
+  for (const body of [large.slice(0, 1024), large.stream()]) expect((await asked({}, body)).status).toBe(401);
+  expect((await asked({ authorization: basic(token) }, large.stream())).status).toBe(413);
   const encoded = await post('/codec/encode', clear, basic(token));
   expect(Buffer.from(encoded.body.payloads[0].metadata.encoding, 'base64').toString()).toBe('binary/encrypted');
   const decoded = await post('/codec/decode', [...encoded.body.payloads, ...clear], `Bearer ${token}`);

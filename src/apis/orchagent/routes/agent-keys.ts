@@ -13,8 +13,8 @@ export const agentKeysRouter = createRouter();
 const tags = ['orchagent keys'];
 const params = z.object({ version_id: versionId });
 
-function toWire({ key_id, key_prefix, created_at, last_used_at }: AgentKeyView) {
-  return { id: key_id, prefix: key_prefix, created_at, last_used_at };
+function toWire({ key_id, key_prefix, created_at, expires_at, last_used_at }: AgentKeyView) {
+  return { id: key_id, prefix: key_prefix, created_at, expires_at, last_used_at };
 }
 
 const list = operation({
@@ -46,7 +46,7 @@ const create = operation({
   summary: 'Make a key for an agent; it is shown this once',
   description:
     'It calls agents in the name of its account, and does nothing else: what the code of an agent needs to call others. An agent has at ' +
-    'most 10.',
+    'most 10. Made with a key that expires, it expires with that.',
   request: { params },
   responses: { 200: json(agentKeyCreatedSchema, 'The key') },
   links: links({ key_id: '/id' }, 'deleteAgentKey'),

@@ -42,8 +42,8 @@ const create = operation({
   tags,
   summary: 'Create a new API key; it is shown this once',
   description:
-    'It is taken on every path of this server that its scopes allow. A key makes only keys whose scopes it has itself, and a test key ' +
-    'only test keys. An account has at most 50, over all surfaces.',
+    'It is taken on every path of this server that its scopes allow. A key makes only keys whose scopes it has itself and that end ' +
+    'when it does, or before; a test key only test keys. Those that it has made stay when it is deleted. An account has at most 50, over all surfaces.',
   request: { body: optionalBody(createApiKeySchema) },
   responses: { 200: json(apiKeyCreatedSchema, 'The key') },
   links: links({ key_id: '/id' }, 'orchagentDeleteKey'),

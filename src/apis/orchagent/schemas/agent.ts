@@ -95,7 +95,13 @@ export const downloadSchema = z
   })
   .meta({ id: 'AgentDownload' });
 
-const key = z.object({ id, prefix: z.string(), created_at: timestamp, last_used_at: timestamp.nullable() });
+const key = z.object({
+  id,
+  prefix: z.string(),
+  created_at: timestamp,
+  expires_at: timestamp.nullable().meta({ description: 'Null: never.' }),
+  last_used_at: timestamp.nullable(),
+});
 
 export const publishedSchema = z
   .object({

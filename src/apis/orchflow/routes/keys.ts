@@ -16,7 +16,8 @@ const create = route({
   tags: ['Auth'],
   summary: 'Make an API key with a name and scopes of its own; it is shown this once',
   description:
-    'A key makes only keys whose scopes it has itself, and a test key only test keys. To change a key, make another, use it, ' +
+    'A key makes only keys whose scopes it has itself and that end when it does, or before; a test key only test keys. Those ' +
+    'that it has made stay when it is deleted. To change a key, make another, use it, ' +
     'and delete the first: both are good meanwhile. An account has at most 50.',
   request: { body: body(createKeySchema) },
   responses: { 201: json(keyCreatedSchema, 'The key') },

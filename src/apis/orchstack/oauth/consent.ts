@@ -4,8 +4,7 @@ import { findPrincipalByKey, noteUse } from '../../../../db/api-keys.ts';
 import { findClient } from '../../../../db/oauth-clients.ts';
 import { hasScope } from '../../../accounts/scopes.ts';
 import { isWellFormedKey, sha256 } from '../../../crypto.ts';
-import { hasBody } from '../../../http/body.ts';
-import { besides } from '../../../http/deadline.ts';
+import { countedBody, hasBody } from '../../../http/body.ts';
 import type { AppEnv } from '../../../http/env.ts';
 import { countFailure } from '../../../http/limit.ts';
 import { consentPage, contentSecurityPolicy, failurePage, sourceOf } from './pages.ts';
@@ -58,7 +57,7 @@ export async function answerConsent(c: Context<AppEnv>): Promise<Response> {
   const request = await findRequest(c);
   if (!request) return over(c);
   const { asked } = request;
-  const form = new URLSearchParams(hasBody(c) ? await besides(c, Infinity, () => c.req.text()) : '');
+  const form = new URLSearchParams(hasBody(c) ? (await countedBody(c)).toString() : '');
   if (form.get('decision') === 'deny') {
     return request.finish({ error: 'access_denied', error_description: 'it was not allowed' });
   }

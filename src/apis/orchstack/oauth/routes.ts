@@ -1,7 +1,6 @@
 import type { Context } from 'hono';
 import type { StatusCode } from 'hono/utils/http-status';
-import { besides } from '../../../http/deadline.ts';
-import { hasBody } from '../../../http/body.ts';
+import { countedBody, hasBody } from '../../../http/body.ts';
 import type { AppEnv } from '../../../http/env.ts';
 import { addressOf, countFailure, limit } from '../../../http/limit.ts';
 import { createRouter } from '../../../http/openapi.ts';
@@ -46,7 +45,7 @@ for (const [path, allowed] of Object.entries(methods)) {
 async function ask(c: Context<AppEnv>, path?: string): Promise<Response> {
   const { provider, handle, inject } = await authorizationServer(c);
   const received = performance.now();
-  const payload = hasBody(c) ? Buffer.from(await besides(c, Infinity, () => c.req.arrayBuffer())) : undefined;
+  const payload = hasBody(c) ? await countedBody(c) : undefined;
   const { search, pathname } = new URL(c.req.url);
   const store: { received: number; failure?: unknown } = { received };
   const request = {

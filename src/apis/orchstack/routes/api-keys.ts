@@ -26,8 +26,8 @@ const create = route({
   tags: ['OrchStack keys'],
   summary: 'Make an API key, live or for tests; it is shown this once',
   description:
-    'It is taken on every path of this server that its scopes allow. A key makes only keys whose scopes it has itself, and a ' +
-    'test key only test keys. An account has at most 50, with those of `POST /api/v1/keys`.',
+    'It is taken on every path of this server that its scopes allow. A key makes only keys whose scopes it has itself and ' +
+    'that end when it does, or before; a test key only test keys. Those that it has made stay when it is deleted. An account has at most 50, with those of `POST /api/v1/keys`.',
   request: { body: body(createApiKeySchema) },
   responses: { 201: json(apiKeyCreatedSchema, 'The key') },
   links: links({ key_id: '/key_id' }, 'getApiKey', 'deleteApiKey'),
