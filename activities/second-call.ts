@@ -6,7 +6,7 @@ import type { ActivityDeps } from './deps.ts';
 /**
  * Makes the second model call of an activity, with what is known of its run by then. What can be tried again fails the
  * activity: the next try finds the first call in the journal. Undefined when it cannot be made now, since the account is
- * suspended, the run is held, there is no room for it, or a person must decide about the budget: it is left to an activity of its own, which waits as calls do.
+ * suspended, the run is held, or a person must decide about the budget: it is left to an activity of its own, which waits as calls do.
  */
 export async function callAfter<T>(
   { db }: ActivityDeps,
@@ -20,7 +20,7 @@ export async function callAfter<T>(
     return await call(now);
   } catch (error) {
     if (!(error instanceof ApplicationFailure) || !error.nonRetryable) throw error;
-    const isLeft = ['BudgetExceeded', 'AccountSuspended', 'WorkQueued'].includes(error.type!);
+    const isLeft = error.type === 'BudgetExceeded' || error.type === 'AccountSuspended';
     return isLeft ? undefined : { refused: error.message };
   }
 }

@@ -59,6 +59,9 @@ export function createStepActivities(deps: ActivityDeps) {
     );
   }
 
+  /** What is done in a moment takes no place, and room all the same. */
+  const inAMoment = { ...enoughPlaces, roomFor: deps.places.roomFor };
+
   return {
     callStep: (input: CallStep) => atStep(input, keysOfPrompt, (loaded) => callStep(deps, input, loaded)),
     routeStep: (input: StepCall) => atStep(input, keysOfPrompt, (loaded) => routeStep(deps, input, loaded)),
@@ -69,10 +72,10 @@ export function createStepActivities(deps: ActivityDeps) {
         () => [],
         (loaded) => collectLoop(deps, input, loaded),
         input.iterations.flatMap((results) => textIdsOf(results)),
-        enoughPlaces,
+        inAMoment,
       ),
     openForm: (input: OpenForm) =>
-      atStep(input, keysOfForm, (loaded) => openForm(deps, input, loaded), [input.last_output_id], enoughPlaces),
+      atStep(input, keysOfForm, (loaded) => openForm(deps, input, loaded), [input.last_output_id], inAMoment),
   };
 }
 

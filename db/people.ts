@@ -19,7 +19,7 @@ type Whose = Pick<Person, 'account_id' | 'person_id'>;
 /** What is kept of a person's key. */
 export type PersonKey = Pick<
   Insertable<Database['api_keys']>,
-  'key_id' | 'key_prefix' | 'key_sha256' | 'name' | 'scopes' | 'mode' | 'expires_at'
+  'key_id' | 'key_prefix' | 'key_sha256' | 'name' | 'scopes' | 'mode'
 >;
 
 function viewed(db: Db) {

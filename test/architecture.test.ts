@@ -150,7 +150,10 @@ test('outside worlds know nobody, and only they know the vendors and MCP', () =>
   ).toEqual([]);
   expect(intruders(/^src\/tools\/(?!index\.ts)/, /^src\/tools\//)).toEqual([]);
   expect(
-    strangers(/^src\/extraction\//, /^(?!src\/(?!extraction\/|javascript\/threads\.ts)|db\/|activities\/|workflows\/)/),
+    strangers(
+      /^src\/extraction\//,
+      /^(?!src\/(?!extraction\/|javascript\/(threads|thread-priority)\.ts)|db\/|activities\/|workflows\/)/,
+    ),
   ).toEqual([]);
   expect(intruders(/^src\/extraction\/(?!index\.ts)/, /^src\/extraction\//)).toEqual([]);
   expect(intruders(/^(unpdf|mammoth|turndown|linkedom|@mozilla\/readability)/, /^src\/extraction\//)).toEqual([]);

@@ -8,6 +8,7 @@ import {
   currentReminder,
   decides,
   labelOf,
+  newestBy,
   nextMoment,
   remindersPause_ms,
   timeoutError,
@@ -127,9 +128,9 @@ async function awaitSettled(
   const { run_id } = run.state;
   const { gate_id } = gate;
   const isAnswered = () => run.inbox.has(gate_id);
+  let policy = policyNow();
+  let { n } = run.terms;
   for (;;) {
-    const policy = policyNow();
-    const { n } = run.terms;
     const isAwake = () => isAnswered() || run.terms.n > n;
     const moment = nextMoment(gate, policy);
     if (moment) await condition(isAwake, Math.max(moment.at - timeNow(), 1), { summary: labelOf(task, moment) });
@@ -137,7 +138,10 @@ async function awaitSettled(
     const answer = run.inbox.get(gate_id);
     if (answer) return settle(run, gate, answer);
     if (run.terms.n > n) {
-      changeGate(run, task, gate, { before: policy, now: policyNow() });
+      const before = policy;
+      policy = policyNow();
+      n = run.terms.n;
+      changeGate(run, task, gate, { before, now: policy });
       continue;
     }
 
@@ -147,8 +151,8 @@ async function awaitSettled(
       else remind(run, task, gate);
     } else if (!decides(policy)) tellOverdue(run, task, gate, policy);
     else {
-      const { on_timeout } = policy;
-      return decidedInPostgres(run, ({ expireGate }) => expireGate({ run_id, gate_id, on_timeout, terms: n }));
+      const late = { run_id, gate_id, on_timeout: policy.on_timeout, terms: n };
+      return decidedInPostgres(run, ({ expireGate }) => expireGate(late));
     }
   }
 }
@@ -176,7 +180,7 @@ async function remindWithinBounds(run: AskingRun, task: TaskState, gate: GateSta
   const isTaken = await takeReminder(run);
   // It may have been answered meanwhile, or stopped with its task or run.
   if (run.inbox.has(gate.gate_id) || CancellationScope.current().consideredCancelled) return;
-  if (!isTaken) gate.reminders = currentReminder(gate, policy, timeNow() + remindersPause_ms);
+  if (!isTaken) gate.reminders = newestBy(gate, policy, timeNow() + remindersPause_ms);
   else {
     gate.reminded = (gate.reminded ?? 0) + 1;
     remind(run, task, gate);

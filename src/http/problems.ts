@@ -64,8 +64,8 @@ export function problemOf(error: unknown, waysOut: WaysOut): Problem {
   }
   if (error instanceof LimitReached) return { code: 'LIMIT_REACHED', detail: error.message, retry_after_seconds: 60 };
   if (error instanceof NoThreadError) {
-    const detail = 'This account has more code read at once than is waited for. Try again.';
-    return { code: 'LIMIT_REACHED', detail, retry_after_seconds: 2 };
+    const detail = 'All that could read this was at work, for this account or others. Try again.';
+    return { code: 'UNAVAILABLE', detail, retry_after_seconds: 2 };
   }
   if (error instanceof AccountGone) return { code: 'UNAUTHORIZED', detail: error.message };
   if (error instanceof HttpError) return { code: error.code, detail: error.message, ...error.extra };

@@ -42,10 +42,11 @@ export function createThreads(most: number, patience: number, mostWaiting = Infi
     });
   }
 
-  /** The next that may start takes it. */
+  /** The next that may start takes it: of another owner, where there is one, or two who never end would keep out every third. */
   function leave(owner: string): void {
     running.splice(running.indexOf(owner), 1);
-    const next = waiting.findIndex((one) => mayStart(one.owner));
+    const ofOther = waiting.findIndex((one) => one.owner !== owner && mayStart(one.owner));
+    const next = ofOther >= 0 ? ofOther : waiting.findIndex((one) => mayStart(one.owner));
     if (next < 0) return;
     const [{ owner: its, start }] = waiting.splice(next, 1) as [(typeof waiting)[number]];
     running.push(its);

@@ -20,7 +20,7 @@ import { ownTerms } from './terms.ts';
  * never ends, or has code that does not parse. Each fault names its place, and its step by id. `owner` is the account that
  * defines it.
  *
- * @throws NoThreadError when the owner has too much code read at once.
+ * @throws NoThreadError when no thread was free in time to read its code.
  */
 export async function definitionFaults(owner: string, definition: Definition): Promise<FieldFault[]> {
   const graph = readGraph(definition);

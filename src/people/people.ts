@@ -1,7 +1,7 @@
 import type { Db } from '../../db/index.ts';
 import { findPerson, insertPerson, replacePersonKey, type PersonView } from '../../db/people.ts';
 import type { Person } from '../../db/schema.ts';
-import { endOf, makeKey } from '../accounts/keys.ts';
+import { makeKey } from '../accounts/keys.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { hasScope, missingScope, ownGates, type Scope } from '../accounts/scopes.ts';
 import { notFound } from '../errors.ts';
@@ -29,10 +29,7 @@ export async function addPerson(
   const { account_id } = principal;
   const person_id = newId('person', seed);
   const { api_key, row } = makeKey(person.name, [ownGates], principal, seed);
-  return {
-    ...(await insertPerson(db, { ...person, person_id, account_id }, { ...row, ...endOf(principal) }, maxPeople)),
-    api_key,
-  };
+  return { ...(await insertPerson(db, { ...person, person_id, account_id }, row, maxPeople)), api_key };
 }
 
 /** Gives a person another key: the one before is not taken any more. Throws `NOT_FOUND`, and `MISSING_SCOPE` as above. */
@@ -47,12 +44,12 @@ export async function renewPersonKey(
   if (!person) throw notFound('Person');
   requireNeededScopes(principal);
   const { api_key, row } = makeKey(person.name, [ownGates], principal, seed);
-  const renewed = await replacePersonKey(db, account_id, person_id, { ...row, ...endOf(principal) });
+  const renewed = await replacePersonKey(db, account_id, person_id, row);
   if (!renewed) throw notFound('Person');
   return { ...renewed, api_key };
 }
 
-/** A key makes no key that may do more. That it makes none that lasts longer, `endOf` sees to. */
+/** A key makes no key that may do more. */
 function requireNeededScopes({ scopes }: Principal): void {
   const lacking = neededScopes.find((scope) => !hasScope(scopes, scope));
   if (lacking) throw missingScope(lacking);

@@ -22,11 +22,6 @@ const steps = {
 
 const define = (...given: object[]) => ({ name: 'Mine', entry_step_id: 'ask', steps: given });
 const sound = define(steps.ask, steps.check, steps.done);
-const longButSound = define(
-  steps.ask,
-  { ...steps.check, if_condition: `state.answer // ${'the answer is asked for above. '.repeat(40)}` },
-  steps.done,
-);
 
 test('the shipped orchestrations are there for everyone, as the page shows them', async () => {
   const { status, body } = await user.get('/orchestrations');
@@ -261,35 +256,6 @@ test.each([
     expect(await countRows(orchflow.db)).toEqual(before);
   },
 );
-
-test('code that takes long to read is in the way of nobody else, however often it comes', async () => {
-  // 1,999 classes of a regex, each of which the compiler makes anew.
-  const checks = Array.from({ length: 60 }, (_, n) => ({
-    ...steps.check,
-    id: `check${n}`,
-    if_condition: `/${String.raw`\p{L}`.repeat(1_999)}/iu`,
-    if_true_step_id: `check${n + 1}`,
-  }));
-  const definition = { ...define(...checks, { ...steps.done, id: 'check60' }), entry_step_id: 'check0' };
-  const other = await orchflow.register();
-  let isRead = false;
-  const reading = Promise.all(
-    Array.from({ length: 3 }, () => user.post('/orchestrations/validate', definition)),
-  ).finally(() => (isRead = true));
-  const statuses: number[] = [];
-  while (!isRead) statuses.push((await other.get('/orchestrations')).status);
-  expect(statuses.length).toBeGreaterThan(2);
-  expect(new Set(statuses)).toEqual(new Set([200]));
-  for (const { status, body } of await reading) {
-    if (status === 200) expect(body.errors).toMatchObject([{ detail: expect.stringContaining('too long to read') }]);
-    // The others of the account have waited for its thread, or the machine had no time for it.
-    else expect(body.type).toMatch(/limit-reached|unavailable/);
-  }
-});
-
-test('code that is long and sound is kept', async () => {
-  expect((await user.post('/orchestrations', longButSound)).status).toBe(201);
-});
 
 test('all faults are told at once', async () => {
   const { body } = await user.post('/orchestrations/validate', {

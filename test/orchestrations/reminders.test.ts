@@ -32,7 +32,7 @@ function untilQuiet({ run_id }: { run_id: string }): Promise<void> {
   const handle = story.orchflow.client.workflow.getHandle(run_id);
   return until(async () => {
     const gates = await handle.query<GateState[]>('waitingTasks');
-    return gates.every(({ reminders }) => reminders > 1_800);
+    return gates.length > 0 && gates.every(({ reminders }) => reminders > 1_800);
   }, 'its gates remind no more');
 }
 

@@ -36,7 +36,10 @@ test('a task is done again with feedback, and what builds on it; what stands bes
     texts: { feedback: 'Name the rivals.' },
   });
   const completed = (await story.eventsOf(run)).filter(({ type }) => type === 'task.completed');
-  expect(completed.map(({ data }) => data.task_id)).toEqual(['T1', 'T3', 'T2', 'T2', 'T4']);
+  // What stands beside it ends when it ends, once.
+  const ended = completed.map(({ data }) => data.task_id);
+  expect(ended.filter((id) => id !== 'T3')).toEqual(['T1', 'T2', 'T2', 'T4']);
+  expect(ended.filter((id) => id === 'T3')).toHaveLength(1);
 });
 
 test('a human task is rejected back to a task before it', async () => {

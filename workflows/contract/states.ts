@@ -50,7 +50,7 @@ export type GateState = {
   decisions: Decision[];
   opened_at: string;
   due_at: string | null;
-  /** The number of the newest whose time has come. */
+  /** The number of the newest that was told, or was left out, and of those that are left out from then on. */
   reminders: number;
   /** How many were told; missing before the first, and of workers that did not count them. */
   reminded?: number;

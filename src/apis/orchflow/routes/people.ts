@@ -21,8 +21,7 @@ export const peopleRouter = createRouter();
 const params = z.object({ person_id: id });
 
 /** Of who makes a key for a person. */
-const neededBeside =
-  'The key that asks needs `runs:read` and `gates:answer` too, as it gives them away; where it expires, so does what it makes, with it.';
+const neededBeside = 'The key that asks needs `runs:read` and `gates:answer` too, as it gives them away.';
 
 const create = route({
   method: 'post',
