@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { GateState } from '../../workflows/contract/states.ts';
-import { nextMoment } from '../../workflows/gate-policy.ts';
+import { newestBy, nextMoment, remindersPause_ms } from '../../workflows/gate-policy.ts';
 import { startFakeWebhook, type FakeWebhook } from '../fakes/webhook.ts';
 import { until, type TestRun } from '../harness/orchflow.ts';
 import { useStory } from '../harness/story.ts';
@@ -87,6 +87,14 @@ test('a gate that has reminded a thousand times reminds no more, and is due all 
   const due = at + hour;
   const late = { ...gate, reminded: 1_000, due_at: new Date(due).toISOString() };
   expect(nextMoment(late, policy)).toEqual({ at: due, reminder: null });
+});
+
+test('a reminder that was left out leaves out those of the next hour, and no more', () => {
+  const policy = { due_in: null, remind_every: 24 * 3_600_000, on_timeout: 'wait', human_gate: null } as const;
+  const gate = { opened_at: '2026-01-01T00:00:00Z', due_at: null, overdue_at: null, reminders: 1 } as GateState;
+  const left_out_at = Date.parse('2026-01-02T00:00:00Z');
+  expect(newestBy(gate, policy, left_out_at + remindersPause_ms)).toBe(1);
+  expect(newestBy(gate, { ...policy, remind_every: 60_000 }, left_out_at + remindersPause_ms)).toBe(25 * 60);
 });
 
 test('a run whose gates may wait for ever sets no timer', async () => {

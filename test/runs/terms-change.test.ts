@@ -87,6 +87,19 @@ test('what is accepted while no worker is there stands against the time that was
   await run.until('completed');
 });
 
+test('what is accepted while no worker is there is heard also where a reminder is due before that', async () => {
+  const run = await story.start({}, { ask_me_about: ['the budget'], gate_due_in: '1h', remind_every: '2s' });
+  await run.untilWaiting('T1');
+  await story.orchflow.stopWorker();
+  expect((await change(run, { gate_due_in: '1d' })).status).toBe(200);
+  const { opened_at } = await gateOf(run);
+  await until(() => (Date.now() - Date.parse(opened_at)) % 2_000 > 1_900, 'a reminder is due');
+  await story.orchflow.startWorker();
+  await until(async () => secondsOf(await gateOf(run)) === 86_400, 'the gate is due later');
+  await run.complete('T1', { output: 'Ten euros.' });
+  await run.until('completed');
+});
+
 test('a change that got lost on its way is found where the gate would be decided', async () => {
   const { db } = story.orchflow;
   const run = await story.start({}, { ask_me_about: ['the budget'], gate_due_in: '2s', on_timeout: 'reject' });
