@@ -47,12 +47,12 @@ export async function startServers({ root, model, settings = {} }: Build) {
       const worker = await commandOf(processes.worker);
       startChild([...inBackground, ...worker.command], worker.env);
     },
-    /** Another API, started as the one that runs was. Its memory is the resident one, in bytes. */
-    async startApi() {
+    /** Another API, started as the one that runs was, with more settings. Its memory is the resident one, in bytes. */
+    async startApi(more: Record<string, string> = {}) {
       const api = await commandOf(processes.api);
       const PORT = String(await choosePort());
       const own = `http://127.0.0.1:${PORT}`;
-      const child = startChild(api.command, { ...api.env, PORT });
+      const child = startChild(api.command, { ...api.env, ...more, PORT });
       await until(() => isUp(own), 'the other API answers');
       return {
         url: own,

@@ -26,7 +26,7 @@ async function followStreams(servers: Servers, count: number) {
   );
   // The worker may still be starting.
   await Promise.all(waiting.map((run) => run.until(({ waiting_tasks }) => waiting_tasks.length > 0, 120_000)));
-  const api = await servers.startApi();
+  const api = await servers.startApi({ MAX_OPEN_ANSWERS_PER_ACCOUNT: String(count) });
   const before = await api.memory();
 
   const closing = new AbortController();
