@@ -5,8 +5,8 @@ import { inputText, type ModelRequest } from '../src/llm/index.ts';
 import { noRoom } from './places.ts';
 
 /**
- * What the work of an account holds in the memory of a worker at once (`createPlaces`). What is not above `mostAtOnce` is not counted:
- * all places together hold little of it, and it stands in the way of nothing.
+ * What the work of an account holds in the memory of a worker at once (`createPlaces`). What is not above `mostAtOnce` is not counted,
+ * so that small work waits for nothing: of all places of an account it is some 200 MiB at most.
  */
 
 /** A byte of a text is two where another character needs them, and once more as many in what is made of it. */

@@ -11,7 +11,7 @@ const count = whole(1);
 /** Below it, they cannot even start. */
 const heap = whole(128, 1024 * 1024);
 const usd = z.coerce.number().min(0);
-const csv = z.string().transform((text): string[] => text.match(/[^\s,]([^,]*[^\s,])?/g) ?? []);
+const csv = z.string().transform((text) => text.split(',').flatMap((part) => part.trim() || []));
 /** `none` for those who mean it: an empty value is one that is not set. */
 const cidrs = csv
   .transform((list) => (list.join() === 'none' ? [] : list))
@@ -148,6 +148,7 @@ const environment = z.object({
   SANDBOX_PROCESSES: whole(8).default(64),
   SANDBOX_OUTPUT_BYTES: whole(1_024).default(1_048_576),
   SANDBOX_CACHE_MB: count.default(2_048),
+
   ORCHFLOW_EMBEDDED: flag.default(false),
 });
 

@@ -22,15 +22,16 @@ export function nextMoment(gate: GateState, { remind_every }: GatePolicy): Momen
 
 /** The number of the newest reminder that is due by now. Those that no worker was there to send are not made up for. */
 export function currentReminder(gate: GateState, { remind_every }: GatePolicy, now: number): number {
-  return Math.max(gate.reminders + 1, numberBy(gate, remind_every!, now));
+  return Math.max(gate.reminders + 1, remindersBy(gate, remind_every!, now));
 }
 
 /** The number of the newest reminder whose time has come by then; those before are thought of no more. */
 export function newestBy(gate: GateState, { remind_every }: GatePolicy, then: number): number {
-  return Math.max(gate.reminders, numberBy(gate, remind_every!, then));
+  return Math.max(gate.reminders, remindersBy(gate, remind_every!, then));
 }
 
-function numberBy({ opened_at }: GateState, remind_every: number, then: number): number {
+/** How many times for a reminder have come by then, since the gate was opened. */
+export function remindersBy({ opened_at }: GateState, remind_every: number, then: number): number {
   return Math.floor((then - Date.parse(opened_at)) / remind_every);
 }
 

@@ -4,6 +4,7 @@ import { timeNow } from './clock.ts';
 import type { Carried, PlannedTask, RunPolicies } from './contract/inputs.ts';
 import type { GateState, TaskState } from './contract/states.ts';
 import { noGatePolicy, type GatePolicy } from './contract/gate-rules.ts';
+import { remindersBy } from './gate-policy.ts';
 import { changeTermsSignal } from './messages.ts';
 import { oneByOne, type ProjectedRun } from './projection.ts';
 import { changeTask } from './state.ts';
@@ -87,7 +88,7 @@ export function changeGate(
   if (due_at !== gate.due_at || isDecidedAnew) gate.overdue_at = null;
   gate.due_at = due_at;
   if (now.remind_every && now.remind_every !== before.remind_every) {
-    gate.reminders = Math.floor((timeNow() - opened_at) / now.remind_every);
+    gate.reminders = remindersBy(gate, now.remind_every, timeNow());
   }
   changeTask(run, task, {});
 }

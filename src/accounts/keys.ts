@@ -18,11 +18,6 @@ export type KeyRequest = { name: string; scopes: string[]; expires_in?: string; 
 /** How a key begins that is said to: one for tests always does as such. */
 type KeyForm = { mode: Mode; live_prefix?: Exclude<KeyPrefix, 'os_test_'> };
 
-/** A key that is told no end of its own ends when that of who asks does. */
-export function endOf({ expires_at = null }: Principal): { expires_at: string | null } {
-  return { expires_at };
-}
-
 /** What is kept of a new key, and the key itself, which is kept nowhere. */
 export function makeKey(name: string, scopes: string[], { mode, live_prefix = 'orch_' }: KeyForm, seed?: IdSeed) {
   const api_key = newKey(mode === 'test' ? 'os_test_' : live_prefix);

@@ -1,7 +1,7 @@
 import { deleteAgentKey, insertAgentKey, listAgentKeys, type AgentKeyView } from '../../db/agent-keys.ts';
 import type { Db } from '../../db/index.ts';
 import type { OfferedVersion } from '../../db/published-agents.ts';
-import { endOf, makeKey } from '../accounts/keys.ts';
+import { makeKey } from '../accounts/keys.ts';
 import type { Principal } from '../accounts/principal.ts';
 import { hasScope, missingScope, type Scope } from '../accounts/scopes.ts';
 import { notFound } from '../errors.ts';
@@ -29,9 +29,9 @@ export async function createAgentKey(
 ): Promise<AgentKeyView & { api_key: string }> {
   const lacking = lackingForAgentKey(principal);
   if (lacking) throw missingScope(lacking);
-  const { account_id, mode } = principal;
+  const { account_id, mode, expires_at = null } = principal;
   const { api_key, row } = makeKey(`Agent ${name}`, agentKeyScopes, { mode, live_prefix: 'sk_' }, seed);
-  const created = await insertAgentKey(db, { ...row, ...endOf(principal), account_id, agent_id }, maxAgentKeys);
+  const created = await insertAgentKey(db, { ...row, account_id, agent_id, expires_at }, maxAgentKeys);
   return { ...created, api_key };
 }
 

@@ -134,32 +134,34 @@ export function retryAfter(headers: Headers): number | undefined {
   return Number.isFinite(wait) ? Math.max(wait, 0) : undefined;
 }
 
-/** By the code of an error; the first that fits. The messages themselves name addresses, which may be ours. */
-const FAILURES: [RegExp, string][] = [
+/** In words, by the code of an error; the first that fits. The messages themselves name addresses, which may be ours. */
+type Failures = [RegExp, string][];
+
+/** Before anything is sent: no connection came about. */
+const UNSENT: Failures = [
   [/^ECONNREFUSED/, 'the connection was refused'],
   [/^ENOTFOUND/, 'there is no such host'],
   [/^EAI_/, 'the name of the host could not be looked up'],
   [/^(EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|ENETDOWN|EADDRNOTAVAIL)/, 'the host cannot be reached'],
   [/^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)/, 'the connection took too long'],
-  [/^(UND_ERR_HEADERS_TIMEOUT|UND_ERR_BODY_TIMEOUT)/, 'the answer took too long'],
-  [/^(ECONNRESET|EPIPE|UND_ERR_SOCKET)/, 'the connection was closed before the whole answer'],
   [/^CERT_HAS_EXPIRED/, 'its certificate has expired'],
   [/^CERT_NOT_YET_VALID/, 'its certificate is not valid yet'],
   [/^CERT_REVOKED/, 'its certificate was revoked'],
   [/^ERR_TLS_CERT_ALTNAME_INVALID/, 'its certificate is for another name'],
   [/SELF_SIGNED/, 'its certificate is self-signed'],
-  [/^(UNABLE_TO_|CERT_|INVALID_CA|PATH_LENGTH)/, 'its certificate cannot be verified'],
+  [/^(UNABLE_TO_|CERT_|ERROR_IN_CERT_|INVALID_CA|PATH_LENGTH)/, 'its certificate cannot be verified'],
   [/^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST)/, 'it does not speak TLS there; is it http?'],
   [/^(ERR_SSL_|ERR_TLS_|EPROTO)/, 'no agreement on TLS'],
 ];
-
-/** Those before anything is sent: no connection came about. */
-const noConnection =
-  /^(ECONNREFUSED|ENOTFOUND|EAI_|EHOST|ENET|EADDRNOTAVAIL|ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT|UNABLE_TO_|.*CERT|INVALID_CA|PATH_LENGTH|.*SELF_SIGNED|ERR_SSL_|ERR_TLS_|EPROTO|ERR_INVALID_URL)/;
+const FAILURES: Failures = [
+  ...UNSENT,
+  [/^(UND_ERR_HEADERS_TIMEOUT|UND_ERR_BODY_TIMEOUT)/, 'the answer took too long'],
+  [/^(ECONNRESET|EPIPE|UND_ERR_SOCKET)/, 'the connection was closed before the whole answer'],
+];
 
 /** Whether a request surely reached no server. */
 export function wasNotSent(error: unknown): boolean {
-  return codesOf(error).some((code) => noConnection.test(code));
+  return codesOf(error).some((code) => UNSENT.some(([begins]) => begins.test(code)));
 }
 
 /** Why a request had no answer, which may have taken so long: in words, with the code, and without any address. */
