@@ -3,6 +3,7 @@ import { holdAssignments } from './assignments.ts';
 import { deleteFilesOf } from './files.ts';
 import type { Db } from './index.ts';
 import { holdAccount } from './limits.ts';
+import { lockManaged } from './managed-budget.ts';
 import type { Database, Tier } from './schema.ts';
 
 /**
@@ -182,15 +183,12 @@ export async function closeAccount(db: Db, account_id: string): Promise<void> {
  */
 export function deleteClosedAccount(db: Db, account_id: string): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
+    await lockManaged(trx);
     // Whoever adds something to it has done so before, or finds it gone.
     await trx.selectFrom('accounts').select('account_id').where('account_id', '=', account_id).forUpdate().execute();
     const run = trx.selectFrom('runs').select('run_id').where('account_id', '=', account_id).limit(1);
     if (await run.executeTakeFirst()) return false;
-    await sql`
-      with spent as (delete from managed_spending where account_id = ${account_id} returning month, cost_usd)
-      insert into managed_spending (month, account_id, cost_usd) select month, '', cost_usd from spent
-      on conflict (month, account_id) do update
-        set cost_usd = managed_spending.cost_usd + excluded.cost_usd`.execute(trx);
+    await trx.updateTable('managed_spending').set({ account_id: '' }).where('account_id', '=', account_id).execute();
     // Of those that were purged before, webhooks may have been on their way.
     const purged = trx.selectFrom('purged_runs').select('run_id').where('account_id', '=', account_id);
     await trx.updateTable('runs').set({ webhook_url: null }).where('run_id', 'in', purged).execute();

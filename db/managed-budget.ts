@@ -46,3 +46,13 @@ export async function deleteExpiredManagedReservations(db: Db): Promise<void> {
     .where('expires_at', '<', sql<string>`now()`)
     .execute();
 }
+
+/** Adds up what was spent, which each call adds in a row of its own. */
+export async function foldManaged(db: Db): Promise<void> {
+  await sql`select fold_managed(null)`.execute(db);
+}
+
+/** Until the transaction ends nothing else is reserved, nor added up. Comes before any lock of a row. */
+export async function lockManaged(trx: Db): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtext('orchflow:managed'))`.execute(trx);
+}

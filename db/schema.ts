@@ -553,7 +553,7 @@ interface ModelCooldownTable {
   blocked_until: string;
 }
 
-/** What was spent of the operator's models, by month (UTC). */
+/** What was spent of the operator's models, by month (UTC). Each call adds a row; those of a month and an account become one from time to time. */
 interface ManagedSpendingTable {
   month: string;
   /** Empty: of accounts that are deleted. */

@@ -4,7 +4,7 @@ import { forgetLostWorkers } from '../db/code-workers.ts';
 import { removeGoneChunks } from '../db/chunks.ts';
 import { deleteOldIdempotencyKeys } from '../db/idempotency-keys.ts';
 import type { Db } from '../db/index.ts';
-import { deleteExpiredManagedReservations } from '../db/managed-budget.ts';
+import { deleteExpiredManagedReservations, foldManaged } from '../db/managed-budget.ts';
 import { deleteExpiredGrants } from '../db/oauth.ts';
 import { deleteUnusedDefinitions } from '../db/orchestrations.ts';
 import { deleteExpiredCooldowns } from '../db/provider-cooldowns.ts';
@@ -43,6 +43,7 @@ export async function keepHouse({ db, files, log, config }: House, signal: Abort
       removeUnusedBundles({ db, files }, signal),
       forgetLostWorkers(db),
       foldAll(db, signal),
+      foldManaged(db),
       purgeOld(db, config.RUN_RETENTION_DAYS, signal),
     ];
     await Promise.all(deletions).catch((error) => log.warn({ err: error }, 'what has expired was not deleted'));

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Connection } from '@temporalio/client';
+import type { Connection, ConnectionOptions } from '@temporalio/client';
 import { createDb } from '../db/index.ts';
 import { migrateToLatest } from '../db/migrate.ts';
 import { loadMigrateConfig } from './config.ts';
 import { checkEncryptionKey } from './accounts/encryption-key.ts';
-import { connectionOptions, prepareNamespace, searchAttributes } from './temporal/client.ts';
+import { searchAttributes } from './temporal/namespace.ts';
 
 /**
  * `npm run migrate`: brings the database to its newest schema, then makes Temporal's namespace ready for runs. With an
@@ -38,7 +38,8 @@ async function prepareTemporal(): Promise<void> {
     console.log('TEMPORAL_ADDRESS is not set: Temporal is left as it is');
     return;
   }
-  const connection = await connect();
+  const { connectionOptions, prepareNamespace } = await import('./temporal/client.ts');
+  const connection = await connect({ ...connectionOptions(config), connectTimeout: '5s' });
   try {
     const work = () => prepareNamespace(connection, namespace);
     const created = await connection.withDeadline(Date.now() + callDeadlineMs, work);
@@ -57,10 +58,11 @@ async function prepareTemporal(): Promise<void> {
 }
 
 /** Temporal may come up after us. */
-async function connect(): Promise<Connection> {
+async function connect(options: ConnectionOptions): Promise<Connection> {
+  const { Connection } = await import('@temporalio/client');
   for (const deadline = Date.now() + connectDeadlineMs; ; await sleep(1_000)) {
     try {
-      return await Connection.connect({ ...connectionOptions(config), connectTimeout: '5s' });
+      return await Connection.connect(options);
     } catch (error) {
       if (Date.now() > deadline) {
         throw new Error(`Temporal cannot be reached at ${address} (TEMPORAL_ADDRESS): ${(error as Error).message}`, {

@@ -37,7 +37,8 @@ const [
 const log = pino({ level: config.LOG_LEVEL, name: 'worker', serializers: { error: stdSerializers.err } });
 Runtime.install({
   logger: new DefaultLogger('INFO', ({ level, message, meta }) => {
-    const severity = level === 'TRACE' ? 'debug' : (level.toLowerCase() as 'debug' | 'info' | 'warn' | 'error');
+    const isExpected = level === 'TRACE' || message.startsWith('No workflows registered'); // the worker of code has none
+    const severity = isExpected ? 'debug' : (level.toLowerCase() as 'debug' | 'info' | 'warn' | 'error');
     log[severity](meta ?? {}, message);
   }),
   telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'WARN' }), forward: {} } },
@@ -46,14 +47,15 @@ Runtime.install({
 
 const stopping = new AbortController();
 
-/** Temporal may come up after us. */
+/** Temporal may come up after us: for some seconds that is nothing to be told of. */
 async function connect() {
   for (;;) {
     try {
       return await NativeConnection.connect(connectionOptions(config));
     } catch (error) {
-      log.warn({ reason: (error as Error).message }, 'Temporal cannot be reached; trying again');
-      await sleep(1_000);
+      const isSoon = process.uptime() < 10;
+      log[isSoon ? 'info' : 'warn']({ reason: (error as Error).message }, 'Temporal cannot be reached; trying again');
+      await sleep(isSoon ? 100 : 1_000);
     }
   }
 }

@@ -26,10 +26,15 @@ begin
     (select coalesce(sum(usd(cost_usd)), 0) from llm_calls where run_id = for_run and provider_id is null)
       + (select coalesce(sum(usd(cost_usd)), 0) from broken_calls where run_id = for_run) as run,
     coalesce(sum(cost_usd) filter (where account_id = for_account), 0) as account,
-    coalesce(sum(cost_usd), 0) as server
+    coalesce(sum(cost_usd), 0) as server,
+    count(*) filter (where account_id = for_account) as rows
   into used
   from managed_spending
   where month = date_trunc('month', now() at time zone 'UTC');
+  -- So that the rows that the next one adds up are few, however many calls there are.
+  if used.rows > 50 then
+    perform fold_managed(for_account);
+  end if;
   refused := case
     when used.run + call > usd(run_limit) then 'run'
     when used.account + call > usd(account_limit) then 'account'

@@ -4,7 +4,6 @@ import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { EnvHttpProxyAgent, fetch } from 'undici';
 import { loadTemporalBinaryConfig } from '../config.ts';
 import { withProgress } from './processes.ts';
 import type { Report } from './processes.ts';
@@ -79,6 +78,7 @@ async function download(options: { base: string; draft: string; report: Report; 
   const url = `${base}/v${version}?platform=${process.platform}&arch=${arch}`;
   const host = new URL(url).host;
   report(`downloading Temporal ${version} from ${host}`);
+  const { EnvHttpProxyAgent, fetch } = await import('undici');
   const dispatcher = new EnvHttpProxyAgent({
     connect: { timeout: connectDeadlineMs },
     headersTimeout: connectDeadlineMs,

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Connection } from '@temporalio/client';
-import { ensureSearchAttributes, retentionSeconds, searchAttributes } from '../temporal/client.ts';
+import type { Connection } from '@temporalio/client';
+import { retentionSeconds, searchAttributes } from '../temporal/namespace.ts';
 import { choosePort } from './ports.ts';
 import { endedAtOnce, startProcess, withProgress } from './processes.ts';
 import type { Report, RunningProcess } from './processes.ts';
@@ -30,6 +30,8 @@ export interface StartTemporalOptions {
   report: Report;
   logFile: string;
   pidFile?: string;
+  /** Hears where it will answer, before it does; once more where that port was taken meanwhile. */
+  onAddress?: (own: { address: string; ui_url?: string }) => void;
 }
 
 export interface Temporal extends RunningProcess {
@@ -76,7 +78,7 @@ const attempts = 3;
  * @throws when it does not answer within 30 s, with the end of its log; nothing runs then
  */
 export async function startTemporal(options: StartTemporalOptions): Promise<Temporal> {
-  const { report, logFile, pidFile, preferred, headless = false } = options;
+  const { report, logFile, pidFile, preferred, headless = false, onAddress } = options;
   const dbFile = options.dbFile && resolve(options.dbFile);
   const markReady = dbFile ? guardFirstStart(dbFile) : () => {};
   for (let attempt = 1; ; attempt++) {
@@ -93,10 +95,12 @@ export async function startTemporal(options: StartTemporalOptions): Promise<Temp
       stopDeadlineMs: 20_000,
     });
     const address = `127.0.0.1:${port}`;
+    const ui_url = uiPort ? `http://localhost:${uiPort}` : undefined;
+    onAddress?.({ address, ui_url });
     try {
       await withProgress(report, 'waiting for Temporal', () => prepareNamespace(server, address));
       markReady();
-      return { ...server, address, port, uiPort, ui_url: uiPort ? `http://localhost:${uiPort}` : undefined };
+      return { ...server, address, port, uiPort, ui_url };
     } catch (error) {
       // Somebody took one of the ports in between: also of those that the server chooses for its own services.
       const taken = /address already in use|can't set (frontend|UI) port/.test(server.lastWords());
@@ -148,6 +152,8 @@ async function prepareNamespace(server: RunningProcess, address: string) {
 }
 
 async function tryNamespace(address: string): Promise<Error | undefined> {
+  // It takes as long to load as the server to begin, and so is loaded beside that.
+  const { Connection } = await import('@temporalio/client');
   try {
     const connection = await Connection.connect({ address, connectTimeout: 1000 });
     await connection.withDeadline(Date.now() + 5000, () => setUp(connection)).finally(() => connection.close());
@@ -158,6 +164,7 @@ async function tryNamespace(address: string): Promise<Error | undefined> {
 }
 
 async function setUp(connection: Connection) {
+  const { ensureSearchAttributes } = await import('../temporal/client.ts');
   const { workflowService } = connection;
   const { config } = await workflowService.describeNamespace({ namespace });
   if (Number(config?.workflowExecutionRetentionTtl?.seconds ?? 0) !== retentionSeconds) {

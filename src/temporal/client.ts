@@ -4,6 +4,7 @@ import { Client, Connection, isGrpcServiceError } from '@temporalio/client';
 import type { DataConverter } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { Config } from '../config.ts';
+import { retentionSeconds, searchAttributes } from './namespace.ts';
 import { createPayloadCodec } from './payload-codec.ts';
 
 type Settings = Pick<Config, 'temporalEnvironment' | 'TEMPORAL_NAMESPACE' | 'ORCHFLOW_EMBEDDED'>;
@@ -35,13 +36,6 @@ export function createTemporalClient(config: Settings & EncryptionSettings): Cli
   return new Client({ connection, namespace: config.TEMPORAL_NAMESPACE, dataConverter: dataConverter(config) });
 }
 
-/** The search attributes that runs carry; `OrchflowAccount` is an id and no personal data: they are never encrypted. */
-export const searchAttributes = {
-  OrchflowAccount: 'Keyword',
-  OrchflowStatus: 'Keyword',
-  OrchflowWaitingTasks: 'KeywordList',
-} as const;
-
 // temporal.api.enums.v1.IndexedValueType
 const indexedValueType = { Keyword: 2, KeywordList: 7 };
 
@@ -57,9 +51,6 @@ export async function ensureSearchAttributes({ operatorService }: Services, name
   }
   return missing.map(([name]) => name);
 }
-
-/** Finished runs can be looked at in the Temporal Web UI for so long. */
-export const retentionSeconds = 30 * 24 * 3600;
 
 /** A server takes some seconds to know a namespace or a search attribute that was just made. */
 const settleDeadlineMs = 60_000;

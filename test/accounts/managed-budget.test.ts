@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { countBrokenCall } from '../../db/managed-budget.ts';
+import { countBrokenCall, foldManaged } from '../../db/managed-budget.ts';
 import { startFakeModel } from '../fakes/model.ts';
 import { readEvents } from '../harness/event-stream.ts';
 import { startOrchflow, until, type Orchflow } from '../harness/orchflow.ts';
@@ -78,17 +78,43 @@ test('what a run has spent stays counted when it is purged', async () => {
   const run = await user.startRun({ task });
   await run.until('waiting_human');
   await run.cancel();
-  const spent = orchflow.db.selectFrom('managed_spending').selectAll();
-  const before = await spent.execute();
-  expect(before).toHaveLength(1);
+  const before = (await spentAt(orchflow)).all;
+  expect(before).toBeGreaterThan(0);
   expect((await user.delete(`/runs/${run.run_id}?purge=true`)).status).toBe(200);
-  expect(await spent.execute()).toEqual(before);
+  expect((await spentAt(orchflow)).all).toBe(before);
   const next = await user.startRun({ task });
   const { tasks } = await next.until('waiting_human');
   expect(tasks.find(({ gate }) => gate?.status === 'open')!.gate!.reason).toContain(
     'An account may spend $0.02 a month',
   );
   await next.cancel();
+});
+
+test('no call waits until what another of its account has spent is written', async () => {
+  const { orchflow } = await start({}, { execute: () => 'Done.' });
+  const user = await orchflow.register();
+  const { run_id } = await user.startRun({ task });
+  await orchflow.db.transaction().execute(async (trx) => {
+    await countBrokenCall(trx, { broken_id: 'held', run_id, cost_usd: 0.001 });
+    await (await user.startRun({ task })).until('completed');
+  });
+});
+
+test('what many calls have spent is added up, and none of it is lost', async () => {
+  const { orchflow } = await start({ MANAGED_MAX_COST_USD: '1' }, { execute: () => 'Done.' });
+  const user = await orchflow.register();
+  const { run_id } = await user.startRun({ task });
+  const calls = Array.from({ length: 60 }, (_, n) => ({ broken_id: `call${n}`, run_id, cost_usd: 0.001 }));
+  await Promise.all(calls.map((call) => countBrokenCall(orchflow.db, call)));
+  const runs = await Promise.all([1, 2, 3].map(() => user.startRun({ task })));
+  await Promise.all(runs.map((run) => run.until('completed')));
+  const rows = orchflow.db.selectFrom('managed_spending').select('cost_usd');
+  expect((await rows.execute()).length).toBeLessThan(60);
+  const { all, answered } = await spentAt(orchflow);
+  expect(all).toBeCloseTo(answered + 0.06, 9);
+  await Promise.all([1, 2].map(() => foldManaged(orchflow.db)));
+  expect(await rows.execute()).toHaveLength(1);
+  expect((await spentAt(orchflow)).all).toBeCloseTo(all, 9);
 });
 
 /** What was spent of the operator's models: of all months, by answers, and by calls that gave none, each of them. */
