@@ -57,8 +57,8 @@ export type OrchestrationRun = WaitOfRun & {
   }[];
   /** Those that are open, the oldest first. */
   gates: OpenGate[];
-  /** The texts that the state refers to. */
-  texts: { text_id: string; text: string }[];
+  /** The texts that the state refers to, by their ids. */
+  texts: Map<string, string>;
   /** There is more than is shown; `warnings` say what. */
   is_cut: boolean;
 };
@@ -115,22 +115,15 @@ export async function findOrchestrationRun(
           .where((where) => where.or([where('nth', '=', 1), where('bytes', '<=', most)]))
           .orderBy('nth'),
       ).as('gates'),
-      jsonArrayFrom(
-        eb
-          .selectFrom(
-            eb
-              .selectFrom('texts')
-              .select(['text_id', 'text'])
-              .select(sql<number>`sum(octet_length(text)) over (order by octet_length(text), text_id)`.as('bytes'))
-              .where(
-                sql<boolean>`text_id in (
-                  select coalesce(value ->> 'text', value ->> 'json') from jsonb_each(runs.shared_state) as state(key, value))`,
-              )
-              .as('state'),
-          )
-          .select(['text_id', 'text'])
-          .where('bytes', '<=', most),
-      ).as('texts'),
+      sql<string[]>`array(
+        select text_id
+        from (
+          select text_id, sum(octet_length(text)) over (order by octet_length(text), text_id) as bytes
+          from texts
+          where text_id in (
+            select coalesce(value ->> 'text', value ->> 'json') from jsonb_each(runs.shared_state) as state(key, value))
+        ) as state
+        where bytes <= ${most})`.as('text_ids'),
       sql<number>`(select count(*) from gates where gates.run_id = runs.run_id and gates.status = 'open')`.as('open'),
     ])
     .where('account_id', '=', account_id)
@@ -139,14 +132,22 @@ export async function findOrchestrationRun(
     .$narrowType<{ orchestration_id: string; shared_state: Record<string, ValueRef> }>()
     .executeTakeFirst();
   if (!run) return undefined;
-  const { open, ...shown } = run;
-  const missing = leftOut(shown, open);
-  return { ...shown, warnings: [...run.warnings, ...missing], is_cut: missing.length > 0 };
+  const { open, text_ids, ...shown } = run;
+  const missing = leftOut(shown, text_ids, open);
+  // Each in a row of its own: a row of them all would be held four times over while it comes.
+  const texts = await listTexts(db, text_ids);
+  // It was purged meanwhile.
+  if (texts.size < text_ids.length) return undefined;
+  return { ...shown, texts, warnings: [...run.warnings, ...missing], is_cut: missing.length > 0 };
 }
 
 /** What is there and is not shown, in words. */
-function leftOut({ shared_state, texts, gates }: Omit<OrchestrationRun, 'is_cut'>, open: number): string[] {
-  const shown = new Set(texts.map(({ text_id }) => text_id));
+function leftOut(
+  { shared_state, gates }: Pick<OrchestrationRun, 'shared_state' | 'gates'>,
+  text_ids: string[],
+  open: number,
+): string[] {
+  const shown = new Set(text_ids);
   const keys = Object.keys(shared_state).filter((key) => textIdsOf(shared_state, [key]).some((id) => !shown.has(id)));
   const state = `\`shared_state\` is shown without ${keys.join(', ')}: ${tooMuch}`;
   const waiting = `${open - gates.length} more wait and are not shown: ${tooMuch}`;

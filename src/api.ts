@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import packageJson from '../package.json' with { type: 'json' };
 import { loadConfig } from './config.ts';
-import { giveBackSparePages } from './node/spare-pages.ts';
+import { saveMemory } from './node/memory.ts';
 import { startAgain } from './node/start.ts';
 
 /** The API process. */
@@ -26,7 +26,7 @@ const server = listen(createApp(deps), config);
 server.on('listening', () => {
   log.info({ port: (server.address() as AddressInfo).port }, 'listening');
   flushCompileCache();
-  giveBackSparePages();
+  saveMemory();
 });
 server.on('error', (error) => {
   log.fatal({ err: error }, 'cannot listen');

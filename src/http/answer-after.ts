@@ -4,6 +4,7 @@ import { forgetBody } from './body.ts';
 import { breakOff } from './break-off.ts';
 import { besides, createDeadline } from './deadline.ts';
 import type { AppEnv } from './env.ts';
+import { requireRead } from './limit-unread.ts';
 import { HttpError } from './problems.ts';
 
 /**
@@ -30,17 +31,17 @@ type Wait<T, R extends Response> = {
  * refuse the request comes before the wait, but for a key that is taken back meanwhile. Within a batch nothing is waited for.
  */
 export async function answerAfter<T, R extends Response>(c: Context<AppEnv>, asked: Wait<T, R>): Promise<R> {
+  forgetBody(c);
   const most_ms = Math.min(asked.most_ms, longestFor(c));
   const waited = asked.wait(most_ms).then((value) => ({ value }));
   waited.catch(() => {});
   const isLong = most_ms > mostSilence;
   const soon = await besides(c, Math.min(most_ms, mostSilence), () => (isLong ? within(mostSilence, waited) : waited));
-  if (soon) return asked.answer(soon.value);
+  if (soon) return made(c, asked, soon.value);
 
   const text = textOf(c, { ...asked, most_ms: most_ms - mostSilence }, waited);
   text.catch((error: unknown) => breakOff(c, error));
   c.set('begun', true);
-  forgetBody(c);
   const headers = {
     'Content-Type': 'application/json',
     'Cache-Control': 'no-store, no-transform',
@@ -57,23 +58,38 @@ function longestFor(c: Context<AppEnv>): number {
   return c.req.method === 'HEAD' ? mostSilence : Infinity;
 }
 
+/** The answer; of an account that reads none of them, what is true without it. */
+async function made<T, R extends Response>(
+  c: Context<AppEnv>,
+  { answer, otherwise }: Wait<T, R>,
+  value: T,
+): Promise<R> {
+  try {
+    requireRead(c);
+  } catch (error) {
+    if (!otherwise) throw error;
+    return otherwise(error);
+  }
+  return answer(value);
+}
+
 /** The answer, when it has begun before: our own work after the wait has a deadline here too. */
 async function textOf<T, R extends Response>(
   c: Context<AppEnv>,
-  { most_ms, answer, otherwise }: Wait<T, R>,
+  asked: Wait<T, R>,
   waited: Promise<{ value: T }>,
 ): Promise<string> {
   const deadline = createDeadline();
   const answered = deadline
-    .besides(most_ms, () => waited)
+    .besides(asked.most_ms, () => waited)
     .then(async ({ value }) => {
       if ((await c.var.isLetIn?.()) === false) throw new HttpError('UNAUTHORIZED', 'The key was taken back meanwhile.');
-      return (await answer(value)).text();
+      return (await made(c, asked, value)).text();
     });
   try {
     return await Promise.race([answered, deadline.late]);
   } catch (error) {
-    if (otherwise) return await otherwise(error).text();
+    if (asked.otherwise) return await asked.otherwise(error).text();
     throw error;
   } finally {
     deadline.end();

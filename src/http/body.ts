@@ -6,7 +6,9 @@ import { InvalidInputError, type Path } from '../errors.ts';
 import { besides } from './deadline.ts';
 import type { AppEnv } from './env.ts';
 import { requireExactNumbers } from './exact-numbers.ts';
+import { addressOf } from './limit.ts';
 import { HttpError } from './problems.ts';
+import { createTurns, type Leave } from './turns.ts';
 
 /** What a body must be before anything parses it. */
 
@@ -112,17 +114,62 @@ function unsupported(detail: string, extra = {}): HttpError {
   return new HttpError('UNSUPPORTED_MEDIA_TYPE', detail, extra);
 }
 
-/** Reads the body: UTF-8, at most 32 levels and 100,000 values, no number that would be rounded. What recurses over it, now or later, meets no bottomless one. Of it the text is kept. */
+/** What is longer is read and worked on by turns, of each account, or of each address where there is no key yet. In bytes. */
+const short = 64 * 1024;
+const reading = createTurns(8);
+/** It is some five times as long while it is worked on: its bytes, its text, its values, and what is made of them. */
+const atWork = createTurns();
+const longestTurn_ms = 20_000;
+
+/**
+ * Reads the body: UTF-8, at most 32 levels and 100,000 values, no number that would be rounded. What recurses over it, now or later,
+ * meets no bottomless one. Of it the text is kept. Of an account one long body is worked on at a time, until it is answered
+ * or forgotten (`forgetBody`); who waits longer than 20 seconds for that is refused with 429.
+ */
 export function readBody() {
   return createMiddleware<AppEnv>(async function readBody(c, next) {
-    if (hasBody(c)) keepAlone(c, { text: Promise.resolve(await textOf(c)) });
-    await next();
+    if (!hasBody(c)) return next();
+    if (isShort(c)) {
+      keepAlone(c, { text: Promise.resolve(textOf(await bytesOf(c))) });
+      return next();
+    }
+    const { bytes, leave } = await readInTurn(c);
+    c.set('leaveBody', leave);
+    try {
+      keepAlone(c, { text: Promise.resolve(textOf(bytes)) });
+      await next();
+    } finally {
+      leave();
+    }
   });
 }
 
-async function textOf(c: Context<AppEnv>): Promise<string> {
+/** What does not say how long it is may be long. An operation of a batch comes in the turn of that. */
+function isShort(c: Context<AppEnv>): boolean {
+  const isSaid = c.req.header('transfer-encoding') === undefined;
+  return c.env.isInBatch === true || (isSaid && Number(c.req.header('content-length')) <= short);
+}
+
+/** A client takes as long as it likes to send, so several are heard at once. */
+async function readInTurn(c: Context<AppEnv>): Promise<{ bytes: Buffer; leave: Leave }> {
+  const key = c.get('principal')?.account_id ?? addressOf(c);
+  const enter = (turns: typeof reading) =>
+    besides(c, longestTurn_ms, () => turns.enter(key, AbortSignal.timeout(longestTurn_ms)));
+  const heard = await enter(reading);
+  try {
+    const bytes = await countedBody(c);
+    return { bytes, leave: await enter(atWork) };
+  } finally {
+    heard();
+  }
+}
+
+function bytesOf(c: Context<AppEnv>): Promise<Buffer | ArrayBuffer> {
   // An operation of a batch has a body of its own.
-  const bytes = c.env.isInBatch ? await c.req.arrayBuffer() : await countedBody(c);
+  return c.env.isInBatch ? c.req.arrayBuffer() : countedBody(c);
+}
+
+function textOf(bytes: Buffer | ArrayBuffer): string {
   // A decoder puts a replacement in the place of what it cannot read, and the text would be kept damaged.
   if (!isUtf8(bytes)) throw new InvalidInputError([{ path: [], detail: 'is not UTF-8' }]);
   const text = new TextDecoder().decode(bytes);
@@ -139,9 +186,10 @@ export function requireReadable(json: string, path: Path): void {
 
 /**
  * For an answer that is kept open: what was sent is not held as long. An account has 200 of them, and each may have come with a
- * body of a mebibyte, which its text and its values are once more.
+ * body of a mebibyte, which its text and its values are once more. The next of its account has its turn.
  */
 export function forgetBody(c: Context<AppEnv>): void {
+  c.var.leaveBody?.();
   keepAlone(c, {});
   c.req.addValidatedData('json', {});
 }

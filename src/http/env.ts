@@ -3,12 +3,15 @@ import type { Principal } from '../accounts/principal.ts';
 import type { AppDeps } from '../deps.ts';
 import type { IdSeed } from '../ids.ts';
 import type { Deadline } from './deadline.ts';
+import type { Leave } from './turns.ts';
 
 /** What a handler finds in `c.var`; `principal` behind the auth line. */
 export type AppEnv = {
   Bindings: HttpBindings & {
     /** It is an operation of a batch: nothing is waited for, or kept open. */
     isInBatch?: true;
+    /** Ends the turn of the request before its answer (`inTurn`). */
+    leaveWork?: Leave;
   };
   Variables: {
     deps: AppDeps;
@@ -16,6 +19,8 @@ export type AppEnv = {
     principal: Principal;
     /** The most that its body may have; 1 where nothing is said (`limitBody`). */
     mostMebibytes?: number;
+    /** Ends the turn of a long body before its answer (`readBody`). */
+    leaveBody?: Leave;
     /** Whether the key is still good, for answers that last; what needs no key has none. */
     isLetIn?: () => Promise<boolean>;
     deadline: Deadline;

@@ -1,10 +1,11 @@
 import type { ServerResponse } from 'node:http';
+import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import type { AppEnv } from './env.ts';
 import { HttpError } from './problems.ts';
 
 /** Of the answers of an account that were made and not read yet, in each process, in bytes. One answer may have 16 MiB. */
-const most = 32 * 1024 * 1024;
+const most = 16 * 1024 * 1024;
 const retry_after_seconds = 5;
 
 /**
@@ -14,19 +15,23 @@ const retry_after_seconds = 5;
 export function limitUnread() {
   return createMiddleware<AppEnv>(async function limitUnread(c, next) {
     if (c.env.isInBatch) return next();
-    const { unread } = c.var.deps;
-    const { account_id } = c.var.principal;
-    if (unread.sizeOf(account_id) > most) throw tooMuch();
-    unread.add(account_id, c.env.outgoing as ServerResponse);
+    requireRead(c);
+    c.var.deps.unread.add(c.var.principal.account_id, c.env.outgoing as ServerResponse);
     await next();
-    if (c.req.method !== 'GET' || unread.sizeOf(account_id) <= most) return;
-    // It may be a stream, or a file.
-    await c.res.body?.cancel();
-    throw tooMuch();
+    if (c.req.method !== 'GET') return;
+    try {
+      requireRead(c);
+    } catch (error) {
+      // It may be a stream, or a file.
+      await c.res.body?.cancel();
+      throw error;
+    }
   });
 }
 
-function tooMuch(): HttpError {
+/** Comes before an answer is made that may be long. Throws 429 while the account has left too much unread; never within a batch. */
+export function requireRead(c: Context<AppEnv>): void {
+  if (c.env.isInBatch || c.var.deps.unread.sizeOf(c.var.principal.account_id) <= most) return;
   const detail = `This account has more than ${most / 1024 ** 2} MiB of answers here that it has not read. Read them, or close their connections.`;
-  return new HttpError('LIMIT_REACHED', detail, { retry_after_seconds });
+  throw new HttpError('LIMIT_REACHED', detail, { retry_after_seconds });
 }

@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import { serve } from '@hono/node-server';
 import type { Hono } from 'hono';
 import type { Config } from '../config.ts';
+import { inTurn } from './at-once.ts';
 import type { AppEnv } from './env.ts';
 
 type HttpSettings = Pick<
@@ -22,7 +23,8 @@ export function listen(app: Pick<Hono<AppEnv>, 'fetch'>, config: HttpSettings): 
   const requestTimeout = config.HTTP_REQUEST_TIMEOUT_SECONDS * 1000;
   const headersTimeout = Math.min(config.HTTP_HEADERS_TIMEOUT_SECONDS * 1000, requestTimeout);
   const server = serve({
-    fetch: app.fetch,
+    // Of the two protocols that the server knows it is given the first.
+    fetch: inTurn(app.fetch) as typeof app.fetch,
     hostname: config.HOST,
     port: config.PORT,
     serverOptions: {

@@ -1,38 +1,75 @@
+import { collectGarbage } from '../node/memory.ts';
 import { HttpError } from './problems.ts';
 
-/** Work that takes much memory, one at a time for each key, in the order in which it was asked for. */
-export function createTurns() {
-  const last = new Map<string, Promise<void>>();
+/** Ends a turn; said again, it does nothing. */
+export type Leave = () => void;
+
+type Row = { atWork: number; waiting: Set<() => void> };
+
+/**
+ * Work of which `atOnce` is done at a time for each key, in the order in which it was asked for. Where that is one, it is work
+ * that takes much memory: what it has left behind is collected before the next.
+ */
+export function createTurns(atOnce = 1) {
+  const rows = new Map<string, Row>();
 
   /**
-   * Whoever is not waited for any more leaves its place in the row.
+   * Resolves when it is its turn. Whoever is not waited for any more leaves its place in the row.
    *
    * @throws HttpError 429 when `signal` is aborted before it is its turn.
    */
+  async function enter(key: string, signal?: AbortSignal): Promise<Leave> {
+    const row = rows.get(key) ?? { atWork: 0, waiting: new Set() };
+    rows.set(key, row);
+    if (row.atWork < atOnce) row.atWork += 1;
+    else await turn(row, signal);
+    let isOver = false;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      if (atOnce > 1) return pass(key, row);
+      // By then an answer has been made of it, and sent.
+      setImmediate(() => {
+        collectGarbage();
+        pass(key, row);
+      });
+    };
+  }
+
+  function pass(key: string, row: Row): void {
+    const [next] = row.waiting;
+    if (next) return next();
+    row.atWork -= 1;
+    if (row.atWork === 0) rows.delete(key);
+  }
+
   async function take<T>(key: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const before = last.get(key);
-    const { promise: isOver, resolve: leave } = Promise.withResolvers<void>();
-    const done = Promise.all([before, isOver]).then(() => {
-      if (last.get(key) === done) last.delete(key);
-    });
-    last.set(key, done);
+    const leave = await enter(key, signal);
     try {
-      await Promise.race([before, whenAborted(signal)]);
       return await work();
     } finally {
       leave();
     }
   }
 
-  return { take };
+  return { enter, take };
 }
 
-function whenAborted(signal?: AbortSignal): Promise<never> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const detail = 'Others of this account are under way, and take their turns. Try again.';
-  const refuse = () => reject(new HttpError('LIMIT_REACHED', detail, { retry_after_seconds: 5 }));
-  promise.catch(() => {});
-  if (signal?.aborted) refuse();
-  else signal?.addEventListener('abort', refuse, { once: true });
-  return promise;
+/** Resolves when another leaves its place to this one. */
+function turn({ waiting }: Row, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const begin = () => {
+      waiting.delete(begin);
+      signal?.removeEventListener('abort', refuse);
+      resolve();
+    };
+    const refuse = () => {
+      waiting.delete(begin);
+      const detail = 'Others of this account are under way, and take their turns. Try again.';
+      reject(new HttpError('LIMIT_REACHED', detail, { retry_after_seconds: 5 }));
+    };
+    if (signal?.aborted) return refuse();
+    waiting.add(begin);
+    signal?.addEventListener('abort', refuse, { once: true });
+  });
 }

@@ -35,7 +35,7 @@ test('an account that reads none of its answers gets no more of them, until they
     status: 429,
     code: 'LIMIT_REACHED',
     detail:
-      'This account has more than 32 MiB of answers here that it has not read. Read them, or close their connections.',
+      'This account has more than 16 MiB of answers here that it has not read. Read them, or close their connections.',
   });
   const authorization = { authorization: `Bearer ${user.api_key}` };
   expect((await send(orchflow.url, 'GET', '/agents', authorization)).status, 'orchagent').toBe(429);

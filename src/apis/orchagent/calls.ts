@@ -10,6 +10,7 @@ import { startCall } from '../../calls/start.ts';
 import { sha256 } from '../../crypto.ts';
 import { notFound } from '../../errors.ts';
 import { fileQuotasOf, keepFilesWith, longestPut_ms } from '../../files/keep.ts';
+import { forgetBody } from '../../http/body.ts';
 import { besides } from '../../http/deadline.ts';
 import type { AppEnv } from '../../http/env.ts';
 import { keepOpen } from '../../http/keep-open.ts';
@@ -106,6 +107,9 @@ export async function answerToCall(c: Context<AppEnv>) {
   keepOpen(c);
   const waiting = waitOn(c);
   const run_id = await begin(c, waiting).finally(waiting.begun);
+  // An account has 200 calls open, each of which may have come with 6 MiB.
+  calls.get(c)!.sent.input = {};
+  forgetBody(c);
   c.set('requestId', requestIdOf(run_id));
   for (const [name, value] of headersOf(run_id)) c.header(name, value);
   const told = { ...(await callToldOf(c, run_id)), began, isVerbose };

@@ -3,6 +3,7 @@ import { findOrchestrationRun, findStepResult, type StepResult } from '../../../
 import { findDefinition } from '../../../db/orchestrations.ts';
 import type { StoredEvent } from '../../../db/run-events.ts';
 import { asksModel, type Definition, type Step } from '../../../workflows/contract/definition.ts';
+import { readOrchestrationRun } from './read-run.ts';
 import { humanInput, responseOf, sharedState, stepHistory, wireStatus } from './run-view.ts';
 
 /**
@@ -153,7 +154,8 @@ function stepDecided(
 
 /** The first thing that a person is asked for, if anything: the stream ends with it. */
 async function humanInputRequired({ db, run }: Following): Promise<WireEvent[]> {
-  const found = await findOrchestrationRun(db, run.account_id, run.run_id);
+  // The first gate is always there.
+  const found = await findOrchestrationRun(db, run.account_id, run.run_id, { most: 0 });
   const gate = found?.gates[0];
   if (!gate) return [];
   const input = humanInput(gate);
@@ -165,7 +167,7 @@ async function humanInputRequired({ db, run }: Following): Promise<WireEvent[]> 
 }
 
 async function runEnded({ db, run }: Following, error?: WireEvent): Promise<WireEvent[]> {
-  const found = await findOrchestrationRun(db, run.account_id, run.run_id);
+  const found = await readOrchestrationRun(db, run.account_id, run.run_id);
   // It was purged in this moment.
   if (!found) return [{ type: 'done' }];
   const shared_state = sharedState(found);

@@ -6,18 +6,28 @@ import { createTurns } from '../../http/turns.ts';
 const short = 512 * 1024;
 const turns = createTurns();
 
+type Turn = {
+  signal?: AbortSignal;
+  /** Throws where it shall not be read any more by the time that it is its turn. */
+  mayRead?: () => void;
+};
+
 /**
  * The run with its state, or undefined when this account has none of this id. Long ones are read one at a time for each account.
  *
- * @throws HttpError 429 when `signal` is aborted before it is its turn.
+ * @throws HttpError 429 when `signal` is aborted before it is its turn, and what `mayRead` throws.
  */
 export async function readOrchestrationRun(
   db: Db,
   account_id: string,
   run_id: string,
-  signal: AbortSignal,
+  { signal, mayRead = () => {} }: Turn = {},
 ): Promise<OrchestrationRun | undefined> {
   const run = await findOrchestrationRun(db, account_id, run_id, { most: short });
   if (!run?.is_cut) return run;
-  return turns.take(account_id, () => findOrchestrationRun(db, account_id, run_id), signal);
+  const read = async () => {
+    mayRead();
+    return findOrchestrationRun(db, account_id, run_id);
+  };
+  return turns.take(account_id, read, signal);
 }

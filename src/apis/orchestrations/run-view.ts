@@ -61,7 +61,7 @@ function decisionForm({ step_id, task_id, kind, reason, draft, decisions, title 
 
 /** The values of the state, by key. */
 export function sharedState({ shared_state, texts }: OrchestrationRun): StateValues {
-  return valuesOf(shared_state, new Map(texts.map(({ text_id, text }) => [text_id, text])));
+  return valuesOf(shared_state, texts);
 }
 
 /** Every execution of a step, in the order in which they began. */

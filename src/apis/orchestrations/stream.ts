@@ -1,7 +1,12 @@
 import type { Delta } from '../../../db/live.ts';
+import type { StoredEvent } from '../../../db/run-events.ts';
 import type { RunStreamItem } from '../../runs/events.ts';
 import type { ServerSentEvent } from '../../http/sse.ts';
+import { createTurns } from '../../http/turns.ts';
 import { eventToWire, type Following } from './event-view.ts';
+
+/** Ends that are told at once of an account, in each process: the state, which may have 8 MiB, comes in two events, and is held until it is sent. */
+const ends = createTurns(8);
 
 /**
  * The events of a run as clients of orchestrations know them, from its start or from an answer, until it ends or waits
@@ -20,13 +25,8 @@ export async function* orchestrationEventsToWire(
     else if ('delta' in item && !begun.has(item.delta.task_id)) early.push(item.delta);
     else if ('delta' in item) yield { data: deltaToWire(item.delta) };
     else if ('event' in item) {
-      const { type, seq, data } = item.event;
-      const events = await eventToWire(following, item.event);
-      // The last one has the id: who resumes from it has seen those before it.
-      for (const [index, event] of events.entries()) {
-        yield index === events.length - 1 ? { id: String(seq), data: event } : { data: event };
-      }
-      if (events.at(-1)?.type === 'done') return;
+      const { type, data } = item.event;
+      if (yield* tell(following, item.event)) return;
       if (type === 'task.started') {
         const { task_id } = data;
         begun.add(task_id);
@@ -36,6 +36,23 @@ export async function* orchestrationEventsToWire(
     }
   }
 }
+
+/** Tells one event, and returns whether it was the last. */
+async function* tell(following: Following, stored: StoredEvent): AsyncGenerator<ServerSentEvent, boolean> {
+  const leave = isTerminal(stored) ? await ends.enter(following.run.account_id) : undefined;
+  try {
+    const events = await eventToWire(following, stored);
+    // The last one has the id: who resumes from it has seen those before it.
+    for (const [index, event] of events.entries()) {
+      yield index === events.length - 1 ? { id: String(stored.seq), data: event } : { data: event };
+    }
+    return events.at(-1)?.type === 'done';
+  } finally {
+    leave?.();
+  }
+}
+
+const isTerminal = ({ type }: StoredEvent) => ['run.completed', 'run.failed', 'run.cancelled'].includes(type);
 
 function deltaToWire(delta: Delta) {
   return { type: 'delta', ...delta };

@@ -1,7 +1,7 @@
-import { findOrchestrationRun } from '../../../db/orchestration-run-views.ts';
 import type { Db } from '../../../db/index.ts';
 import type { RunEvents } from '../../runs/events.ts';
 import { waitForRun } from '../../runs/wait.ts';
+import { readOrchestrationRun } from './read-run.ts';
 import { toAnswer } from './run-view.ts';
 
 /**
@@ -14,7 +14,7 @@ export async function waitForAnswer(
   run_id: string,
   { seconds, signal }: { seconds: number; signal: AbortSignal },
 ) {
-  const read = () => findOrchestrationRun(db, account_id, run_id);
+  const read = () => readOrchestrationRun(db, account_id, run_id, { signal });
   const hasResult = (run: NonNullable<Awaited<ReturnType<typeof read>>>) => toAnswer(run) !== undefined;
   const run = await waitForRun(runEvents, run_id, { read, hasResult }, { most_ms: seconds * 1_000, signal });
   return { run, answer: run && toAnswer(run) };

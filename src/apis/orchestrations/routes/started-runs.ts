@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { listOrchestrationRuns } from '../../../../db/orchestration-run-views.ts';
 import { isOrchestrationRun } from '../../../../db/orchestration-runs.ts';
 import { notFound } from '../../../errors.ts';
+import { requireRead } from '../../../http/limit-unread.ts';
 import { createRouter, json, route } from '../../../http/openapi.ts';
 import { readRun } from '../../../http/read-run.ts';
 import { cancelRun } from '../../../runs/cancel.ts';
@@ -73,7 +74,7 @@ startedRunsRouter.openapi(get, async (c) => {
   const { wait, seen } = c.req.valid('query');
   const { db } = c.var.deps;
   const read = async () => {
-    const found = await readOrchestrationRun(db, c.var.principal.account_id, run_id, c.req.raw.signal);
+    const found = await readOrchestrationRun(db, c.var.principal.account_id, run_id, { signal: c.req.raw.signal, mayRead: () => requireRead(c) });
     if (!found) throw notFound('Run');
     return c.json(runToWire(found), 200);
   };
