@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
+import { held } from '../src/node/held.ts';
 
 /** The processes of one build, by their pids. PostgreSQL's is the first of several. */
 export type Processes = { api: number; worker: number; temporal: number; postgres: number };
@@ -92,5 +93,7 @@ async function childrenOf(parent: number): Promise<number[]> {
 export async function commandOf(pid: number): Promise<{ command: string[]; env: Record<string, string> }> {
   const lines = async (name: string) => (await readFile(`/proc/${pid}/${name}`, 'utf8')).split('\0').filter(Boolean);
   const pairs = (await lines('environ')).map((line) => /^([^=]*)=(.*)$/s.exec(line)!.slice(1) as [string, string]);
-  return { command: await lines('cmdline'), env: Object.fromEntries(pairs) };
+  // Nobody would let go of it.
+  const command = (await lines('cmdline')).filter((word) => word !== held);
+  return { command, env: Object.fromEntries(pairs) };
 }

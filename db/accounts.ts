@@ -183,11 +183,11 @@ export async function closeAccount(db: Db, account_id: string): Promise<void> {
  */
 export function deleteClosedAccount(db: Db, account_id: string): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
-    await lockManaged(trx);
     // Whoever adds something to it has done so before, or finds it gone.
     await trx.selectFrom('accounts').select('account_id').where('account_id', '=', account_id).forUpdate().execute();
     const run = trx.selectFrom('runs').select('run_id').where('account_id', '=', account_id).limit(1);
     if (await run.executeTakeFirst()) return false;
+    await lockManaged(trx);
     await trx.updateTable('managed_spending').set({ account_id: '' }).where('account_id', '=', account_id).execute();
     // Of those that were purged before, webhooks may have been on their way.
     const purged = trx.selectFrom('purged_runs').select('run_id').where('account_id', '=', account_id);

@@ -52,7 +52,7 @@ export async function foldManaged(db: Db): Promise<void> {
   await sql`select fold_managed(null)`.execute(db);
 }
 
-/** Until the transaction ends nothing else is reserved, nor added up. Comes before any lock of a row. */
+/** Until the transaction ends nothing else is reserved, nor added up. */
 export async function lockManaged(trx: Db): Promise<void> {
   await sql`select pg_advisory_xact_lock(hashtext('orchflow:managed'))`.execute(trx);
 }

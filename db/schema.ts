@@ -555,6 +555,7 @@ interface ModelCooldownTable {
 
 /** What was spent of the operator's models, by month (UTC). Each call adds a row; those of a month and an account become one from time to time. */
 interface ManagedSpendingTable {
+  spending_id: Generated<string>;
   month: string;
   /** Empty: of accounts that are deleted. */
   account_id: string;

@@ -7,7 +7,11 @@ type NewText = Insertable<Database['texts']>;
 /** The texts of these ids. Ids without a text are left out. */
 export async function listTexts(db: Db, ids: string[]): Promise<Map<string, string>> {
   if (ids.length === 0) return new Map();
-  const rows = await db.selectFrom('texts').select(['text_id', 'text']).where('text_id', 'in', ids).execute();
+  const rows = await db
+    .selectFrom('texts')
+    .select(['text_id', 'text'])
+    .where(sql<boolean>`text_id = any(${ids})`)
+    .execute();
   return new Map(rows.map((row) => [row.text_id, row.text]));
 }
 

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import packageJson from '../package.json' with { type: 'json' };
 import { loadConfig } from './config.ts';
+import { untilReleased } from './node/held.ts';
 import { saveMemory } from './node/memory.ts';
 import { startAgain } from './node/start.ts';
 
@@ -19,6 +20,7 @@ const [{ pino }, { createApp }, { startAppDeps }, { requireEncryptionKey }, { li
 ]);
 
 const log = pino({ level: config.LOG_LEVEL, name: 'api' });
+await untilReleased();
 await requireEncryptionKey(config, log);
 const { deps, close } = startAppDeps({ config, log, version: packageJson.version });
 

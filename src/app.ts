@@ -244,7 +244,7 @@ function provide(deps: AppDeps) {
   return createMiddleware<AppEnv>(async function provide(c, next) {
     const given = c.req.header('x-request-id');
     const requestId = given && /^[\w.-]{1,100}$/.test(given) ? given : newId('request');
-    const deadline = createDeadline();
+    const deadline = createDeadline(c.env.received);
     c.set('deadline', deadline);
     c.set('deps', deps);
     c.set('requestId', requestId);

@@ -1,6 +1,7 @@
 import { flushCompileCache } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig } from './config.ts';
+import { untilReleased } from './node/held.ts';
 import { startAgain } from './node/start.ts';
 
 /** The worker process: workflows and activities. SIGTERM lets calls in flight end for a while, then hands them over. */
@@ -47,19 +48,19 @@ Runtime.install({
 
 const stopping = new AbortController();
 
-/** Temporal may come up after us: for some seconds that is nothing to be told of. */
+/** Temporal may come up after us. */
 async function connect() {
   for (;;) {
     try {
       return await NativeConnection.connect(connectionOptions(config));
     } catch (error) {
-      const isSoon = process.uptime() < 10;
-      log[isSoon ? 'info' : 'warn']({ reason: (error as Error).message }, 'Temporal cannot be reached; trying again');
-      await sleep(isSoon ? 100 : 1_000);
+      log.warn({ reason: (error as Error).message }, 'Temporal cannot be reached; trying again');
+      await sleep(1_000);
     }
   }
 }
 
+await untilReleased();
 await requireEncryptionKey(config, log);
 const tasks = config.WORKER_TASKS;
 const bundled = tasks === 'code' ? undefined : workflowBundle({ encrypts: config.PAYLOAD_ENCRYPTION });

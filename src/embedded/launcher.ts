@@ -12,6 +12,7 @@ import { endedAtOnce, endLeftover, killRecorded, startProcess } from './processe
 import type { RunningProcess } from './processes.ts';
 import { supervise } from './supervise.ts';
 import { findTemporal, startTemporal } from './temporal.ts';
+import { held } from '../node/held.ts';
 import { startOptions } from '../node/start.ts';
 
 type Name = 'api' | 'worker' | 'temporal' | 'postgres';
@@ -109,8 +110,8 @@ async function checkPort() {
 }
 
 /**
- * PostgreSQL with the newest tables, Temporal, worker and API. Those two take as long to load as our own Temporal to begin, and are
- * started beside it, once it is known where it will answer.
+ * PostgreSQL with the newest tables, Temporal, worker and API. Those two take as long to load as our own Temporal to begin, and load
+ * beside it, once it is known where it will answer; they talk to nobody before it does.
  */
 async function startAll(base: Environment) {
   const giveUp = new AbortController();
@@ -119,11 +120,17 @@ async function startAll(base: Environment) {
   const database = prepareDatabase(base);
   const temporal = launcher.TEMPORAL_ADDRESS ? undefined : startOwnTemporal(signal, chosen.resolve);
   try {
-    const given = { ...base, DATABASE_URL: await database };
-    const expected = temporal && (await Promise.race([chosen.promise, temporal]));
-    const early = await startOurs(given, expected);
+    const [DATABASE_URL, expected] = await Promise.all([
+      database,
+      temporal && Promise.race([chosen.promise, temporal]),
+    ]);
+    const early = await startOurs({ ...base, DATABASE_URL }, expected);
     const own = await temporal;
-    return own?.address === expected?.address ? early : await startOursAgain(given, own);
+    const isWhereExpected = own?.address === expected?.address && own?.ui_url === expected?.ui_url;
+    const ours = isWhereExpected ? early : await startOursAgain({ ...base, DATABASE_URL }, own);
+    ours.worker.release();
+    ours.api.release();
+    return ours;
   } catch (error) {
     giveUp.abort();
     await Promise.allSettled([database, temporal]); // what is still starting must be known before it can be stopped
@@ -199,16 +206,17 @@ async function migrate(env: Environment) {
 
 async function startOwn(name: 'api' | 'worker', env: Environment): Promise<RunningProcess> {
   stopping.signal.throwIfAborted();
-  const running = await startScript(name, env);
+  const running = await startScript(name, env, { isHeld: true });
   started[name] = running;
   return running;
 }
 
-function startScript(name: keyof typeof scripts, env: Environment): Promise<RunningProcess> {
+function startScript(name: keyof typeof scripts, env: Environment, { isHeld = false } = {}): Promise<RunningProcess> {
   const started = startOptions(name, loadConfig(env));
   return startProcess({
     command: process.execPath,
-    args: [...started.flags, join(import.meta.dirname, '../..', scripts[name])],
+    args: [...started.flags, join(import.meta.dirname, '../..', scripts[name]), ...(isHeld ? [held] : [])],
+    isHeld,
     env: { ...started.env, ...env },
     background: name === 'worker',
     logFile: logFile(name),

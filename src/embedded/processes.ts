@@ -27,6 +27,8 @@ export interface RunningProcess {
   pid: number;
   /** Resolves when the process has ended, with how it ended: "exit code 1", "signal SIGKILL". Never rejects. */
   exited: Promise<string>;
+  /** Lets it begin, where it was held; otherwise it does nothing. */
+  release(): void;
   /** Asks the process to end, then kills it when the deadline passes. Resolves when it has ended; may be called again. */
   stop(): Promise<void>;
   /** Where in its log file its own lines begin, in bytes. */
@@ -44,6 +46,8 @@ export interface StartProcessOptions {
   gid?: number;
   /** It steps back when others want the processor, so that what a client waits for comes before work in the background. */
   background?: boolean;
+  /** It waits on its standard input until `release`. */
+  isHeld?: boolean;
   /** Gets stdout and stderr. */
   logFile: string;
   /** Where the process is recorded while it lives, so that a later start finds it. */
@@ -134,7 +138,9 @@ export async function startProcess(options: StartProcessOptions): Promise<Runnin
   const log = openLog(logFile);
   const logStart = fstatSync(log).size;
   const [command, ...args] = [...(options.background ? inBackground : []), options.command, ...(options.args ?? [])];
-  const child = spawn(command!, args, { env, cwd, uid, gid, detached: true, stdio: ['ignore', log, log] });
+  const stdin = options.isHeld ? 'pipe' : 'ignore';
+  const child = spawn(command!, args, { env, cwd, uid, gid, detached: true, stdio: [stdin, log, log] });
+  child.stdin?.on('error', () => {}); // it has ended, which `exited` tells
   closeSync(log);
   const exited = new Promise<string>((resolve) =>
     child.once('exit', (code, signal) => resolve(signal ? `signal ${signal}` : `exit code ${code}`)),
@@ -155,6 +161,7 @@ export async function startProcess(options: StartProcessOptions): Promise<Runnin
   return {
     pid,
     exited,
+    release: () => void child.stdin?.end('go'),
     async stop() {
       if (child.exitCode === null && child.signalCode === null) {
         await endProcess(record, options.stopSignal, options.stopDeadlineMs);

@@ -58,7 +58,10 @@ function longestFor(c: Context<AppEnv>): number {
   return c.req.method === 'HEAD' ? mostSilence : Infinity;
 }
 
-/** The answer; of an account that reads none of them, what is true without it. */
+/**
+ * The answer. Of an account that leaves too much unread, what is true without it, which who asks again is not told; a read is refused
+ * with 429, or breaks off where it has begun; and what was done and has nothing else to say is said.
+ */
 async function made<T, R extends Response>(
   c: Context<AppEnv>,
   { answer, otherwise }: Wait<T, R>,
@@ -67,8 +70,11 @@ async function made<T, R extends Response>(
   try {
     requireRead(c);
   } catch (error) {
-    if (!otherwise) throw error;
-    return otherwise(error);
+    if (otherwise) {
+      c.set('keepsNoAnswer', Promise.resolve());
+      return otherwise(error);
+    }
+    if (c.req.method === 'GET') throw error;
   }
   return answer(value);
 }

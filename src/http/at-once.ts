@@ -1,25 +1,49 @@
+import { keyOf } from './auth.ts';
 import type { AppEnv } from './env.ts';
-import { createTurns } from './turns.ts';
+import { createTurns, type Leave } from './turns.ts';
 
 type Fetch = (request: Request, env: AppEnv['Bindings']) => Response | Promise<Response>;
 
+/** Of a request among those that are worked on. */
+export type Place = {
+  leave: Leave;
+  /** Resolves when it has one again. */
+  enter: () => Promise<void>;
+};
+
 const most = 64;
+/** By then its time is over: it is let in to be told so. */
+const longest_ms = 2_000;
 
 /**
  * An app that works on so many requests with one key at once. Others wait before it: each holds some 4 KiB there, and 50 on its way
- * through the app, and somebody may open as many connections as they like. An answer that is kept open (`keepOpen`) is none of them.
+ * through the app, and somebody may open as many connections as they like. An answer that is kept open (`keepOpen`) is none of them, nor is
+ * a request whose body is still to come.
  */
 export function inTurn(fetch: Fetch): Fetch {
   const turns = createTurns(most);
+
+  async function takePlace(key: string): Promise<Place> {
+    const enter = () => turns.enter(key, () => AbortSignal.timeout(longest_ms)).catch(() => () => {});
+    let leave = await enter();
+    return {
+      leave: () => leave(),
+      async enter() {
+        leave = await enter();
+      },
+    };
+  }
+
   return async function inTurn(request, env) {
     const { 'x-api-key': own, authorization } = env.incoming.headers;
-    const key = authorization ?? own;
-    if (typeof key !== 'string') return fetch(request, env);
-    const leaveWork = await turns.enter(key);
+    const key = keyOf(own?.toString(), authorization);
+    if (key === undefined) return fetch(request, env);
+    const received = performance.now();
+    const place = await takePlace(key);
     try {
-      return await fetch(request, { ...env, leaveWork });
+      return await fetch(request, { ...env, received, place });
     } finally {
-      leaveWork();
+      place.leave();
     }
   };
 }

@@ -18,7 +18,8 @@ const maxTrusted = 10_000;
 
 type Found = Awaited<ReturnType<typeof findPrincipalByKey>>;
 
-function keyOf(apiKeyHeader: string | undefined, authorization: string | undefined): string | undefined {
+/** The key, or token, that a request has in one header or the other. */
+export function keyOf(apiKeyHeader: string | undefined, authorization: string | undefined): string | undefined {
   return apiKeyHeader ?? /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
 }
 

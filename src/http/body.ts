@@ -8,7 +8,7 @@ import type { AppEnv } from './env.ts';
 import { requireExactNumbers } from './exact-numbers.ts';
 import { addressOf } from './limit.ts';
 import { HttpError } from './problems.ts';
-import { createTurns, type Leave } from './turns.ts';
+import { createHeavyTurns, createTurns, type Leave } from './turns.ts';
 
 /** What a body must be before anything parses it. */
 
@@ -53,7 +53,10 @@ function tooLarge(mebibytes: number): HttpError {
 /** Reads the body, which is no more than its path takes, as long as its client sends it. The router would copy it, and not count. */
 export async function countedBody(c: Context<AppEnv>): Promise<Buffer> {
   const { mostMebibytes = 1 } = c.var;
+  const { place } = c.env;
+  place?.leave();
   const body = await besides(c, Infinity, () => readUpTo(c.env.incoming, mostMebibytes * mebibyte));
+  await place?.enter();
   if (!body) throw tooLarge(mostMebibytes);
   return body;
 }
@@ -118,7 +121,7 @@ function unsupported(detail: string, extra = {}): HttpError {
 const short = 64 * 1024;
 const reading = createTurns(8);
 /** It is some five times as long while it is worked on: its bytes, its text, its values, and what is made of them. */
-const atWork = createTurns();
+const atWork = createHeavyTurns();
 const longestTurn_ms = 20_000;
 
 /**
@@ -129,44 +132,48 @@ const longestTurn_ms = 20_000;
 export function readBody() {
   return createMiddleware<AppEnv>(async function readBody(c, next) {
     if (!hasBody(c)) return next();
-    if (isShort(c)) {
-      keepAlone(c, { text: Promise.resolve(textOf(await bytesOf(c))) });
-      return next();
-    }
-    const { bytes, leave } = await readInTurn(c);
-    c.set('leaveBody', leave);
+    // An operation of a batch has a body of its own, and the batch its bound.
+    if (c.env.isInBatch) keepText(c, await c.req.arrayBuffer());
+    else if (isSaidToBeShort(c)) keepText(c, await countedBody(c));
+    else c.set('leaveBody', await readInTurn(c));
     try {
-      keepAlone(c, { text: Promise.resolve(textOf(bytes)) });
       await next();
     } finally {
-      leave();
+      c.var.leaveBody?.();
     }
   });
 }
 
-/** What does not say how long it is may be long. An operation of a batch comes in the turn of that. */
-function isShort(c: Context<AppEnv>): boolean {
+function isSaidToBeShort(c: Context): boolean {
   const isSaid = c.req.header('transfer-encoding') === undefined;
-  return c.env.isInBatch === true || (isSaid && Number(c.req.header('content-length')) <= short);
+  return isSaid && Number(c.req.header('content-length')) <= short;
 }
 
-/** A client takes as long as it likes to send, so several are heard at once. */
-async function readInTurn(c: Context<AppEnv>): Promise<{ bytes: Buffer; leave: Leave }> {
+/** A client takes as long as it likes to send, so several are heard at once. Returns the end of the turn, where the body is long. */
+async function readInTurn(c: Context<AppEnv>): Promise<Leave | undefined> {
   const key = c.get('principal')?.account_id ?? addressOf(c);
-  const enter = (turns: typeof reading) =>
-    besides(c, longestTurn_ms, () => turns.enter(key, AbortSignal.timeout(longestTurn_ms)));
+  const signalOf = () => AbortSignal.timeout(longestTurn_ms);
+  const enter = (turns: typeof reading) => besides(c, longestTurn_ms, () => turns.enter(key, signalOf));
   const heard = await enter(reading);
   try {
     const bytes = await countedBody(c);
-    return { bytes, leave: await enter(atWork) };
+    const leave = bytes.length > short ? await enter(atWork) : undefined;
+    // What is answered in time may go on, as where the database is frozen, and holds up nobody.
+    if (leave) c.var.deadline.late.catch(leave);
+    try {
+      keepText(c, bytes);
+    } catch (error) {
+      leave?.();
+      throw error;
+    }
+    return leave;
   } finally {
     heard();
   }
 }
 
-function bytesOf(c: Context<AppEnv>): Promise<Buffer | ArrayBuffer> {
-  // An operation of a batch has a body of its own.
-  return c.env.isInBatch ? c.req.arrayBuffer() : countedBody(c);
+function keepText(c: Context, bytes: Buffer | ArrayBuffer): void {
+  keepAlone(c, { text: Promise.resolve(textOf(bytes)) });
 }
 
 function textOf(bytes: Buffer | ArrayBuffer): string {
@@ -194,7 +201,7 @@ export function forgetBody(c: Context<AppEnv>): void {
   c.req.addValidatedData('json', {});
 }
 
-function keepAlone(c: Context<AppEnv>, body: { text?: Promise<string> }): void {
+function keepAlone(c: Context, body: { text?: Promise<string> }): void {
   c.req.bodyCache = {};
   Object.assign(c.req.bodyCache, body);
 }

@@ -10,9 +10,8 @@ const deadline_ms = 2_000;
 
 export type Deadline = ReturnType<typeof createDeadline>;
 
-/** Counts what a request takes from now on, its receipt. What its client is waited for does not count. */
-export function createDeadline() {
-  const received = performance.now();
+/** Counts what a request takes from its receipt on. What its client is waited for does not count. */
+export function createDeadline(received = performance.now()) {
   const { promise: late, reject } = Promise.withResolvers<never>();
   late.catch(() => {});
   let waitedBefore = 0;

@@ -2,6 +2,7 @@ import type { HttpBindings } from '@hono/node-server';
 import type { Principal } from '../accounts/principal.ts';
 import type { AppDeps } from '../deps.ts';
 import type { IdSeed } from '../ids.ts';
+import type { Place } from './at-once.ts';
 import type { Deadline } from './deadline.ts';
 import type { Leave } from './turns.ts';
 
@@ -10,8 +11,9 @@ export type AppEnv = {
   Bindings: HttpBindings & {
     /** It is an operation of a batch: nothing is waited for, or kept open. */
     isInBatch?: true;
-    /** Ends the turn of the request before its answer (`inTurn`). */
-    leaveWork?: Leave;
+    /** When it was received, by `performance.now()`, where it waited for its place (`inTurn`). */
+    received?: number;
+    place?: Place;
   };
   Variables: {
     deps: AppDeps;

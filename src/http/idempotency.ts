@@ -22,6 +22,11 @@ const keptHeaders = ['content-type', 'etag', 'location', 'retry-after'];
 /** An answer that names its run in headers has these too: its `X-Request-Id` is made of the id of the run. */
 const keptOfRun = ['x-run-id', 'x-orchagent-run-id', 'x-request-id'];
 
+/** In a function of its own: what stands in one that waits for the answer is held as long. */
+async function fingerprintOf(c: Context<AppEnv>, more: string[]): Promise<string> {
+  return sha256([c.req.method, c.req.path, await c.req.text(), ...more].join('\n'));
+}
+
 /**
  * `Idempotency-Key` on POST (draft-ietf-httpapi-idempotency-key-header): the same key and request get the same answer
  * for 24 hours; another request with the key 422; one while the first is at work 409. Answers are kept encrypted,
@@ -40,10 +45,8 @@ export function idempotency({ isOfScopes, longest_seconds }: { isOfScopes: boole
     const ownKey = owner ? `${owner} ${idempotency_key}` : idempotency_key;
     const name = { account_id, idempotency_key: ownKey };
     const context = `orchflow:idempotency:${name.account_id}:${ownKey}`;
-    const request = [c.req.method, c.req.path, await c.req.text(), ...(isOfScopes ? scopes : [])];
     // What a test has begun is no answer to a live request, nor the other way round.
-    if (mode === 'test') request.push(mode);
-    const fingerprint = sha256(request.join('\n'));
+    const fingerprint = await fingerprintOf(c, [...(isOfScopes ? scopes : []), ...(mode === 'test' ? [mode] : [])]);
 
     let key = await takeIdempotencyKey(db, name, fingerprint, longest_seconds);
     if (!key.taken && key.row.fingerprint === fingerprint && isUnreadable(key.row, config.ENCRYPTION_KEY)) {

@@ -19,5 +19,5 @@ export function keepOpen(c: Context<AppEnv>): void {
     throw new HttpError('LIMIT_REACHED', detail, { retry_after_seconds });
   }
   whenLeft(c.env, close);
-  c.env.leaveWork?.();
+  c.env.place?.leave();
 }

@@ -29,6 +29,12 @@ export function limitUnread() {
   });
 }
 
+/** Why an answer to a start is not what has become of its run, in words for its client. */
+export function howItGoesOn(failure?: unknown): string {
+  const isUnread = failure instanceof HttpError && failure.code === 'LIMIT_REACHED';
+  return isUnread ? `What has become of the run is not told here. ${failure.message}` : 'The run goes on.';
+}
+
 /** Comes before an answer is made that may be long. Throws 429 while the account has left too much unread; never within a batch. */
 export function requireRead(c: Context<AppEnv>): void {
   if (c.env.isInBatch || c.var.deps.unread.sizeOf(c.var.principal.account_id) <= most) return;

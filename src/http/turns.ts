@@ -6,33 +6,37 @@ export type Leave = () => void;
 
 type Row = { atWork: number; waiting: Set<() => void> };
 
-/**
- * Work of which `atOnce` is done at a time for each key, in the order in which it was asked for. Where that is one, it is work
- * that takes much memory: what it has left behind is collected before the next.
- */
-export function createTurns(atOnce = 1) {
+/** Work that takes much memory is done one at a time, and what it has left behind is collected before the next. */
+export function createHeavyTurns() {
+  return createTurns(1, (next) =>
+    // By then an answer has been made of it, where it was for one.
+    setImmediate(() => {
+      collectGarbage();
+      next();
+    }),
+  );
+}
+
+/** Work of which `atOnce` is done at a time for each key, in the order in which it was asked for. */
+export function createTurns(atOnce: number, between = (next: () => void): unknown => next()) {
   const rows = new Map<string, Row>();
 
   /**
    * Resolves when it is its turn. Whoever is not waited for any more leaves its place in the row.
    *
-   * @throws HttpError 429 when `signal` is aborted before it is its turn.
+   * @param signalOf is asked only where there is a row
+   * @throws HttpError 429 when that signal is aborted before it is its turn.
    */
-  async function enter(key: string, signal?: AbortSignal): Promise<Leave> {
+  async function enter(key: string, signalOf?: () => AbortSignal): Promise<Leave> {
     const row = rows.get(key) ?? { atWork: 0, waiting: new Set() };
     rows.set(key, row);
     if (row.atWork < atOnce) row.atWork += 1;
-    else await turn(row, signal);
+    else await turn(row, signalOf?.());
     let isOver = false;
     return () => {
       if (isOver) return;
       isOver = true;
-      if (atOnce > 1) return pass(key, row);
-      // By then an answer has been made of it, and sent.
-      setImmediate(() => {
-        collectGarbage();
-        pass(key, row);
-      });
+      between(() => pass(key, row));
     };
   }
 
@@ -44,7 +48,7 @@ export function createTurns(atOnce = 1) {
   }
 
   async function take<T>(key: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const leave = await enter(key, signal);
+    const leave = await enter(key, signal && (() => signal));
     try {
       return await work();
     } finally {

@@ -22,6 +22,9 @@ const noPromiseHooks = [
 /** The flags of a worker that keeps no stacks. */
 export const withoutStacks = [`--import=data:text/javascript,${encodeURIComponent(noPromiseHooks)}`];
 
+/** So much may a heap grow between two collections, in percent of what is in use. */
+export const heapGrowth = 40;
+
 type Name = 'api' | 'worker' | 'migrate';
 type Settings = Pick<Config, 'API_HEAP_MB' | 'WORKER_HEAP_MB' | 'WORKFLOW_STACKS'>;
 
@@ -35,7 +38,7 @@ export function startOptions(name: Name, settings: Settings) {
     flags: [
       '--max-semi-space-size=4',
       '--initial-old-space-size=32',
-      '--heap-growing-percent=40',
+      `--heap-growing-percent=${heapGrowth}`,
       ...(heap_mb ? [`--max-old-space-size=${heap_mb}`] : []),
       ...(name === 'worker' && !settings.WORKFLOW_STACKS ? withoutStacks : []),
     ],

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,7 +8,9 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { choosePort } from '../../src/embedded/ports.ts';
+import { findTemporal } from '../../src/embedded/temporal-binary.ts';
 import { endLeftover, isAlive, readPidFile } from '../../src/embedded/processes.ts';
+import { until } from '../harness/client.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const names = ['postgres', 'temporal', 'worker', 'api'] as const;
@@ -27,10 +29,10 @@ function makeDataDir() {
 }
 
 /** `npm start`, without npm. `says` resolves with all output once it holds the text, or once the launcher has ended. */
-function launch(dataDir: string, port: number) {
+function launch(dataDir: string, port: number, settings: Record<string, string> = {}) {
   const child = spawn(process.execPath, [join(root, 'src/dev.ts')], {
     cwd: root,
-    env: { ...withoutSettings(), ORCHFLOW_DATA_DIR: dataDir, PORT: String(port) },
+    env: { ...withoutSettings(), ORCHFLOW_DATA_DIR: dataDir, PORT: String(port), ...settings },
   });
   let output = '';
   const collect = (chunk: Buffer) => void (output += chunk.toString());
@@ -69,6 +71,20 @@ async function register(port: number): Promise<string> {
     body: JSON.stringify({ name: 'Ada', email: 'ada@example.com' }),
   });
   return ((await response.json()) as { api_key: string }).api_key;
+}
+
+async function define(port: number, api_key: string): Promise<string> {
+  const definition = {
+    name: 'Hello',
+    entry_step_id: 'print',
+    steps: [{ id: 'print', name: 'Print', type: 'print', print_content: 'Hello' }],
+  };
+  const response = await fetch(`http://127.0.0.1:${port}/api/v1/orchestrations`, {
+    method: 'POST',
+    headers: { 'X-API-Key': api_key, 'content-type': 'application/json' },
+    body: JSON.stringify(definition),
+  });
+  return ((await response.json()) as { id: string }).id;
 }
 
 const listRuns = (port: number, key: string) =>
@@ -128,6 +144,46 @@ test('a taken port is said before anything is started', async () => {
   expect(output).toContain(
     `Port ${port} is in use by another program. Free it, or choose another: PORT=8000 npm start`,
   );
+  expect(records(dataDir)).toEqual([]);
+});
+
+test(
+  'worker and API hear where Temporal is in the end, when its first port was taken',
+  { timeout: startDeadlineMs },
+  async () => {
+    const dataDir = makeDataDir();
+    const port = await choosePort();
+    const [tried, taken, stub] = [join(dataDir, 'tried'), join(dataDir, 'taken'), join(dataDir, 'stub')];
+    // It says which port it was to have, and that somebody else has that, once somebody has.
+    const first = `echo "$6" > '${tried}'; until [ -e '${taken}' ]; do sleep 0.1; done; echo 'bind: address already in use'; exit 1`;
+    const real = await findTemporal({ report: () => {} });
+    writeFileSync(stub, `#!/bin/sh\n[ -e '${tried}' ] || { ${first}; }\nexec '${real}' "$@"\n`, { mode: 0o755 });
+    const launcher = launch(dataDir, port, { ORCHFLOW_TEMPORAL_CLI: stub });
+    await until(() => existsSync(tried) && records(dataDir).length === 4, 'worker and API have begun beside it');
+    const squatter = createServer().listen(Number(readFileSync(tried, 'utf8')), '127.0.0.1');
+    await once(squatter, 'listening');
+    onTestFinished(() => void squatter.close());
+    writeFileSync(taken, '');
+    expect(await launcher.says('Try it')).toContain('Try it');
+    const key = await register(port);
+    const headers = { 'X-API-Key': key, 'content-type': 'application/json' };
+    const request = { method: 'POST', headers, body: JSON.stringify({ message: 'Go.', initial_state: {} }) };
+    const answer = await fetch(
+      `http://127.0.0.1:${port}/api/v1/orchestrations/${await define(port, key)}/run`,
+      request,
+    );
+    expect(await answer.json()).toMatchObject({ status: 'completed' });
+    launcher.kill('SIGINT');
+    expect((await launcher.finished()).code).toBe(0);
+  },
+);
+
+test('what cannot be started is said, and nothing is left', { timeout: startDeadlineMs }, async () => {
+  const dataDir = makeDataDir();
+  // It is found out before PostgreSQL is there.
+  const { code, output } = await launch(dataDir, await choosePort(), { ORCHFLOW_TEMPORAL_CLI: '/nope' }).finished();
+  expect(code).toBe(1);
+  expect(output).toContain('ORCHFLOW_TEMPORAL_CLI=/nope is not a program that can be run.');
   expect(records(dataDir)).toEqual([]);
 });
 

@@ -1,9 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { registerAgent } from '../harness/agent.ts';
+import { createAgents } from '../harness/orchagent.ts';
 import { define } from '../harness/orchestration.ts';
 import { startOrchflow, type Orchflow, type User } from '../harness/orchflow.ts';
 
@@ -17,7 +19,9 @@ const count = 24;
 const mebibyte = 1024 ** 2;
 let orchflow: Orchflow;
 let user: User;
-let paths: Record<string, { path: string; body: object }>;
+let paths: Record<string, { path: string; body: object; headers?: () => string }>;
+/** With a key of its own each, so that the body is held against that too. */
+const events = () => `\r\nAccept: text/event-stream\r\nIdempotency-Key: ${randomUUID()}`;
 
 // No worker: nothing ends by itself.
 beforeAll(async () => {
@@ -30,6 +34,8 @@ beforeAll(async () => {
   }));
   const orchestration = await define(user, prints);
   const agent_id = await registerAgent(user);
+  const agents = createAgents(orchflow.url, user);
+  await agents.publish({ name: 'reader' });
   const initial_state = Object.fromEntries(['a', 'b', 'c', 'd'].map((key) => [key, 'x'.repeat(95_000)]));
   paths = {
     streamOrchestration: {
@@ -40,12 +46,13 @@ beforeAll(async () => {
       path: `/api/v1/orchestrations/${orchestration}/run?wait=30`,
       body: { message: 'Go.', initial_state },
     },
+    callAgent: { path: `/${await agents.slug()}/reader/v1/run`, body: { input: 'x'.repeat(900_000) }, headers: events },
     orchstackRunAgent: { path: `/v1/agents/${agent_id}/run`, body: { input: 'Go.', stream: true } },
   };
 });
 afterAll(() => orchflow.stop());
 
-test.each(['streamOrchestration', 'runOrchestration', 'orchstackRunAgent'])(
+test.each(['streamOrchestration', 'runOrchestration', 'orchstackRunAgent', 'callAgent'])(
   '%s holds nothing that is long',
   async (name) => {
     await openOne(name).then((socket) => socket.destroy());
@@ -62,10 +69,10 @@ test.each(['streamOrchestration', 'runOrchestration', 'orchstackRunAgent'])(
 /** Sends a body of a mebibyte, and resolves when the answer has begun; again, while the machine is too busy to take it. */
 async function openOne(name: string): Promise<Socket> {
   const { hostname, port, host } = new URL(orchflow.url);
-  const { path, body } = paths[name]!;
+  const { path, body, headers: more = () => '' } = paths[name]!;
   const socket = connect(Number(port), hostname);
   const json = JSON.stringify(body);
-  const headers = `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nX-API-Key: ${user.api_key}\r\nContent-Type: application/json`;
+  const headers = `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nX-API-Key: ${user.api_key}\r\nContent-Type: application/json${more()}`;
   socket.write(`${headers}\r\nContent-Length: ${mebibyte}\r\n\r\n${json}${' '.repeat(mebibyte - json.length)}`);
   const [begin] = (await once(socket, 'data')) as [Buffer];
   if (/^HTTP\/1.1 503 /.test(begin.toString())) {

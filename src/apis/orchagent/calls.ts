@@ -71,17 +71,20 @@ export async function readCall(c: Context<AppEnv>, next: Next) {
   for (const [name, value] of deprecationOf(called)) c.header(name, value);
   const sent = await readSent(c, called);
   try {
-    const { tenant, skills, chain } = headers;
-    const files = sent.files.map(({ name, media_type, sha256: hash }) => [name, media_type, hash]);
-    const said = JSON.stringify({ input: sent.input, files, tenant, skills, ...boundsOf(chain) });
-    Object.assign(c.req.bodyCache, { text: Promise.resolve(said) });
-    const credentials = sent.credentials && tokenOf(c.var.deps.config.ENCRYPTION_KEY, sent.credentials);
-    const fingerprint = sha256([c.req.path, said, credentials].join('\n'));
-    calls.set(c, { called, headers, isVerbose, sent, fingerprint, began });
+    calls.set(c, { called, headers, isVerbose, sent, fingerprint: keepWhatIsSaid(c, headers, sent), began });
     await next();
   } finally {
     await discard(sent);
   }
+}
+
+/** Returns its hash. In a function of its own: what stands in one that waits for the answer is held as long. */
+function keepWhatIsSaid(c: Context<AppEnv>, { tenant, skills, chain }: CallHeaders, sent: Sent): string {
+  const files = sent.files.map(({ name, media_type, sha256: hash }) => [name, media_type, hash]);
+  const said = JSON.stringify({ input: sent.input, files, tenant, skills, ...boundsOf(chain) });
+  Object.assign(c.req.bodyCache, { text: Promise.resolve(said) });
+  const credentials = sent.credentials && tokenOf(c.var.deps.config.ENCRYPTION_KEY, sent.credentials);
+  return sha256([c.req.path, said, credentials].join('\n'));
 }
 
 /** What a call must keep to below: who asks with others asks for something else. Its deadline is another one each time. */

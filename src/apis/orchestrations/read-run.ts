@@ -1,10 +1,15 @@
 import { findOrchestrationRun, type OrchestrationRun } from '../../../db/orchestration-run-views.ts';
 import type { Db } from '../../../db/index.ts';
-import { createTurns } from '../../http/turns.ts';
+import { createHeavyTurns } from '../../http/turns.ts';
 
 /** Of the values of its state and of what people are asked, in bytes. What is longer takes some times as much while it is read. */
 const short = 512 * 1024;
-const turns = createTurns();
+const turns = createHeavyTurns();
+
+/** Whether its state is so long that it is read in turn. */
+export async function isLong(db: Db, account_id: string, run_id: string): Promise<boolean> {
+  return (await findOrchestrationRun(db, account_id, run_id, { most: short }))?.is_cut === true;
+}
 
 type Turn = {
   signal?: AbortSignal;

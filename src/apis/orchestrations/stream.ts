@@ -4,9 +4,10 @@ import type { RunStreamItem } from '../../runs/events.ts';
 import type { ServerSentEvent } from '../../http/sse.ts';
 import { createTurns } from '../../http/turns.ts';
 import { eventToWire, type Following } from './event-view.ts';
+import { isLong } from './read-run.ts';
 
-/** Ends that are told at once of an account, in each process: the state, which may have 8 MiB, comes in two events, and is held until it is sent. */
-const ends = createTurns(8);
+/** Long ends that are told at once of an account, in each process: a state of up to 8 MiB comes in two events, and is held until it is sent. */
+const longEnds = createTurns(8);
 
 /**
  * The events of a run as clients of orchestrations know them, from its start or from an answer, until it ends or waits
@@ -15,6 +16,7 @@ const ends = createTurns(8);
 export async function* orchestrationEventsToWire(
   following: Following,
   items: AsyncIterable<RunStreamItem>,
+  signal: AbortSignal,
 ): AsyncGenerator<ServerSentEvent | null> {
   /** Texts may be here before the event that their step has begun. */
   const begun = new Set<unknown>();
@@ -26,7 +28,7 @@ export async function* orchestrationEventsToWire(
     else if ('delta' in item) yield { data: deltaToWire(item.delta) };
     else if ('event' in item) {
       const { type, data } = item.event;
-      if (yield* tell(following, item.event)) return;
+      if (yield* tell(following, item.event, signal)) return;
       if (type === 'task.started') {
         const { task_id } = data;
         begun.add(task_id);
@@ -38,8 +40,14 @@ export async function* orchestrationEventsToWire(
 }
 
 /** Tells one event, and returns whether it was the last. */
-async function* tell(following: Following, stored: StoredEvent): AsyncGenerator<ServerSentEvent, boolean> {
-  const leave = isTerminal(stored) ? await ends.enter(following.run.account_id) : undefined;
+async function* tell(
+  following: Following,
+  stored: StoredEvent,
+  signal: AbortSignal,
+): AsyncGenerator<ServerSentEvent, boolean> {
+  const { db, run } = following;
+  const isLongEnd = isTerminal(stored) && (await isLong(db, run.account_id, run.run_id));
+  const leave = isLongEnd ? await longEnds.enter(run.account_id, () => signal) : undefined;
   try {
     const events = await eventToWire(following, stored);
     // The last one has the id: who resumes from it has seen those before it.

@@ -5,6 +5,7 @@ import { answerAfter } from '../../http/answer-after.ts';
 import { DomainError, notFound } from '../../errors.ts';
 import type { AppEnv } from '../../http/env.ts';
 import { keepOpen } from '../../http/keep-open.ts';
+import { howItGoesOn } from '../../http/limit-unread.ts';
 import { json } from '../../http/openapi.ts';
 import { preferredWait } from '../../http/prefer.ts';
 import { prefersEvents, sendEvents } from '../../http/sse.ts';
@@ -59,7 +60,7 @@ export async function answerRun(
     otherwise: (failure) => {
       // One that is purged does not go on, and it is too late for 404.
       if (failure instanceof DomainError) throw failure;
-      return c.json(goesOnOf(run_id, 'running', { how: 'The run goes on.' }), 202);
+      return c.json(goesOnOf(run_id, 'running', { how: howItGoesOn(failure) }), 202);
     },
   });
 }

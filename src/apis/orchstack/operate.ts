@@ -43,7 +43,12 @@ export async function operate(c: Context<AppEnv>, ask: Ask, operations: Operatio
 /** An operation that we fail at is its own failure: the others are answered. */
 async function answerTo(c: Context<AppEnv>, ask: Ask, operation: Operation, index: number): Promise<Response> {
   try {
-    return await ask(requestOf(c, operation, index), { ...c.env, isInBatch: true });
+    return await ask(requestOf(c, operation, index), {
+      ...c.env,
+      isInBatch: true,
+      received: undefined,
+      place: undefined,
+    });
   } catch (error) {
     c.var.deps.log.error({ err: error, request_id: c.var.requestId }, 'an operation of a batch failed');
     return answerError(error, c);

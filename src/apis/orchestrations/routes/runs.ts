@@ -7,6 +7,7 @@ import { notFound } from '../../../errors.ts';
 import { answerAfter } from '../../../http/answer-after.ts';
 import type { AppEnv } from '../../../http/env.ts';
 import { keepOpen } from '../../../http/keep-open.ts';
+import { howItGoesOn, requireRead } from '../../../http/limit-unread.ts';
 import { body, createRouter, eventStream, json, route } from '../../../http/openapi.ts';
 import { getOrchestration } from '../../../orchestrations/find.ts';
 import { afterWarnings, warningsOfIgnored } from '../ignored.ts';
@@ -33,7 +34,7 @@ const answers = {
 
 /** Waits for the run. A client that hangs up loses nothing: the run goes on. `ignored` is what its request is warned of. */
 async function answerOf(c: Context<AppEnv>, run_id: string, seconds: number, ignored: string[] = []) {
-  const goesOn = ({ how, ...begins }: GoingOn = { how: 'The run goes on.' }) => {
+  const goesOn = ({ how, ...begins }: GoingOn = { how: howItGoesOn() }) => {
     const message = `${how} Read it with GET /api/v1/orchestrations/runs/${run_id}.`;
     return c.json({ status: 'running' as const, run_id, ...begins, message, warnings: ignored }, 202);
   };
@@ -43,12 +44,15 @@ async function answerOf(c: Context<AppEnv>, run_id: string, seconds: number, ign
       waitForAnswer(c.var.deps, c.var.principal.account_id, run_id, {
         seconds: most_ms / 1_000,
         signal: c.req.raw.signal,
+        mayRead: () => requireRead(c),
       }),
-    answer: ({ run: found, answer }) =>
-      answer
-        ? c.json({ ...answer, warnings: [...new Set([...ignored, ...answer.warnings])] }, 200)
-        : goesOn(goingOnOf(found)),
-    otherwise: () => goesOn(),
+    answer: ({ run: found, answer, refused }) => {
+      if (answer) return c.json({ ...answer, warnings: [...new Set([...ignored, ...answer.warnings])] }, 200);
+      if (!refused) return goesOn(goingOnOf(found));
+      c.set('keepsNoAnswer', Promise.resolve());
+      return goesOn({ how: howItGoesOn(refused) });
+    },
+    otherwise: (failure) => goesOn({ how: howItGoesOn(failure) }),
   });
 }
 
@@ -124,7 +128,7 @@ async function streamOf(c: Context<AppEnv>, run_id: string, seq: number, ignored
   const following = await follow(deps.db, { ...ids, definition_hash: definition_hash! });
   c.header('Run-Id', run_id);
   return sendEvents(c, (signal) => {
-    const events = orchestrationEventsToWire(following, deps.runEvents.follow(run_id, seq, signal));
+    const events = orchestrationEventsToWire(following, deps.runEvents.follow(run_id, seq, signal), signal);
     return afterWarnings(run_id, ignored, events);
   });
 }

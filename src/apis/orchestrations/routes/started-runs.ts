@@ -74,7 +74,10 @@ startedRunsRouter.openapi(get, async (c) => {
   const { wait, seen } = c.req.valid('query');
   const { db } = c.var.deps;
   const read = async () => {
-    const found = await readOrchestrationRun(db, c.var.principal.account_id, run_id, { signal: c.req.raw.signal, mayRead: () => requireRead(c) });
+    const found = await readOrchestrationRun(db, c.var.principal.account_id, run_id, {
+      signal: c.req.raw.signal,
+      mayRead: () => requireRead(c),
+    });
     if (!found) throw notFound('Run');
     return c.json(runToWire(found), 200);
   };

@@ -6,7 +6,7 @@ import { requireCallable } from '../../../fetch/index.ts';
 import { besides } from '../../../http/deadline.ts';
 import { body, createRouter, json, links, route } from '../../../http/openapi.ts';
 import { HttpError } from '../../../http/problems.ts';
-import { createTurns } from '../../../http/turns.ts';
+import { createHeavyTurns } from '../../../http/turns.ts';
 import {
   createMcpServerSchema,
   mcpServerCreatedSchema,
@@ -19,7 +19,7 @@ import { listMcpTools, ToolError, type McpTarget } from '../../../tools/index.ts
 /** How long a server may take to list its tools, and whoever registers it wait for its turn. */
 const timeout_ms = 20_000;
 /** A list may be megabytes. */
-const turns = createTurns();
+const turns = createHeavyTurns();
 
 export const mcpServersRouter = createRouter();
 

@@ -1,6 +1,6 @@
 import { listTools } from '../../../agents/tools.ts';
 import { createRouter, json, route, sendJson } from '../../../http/openapi.ts';
-import { createTurns } from '../../../http/turns.ts';
+import { createHeavyTurns } from '../../../http/turns.ts';
 import { toolListSchema } from '../schemas/tool.ts';
 
 export const toolsRouter = createRouter();
@@ -17,7 +17,7 @@ const list = route({
 });
 
 /** The list may be megabytes. */
-const turns = createTurns();
+const turns = createHeavyTurns();
 
 toolsRouter.openapi(list, async (c) => {
   const { deps, principal } = c.var;
