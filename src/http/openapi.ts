@@ -1,10 +1,6 @@
 import { createRoute, OpenAPIHono, z, type RouteConfig } from '@hono/zod-openapi';
-import type { Context, TypedResponse } from 'hono';
-import type { JSONParsed } from 'hono/utils/types';
-import type { JsonText } from '../../db/run-views.ts';
 import type { Scope } from '../accounts/scopes.ts';
 import { refuseClients, requireScope } from './auth.ts';
-import { breakOff } from './break-off.ts';
 import type { AppEnv } from './env.ts';
 import { InvalidInputError, notFound, type ProblemMembers } from '../errors.ts';
 import { timestamp } from '../fields.ts';
@@ -272,27 +268,4 @@ export function fileContent(description: string) {
 /** A required JSON body. */
 export function body<T extends z.ZodType>(schema: T) {
   return { required: true as const, content: { 'application/json': { schema } } };
-}
-
-/** Answers 200 with JSON that is written already, most of it by Postgres. */
-export function sendJson<T>(c: Context, text: JsonText<T>) {
-  const response: unknown = c.body(text, 200, { 'Content-Type': 'application/json' });
-  return response as Response & TypedResponse<JSONParsed<T>, 200, 'json'>;
-}
-
-/**
- * The same for JSON that is too long to be held: it is sent while it is made, part by part, and only as fast as it is read.
- * A failure breaks it off.
- */
-export function sendJsonParts(c: Context<AppEnv>, parts: AsyncIterable<string>) {
-  async function* bytes() {
-    try {
-      for await (const part of parts) yield Buffer.from(part);
-    } catch (error) {
-      breakOff(c, error);
-    }
-  }
-  const headers = { 'Content-Type': 'application/json' };
-  const response: unknown = c.body(ReadableStream.from(bytes()), 200, headers);
-  return response as Response & TypedResponse<never, 200, 'json'>;
 }

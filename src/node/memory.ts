@@ -12,14 +12,14 @@ const mebibyte = 1024 ** 2;
 /** Resident. An idle API has 160 MiB, of which 70 are code, stacks and libraries. */
 const leastLarge = 180 * mebibyte;
 /** So much above what it has when it rests: one with many streams and nothing to do is not large. */
-const aboveRest = 1.08;
+const aboveRest = 1.05;
 const every_ms = 100;
 const restsWithin_ms = 60_000;
 
 /** So much garbage, on the heap and in buffers, is worth a whole collection, which takes 30 ms and more. */
 const worth = 24 * mebibyte;
 /** It comes this many times as long after the last as that took, and at the earliest after 400 ms. */
-const timesBetween = 8;
+const timesBetween = 5;
 const leastBetween_ms = 400;
 /** Nothing more has come for so long: then it is in nobody's way. */
 const rest_ms = 1_000;
@@ -46,6 +46,7 @@ export function saveMemory(): void {
     resting.push(Math.min(resting.pop()!, resident));
     if (isLarge(resident) === isSaving) return;
     isSaving = !isSaving;
+    if (isSaving) collectSoon();
     // V8 reads these flags at each collection, so they may change while it runs.
     setFlagsFromString(isSaving ? '--memory-saver-mode' : '--no-memory-saver-mode');
     setFlagsFromString(`--heap-growing-percent=${isSaving ? 15 : heapGrowth}`);
@@ -63,7 +64,12 @@ export function collectGarbage(): void {
   if (!collect || !isLarge()) return;
   if (memoryInUse() - alive >= worth && performance.now() >= next_at) return collectAll();
   collect({ type: 'minor' });
-  // What comes next comes on top of what the last of them has left.
+  collectSoon();
+}
+
+/** What comes next comes on top of what is left now. */
+function collectSoon(): void {
+  clearTimeout(last);
   last = setTimeout(collectAll, rest_ms).unref();
 }
 

@@ -4,6 +4,7 @@ import { isOrchestrationRun } from '../../../../db/orchestration-runs.ts';
 import { notFound } from '../../../errors.ts';
 import { requireRead } from '../../../http/limit-unread.ts';
 import { createRouter, json, route } from '../../../http/openapi.ts';
+import { sendLongJson } from '../../../http/send-json.ts';
 import { readRun } from '../../../http/read-run.ts';
 import { cancelRun } from '../../../runs/cancel.ts';
 import { remarkShape } from '../../../runs/remark-schema.ts';
@@ -79,7 +80,7 @@ startedRunsRouter.openapi(get, async (c) => {
       mayRead: () => requireRead(c),
     });
     if (!found) throw notFound('Run');
-    return c.json(runToWire(found), 200);
+    return sendLongJson(c, runToWire(found));
   };
   const isThere = () => isOrchestrationRun(db, c.var.principal.account_id, run_id);
   return readRun(c, run_id, { wait, seen: seen && statusesOf(seen) }, { isThere, read });

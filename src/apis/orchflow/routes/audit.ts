@@ -4,7 +4,8 @@ import type { Db } from '../../../../db/index.ts';
 import { notFound } from '../../../errors.ts';
 import { id, taskId } from '../../../fields.ts';
 import { keepOpen } from '../../../http/keep-open.ts';
-import { createRouter, json, route, sendJson, sendJsonParts } from '../../../http/openapi.ts';
+import { createRouter, json, route } from '../../../http/openapi.ts';
+import { sendJson, sendJsonParts } from '../../../http/send-json.ts';
 import { runLinks } from '../links.ts';
 import { attemptsSchema, auditSchema } from '../schemas/audit.ts';
 

@@ -3,7 +3,8 @@ import { findInboxItem, listInbox, type InboxItem } from '../../../../db/inbox.t
 import { notFound } from '../../../errors.ts';
 import { gateId } from '../../../fields.ts';
 import { pageOf, readDueCursor } from '../../../http/cursor.ts';
-import { createRouter, json, links, route, sendJson } from '../../../http/openapi.ts';
+import { createRouter, json, links, route } from '../../../http/openapi.ts';
+import { sendJson } from '../../../http/send-json.ts';
 import { inboxItemSchema, inboxQuery, inboxSchema } from '../schemas/inbox.ts';
 
 export const inboxRouter = createRouter();

@@ -1,5 +1,6 @@
 import { listTools } from '../../../agents/tools.ts';
-import { createRouter, json, route, sendJson } from '../../../http/openapi.ts';
+import { createRouter, json, route } from '../../../http/openapi.ts';
+import { sendJson } from '../../../http/send-json.ts';
 import { createHeavyTurns } from '../../../http/turns.ts';
 import { toolListSchema } from '../schemas/tool.ts';
 
