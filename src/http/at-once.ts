@@ -1,15 +1,8 @@
 import { keyOf } from './auth.ts';
 import type { AppEnv } from './env.ts';
-import { createTurns, type Leave } from './turns.ts';
+import { createTurns, type Place } from './turns.ts';
 
 type Fetch = (request: Request, env: AppEnv['Bindings']) => Response | Promise<Response>;
-
-/** Of a request among those that are worked on. */
-export type Place = {
-  leave: Leave;
-  /** Resolves when it has one again. */
-  enter: () => Promise<void>;
-};
 
 const most = 64;
 /** By then its time is over: it is let in to be told so. */

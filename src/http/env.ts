@@ -2,9 +2,8 @@ import type { HttpBindings } from '@hono/node-server';
 import type { Principal } from '../accounts/principal.ts';
 import type { AppDeps } from '../deps.ts';
 import type { IdSeed } from '../ids.ts';
-import type { Place } from './at-once.ts';
 import type { Deadline } from './deadline.ts';
-import type { Leave } from './turns.ts';
+import type { Leave, Place } from './turns.ts';
 
 /** What a handler finds in `c.var`; `principal` behind the auth line. */
 export type AppEnv = {

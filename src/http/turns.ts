@@ -4,6 +4,13 @@ import { HttpError } from './problems.ts';
 /** Ends a turn; said again, it does nothing. */
 export type Leave = () => void;
 
+/** Of a request among those that are worked on. */
+export type Place = {
+  leave: Leave;
+  /** Resolves when it has one again. */
+  enter: () => Promise<void>;
+};
+
 type Row = { atWork: number; waiting: Set<() => void> };
 
 /** Work that takes much memory is done one at a time, and what it has left behind is collected before the next. */
