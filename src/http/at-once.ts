@@ -16,13 +16,20 @@ const longest_ms = 2_000;
 export function inTurn(fetch: Fetch): Fetch {
   const turns = createTurns(most);
 
-  async function takePlace(key: string): Promise<Place> {
+  async function takePlace(key: string): Promise<Place & { end: () => void }> {
     const enter = () => turns.enter(key, () => AbortSignal.timeout(longest_ms)).catch(() => () => {});
     let leave = await enter();
+    let isOver = false;
     return {
       leave: () => leave(),
       async enter() {
         leave = await enter();
+        // It was answered that its time is over, while it waited.
+        if (isOver) leave();
+      },
+      end() {
+        isOver = true;
+        leave();
       },
     };
   }
@@ -36,7 +43,7 @@ export function inTurn(fetch: Fetch): Fetch {
     try {
       return await fetch(request, { ...env, received, place });
     } finally {
-      place.leave();
+      place.end();
     }
   };
 }
