@@ -8,6 +8,7 @@ import type { AppEnv } from './env.ts';
 import { requireExactNumbers } from './exact-numbers.ts';
 import { addressOf } from './limit.ts';
 import { HttpError } from './problems.ts';
+import { waitInRow } from './row.ts';
 import { createHeavyTurns, createTurns, type Leave } from './turns.ts';
 
 /** What a body must be before anything parses it. */
@@ -73,7 +74,9 @@ const longestDiscard = 5_000;
 export function readRest() {
   return createMiddleware<AppEnv>(async function readRest(c, next) {
     await next();
-    if (hasBody(c) && !(await isDiscarded(c.env.incoming))) c.res.headers.set('Connection', 'close');
+    if (!hasBody(c)) return;
+    c.env.place?.leave();
+    if (!(await isDiscarded(c.env.incoming))) c.res.headers.set('Connection', 'close');
   });
 }
 
@@ -122,7 +125,6 @@ const short = 64 * 1024;
 const reading = createTurns(8);
 /** It is some five times as long while it is worked on: its bytes, its text, its values, and what is made of them. */
 const atWork = createHeavyTurns();
-const longestTurn_ms = 20_000;
 
 /**
  * Reads the body: UTF-8, at most 32 levels and 100,000 values, no number that would be rounded. What recurses over it, now or later,
@@ -152,12 +154,10 @@ function isSaidToBeShort(c: Context): boolean {
 /** A client takes as long as it likes to send, so several are heard at once. Returns the end of the turn, where the body is long. */
 async function readInTurn(c: Context<AppEnv>): Promise<Leave | undefined> {
   const key = c.get('principal')?.account_id ?? addressOf(c);
-  const signalOf = () => AbortSignal.timeout(longestTurn_ms);
-  const enter = (turns: typeof reading) => besides(c, longestTurn_ms, () => turns.enter(key, signalOf));
-  const heard = await enter(reading);
+  const heard = await waitInRow(c, reading, key);
   try {
     const bytes = await countedBody(c);
-    const leave = bytes.length > short ? await enter(atWork) : undefined;
+    const leave = bytes.length > short ? await waitInRow(c, atWork, key) : undefined;
     // What is answered in time may go on, as where the database is frozen, and holds up nobody.
     if (leave) c.var.deadline.late.catch(leave);
     try {

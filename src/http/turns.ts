@@ -11,6 +11,8 @@ export type Place = {
   enter: () => Promise<void>;
 };
 
+export type Turns = ReturnType<typeof createTurns>;
+
 type Row = { atWork: number; waiting: Set<() => void> };
 
 /** Work that takes much memory is done one at a time, and what it has left behind is collected before the next. */

@@ -62,6 +62,17 @@ test('a client that is slow with a long body keeps nobody else of its account fr
   expect((await begin(0)).status).toBe(202);
 });
 
+test('reads of a long state at once take their turns, and none is told that it takes too long', async () => {
+  const { run_id } = (await begin(0)).body;
+  await sql`update texts set text = repeat(text, 70) where run_id = ${run_id} and length(text) = 90000`.execute(
+    orchflow.db,
+  );
+  const reads = Array.from({ length: 30 }, () => user.get(`/orchestrations/runs/${run_id}`));
+  // Answers that have not come yet count as not read.
+  for (const { status } of await Promise.all(reads)) expect([200, 429]).toContain(status);
+  expect((await user.get(`/orchestrations/runs/${run_id}`)).status).toBe(200);
+});
+
 test('a wait gets no answer that an account would not read, but hears that its run goes on', async () => {
   const { run_id: read } = (await begin(0)).body;
   await sql`update texts set text = repeat(text, 70) where run_id = ${read} and length(text) = 90000`.execute(

@@ -43,8 +43,12 @@ async function definedBy({ db, run }: Following, step_id: string): Promise<Step>
   return steps.find(({ id }) => id === step_id)!;
 }
 
-/** What clients see of a stored event: one event, several or none. */
-export async function eventToWire(following: Following, { type, data }: StoredEvent): Promise<WireEvent[]> {
+/** What clients see of a stored event: one event, several or none. The signal says that nobody reads any more. */
+export async function eventToWire(
+  following: Following,
+  { type, data }: StoredEvent,
+  signal: AbortSignal,
+): Promise<WireEvent[]> {
   const { run, name, steps } = following;
   // An execution has the id of its step, and a number after the first one.
   const step = steps.get((data.task_id as string | undefined)?.split('.')[0] ?? '');
@@ -99,11 +103,11 @@ export async function eventToWire(following: Following, { type, data }: StoredEv
         },
       ];
     case 'run.failed':
-      return runEnded(following, { type: 'orchestration_error', error: data.error });
+      return runEnded(following, signal, { type: 'orchestration_error', error: data.error });
     case 'run.cancelled':
-      return runEnded(following, { type: 'orchestration_error', error: 'Cancelled' });
+      return runEnded(following, signal, { type: 'orchestration_error', error: 'Cancelled' });
     case 'run.completed':
-      return runEnded(following);
+      return runEnded(following, signal);
     default:
       if (!type.startsWith('step.')) return [];
       return [{ ...data, n: undefined, type: type.slice('step.'.length), orch_step_id: data.step_id }];
@@ -166,8 +170,10 @@ async function humanInputRequired({ db, run }: Following): Promise<WireEvent[]> 
   ];
 }
 
-async function runEnded({ db, run }: Following, error?: WireEvent): Promise<WireEvent[]> {
-  const found = await readOrchestrationRun(db, run.account_id, run.run_id);
+async function runEnded({ db, run }: Following, signal: AbortSignal, error?: WireEvent): Promise<WireEvent[]> {
+  const found = await readOrchestrationRun(db, run.account_id, run.run_id, {
+    enter: (turns, key) => turns.enter(key, () => signal),
+  });
   // It was purged in this moment.
   if (!found) return [{ type: 'done' }];
   const shared_state = sharedState(found);

@@ -1,6 +1,6 @@
 import { findOrchestrationRun, type OrchestrationRun } from '../../../db/orchestration-run-views.ts';
 import type { Db } from '../../../db/index.ts';
-import { createHeavyTurns } from '../../http/turns.ts';
+import { createHeavyTurns, type Leave, type Turns } from '../../http/turns.ts';
 
 /** Of the values of its state and of what people are asked, in bytes. What is longer takes some times as much while it is read. */
 const short = 512 * 1024;
@@ -12,7 +12,8 @@ export async function isLong(db: Db, account_id: string, run_id: string): Promis
 }
 
 type Turn = {
-  signal?: AbortSignal;
+  /** Waits for its turn; for as long as it takes unless it says otherwise. */
+  enter?: (turns: Turns, account_id: string) => Promise<Leave>;
   /** Throws where it shall not be read any more by the time that it is its turn. */
   mayRead?: () => void;
 };
@@ -20,19 +21,21 @@ type Turn = {
 /**
  * The run with its state, or undefined when this account has none of this id. Long ones are read one at a time for each account.
  *
- * @throws HttpError 429 when `signal` is aborted before it is its turn, and what `mayRead` throws.
+ * @throws what `enter` and `mayRead` throw.
  */
 export async function readOrchestrationRun(
   db: Db,
   account_id: string,
   run_id: string,
-  { signal, mayRead = () => {} }: Turn = {},
+  { enter = (row, key) => row.enter(key), mayRead = () => {} }: Turn = {},
 ): Promise<OrchestrationRun | undefined> {
   const run = await findOrchestrationRun(db, account_id, run_id, { most: short });
   if (!run?.is_cut) return run;
-  const read = async () => {
+  const leave = await enter(turns, account_id);
+  try {
     mayRead();
-    return findOrchestrationRun(db, account_id, run_id);
-  };
-  return turns.take(account_id, read, signal);
+    return await findOrchestrationRun(db, account_id, run_id);
+  } finally {
+    leave();
+  }
 }

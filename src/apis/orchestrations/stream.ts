@@ -49,7 +49,7 @@ async function* tell(
   const isLongEnd = isTerminal(stored) && (await isLong(db, run.account_id, run.run_id));
   const leave = isLongEnd ? await longEnds.enter(run.account_id, () => signal) : undefined;
   try {
-    const events = await eventToWire(following, stored);
+    const events = await eventToWire(following, stored, signal);
     // The last one has the id: who resumes from it has seen those before it.
     for (const [index, event] of events.entries()) {
       yield index === events.length - 1 ? { id: String(stored.seq), data: event } : { data: event };

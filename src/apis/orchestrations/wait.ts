@@ -6,6 +6,9 @@ import { waitForRun } from '../../runs/wait.ts';
 import { readOrchestrationRun } from './read-run.ts';
 import { toAnswer } from './run-view.ts';
 
+/** So long a state that is long waits for its turn; by then its client is told that the run goes on. */
+const longestRow_ms = 20_000;
+
 /**
  * Waits until the run has completed, failed or paused, and answers so. After the time, and at once when it begins only then,
  * there is no answer: it goes on. Returns the run too, as it was read for this; undefined when it is not found any more; and `refused`,
@@ -24,7 +27,10 @@ export async function waitForAnswer(
   if (!seen || !hasResult(seen)) return { run: seen };
   try {
     mayRead();
-    const run = await readOrchestrationRun(db, account_id, run_id, { signal, mayRead });
+    const run = await readOrchestrationRun(db, account_id, run_id, {
+      enter: (turns, key) => turns.enter(key, () => AbortSignal.any([signal, AbortSignal.timeout(longestRow_ms)])),
+      mayRead,
+    });
     return { run, answer: run && toAnswer(run) };
   } catch (refused) {
     if (refused instanceof HttpError) return { run: seen, refused };

@@ -3,6 +3,7 @@ import { listOrchestrationRuns } from '../../../../db/orchestration-run-views.ts
 import { isOrchestrationRun } from '../../../../db/orchestration-runs.ts';
 import { notFound } from '../../../errors.ts';
 import { requireRead } from '../../../http/limit-unread.ts';
+import { waitInRow } from '../../../http/row.ts';
 import { createRouter, json, route } from '../../../http/openapi.ts';
 import { sendLongJson } from '../../../http/send-json.ts';
 import { readRun } from '../../../http/read-run.ts';
@@ -76,7 +77,7 @@ startedRunsRouter.openapi(get, async (c) => {
   const { db } = c.var.deps;
   const read = async () => {
     const found = await readOrchestrationRun(db, c.var.principal.account_id, run_id, {
-      signal: c.req.raw.signal,
+      enter: (turns, account_id) => waitInRow(c, turns, account_id),
       mayRead: () => requireRead(c),
     });
     if (!found) throw notFound('Run');
