@@ -12,7 +12,11 @@ import { filePart, formOf, upload } from '../harness/upload.ts';
 
 /** Files of an account: kept as they come, whole or not at all, and given back as they were. */
 
-type Store = { environment: Record<string, string>; keys: (env: Record<string, string>) => Promise<unknown[]> };
+type Store = {
+  environment: Record<string, string>;
+  keys: (env: Record<string, string>) => Promise<unknown[]>;
+  stop?: () => Promise<void>;
+};
 
 const inFolder = (folder: string) => (env: Record<string, string>) =>
   readdir(path.join(env.FILES_DIR!, folder)).catch(() => []);
@@ -31,7 +35,7 @@ describe.each(stores)('in %s', (_, start) => {
     store = await start();
     orchflow = await startOrchflow({ environment: store.environment, worker: false });
   });
-  afterAll(() => orchflow.stop());
+  afterAll(() => orchflow.stop().then(() => store.stop?.()));
   beforeEach(async () => {
     user = await orchflow.register();
   });
