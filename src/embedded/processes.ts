@@ -33,7 +33,9 @@ export interface RunningProcess {
   stop(): Promise<void>;
   /** Where in its log file its own lines begin, in bytes. */
   logStart: number;
-  /** The last lines it wrote into its log since it was started, for an error message. */
+  /** What it wrote into its log since it was started. */
+  words(): string;
+  /** The last lines of that, for an error message. */
   lastWords(): string;
 }
 
@@ -158,6 +160,7 @@ export async function startProcess(options: StartProcessOptions): Promise<Runnin
       if (readPidFile(pidFile)?.identity === record.identity) rmSync(pidFile, { force: true });
     });
   }
+  const words = () => readFileSync(logFile).subarray(logStart).toString();
   return {
     pid,
     exited,
@@ -169,7 +172,8 @@ export async function startProcess(options: StartProcessOptions): Promise<Runnin
       await exited;
     },
     logStart,
-    lastWords: () => readFileSync(logFile).subarray(logStart).toString().trimEnd().split('\n').slice(-15).join('\n'),
+    words,
+    lastWords: () => words().trimEnd().split('\n').slice(-15).join('\n'),
   };
 }
 

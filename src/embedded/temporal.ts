@@ -75,7 +75,7 @@ const attempts = 3;
 /**
  * Starts `temporal server start-dev` on 127.0.0.1 with namespace `default` (finished runs are kept 30 days) and
  * Orchflow's search attributes.
- * @throws when it does not answer within 30 s, with the end of its log; nothing runs then
+ * @throws when it does not answer within 60 s, with the end of its log; nothing runs then
  */
 export async function startTemporal(options: StartTemporalOptions): Promise<Temporal> {
   const { report, logFile, pidFile, preferred, headless = false, onAddress } = options;
@@ -103,7 +103,8 @@ export async function startTemporal(options: StartTemporalOptions): Promise<Temp
       return { ...server, address, port, uiPort, ui_url };
     } catch (error) {
       // Somebody took one of the ports in between: also of those that the server chooses for its own services.
-      const taken = /address already in use|can't set (frontend|UI) port/.test(server.lastWords());
+      // It says so before a stack of some thirty lines.
+      const taken = /address already in use|can't set (frontend|UI) port/.test(server.words());
       await server.stop();
       if (!taken || attempt === attempts) throw error;
     }

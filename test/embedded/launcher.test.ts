@@ -155,7 +155,7 @@ test(
     const port = await choosePort();
     const [tried, taken, stub] = [join(dataDir, 'tried'), join(dataDir, 'taken'), join(dataDir, 'stub')];
     // It says which port it was to have, and that somebody else has that, once somebody has.
-    const first = `echo "$6" > '${tried}'; until [ -e '${taken}' ]; do sleep 0.1; done; echo 'bind: address already in use'; exit 1`;
+    const first = `echo "$6" > '${tried}'; until [ -e '${taken}' ]; do sleep 0.1; done; echo 'bind: address already in use'; seq 40; exit 1`;
     const real = await findTemporal({ report: () => {} });
     writeFileSync(stub, `#!/bin/sh\n[ -e '${tried}' ] || { ${first}; }\nexec '${real}' "$@"\n`, { mode: 0o755 });
     const launcher = launch(dataDir, port, { ORCHFLOW_TEMPORAL_CLI: stub });
