@@ -54,5 +54,5 @@ export async function foldManaged(db: Db): Promise<void> {
 
 /** Until the transaction ends nothing else is reserved, nor added up. */
 export async function lockManaged(trx: Db): Promise<void> {
-  await sql`select pg_advisory_xact_lock(hashtext('orchflow:managed'))`.execute(trx);
+  await sql`select lock_managed()`.execute(trx);
 }

@@ -2,7 +2,7 @@
 create or replace function fold_managed(for_account text) returns void language plpgsql as $$
 begin
   -- Two at once, each with rows that the other wants, would wait for each other.
-  perform pg_advisory_xact_lock(hashtext('orchflow:managed'));
+  perform lock_managed();
   with gone as (
     delete from managed_spending as spent using (
       select month, account_id from managed_spending

@@ -12,7 +12,7 @@ declare
   refused text;
 begin
   -- All of them together have one limit.
-  perform pg_advisory_xact_lock(hashtext('orchflow:managed'));
+  perform lock_managed();
   select account_id into strict for_account from runs where run_id = for_run;
   -- Looked at before what is used: a call that is settled meanwhile counts twice, and never not at all.
   select

@@ -124,10 +124,11 @@ async function startAll(base: Environment) {
       database,
       temporal && Promise.race([chosen.promise, temporal]),
     ]);
-    const early = await startOurs({ ...base, DATABASE_URL }, expected);
+    const given = { ...base, DATABASE_URL };
+    const early = await startOurs(given, expected);
     const own = await temporal;
     const isWhereExpected = own?.address === expected?.address && own?.ui_url === expected?.ui_url;
-    const ours = isWhereExpected ? early : await startOursAgain({ ...base, DATABASE_URL }, own);
+    const ours = isWhereExpected ? early : await startOursAgain(given, own);
     ours.worker.release();
     ours.api.release();
     return ours;

@@ -3,12 +3,11 @@ import type { IncomingMessage } from 'node:http';
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { InvalidInputError, type Path } from '../errors.ts';
-import { besides } from './deadline.ts';
 import type { AppEnv } from './env.ts';
 import { requireExactNumbers } from './exact-numbers.ts';
 import { addressOf } from './limit.ts';
 import { HttpError } from './problems.ts';
-import { waitInRow } from './row.ts';
+import { waitInRow, withoutPlace } from './row.ts';
 import { createHeavyTurns, createTurns, type Leave } from './turns.ts';
 
 /** What a body must be before anything parses it. */
@@ -54,10 +53,7 @@ function tooLarge(mebibytes: number): HttpError {
 /** Reads the body, which is no more than its path takes, as long as its client sends it. The router would copy it, and not count. */
 export async function countedBody(c: Context<AppEnv>): Promise<Buffer> {
   const { mostMebibytes = 1 } = c.var;
-  const { place } = c.env;
-  place?.leave();
-  const body = await besides(c, Infinity, () => readUpTo(c.env.incoming, mostMebibytes * mebibyte));
-  await place?.enter();
+  const body = await withoutPlace(c, Infinity, () => readUpTo(c.env.incoming, mostMebibytes * mebibyte));
   if (!body) throw tooLarge(mostMebibytes);
   return body;
 }

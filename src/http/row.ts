@@ -5,17 +5,23 @@ import type { Leave, Turns } from './turns.ts';
 
 const longest_ms = 20_000;
 
+/** For who waits for the turn of a request that takes much memory: until nobody waits for it any more, and 20 seconds at most. */
+export const inRow = (signal: AbortSignal) => () => AbortSignal.any([signal, AbortSignal.timeout(longest_ms)]);
+
 /**
- * Waits for the turn of a request that takes much memory, among those of its account: no part of our own time, and without a place
- * among those that are worked on. A client that leaves leaves the row.
+ * Waits for that turn among the requests of an account. A client that leaves leaves the row.
  *
  * @throws HttpError 429 after 20 seconds.
  */
-export async function waitInRow(c: Context<AppEnv>, turns: Turns, key: string): Promise<Leave> {
+export function waitInRow(c: Context<AppEnv>, turns: Turns, key: string): Promise<Leave> {
+  return withoutPlace(c, longest_ms, () => turns.enter(key, inRow(c.req.raw.signal)));
+}
+
+/** `besides`, without a place among the requests that are worked on. */
+export async function withoutPlace<T>(c: Context<AppEnv>, most_ms: number, work: () => Promise<T>): Promise<T> {
   const { place } = c.env;
   place?.leave();
-  const signalOf = () => AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(longest_ms)]);
-  const leave = await besides(c, longest_ms, () => turns.enter(key, signalOf));
+  const done = await besides(c, most_ms, work);
   await place?.enter();
-  return leave;
+  return done;
 }

@@ -56,8 +56,8 @@ export function createTurns(atOnce: number, between = (next: () => void): unknow
     if (row.atWork === 0) rows.delete(key);
   }
 
-  async function take<T>(key: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const leave = await enter(key, signal && (() => signal));
+  async function take<T>(key: string, work: () => Promise<T>, signalOf?: () => AbortSignal): Promise<T> {
+    const leave = await enter(key, signalOf);
     try {
       return await work();
     } finally {

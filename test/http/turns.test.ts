@@ -25,6 +25,15 @@ afterAll(() => orchflow.stop());
 const begin = (wait: number) =>
   user.post(`/orchestrations/${orchestration}/run?wait=${wait}`, { message: 'Go.', initial_state: { long } });
 
+/** A run with a state of six megabytes. */
+async function beginLong(): Promise<string> {
+  const { run_id } = (await begin(0)).body;
+  await sql`update texts set text = repeat(text, 70) where run_id = ${run_id} and length(text) = 90000`.execute(
+    orchflow.db,
+  );
+  return run_id;
+}
+
 test('more requests than are worked on at once are all answered', async () => {
   const answers = await Promise.all(Array.from({ length: many }, () => user.get('/agents')));
   expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
@@ -63,10 +72,7 @@ test('a client that is slow with a long body keeps nobody else of its account fr
 });
 
 test('reads of a long state at once take their turns, and none is told that it takes too long', async () => {
-  const { run_id } = (await begin(0)).body;
-  await sql`update texts set text = repeat(text, 70) where run_id = ${run_id} and length(text) = 90000`.execute(
-    orchflow.db,
-  );
+  const run_id = await beginLong();
   const reads = Array.from({ length: 30 }, () => user.get(`/orchestrations/runs/${run_id}`));
   // Answers that have not come yet count as not read.
   for (const { status } of await Promise.all(reads)) expect([200, 429]).toContain(status);
@@ -74,10 +80,7 @@ test('reads of a long state at once take their turns, and none is told that it t
 });
 
 test('a wait gets no answer that an account would not read, but hears that its run goes on', async () => {
-  const { run_id: read } = (await begin(0)).body;
-  await sql`update texts set text = repeat(text, 70) where run_id = ${read} and length(text) = 90000`.execute(
-    orchflow.db,
-  );
+  const read = await beginLong();
   const waiting = user.get(`/runs/${read}?wait=6`);
   const going = begin(6);
   const unread: Socket[] = [];

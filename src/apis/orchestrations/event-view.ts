@@ -3,7 +3,7 @@ import { findOrchestrationRun, findStepResult, type StepResult } from '../../../
 import { findDefinition } from '../../../db/orchestrations.ts';
 import type { StoredEvent } from '../../../db/run-events.ts';
 import { asksModel, type Definition, type Step } from '../../../workflows/contract/definition.ts';
-import { readOrchestrationRun } from './read-run.ts';
+import { readOrchestrationRun, type Enter } from './read-run.ts';
 import { humanInput, responseOf, sharedState, stepHistory, wireStatus } from './run-view.ts';
 
 /**
@@ -43,11 +43,11 @@ async function definedBy({ db, run }: Following, step_id: string): Promise<Step>
   return steps.find(({ id }) => id === step_id)!;
 }
 
-/** What clients see of a stored event: one event, several or none. The signal says that nobody reads any more. */
+/** What clients see of a stored event: one event, several or none. `enter` waits for the turn of a long end. */
 export async function eventToWire(
   following: Following,
   { type, data }: StoredEvent,
-  signal: AbortSignal,
+  enter: Enter,
 ): Promise<WireEvent[]> {
   const { run, name, steps } = following;
   // An execution has the id of its step, and a number after the first one.
@@ -103,11 +103,11 @@ export async function eventToWire(
         },
       ];
     case 'run.failed':
-      return runEnded(following, signal, { type: 'orchestration_error', error: data.error });
+      return runEnded(following, enter, { type: 'orchestration_error', error: data.error });
     case 'run.cancelled':
-      return runEnded(following, signal, { type: 'orchestration_error', error: 'Cancelled' });
+      return runEnded(following, enter, { type: 'orchestration_error', error: 'Cancelled' });
     case 'run.completed':
-      return runEnded(following, signal);
+      return runEnded(following, enter);
     default:
       if (!type.startsWith('step.')) return [];
       return [{ ...data, n: undefined, type: type.slice('step.'.length), orch_step_id: data.step_id }];
@@ -170,10 +170,8 @@ async function humanInputRequired({ db, run }: Following): Promise<WireEvent[]> 
   ];
 }
 
-async function runEnded({ db, run }: Following, signal: AbortSignal, error?: WireEvent): Promise<WireEvent[]> {
-  const found = await readOrchestrationRun(db, run.account_id, run.run_id, {
-    enter: (turns, key) => turns.enter(key, () => signal),
-  });
+async function runEnded({ db, run }: Following, enter: Enter, error?: WireEvent): Promise<WireEvent[]> {
+  const found = await readOrchestrationRun(db, run.account_id, run.run_id, { enter });
   // It was purged in this moment.
   if (!found) return [{ type: 'done' }];
   const shared_state = sharedState(found);

@@ -6,14 +6,11 @@ import { createHeavyTurns, type Leave, type Turns } from '../../http/turns.ts';
 const short = 512 * 1024;
 const turns = createHeavyTurns();
 
-/** Whether its state is so long that it is read in turn. */
-export async function isLong(db: Db, account_id: string, run_id: string): Promise<boolean> {
-  return (await findOrchestrationRun(db, account_id, run_id, { most: short }))?.is_cut === true;
-}
+/** Waits for the turn of a state that is long; others have none. */
+export type Enter = (turns: Turns, account_id: string) => Promise<Leave>;
 
 type Turn = {
-  /** Waits for its turn; for as long as it takes unless it says otherwise. */
-  enter?: (turns: Turns, account_id: string) => Promise<Leave>;
+  enter: Enter;
   /** Throws where it shall not be read any more by the time that it is its turn. */
   mayRead?: () => void;
 };
@@ -27,7 +24,7 @@ export async function readOrchestrationRun(
   db: Db,
   account_id: string,
   run_id: string,
-  { enter = (row, key) => row.enter(key), mayRead = () => {} }: Turn = {},
+  { enter, mayRead = () => {} }: Turn,
 ): Promise<OrchestrationRun | undefined> {
   const run = await findOrchestrationRun(db, account_id, run_id, { most: short });
   if (!run?.is_cut) return run;

@@ -2,9 +2,9 @@ import type { Delta } from '../../../db/live.ts';
 import type { StoredEvent } from '../../../db/run-events.ts';
 import type { RunStreamItem } from '../../runs/events.ts';
 import type { ServerSentEvent } from '../../http/sse.ts';
-import { createTurns } from '../../http/turns.ts';
+import { createTurns, type Leave } from '../../http/turns.ts';
 import { eventToWire, type Following } from './event-view.ts';
-import { isLong } from './read-run.ts';
+import type { Enter } from './read-run.ts';
 
 /** Long ends that are told at once of an account, in each process: a state of up to 8 MiB comes in two events, and is held until it is sent. */
 const longEnds = createTurns(8);
@@ -45,11 +45,13 @@ async function* tell(
   stored: StoredEvent,
   signal: AbortSignal,
 ): AsyncGenerator<ServerSentEvent, boolean> {
-  const { db, run } = following;
-  const isLongEnd = isTerminal(stored) && (await isLong(db, run.account_id, run.run_id));
-  const leave = isLongEnd ? await longEnds.enter(run.account_id, () => signal) : undefined;
+  let leave: Leave | undefined;
+  const enter: Enter = async (turns, account_id) => {
+    leave = await longEnds.enter(account_id, () => signal);
+    return turns.enter(account_id, () => signal);
+  };
   try {
-    const events = await eventToWire(following, stored, signal);
+    const events = await eventToWire(following, stored, enter);
     // The last one has the id: who resumes from it has seen those before it.
     for (const [index, event] of events.entries()) {
       yield index === events.length - 1 ? { id: String(stored.seq), data: event } : { data: event };
@@ -59,8 +61,6 @@ async function* tell(
     leave?.();
   }
 }
-
-const isTerminal = ({ type }: StoredEvent) => ['run.completed', 'run.failed', 'run.cancelled'].includes(type);
 
 function deltaToWire(delta: Delta) {
   return { type: 'delta', ...delta };

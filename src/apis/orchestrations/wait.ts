@@ -2,12 +2,10 @@ import { findOrchestrationRun } from '../../../db/orchestration-run-views.ts';
 import type { Db } from '../../../db/index.ts';
 import type { RunEvents } from '../../runs/events.ts';
 import { HttpError } from '../../http/problems.ts';
+import { inRow } from '../../http/row.ts';
 import { waitForRun } from '../../runs/wait.ts';
 import { readOrchestrationRun } from './read-run.ts';
 import { toAnswer } from './run-view.ts';
-
-/** So long a state that is long waits for its turn; by then its client is told that the run goes on. */
-const longestRow_ms = 20_000;
 
 /**
  * Waits until the run has completed, failed or paused, and answers so. After the time, and at once when it begins only then,
@@ -26,9 +24,8 @@ export async function waitForAnswer(
   const seen = await waitForRun(runEvents, run_id, { read, hasResult }, { most_ms: seconds * 1_000, signal });
   if (!seen || !hasResult(seen)) return { run: seen };
   try {
-    mayRead();
     const run = await readOrchestrationRun(db, account_id, run_id, {
-      enter: (turns, key) => turns.enter(key, () => AbortSignal.any([signal, AbortSignal.timeout(longestRow_ms)])),
+      enter: (turns, key) => turns.enter(key, inRow(signal)),
       mayRead,
     });
     return { run, answer: run && toAnswer(run) };

@@ -64,7 +64,7 @@ mcpServersRouter.openapi(create, async (c) => {
   const target: McpTarget = url ? { url, headers } : { command: command!, args, env };
   const signal = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(timeout_ms)]);
   const read = () => listMcpTools(target, { fetch, signal });
-  const listed = besides(c, timeout_ms, () => turns.take(account_id, read, signal));
+  const listed = besides(c, timeout_ms, () => turns.take(account_id, read, () => signal));
   const { tools, left_out } = await listed.catch((error) => {
     if (error instanceof HttpError) throw error;
     const reason =
