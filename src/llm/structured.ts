@@ -9,14 +9,23 @@ type JsonSchema = Record<string, unknown>;
  * of length, number or form; OpenAI and Anthropic answer those with a 400. Whoever reads the answer checks the limits.
  */
 export function strictSchema(schema: JsonSchema): JsonSchema {
+  const known = strictSchemas.get(schema) ?? makeStrict(schema);
+  strictSchemas.set(schema, known);
+  return known;
+}
+
+/** Ours are asked for again and again. */
+const strictSchemas = new WeakMap<JsonSchema, JsonSchema>();
+
+function makeStrict(schema: JsonSchema): JsonSchema {
   const strict: JsonSchema = {};
   for (const keyword of KEYWORDS) if (keyword in schema) strict[keyword] = schema[keyword];
   for (const keyword of ['properties', '$defs']) {
     if (schema[keyword]) strict[keyword] = strictValues(schema[keyword] as Record<string, JsonSchema>);
   }
-  if (schema.items) strict.items = strictSchema(schema.items as JsonSchema);
+  if (schema.items) strict.items = makeStrict(schema.items as JsonSchema);
   const choices = (schema.anyOf ?? schema.oneOf) as JsonSchema[] | undefined;
-  if (choices) strict.anyOf = choices.map(strictSchema);
+  if (choices) strict.anyOf = choices.map(makeStrict);
   if ([schema.type].flat().includes('object')) {
     strict.required = Object.keys(schema.properties ?? {});
     strict.additionalProperties = schema.properties ? false : (schema.additionalProperties ?? false);
@@ -25,7 +34,7 @@ export function strictSchema(schema: JsonSchema): JsonSchema {
 }
 
 function strictValues(schemas: Record<string, JsonSchema>): Record<string, JsonSchema> {
-  return Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, strictSchema(schema)]));
+  return Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, makeStrict(schema)]));
 }
 
 /**

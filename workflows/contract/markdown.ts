@@ -6,16 +6,22 @@
  * fractions too, whatever is done, and takes `\@` and `\"` as they stand: those are left.
  */
 export function plain(text: string): string {
-  return text
-    .replaceAll(/\s+/g, ' ')
-    .trim()
-    .replaceAll(/[\\`*{}[\]<|$~]/g, String.raw`\$&`)
-    .replaceAll(/(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu, String.raw`\_`)
+  return escapeUnderscores(
+    text
+      .replaceAll(/\s+/g, ' ')
+      .trim()
+      .replaceAll(/[\\`*{}[\]<|$~]/g, String.raw`\$&`),
+  )
     .replaceAll(/&(?=#?\w+;)/g, String.raw`\&`)
     .replaceAll(/:(?=\/\/)|(?<=\bwww)\.|\((?=(?:c|r|tm)\))/gi, String.raw`\$&`)
     .replaceAll(/-{2,}|\.{2,}/g, (run) => run.replaceAll(/./g, String.raw`\$&`))
     .replace(/^[-+=>#]/, String.raw`\$&`)
     .replace(/^\d{1,9}(?=[.)])/, '$&\\');
+}
+
+/** The bundle of the workflows writes these classes out, as 27 kB that are read at each use (`findings/a-class-that-is-written-out.sh`). */
+function escapeUnderscores(text: string): string {
+  return text.includes('_') ? text.replaceAll(/(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu, String.raw`\_`) : text;
 }
 
 /** Data that can be copied as it is: nothing in a block of code means anything, and JSON has no line breaks of its own. */
