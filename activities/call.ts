@@ -45,7 +45,9 @@ export type Call = {
   /** Why the wanted provider has not taken it. */
   refused?: ApplicationFailure;
   /** As they were when the work was loaded, so that a call need not look for them, and the room that it has. */
-  known: Pick<Work, 'paid_calls' | 'cooldowns' | 'providers' | 'room'>;
+  known: Pick<Work, 'paid_calls' | 'cooldowns' | 'providers' | 'room' | 'latest'>;
+  /** Another call of the same activity follows: what may have changed in the run by then is read by what journals this one. */
+  goes_on?: boolean;
 };
 
 /**

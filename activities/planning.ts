@@ -55,7 +55,7 @@ async function splitTasks(deps: ActivityDeps, work: Work): Promise<Split> {
   const prompt = splitTasksPrompt({ task: run.task, agents, human_steps, files, skills });
   const request = { ...prompt, max_output_tokens: 4_096 };
   const call = callOf(work, { task_id: null, purpose: 'split_tasks', attempt: 1 }, request);
-  const plan = await askForJson(deps, call, splitTasksAnswer, (said, ask) =>
+  const plan = await askForJson(deps, { ...call, goes_on: true }, splitTasksAnswer, (said, ask) =>
     withFewTasks(said, run.human_gates.length, ask),
   );
   const chosen = plan?.value.step_skills.map((step) => ({

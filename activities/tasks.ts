@@ -99,7 +99,7 @@ async function executeTask(deps: ActivityDeps, input: ExecuteTask, work: Work): 
   });
   const request = { ...prompt, max_output_tokens };
   const call = callOf(work, { agent, task_id, purpose: 'execute_task', attempt }, request);
-  return takeTurn(deps, { ...call, alongOf }, task_id, agent, input.turn);
+  return takeTurn(deps, { ...call, alongOf, goes_on: true }, task_id, agent, input.turn);
 
   function alongOf({ call_id: output_id, text }: Answer): Along {
     const turn = { task_id, attempt, turn: input.turn, output_id, preview: previewOf(text) };

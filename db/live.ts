@@ -27,8 +27,8 @@ export type CodeStep =
 
 const channel = 'orchflow_live';
 /**
- * NOTIFY takes a lock that all of them share, so a process gathers for so long, in milliseconds, what it sends at once. The first
- * word of an answer, which comes once in a model call, and the end of a run go at once.
+ * NOTIFY takes a lock that all of them share, so a process gathers for so long, in milliseconds, what it sends at once. The end
+ * of a run goes at once, and so does the first word of an answer, if nothing was sent within that time.
  */
 const interval = 25;
 /** In UTF-16 code units; what comes beyond it while Postgres is slow is dropped. */
@@ -48,6 +48,7 @@ export function createLiveSender(db: Db) {
   let timer: NodeJS.Timeout | undefined;
   /** One at a time. */
   let isSending = false;
+  let sentAt = -interval;
   /** Somebody waits for the first word of an answer, or for the end of a run: what is gathered goes with it, as soon as nothing is being sent. */
   let isUrgent = false;
 
@@ -74,6 +75,7 @@ export function createLiveSender(db: Db) {
     timer = undefined;
     isUrgent = false;
     isSending = true;
+    sentAt = performance.now();
     const payloads = payloadsOf(pending.values());
     pending = new Map();
     pendingText = 0;
@@ -108,7 +110,8 @@ export function createLiveSender(db: Db) {
         const waiting = pending.get(key)?.delta;
         const follows = waiting && waiting.offset + waiting.text.length === offset;
         const delta = follows ? { ...waiting, text: waiting.text + text } : { task_id, attempt, offset, text };
-        isUrgent ||= offset === 0;
+        // Of many runs at once there is always one whose answer begins.
+        isUrgent ||= offset === 0 && performance.now() - sentAt >= interval;
         push(key, { run_id, delta });
       };
     },

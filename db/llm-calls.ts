@@ -5,6 +5,7 @@ import type { RunEvent } from '../workflows/contract/events.ts';
 import type { RunStatus } from '../workflows/contract/states.ts';
 import type { Signed } from './progress.ts';
 import type { LlmCall } from './schema.ts';
+import { knownOf, type Known } from './work.ts';
 
 /** A call with its answer. */
 export type JournalledCall = Omit<LlmCall, 'account_id' | 'knowledge_id' | 'created_at' | 'duration_ms'> & {
@@ -32,23 +33,33 @@ export type Along = {
 };
 
 /**
+ * The answer that stands. `status` is what `saveProgress` returns of what was to be completed along with it; `known` what was known of the
+ * run just before.
+ */
+type Journalled = JournalledCall & { status?: RunStatus | null; known?: Known };
+
+/**
  * Journals a paid call and its answer, settles what was reserved for it, and counts, once, what it cost its run
  * (`run_costs`) and what was spent of the operator's models. When another worker was first, its answer stands. Returns the
- * one that does; then nothing is written along; else `status` is what `saveProgress` returns of `completing`.
+ * one that does; then nothing is written along. What is known of the run is read besides where the call `goes_on`.
  */
 export async function insertLlmCall(
   db: Db,
   call: JournalledCall,
   { draft, completing }: Along = {},
-): Promise<JournalledCall & { status?: RunStatus | null }> {
+  goes_on = false,
+): Promise<Journalled> {
   const { tool_calls, text, ...row } = call;
   const [called, shown, end] = [tool_calls, draft, completing].map((value) => (value ? JSON.stringify(value) : null));
-  const { rows } = await sql<{ is_first: boolean; status: RunStatus | null }>`
-    select * from journal_call(
-      ${JSON.stringify(row)}::jsonb, ${called}::jsonb, ${text}, ${shown}::jsonb, ${end}::jsonb)`.execute(db);
-  const { is_first, status } = rows[0]!;
+  const known = sql`, lateral (${knownOf(sql`${call.run_id}`)}) as known`;
+  const { rows } = await sql<{ is_first: boolean; ended_as: RunStatus | null } & Known>`
+    select is_first, journalled.status as ended_as ${goes_on ? sql`, known.*` : sql``}
+    from journal_call(
+      ${JSON.stringify(row)}::jsonb, ${called}::jsonb, ${text}, ${shown}::jsonb, ${end}::jsonb) as journalled
+      ${goes_on ? known : sql``}`.execute(db);
+  const { is_first, ended_as, ...latest } = rows[0]!;
   if (!is_first) return (await findLlmCall(db, call.call_id))!;
-  return completing ? { ...call, status } : call;
+  return { ...call, ...(completing && { status: ended_as }), ...(goes_on && { known: latest }) };
 }
 
 const deletedAtOnce = 5_000;

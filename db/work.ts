@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { sql, type RawBuilder } from 'kysely';
 import type { RunStatus } from '../workflows/contract/states.ts';
 import { suspendedMs } from './accounts.ts';
 import type { Db } from './index.ts';
@@ -82,13 +82,19 @@ export type Work = {
   second_call_at?: number;
   /** For what it holds; it is at work where this is. */
   room?: Room;
+  /** What was known in the moment in which a call was journalled that another follows. */
+  latest?: Known;
 };
 
+/** What may change in a run while an activity works on it: its status, whether it is held, calls, providers, cooldowns, and its account. */
+export type Known = Pick<WorkRun, 'status' | 'held_at'> &
+  Pick<Work, 'providers' | 'cooldowns' | 'suspended_ms'> & { paid_calls: string[] };
+
 type Row = WorkRun &
-  Pick<Work, 'tasks' | 'files' | 'text_bytes' | 'providers' | 'cooldowns' | 'suspended_ms'> & {
+  Known &
+  Pick<Work, 'tasks' | 'files' | 'text_bytes'> & {
     texts: Record<string, string>;
     stored: number;
-    paid_calls: string[];
   };
 
 const whatIsKnown = sql`
@@ -112,14 +118,22 @@ export class NoSuchRun extends Error {
   override readonly name = 'NoSuchRun';
 }
 
-/** What may have changed in a run while an activity worked on it: its status, whether it is held, calls, cooldowns, and its account. */
+/** What is known of a run, as part of a statement: a select of one row of `Known`. */
+export function knownOf(run_id: RawBuilder<unknown>): RawBuilder<Known> {
+  return sql<Known>`select runs.status, runs.held_at, ${whatIsKnown} from runs where runs.run_id = ${run_id}`;
+}
+
+/** The work with what may have changed in its run: as the statement has seen it that journalled the last call, else as it is now. */
 export async function refreshWork(db: Db, work: Work): Promise<Work> {
-  const { rows } = await sql<
-    Pick<Row, 'status' | 'held_at' | 'paid_calls' | 'providers' | 'cooldowns' | 'suspended_ms'>
-  >`
-    select runs.status, runs.held_at, ${whatIsKnown} from runs where runs.run_id = ${work.run.run_id}`.execute(db);
-  const { status, held_at, paid_calls, ...known } = rows[0]!;
-  return { ...work, ...known, run: { ...work.run, status, held_at }, paid_calls: new Set(paid_calls) };
+  const known = work.latest ?? (await knownOf(sql`${work.run.run_id}`).execute(db)).rows[0]!;
+  const { status, held_at, paid_calls, ...more } = known;
+  return {
+    ...work,
+    ...more,
+    latest: undefined,
+    run: { ...work.run, status, held_at },
+    paid_calls: new Set(paid_calls),
+  };
 }
 
 /**

@@ -7,6 +7,8 @@ import { isObject } from '../../src/llm/index.ts';
 
 /** What two spellings have in common: `depends_on`, `dependsOn` and "Depends on" are one. */
 export function plain(text: string): string {
+  // As nearly all are written.
+  if (/^\w*$/.test(text)) return text.toLowerCase().replaceAll('_', '');
   return text
     .normalize('NFKC')
     .toLowerCase()
