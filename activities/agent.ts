@@ -24,8 +24,8 @@ const cutResultLength = 1_000;
 /** What an agent's answer is. `calls` only from one with tools: while there are any, this is not its output. */
 export type Turn = { output_id: string; warnings: string[]; preview?: string; calls?: ToolRequest[] };
 
-/** A turn, and beside it the text of the answer, which is not for Temporal; `status` is that of the `Answer`. */
-export type Taken = { turn: Turn; text: string } & Pick<Answer, 'status'>;
+/** A turn, and beside it what is not for Temporal: the text of the answer, and its `status` and `known`. */
+export type Taken = { turn: Turn; text: string } & Pick<Answer, 'status' | 'known'>;
 
 /**
  * One turn of an agent: the model is asked with what it said and called in the turns before, and what came of that. All
@@ -42,8 +42,8 @@ export async function takeTurn(
   const { tools = [], max_turns = defaultMaxTurns, forced_tool } = agent;
   if (tools.length === 0) {
     const answer = await askForText(deps, call);
-    const { call_id: output_id, text, status } = answer;
-    return { turn: { output_id, warnings: warningsOf(answer, what) }, text, status };
+    const { call_id: output_id, text, status, known } = answer;
+    return { turn: { output_id, warnings: warningsOf(answer, what) }, text, status, known };
   }
   const { account_id, mode, key } = call;
   const { offered, missing } = await offerTools(deps, { account_id, mode, run_id: key.run_id }, tools);
@@ -88,7 +88,7 @@ export async function takeTurn(
       ...warningsOf(answer, what),
     ],
   };
-  return { turn: taken, text: answer.text };
+  return { turn: taken, text: answer.text, known: answer.known };
 }
 
 const toolRule =

@@ -28,11 +28,11 @@ export async function askForJson<S extends z.ZodType, T>(
   call: Call,
   schema: S,
   understand: (said: z.infer<S>, ask: number) => Understood<T>,
-): Promise<{ value: T; call_id: string; warnings: string[] } | undefined> {
+): Promise<({ value: T } & Pick<Answer, 'call_id' | 'warnings' | 'known'>) | undefined> {
   const asked = await askForShape(deps, call, shapeOf(schema), understand);
   if ('fault' in asked) return undefined;
-  const { call_id, warnings } = asked.answer;
-  return { value: asked.value, call_id, warnings };
+  const { call_id, warnings, known } = asked.answer;
+  return { value: asked.value, call_id, warnings, known };
 }
 
 /**

@@ -33,8 +33,6 @@ const maxAnswerLength = 256 * 1024;
 export async function askModel(deps: ActivityDeps, call: Call, ask = 1): Promise<Answer> {
   const { key, known, candidates } = call;
   const call_id = callIdOf(key, ask);
-  // As an earlier ask has seen it.
-  known.latest = undefined;
   const isLater = ask > 1 || Boolean(key.has_more_tokens);
   // What the work was loaded with may be old by the second ask: another worker may have taken this over meanwhile.
   const paid = isLater || known.paid_calls.has(call_id) ? await findLlmCall(deps.db, call_id) : undefined;
@@ -156,9 +154,9 @@ async function askWithinBudget(
  * What settles the reservation is the same statement; so is what is written along with an answer that stands, of which there
  * are `warnings`.
  */
-async function journal(
+function journal(
   { db }: ActivityDeps,
-  { key, offered, alongOf, known, goes_on }: Call,
+  { key, offered, alongOf, goes_on }: Call,
   call_id: string,
   { provider_id, target }: Model,
   answer: ModelAnswer & { duration_ms: number },
@@ -187,9 +185,7 @@ async function journal(
   };
   const stands = warnings && text.trim() && !answer.tool_calls?.length;
   const along = stands ? alongOf?.({ ...call, warnings }) : undefined;
-  const { known: latest, ...journalled } = await keep(() => insertLlmCall(db, call, along, goes_on));
-  known.latest = latest;
-  return journalled;
+  return keep(() => insertLlmCall(db, call, along, Boolean(stands && goes_on)));
 }
 
 function requested(calls: ToolCall[] = [], offered: OfferedTool[]): RequestedCall[] {

@@ -1,7 +1,7 @@
 import type { ApplicationFailure } from '@temporalio/activity';
 import type { Along, JournalledCall } from '../db/llm-calls.ts';
 import type { Mode, RunAgent } from '../db/schema.ts';
-import type { Work } from '../db/work.ts';
+import type { Known, Work } from '../db/work.ts';
 import type { ModelRequest } from '../src/llm/index.ts';
 import { cutAtLimit } from '../workflows/contract/warnings.ts';
 import type { RunStatus } from '../workflows/contract/states.ts';
@@ -45,16 +45,16 @@ export type Call = {
   /** Why the wanted provider has not taken it. */
   refused?: ApplicationFailure;
   /** As they were when the work was loaded, so that a call need not look for them, and the room that it has. */
-  known: Pick<Work, 'paid_calls' | 'cooldowns' | 'providers' | 'room' | 'latest'>;
-  /** Another call of the same activity follows: what may have changed in the run by then is read by what journals this one. */
+  known: Pick<Work, 'paid_calls' | 'cooldowns' | 'providers' | 'room'>;
+  /** Another call follows an answer: what may have changed in the run by then is read along with the journal, as its `known`. */
   goes_on?: boolean;
 };
 
 /**
  * `warnings` say that it came from another provider than the wanted one, or without some of the tools. `status` is that of a
- * run that was to be completed along with it.
+ * run that was to be completed along with it, and `known` what was known of the run of a call that `goes_on`.
  */
-export type Answer = JournalledCall & { warnings: string[]; status?: RunStatus | null };
+export type Answer = JournalledCall & { warnings: string[]; status?: RunStatus | null; known?: Known };
 
 /** A call that a run makes and pays for: of its agent's model, or of its own for planning and finalizing. */
 export function callOf(

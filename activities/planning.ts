@@ -1,6 +1,6 @@
 import { listSkills } from '../db/people.ts';
 import { showPlan } from '../db/tasks.ts';
-import type { Work } from '../db/work.ts';
+import type { Known, Work } from '../db/work.ts';
 import { eventOf } from '../workflows/contract/events.ts';
 import { chain } from '../workflows/contract/graph.ts';
 import type { PlannedTask } from '../workflows/contract/inputs.ts';
@@ -40,13 +40,13 @@ export function createPlanningActivities(deps: ActivityDeps) {
 
 /** Two calls in one activity, so that the history of a run reads as its plan. */
 async function plan(deps: ActivityDeps, work: Work): Promise<Split & { inferred?: Inferred | Refused }> {
-  const split = await splitTasks(deps, work);
-  const inferred = await callAfter(deps, work, (now) => inferDeps(deps, tasksBetween(split.tasks), now));
+  const { known, ...split } = await splitTasks(deps, work);
+  const inferred = await callAfter(deps, work, known, (now) => inferDeps(deps, tasksBetween(split.tasks), now));
   return { ...split, inferred };
 }
 
 /** Splits the goal into tasks, with those that `ask_me_about` and `human_gates` add, and shows them. */
-async function splitTasks(deps: ActivityDeps, work: Work): Promise<Split> {
+async function splitTasks(deps: ActivityDeps, work: Work): Promise<Split & { known: Known | undefined }> {
   const { run } = work;
   const agents = run.agents.map((agent) => agent.name);
   const human_steps = run.human_gates.map(gateName);
@@ -72,6 +72,7 @@ async function splitTasks(deps: ActivityDeps, work: Work): Promise<Split> {
   return {
     tasks: rows.map(({ description: _description, skills: _skills, ...task }) => task),
     warnings: [...planWarnings, ...warnings],
+    known: plan?.known,
   };
 }
 

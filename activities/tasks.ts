@@ -72,10 +72,10 @@ async function attempt(
   input: ExecuteTask,
   work: Work,
 ): Promise<Turn & { evaluation?: Evaluation | Refused }> {
-  const { turn, text } = await executeTask(deps, input, work);
+  const { turn, text, known } = await executeTask(deps, input, work);
   if (turn.calls?.length) return turn;
   deps.live.changed(input.run_id);
-  return { ...turn, evaluation: await callAfter(deps, work, (now) => evaluateTask(deps, input, text, now)) };
+  return { ...turn, evaluation: await callAfter(deps, work, known, (now) => evaluateTask(deps, input, text, now)) };
 }
 
 /**

@@ -28,7 +28,7 @@ export type CodeStep =
 const channel = 'orchflow_live';
 /**
  * NOTIFY takes a lock that all of them share, so a process gathers for so long, in milliseconds, what it sends at once. The end
- * of a run goes at once, and so does the first word of an answer, if nothing was sent within that time.
+ * of a run goes at once; the first word of an answer as soon as nothing was sent for that long.
  */
 const interval = 25;
 /** In UTF-16 code units; what comes beyond it while Postgres is slow is dropped. */
@@ -49,11 +49,14 @@ export function createLiveSender(db: Db) {
   /** One at a time. */
   let isSending = false;
   let sentAt = -interval;
-  /** Somebody waits for the first word of an answer, or for the end of a run: what is gathered goes with it, as soon as nothing is being sent. */
-  let isUrgent = false;
+  /** When what is gathered is to go. */
+  let dueAt = Infinity;
 
-  function push(key: string, message: LiveMessage): void {
+  function push(key: string, message: LiveMessage, wait_ms = interval): void {
     pending.set(key, message);
+    const due = performance.now() + wait_ms;
+    if (due >= dueAt) return;
+    dueAt = due;
     schedule();
   }
 
@@ -66,16 +69,17 @@ export function createLiveSender(db: Db) {
 
   function schedule(): void {
     if (isSending || pending.size === 0) return;
-    if (isUrgent) void send();
-    else timer ??= setTimeout(() => void send(), interval).unref();
+    clearTimeout(timer);
+    const wait_ms = dueAt - performance.now();
+    if (wait_ms <= 0) void send();
+    else timer = setTimeout(() => void send(), wait_ms).unref();
   }
 
   async function send(): Promise<void> {
     clearTimeout(timer);
-    timer = undefined;
-    isUrgent = false;
     isSending = true;
     sentAt = performance.now();
+    dueAt = Infinity;
     const payloads = payloadsOf(pending.values());
     pending = new Map();
     pendingText = 0;
@@ -95,8 +99,7 @@ export function createLiveSender(db: Db) {
 
     /** The same of what those wait for who wait for a run: it has ended. */
     ended(run_id: string): void {
-      isUrgent = true;
-      push(run_id, { run_id });
+      push(run_id, { run_id }, 0);
     },
 
     /** A function that takes the text of one answer, bit by bit. */
@@ -111,8 +114,8 @@ export function createLiveSender(db: Db) {
         const follows = waiting && waiting.offset + waiting.text.length === offset;
         const delta = follows ? { ...waiting, text: waiting.text + text } : { task_id, attempt, offset, text };
         // Of many runs at once there is always one whose answer begins.
-        isUrgent ||= offset === 0 && performance.now() - sentAt >= interval;
-        push(key, { run_id, delta });
+        const wait_ms = offset === 0 ? sentAt + interval - performance.now() : interval;
+        push(key, { run_id, delta }, wait_ms);
       };
     },
 

@@ -34,7 +34,7 @@ export type Along = {
 
 /**
  * The answer that stands. `status` is what `saveProgress` returns of what was to be completed along with it; `known` what was known of the
- * run just before.
+ * run when the statement began, before it may have waited for the run.
  */
 type Journalled = JournalledCall & { status?: RunStatus | null; known?: Known };
 
@@ -51,12 +51,14 @@ export async function insertLlmCall(
 ): Promise<Journalled> {
   const { tool_calls, text, ...row } = call;
   const [called, shown, end] = [tool_calls, draft, completing].map((value) => (value ? JSON.stringify(value) : null));
-  const known = sql`, lateral (${knownOf(sql`${call.run_id}`)}) as known`;
+  const known = goes_on
+    ? { columns: sql`, known.*`, join: sql`left join lateral (${knownOf(call.run_id)}) as known on true` }
+    : { columns: sql``, join: sql`` };
   const { rows } = await sql<{ is_first: boolean; ended_as: RunStatus | null } & Known>`
-    select is_first, journalled.status as ended_as ${goes_on ? sql`, known.*` : sql``}
+    select is_first, journalled.status as ended_as ${known.columns}
     from journal_call(
       ${JSON.stringify(row)}::jsonb, ${called}::jsonb, ${text}, ${shown}::jsonb, ${end}::jsonb) as journalled
-      ${goes_on ? known : sql``}`.execute(db);
+    ${known.join}`.execute(db);
   const { is_first, ended_as, ...latest } = rows[0]!;
   if (!is_first) return (await findLlmCall(db, call.call_id))!;
   return { ...call, ...(completing && { status: ended_as }), ...(goes_on && { known: latest }) };

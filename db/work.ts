@@ -82,8 +82,6 @@ export type Work = {
   second_call_at?: number;
   /** For what it holds; it is at work where this is. */
   room?: Room;
-  /** What was known in the moment in which a call was journalled that another follows. */
-  latest?: Known;
 };
 
 /** What may change in a run while an activity works on it: its status, whether it is held, calls, providers, cooldowns, and its account. */
@@ -119,21 +117,14 @@ export class NoSuchRun extends Error {
 }
 
 /** What is known of a run, as part of a statement: a select of one row of `Known`. */
-export function knownOf(run_id: RawBuilder<unknown>): RawBuilder<Known> {
+export function knownOf(run_id: string | null): RawBuilder<Known> {
   return sql<Known>`select runs.status, runs.held_at, ${whatIsKnown} from runs where runs.run_id = ${run_id}`;
 }
 
-/** The work with what may have changed in its run: as the statement has seen it that journalled the last call, else as it is now. */
-export async function refreshWork(db: Db, work: Work): Promise<Work> {
-  const known = work.latest ?? (await knownOf(sql`${work.run.run_id}`).execute(db)).rows[0]!;
-  const { status, held_at, paid_calls, ...more } = known;
-  return {
-    ...work,
-    ...more,
-    latest: undefined,
-    run: { ...work.run, status, held_at },
-    paid_calls: new Set(paid_calls),
-  };
+/** The work with what may have changed in its run since: as it is now, unless that is known. */
+export async function refreshWork(db: Db, work: Work, known?: Known): Promise<Work> {
+  const { status, held_at, paid_calls, ...more } = known ?? (await knownOf(work.run.run_id).execute(db)).rows[0]!;
+  return { ...work, ...more, run: { ...work.run, status, held_at }, paid_calls: new Set(paid_calls) };
 }
 
 /**

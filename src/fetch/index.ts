@@ -219,7 +219,7 @@ function capped(body: ReadableStream<Uint8Array>, max_body_bytes: number): Reada
         size += value.byteLength;
         if (size > max_body_bytes) {
           const error = new BodyTooLargeError(`The answer is larger than ${max_body_bytes} bytes.`);
-          await reader.cancel(error);
+          void reader.cancel(error).catch(() => {});
           throw error;
         }
         controller.enqueue(value);

@@ -35,5 +35,7 @@ export function listen(app: Pick<Hono<AppEnv>, 'fetch'>, config: HttpSettings): 
       maxHeaderSize: 16 * 1024,
     },
   }) as Server;
+  // Requests that are sent one after another, before the first is answered, each listen to their connection: Node would warn of a leak.
+  server.on('connection', (socket) => socket.setMaxListeners(0));
   return server.setTimeout(config.HTTP_SEND_TIMEOUT_SECONDS * 1000);
 }

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { sql } from 'kysely';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { createCaller, publish } from '../harness/calls.ts';
 import { startOrchflow, until, type Orchflow, type User } from '../harness/orchflow.ts';
 import { expectFault } from '../harness/problem.ts';
@@ -88,6 +88,16 @@ function dribble(text: string): Promise<string> {
     socket.on('close', () => resolve(said));
   });
 }
+
+test('thirty requests that are sent at once on one connection are answered, and Node warns of no leak', async () => {
+  const warnings: string[] = [];
+  const warned = ({ name }: Error) => void warnings.push(name);
+  process.on('warning', warned);
+  onTestFinished(() => void process.off('warning', warned));
+  const said = await dribble(`GET /api/v1/runs HTTP/1.1\r\nHost: x\r\nX-API-Key: ${user.api_key}\r\n\r\n`.repeat(30));
+  expect(said.match(/HTTP\/1\.1 200 /g)).toHaveLength(30);
+  expect(warnings).toEqual([]);
+});
 
 describe('slow clients are cut', () => {
   test('when their headers do not come', async () => {

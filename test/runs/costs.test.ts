@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { closeAccount, deleteClosedAccount } from '../../db/accounts.ts';
+import type { Db } from '../../db/index.ts';
 import { insertLlmCall } from '../../db/llm-calls.ts';
 import { purgeRunsOf } from '../../db/purges.ts';
 import { getAccountOf } from '../../db/runs.ts';
@@ -21,15 +22,20 @@ const find = async (query: string): Promise<string[]> => {
 };
 
 /** A call whose price is known, unless it is null. */
-const pay = (run_id: string, cost_usd: number | null, call_id = `${run_id}/${Math.random()}`) =>
-  insertLlmCall(story.orchflow.db, {
+const pay = (
+  run_id: string,
+  cost_usd: number | null,
+  call_id = `${run_id}/${Math.random()}`,
+  { db = story.orchflow.db, provider_id = 'prv_x' }: { db?: Db; provider_id?: string | null } = {},
+) =>
+  insertLlmCall(db, {
     call_id,
     run_id,
     task_id: null,
     purpose: 'split_tasks',
     vendor: 'openai',
     model: 'm',
-    provider_id: 'prv_x',
+    provider_id,
     finish: 'stop',
     input_tokens: 1,
     output_tokens: 1,
@@ -115,4 +121,26 @@ test('a call that is in flight while its account is deleted is journalled, and l
   await pay(run_id, 0.5, 'last');
   expect(await db.selectFrom('llm_calls').select('run_id').where('call_id', '=', 'last').execute()).toHaveLength(1);
   expect(await db.selectFrom('run_costs').selectAll().where('account_id', '=', account_id).execute()).toEqual([]);
+});
+
+test('what is spent of the operator while its account is deleted has the name of nobody', async () => {
+  const { db } = story.orchflow;
+  const run_id = await start();
+  const account_id = (await getAccountOf(db, run_id))!;
+  await closeAccount(db, account_id);
+  const deleting = await db.transaction().execute(async (trx) => {
+    await pay(run_id, 0.5, `${run_id}/open`, { db: trx, provider_id: null });
+    const purged = purgeRunsOf(db, account_id, 10).then(() => deleteClosedAccount(db, account_id));
+    await until(async () => {
+      const waiting =
+        await sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`.execute(
+          db,
+        );
+      return waiting.rows.length === 1;
+    }, 'the purge waits for the call');
+    return { purged };
+  });
+  expect(await deleting.purged).toBe(true);
+  const spent = db.selectFrom('managed_spending').select(['account_id', 'cost_usd']);
+  expect(await spent.execute()).toEqual([{ account_id: '', cost_usd: '0.5' }]);
 });

@@ -49,6 +49,22 @@ test('what is in flight ends and is kept, nothing new is begun, and a release go
   ]);
 });
 
+test('what is held while an answer is asked for that the first one was none, is not judged before the release', async () => {
+  const answer = Promise.withResolvers<undefined>();
+  const asked = () => story.model.callsFor('execute').length;
+  const run = await story.start({
+    execute: ({ task_id }) => (task_id === 'T1' ? (asked() === 1 ? '' : answer.promise) : undefined),
+    dependencies: { T2: ['T1'], T3: ['T2'] },
+  });
+  await story.model.until(() => asked() === 2);
+  expect((await hold(run)).status).toBe(200);
+  answer.resolve(undefined);
+  await until(() => waits(run.run_id), 'the workflow waits');
+  expect(story.model.callsFor('evaluate')).toHaveLength(0);
+  await release(run);
+  await run.until('completed');
+});
+
 test.for(['split', 'infer', 'evaluate'] as const)(
   'what was answered in vain is not asked again before the release: %s',
   async (purpose) => {

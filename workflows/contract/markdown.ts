@@ -19,9 +19,13 @@ export function plain(text: string): string {
     .replace(/^\d{1,9}(?=[.)])/, '$&\\');
 }
 
-/** The bundle of the workflows writes these classes out, as 27 kB that are read at each use (`findings/a-class-that-is-written-out.sh`). */
+/** Made once: the bundle of the workflows writes the classes out, as 27 kB (`findings/a-class-that-is-written-out.sh`). */
+let loneUnderscore: RegExp | undefined;
+
 function escapeUnderscores(text: string): string {
-  return text.includes('_') ? text.replaceAll(/(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu, String.raw`\_`) : text;
+  if (!text.includes('_')) return text;
+  loneUnderscore ??= /(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu;
+  return text.replaceAll(loneUnderscore, String.raw`\_`);
 }
 
 /** Data that can be copied as it is: nothing in a block of code means anything, and JSON has no line breaks of its own. */

@@ -10,11 +10,12 @@ export const maxAsked = 20;
 type Agent = RunInput['agents'][number];
 type Dependencies = { id: string; depends_on: string[] }[];
 
-/** Once: the bundle of the workflows writes the classes out, as 13 kB that would be read at each use. */
-const word = /[\p{L}\p{N}]+/gu;
+/** Made once, when it is needed: the bundle of the workflows writes the classes out, as 13 kB. */
+let wordPattern: RegExp | undefined;
 
 function words(text: string): string[] {
-  return text.toLowerCase().match(word) ?? [];
+  wordPattern ??= /[\p{L}\p{N}]+/gu;
+  return text.toLowerCase().match(wordPattern) ?? [];
 }
 
 /** "writer" and "write", "research" and "researching": the same word at heart. */
