@@ -43,6 +43,39 @@ export type LiveSender = ReturnType<typeof createLiveSender>;
 
 /** Tells of runs. Nothing of it waits or fails: whoever tells goes on at once. */
 export function createLiveSender(db: Db) {
+  const { push, takes, waiting, quietFor } = createGathering(db);
+  return {
+    /** There is something new to read of this run. Told after it was committed. */
+    changed: (run_id: string) => push(run_id, { run_id }),
+
+    /** The same of what those wait for who wait for a run: it has ended. */
+    ended: (run_id: string) => push(run_id, { run_id }, 0),
+
+    /** A function that takes the text of one answer, bit by bit. */
+    answer({ run_id, task_id, attempt }: { run_id: string; task_id: string | null; attempt: number }) {
+      const key = `${run_id}/${task_id ?? ''}/${attempt}`;
+      let said = 0;
+      return (text: string): void => {
+        const offset = said;
+        said += text.length;
+        if (!takes(text, maxPending)) return;
+        const before = waiting(key)?.delta;
+        const follows = before && before.offset + before.text.length === offset;
+        const delta = follows ? { ...before, text: before.text + text } : { task_id, attempt, offset, text };
+        // Of many runs at once there is always one whose answer begins.
+        push(key, { run_id, delta }, offset === 0 ? interval - quietFor() : interval);
+      };
+    },
+
+    /** Tells of one try of code: of its steps, and what it prints, bit by bit. */
+    code: (of: Parameters<typeof tellOfCode>[0]) => tellOfCode(of, { push, takes, waiting }),
+  };
+}
+
+type Gathering = Pick<ReturnType<typeof createGathering>, 'push' | 'takes' | 'waiting'>;
+
+/** Gathers what is told, by its key, and sends it together. */
+function createGathering(db: Db) {
   let pending = new Map<string, LiveMessage>();
   let pendingText = 0;
   let timer: NodeJS.Timeout | undefined;
@@ -51,21 +84,6 @@ export function createLiveSender(db: Db) {
   let sentAt = -interval;
   /** When what is gathered is to go. */
   let dueAt = Infinity;
-
-  function push(key: string, message: LiveMessage, wait_ms = interval): void {
-    pending.set(key, message);
-    const due = performance.now() + wait_ms;
-    if (due >= dueAt) return;
-    dueAt = due;
-    schedule();
-  }
-
-  /** Whether there is room for a text, of so many that may wait. */
-  function takes(text: string, most: number): boolean {
-    if (pendingText + text.length > most) return false;
-    pendingText += text.length;
-    return true;
-  }
 
   function schedule(): void {
     if (isSending || pending.size === 0) return;
@@ -93,42 +111,30 @@ export function createLiveSender(db: Db) {
     schedule();
   }
 
+  /** Goes within so many milliseconds, and takes along what is gathered by then. */
+  function push(key: string, message: LiveMessage, wait_ms = interval): void {
+    pending.set(key, message);
+    const due = performance.now() + wait_ms;
+    if (due >= dueAt) return;
+    dueAt = due;
+    schedule();
+  }
+
+  /** Whether there is room for a text, of so many that may wait. */
+  function takes(text: string, most: number): boolean {
+    if (pendingText + text.length > most) return false;
+    pendingText += text.length;
+    return true;
+  }
+
   return {
-    /** There is something new to read of this run. Told after it was committed. */
-    changed: (run_id: string) => push(run_id, { run_id }),
-
-    /** The same of what those wait for who wait for a run: it has ended. */
-    ended(run_id: string): void {
-      push(run_id, { run_id }, 0);
-    },
-
-    /** A function that takes the text of one answer, bit by bit. */
-    answer({ run_id, task_id, attempt }: { run_id: string; task_id: string | null; attempt: number }) {
-      const key = `${run_id}/${task_id ?? ''}/${attempt}`;
-      let said = 0;
-      return (text: string): void => {
-        const offset = said;
-        said += text.length;
-        if (!takes(text, maxPending)) return;
-        const waiting = pending.get(key)?.delta;
-        const follows = waiting && waiting.offset + waiting.text.length === offset;
-        const delta = follows ? { ...waiting, text: waiting.text + text } : { task_id, attempt, offset, text };
-        // Of many runs at once there is always one whose answer begins.
-        const wait_ms = offset === 0 ? sentAt + interval - performance.now() : interval;
-        push(key, { run_id, delta }, wait_ms);
-      };
-    },
-
-    /** Tells of one try of code: of its steps, and what it prints, bit by bit. */
-    code: (of: Parameters<typeof tellOfCode>[0]) => tellOfCode(of, { push, takes, waiting: (key) => pending.get(key) }),
+    push,
+    takes,
+    waiting: (key: string) => pending.get(key),
+    /** For how long nothing was sent, in milliseconds. */
+    quietFor: () => performance.now() - sentAt,
   };
 }
-
-type Gathering = {
-  push: (key: string, message: LiveMessage) => void;
-  takes: (text: string, most: number) => boolean;
-  waiting: (key: string) => LiveMessage | undefined;
-};
 
 function tellOfCode(
   { run_id, call_id, try: number }: { run_id: string; call_id: string; try: number },
