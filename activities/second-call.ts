@@ -4,9 +4,10 @@ import { hasEnded, type Refused } from '../workflows/contract/states.ts';
 import type { ActivityDeps } from './deps.ts';
 
 /**
- * Makes the second model call of an activity, with what is known of its run by then: `known`, where the first answer came with it. What can be tried again fails the
- * activity: the next try finds the first call in the journal. Undefined when it cannot be made now, since the account is
- * suspended, the run is held, or a person must decide about the budget: it is left to an activity of its own, which waits as calls do.
+ * Makes the second model call of an activity, with what is known of its run by then: `known`, where the first answer came
+ * with it. What can be tried again fails the activity: the next try finds the first call in the journal. Undefined when it
+ * cannot be made now, since the account is suspended, the run is held, or a person must decide about the budget: it is left
+ * to an activity of its own, which waits as calls do.
  */
 export async function callAfter<T>(
   { db }: ActivityDeps,

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/index.ts';
-import { listenerIsAlive } from '../db/live.ts';
+import { listenerIsAlive } from '../db/live-listener.ts';
 
 /** A status as a trigger saw it change. `task_id` is null for the run itself. */
 export type Change = {

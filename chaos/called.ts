@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/index.ts';
-import { listenerIsAlive } from '../db/live.ts';
+import { listenerIsAlive } from '../db/live-listener.ts';
 import type { AgentCall } from '../db/schema.ts';
 import type { Account } from './accounts.ts';
 import type { Requests } from './requests.ts';

@@ -1,6 +1,6 @@
 import { sql, type Transaction } from 'kysely';
 import type { Db } from './index.ts';
-import { listenerIsAlive } from './live.ts';
+import { listenerIsAlive } from './live-listener.ts';
 import type { AgentCall, Database, PackageManifest } from './schema.ts';
 
 /** Calls of agents as `org/agent@version`, and whose answer somebody waits for. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Db } from '../../db/index.ts';
-import { listenLive } from '../../db/live.ts';
+import { listenLive } from '../../db/live-listener.ts';
 import { listRunPlaces } from '../../db/run-events.ts';
 import type { Watchers } from './watchers.ts';
 
